@@ -1,0 +1,41 @@
+"""Waypoint: which training images guided a diffusion model at every step of making an image.
+
+    prepare_data → train → featurize → factor_kernel ─┐
+                      └→ sample_trajectory → target_gradients → score → table, panels
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/checkpoints.smk"
+include: "rules/features.smk"
+include: "rules/kernels.smk"
+include: "rules/targets.smk"
+include: "rules/scores.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/collect.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/data/train.zarr",
+        rules.checkpoints.input,
+        rules.features.input,
+        rules.kernels.input,
+        rules.gradients.input,
+        rules.scores.input,
+        rules.tables.input,
+        rules.figures.input,
+
+
+report: "docs/report/workflow.rst"
+
+
+onsuccess:
+    print(closing_words())

@@ -1,0 +1,40 @@
+"""Named targets: everything, or one stage's output (snakemake scores --cores 2)."""
+
+
+rule checkpoints:
+    input:
+        expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
+
+
+rule features:
+    input:
+        expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+
+
+rule kernels:
+    input:
+        expand("<results>/kernels/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+
+
+rule gradients:
+    input:
+        expand(
+            "<results>/targets/{target}/{part}.zarr",
+            target=PLAN.targets,
+            part=["trajectory", "gradients", "continuations"],
+        ),
+
+
+rule scores:
+    input:
+        expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
+
+
+rule tables:
+    input:
+        "<results>/tables/top_influences.csv",
+
+
+rule figures:
+    input:
+        expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),

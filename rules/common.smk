@@ -1,0 +1,88 @@
+"""Configuration, paths and specs. No rules."""
+
+import json
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(workflow.current_basedir).parent
+SCRIPTS = REPOSITORY / "workflow_scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from snakemake.io import IOFile
+from waypoint.errors import WaypointError
+from waypoint.workflow.config import complete
+from waypoint.workflow.plan import Plan
+from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
+
+# config.yaml is the default experiment: another config file replaces it, nothing of it shines through
+if not workflow.overwrite_configfiles:
+
+    configfile: REPOSITORY / "config.yaml"
+
+
+try:
+    PLAN = Plan(complete(config))
+except WaypointError as error:
+    raise WorkflowError(str(error))
+
+
+pathvars:
+    results=PLAN.root,
+    logs=f"{PLAN.root}/logs",
+
+
+wildcard_constraints:
+    checkpoint=r"(full|subset|without)/[A-Za-z0-9-]+",
+    target=r"[A-Za-z0-9-]+",
+    method=r"[a-z-]+",
+    shard=r"[0-9]+",
+
+
+def spec(stage):
+    """The params function of a stage: one sorted JSON string of the config keys that its result depends on."""
+    return lambda wildcards: json.dumps(stage_spec(stage, wildcards), sort_keys=True)
+
+
+def stage_spec(stage, wildcards):
+    """The spec as a dict, for the wildcards that the stage knows."""
+    return getattr(PLAN, stage)(**{name: wildcards[name] for name in PLAN.wildcards(stage)})
+
+
+def current(stage, path):
+    """An input function that adds no input. It refuses an artifact at `path` that Snakemake would take for up
+    to date although its own attributes disagree with the configuration: one made from another working
+    directory, say."""
+
+    def check(wildcards):
+        artifact = f"{PLAN.root}/{path.format(**wildcards)}"
+        try:
+            if stage == "data":
+                refuse_changed_source(artifact, PLAN.config["data"]["path"])
+            refuse_stale(artifact, stage_spec(stage, wildcards), planned(artifact, spec(stage)(wildcards)))
+        except WaypointError as error:
+            raise WorkflowError(str(error))
+        return []
+
+    return check
+
+
+def planned(artifact, params):
+    """Whether Snakemake's own record shows that the artifact's settings changed, so that it reruns the job."""
+    if "params" not in {str(trigger) for trigger in workflow.rerun_triggers}:
+        return False
+    recorded = workflow.persistence.params(IOFile(artifact))
+    return recorded is not None and repr(params) not in recorded
+
+
+def closing_words():
+    """Where the results are and how to open them."""
+    first = next(iter(PLAN.targets))
+    method = PLAN.config["methods"][0]
+    return f"""
+Done. Everything is in {PLAN.root}/
+
+  pictures   {PLAN.root}/figures/*/*.png
+  table      python -c "import pandas; print(pandas.read_csv('{PLAN.root}/tables/top_influences.csv'))"
+  scores     python -c "import xarray; print(xarray.open_zarr('{PLAN.root}/scores/{method}/{first}.zarr')['score'].to_pandas())"
+  report     make report
+"""

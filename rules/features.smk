@@ -1,0 +1,67 @@
+"""Train features: Algorithm 1, lines 3 and 7-9.
+
+Reads   data/train.zarr, checkpoints/{checkpoint}/
+Makes   features/{checkpoint}.zarr
+"""
+
+if PLAN.config["features"]["shards"] == 1:
+
+    rule featurize:
+        input:
+            current("features", "features/{checkpoint}.zarr"),
+            data="<results>/data/train.zarr",
+            checkpoint="<results>/checkpoints/{checkpoint}",
+        output:
+            directory("<results>/features/{checkpoint}.zarr"),
+        log:
+            "<logs>/featurize/{checkpoint}.log",
+        params:
+            spec=spec("features"),
+        resources:
+            gpu=1,
+        conda:
+            "../envs/waypoint.yaml"
+        shell:
+            "python {SCRIPTS:q}/featurize.py --spec {params.spec:q} --data {input.data:q}"
+            " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+
+else:
+
+    rule featurize_shard:
+        input:
+            data="<results>/data/train.zarr",
+            checkpoint="<results>/checkpoints/{checkpoint}",
+        output:
+            temp(directory("<results>/shards/{checkpoint}/{shard}-of-{shards}.zarr")),
+        log:
+            "<logs>/featurize/{checkpoint}-{shard}-of-{shards}.log",
+        params:
+            spec=spec("features"),
+        resources:
+            gpu=1,
+        conda:
+            "../envs/waypoint.yaml"
+        shell:
+            "python {SCRIPTS:q}/featurize.py --spec {params.spec:q} --data {input.data:q}"
+            " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint}"
+            " --shard {wildcards.shard}/{wildcards.shards} --out {output:q} --log {log:q}"
+
+    rule join_features:
+        input:
+            current("features", "features/{checkpoint}.zarr"),
+            shards=expand(
+                "<results>/shards/{{checkpoint}}/{shard}-of-{shards}.zarr",
+                shard=range(PLAN.config["features"]["shards"]),
+                shards=PLAN.config["features"]["shards"],
+            ),
+        output:
+            directory("<results>/features/{checkpoint}.zarr"),
+        log:
+            "<logs>/join_features/{checkpoint}.log",
+        params:
+            spec=spec("features"),
+        conda:
+            "../envs/waypoint.yaml"
+        shell:
+            "python {SCRIPTS:q}/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}"
+            " --log {log:q}"

@@ -1,0 +1,60 @@
+"""Attribution scores: Algorithm 1, line 17, and the baselines. A method is whatever writes here.
+
+Reads   targets/{target}/*.zarr, features/, kernels/, data/train.zarr
+Makes   scores/{method}/{target}.zarr
+"""
+
+
+rule score_trak:
+    input:
+        current("trak_scores", "scores/trak/{target}.zarr"),
+        gradients="<results>/targets/{target}/gradients.zarr",
+        features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+        kernels=expand("<results>/kernels/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+    output:
+        directory("<results>/scores/trak/{target}.zarr"),
+    log:
+        "<logs>/score_trak/{target}.log",
+    params:
+        spec=spec("trak_scores"),
+    conda:
+        "../envs/waypoint.yaml"
+    shell:
+        "python {SCRIPTS:q}/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}"
+        " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target} --out {output:q}"
+        " --log {log:q}"
+
+
+rule score_pixel:
+    input:
+        current("pixel_scores", "scores/pixel/{target}.zarr"),
+        data="<results>/data/train.zarr",
+        trajectory="<results>/targets/{target}/trajectory.zarr",
+    output:
+        directory("<results>/scores/pixel/{target}.zarr"),
+    log:
+        "<logs>/score_pixel/{target}.log",
+    params:
+        spec=spec("pixel_scores"),
+    conda:
+        "../envs/waypoint.yaml"
+    shell:
+        "python {SCRIPTS:q}/score_pixel.py --spec {params.spec:q} --data {input.data:q}"
+        " --trajectory {input.trajectory:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+
+
+rule score_random:
+    input:
+        current("random_scores", "scores/random/{target}.zarr"),
+        data="<results>/data/train.zarr",
+    output:
+        directory("<results>/scores/random/{target}.zarr"),
+    log:
+        "<logs>/score_random/{target}.log",
+    params:
+        spec=spec("random_scores"),
+    conda:
+        "../envs/waypoint.yaml"
+    shell:
+        "python {SCRIPTS:q}/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}"
+        " --out {output:q} --log {log:q}"

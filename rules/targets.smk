@@ -1,0 +1,49 @@
+"""Targets: their trajectories, and their gradients (Algorithm 1, lines 10-13).
+
+Reads   checkpoints/*/, or a trajectory that the user brings
+Makes   targets/{target}/trajectory.zarr, gradients.zarr, continuations.zarr
+"""
+
+
+rule sample_trajectory:
+    input:
+        current("trajectory", "targets/{target}/trajectory.zarr"),
+        checkpoint=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
+        own=lambda w: ancient(PLAN.targets[w.target].get("trajectory", [])),
+    output:
+        directory("<results>/targets/{target}/trajectory.zarr"),
+    log:
+        "<logs>/sample_trajectory/{target}.log",
+    params:
+        spec=spec("trajectory"),
+    resources:
+        gpu=1,
+    conda:
+        "../envs/waypoint.yaml"
+    shell:
+        "python {SCRIPTS:q}/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}"
+        " --trajectory {input.own:q} --out {output:q} --log {log:q}"
+
+
+rule target_gradients:
+    input:
+        current("gradients", "targets/{target}/gradients.zarr"),
+        trajectory="<results>/targets/{target}/trajectory.zarr",
+        checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
+        generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
+        mask=lambda w: ancient(PLAN.mask_file(w.target)),
+    output:
+        gradients=directory("<results>/targets/{target}/gradients.zarr"),
+        continuations=directory("<results>/targets/{target}/continuations.zarr"),
+    log:
+        "<logs>/target_gradients/{target}.log",
+    params:
+        spec=spec("gradients"),
+    resources:
+        gpu=1,
+    conda:
+        "../envs/waypoint.yaml"
+    shell:
+        "python {SCRIPTS:q}/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}"
+        " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"
+        " --out {output.gradients:q} --continuations {output.continuations:q} --log {log:q}"

@@ -1,0 +1,26 @@
+"""The TRAK kernel of one checkpoint: Gram matrix and Cholesky factor."""
+
+from waypoint.science.kernel import factor, gram
+from waypoint.store.arrays import blocks, create_store
+from waypoint.workflow.script import run
+
+
+def main(job):
+    features = job.open(job.args.features)
+    phi = features["phi"]
+    n, d = phi.shape
+    matrix = gram(lambda: blocks(phi), n, d)
+    lower, strength = factor(matrix, n, d, job.spec["kernel"]["damping"])
+    form = "primal" if n >= d else "dual"
+    dims = ["row", "column"]
+
+    def attributes():
+        return job.provenance(form=form, damping_strength=strength, weights=features.attrs["weights"])
+
+    with create_store(job.args.out, attributes) as store:
+        store.write("gram", dims, matrix)
+        store.write("factor", dims, lower)
+
+
+if __name__ == "__main__":
+    run(main, "kernel", ["features", "out"])

@@ -1,0 +1,63 @@
+"""Train features of one checkpoint: φ_i = Pᵀ∇L_i(θ_m) for all images, or for one shard of them."""
+
+import numpy as np
+import torch
+from waypoint.errors import WaypointError
+from waypoint.science.algorithm1 import train_features
+from waypoint.science.draws import train_draws
+from waypoint.science.gradients import Example, per_example_gradients, rows_in_memory, trainable
+from waypoint.science.projection import PROJECTIONS
+from waypoint.store import models
+from waypoint.store.arrays import create_store, read
+from waypoint.store.provenance import read_attributes
+from waypoint.workflow.plan import require_agreement
+from waypoint.workflow.script import run
+
+
+def main(job):
+    device = job.device()
+    data = job.open(job.args.data)
+    require_agreement(job.args.checkpoint, job.spec)
+    made = read_attributes(job.args.checkpoint)
+    if made.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
+        raise WaypointError(f"{job.args.checkpoint} was trained on other images than {job.args.data} holds; retrain it")
+    theta = models.load(job.args.checkpoint, device)
+    p = sum(q.numel() for q in trainable(theta.unet))
+    projection = job.spec["projection"]
+    P = PROJECTIONS[projection["kind"]](job.spec["seed"], job.args.name, p, projection["dim"])
+
+    n = data["image"].shape[0]
+    shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
+    rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
+    images = torch.from_numpy(read(data["image"], slice(rows[0], rows[-1] + 1)))
+    labels = None
+    if theta.unet.config.num_class_embeds is not None:
+        labels = torch.from_numpy(read(data["label"], slice(rows[0], rows[-1] + 1)))
+
+    def example(r):
+        settings = job.spec["features"]
+        key = (job.spec["seed"], job.args.name, int(rows[r]))
+        t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, images.shape[1:])
+        x0 = images[r].expand(epsilon.shape)
+        if settings["flip"]:  # a model trained on flips: the average over the image and its flip, same draws
+            x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
+        label = None if labels is None else labels[r].expand(len(t)).to(device)
+        return Example(x0.to(device), t.to(device), epsilon.to(device), label)
+
+    def attributes():
+        return job.provenance(checkpoint=job.args.name, weights=made["weights"], parameters=p)
+
+    with create_store(job.args.out, attributes) as store:
+        store.write("train", ["train"], rows)
+        store.create("phi", ["train", "feature"], (len(rows), projection["dim"]))
+        step = rows_in_memory(p, device)
+        for start in range(0, len(rows), step):
+            batch = [example(r) for r in range(start, min(start + step, len(rows)))]
+            phi = train_features(theta, P, batch, per_example_gradients)
+            place = lambda r: f"checkpoint {job.args.name}, image {rows[start + r]}"  # noqa: E731
+            store.put("phi", slice(start, start + len(batch)), phi.cpu().numpy(), place)
+            job.progress(start + len(batch), len(rows), "images")
+
+
+if __name__ == "__main__":
+    run(main, "features", ["data", "checkpoint", "name", "shard?", "out"])

@@ -1,0 +1,28 @@
+"""Take an existing diffusers model into the store, checked by value against the experiment's model."""
+
+import json
+from pathlib import Path
+
+from waypoint.store import models
+from waypoint.store.arrays import whole_directory
+from waypoint.store.provenance import MARKER
+from waypoint.workflow.script import run
+
+
+def main(job):
+    data = job.open(job.args.data)
+    path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"]["reference"]
+    denoiser = models.from_source(path)
+    models.require_fit(denoiser, tuple(data["image"].shape[1:]), "label" in data, f"checkpoint {path}")
+    if job.spec["model"] is not None:
+        models.require_same(denoiser, models.build(job.spec["model"], 0, "reference"), path, "config: model")
+    elif reference != path:
+        models.require_same(denoiser, models.from_source(reference), path, reference)
+    with whole_directory(job.args.out) as tmp:
+        models.save(denoiser.unet, denoiser.scheduler, tmp)
+        made = job.provenance(name=job.args.name, imported_from=path, weights=models.weights_hash(tmp))
+        Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main, "train", ["data", "name", "out"])

@@ -1,0 +1,40 @@
+"""Read the training images from their source into data/train.zarr."""
+
+import hashlib
+
+import numpy as np
+from waypoint.store.arrays import create_store
+from waypoint.store.datasets import SOURCES, chosen, raw_hash, resized
+from waypoint.workflow.script import run
+
+
+def main(job):
+    section = job.spec["data"]
+    source = SOURCES[section["source"]](section)
+    rows = chosen(section, source.n, job.spec["seed"])
+    shape = resized(source.read(int(rows[0])), section["size"]).shape
+    digest = hashlib.sha256()
+
+    def attributes():
+        raw = raw_hash(section["path"]) if section["path"] else None
+        return job.provenance(sha256=digest.hexdigest(), raw_sha256=raw)
+
+    with create_store(job.args.out, attributes) as store:
+        store.write("train", ["train"], np.arange(len(rows)))
+        store.write("source_index", ["train"], rows)
+        if source.labels is not None:
+            store.write("label", ["train"], source.labels[rows])
+        if source.captions is not None:
+            store.write("caption", ["train"], np.array([source.captions[i] for i in rows], dtype=object).astype(str))
+        images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
+        step = images.chunks[0]
+        for start in range(0, len(rows), step):
+            block = np.stack([resized(source.read(int(i)), section["size"]) for i in rows[start : start + step]])
+            store.put("image", slice(start, start + len(block)), block, lambda r: f"image {rows[start + r]} of the source")
+            digest.update(block.tobytes())
+            job.progress(start + len(block), len(rows), "images")
+    job.say(f"{len(rows)} images of shape {shape} from {section['source']}")
+
+
+if __name__ == "__main__":
+    run(main, "data", ["out"])

@@ -1,0 +1,1 @@
+"""The science floor: knows no paths, no configuration file and no Snakemake."""

@@ -1,0 +1,43 @@
+"""The K draws of (t, ε) over which a train loss is averaged (Alg. 1 line 3), in three schemes.
+
+independent  t ~ U{0..T-1} and ε ~ N(0, I) for every image on its own (the paper)
+stratified   draw k has t uniform in the k-th of K equal parts of 0..T-1; ε on its own. Each image's
+             average stays unbiased over the parts' mean, with less variance
+shared       one set of draws for all images, as D-TRAK does: the noise is common to all rows
+"""
+
+import torch
+
+from .streams import torch_stream
+
+SCHEMES = ("independent", "stratified", "shared")
+
+
+def train_draws(seed, checkpoint, image, scheme, K, T, shape):
+    """The draws of one training image for one checkpoint.
+
+    Args:
+        seed, checkpoint, image: key of the stream (image is its index in the train set).
+        shape: (C, H, W) of ε.
+
+    Returns:
+        t (K,) int64 and ε (K, C, H, W) float32.
+    """
+    item = () if scheme == "shared" else (image,)
+    stream = torch_stream(seed, "train draws", checkpoint, *item)
+    if scheme == "stratified":
+        # (k + u) T / K, u ~ U[0, 1): uniform over all steps when k is, exact for any K
+        u = torch.rand(K, generator=stream, dtype=torch.float64)
+        t = ((torch.arange(K) + u) * T / K).long().clamp(max=T - 1)
+    else:
+        t = torch.randint(T, (K,), generator=stream)
+    return t, torch.randn(K, *shape, generator=stream)
+
+
+def target_noise(seed, trajectory, step, k, shape):
+    """ε of draw k of f_t at one step; keyed by (trajectory, step, draw), common to all models, targets and masks.
+
+    Returns:
+        (C, H, W) float32.
+    """
+    return torch.randn(*shape, generator=torch_stream(seed, "target draws", trajectory, int(step), k))

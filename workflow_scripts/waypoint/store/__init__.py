@@ -1,0 +1,1 @@
+"""The store floor: Zarr in and out, data sets, model folders."""

@@ -1,0 +1,161 @@
+"""Zarr 3 stores that are whole or absent, finite, checksummed, and open in xarray and pandas.
+
+A store is written beside its final path and renamed last. Float arrays are filled with NaN and every chunk
+is written, so a missing chunk can be told from data; crc32c turns a flipped bit into an error.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import uuid
+import warnings
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from ..errors import WaypointError
+
+CHUNK_BYTES = 8 << 20
+
+
+@contextlib.contextmanager
+def whole_directory(path):
+    """A directory that appears at ``path`` only when the block ends without an error.
+
+    The temporary name holds host and process id: an orphan and its successor never share one, and what a
+    killed process of this host left behind is removed first.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    tmp = path.with_name(f"{path.name}.tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    tmp.mkdir()
+    try:
+        yield tmp
+        if path.exists():
+            shutil.rmtree(path)
+        os.rename(tmp, path)
+    except BaseException:
+        shutil.rmtree(tmp, ignore_errors=True)
+        raise
+
+
+def _remove_leftovers(path):
+    mark = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}$")
+    for sibling in path.parent.iterdir():
+        found = mark.match(sibling.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            shutil.rmtree(sibling, ignore_errors=True)
+
+
+class StoreWriter:
+    """Arrays of one store under construction."""
+
+    def __init__(self, group):
+        self.group = group
+
+    def create(self, name, dims, shape, dtype="float32", rows=None):
+        """An array to be filled by ``put``; chunked along its first long dimension, whole rows of the last.
+
+        Args:
+            rows: chunk length along the first dimension; default about 8 MB per chunk.
+        """
+        dtype = np.dtype(dtype)
+        row_bytes = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
+        rows = min(shape[0], rows or max(1, CHUNK_BYTES // row_bytes))
+        self.group.create_array(
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=(max(1, rows), *shape[1:]),
+            dimension_names=dims,
+            fill_value=np.nan if dtype.kind == "f" else 0,
+            compressors=[Crc32cCodec()],
+            config={"write_empty_chunks": True},
+        )
+        return self.group[name]
+
+    def put(self, name, where, values, items):
+        """Write ``values`` at index ``where``; ``items`` names row r in an error about a non-finite value.
+
+        Raises:
+            WaypointError: a value is NaN or infinite.
+        """
+        values = np.asarray(values)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise WaypointError(f"{name}: not finite at {items(bad)}; nothing was stored")
+        self.group[name][where] = values
+
+    def write(self, name, dims, values, items=None):
+        """Create an array and fill it at once."""
+        values = np.asarray(values)
+        if values.dtype.kind in "UO":
+            array = self.group.create_array(
+                name, shape=values.shape, dtype=str, dimension_names=dims, config={"write_empty_chunks": True}
+            )
+            array[:] = values.astype(object)
+            return
+        self.create(name, dims, values.shape, values.dtype)
+        self.put(name, slice(None), values, items or (lambda r: f"{dims[0]} index {r}"))
+
+
+@contextlib.contextmanager
+def create_store(path, attributes):
+    """A new store at ``path``; yields a ``StoreWriter``. It appears whole when the block ends.
+
+    Args:
+        attributes: a function called last, whose dict becomes the store's attributes.
+    """
+    with whole_directory(path) as tmp, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata")
+        warnings.filterwarnings("ignore", "The data type")
+        group = zarr.open_group(tmp, mode="w-", zarr_format=3)
+        yield StoreWriter(group)
+        group.attrs.update(attributes())
+        _require_whole(group, path)
+        zarr.consolidate_metadata(tmp)
+
+
+def open_store(path):
+    """Open a finished store for reading.
+
+    Raises:
+        WaypointError: it does not exist, or a chunk is missing.
+    """
+    if not Path(path, "zarr.json").is_file():
+        raise WaypointError(f"{path}: no such store")
+    group = zarr.open_group(path, mode="r")
+    _require_whole(group, path)
+    return group
+
+
+def _require_whole(group, path):
+    for name, array in group.arrays():
+        missing = array.nchunks - array.nchunks_initialized
+        if missing:
+            raise WaypointError(f"{path}: {missing} of {array.nchunks} chunks of {name!r} are missing; delete it and rerun")
+
+
+def blocks(array):
+    """Iterate (start, rows) over an array's first dimension, one chunk at a time.
+
+    Raises:
+        WaypointError: a chunk whose checksum does not match.
+    """
+    step = array.chunks[0]
+    for start in range(0, array.shape[0], step):
+        yield start, read(array, slice(start, start + step))
+
+
+def read(array, where=slice(None)):
+    """Read from an array; a flipped or lost byte is an error that names the store."""
+    try:
+        return array[where]
+    except ValueError as error:
+        place = f"{array.store_path.store.root}/{array.path}"
+        raise WaypointError(f"{place}: damaged ({error}); delete the store and rerun") from error

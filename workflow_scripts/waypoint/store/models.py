@@ -1,0 +1,134 @@
+"""Diffusers folders: build, save, load and check models by value, not only by shape."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import diffusers
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+
+from ..errors import WaypointError
+from ..science.diffusion import Denoiser, check_scheduler
+from ..science.streams import derive
+
+
+def build(model, seed, name):
+    """A freshly initialised denoiser from the config section ``model``; weights from stream (seed, name).
+
+    Raises:
+        WaypointError: a configuration that diffusers refuses or Waypoint does not support.
+    """
+    scheduler = DDPMScheduler(**model["scheduler"])
+    check_scheduler(scheduler)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "initial weights", name))
+        try:
+            unet = UNet2DModel(**model["unet"])
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise WaypointError(f"model.unet: {error}") from error
+    return Denoiser(unet, scheduler)
+
+
+def save(unet, scheduler, folder):
+    """Write a diffusers pipeline folder (``DDPMPipeline.from_pretrained`` opens it), safetensors weights."""
+    unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
+    scheduler.save_pretrained(Path(folder, "scheduler"))
+    index = {
+        "_class_name": "DDPMPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "scheduler": ["diffusers", type(scheduler).__name__],
+        "unet": ["diffusers", type(unet).__name__],
+    }
+    Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def load(folder, device="cpu"):
+    """A stored checkpoint as a denoiser in evaluation mode.
+
+    Raises:
+        WaypointError: the folder is missing parts or damaged.
+    """
+    return from_source(str(folder), device, name=str(folder))
+
+
+def from_source(source, device="cpu", name=None):
+    """A denoiser from a diffusers folder or hub id: a pipeline folder, or a bare UNet folder with scheduler.
+
+    Raises:
+        WaypointError: nothing there, damaged, or not supported; the message names ``source``.
+    """
+    name = name or source
+    local = Path(source).exists()
+    if not local and (source.startswith((".", "/", "~")) or source.count("/") != 1):
+        raise WaypointError(f"checkpoint {name}: no such folder")
+    inside = {"unet": "unet", "scheduler": "scheduler"}
+    if local and not Path(source, "unet").is_dir():
+        inside["unet"] = ""
+        if not Path(source, "scheduler").is_dir():
+            inside["scheduler"] = ""
+    try:
+        unet = UNet2DModel.from_pretrained(source, subfolder=inside["unet"], local_files_only=local)
+        scheduler_config = DDPMScheduler.load_config(source, subfolder=inside["scheduler"], local_files_only=local)
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+    stored = scheduler_config.get("_class_name", "DDPMScheduler")
+    if stored != "DDPMScheduler":
+        raise WaypointError(
+            f"checkpoint {name}: scheduler {stored} is not supported: p(·|x_t) needs ancestral sampling; "
+            "store a DDPMScheduler with the model's own betas"
+        )
+    scheduler = DDPMScheduler.from_config(scheduler_config)
+    check_scheduler(scheduler)
+    return Denoiser(unet.eval().to(device), scheduler)
+
+
+def differences(mine, theirs):
+    """Keys whose *values* differ between two diffusers configs, defaults filled in: 'key: a against b'.
+
+    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``,
+    ``freq_shift``, ``norm_eps`` …), and load each other's weights without an error.
+    """
+    as_json = [json.loads(json.dumps(dict(config), default=str)) for config in (mine, theirs)]
+    keys = sorted(k for k in as_json[0].keys() | as_json[1].keys() if not k.startswith("_"))
+    return [f"{k}: {as_json[0].get(k)!r} against {as_json[1].get(k)!r}" for k in keys if as_json[0].get(k) != as_json[1].get(k)]
+
+
+def require_same(denoiser, reference, name, reference_name):
+    """Refuse a checkpoint whose UNet config, scheduler or image shape is not the reference's.
+
+    Raises:
+        WaypointError: lists every key that differs, with both values.
+    """
+    for part in ("unet", "scheduler"):
+        found = differences(getattr(denoiser, part).config, getattr(reference, part).config)
+        if found:
+            raise WaypointError(f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found))
+
+
+def require_fit(denoiser, shape, labelled, name):
+    """Refuse a model that does not take images of ``shape`` (C, H, W) or whose conditioning the data lacks.
+
+    Raises:
+        WaypointError.
+    """
+    config = denoiser.unet.config
+    size = config.sample_size
+    sizes = (size, size) if isinstance(size, int) else None if size is None else tuple(size)
+    if config.in_channels != shape[0] or config.out_channels != shape[0] or sizes not in (None, shape[1:]):
+        raise WaypointError(
+            f"{name} takes {config.in_channels} × {sizes} images and gives {config.out_channels} channels, "
+            f"but data has {shape[0]} × {tuple(shape[1:])}; fit model.unet or data.size"
+        )
+    if config.num_class_embeds is not None and not labelled:
+        raise WaypointError(f"{name} is class-conditional (num_class_embeds), but the data has no labels")
+
+
+def weights_hash(folder):
+    """SHA-256 of the stored UNet weights: the identity that features and gradients carry."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(folder, "unet").glob("*.safetensors")):
+        with open(file, "rb") as handle:
+            while chunk := handle.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()

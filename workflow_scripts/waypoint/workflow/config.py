@@ -1,0 +1,252 @@
+"""The configuration: defaults from the schema, and every mistake found before the first job.
+
+Needs no torch and no model library: the Snakefile reads it at every start.
+"""
+
+import copy
+import csv
+import difflib
+import hashlib
+import json
+from pathlib import Path
+
+import jsonschema
+
+from ..errors import WaypointError
+from ..science.grid import check_steps, sampling_grid
+
+SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
+
+
+def complete(config):
+    """A copy of ``config`` with every default filled in, checked.
+
+    Raises:
+        WaypointError: one message that names the first wrong key and what is wrong with it.
+    """
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    config = copy.deepcopy(dict(config))
+    if isinstance(config.get("targets"), str):
+        config["targets"] = read_targets(config["targets"])
+    _check_schema(config, schema)
+    _fill(config, schema)
+    _check_data(config["data"])
+    _check_checkpoints(config)
+    _check_targets(config)
+    return config
+
+
+def _check_schema(config, schema):
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if not errors:
+        return
+    error = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
+    where = key_path(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = sorted(set(error.instance) - set(known))[0]
+        close = difflib.get_close_matches(unknown, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        raise WaypointError(f"config: unknown key {join(where, unknown)!r}; {hint}")
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))[0]
+        raise WaypointError(f"config: {join(where, missing)} is missing: {_description(error.schema, missing)}")
+    raise WaypointError(f"config: {where or 'the configuration'}: {_sentence(error)}")
+
+
+def _sentence(error):
+    value, limit = error.instance, error.validator_value
+    shown = json.dumps(value, ensure_ascii=False)
+    if error.validator == "type":
+        kinds = [limit] if isinstance(limit, str) else limit
+        return f"{shown} is not {' or '.join(_article(kind) for kind in kinds)}"
+    if error.validator == "enum":
+        return f"{shown} is not one of {', '.join(map(json.dumps, limit))}"
+    if error.validator == "minimum":
+        return f"{shown} is too small; at least {limit}"
+    if error.validator == "exclusiveMinimum":
+        return f"{shown} is too small; more than {limit}"
+    if error.validator == "exclusiveMaximum":
+        return f"{shown} is too large; less than {limit}"
+    if error.validator == "pattern":
+        return f"{shown} does not match {limit}"
+    if error.validator == "uniqueItems":
+        return f"{shown} lists something twice"
+    return error.message
+
+
+def _article(kind):
+    return {"null": "null", "integer": "an integer", "array": "a list", "object": "a mapping"}.get(kind, f"a {kind}")
+
+
+def _description(schema, key):
+    return schema["properties"].get(key, {}).get("description", "")
+
+
+def key_path(parts):
+    """data.subset, targets[2].seed: a key as people write it."""
+    text = ""
+    for part in parts:
+        text = f"{text}[{part}]" if isinstance(part, int) else join(text, part)
+    return text
+
+
+def join(where, key):
+    """``where.key``, or ``key`` at the top."""
+    return f"{where}.{key}" if where else key
+
+
+def _fill(value, schema):
+    if isinstance(value, dict):
+        for key, part in schema.get("properties", {}).items():
+            if key not in value and "default" in part:
+                value[key] = copy.deepcopy(part["default"])
+            if key in value:
+                _fill(value[key], part)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for item in value:
+            _fill(item, schema["items"])
+
+
+def read_targets(path):
+    """The rows of a targets CSV, as in ``targets:``; empty cells are left out, steps are separated by spaces.
+
+    Raises:
+        WaypointError: no such file, or a cell that is no number where one is needed; names file and line.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+    except OSError as error:
+        raise WaypointError(f"config: targets: cannot read {path} ({error.strerror})") from error
+    if not rows:
+        raise WaypointError(f"config: targets: {path} has no rows")
+    read = {"seed": int, "label": int, "steps": lambda cell: [int(step) for step in cell.split()]}
+    read["mask"] = lambda cell: [int(edge) for edge in cell.split()] if cell[0].isdigit() and " " in cell else cell
+    targets = []
+    for line, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise WaypointError(f"config: targets: {path} line {line} has more or fewer cells than the header")
+        target = {}
+        for key, cell in row.items():
+            try:
+                if cell.strip():
+                    target[key] = read.get(key, str)(cell.strip())
+            except ValueError as error:
+                raise WaypointError(f"config: targets: {path} line {line}: {key} {cell!r} ({error})") from error
+        targets.append(target)
+    return targets
+
+
+def _check_data(data):
+    if data["source"] in ("imagefolder", "npz") and data["path"] is None:
+        raise WaypointError(f"config: data.path is missing; source {data['source']} needs it")
+    if data["source"] == "digits" and data["path"] is not None:
+        raise WaypointError("config: data.path: source digits comes with scikit-learn; leave the key out")
+    if data["captions"] is not None and data["source"] != "imagefolder":
+        raise WaypointError("config: data.captions is for source imagefolder")
+    for key in ("path", "captions"):
+        if data[key] is not None:
+            _readable(data[key], f"data.{key}")
+    if data["source"] == "imagefolder" and not Path(data["path"]).is_dir():
+        raise WaypointError(f"config: data.path: {data['path']} is not a folder")
+
+
+def _readable(path, key):
+    path = Path(path)
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            open(path, "rb").close()
+    except OSError as error:
+        raise WaypointError(f"config: {key}: cannot read {path} ({error.strerror})") from error
+
+
+def _check_checkpoints(config):
+    given = config["checkpoints"]
+    if ("count" in given) == ("paths" in given):
+        raise WaypointError("config: checkpoints needs either count (train that many) or paths (use existing ones)")
+    if "count" in given and config["model"] is None:
+        raise WaypointError("config: model is missing; training needs model.unet")
+    for i, path in enumerate(given.get("paths", [])):
+        if not Path(path).exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
+            raise WaypointError(f"config: checkpoints.paths[{i}]: no folder {path}, and it is no hub id")
+
+
+def checkpoint_names(config):
+    """full/0 … full/M-1."""
+    given = config["checkpoints"]
+    return [f"full/{i}" for i in range(given["count"] if "count" in given else len(given["paths"]))]
+
+
+def scheduler_of(config):
+    """The scheduler's settings as far as planning can know them, or None (a hub id's)."""
+    if config["model"] is not None:
+        return config["model"]["scheduler"]
+    first = Path(config["checkpoints"]["paths"][0])
+    for file in (first / "scheduler" / "scheduler_config.json", first / "scheduler_config.json"):
+        if file.is_file():
+            return json.loads(file.read_text())
+    return None
+
+
+def _check_targets(config):
+    names, seen = checkpoint_names(config), set()
+    scheduler = scheduler_of(config)
+    grid = None
+    if scheduler is not None:
+        grid = sampling_grid(
+            scheduler.get("num_train_timesteps", 1000),
+            config["sampling"]["steps"],
+            scheduler.get("timestep_spacing", "leading"),
+            scheduler.get("steps_offset", 0),
+        )
+    classes = None if config["model"] is None else config["model"]["unet"].get("num_class_embeds")
+    for i, target in enumerate(config["targets"]):
+        where = f"config: targets[{i}] ({target['id']})"
+        if target["id"] in seen:
+            raise WaypointError(f"{where}: the id is used twice")
+        seen.add(target["id"])
+        if ("seed" in target) == ("trajectory" in target):
+            raise WaypointError(f"{where}: give either a seed or a trajectory")
+        if target["checkpoint"] not in names:
+            raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
+        if "prompt" in target:
+            raise WaypointError(f"{where}: prompt: this model has no text encoder; only label is understood")
+        if config["model"] is not None and (classes is None) != ("label" not in target):
+            need = "is not class-conditional" if classes is None else "is class-conditional and needs one"
+            raise WaypointError(f"{where}: label: the model {need} (model.unet.num_class_embeds)")
+        if classes is not None and target["label"] >= classes:
+            raise WaypointError(f"{where}: label: {target['label']} is not below num_class_embeds {classes}")
+        steps = target.get("steps", config["attribution"]["steps"])
+        if "trajectory" in target:
+            _readable(target["trajectory"], f"targets[{i}].trajectory")
+            check_steps(steps, trajectory_steps(target["trajectory"], where), f"{where}: trajectory")
+        elif grid is not None:
+            check_steps(steps, grid, where)
+        if isinstance(target.get("mask"), str):
+            _readable(target["mask"], f"targets[{i}].mask")
+
+
+def trajectory_steps(path, where):
+    """The steps of a user's trajectory file.
+
+    Raises:
+        WaypointError: no npz file, or without the keys x_t and step.
+    """
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            missing = {"x_t", "step"} - set(found.files)
+            if missing:
+                raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
+            return found["step"].astype(int).tolist()
+    except (OSError, ValueError) as error:
+        raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
+
+
+def file_hash(path):
+    """SHA-256 of a small file that a target brings along."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

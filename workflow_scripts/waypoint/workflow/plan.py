@@ -1,0 +1,175 @@
+"""Where each artifact lies, and of exactly which config keys it is the result: its *spec*.
+
+A spec holds the sections of a stage and of every stage before it, so that an input can be checked against
+the spec of the job that reads it: wherever both have a key, the values must agree.
+"""
+
+import inspect
+from pathlib import Path
+
+from ..errors import WaypointError
+from ..store.provenance import read_attributes
+from .config import checkpoint_names, file_hash, join
+from .stages import VERSIONS
+
+
+class Plan:
+    """Paths and specs of one complete configuration (``config.complete``)."""
+
+    def __init__(self, config):
+        self.config = config
+        self.root = f"{config['store']}/{config['experiment']}"
+        self.checkpoints = checkpoint_names(config)
+        self.targets = {target["id"]: target for target in config["targets"]}
+
+    # ---- specs, in the order of the DAG
+
+    def data(self):
+        """Spec of data/train.zarr."""
+        return self._spec("data", seed=self.config["seed"], data=self._pick("data", "source path captions size subset"))
+
+    def train(self, checkpoint):
+        """Spec of a checkpoint: a training, or the path of an existing model."""
+        given = self.config["checkpoints"]
+        if "paths" in given:
+            path = given["paths"][int(checkpoint.split("/")[1])]
+            made = {"checkpoint": {"path": path, "reference": given["paths"][0]}}
+        else:
+            made = {"training": {**self.config["training"], "flip": self.config["data"]["flip"]}}
+        return self._spec("train", self.data(), model=self.config["model"], **made)
+
+    def features(self, checkpoint):
+        """Spec of features/{checkpoint}.zarr."""
+        own = {
+            "draw_scheme": self.config["features"]["draw_scheme"],
+            "train_draws": self.config["attribution"]["train_draws"],
+            "flip": self.config["data"]["flip"],
+        }
+        return self._spec("features", self.train(checkpoint), features=own, projection=self.config["projection"])
+
+    def kernel(self, checkpoint):
+        """Spec of kernels/{checkpoint}.zarr."""
+        return self._spec("kernel", self.features(checkpoint), kernel=self.config["kernel"])
+
+    def trajectory(self, target):
+        """Spec of targets/{target}/trajectory.zarr: its origin, but not its attributed steps."""
+        row = self.targets[target]
+        origin = {key: row[key] for key in ("seed", "label") if key in row}
+        if "trajectory" in row:
+            origin["trajectory"] = file_hash(row["trajectory"])
+        return self._spec(
+            "trajectory",
+            self.train(row["checkpoint"]),
+            generator=row["checkpoint"],
+            sampling=self.config["sampling"],
+            target=origin,
+            attribution=self._pick("attribution", "clip_x0_hat"),
+        )
+
+    def gradients(self, target):
+        """Spec of targets/{target}/gradients.zarr and of the continuations beside it."""
+        before = self.trajectory(target)
+        mask = self.targets[target].get("mask")
+        return self._spec(
+            "gradients",
+            before,
+            self._ensemble(),
+            attribution=self._pick("attribution", "target_draws x0_hat clip_x0_hat"),
+            projection=self.config["projection"],
+            target={
+                **before["target"],
+                "steps": self.steps(target),
+                "mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask,
+            },
+        )
+
+    def trak_scores(self, target):
+        """Spec of scores/trak/{target}.zarr."""
+        kernel = self.kernel(self.checkpoints[0])
+        return self._spec("scores", kernel, self.gradients(target), self._ensemble(), scores=self.config["scores"])
+
+    def pixel_scores(self, target):
+        """Spec of scores/pixel/{target}.zarr."""
+        before = self.trajectory(target)
+        own = {**before["target"], "steps": self.steps(target)}
+        return self._spec("scores", before, target=own, pixel=self.config["pixel"])
+
+    def random_scores(self, target):
+        """Spec of scores/random/{target}.zarr."""
+        return self._spec("scores", self.data(), target={"steps": self.steps(target)})
+
+    def panel(self, target):
+        """Spec of one target's trajectory panels."""
+        return self._spec("figures", figures=self.config["figures"], target={"steps": self.steps(target)})
+
+    def table(self):
+        """Spec of tables/top_influences.csv; which targets it lists follows from its inputs."""
+        return self._spec("tables", tables=self.config["tables"])
+
+    # ---- parts
+
+    def wildcards(self, stage):
+        """Names of the wildcards that a stage's spec depends on."""
+        return list(inspect.signature(getattr(self, stage)).parameters)
+
+    def mask_file(self, target):
+        """The PNG that a target's mask comes from, or an empty list."""
+        mask = self.targets[target].get("mask")
+        return mask if isinstance(mask, str) else []
+
+    def steps(self, target):
+        """Attributed steps of a target, ascending."""
+        return sorted(self.targets[target].get("steps", self.config["attribution"]["steps"]))
+
+    def _ensemble(self):
+        """What a stage over all checkpoints depends on, in place of one checkpoint's own key."""
+        return {"checkpoints": self.checkpoints, "checkpoint": {"all": self.config["checkpoints"].get("paths")}}
+
+    def _pick(self, section, keys):
+        return {key: self.config[section][key] for key in keys.split()}
+
+    @staticmethod
+    def _spec(stage, *before, **sections):
+        """The specs before it, later ones winning, with this stage's sections and version."""
+        merged = {}
+        for spec in (*before, sections):
+            versions = {**merged.get("versions", {}), **spec.get("versions", {})}
+            merged = {**merged, **spec, "versions": versions}
+        merged["versions"][stage] = VERSIONS[stage]
+        return merged
+
+
+def disagreement(stored, expected, where=""):
+    """The first key on which two specs differ, among those that both have: (key, stored, expected) or None."""
+    for key in sorted(stored.keys() & expected.keys()):
+        a, b = stored[key], expected[key]
+        if isinstance(a, dict) and isinstance(b, dict):
+            found = disagreement(a, b, join(where, key))
+            if found:
+                return found
+        elif a != b:
+            return join(where, key), a, b
+    return None
+
+
+def require_agreement(path, expected):
+    """Refuse an artifact that was made with other settings, or by another version of a stage.
+
+    Raises:
+        WaypointError: names the key, both values, the artifact, and what to do.
+    """
+    found = read_attributes(path)
+    if found is None:
+        raise WaypointError(f"{path}: no artifact of Waypoint is there; rerun the rule that makes it")
+    difference = disagreement(found["spec"], expected)
+    if difference:
+        raise WaypointError(stale_message(path, *difference))
+
+
+def stale_message(path, key, stored, wanted):
+    """What to tell someone whose settings differ from an artifact's."""
+    what = f"stage version {key.split('.')[1]}" if key.startswith("versions.") else key
+    return (
+        f"{path} was made with {what} = {stored!r}, this run has {wanted!r}. "
+        f"Use another experiment name, or delete {Path(path)} to have it made again."
+    )

@@ -1,0 +1,93 @@
+"""What every script shares: arguments, log, progress, provenance and errors meant for people."""
+
+import argparse
+import errno
+import json
+import sys
+import time
+import traceback
+
+from ..errors import WaypointError
+from ..store.arrays import open_store
+from ..store.provenance import Provenance
+from .plan import require_agreement
+
+
+class Job:
+    """One run of a script: its arguments, its spec and its log."""
+
+    def __init__(self, args, stage, log):
+        self.args, self.spec, self.log = args, json.loads(args.spec), log
+        self.provenance = Provenance(stage, self.spec)
+        self._told = self._began = time.monotonic()
+
+    def open(self, path):
+        """A store made with settings that agree with this job's.
+
+        Raises:
+            WaypointError: another setting or stage version, or an incomplete store.
+        """
+        require_agreement(path, self.spec)
+        return open_store(path)
+
+    def device(self):
+        """The torch device of this job: a GPU where there is one."""
+        import torch
+
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.provenance.device = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+        return device
+
+    def say(self, text):
+        """One line in the log."""
+        print(text, file=self.log, flush=True)
+
+    def progress(self, done, total, unit, note=""):
+        """A progress line, at most one a second, with rate and time left."""
+        now = time.monotonic()
+        if now - self._told < 1 and done != total:
+            return
+        self._told = now
+        rate = done / max(now - self._began, 1e-9)
+        left = (total - done) / max(rate, 1e-9)
+        self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={left:.0f}s {note}".rstrip())
+
+
+def run(main, stage, arguments):
+    """Parse the command line, run ``main(job)``, and turn errors into one clear message.
+
+    Args:
+        arguments: option names; one that ends in '*' takes several values, one in '?' may be absent.
+    """
+    startup = time.process_time()
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
+    parser.add_argument("--log", help="log file; default: standard error")
+    for name in arguments:
+        nargs = {"*": "+", "?": "?"}.get(name[-1])
+        parser.add_argument(f"--{name.rstrip('*?')}", required=name[-1] != "?", nargs=nargs)
+    args = parser.parse_args()
+    log = open(args.log, "w", encoding="utf-8") if args.log else sys.stderr
+    job = Job(args, stage, log)
+    try:
+        main(job)
+    except WaypointError as error:
+        _fail(log, f"Waypoint: {error}")
+    except MemoryError:
+        _fail(log, f"Waypoint: out of memory in {stage}; lower features.batch_size or use features.shards")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            traceback.print_exc(file=log)
+        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+        _fail(log, f"Waypoint: {stage}: {reason} ({error.filename or args.spec[:0] or 'no file named'}); nothing was half written")
+    except Exception:
+        traceback.print_exc(file=log)
+        _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
+    work = time.process_time() - startup
+    job.say(f"cpu startup={startup:.2f}s work={work:.2f}s")
+
+
+def _fail(log, message):
+    for stream in {log, sys.stderr}:
+        print(message, file=stream, flush=True)
+    sys.exit(1)

@@ -1,0 +1,18 @@
+"""The version of every stage.
+
+Code triggers no rerun. Whoever changes what a stage computes raises its number here; the stage and what
+follows from it then rerun, and arrays of another version are refused. A golden test per stage fails when
+its output changes while its number does not.
+"""
+
+VERSIONS = {
+    "data": 1,
+    "train": 1,
+    "features": 1,
+    "kernel": 1,
+    "trajectory": 1,
+    "gradients": 1,
+    "scores": 1,
+    "figures": 1,
+    "tables": 1,
+}
