@@ -1,7 +1,7 @@
 """Waypoint: which training images guided a diffusion model at every step of making an image.
 
-    prepare_data → train → featurize → factor_kernel ─┐
-                      └→ sample_trajectory → target_gradients → score → table, panels
+prepare_data → train → featurize → factor_kernel ─┐
+                  └→ sample_trajectory → target_gradients → score → table, panels
 """
 
 from snakemake.utils import min_version

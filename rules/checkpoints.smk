@@ -14,15 +14,15 @@ if "count" in PLAN.config["checkpoints"]:
             directory("<results>/checkpoints/{checkpoint}"),
         log:
             "<logs>/train/{checkpoint}.log",
-        params:
-            spec=spec("train"),
-        resources:
-            gpu=1,
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("train"),
         shell:
             "python {SCRIPTS:q}/train.py --spec {params.spec:q} --data {input.data:q} --name {wildcards.checkpoint}"
-            " --resume <results>/resume --out {output:q} --log {log:q}"
+            " --resume {PLAN.root:q}/resume --out {output:q} --log {log:q}"
 
 else:
 
@@ -34,10 +34,10 @@ else:
             directory("<results>/checkpoints/{checkpoint}"),
         log:
             "<logs>/import_checkpoint/{checkpoint}.log",
-        params:
-            spec=spec("train"),
         conda:
             "../envs/waypoint.yaml"
+        params:
+            spec=spec("train"),
         shell:
             "python {SCRIPTS:q}/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}"
             " --name {wildcards.checkpoint} --out {output:q} --log {log:q}"

@@ -13,9 +13,9 @@ rule prepare_data:
         directory("<results>/data/train.zarr"),
     log:
         "<logs>/prepare_data.log",
-    params:
-        spec=spec("data"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("data"),
     shell:
         "python {SCRIPTS:q}/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}"

@@ -15,12 +15,12 @@ if PLAN.config["features"]["shards"] == 1:
             directory("<results>/features/{checkpoint}.zarr"),
         log:
             "<logs>/featurize/{checkpoint}.log",
-        params:
-            spec=spec("features"),
-        resources:
-            gpu=1,
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("features"),
         shell:
             "python {SCRIPTS:q}/featurize.py --spec {params.spec:q} --data {input.data:q}"
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
@@ -35,12 +35,12 @@ else:
             temp(directory("<results>/shards/{checkpoint}/{shard}-of-{shards}.zarr")),
         log:
             "<logs>/featurize/{checkpoint}-{shard}-of-{shards}.log",
-        params:
-            spec=spec("features"),
-        resources:
-            gpu=1,
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("features"),
         shell:
             "python {SCRIPTS:q}/featurize.py --spec {params.spec:q} --data {input.data:q}"
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint}"
@@ -58,10 +58,10 @@ else:
             directory("<results>/features/{checkpoint}.zarr"),
         log:
             "<logs>/join_features/{checkpoint}.log",
-        params:
-            spec=spec("features"),
         conda:
             "../envs/waypoint.yaml"
+        params:
+            spec=spec("features"),
         shell:
             "python {SCRIPTS:q}/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}"
             " --log {log:q}"

@@ -21,10 +21,10 @@ rule trajectory_panel:
         ),
     log:
         "<logs>/trajectory_panel/{target}-{method}.log",
-    params:
-        spec=spec("panel"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("panel"),
     shell:
         "python {SCRIPTS:q}/plot_panel.py --spec {params.spec:q} --data {input.data:q}"
         " --trajectory {input.trajectory:q} --continuations {input.continuations:q} --scores {input.scores:q}"

@@ -13,10 +13,10 @@ rule factor_kernel:
         directory("<results>/kernels/{checkpoint}.zarr"),
     log:
         "<logs>/factor_kernel/{checkpoint}.log",
-    params:
-        spec=spec("kernel"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("kernel"),
     shell:
         "python {SCRIPTS:q}/factor_kernel.py --spec {params.spec:q} --features {input.features:q} --out {output:q}"
         " --log {log:q}"

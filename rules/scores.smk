@@ -15,10 +15,10 @@ rule score_trak:
         directory("<results>/scores/trak/{target}.zarr"),
     log:
         "<logs>/score_trak/{target}.log",
-    params:
-        spec=spec("trak_scores"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("trak_scores"),
     shell:
         "python {SCRIPTS:q}/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}"
         " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target} --out {output:q}"
@@ -34,10 +34,10 @@ rule score_pixel:
         directory("<results>/scores/pixel/{target}.zarr"),
     log:
         "<logs>/score_pixel/{target}.log",
-    params:
-        spec=spec("pixel_scores"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("pixel_scores"),
     shell:
         "python {SCRIPTS:q}/score_pixel.py --spec {params.spec:q} --data {input.data:q}"
         " --trajectory {input.trajectory:q} --target {wildcards.target} --out {output:q} --log {log:q}"
@@ -51,10 +51,10 @@ rule score_random:
         directory("<results>/scores/random/{target}.zarr"),
     log:
         "<logs>/score_random/{target}.log",
-    params:
-        spec=spec("random_scores"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("random_scores"),
     shell:
         "python {SCRIPTS:q}/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}"
         " --out {output:q} --log {log:q}"

@@ -9,9 +9,7 @@ rule top_influences:
     input:
         current("table", "tables/top_influences.csv"),
         data="<results>/data/train.zarr",
-        scores=expand(
-            "<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets
-        ),
+        scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
     output:
         report(
             "<results>/tables/top_influences.csv",
@@ -21,10 +19,10 @@ rule top_influences:
         ),
     log:
         "<logs>/top_influences.log",
-    params:
-        spec=spec("table"),
     conda:
         "../envs/waypoint.yaml"
+    params:
+        spec=spec("table"),
     shell:
         "python {SCRIPTS:q}/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}"
         " --out {output:q} --log {log:q}"

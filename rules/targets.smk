@@ -14,12 +14,12 @@ rule sample_trajectory:
         directory("<results>/targets/{target}/trajectory.zarr"),
     log:
         "<logs>/sample_trajectory/{target}.log",
-    params:
-        spec=spec("trajectory"),
-    resources:
-        gpu=1,
     conda:
         "../envs/waypoint.yaml"
+    resources:
+        gpu=1,
+    params:
+        spec=spec("trajectory"),
     shell:
         "python {SCRIPTS:q}/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}"
         " --trajectory {input.own:q} --out {output:q} --log {log:q}"
@@ -37,12 +37,12 @@ rule target_gradients:
         continuations=directory("<results>/targets/{target}/continuations.zarr"),
     log:
         "<logs>/target_gradients/{target}.log",
-    params:
-        spec=spec("gradients"),
-    resources:
-        gpu=1,
     conda:
         "../envs/waypoint.yaml"
+    resources:
+        gpu=1,
+    params:
+        spec=spec("gradients"),
     shell:
         "python {SCRIPTS:q}/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}"
         " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"

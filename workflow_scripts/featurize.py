@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import train_features
 from waypoint.science.draws import train_draws

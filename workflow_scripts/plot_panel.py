@@ -7,6 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
+
 from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
 from waypoint.store.provenance import marker_path
@@ -55,14 +56,18 @@ def main(job):
     figure, axes = plt.subplots(
         rows, len(steps) + 1, figsize=(CELL * (len(steps) + 1.3), CELL * rows * 1.16 + 1.1), squeeze=False
     )
-    figure.subplots_adjust(left=0.02, right=0.98, bottom=0.03, top=1 - 1.0 / figure.get_figheight(), hspace=0.34, wspace=0.08)
+    figure.subplots_adjust(
+        left=0.02, right=0.98, bottom=0.03, top=1 - 1.0 / figure.get_figheight(), hspace=0.34, wspace=0.08
+    )
     names = ["called on\n$x_t$", "one-step\nestimate $\\hat{x}_0^t$", "samples of\n$p(\\cdot|x_t)$"]
     names += [f"+{r + 1}" for r in range(top)] + [f"−{r + 1}" for r in range(top)]
     for r, name in enumerate(names):
         axes[r, 0].axis("off")
         color = "black" if r < 3 else GREEN if r < 3 + top else RED
         size = 8.5 if r < 3 else 12
-        axes[r, 0].text(0.95, 0.5, name, ha="right", va="center", size=size, color=color, transform=axes[r, 0].transAxes)
+        axes[r, 0].text(
+            0.95, 0.5, name, ha="right", va="center", size=size, color=color, transform=axes[r, 0].transAxes
+        )
     for column, s in enumerate(order, 1):
         t, score = steps[s], read(scores["score"], int(s))
         x_t = read(trajectory["x_t"], grid.index(t))
@@ -73,7 +78,13 @@ def main(job):
         best, worst = extremes(score, top)
         for row, i in enumerate([*best, *worst], 3):
             positive = row < 3 + top
-            show(axes[row, column], read(data["image"], int(i)), GREEN if positive else RED, 2.2, "-" if positive else (0, (3, 1.5)))
+            show(
+                axes[row, column],
+                read(data["image"], int(i)),
+                GREEN if positive else RED,
+                2.2,
+                "-" if positive else (0, (3, 1.5)),
+            )
             axes[row, column].set_xlabel(f"{score[i]:+.3g}".replace("-", "−"), size=7.5, labelpad=2)
     fraction = 0.78 / figure.get_figheight()
     final = figure.add_axes((0.03, 1 - 0.88 / figure.get_figheight(), 0.78 / figure.get_figwidth(), fraction))
@@ -82,9 +93,18 @@ def main(job):
     count = f"{scores['score'].shape[1]} training images"
     if scores.attrs["method"] == "trak":
         count += f", {len(scores.attrs['spec']['checkpoints'])} checkpoints"
-    figure.text(0.06 + 0.78 / figure.get_figwidth(), 1 - 0.3 / figure.get_figheight(), info, size=11, weight="bold", va="center")
+    figure.text(
+        0.06 + 0.78 / figure.get_figwidth(), 1 - 0.3 / figure.get_figheight(), info, size=11, weight="bold", va="center"
+    )
     legend = f"image at left; {count}; + raises its likelihood at step t, − lowers it; score below"
-    figure.text(0.06 + 0.78 / figure.get_figwidth(), 1 - 0.55 / figure.get_figheight(), legend, size=7.5, va="center", color="#444444")
+    figure.text(
+        0.06 + 0.78 / figure.get_figwidth(),
+        1 - 0.55 / figure.get_figheight(),
+        legend,
+        size=7.5,
+        va="center",
+        color="#444444",
+    )
     figure.savefig(job.args.out, dpi=130)
     marker_path(job.args.out).write_text(json.dumps(job.provenance(), indent=2))
 

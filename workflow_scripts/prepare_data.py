@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+
 from waypoint.store.arrays import create_store
 from waypoint.store.datasets import SOURCES, chosen, raw_hash, resized
 from waypoint.workflow.script import run
@@ -30,7 +31,9 @@ def main(job):
         step = images.chunks[0]
         for start in range(0, len(rows), step):
             block = np.stack([resized(source.read(int(i)), section["size"]) for i in rows[start : start + step]])
-            store.put("image", slice(start, start + len(block)), block, lambda r: f"image {rows[start + r]} of the source")
+            store.put(
+                "image", slice(start, start + len(block)), block, lambda r: f"image {rows[start + r]} of the source"
+            )
             digest.update(block.tobytes())
             job.progress(start + len(block), len(rows), "images")
     job.say(f"{len(rows)} images of shape {shape} from {section['source']}")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate
 from waypoint.science.diffusion import trajectory

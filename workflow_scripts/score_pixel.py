@@ -1,6 +1,7 @@
 """Baseline: cosine similarity in pixel space to the final image, or to x̂0_t at each step."""
 
 import numpy as np
+
 from waypoint.science.baselines import cosine
 from waypoint.store.arrays import blocks, create_store, read
 from waypoint.workflow.script import run

@@ -1,6 +1,7 @@
 """Control: random scores, which any method must beat."""
 
 import numpy as np
+
 from waypoint.science.baselines import random_scores
 from waypoint.store.arrays import create_store
 from waypoint.workflow.script import run

@@ -1,6 +1,7 @@
 """TRAK scores of one target: the mean over checkpoints of φ_iᵀK⁻¹g_t, with its standard error."""
 
 import numpy as np
+
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import attribution
 from waypoint.science.kernel import CheckpointMean

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import torch
 from PIL import Image
+
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.diffusion import continuations
@@ -55,7 +56,10 @@ def main(job):
     settings, projection = job.spec["attribution"], job.spec["projection"]
     epsilon = {
         t: torch.stack(
-            [target_noise(job.spec["seed"], target.key, t, k, target.x_t.shape[1:]) for k in range(settings["target_draws"])]
+            [
+                target_noise(job.spec["seed"], target.key, t, k, target.x_t.shape[1:])
+                for k in range(settings["target_draws"])
+            ]
         ).to(device)
         for t in target.steps
     }
@@ -66,7 +70,9 @@ def main(job):
         if settings["x0_hat"] == "per_checkpoint":
             x0_hat = one_step_estimate(theta, target.x_t[s], t, target.label, settings["clip_x0_hat"])
         label = None if target.label is None else target.label.expand(len(noise))
-        return Example(x0_hat.expand(noise.shape), torch.full((len(noise),), t, device=device), noise, label, target.weight)
+        return Example(
+            x0_hat.expand(noise.shape), torch.full((len(noise),), t, device=device), noise, label, target.weight
+        )
 
     weights = []
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:

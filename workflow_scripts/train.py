@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from waypoint.errors import WaypointError
 from waypoint.science.training import Trainer
 from waypoint.store import models

@@ -138,7 +138,9 @@ def _require_whole(group, path):
     for name, array in group.arrays():
         missing = array.nchunks - array.nchunks_initialized
         if missing:
-            raise WaypointError(f"{path}: {missing} of {array.nchunks} chunks of {name!r} are missing; delete it and rerun")
+            raise WaypointError(
+                f"{path}: {missing} of {array.nchunks} chunks of {name!r} are missing; delete it and rerun"
+            )
 
 
 def blocks(array):

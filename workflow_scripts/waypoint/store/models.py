@@ -91,7 +91,11 @@ def differences(mine, theirs):
     """
     as_json = [json.loads(json.dumps(dict(config), default=str)) for config in (mine, theirs)]
     keys = sorted(k for k in as_json[0].keys() | as_json[1].keys() if not k.startswith("_"))
-    return [f"{k}: {as_json[0].get(k)!r} against {as_json[1].get(k)!r}" for k in keys if as_json[0].get(k) != as_json[1].get(k)]
+    return [
+        f"{k}: {as_json[0].get(k)!r} against {as_json[1].get(k)!r}"
+        for k in keys
+        if as_json[0].get(k) != as_json[1].get(k)
+    ]
 
 
 def require_same(denoiser, reference, name, reference_name):
@@ -103,7 +107,9 @@ def require_same(denoiser, reference, name, reference_name):
     for part in ("unet", "scheduler"):
         found = differences(getattr(denoiser, part).config, getattr(reference, part).config)
         if found:
-            raise WaypointError(f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found))
+            raise WaypointError(
+                f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
+            )
 
 
 def require_fit(denoiser, shape, labelled, name):

@@ -79,7 +79,10 @@ def run(main, stage, arguments):
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             traceback.print_exc(file=log)
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
-        _fail(log, f"Waypoint: {stage}: {reason} ({error.filename or args.spec[:0] or 'no file named'}); nothing was half written")
+        _fail(
+            log,
+            f"Waypoint: {stage}: {reason} ({error.filename or args.spec[:0] or 'no file named'}); nothing was half written",
+        )
     except Exception:
         traceback.print_exc(file=log)
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
