@@ -1,5 +1,7 @@
 """The TRAK kernel of one checkpoint: Gram matrix and Cholesky factor."""
 
+from functools import partial
+
 from waypoint.science.kernel import factor, gram
 from waypoint.store.arrays import blocks, create_store
 from waypoint.workflow.script import run
@@ -7,9 +9,8 @@ from waypoint.workflow.script import run
 
 def main(job):
     features = job.open(job.args.features)
-    phi = features["phi"]
-    n, d = phi.shape
-    matrix = gram(lambda: blocks(phi), n, d)
+    n, d = features["phi"].shape
+    matrix = gram(partial(blocks, features["phi"]), n, d)
     lower, strength = factor(matrix, n, d, job.spec["kernel"]["damping"])
     form = "primal" if n >= d else "dual"
     dims = ["row", "column"]

@@ -55,8 +55,8 @@ def main(job):
         for start in range(0, len(rows), step):
             batch = [example(r) for r in range(start, min(start + step, len(rows)))]
             phi = train_features(theta, P, batch, per_example_gradients)
-            place = lambda r: f"checkpoint {job.args.name}, image {rows[start + r]}"  # noqa: E731
-            store.put("phi", slice(start, start + len(batch)), phi.cpu().numpy(), place)
+            where = slice(start, start + len(batch))
+            store.put("phi", where, phi.cpu().numpy(), f"checkpoint {job.args.name}, image", rows[where])
             job.progress(start + len(batch), len(rows), "images")
 
 

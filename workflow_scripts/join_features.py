@@ -22,9 +22,10 @@ def main(job):
         offset = 0
         for shard in shards:
             for start, phi in blocks(shard["phi"]):
+                train = read(shard["train"], slice(start, start + len(phi)))
                 where = slice(offset + start, offset + start + len(phi))
-                store.put("phi", where, phi, lambda r: f"image {where.start + r}")
-                store.put("train", where, read(shard["train"], slice(start, start + len(phi))), str)
+                store.put("phi", where, phi, "image", train)
+                store.put("train", where, train, "image", train)
             offset += shard["phi"].shape[0]
 
 

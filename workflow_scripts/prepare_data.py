@@ -30,12 +30,11 @@ def main(job):
         images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
         step = images.chunks[0]
         for start in range(0, len(rows), step):
-            block = np.stack([resized(source.read(int(i)), section["size"]) for i in rows[start : start + step]])
-            store.put(
-                "image", slice(start, start + len(block)), block, lambda r: f"image {rows[start + r]} of the source"
-            )
+            taken = rows[start : start + step]
+            block = np.stack([resized(source.read(int(i)), section["size"]) for i in taken])
+            store.put("image", slice(start, start + len(taken)), block, "image of the source", taken)
             digest.update(block.tobytes())
-            job.progress(start + len(block), len(rows), "images")
+            job.progress(start + len(taken), len(rows), "images")
     job.say(f"{len(rows)} images of shape {shape} from {section['source']}")
 
 

@@ -29,12 +29,12 @@ def main(job):
         noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
         x_T = torch.randn(1, *image_shape(theta), generator=noise)
         steps, x_t, x0_hat, image = trajectory(theta, job.spec["sampling"]["steps"], x_T, noise, label, clip)
-    at = lambda r: f"checkpoint {job.spec['generator']}, step {steps[r]}"  # noqa: E731
+    what = f"checkpoint {job.spec['generator']}, step"
     with create_store(job.args.out, job.provenance) as store:
         store.write("step", ["step"], np.asarray(steps, np.int64))
-        store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), at)
-        store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), at)
-        store.write("image", ["channel", "y", "x"], image.numpy(), lambda r: "the final image")
+        store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
+        store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), what, steps)
+        store.write("image", ["channel", "y", "x"], image.numpy())
 
 
 def image_shape(theta):

@@ -19,7 +19,7 @@ def main(job):
     with create_store(job.args.out, lambda: job.provenance(method="pixel", target=job.args.target)) as store:
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(score.shape[1]))
-        store.write("score", ["step", "train"], score.astype(np.float32), lambda r: f"step {steps[r]}")
+        store.write("score", ["step", "train"], score.astype(np.float32), "step", steps)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """TRAK scores of one target: the mean over checkpoints of φ_iᵀK⁻¹g_t, with its standard error."""
 
+from functools import partial
+
 import numpy as np
 
 from waypoint.errors import WaypointError
@@ -21,24 +23,22 @@ def main(job):
                     f"{made.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
                     f"{names[m]}; delete both and rerun"
                 )
-        phi = features["phi"]
-        tau = attribution(lambda: blocks(phi), *phi.shape, read(kernel["factor"]), read(gradients["g"], m))
+        phi = partial(blocks, features["phi"])
+        tau = attribution(phi, *features["phi"].shape, read(kernel["factor"]), read(gradients["g"], m))
         mean.add(tau)
         if job.spec["scores"]["keep_checkpoints"]:
             each.append(tau.astype(np.float32))
         job.progress(m + 1, len(names), "checkpoints")
     error = mean.standard_error()
-    at = lambda r: f"step {steps[r]}"  # noqa: E731
     with create_store(job.args.out, lambda: job.provenance(method="trak", target=job.args.target)) as store:
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(mean.mean.shape[1]))
-        store.write("score", ["step", "train"], mean.mean.astype(np.float32), at)
+        store.write("score", ["step", "train"], mean.mean.astype(np.float32), "step", steps)
         if error is not None:
-            store.write("score_se", ["step", "train"], error.astype(np.float32), at)
+            store.write("score_se", ["step", "train"], error.astype(np.float32), "step", steps)
         if each:
             store.write("checkpoint", ["checkpoint"], np.array(names))
-            place = lambda r: f"checkpoint {names[r]}"  # noqa: E731
-            store.write("score_by_checkpoint", ["checkpoint", "step", "train"], np.stack(each), place)
+            store.write("score_by_checkpoint", ["checkpoint", "step", "train"], np.stack(each), "checkpoint", names)
 
 
 if __name__ == "__main__":

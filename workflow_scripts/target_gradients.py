@@ -92,16 +92,15 @@ def main(job):
             for start in range(0, len(target.steps), step):
                 batch = [example(theta, s) for s in range(start, min(start + step, len(target.steps)))]
                 g = target_gradients(theta, P, batch, per_example_gradients).cpu().numpy()
-                place = lambda r: f"checkpoint {name}, step {target.steps[start + r]}"  # noqa: E731
-                for r in range(len(batch)):
-                    store.put("g", (m, start + r), g[r], lambda _: place(r))
+                where = slice(start, start + len(batch))
+                store.put("g", (m, where), g, f"checkpoint {name}, step", target.steps[where])
             job.progress(m + 1, len(names), "checkpoints")
 
     theta = models.load(job.args.generator, device)
     with create_store(job.args.continuations, job.provenance) as store:
         store.write("step", ["step"], np.array(target.steps))
         images = np.stack([samples(job, theta, target, s) for s in range(len(target.steps))])
-        store.write("sample", ["step", "number", "channel", "y", "x"], images, lambda r: f"step {target.steps[r]}")
+        store.write("sample", ["step", "number", "channel", "y", "x"], images, "step", target.steps)
 
 
 def samples(job, theta, target, s):

@@ -79,8 +79,11 @@ class StoreWriter:
         )
         return self.group[name]
 
-    def put(self, name, where, values, items):
-        """Write ``values`` at index ``where``; ``items`` names row r in an error about a non-finite value.
+    def put(self, name, where, values, what, items):
+        """Write ``values`` at index ``where``.
+
+        Args:
+            what, items: name row r in an error about a non-finite value, as "``what`` ``items[r]``".
 
         Raises:
             WaypointError: a value is NaN or infinite.
@@ -88,11 +91,11 @@ class StoreWriter:
         values = np.asarray(values)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             bad = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise WaypointError(f"{name}: not finite at {items(bad)}; nothing was stored")
+            raise WaypointError(f"{name}: not finite at {what} {items[bad]}; nothing was stored")
         self.group[name][where] = values
 
-    def write(self, name, dims, values, items=None):
-        """Create an array and fill it at once."""
+    def write(self, name, dims, values, what=None, items=None):
+        """Create an array and fill it at once; ``what`` and ``items`` as in ``put``."""
         values = np.asarray(values)
         if values.dtype.kind in "UO":
             array = self.group.create_array(
@@ -101,7 +104,7 @@ class StoreWriter:
             array[:] = values.astype(object)
             return
         self.create(name, dims, values.shape, values.dtype)
-        self.put(name, slice(None), values, items or (lambda r: f"{dims[0]} index {r}"))
+        self.put(name, slice(None), values, what or f"{dims[0]} index", range(len(values)) if items is None else items)
 
 
 @contextlib.contextmanager

@@ -74,15 +74,12 @@ def run(main, stage, arguments):
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
     except MemoryError:
-        _fail(log, f"Waypoint: out of memory in {stage}; lower features.batch_size or use features.shards")
+        _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             traceback.print_exc(file=log)
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
-        _fail(
-            log,
-            f"Waypoint: {stage}: {reason} ({error.filename or args.spec[:0] or 'no file named'}); nothing was half written",
-        )
+            _fail(log, f"Waypoint: {stage}: {error}")
+        _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
     except Exception:
         traceback.print_exc(file=log)
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
