@@ -42,10 +42,7 @@ class Denoiser:
 
     def epsilon(self, x, t, label=None):
         """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
-        return self.epsilon_from(self.output(x, t, label), x, t)
-
-    def epsilon_from(self, out, x, t):
-        """ε from an output already at hand."""
+        out = self.output(x, t, label)
         if not self.predicts_v:
             return out
         signal, noise = self.coefficients(t, x)
@@ -56,13 +53,15 @@ class Denoiser:
         signal, noise = self.coefficients(t, x0)
         return signal * x0 + noise * epsilon
 
-    def x0_hat(self, x_t, t, epsilon, clip):
-        """The one-step estimate (x_t - √(1-ᾱ_t) ε) / √ᾱ_t (§2.2, Alg. 1 line 11; its parenthesis is a misprint).
+    def x0_hat(self, x_t, t, out, clip):
+        """The one-step estimate (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (§2.2, Alg. 1 line 11; its parenthesis is a misprint).
 
-        ``clip`` "scheduler" clips where the scheduler's own configuration does, as its sampler does; "none" never.
+        Args:
+            out: the network's output at (x_t, t). From v it is √ᾱ_t x_t - √(1-ᾱ_t) v, the same without cancellation.
+            clip: "scheduler" clips where the scheduler's own configuration does, as its sampler does; "none" never.
         """
         signal, noise = self.coefficients(t, x_t)
-        estimate = (x_t - noise * epsilon) / signal
+        estimate = signal * x_t - noise * out if self.predicts_v else (x_t - noise * out) / signal
         if clip == "scheduler" and self.scheduler.config.clip_sample:
             bound = self.scheduler.config.clip_sample_range
             estimate = estimate.clamp(-bound, bound)
@@ -105,7 +104,7 @@ def trajectory(denoiser, steps, x_T, generator, label=None, clip="scheduler"):
         for t in scheduler.timesteps.tolist():
             out = denoiser.output(x, t, label)
             visited.append(x[0].cpu())
-            estimates.append(denoiser.x0_hat(x, t, denoiser.epsilon_from(out, x, t), clip)[0].cpu())
+            estimates.append(denoiser.x0_hat(x, t, out, clip)[0].cpu())
             x = scheduler.step(out, t, x, generator=generator).prev_sample
     return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
 

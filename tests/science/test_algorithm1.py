@@ -1,0 +1,111 @@
+"""Algorithm 1 against an oracle: explicit loops over checkpoints, images, draws and an explicit P."""
+
+import numpy as np
+import pytest
+import torch
+from support import images, target_example, tiny_denoiser, train_example
+
+from waypoint.science import algorithm1
+from waypoint.science.gradients import per_example_gradients, trainable
+from waypoint.science.kernel import CheckpointMean, factor, gram
+from waypoint.science.projection import GaussianProjection
+
+N, D, K, STEPS, DAMPING = 6, 5, 3, (100, 500), 0.1
+
+
+def alpha_bar(t):
+    """ᾱ_t of the linear schedule, multiplied out."""
+    betas = np.linspace(1e-4, 0.02, 1000)
+    return float(np.prod(1 - betas[: t + 1]))
+
+
+def oracle_gradient(unet, x0, t, epsilon):
+    """∇_θ of the element-mean of (ε - ε_θ(√ᾱ x0 + √(1-ᾱ) ε, t))² for one draw."""
+    a = alpha_bar(int(t))
+    noisy = a**0.5 * x0 + (1 - a) ** 0.5 * epsilon
+    loss = ((epsilon - unet(noisy[None], torch.tensor([int(t)])).sample[0]) ** 2).mean()
+    unet.zero_grad()
+    loss.backward()
+    return torch.cat([q.grad.reshape(-1) for q in unet.parameters()]).double()
+
+
+def oracle_x0_hat(unet, x_t, t):
+    a = alpha_bar(t)
+    with torch.no_grad():
+        epsilon = unet(x_t[None], torch.tensor([t])).sample[0]
+    return ((x_t - (1 - a) ** 0.5 * epsilon) / a**0.5).clamp(-1, 1)
+
+
+def oracle(thetas, projections, z, x_t):
+    total = np.zeros((len(STEPS), N))
+    for name, theta in thetas.items():
+        P = projections[name]
+        blocks = [P.block(i, min(P.ROWS, P.p - start)) for i, start in enumerate(range(0, P.p, P.ROWS))]
+        matrix = torch.cat(blocks).double() / D**0.5
+        phi = torch.stack(
+            [
+                torch.stack([oracle_gradient(theta.unet, e.x0[k], e.t[k], e.epsilon[k]) for k in range(K)]).mean(0)
+                @ matrix
+                for e in (train_example(z[i], i, K, checkpoint=name) for i in range(N))
+            ]
+        ).numpy()
+        kernel = phi.T @ phi
+        kernel += DAMPING * np.trace(kernel) / min(N, D) * np.eye(D)
+        for s, t in enumerate(STEPS):
+            example = target_example(oracle_x0_hat(theta.unet, x_t[s], t), t)
+            each = [oracle_gradient(theta.unet, example.x0[k], t, example.epsilon[k]) for k in range(4)]
+            g = (torch.stack(each).mean(0) @ matrix).numpy()
+            for i in range(N):
+                total[s, i] += phi[i] @ np.linalg.inv(kernel) @ g / len(thetas)
+    return total
+
+
+def ours(thetas, projections, z, x_t):
+    mean = CheckpointMean()
+    for name, theta in thetas.items():
+        examples = [train_example(z[i], i, K, checkpoint=name) for i in range(N)]
+        phi = algorithm1.train_features(theta, projections[name], examples, per_example_gradients).numpy()
+        blocks = lambda phi=phi: iter([(0, phi[:2]), (2, phi[2:])])  # noqa: E731
+        lower, _ = factor(gram(blocks, N, D), N, D, DAMPING)
+        x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
+        targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]
+        g = algorithm1.target_gradients(theta, projections[name], targets, per_example_gradients).numpy()
+        mean.add(algorithm1.attribution(blocks, N, D, lower, g))
+    return mean.mean
+
+
+@pytest.fixture
+def setting(tiny_model):
+    thetas = {name: tiny_denoiser(tiny_model, name) for name in ("full/0", "full/1")}
+    p = sum(q.numel() for q in trainable(thetas["full/0"].unet))
+    projections = {name: GaussianProjection(0, name, p, D) for name in thetas}
+    return thetas, projections, images(N), torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+
+
+def test_scores_equal_the_explicit_loops(setting):
+    expected, got = oracle(*setting), ours(*setting)
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_order_of_images_only_permutes_scores(setting):
+    """Each image keeps its draws wherever it stands in a batch."""
+    theta, P, z = setting[0]["full/0"], setting[1]["full/0"], setting[2]
+    rows = {}
+    for order in (range(N), [4, 1, 0, 5, 2, 3]):
+        examples = [train_example(z[i], i, K) for i in order]
+        phi = algorithm1.train_features(theta, P, examples, per_example_gradients)
+        rows[tuple(order)] = phi[np.argsort(list(order))]
+    first, second = rows.values()
+    assert (first - second).abs().max() <= 1e-5 * first.abs().max()
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_batch_size_does_not_matter(setting, batch):
+    theta, P, z = setting[0]["full/0"], setting[1]["full/0"], setting[2]
+    examples = [train_example(z[i], i, K) for i in range(N)]
+    whole = algorithm1.train_features(theta, P, examples, per_example_gradients)
+    parts = [
+        algorithm1.train_features(theta, P, examples[start : start + batch], per_example_gradients)
+        for start in range(0, N, batch)
+    ]
+    assert torch.allclose(torch.cat(parts), whole, rtol=1e-5, atol=1e-6 * whole.abs().max())

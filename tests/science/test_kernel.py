@@ -1,0 +1,91 @@
+"""Kernel and scores against explicit matrices; the two forms agree; errors name the key."""
+
+import numpy as np
+import pytest
+
+from waypoint.errors import WaypointError
+from waypoint.science.kernel import CheckpointMean, factor, gram, scores
+
+
+def blocks_of(phi, size):
+    return lambda: ((start, phi[start : start + size]) for start in range(0, len(phi), size))
+
+
+def explicit(phi, g, damping):
+    """Line 17 as printed, in float64 with an explicit inverse."""
+    phi = phi.astype(np.float64)
+    kernel = phi.T @ phi
+    kernel += damping * np.trace(kernel) / min(phi.shape) * np.eye(phi.shape[1])
+    return g.astype(np.float64) @ np.linalg.inv(kernel).T @ phi.T
+
+
+@pytest.mark.parametrize("n,d", [(30, 8), (8, 8), (9, 30)], ids=["primal", "square", "dual"])
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_scores_equal_the_explicit_formula(n, d, size):
+    rng = np.random.default_rng(0)
+    phi, g = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((3, d)).astype(np.float32)
+    blocks = blocks_of(phi, size)
+    lower, _ = factor(gram(blocks, n, d), n, d, 0.05)
+    expected = explicit(phi, g, 0.05)
+    assert np.abs(scores(blocks, n, d, lower, g) - expected).max() <= 1e-9 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("n,d", [(30, 8), (9, 30)])
+def test_dual_and_primal_agree(n, d):
+    """Both forms of the same Φ, each forced by hand, give the same scores with the same λ."""
+    rng = np.random.default_rng(1)
+    phi, g = rng.standard_normal((n, d)), rng.standard_normal((2, d))
+    strength = 0.1 * np.trace(phi.T @ phi) / min(n, d)
+    primal = g @ np.linalg.solve(phi.T @ phi + strength * np.eye(d), phi.T)
+    dual = np.linalg.solve(phi @ phi.T + strength * np.eye(n), phi @ g.T).T
+    lower, used = factor(gram(blocks_of(phi, 7), n, d), n, d, 0.1)
+    ours = scores(blocks_of(phi, 7), n, d, lower, g)
+    assert np.isclose(used, strength)
+    assert np.allclose(ours, primal, rtol=1e-9) and np.allclose(ours, dual, rtol=1e-9)
+
+
+def test_zero_damping_is_the_papers_formula():
+    rng = np.random.default_rng(2)
+    phi, g = rng.standard_normal((40, 6)), rng.standard_normal((2, 6))
+    lower, strength = factor(gram(blocks_of(phi, 40), 40, 6), 40, 6, 0)
+    assert strength == 0
+    expected = g @ np.linalg.inv(phi.T @ phi) @ phi.T
+    assert np.allclose(scores(blocks_of(phi, 40), 40, 6, lower, g), expected)
+
+
+def test_scale_of_features_only_scales_scores():
+    """λ is relative, so one damping means the same at every scale of the loss."""
+    rng = np.random.default_rng(3)
+    phi, g = rng.standard_normal((20, 5)), rng.standard_normal((1, 5))
+
+    def run(c):
+        lower, _ = factor(gram(blocks_of(c * phi, 20), 20, 5), 20, 5, 0.3)
+        return scores(blocks_of(c * phi, 20), 20, 5, lower, c * g)
+
+    assert np.allclose(run(1.0), run(1e-3), rtol=1e-9)
+
+
+def test_zero_damping_with_too_few_images_names_the_key():
+    with pytest.raises(WaypointError, match=r"kernel\.damping.*N = 3 < d = 5"):
+        factor(np.eye(3), 3, 5, 0)
+
+
+def test_singular_kernel_names_the_key():
+    phi = np.repeat(np.random.default_rng(0).standard_normal((10, 1)), 4, axis=1)
+    with pytest.raises(WaypointError, match=r"kernel\.damping: 0 leaves the 4 × 4 kernel singular"):
+        factor(gram(blocks_of(phi, 10), 10, 4), 10, 4, 0)
+
+
+def test_mean_and_standard_error_over_checkpoints():
+    values = np.random.default_rng(0).standard_normal((5, 3, 7))
+    mean = CheckpointMean()
+    for value in values:
+        mean.add(value)
+    assert np.allclose(mean.mean, values.mean(0))
+    assert np.allclose(mean.standard_error(), values.std(0, ddof=1) / 5**0.5)
+
+
+def test_one_checkpoint_has_no_standard_error():
+    mean = CheckpointMean()
+    mean.add(np.ones(3))
+    assert mean.standard_error() is None
