@@ -1,6 +1,8 @@
 """Configuration, paths and specs. No rules."""
 
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -76,13 +78,14 @@ def planned(artifact, params):
 
 def closing_words():
     """Where the results are and how to open them."""
-    first = next(iter(PLAN.targets))
-    method = PLAN.config["methods"][0]
+    first, method = next(iter(PLAN.targets)), PLAN.config["methods"][0]
+    python = "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
+    chosen = " ".join(["--configfile", *map(str, workflow.overwrite_configfiles)]) if workflow.overwrite_configfiles else ""
     return f"""
 Done. Everything is in {PLAN.root}/
 
-  pictures   {PLAN.root}/figures/*/*.png
-  table      python -c "import pandas; print(pandas.read_csv('{PLAN.root}/tables/top_influences.csv'))"
-  scores     python -c "import xarray; print(xarray.open_zarr('{PLAN.root}/scores/{method}/{first}.zarr')['score'].to_pandas())"
-  report     make report
+  pictures  {PLAN.root}/figures/*/*.png
+  table     {python} -c "import pandas; print(pandas.read_csv('{PLAN.root}/tables/top_influences.csv'))"
+  scores    {python} -c "import xarray; print(xarray.open_zarr('{PLAN.root}/scores/{method}/{first}.zarr')['score'].to_pandas())"
+  report    {python} -m snakemake --report report.zip {chosen}
 """

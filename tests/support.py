@@ -1,11 +1,18 @@
 """Small models and examples that several tests use."""
 
+import json
+import runpy
+import sys
+from pathlib import Path
+
 import torch
 
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Example
 from waypoint.store import models
+from waypoint.workflow.config import complete
 
+SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 SHAPE = (1, 8, 8)
 
 
@@ -32,3 +39,44 @@ def target_example(x0_hat, t, k=4, weight=None, key="trajectory"):
     """x̂0_t at step t with its noises."""
     epsilon = torch.stack([target_noise(0, key, t, draw, SHAPE) for draw in range(k)])
     return Example(x0_hat.expand(epsilon.shape), torch.full((k,), t), epsilon, weight=weight)
+
+
+def script_arguments(**values):
+    """Command-line arguments: lists become several words, a spec becomes JSON."""
+    words = []
+    for name, value in values.items():
+        value = json.dumps(value) if name == "spec" else value
+        words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def run_script(script, /, **values):
+    """Run a workflow script in this process, as its rule would.
+
+    Raises:
+        SystemExit: the script failed; its message is on standard error.
+    """
+    path = SCRIPTS / f"{script}.py"
+    before, sys.argv = sys.argv, [str(path), *script_arguments(**values)]
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    finally:
+        sys.argv = before
+
+
+def tiny_config(model, **sections):
+    """A complete configuration of 30 digits, two checkpoints and two targets."""
+    return complete(
+        {
+            "experiment": "tiny",
+            "data": {"source": "digits", "subset": 30},
+            "model": model,
+            "training": {"epochs": 3, "batch_size": 15, "learning_rate": 1e-3, "ema": 0.9},
+            "checkpoints": {"count": 2},
+            "sampling": {"steps": 20},
+            "attribution": {"steps": [100, 500], "train_draws": 3, "target_draws": 3},
+            "projection": {"dim": 16},
+            "targets": [{"id": "a", "seed": 1}],
+            **sections,
+        }
+    )

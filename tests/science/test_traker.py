@@ -42,7 +42,7 @@ def batch(examples):
 def test_scores_are_proportional_to_traker(tiny_model, tmp_path):
     # traker inverts the p × p Gram matrix, so p must stay small
     blocks = {"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"]}
-    theta = tiny_denoiser(tiny_model, block_out_channels=[4], norm_num_groups=2, **blocks)
+    theta = tiny_denoiser(tiny_model, block_out_channels=[4], norm_num_groups=2, attention_head_dim=4, **blocks)
     z = images(N)
     train = [train_example(z[i], i, K) for i in range(N)]
     target = [target_example(images(1, seed=9)[0], t, k=K) for t in STEPS]

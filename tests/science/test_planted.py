@@ -1,0 +1,136 @@
+"""A known answer: an image unlike all others guides the process that regenerates it, and the sign is right.
+
+Three models are trained with the planted image and three without it, pairwise from the same initial weights,
+by the same recipe.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from waypoint.science import algorithm1
+from waypoint.science.diffusion import trajectory
+from waypoint.science.draws import target_noise, train_draws
+from waypoint.science.gradients import Example, per_example_gradients, trainable
+from waypoint.science.kernel import CheckpointMean, factor, gram
+from waypoint.science.projection import GaussianProjection
+from waypoint.science.streams import torch_stream
+from waypoint.science.training import Trainer
+from waypoint.store import datasets, models
+
+N, PLANTED, DIM = 12, 11, 256
+TRAIN_DRAWS, TARGET_DRAWS = 400, 60
+MODEL = {
+    "unet": {
+        "sample_size": 8,
+        "in_channels": 1,
+        "out_channels": 1,
+        "block_out_channels": [16, 32],
+        "down_block_types": ["DownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "UpBlock2D"],
+        "layers_per_block": 1,
+        "norm_num_groups": 8,
+    },
+    "scheduler": {"beta_schedule": "squaredcos_cap_v2"},
+}
+RECIPE = {
+    "epochs": 350,
+    "batch_size": 12,
+    "learning_rate": 4e-3,
+    "weight_decay": 0.0,
+    "ema": 0.99,
+    "gradient_clip": None,
+    "flip": False,
+}
+STEPS = list(range(0, 301, 20))  # every step of the 50-step grid up to 300
+NAMES = ["full/0", "full/1", "full/2"]
+
+
+def train(images, name):
+    denoiser = models.build(MODEL, 0, name)
+    trainer = Trainer(denoiser, images, None, RECIPE, 0, name)
+    while not trainer.finished:
+        trainer.run_epoch()
+    trainer.final_weights().eval()
+    return denoiser
+
+
+@pytest.fixture(scope="module")
+def z():
+    digits = torch.from_numpy(datasets.digits({}).images[: N - 1])
+    checkers = torch.tensor([[(x // 2 + y // 2) % 2 for x in range(8)] for y in range(8)]) * 2.0 - 1
+    return torch.cat([digits, checkers[None, None]])
+
+
+@pytest.fixture(scope="module")
+def thetas(z):
+    return {name: train(z, name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def without(z):
+    return {name: train(z[:PLANTED], name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def regenerated(thetas, z):
+    """Trajectories of at least three seeds that end at the planted image: {seed: (grid, x_t)}."""
+    found = {}
+    for seed in range(200):
+        stream = torch_stream(0, "trajectory", seed)
+        grid, x_t, _, image = trajectory(thetas["full/0"], 50, torch.randn(1, 1, 8, 8, generator=stream), stream)
+        if (image - z[PLANTED]).pow(2).mean().sqrt() < 0.1:
+            found[seed] = (grid.tolist(), x_t)
+        if len(found) == 3:
+            break
+    return found
+
+
+def x_hat(theta, run, t):
+    grid, x_t = run
+    with torch.no_grad():
+        return algorithm1.one_step_estimate(theta, x_t[grid.index(t)], t, None, "scheduler")
+
+
+def target(theta, run, t, seed):
+    epsilon = torch.stack([target_noise(0, f"seed {seed}", t, k, (1, 8, 8)) for k in range(TARGET_DRAWS)])
+    return Example(x_hat(theta, run, t).expand(epsilon.shape), torch.full((TARGET_DRAWS,), t), epsilon)
+
+
+@pytest.fixture(scope="module")
+def scores(thetas, z, regenerated):
+    """τ (step, image) per seed, Algorithm 1 with three checkpoints."""
+    means = {seed: CheckpointMean() for seed in regenerated}
+    for name, theta in thetas.items():
+        P = GaussianProjection(0, name, sum(q.numel() for q in trainable(theta.unet)), DIM)
+        examples = []
+        for i in range(N):
+            t, epsilon = train_draws(0, name, i, "independent", TRAIN_DRAWS, theta.T, (1, 8, 8))
+            examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
+        phi = algorithm1.train_features(theta, P, examples, per_example_gradients).numpy()
+        blocks = lambda phi=phi: iter([(0, phi)])  # noqa: E731
+        lower, _ = factor(gram(blocks, N, DIM), N, DIM, 0.1)
+        for seed, run in regenerated.items():
+            targets = [target(theta, run, t, seed) for t in STEPS]
+            g = algorithm1.target_gradients(theta, P, targets, per_example_gradients).numpy()
+            means[seed].add(algorithm1.attribution(blocks, N, DIM, lower, g))
+    return {seed: mean.mean for seed, mean in means.items()}
+
+
+def test_planted_image_ranks_first_at_every_step_up_to_300(scores):
+    assert len(scores) >= 3
+    for seed, tau in scores.items():
+        assert (tau.argmax(1) == PLANTED).all(), f"seed {seed}: first are {dict(zip(STEPS, tau.argmax(1)))}"
+
+
+def test_sign_is_that_of_real_retraining(scores, thetas, without, regenerated):
+    """Positive τ: training with the image makes -f_t larger than training without it, in every pair."""
+    for seed, run in regenerated.items():
+        for s, t in enumerate(STEPS):
+            example = target(thetas["full/0"], run, t, seed)
+            for name in NAMES:
+                with torch.no_grad():
+                    gain = algorithm1.output_function(without[name], example) - algorithm1.output_function(
+                        thetas[name], example
+                    )
+                assert np.sign(scores[seed][s, PLANTED]) == np.sign(gain.item()) == 1, (seed, t, name)

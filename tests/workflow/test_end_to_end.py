@@ -1,0 +1,335 @@
+"""One tiny experiment through Snakemake, then what reruns when something changes, as in the design's table.
+
+The run is made once; the dry runs that follow see its store and Snakemake's records.
+"""
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIG = {
+    "experiment": "tiny",
+    "store": "store",
+    "data": {"source": "digits", "subset": 40},
+    "model": {
+        "unet": {
+            "sample_size": 8,
+            "in_channels": 1,
+            "out_channels": 1,
+            "block_out_channels": [8, 8],
+            "down_block_types": ["DownBlock2D", "DownBlock2D"],
+            "up_block_types": ["UpBlock2D", "UpBlock2D"],
+            "layers_per_block": 1,
+            "norm_num_groups": 4,
+        }
+    },
+    "training": {"epochs": 2, "batch_size": 20, "learning_rate": 1e-3},
+    "checkpoints": {"count": 2},
+    "sampling": {"steps": 20},
+    "attribution": {"steps": [100, 500], "train_draws": 3, "target_draws": 3},
+    "projection": {"dim": 16},
+    "scores": {"keep_checkpoints": True},
+    "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2, "mask": [0, 0, 4, 8]}],
+}
+
+
+class Workspace:
+    """A working directory with a config; runs Snakemake there."""
+
+    def __init__(self, folder, config):
+        self.folder, self.config = folder, config
+        folder.mkdir(exist_ok=True)
+
+    def snakemake(self, *arguments, cores="1"):
+        (self.folder / "experiment.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile")]
+        command += ["--configfile", "experiment.yaml", "--cores", cores, *arguments]
+        # `python` in the rules is the interpreter that runs the tests
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, "PATH": path}
+        )
+
+    def planned(self, *arguments):
+        """Rules and wildcards that a dry run plans: a sorted list of 'rule wildcards'."""
+        done = self.snakemake("-n", *arguments)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, re.M)
+        named = [f"{rule} {' '.join(re.findall('wildcards: (.*)', body))}".strip() for rule, body in jobs]
+        return sorted(job for job in named if job != "all")
+
+    def changed(self, **sections):
+        """The same working directory with other settings."""
+        return Workspace(self.folder, {**copy.deepcopy(self.config), **sections})
+
+    @property
+    def store(self):
+        return self.folder / self.config["store"] / self.config["experiment"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("tiny") / "work", CONFIG)
+    done = workspace.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    workspace.output = done.stdout + done.stderr
+    return workspace
+
+
+@pytest.fixture
+def copied(tiny, tmp_path):
+    """A copy that a test may damage; times and records are kept."""
+    shutil.copytree(tiny.folder, tmp_path / "work", symlinks=True, copy_function=shutil.copy2)
+    return Workspace(tmp_path / "work", copy.deepcopy(CONFIG))
+
+
+TABLES = ["top_influences"]
+
+
+def panels(target):
+    return [f"trajectory_panel target={target}, method={method}" for method in ("pixel", "random", "trak")]
+
+
+def scores(target, methods=("pixel", "random", "trak")):
+    return [f"score_{method} target={target}" for method in methods]
+
+
+def test_run_says_where_the_results_are(tiny):
+    assert "Everything is in store/tiny/" in tiny.output
+    for part in ("figures/*/*.png", "pandas.read_csv(", "xarray.open_zarr(", "report.zip"):
+        assert part in tiny.output
+
+
+def test_closing_commands_work(tiny):
+    for command in re.findall(r'-c "(.*)"$', tiny.output, re.M):
+        done = subprocess.run([sys.executable, "-c", command], cwd=tiny.folder, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout, done.stderr
+
+
+def test_scores_open_in_xarray_and_pandas_without_a_warning(tiny):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = xr.open_zarr(tiny.store / "scores/trak/a.zarr")
+    frame = found["score"].to_dataframe()
+    assert frame.index.names == ["step", "train"] and len(frame) == 2 * 40
+    assert list(found["score"].to_pandas().index) == [100, 500]
+    each = found["score_by_checkpoint"]
+    assert each.dims == ("checkpoint", "step", "train") and list(each["checkpoint"].values) == ["full/0", "full/1"]
+    assert np.allclose(each.mean("checkpoint"), found["score"], atol=1e-6 * abs(found["score"]).max())
+    assert np.allclose(each.std("checkpoint", ddof=1) / 2**0.5, found["score_se"], rtol=1e-3)
+
+
+def test_every_array_has_named_dimensions_and_provenance(tiny):
+    shapes = {
+        "data/train.zarr": {"image": ("train", "channel", "y", "x"), "label": ("train",)},
+        "features/full/0.zarr": {"phi": ("train", "feature")},
+        "kernels/full/1.zarr": {"gram": ("row", "column"), "factor": ("row", "column")},
+        "targets/a/trajectory.zarr": {"x_t": ("step", "channel", "y", "x"), "x0_hat": ("step", "channel", "y", "x")},
+        "targets/b/gradients.zarr": {"g": ("checkpoint", "step", "feature")},
+        "scores/pixel/a.zarr": {"score": ("step", "train")},
+        "scores/random/b.zarr": {"score": ("step", "train")},
+    }
+    for path, arrays in shapes.items():
+        found = xr.open_zarr(tiny.store / path)
+        for name, dims in arrays.items():
+            assert found[name].dims == dims, path
+        for key in ("stage", "spec", "packages", "commit", "device", "seconds", "peak_memory_mb"):
+            assert key in found.attrs, (path, key)
+    assert json.loads((tiny.store / "checkpoints/full/0/waypoint.json").read_text())["stage"] == "train"
+
+
+def test_table_lists_top_images_by_rank(tiny):
+    table = pd.read_csv(tiny.store / "tables/top_influences.csv")
+    assert list(table) == ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label"]
+    assert set(table.method) == {"trak", "pixel", "random"} and set(table.target) == {"a", "b"}
+    row = table.query("method == 'trak' and target == 'a' and step == 500 and sign == '+' and `rank` == 1").iloc[0]
+    score = xr.open_zarr(tiny.store / "scores/trak/a.zarr")["score"].sel(step=500)
+    assert row.train == np.argmax(score.values) and np.isclose(row.score, float(score.max()), rtol=1e-5)
+
+
+def test_loss_curve_is_stored(tiny):
+    curve = pd.read_csv(tiny.store / "checkpoints/full/0/loss.csv")
+    assert list(curve.epoch) == [1, 2] and np.isfinite(curve.loss).all()
+
+
+def test_nothing_is_left_over(tiny):
+    assert not list((tiny.store / "resume").glob("*")) and not list(tiny.store.rglob("*.tmp-*"))
+
+
+def test_second_run_plans_nothing(tiny):
+    assert tiny.planned() == []
+
+
+def test_added_target_plans_only_its_jobs_and_the_tables(tiny):
+    more = tiny.changed(targets=[*CONFIG["targets"], {"id": "c", "seed": 3}])
+    expected = ["sample_trajectory target=c", "target_gradients target=c", *scores("c"), *panels("c"), *TABLES]
+    assert more.planned() == sorted(expected)
+
+
+def test_added_checkpoint_plans_its_stages_and_what_reads_them(tiny):
+    expected = [f"{rule} checkpoint=full/2" for rule in ("train", "featurize", "factor_kernel")]
+    for target in "ab":
+        expected += [f"target_gradients target={target}", f"score_trak target={target}", *panels(target)]
+    assert tiny.changed(checkpoints={"count": 3}).planned() == sorted(expected + TABLES)
+
+
+def test_added_step_plans_gradients_and_scores_of_its_target(tiny):
+    rows = copy.deepcopy(CONFIG["targets"])
+    rows[0]["steps"] = [100, 300, 500]
+    expected = ["target_gradients target=a", *scores("a"), *panels("a"), *TABLES]
+    assert tiny.changed(targets=rows).planned() == sorted(expected)
+
+
+def test_damping_plans_kernels_and_scores(tiny):
+    expected = [f"factor_kernel checkpoint=full/{m}" for m in (0, 1)] + TABLES
+    for target in "ab":
+        expected += [f"score_trak target={target}", f"trajectory_panel target={target}, method=trak"]
+    # panels of other methods read the same data and stay
+    assert tiny.changed(kernel={"damping": 0.5}).planned() == sorted(expected)
+
+
+def test_deleted_features_plan_themselves_and_what_follows(copied):
+    shutil.rmtree(copied.store / "features/full/1.zarr")
+    expected = ["featurize checkpoint=full/1", "factor_kernel checkpoint=full/1", *TABLES]
+    for target in "ab":
+        expected += [f"score_trak target={target}", f"trajectory_panel target={target}, method=trak"]
+    assert copied.planned() == sorted(expected)
+
+
+def test_deleted_trajectory_is_asked_for_again(copied):
+    shutil.rmtree(copied.store / "targets/a/trajectory.zarr")
+    planned = copied.planned()
+    assert "sample_trajectory target=a" in planned and "target_gradients target=a" in planned
+    assert not [job for job in planned if "target=b" in job or "featurize" in job or "train" == job.split()[0]]
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A fresh clone of the workflow: new modification times everywhere."""
+    for part in ("rules", "workflow_scripts", "schemas", "envs", "docs"):
+        shutil.copytree(REPOSITORY / part, tmp_path / "clone" / part, copy_function=shutil.copy)
+    shutil.copy(REPOSITORY / "Snakefile", tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+def test_fresh_clone_and_a_comment_plan_nothing(tiny, clone):
+    for file in clone.rglob("*.py"):
+        file.write_text(file.read_text() + "# another comment\n")
+    assert tiny.planned("-s", str(clone / "Snakefile")) == []
+
+
+def test_raised_stage_version_plans_the_stage_and_what_follows(tiny, clone):
+    stages = clone / "workflow_scripts/waypoint/workflow/stages.py"
+    stages.write_text(stages.read_text().replace('"kernel": 1', '"kernel": 2'))
+    rules = {job.split()[0] for job in tiny.planned("-s", str(clone / "Snakefile"))}
+    assert rules == {"factor_kernel", "score_trak", "trajectory_panel", "top_influences"}
+
+
+def test_second_working_directory_on_the_same_store_plans_nothing(tiny, tmp_path):
+    other = Workspace(tmp_path / "other", {**CONFIG, "store": str(tiny.folder / "store")})
+    assert other.planned() == []
+
+
+@pytest.mark.parametrize(
+    "section,key,old",
+    [
+        ({"projection": {"dim": 32}}, "projection.dim", "16"),
+        ({"training": {**CONFIG["training"], "epochs": 3}}, "training.epochs", "2"),
+        ({"kernel": {"damping": 0.7}}, "kernel.damping", "0.1"),
+    ],
+    ids=str,
+)
+def test_changed_setting_from_another_working_directory_is_refused(tiny, tmp_path, section, key, old):
+    """It has no Snakemake records, and must not be served the old arrays."""
+    other = Workspace(tmp_path / "other", {**CONFIG, "store": str(tiny.folder / "store"), **section})
+    done = other.snakemake("-n")
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"was made with {key} = {old}" in text and "another experiment name, or delete" in text
+
+
+def test_settings_changed_by_somebody_else_are_noticed(copied, tmp_path):
+    """Our records say that all is well, but another working directory has remade an artifact since."""
+    other = Workspace(tmp_path / "other", {**CONFIG, "store": str(copied.folder / "store"), "kernel": {"damping": 0.7}})
+    for path in ("kernels", "scores/trak"):
+        shutil.rmtree(copied.store / path)
+    other.config["methods"] = ["trak"]
+    done = other.snakemake("scores")
+    assert done.returncode == 0, done.stdout + done.stderr
+    refused = copied.snakemake("-n")
+    assert refused.returncode != 0 and "kernel.damping = 0.7, this run has 0.1" in refused.stdout + refused.stderr
+
+
+def test_mtime_only_triggers_do_not_serve_old_arrays(tiny):
+    done = tiny.changed(kernel={"damping": 0.5}).snakemake("-n", "--rerun-triggers", "mtime")
+    assert done.returncode != 0 and "kernel.damping" in done.stdout + done.stderr
+
+
+def test_script_refuses_an_input_of_other_settings(tiny):
+    """The same check inside the jobs, for whoever runs a script by hand."""
+    spec = json.loads((tiny.store / "kernels/full/0.zarr/zarr.json").read_text())["attributes"]["spec"]
+    spec["projection"]["dim"] = 99
+    script = REPOSITORY / "workflow_scripts/factor_kernel.py"
+    command = [sys.executable, script, "--spec", json.dumps(spec), "--features", tiny.store / "features/full/0.zarr"]
+    done = subprocess.run([*command, "--out", tiny.folder / "x.zarr"], capture_output=True, text=True)
+    assert done.returncode == 1 and "projection.dim = 16, this run has 99" in done.stderr
+    assert not (tiny.folder / "x.zarr").exists()
+
+
+def test_bad_config_stops_before_the_first_job_with_one_message(tiny):
+    done = tiny.changed(projection={"dimm": 16}).snakemake()
+    text = done.stdout + done.stderr
+    assert done.returncode != 0 and "unknown key 'projection.dimm'; did you mean 'dim'?" in text
+    assert "Traceback" not in text and "rule " not in text.replace("(rule", "")
+
+
+def test_shards_give_the_same_features(tiny, tmp_path):
+    sharded = Workspace(tmp_path / "sharded", {**copy.deepcopy(CONFIG), "features": {"shards": 3}})
+    shutil.copytree(tiny.store / "data", sharded.store / "data", copy_function=shutil.copy2)
+    shutil.copytree(tiny.store / "checkpoints", sharded.store / "checkpoints", copy_function=shutil.copy2)
+    done = sharded.snakemake("store/tiny/features/full/0.zarr")
+    assert done.returncode == 0, done.stdout + done.stderr
+    one, three = (xr.open_zarr(w.store / "features/full/0.zarr")["phi"].values for w in (tiny, sharded))
+    assert np.abs(one - three).max() <= 1e-5 * np.abs(one).max()
+    assert not list((sharded.store / "shards").rglob("*.zarr"))
+
+
+def test_mask_changes_the_gradients_only_of_its_target(tiny, tmp_path):
+    whole = tmp_path / "plain"
+    plain = Workspace(whole, {**copy.deepcopy(CONFIG), "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2}]})
+    for part in ("data", "checkpoints"):
+        shutil.copytree(tiny.store / part, plain.store / part, copy_function=shutil.copy2)
+    done = plain.snakemake("store/tiny/targets/a/gradients.zarr", "store/tiny/targets/b/gradients.zarr")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for target, same in (("a", True), ("b", False)):
+        g = [xr.open_zarr(w.store / f"targets/{target}/gradients.zarr")["g"].values for w in (tiny, plain)]
+        assert (np.abs(g[0] - g[1]).max() <= 1e-5 * np.abs(g[1]).max()) == same
+
+
+def test_report_builds(tiny):
+    done = tiny.snakemake("--report", "report.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tiny.folder / "report.zip").stat().st_size > 100_000
+
+
+def test_failed_job_names_its_reason_and_keeps_what_was_done(copied):
+    """A kernel that cannot be factored: its features stay, the message names the key."""
+    done = copied.changed(kernel={"damping": 0}, projection={"dim": 64}).snakemake()
+    text = done.stdout + done.stderr
+    assert done.returncode != 0 and "kernel.damping: 0 (the paper's) needs at least as many training images" in text
+    assert 64 in {xr.open_zarr(path).sizes["feature"] for path in copied.store.glob("features/full/*.zarr")}
+    assert not list(copied.store.rglob("*.tmp-*"))
