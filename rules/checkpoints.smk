@@ -20,9 +20,10 @@ if "count" in PLAN.config["checkpoints"]:
             gpu=1,
         params:
             spec=spec("train"),
+            resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            "python {SCRIPTS:q}/train.py --spec {params.spec:q} --data {input.data:q} --name {wildcards.checkpoint}"
-            " --resume {PLAN.root:q}/resume --out {output:q} --log {log:q}"
+            'python "$WAYPOINT_SCRIPTS"/train.py --spec {params.spec:q} --data {input.data:q} --name {wildcards.checkpoint}'
+            " --resume {params.resume:q} --out {output:q} --log {log:q}"
 
 else:
 
@@ -39,5 +40,5 @@ else:
         params:
             spec=spec("train"),
         shell:
-            "python {SCRIPTS:q}/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}"
+            'python "$WAYPOINT_SCRIPTS"/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}'
             " --name {wildcards.checkpoint} --out {output:q} --log {log:q}"

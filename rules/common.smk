@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 REPOSITORY = Path(workflow.current_basedir).parent
 SCRIPTS = REPOSITORY / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
+# shell lines name scripts by this variable: a checkout that has moved, or another one, is no reason to rerun
+shell.prefix(f"set -euo pipefail; WAYPOINT_SCRIPTS={shlex.quote(str(SCRIPTS))}; ")
 
 from snakemake.io import IOFile
 from waypoint.errors import WaypointError
@@ -80,7 +83,9 @@ def closing_words():
     """Where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), PLAN.config["methods"][0]
     python = "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
-    chosen = " ".join(["--configfile", *map(str, workflow.overwrite_configfiles)]) if workflow.overwrite_configfiles else ""
+    chosen = (
+        " ".join(["--configfile", *map(str, workflow.overwrite_configfiles)]) if workflow.overwrite_configfiles else ""
+    )
     return f"""
 Done. Everything is in {PLAN.root}/
 

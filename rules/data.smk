@@ -18,4 +18,4 @@ rule prepare_data:
     params:
         spec=spec("data"),
     shell:
-        "python {SCRIPTS:q}/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}"
+        'python "$WAYPOINT_SCRIPTS"/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}'

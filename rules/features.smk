@@ -22,7 +22,7 @@ if PLAN.config["features"]["shards"] == 1:
         params:
             spec=spec("features"),
         shell:
-            "python {SCRIPTS:q}/featurize.py --spec {params.spec:q} --data {input.data:q}"
+            'python "$WAYPOINT_SCRIPTS"/featurize.py --spec {params.spec:q} --data {input.data:q}'
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
 
 else:
@@ -42,7 +42,7 @@ else:
         params:
             spec=spec("features"),
         shell:
-            "python {SCRIPTS:q}/featurize.py --spec {params.spec:q} --data {input.data:q}"
+            'python "$WAYPOINT_SCRIPTS"/featurize.py --spec {params.spec:q} --data {input.data:q}'
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint}"
             " --shard {wildcards.shard}/{wildcards.shards} --out {output:q} --log {log:q}"
 
@@ -63,5 +63,5 @@ else:
         params:
             spec=spec("features"),
         shell:
-            "python {SCRIPTS:q}/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}"
+            'python "$WAYPOINT_SCRIPTS"/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}'
             " --log {log:q}"

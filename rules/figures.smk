@@ -26,6 +26,6 @@ rule trajectory_panel:
     params:
         spec=spec("panel"),
     shell:
-        "python {SCRIPTS:q}/plot_panel.py --spec {params.spec:q} --data {input.data:q}"
+        'python "$WAYPOINT_SCRIPTS"/plot_panel.py --spec {params.spec:q} --data {input.data:q}'
         " --trajectory {input.trajectory:q} --continuations {input.continuations:q} --scores {input.scores:q}"
         " --target {wildcards.target} --out {output:q} --log {log:q}"

@@ -18,5 +18,5 @@ rule factor_kernel:
     params:
         spec=spec("kernel"),
     shell:
-        "python {SCRIPTS:q}/factor_kernel.py --spec {params.spec:q} --features {input.features:q} --out {output:q}"
+        'python "$WAYPOINT_SCRIPTS"/factor_kernel.py --spec {params.spec:q} --features {input.features:q} --out {output:q}'
         " --log {log:q}"

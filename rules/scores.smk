@@ -20,7 +20,7 @@ rule score_trak:
     params:
         spec=spec("trak_scores"),
     shell:
-        "python {SCRIPTS:q}/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}"
+        'python "$WAYPOINT_SCRIPTS"/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}'
         " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target} --out {output:q}"
         " --log {log:q}"
 
@@ -39,7 +39,7 @@ rule score_pixel:
     params:
         spec=spec("pixel_scores"),
     shell:
-        "python {SCRIPTS:q}/score_pixel.py --spec {params.spec:q} --data {input.data:q}"
+        'python "$WAYPOINT_SCRIPTS"/score_pixel.py --spec {params.spec:q} --data {input.data:q}'
         " --trajectory {input.trajectory:q} --target {wildcards.target} --out {output:q} --log {log:q}"
 
 
@@ -56,5 +56,5 @@ rule score_random:
     params:
         spec=spec("random_scores"),
     shell:
-        "python {SCRIPTS:q}/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}"
+        'python "$WAYPOINT_SCRIPTS"/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}'
         " --out {output:q} --log {log:q}"

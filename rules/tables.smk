@@ -24,5 +24,5 @@ rule top_influences:
     params:
         spec=spec("table"),
     shell:
-        "python {SCRIPTS:q}/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}"
+        'python "$WAYPOINT_SCRIPTS"/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
         " --out {output:q} --log {log:q}"

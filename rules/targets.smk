@@ -21,7 +21,7 @@ rule sample_trajectory:
     params:
         spec=spec("trajectory"),
     shell:
-        "python {SCRIPTS:q}/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}"
+        'python "$WAYPOINT_SCRIPTS"/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
         " --trajectory {input.own:q} --out {output:q} --log {log:q}"
 
 
@@ -44,6 +44,6 @@ rule target_gradients:
     params:
         spec=spec("gradients"),
     shell:
-        "python {SCRIPTS:q}/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}"
+        'python "$WAYPOINT_SCRIPTS"/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
         " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"
         " --out {output.gradients:q} --continuations {output.continuations:q} --log {log:q}"

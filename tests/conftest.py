@@ -11,6 +11,10 @@ import torch
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write-golden", action="store_true", help="write golden outputs of new stage versions")
+
+
 @pytest.fixture
 def tiny_model():
     """The config section ``model`` of a UNet with 8 × 8 grey images and a few thousand parameters."""

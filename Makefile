@@ -1,0 +1,45 @@
+# make run    the default experiment (config.yaml), with everything it needs installed first
+# make test   lint, format and tests
+PYTHON ?= python3.11
+CORES ?= $(shell nproc)
+CONFIG ?= config.yaml
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
+# the scripts run `python`: the environment's own
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run report test test-slow bench clean-environment
+
+run: $(VENV)/run.stamp
+	@# a live display on a terminal, plain lines elsewhere
+	if [ -t 1 ]; then logger="--logger rich"; fi; snakemake --cores $(CORES) --configfile $(CONFIG) $$logger
+
+report: $(VENV)/run.stamp
+	snakemake --configfile $(CONFIG) --report report.zip
+
+test: $(VENV)/test.stamp
+	ruff check .
+	ruff format --check .
+	snakefmt --check .
+	snakemake --lint
+	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile
+
+test-slow: $(VENV)/test.stamp
+	pytest -m slow --verbose
+
+bench: $(VENV)/run.stamp
+	python benchmarks/overhead.py
+	python benchmarks/digits_quality.py
+
+$(VENV)/run.stamp: envs/requirements.txt envs/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --requirement envs/requirements.txt
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp envs/requirements-test.txt
+	$(INSTALL) --requirement envs/requirements-test.txt
+	touch $@
+
+clean-environment:
+	rm -rf $(VENV)

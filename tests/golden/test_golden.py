@@ -1,0 +1,211 @@
+"""One golden output per stage: it may change only together with the stage's version.
+
+Code triggers no rerun, so whoever changes what a stage computes must raise its number in stages.py; then
+`pytest tests/golden --write-golden` writes the file of the new version (and never replaces one). Every stage
+gets fixed inputs of its own, so that another stage's change does not show here.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from support import run_script
+
+from waypoint.store import models
+from waypoint.store.arrays import create_store, open_store
+from waypoint.workflow.stages import VERSIONS
+
+HERE = Path(__file__).parent
+N, D, STEPS = 12, 6, [100, 500]
+
+
+def numbers(*shape, seed):
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal(shape).astype(np.float32)
+
+
+def store(path, attributes=None, **arrays):
+    """A store with these arrays, {name: (dims, values)}; its spec is empty and agrees with every other."""
+    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
+        for name, (dims, values) in arrays.items():
+            writer.write(name, dims, values)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path):
+    image = np.tanh(numbers(N, 1, 8, 8, seed=1))
+    dims = ["train", "channel", "y", "x"]
+    labels = (["train"], np.arange(N) % 3)
+    return store(tmp_path / "train.zarr", {"sha256": "fixed"}, image=(dims, image), label=labels)
+
+
+@pytest.fixture
+def checkpoint(tmp_path, tiny_model):
+    """Weights from a formula, not from the training stage."""
+    denoiser = models.build(tiny_model, 0, "golden")
+    with torch.no_grad():
+        for k, q in enumerate(denoiser.unet.parameters()):
+            q.copy_(torch.from_numpy(0.2 * numbers(*q.shape, seed=100 + k)))
+    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
+    (tmp_path / "model/waypoint.json").write_text(json.dumps({"spec": {}, "weights": "w"}))
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def trajectory(tmp_path):
+    dims, steps = ["step", "channel", "y", "x"], np.array([500, 300, 100])
+    arrays = {"x_t": (dims, numbers(3, 1, 8, 8, seed=2)), "x0_hat": (dims, np.tanh(numbers(3, 1, 8, 8, seed=3)))}
+    image = (dims[1:], np.tanh(numbers(1, 8, 8, seed=4)))
+    return store(tmp_path / "trajectory.zarr", step=(["step"], steps), image=image, **arrays)
+
+
+@pytest.fixture
+def score(tmp_path):
+    arrays = {"score": (["step", "train"], numbers(2, N, seed=5)), "step": (["step"], np.array(STEPS))}
+    return store(tmp_path / "score.zarr", {"method": "pixel", "target": "a"}, **arrays)
+
+
+def arrays_of(path, *names):
+    return {name: open_store(path)[name][:] for name in names}
+
+
+def data_stage(tmp_path):
+    np.savez(
+        tmp_path / "raw.npz", image=np.arange(6 * 3 * 5 * 5, dtype=np.uint8).reshape(6, 3, 5, 5), label=np.arange(6)
+    )
+    section = {"source": "npz", "path": str(tmp_path / "raw.npz"), "captions": None, "size": 8, "subset": 4}
+    run_script("prepare_data", spec={"seed": 0, "data": section}, out=tmp_path / "out.zarr")
+    return arrays_of(tmp_path / "out.zarr", "image", "label", "source_index")
+
+
+def train_stage(tmp_path, data, tiny_model):
+    recipe = {"epochs": 3, "batch_size": N, "learning_rate": 1e-3, "weight_decay": 0.01, "ema": 0.9}
+    spec = {"seed": 0, "model": tiny_model, "training": {**recipe, "gradient_clip": 1.0, "flip": True}}
+    common = {"data": data, "name": ["full/0"], "resume": tmp_path / "resume", "out": [tmp_path / "out"]}
+    run_script("train", spec=spec, **common)
+    flat = torch.cat([q.detach().reshape(-1) for q in models.load(tmp_path / "out").unet.parameters()]).numpy()
+    loss = pd.read_csv(tmp_path / "out/loss.csv").loss.to_numpy()
+    return {"loss": loss, "weights": flat @ numbers(len(flat), 8, seed=6)}
+
+
+def features_stage(tmp_path, data, checkpoint):
+    found = {}
+    for scheme in ("independent", "stratified", "shared"):
+        settings = {"draw_scheme": scheme, "train_draws": 3, "flip": scheme == "shared"}
+        spec = {"seed": 0, "features": settings, "projection": {"kind": "gaussian", "dim": D}}
+        common = {"data": data, "checkpoint": checkpoint, "name": "full/0"}
+        run_script("featurize", spec=spec, **common, out=tmp_path / f"{scheme}.zarr")
+        found[scheme] = arrays_of(tmp_path / f"{scheme}.zarr", "phi")["phi"]
+    return found
+
+
+def kernel_stage(tmp_path):
+    found = {}
+    for form, d in (("primal", D), ("dual", 20)):
+        phi = store(tmp_path / f"{form}-phi.zarr", {"weights": "w"}, phi=(["train", "feature"], numbers(N, d, seed=7)))
+        run_script("factor_kernel", spec={"kernel": {"damping": 0.1}}, features=phi, out=tmp_path / f"{form}.zarr")
+        made = arrays_of(tmp_path / f"{form}.zarr", "gram", "factor")
+        found |= {f"{form}_{name}": values for name, values in made.items()}
+    return found
+
+
+def trajectory_stage(tmp_path, checkpoint):
+    spec = {"seed": 0, "generator": "full/0", "sampling": {"steps": 5}, "target": {"seed": 3}}
+    spec["attribution"] = {"clip_x0_hat": "scheduler"}
+    run_script("sample_trajectory", spec=spec, checkpoint=checkpoint, out=tmp_path / "out.zarr")
+    return arrays_of(tmp_path / "out.zarr", "step", "x_t", "x0_hat", "image")
+
+
+def gradients_stage(tmp_path, trajectory, checkpoint):
+    found = {}
+    for estimate, mask in (("per_checkpoint", None), ("generating", [0, 0, 4, 8])):
+        attribution = {"target_draws": 3, "x0_hat": estimate, "clip_x0_hat": "scheduler"}
+        spec = {"seed": 0, "checkpoints": ["full/0"], "generator": "full/0", "sampling": {"steps": 10}}
+        spec |= {"attribution": attribution, "projection": {"kind": "gaussian", "dim": D}}
+        spec["target"] = {"seed": 3, "steps": STEPS, "mask": mask}
+        out = {"out": tmp_path / f"{estimate}.zarr", "continuations": tmp_path / f"{estimate}-samples.zarr"}
+        common = {"trajectory": trajectory, "checkpoints": [checkpoint], "generator": checkpoint}
+        run_script("target_gradients", spec=spec, **common, **out)
+        found[estimate] = arrays_of(out["out"], "g")["g"]
+    found["sample"] = arrays_of(out["continuations"], "sample")["sample"]
+    return found
+
+
+def scores_stage(tmp_path, data, trajectory):
+    steps, target = {"steps": STEPS}, {"target": "a"}
+    dims = ["checkpoint", "step", "feature"]
+    g = {"g": (dims, numbers(2, 2, D, seed=8)), "step": (["step"], np.array(STEPS))}
+    g["checkpoint"] = (["checkpoint"], np.array(["full/0", "full/1"]))
+    gradients = store(tmp_path / "g.zarr", {"weights": ["w", "w"]}, **g)
+    features, kernels = [], []
+    for m in (0, 1):
+        phi = {"phi": (["train", "feature"], numbers(N, D, seed=9 + m))}
+        lower = np.tril(numbers(D, D, seed=20 + m)).astype(np.float64) + 5 * np.eye(D)
+        features.append(store(tmp_path / f"phi{m}.zarr", {"weights": "w"}, **phi))
+        kernels.append(store(tmp_path / f"k{m}.zarr", {"weights": "w"}, factor=(["row", "column"], lower)))
+    trak = {"gradients": gradients, "features": features, "kernels": kernels}
+    run_script("score_trak", spec={"scores": {"keep_checkpoints": True}}, **trak, **target, out=tmp_path / "trak.zarr")
+    found = arrays_of(tmp_path / "trak.zarr", "score", "score_se", "score_by_checkpoint")
+    for against in ("image", "x0_hat"):
+        spec = {"target": steps, "pixel": {"against": against}}
+        out = tmp_path / f"{against}.zarr"
+        run_script("score_pixel", spec=spec, data=data, trajectory=trajectory, **target, out=out)
+        found[f"pixel_{against}"] = arrays_of(out, "score")["score"]
+    run_script("score_random", spec={"seed": 0, "target": steps}, data=data, **target, out=tmp_path / "random.zarr")
+    return {**found, "random": arrays_of(tmp_path / "random.zarr", "score")["score"]}
+
+
+def tables_stage(tmp_path, data, score):
+    out = tmp_path / "table.csv"
+    run_script("top_influences", spec={"tables": {"top": 3}}, data=data, scores=[score], out=out)
+    table = pd.read_csv(out)
+    return {"numbers": table[["step", "rank", "train", "score", "label"]].to_numpy(float), "plus": table.sign == "+"}
+
+
+def figures_stage(tmp_path, data, trajectory, score):
+    dims = ["step", "number", "channel", "y", "x"]
+    arrays = {"sample": (dims, np.tanh(numbers(2, 4, 1, 8, 8, seed=30))), "step": (["step"], np.array(STEPS))}
+    samples = store(tmp_path / "samples.zarr", **arrays)
+    common = {"data": data, "trajectory": trajectory, "continuations": samples, "scores": score, "target": "a"}
+    run_script("plot_panel", spec={"figures": {"top": 2}}, **common, out=tmp_path / "panel.png")
+    with Image.open(tmp_path / "panel.png") as image:
+        small = image.convert("RGB").resize((20, 50), Image.Resampling.BOX)
+    return {"picture": np.asarray(small, np.float64) / 255}
+
+
+STAGES = {
+    "data": data_stage,
+    "train": train_stage,
+    "features": features_stage,
+    "kernel": kernel_stage,
+    "trajectory": trajectory_stage,
+    "gradients": gradients_stage,
+    "scores": scores_stage,
+    "tables": tables_stage,
+    "figures": figures_stage,
+}
+
+
+def test_every_stage_has_a_golden_output():
+    assert STAGES.keys() == VERSIONS.keys()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_output_changes_only_with_the_version(stage, request):
+    parameters = STAGES[stage].__code__.co_varnames[: STAGES[stage].__code__.co_argcount]
+    found = STAGES[stage](*(request.getfixturevalue(name) for name in parameters))
+    file = HERE / f"{stage}-v{VERSIONS[stage]}.npz"
+    if request.config.getoption("--write-golden") and not file.exists():
+        np.savez_compressed(file, **found)
+    assert file.exists(), f"no golden output of {stage} version {VERSIONS[stage]}: pytest tests/golden --write-golden"
+    with np.load(file) as golden:
+        assert golden.keys() == found.keys()
+        for name, expected in golden.items():
+            difference = np.abs(found[name].astype(float) - expected).max()
+            # pictures: a 1 % grey step, for another build of the font renderer
+            allowed = 0.01 if stage == "figures" else 1e-4 * np.abs(expected.astype(float)).max()
+            assert difference <= allowed, f"{stage}: {name} changed; raise its version in stages.py"

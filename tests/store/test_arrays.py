@@ -1,0 +1,330 @@
+"""Stores are whole or absent, finite and checksummed, and open in xarray and pandas without a word."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+
+from waypoint.errors import WaypointError
+from waypoint.store import arrays
+from waypoint.store.arrays import blocks, create_store, open_store, read, whole_directory
+
+SCORES = np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4)
+NAMES = ["full/0", "full/ä"]
+ARRAYS = ["score", "step", "checkpoint"]  # float, integer, string
+
+
+def fill(store):
+    store.write("checkpoint", ["checkpoint"], np.array(NAMES))
+    store.write("step", ["step"], np.array([100, 300, 500]))
+    store.write("train", ["train"], np.arange(4))
+    store.write("score", ["checkpoint", "step", "train"], SCORES)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "scores" / "trak" / "a.zarr"
+
+
+@pytest.fixture
+def finished(path):
+    with create_store(path, lambda: {"spec": {"seed": 0}}) as store:
+        fill(store)
+    return path
+
+
+def chunks(path, name):
+    return sorted(file for file in Path(path, name, "c").rglob("*") if file.is_file())
+
+
+# ---- whole or absent
+
+
+def test_a_finished_store_holds_what_was_written(finished):
+    store = open_store(finished)
+    assert np.array_equal(read(store["score"]), SCORES) and read(store["checkpoint"]).tolist() == NAMES
+    assert store.attrs["spec"] == {"seed": 0}
+    assert os.listdir(finished.parent) == [finished.name]
+
+
+def test_attributes_are_collected_after_the_data(path):
+    made = []
+    with create_store(path, lambda: {"made": made}) as store:
+        fill(store)
+        made.append("last")
+    assert open_store(path).attrs["made"] == ["last"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_in_the_block_leaves_nothing(path, error):
+    with pytest.raises(error), create_store(path, dict) as store:
+        fill(store)
+        raise error
+    assert os.listdir(path.parent) == []
+
+
+def test_an_error_in_the_attributes_leaves_nothing(path):
+    with pytest.raises(ZeroDivisionError), create_store(path, lambda: 1 / 0) as store:
+        fill(store)
+    assert os.listdir(path.parent) == []
+
+
+def test_an_array_that_was_not_filled_leaves_nothing(path):
+    with pytest.raises(WaypointError, match="phi"), create_store(path, dict) as store:
+        store.create("phi", ["train", "feature"], (4, 2), rows=2)
+        store.put("phi", slice(0, 2), np.ones((2, 2)), "train index", [0, 1])
+    assert os.listdir(path.parent) == []
+
+
+def test_an_error_keeps_the_store_that_was_there(finished):
+    with pytest.raises(ValueError), create_store(finished, dict):
+        raise ValueError
+    assert np.array_equal(read(open_store(finished)["score"]), SCORES)
+    assert os.listdir(finished.parent) == [finished.name]
+
+
+def test_a_new_store_replaces_the_old_one_whole(finished):
+    with create_store(finished, dict) as store:
+        store.write("step", ["step"], np.array([7]))
+    assert [name for name, _ in open_store(finished).arrays()] == ["step"]
+
+
+def test_nothing_is_at_the_path_while_the_block_runs(path):
+    with create_store(path, dict) as store:
+        fill(store)
+        assert not path.exists()
+    assert path.is_dir()
+
+
+WRITER = """
+import sys, time
+import numpy as np
+from waypoint.store.arrays import create_store
+
+with create_store(sys.argv[1], dict) as store:
+    store.write("step", ["step"], np.arange(5))
+    print("half", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_writer_leaves_no_store_and_hinders_nobody(path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(arrays.__file__).parents[2])}
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout.readline() == "half\n"
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+    assert not path.exists() and len(os.listdir(path.parent)) == 1
+    with pytest.raises(WaypointError, match="no such store"):
+        open_store(path)
+    with create_store(path, dict) as store:
+        fill(store)
+    assert np.array_equal(read(open_store(path)["score"]), SCORES)
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.fixture
+def dead():
+    """The id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_only_leftovers_of_dead_processes_of_this_host_go(path, dead):
+    host = socket.gethostname()
+    gone = f"{path.name}.tmp-{host}-{dead}-0123abcd"
+    stay = [
+        f"{path.name}.tmp-{host}-{os.getpid()}-0123abcd",
+        f"{path.name}.tmp-{host}-{os.getppid()}-0123abcd",
+        f"{path.name}.tmp-other{host}-{dead}-0123abcd",
+        f"b.zarr.tmp-{host}-{dead}-0123abcd",
+        f"{path.name}.tmp-{host}-{dead}-0123abcd.kept",
+    ]
+    for name in (gone, *stay):
+        (path.parent / name / "inner").mkdir(parents=True)
+    with create_store(path, dict) as store:
+        fill(store)
+    assert sorted(os.listdir(path.parent)) == sorted([path.name, *stay])
+
+
+def test_whole_directory_gives_every_writer_its_own_place(tmp_path):
+    with whole_directory(tmp_path / "model") as first, whole_directory(tmp_path / "model") as second:
+        assert first != second and first.is_dir() and second.is_dir()
+        (first / "a").touch(), (second / "b").touch()
+    assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["a"]
+
+
+# ---- finite
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_non_finite_rows_are_refused_by_name(path, value):
+    rows = np.zeros((3, 2), np.float32)
+    rows[1, 1] = value
+    with pytest.raises(WaypointError, match=r"^phi: not finite at checkpoint full/0, image 41;"):
+        with create_store(path, dict) as store:
+            store.create("phi", ["train", "feature"], (3, 2))
+            store.put("phi", slice(0, 3), rows, "checkpoint full/0, image", [40, 41, 42])
+    assert os.listdir(path.parent) == []
+
+
+def test_non_finite_arrays_are_refused_by_name(path):
+    with pytest.raises(WaypointError, match=r"^x_t: not finite at step 300;"), create_store(path, dict) as store:
+        store.write("x_t", ["step"], np.array([0.0, np.inf]), "step", [100, 300])
+    with pytest.raises(WaypointError, match=r"^x_t: not finite at step index 1;"), create_store(path, dict) as store:
+        store.write("x_t", ["step"], np.array([0.0, np.inf]))
+    assert os.listdir(path.parent) == []
+
+
+# ---- nothing missing, nothing flipped
+
+
+def test_an_absent_store_is_named(path):
+    with pytest.raises(WaypointError, match=f"{path}: no such store"):
+        open_store(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_missing_chunk_is_refused(finished, name):
+    chunks(finished, name)[0].unlink()
+    with pytest.raises(WaypointError, match=f"{finished}: .*{name}.* missing; delete it and rerun"):
+        open_store(finished)
+
+
+@pytest.mark.parametrize("values", [np.zeros((6, 2), np.float32), np.zeros((6, 2), np.int64)])
+def test_a_missing_chunk_of_zeros_is_refused_too(path, values):
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "feature"], values.shape, values.dtype, rows=2)
+        store.put("x", slice(None), values, "index", range(6))
+    assert len(chunks(path, "x")) == 3
+    chunks(path, "x")[1].unlink()
+    with pytest.raises(WaypointError, match="1 of 3 chunks of 'x' are missing"):
+        open_store(path)
+
+
+def test_a_missing_array_is_refused(finished):
+    (finished / "score").rename(finished.parent / "elsewhere")
+    with pytest.raises(WaypointError, match="score"):
+        open_store(finished)
+
+
+def test_damaged_metadata_is_refused(finished):
+    metadata = finished / "zarr.json"
+    metadata.write_bytes(metadata.read_bytes()[:-20])
+    with pytest.raises(WaypointError, match=str(finished)):
+        open_store(finished)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_every_flipped_byte_is_an_error(finished, name):
+    (file,) = chunks(finished, name)
+    good = file.read_bytes()
+    for at in range(len(good)):
+        file.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(WaypointError, match=f"{finished}/{name}: damaged"):
+            read(open_store(finished)[name])
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_every_truncated_chunk_is_an_error(finished, name):
+    (file,) = chunks(finished, name)
+    good = file.read_bytes()
+    for length in range(len(good)):
+        file.write_bytes(good[:length])
+        with pytest.raises(WaypointError, match=f"{finished}/{name}: damaged"):
+            read(open_store(finished)[name])
+
+
+def test_blocks_notice_a_flipped_byte(path):
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "feature"], (6, 2), rows=2)
+        store.put("x", slice(None), np.ones((6, 2)), "index", range(6))
+    file = chunks(path, "x")[2]
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    seen = []
+    with pytest.raises(WaypointError, match=str(path)):
+        for start, _ in blocks(open_store(path)["x"]):
+            seen.append(start)
+    assert seen == [0, 2]
+
+
+# ---- the format
+
+
+def test_blocks_give_every_row_once_in_order(path):
+    values = np.arange(14, dtype=np.float32).reshape(7, 2)
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "feature"], values.shape, rows=3)
+        store.put("x", slice(None), values, "index", range(7))
+    parts = list(blocks(open_store(path)["x"]))
+    assert [start for start, _ in parts] == [0, 3, 6]
+    assert np.array_equal(np.concatenate([rows for _, rows in parts]), values)
+
+
+def test_chunks_are_whole_rows_of_about_eight_megabytes(path):
+    with create_store(path, dict) as store:
+        wide = store.create("wide", ["train", "feature"], (5000, 4096))
+        small = store.create("small", ["train", "feature"], (3, 2))
+        huge = store.create("huge", ["train", "feature"], (2, 3 << 20))
+        assert wide.chunks == (512, 4096) and small.chunks == (3, 2) and huge.chunks == (1, 3 << 20)
+        for array in (wide, small, huge):
+            array[:] = 0
+
+
+def test_the_format_is_zarr_3_consolidated_with_checksums_and_nan_fill(finished):
+    group = json.loads((finished / "zarr.json").read_text())
+    assert group["zarr_format"] == 3
+    assert set(group["consolidated_metadata"]["metadata"]) == {"checkpoint", "step", "train", "score"}
+    score = json.loads((finished / "score" / "zarr.json").read_text())
+    assert score["fill_value"] == "NaN" and score["dimension_names"] == ["checkpoint", "step", "train"]
+    assert score["data_type"] == "float32"
+    assert [codec["name"] for codec in score["codecs"]] == ["bytes", "crc32c"]
+
+
+def test_other_libraries_open_it_without_a_warning(finished):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        group = zarr.open_group(finished, mode="r")
+        assert group["checkpoint"][:].tolist() == NAMES
+        with xarray.open_zarr(finished) as data:
+            frame = data.load().to_dataframe()
+    assert frame.index.names == ["checkpoint", "step", "train"] and len(frame) == 24
+    assert frame.loc[("full/ä", 300, 2), "score"] == SCORES[1, 1, 2]
+    assert data["score"].sel(checkpoint="full/0", step=500).values.tolist() == SCORES[0, 2].tolist()
+
+
+def test_writing_and_opening_warn_of_nothing(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with create_store(path, dict) as store:
+            fill(store)
+        assert read(open_store(path)["checkpoint"]).tolist() == NAMES
+
+
+@pytest.mark.parametrize("values", [[0], [0, 0, 0], [""], [False, False]])
+def test_what_equals_the_fill_value_is_stored_too(path, values):
+    with create_store(path, dict) as store:  # one attributed step, 0; a data set of one class
+        store.write("x", ["train"], np.array(values))
+    assert read(open_store(path)["x"]).tolist() == values
+
+
+def test_strings_of_any_kind_come_back(path):
+    texts = ["", "a, b", "ä – ∇θ", "x" * 3000]
+    with create_store(path, dict) as store:
+        store.write("caption", ["train"], np.array(texts))
+        store.write("object", ["train"], np.array(texts, dtype=object))
+    store = open_store(path)
+    assert read(store["caption"]).tolist() == texts and read(store["object"]).tolist() == texts

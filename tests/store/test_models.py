@@ -1,0 +1,290 @@
+"""Model folders: bit-equal after a round trip, open in diffusers, and compared by value, not only by shape."""
+
+import json
+import shutil
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler
+from safetensors.torch import load_file, save_file
+from support import images, tiny_denoiser
+
+from waypoint.errors import WaypointError
+from waypoint.store import models
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+def outputs(denoiser, label=None):
+    with torch.no_grad():
+        return denoiser.output(images(3), torch.tensor([0, 500, 999]), label)
+
+
+def losses(denoiser):
+    """What both the UNet's configuration and the scheduler's enter."""
+    with torch.no_grad():
+        return denoiser.train_loss(images(3), torch.tensor([10, 500, 990]), images(3, seed=1))
+
+
+@pytest.fixture
+def denoiser(tiny_model):
+    return tiny_denoiser(tiny_model)
+
+
+@pytest.fixture
+def folder(tmp_path, denoiser):
+    """A stored checkpoint."""
+    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "0")
+    return tmp_path / "0"
+
+
+def rewrite(path, **changes):
+    """Change keys of a JSON file; None removes one."""
+    found = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in found.items() if value is not None}))
+
+
+# ---- build
+
+
+def flat(model, seed, name):
+    return torch.cat([q.detach().reshape(-1) for q in models.build(model, seed, name).unet.parameters()])
+
+
+def test_initial_weights_follow_from_seed_and_name(tiny_model):
+    first = flat(tiny_model, 0, "full/0")
+    assert torch.equal(first, flat(tiny_model, 0, "full/0"))
+    assert not torch.equal(first, flat(tiny_model, 0, "full/1")) and not torch.equal(
+        first, flat(tiny_model, 1, "full/0")
+    )
+
+
+def test_building_leaves_the_global_generator_alone(tiny_model):
+    before = torch.get_rng_state()
+    models.build(tiny_model, 0, "full/0")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "unet, name",
+    [
+        ({"norm_num_groups": 3}, "norm_groups|num_groups|divisible"),
+        ({"block_out_channels": [8]}, "block_out_channels"),
+        ({"down_block_types": ["DownBlock2D"]}, "down_block_types"),
+        ({"up_block_types": ["UpBlock2D", "NoBlock2D"]}, "NoBlock2D"),
+        ({"no_such_argument": 1}, "no_such_argument"),
+    ],
+)
+def test_a_unet_that_diffusers_refuses_is_named(tiny_model, unet, name):
+    with pytest.raises(WaypointError, match=f"^model.unet: .*({name})"):
+        tiny_denoiser(tiny_model, **unet)
+
+
+# ---- save and load
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_round_trip_gives_the_same_bits(tmp_path, tiny_model, classes, prediction):
+    scheduler = {**tiny_model["scheduler"], "prediction_type": prediction, "beta_schedule": "squaredcos_cap_v2"}
+    before = tiny_denoiser({**tiny_model, "scheduler": scheduler}, num_class_embeds=classes)
+    models.save(before.unet, before.scheduler, tmp_path)
+    after = models.load(tmp_path)
+    label = None if classes is None else torch.tensor([0, 1, 2])
+    assert torch.equal(outputs(before, label), outputs(after, label))
+    assert torch.equal(before.alphas_cumprod, after.alphas_cumprod) and before.predicts_v == after.predicts_v
+    assert not models.differences(before.unet.config, after.unet.config)
+    assert not models.differences(before.scheduler.config, after.scheduler.config)
+    assert not after.unet.training
+
+
+def test_diffusers_opens_the_folder(folder, denoiser):
+    pipeline = DDPMPipeline.from_pretrained(folder)
+    assert torch.equal(pipeline.unet(images(3), torch.tensor([0, 500, 999])).sample, outputs(denoiser))
+    assert type(pipeline.scheduler) is DDPMScheduler
+    image = pipeline(num_inference_steps=2, output_type="np", generator=torch.manual_seed(0)).images
+    assert image.shape == (1, 8, 8, 1) and np.isfinite(image).all()
+
+
+def test_weights_are_safetensors_only(folder):
+    assert {file.suffix for file in folder.rglob("*") if file.is_file()} == {".json", ".safetensors"}
+
+
+# ---- existing models
+
+
+def test_a_pipeline_folder_is_taken(folder, denoiser):
+    assert torch.equal(outputs(models.from_source(str(folder))), outputs(denoiser))
+
+
+@pytest.mark.parametrize("scheduler", ["", "scheduler"])
+def test_a_bare_unet_folder_is_taken(tmp_path, denoiser, scheduler):
+    denoiser.unet.save_pretrained(tmp_path)
+    DDPMScheduler(beta_end=0.01).save_pretrained(tmp_path / scheduler)
+    taken = models.from_source(str(tmp_path))
+    assert torch.equal(outputs(taken), outputs(denoiser)) and taken.scheduler.config.beta_end == 0.01
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["pipeline", "bare UNet"])
+def test_a_model_of_the_hub_is_taken(tmp_path, monkeypatch, denoiser, flat):
+    """google/ddpm-cifar10-32, the paper's architecture, keeps everything at the top."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--google--ddpm-cifar10-32"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(snapshot.name)
+    models.save(denoiser.unet, denoiser.scheduler, snapshot)
+    if flat:
+        for folder in (snapshot / "unet", snapshot / "scheduler"):
+            for file in folder.iterdir():
+                file.rename(snapshot / file.name)
+            folder.rmdir()
+    assert torch.equal(outputs(models.from_source("google/ddpm-cifar10-32")), outputs(denoiser))
+
+
+@pytest.mark.parametrize("source", ["/nowhere/0", "./nowhere", "nowhere", "~/nowhere", "a/b/c"])
+def test_a_missing_folder_is_named(source):
+    with pytest.raises(WaypointError, match=f"checkpoint {source}: no such folder"):
+        models.from_source(source)
+
+
+def test_an_unknown_hub_id_is_named():
+    with pytest.raises(WaypointError, match="checkpoint nobody/nothing: cannot be loaded"):
+        models.from_source("nobody/nothing")
+
+
+@pytest.mark.parametrize("part", ["unet/config.json", WEIGHTS, "scheduler/scheduler_config.json"])
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_damaged_folder_is_named(folder, part, damage):
+    file = folder / part
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(WaypointError, match=f"checkpoint {folder}: cannot be loaded"):
+        models.from_source(str(folder))
+
+
+@pytest.mark.parametrize("change", ["missing", "left over"])
+def test_weights_that_do_not_fill_the_model_exactly_are_refused(folder, change):
+    """diffusers fills what is missing with random numbers and ignores what is too much, with a warning each."""
+    weights = load_file(folder / WEIGHTS)
+    if change == "missing":
+        del weights["conv_in.bias"]
+    else:
+        weights["conv_in.more"] = torch.zeros(1)
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(WaypointError, match=f"checkpoint {folder}: .*conv_in"):
+        models.from_source(str(folder))
+
+
+def test_another_sampler_is_refused_by_name(folder):
+    DDIMScheduler().save_pretrained(folder / "scheduler")
+    with pytest.raises(WaypointError, match=f"checkpoint {folder}: scheduler DDIMScheduler is not supported"):
+        models.from_source(str(folder))
+
+
+@pytest.mark.parametrize(
+    "key, value", [("prediction_type", "sample"), ("variance_type", "learned_range"), ("thresholding", True)]
+)
+def test_what_is_not_computed_is_refused_by_name(folder, tiny_model, key, value):
+    DDPMScheduler(**{key: value}).save_pretrained(folder / "scheduler")
+    with pytest.raises(WaypointError, match=f"{folder}.*scheduler.{key}"):
+        models.from_source(str(folder))
+    with pytest.raises(WaypointError, match=f"scheduler.{key}"):
+        models.build({**tiny_model, "scheduler": {key: value}}, 0, "full/0")
+
+
+def test_learned_variance_is_refused(folder):
+    DDPMScheduler(variance_type="learned").save_pretrained(folder / "scheduler")
+    with pytest.raises(WaypointError, match="learned variance"):
+        models.from_source(str(folder))
+
+
+# ---- compared by value
+
+SILENT = {
+    "unet": {"flip_sin_to_cos": False, "freq_shift": 1, "norm_eps": 1e-2},
+    "scheduler": {"prediction_type": "v_prediction", "beta_schedule": "squaredcos_cap_v2"},
+}
+
+
+@pytest.mark.parametrize("part, key", [(part, key) for part in SILENT for key in SILENT[part]])
+def test_equal_shapes_are_not_equal_models(tiny_model, denoiser, part, key):
+    changed = {**tiny_model, part: {**tiny_model[part], key: SILENT[part][key]}}
+    other = tiny_denoiser(changed)
+    other.unet.load_state_dict(denoiser.unet.state_dict(), strict=True)  # no error: every shape agrees
+    assert (losses(other) - losses(denoiser)).abs().max() > 1e-4
+    mine, theirs = (getattr(model, part).config for model in (other, denoiser))
+    assert models.differences(mine, theirs) == [f"{key}: {mine[key]!r} against {theirs[key]!r}"]
+    with pytest.raises(WaypointError) as caught:
+        models.require_same(other, denoiser, "mine", "theirs")
+    for word in ("mine", "theirs", part, f"{key}: {mine[key]!r} against {theirs[key]!r}"):
+        assert word in str(caught.value)
+
+
+def test_every_difference_is_listed(tiny_model, denoiser):
+    other = tiny_denoiser(tiny_model, freq_shift=1, norm_eps=1e-6)
+    found = models.differences(other.unet.config, denoiser.unet.config)
+    assert [line.split(":")[0] for line in found] == ["freq_shift", "norm_eps"]
+
+
+def test_defaults_left_out_and_written_out_are_the_same(tiny_model, denoiser):
+    written = tiny_denoiser(tiny_model, freq_shift=0, flip_sin_to_cos=True, norm_eps=1e-5)
+    models.require_same(written, denoiser, "mine", "theirs")
+
+
+def test_stored_and_built_models_are_the_same(folder, denoiser):
+    models.require_same(models.from_source(str(folder)), denoiser, str(folder), "config: model")
+
+
+def test_diffusers_own_keys_do_not_count(folder, denoiser):
+    rewrite(folder / "unet/config.json", _diffusers_version="0.1.0", _name_or_path="elsewhere")
+    models.require_same(models.from_source(str(folder)), denoiser, str(folder), "config: model")
+
+
+# ---- fit
+
+
+@pytest.mark.parametrize("size", [8, [8, 8], None])
+def test_a_model_that_fits_is_accepted(tiny_model, size):
+    models.require_fit(tiny_denoiser(tiny_model, sample_size=size), (1, 8, 8), False, "model.unet")
+
+
+@pytest.mark.parametrize(
+    "unet, shape",
+    [
+        ({}, (1, 8, 16)),
+        ({}, (3, 8, 8)),
+        ({"sample_size": [8, 16]}, (1, 16, 8)),
+        ({"out_channels": 2}, (1, 8, 8)),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(tiny_model, unet, shape):
+    with pytest.raises(WaypointError, match=r"^checkpoint x takes .* data has .*model.unet or data.size"):
+        models.require_fit(tiny_denoiser(tiny_model, **unet), shape, True, "checkpoint x")
+
+
+def test_a_class_conditional_model_needs_labels(tiny_model):
+    conditional = tiny_denoiser(tiny_model, num_class_embeds=3)
+    models.require_fit(conditional, (1, 8, 8), True, "model.unet")
+    with pytest.raises(WaypointError, match="model.unet is class-conditional .* no labels"):
+        models.require_fit(conditional, (1, 8, 8), False, "model.unet")
+
+
+# ---- identity
+
+
+def test_weights_hash_is_the_weights(tmp_path, folder, denoiser):
+    before = models.weights_hash(folder)
+    shutil.copytree(folder, tmp_path / "copy")
+    rewrite(tmp_path / "copy/model_index.json", _diffusers_version="0.1.0")
+    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "again")
+    assert models.weights_hash(tmp_path / "copy") == models.weights_hash(tmp_path / "again") == before
+    with torch.no_grad():
+        bias = denoiser.unet.conv_out.bias
+        bias[0] = torch.nextafter(bias[0], torch.tensor(torch.inf))
+    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "changed")
+    assert models.weights_hash(tmp_path / "changed") != before

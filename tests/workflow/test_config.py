@@ -1,0 +1,534 @@
+"""Every mistake in a configuration is one message that names the key; every default is in the schema."""
+
+import copy
+import inspect
+import json
+import os
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import yaml
+from diffusers import DDPMScheduler, UNet2DModel
+
+from waypoint.errors import WaypointError
+from waypoint.workflow.config import SCHEMA, complete, key_path, read_targets
+
+REPOSITORY = Path(__file__).parents[2]
+SCHEMA = json.loads(SCHEMA.read_text())
+GONE = "key left out"
+UNET = {
+    "sample_size": 8,
+    "in_channels": 1,
+    "out_channels": 1,
+    "block_out_channels": [8, 8],
+    "down_block_types": ["DownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "norm_num_groups": 4,
+}
+BASE = {
+    "experiment": "test",
+    "data": {"source": "digits"},
+    "model": {"unet": UNET},
+    "checkpoints": {"count": 2},
+    "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2}],
+}
+
+
+def config(changes):
+    """BASE with changed keys, {"data.size": 8, "targets.0.seed": GONE}; sections on the way are made."""
+    made = copy.deepcopy(BASE)
+    for path, value in changes.items():
+        *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+        place = made
+        for part in way:
+            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+        if value == GONE:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    return made
+
+
+def message(changes):
+    """The one message about a wrong configuration."""
+    with pytest.raises(WaypointError) as caught:
+        complete(config(changes))
+    (text,) = caught.value.args
+    assert "\n" not in text and "Traceback" not in text
+    return text
+
+
+# ---- the schema's constraints, each one broken
+
+
+def properties(schema=SCHEMA, path=""):
+    """(dotted path, its schema, required) of every property at every depth; a row of targets is targets.0."""
+    for key, part in schema.get("properties", {}).items():
+        where = f"{path}.{key}" if path else key
+        yield where, part, key in schema.get("required", [])
+        yield from properties(part, where)
+        if "properties" in part.get("items", {}):
+            yield where + ".0", part["items"], True
+            yield from properties(part["items"], where + ".0")
+
+
+def kinds(part):
+    found = part.get("type", [])
+    return {found} if isinstance(found, str) else set(found)
+
+
+def a_valid(part):
+    """Some value that satisfies the schema of a list's item."""
+    return part["enum"][0] if "enum" in part else part.get("minimum", 0)
+
+
+def violations(part):
+    """(kind of mistake, value) for every constraint of a property."""
+    examples = {"null": None, "boolean": True, "integer": 7, "number": 0.5, "string": "7", "array": [], "object": {}}
+    allowed = kinds(part) | ({"integer"} if "number" in kinds(part) else set())
+    if allowed:
+        # a string is never tried for targets: it is a CSV's path
+        yield from ((f"type {kind}", value) for kind, value in examples.items() if kind not in allowed)
+    if "minimum" in part:
+        yield "below minimum", part["minimum"] - 1
+    if "exclusiveMinimum" in part:
+        yield "at exclusive minimum", part["exclusiveMinimum"]
+    if "exclusiveMaximum" in part:
+        yield "at exclusive maximum", part["exclusiveMaximum"]
+    if "enum" in part:
+        yield "not in enum", "nonsense"
+    if "pattern" in part:
+        yield "pattern", "not / a name"
+        yield "empty pattern", ""
+    if part.get("minLength") and "targets" not in part.get("description", ""):
+        yield "empty string", ""
+    if "array" in kinds(part):
+        item = part["items"]
+        if part.get("minItems"):
+            yield "too short", [a_valid(item)] * (part["minItems"] - 1)
+        if "maxItems" in part:
+            yield "too long", [a_valid(item)] * (part["maxItems"] + 1)
+        if part.get("uniqueItems"):
+            yield "twice", ["full/x", "full/x"] if item.get("type") == "string" else [a_valid(item)] * 2
+        if item.get("type") == "integer":
+            yield "item type", ["7"] * part.get("minItems", 1)
+            yield "item too small", [item["minimum"] - 1] * part.get("minItems", 1)
+        if "enum" in item:
+            yield "item not in enum", ["nonsense"]
+
+
+def broken():
+    for path, part, required in properties():
+        for kind, value in violations(part):
+            yield pytest.param(path, value, id=f"{path}: {kind}")
+        if required and not path.endswith(".0"):
+            yield pytest.param(path, GONE, id=f"{path}: missing")
+
+
+def written(path):
+    """targets.0.seed as messages write it."""
+    return key_path(int(part) if part.isdigit() else part for part in path.split("."))
+
+
+@pytest.mark.parametrize("path, value", list(broken()))
+def test_a_value_against_the_schema_is_refused_by_key(path, value):
+    assert message({path: value}).startswith(f"config: {written(path)}")
+
+
+SECTIONS = ["", *(f"{path}." for path, part, _ in properties() if part.get("properties"))]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_key_is_refused_in_every_section(section):
+    text = message({f"{section}zzz": 1})
+    assert f"unknown key '{written(section + 'zzz')}'" in text and "known keys" in text
+
+
+@pytest.mark.parametrize(
+    "wrong, right",
+    [
+        ("experimnt", "experiment"),
+        ("target", "targets"),
+        ("data.sourc", "source"),
+        ("training.learning_rat", "learning_rate"),
+        ("model.unets", "unet"),
+        ("model.unet.block_out_channel", "block_out_channels"),
+        ("model.scheduler.beta_schedul", "beta_schedule"),
+        ("attribution.train_draw", "train_draws"),
+        ("projection.dims", "dim"),
+        ("kernel.dampening", "damping"),
+        ("checkpoints.path", "paths"),
+        ("targets.1.sede", "seed"),
+    ],
+)
+def test_an_unknown_key_gets_a_hint(wrong, right):
+    text = message({wrong: 1})
+    assert f"unknown key '{written(wrong)}'" in text and f"did you mean '{right}'?" in text
+
+
+@pytest.mark.parametrize("key", [True, 1])  # what YAML makes of `on:` and `1:`
+def test_a_key_that_is_no_text_is_refused(key):
+    made = copy.deepcopy(BASE)
+    made["data"][key] = 1
+    with pytest.raises(WaypointError, match=f"data.{key}"):
+        complete(made)
+
+
+@pytest.mark.parametrize("path", ["seed", "checkpoints.count", "training.epochs", "targets.0.seed"])
+def test_a_float_is_no_integer(path):
+    assert written(path) in message({path: 3.0})  # YAML's 3.0 or 1.0e+3; range() and the streams would fail on it
+
+
+@pytest.mark.parametrize("path, value", [("kernel.damping", float("nan")), ("training.gradient_clip", float("inf"))])
+def test_a_number_is_finite(path, value):
+    assert path in message({path: value})
+
+
+def test_the_first_of_several_mistakes_is_told():
+    assert "data.size" in message({"data.size": 0, "targets.0.seed": -1})
+
+
+# ---- what the schema cannot say
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The working directory, with one file of every kind that a configuration names."""
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    np.savez("images.npz", image=np.zeros((3, 8, 8), np.uint8))
+    Path("captions.csv").write_text("file,caption\n")
+    Path("link").symlink_to("nowhere")
+    np.savez("own.npz", x_t=np.zeros((3, 1, 8, 8)), step=np.array([900, 500, 100]))
+    np.savez("no_step.npz", x_t=np.zeros((3, 1, 8, 8)))
+    np.savez("no_x_t.npz", step=np.array([900, 500, 100]))
+    np.savez("words.npz", x_t=np.zeros((3, 1, 8, 8)), step=np.array(["a", "b", "c"]))
+    np.savez("number.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array(100))
+    np.savez("objects.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array([object()], dtype=object))
+    np.save("array.npy", np.zeros(3))
+    Path("text.npz").write_text("no archive")
+    Path("empty.npz").write_bytes(b"")
+    Path("half.npz").write_bytes(Path("own.npz").read_bytes()[:-40])
+    for name, classes in (("plain", None), ("classes", 3)):
+        for part, content in (
+            ("unet/config.json", {"num_class_embeds": classes, "sample_size": 8}),
+            ("scheduler/scheduler_config.json", {"num_train_timesteps": 1000}),
+        ):
+            Path(name, part).parent.mkdir(parents=True, exist_ok=True)
+            Path(name, part).write_text(json.dumps(content))
+    return tmp_path
+
+
+CONDITIONAL = {"model.unet.num_class_embeds": 3, "targets.0.label": 0, "targets.1.label": 1}
+OWN = {"targets.0.seed": GONE, "targets.0.steps": [100, 500]}
+
+
+CONTRADICTIONS = [
+    # data
+    ({"data.source": "npz"}, ["data.path", "npz"]),
+    ({"data.source": "imagefolder"}, ["data.path", "imagefolder"]),
+    ({"data.path": "images"}, ["data.path", "digits"]),
+    ({"data.captions": "captions.csv"}, ["data.captions", "imagefolder"]),
+    ({"data.source": "npz", "data.path": "nowhere.npz"}, ["data.path", "nowhere.npz", "No such file"]),
+    ({"data.source": "cifar10", "data.path": "nowhere"}, ["data.path", "nowhere"]),
+    ({"data.source": "npz", "data.path": "link"}, ["data.path", "link"]),
+    ({"data.source": "imagefolder", "data.path": "images.npz"}, ["data.path", "images.npz", "not a folder"]),
+    (
+        {"data.source": "imagefolder", "data.path": "images", "data.captions": "nowhere.csv"},
+        ["data.captions", "nowhere.csv"],
+    ),
+    # checkpoints
+    ({"checkpoints.count": GONE}, ["checkpoints", "count", "paths"]),
+    ({"checkpoints.paths": ["plain"]}, ["checkpoints", "count", "paths"]),
+    ({"model": GONE}, ["model", "model.unet"]),
+    ({"model": None}, ["model", "model.unet"]),
+    ({"checkpoints": {"paths": ["plain", "./nowhere"]}}, ["checkpoints.paths[1]", "./nowhere"]),
+    ({"checkpoints": {"paths": ["nowhere"]}}, ["checkpoints.paths[0]", "nowhere"]),
+    # the sampling grid
+    ({"sampling.steps": 1001}, ["sampling.steps", "1001", "1000"]),
+    ({"model.scheduler.steps_offset": 20}, ["steps_offset", "20"]),
+    ({"attribution.steps": [100, 105]}, ["attribution.steps", "105", "100 and 120"]),
+    ({"attribution.steps": [1000]}, ["attribution.steps", "1000", "960 and 980"]),
+    ({"sampling.steps": 7}, ["attribution.steps", "100", "0 and 142"]),
+    ({"model.scheduler.timestep_spacing": "trailing"}, ["attribution.steps", "100", "99 and 119"]),
+    ({"model.scheduler.num_train_timesteps": 500}, ["attribution.steps", "500", "480 and 490"]),
+    ({"targets.1.steps": [500, 505]}, ["targets[1]", "(b)", "steps", "505", "500 and 520"]),
+    ({"model": GONE, "checkpoints": {"paths": ["plain"]}, "targets.1.steps": [505]}, ["targets[1]", "505"]),
+    # targets
+    ({"targets.1.id": "a"}, ["targets[1]", "(a)", "id", "twice"]),
+    ({"targets.0.seed": GONE}, ["targets[0]", "(a)", "seed", "trajectory"]),
+    ({"targets.0.trajectory": "own.npz"}, ["targets[0]", "(a)", "seed", "trajectory"]),
+    ({"targets.1.checkpoint": "full/2"}, ["targets[1]", "checkpoint", "full/2", "full/0, full/1"]),
+    ({"targets.1.checkpoint": "full/00"}, ["targets[1]", "checkpoint", "full/00"]),
+    ({"targets.1.prompt": "a dog"}, ["targets[1]", "prompt"]),
+    ({"targets.1.label": 0}, ["targets[1]", "label", "model.unet.num_class_embeds"]),
+    ({**CONDITIONAL, "targets.1.label": GONE}, ["targets[1]", "label", "model.unet.num_class_embeds"]),
+    ({**CONDITIONAL, "targets.1.label": 3}, ["targets[1]", "label", "3", "num_class_embeds"]),
+    ({"model": GONE, "checkpoints": {"paths": ["plain"]}, "targets.0.label": 0}, ["targets[0]", "label"]),
+    ({"model": GONE, "checkpoints": {"paths": ["classes"]}}, ["targets[0]", "label"]),
+    ({"targets.0.mask": "nowhere.png"}, ["targets[0]", "mask", "nowhere.png"]),
+    ({"targets.0.mask": [4, 0, 4, 8]}, ["targets[0]", "mask", "[4, 0, 4, 8]"]),
+    ({"targets.0.mask": [0, 6, 8, 2]}, ["targets[0]", "mask"]),
+    ({"targets.0.mask": [0, 0, 9, 8]}, ["targets[0]", "mask", "8"]),
+    # own trajectories
+    ({**OWN, "targets.0.trajectory": "nowhere.npz"}, ["targets[0]", "trajectory", "nowhere.npz"]),
+    ({**OWN, "targets.0.trajectory": "images"}, ["targets[0]", "trajectory", "images"]),
+    ({**OWN, "targets.0.trajectory": "text.npz"}, ["targets[0]", "trajectory", "text.npz"]),
+    ({**OWN, "targets.0.trajectory": "empty.npz"}, ["targets[0]", "trajectory", "empty.npz"]),
+    ({**OWN, "targets.0.trajectory": "half.npz"}, ["targets[0]", "trajectory", "half.npz"]),
+    ({**OWN, "targets.0.trajectory": "array.npy"}, ["targets[0]", "trajectory", "array.npy"]),
+    ({**OWN, "targets.0.trajectory": "no_step.npz"}, ["targets[0]", "trajectory", "'step'"]),
+    ({**OWN, "targets.0.trajectory": "no_x_t.npz"}, ["targets[0]", "trajectory", "'x_t'"]),
+    ({**OWN, "targets.0.trajectory": "words.npz"}, ["targets[0]", "trajectory", "words.npz"]),
+    ({**OWN, "targets.0.trajectory": "number.npz"}, ["targets[0]", "trajectory", "number.npz"]),
+    ({**OWN, "targets.0.trajectory": "objects.npz"}, ["targets[0]", "trajectory", "objects.npz"]),
+    (
+        {**OWN, "targets.0.trajectory": "own.npz", "targets.0.steps": [100, 300]},
+        ["targets[0]", "trajectory", "300", "100 and 500"],
+    ),
+    ({"targets.0.seed": GONE, "targets.0.trajectory": "own.npz"}, ["targets[0]", "trajectory", "300"]),
+    # model.unet: what diffusers would only say after the data are prepared
+    ({"model.unet.block_out_channels": [8]}, ["model.unet.block_out_channels"]),
+    ({"model.unet.up_block_types": ["UpBlock2D"]}, ["model.unet.up_block_types"]),
+    ({"model.unet.norm_num_groups": 3}, ["model.unet.norm_num_groups"]),
+    ({"model.unet.out_channels": 3}, ["model.unet.out_channels"]),
+]
+
+
+@pytest.mark.parametrize("changes, names", CONTRADICTIONS, ids=[str(changes) for changes, _ in CONTRADICTIONS])
+def test_a_contradiction_is_refused_by_key(files, changes, names):
+    text = message(changes)
+    for name in names:
+        assert name in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_path_without_permission_is_refused(files):
+    Path("images.npz").chmod(0)
+    assert "data.path" in message({"data.source": "npz", "data.path": "images.npz"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"data.source": "npz", "data.path": "images.npz"},
+        {"data.source": "imagefolder", "data.path": "images", "data.captions": "captions.csv"},
+        {"data.source": "cifar10"},
+        {"data.subset": [5, 3], "data.size": 16},
+        {"model": GONE, "checkpoints": {"paths": ["plain"]}},
+        {"model": GONE, "checkpoints": {"paths": ["somebody/model", "plain"]}},
+        {"checkpoints": {"paths": ["plain", "classes"]}},
+        CONDITIONAL,
+        {"model": GONE, "checkpoints": {"paths": ["classes"]}, "targets.0.label": 0, "targets.1.label": 2},
+        {"targets.1.checkpoint": "full/1", "targets.1.steps": [980, 0]},
+        {"targets.0.mask": [0, 0, 8, 8], "targets.1.mask": "captions.csv"},
+        {**OWN, "targets.0.trajectory": "own.npz"},
+        {"sampling.steps": 1000, "attribution.steps": [123]},
+        {"model.unet.sample_size": [8, 8], "kernel.damping": 0, "training.ema": None},
+    ],
+)
+def test_what_is_right_is_accepted(files, changes):
+    complete(config(changes))
+
+
+# ---- targets in a table
+
+
+def table(folder, text, encoding="utf-8"):
+    path = folder / "targets.csv"
+    path.write_text(text, encoding=encoding)
+    return str(path)
+
+
+def test_a_table_gives_the_same_as_the_rows(tmp_path):
+    (tmp_path / "mask.png").touch()
+    mask = str(tmp_path / "mask.png")
+    rows = [
+        {"id": "a", "seed": 1, "steps": [100, 500], "mask": [0, 0, 4, 8]},
+        {"id": "b", "seed": 2, "checkpoint": "full/1"},
+        {"id": "007", "seed": 3, "mask": mask},
+    ]
+    path = table(
+        tmp_path,
+        f"id,seed,steps,checkpoint,mask\na,1,100 500,,0 0 4 8\nb,2,,full/1,\n007, 3 ,,,{mask}\n",
+    )
+    assert complete(config({"targets": path})) == complete(config({"targets": rows}))
+
+
+def test_a_table_has_labels_and_trajectories_too(files):
+    path = table(files, "id,label,trajectory,steps\na,2,own.npz,100\n")
+    assert read_targets(path) == [{"id": "a", "label": 2, "trajectory": "own.npz", "steps": [100]}]
+
+
+def test_a_table_of_a_spreadsheet_begins_with_a_byte_order_mark(tmp_path):
+    assert read_targets(table(tmp_path, "id,seed\na,1\n", "utf-8-sig")) == [{"id": "a", "seed": 1}]
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("", ["no rows"]),
+        ("id,seed\n", ["no rows"]),
+        ("id,seed\na,1\nb,x\n", ["line 3", "seed", "'x'"]),
+        ("id,seed\na,1\nb,1.5\n", ["line 3", "seed", "'1.5'"]),
+        ("id,seed,label\na,1,dog\n", ["line 2", "label", "'dog'"]),
+        ('id,seed,steps\na,1,"100,200"\n', ["line 2", "steps", "100,200"]),
+        ("id,seed,mask\na,1,0 0 4 x\n", ["line 2", "mask", "0 0 4 x"]),
+        ("id,seed\na,1\nb\n", ["line 3", "cells"]),
+        ("id,seed\na,1,2\n", ["line 2", "cells"]),
+        ("id,seed\n\na,1\n\nb,x\n", ["line 5", "seed", "'x'"]),
+    ],
+)
+def test_a_mistake_in_a_table_names_file_and_line(tmp_path, text, names):
+    path = table(tmp_path, text)
+    found = message({"targets": path})
+    for name in ["targets", path, *names]:
+        assert name in found
+
+
+def test_a_table_in_another_encoding_is_refused(tmp_path):
+    path = table(tmp_path, "id,seed,prompt\na,1,Bär\n", "latin1")
+    found = message({"targets": path})
+    assert "targets" in found and path in found
+
+
+@pytest.mark.parametrize("path", ["nowhere.csv", ".", ""])
+def test_an_unreadable_table_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    assert "targets" in message({"targets": path})
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("id,sed\na,1\n", ["targets[0].sed", "did you mean 'seed'"]),
+        ("id,seed\na b,1\n", ["targets[0].id", "a b"]),
+        ("id,seed\na,-1\n", ["targets[0].seed", "-1"]),
+        ("id,seed\n,1\n", ["targets[0].id", "missing"]),
+        ("id,seed\na,1\na,2\n", ["targets[1]", "twice"]),
+        ("id,seed,mask\na,1,0 0 4\n", ["targets[0].mask"]),
+    ],
+)
+def test_rows_of_a_table_are_checked_as_rows_in_the_config(tmp_path, text, names):
+    found = message({"targets": table(tmp_path, text)})
+    for name in names:
+        assert name in found
+
+
+# ---- defaults
+
+
+def test_every_default_is_filled_in():
+    done = complete(BASE)
+    for path, part, _ in properties():
+        if "default" in part and path != "model" and part["default"] != {}:
+            place = done
+            for key in path.split("."):
+                place = place[int(key) if key.isdigit() else key]
+            assert place == part["default"], path
+    assert done["model"]["unet"] == UNET
+
+
+def test_what_is_given_stays():
+    given = {"data.subset": [3, 1], "attribution.steps": [500, 100], "training.ema": 0.9, "targets.1.steps": [0]}
+    done = complete(config(given))
+    assert done["data"]["subset"] == [3, 1] and done["attribution"]["steps"] == [500, 100]
+    assert done["training"]["ema"] == 0.9 and done["targets"][1]["steps"] == [0]
+
+
+def test_completing_twice_changes_nothing():
+    assert complete(complete(BASE)) == complete(BASE)
+
+
+def test_the_given_configuration_is_not_modified():
+    given, before = config({"attribution.steps": [100]}), config({"attribution.steps": [100]})
+    done = complete(given)
+    done["attribution"]["steps"].append(300)
+    done["methods"].append("more")
+    done["targets"][0]["id"] = "c"
+    assert given == before and complete(given)["methods"] == SCHEMA["properties"]["methods"]["default"]
+
+
+# ---- the schema itself
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_every_property_has_a_description():
+    assert [path for path, part, _ in properties() if not part.get("description")] == []
+
+
+def test_every_section_is_closed():
+    open_ones = [path for path, part, _ in properties() if "properties" in part and part["additionalProperties"]]
+    assert open_ones == [] and SCHEMA["additionalProperties"] is False
+
+
+def test_every_key_that_may_be_left_out_has_a_default():
+    without = [
+        path
+        for path, part, required in properties()
+        if not required and "default" not in part and not path.startswith(("model.unet.", "targets.0.", "checkpoints."))
+    ]
+    assert without == []
+
+
+def test_every_default_is_valid():
+    for path, part, _ in properties():
+        if "default" in part:
+            errors = list(jsonschema.Draft202012Validator(part).iter_errors(part["default"]))
+            assert errors == [], path
+
+
+def defaults_of(made):
+    found = inspect.signature(made.__init__).parameters
+    return {name: parameter.default for name, parameter in found.items() if name != "self"}
+
+
+def test_model_unet_has_the_arguments_of_diffusers():
+    known = SCHEMA["properties"]["model"]["properties"]["unet"]["properties"]
+    assert set(known) == set(defaults_of(UNet2DModel)) - {"class_embed_type"}
+
+
+def test_model_unet_accepts_the_defaults_of_diffusers():
+    schema = SCHEMA["properties"]["model"]["properties"]["unet"]
+    defaults = {name: list(d) if isinstance(d, tuple) else d for name, d in defaults_of(UNet2DModel).items()}
+    refused = [
+        name
+        for name, part in schema["properties"].items()
+        if name not in schema["required"] and not jsonschema.Draft202012Validator(part).is_valid(defaults[name])
+    ]
+    assert refused == []
+
+
+def test_model_scheduler_has_the_arguments_and_defaults_of_diffusers():
+    theirs = defaults_of(DDPMScheduler)
+    not_supported = {"trained_betas", "thresholding", "dynamic_thresholding_ratio", "sample_max_value"}
+    known = SCHEMA["properties"]["model"]["properties"]["scheduler"]["properties"]
+    assert {name: part["default"] for name, part in known.items()} == {
+        name: default for name, default in theirs.items() if name not in not_supported
+    }
+
+
+# ---- the configurations that come along
+
+
+@pytest.mark.parametrize(
+    "path",
+    [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "experiments").glob("*.yaml"))],
+    ids=lambda path: path.stem,
+)
+def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    given = yaml.safe_load(path.read_text())
+    data = given["data"]
+    for key in ("path", "captions"):
+        if data.get(key) and not Path(data[key]).exists():  # the user's own data, not here
+            replacement = tmp_path / key
+            (replacement.mkdir if (key, data["source"]) == ("path", "imagefolder") else replacement.touch)()
+            data[key] = str(replacement)
+    complete(given)
