@@ -249,7 +249,7 @@ def test_second_working_directory_on_the_same_store_plans_nothing(tiny, tmp_path
     [
         ({"projection": {"dim": 32}}, "projection.dim", "16"),
         ({"training": {**CONFIG["training"], "epochs": 3}}, "training.epochs", "2"),
-        ({"kernel": {"damping": 0.7}}, "kernel.damping", "0.1"),
+        ({"kernel": {"damping": 0.7}}, "kernel.damping", "0.03"),
     ],
     ids=str,
 )
@@ -271,7 +271,7 @@ def test_settings_changed_by_somebody_else_are_noticed(copied, tmp_path):
     done = other.snakemake("scores")
     assert done.returncode == 0, done.stdout + done.stderr
     refused = copied.snakemake("-n")
-    assert refused.returncode != 0 and "kernel.damping = 0.7, this run has 0.1" in refused.stdout + refused.stderr
+    assert refused.returncode != 0 and "kernel.damping = 0.7, this run has 0.03" in refused.stdout + refused.stderr
 
 
 def test_mtime_only_triggers_do_not_serve_old_arrays(tiny):

@@ -68,7 +68,9 @@ def from_source(source, device="cpu", name=None):
         if not Path(source, "scheduler").is_dir():
             inside["scheduler"] = ""
     try:
-        unet = UNet2DModel.from_pretrained(source, subfolder=inside["unet"], local_files_only=local)
+        unet = UNet2DModel.from_pretrained(
+            source, subfolder=inside["unet"], local_files_only=local, low_cpu_mem_usage=False
+        )
         scheduler_config = DDPMScheduler.load_config(source, subfolder=inside["scheduler"], local_files_only=local)
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error

@@ -1,0 +1,44 @@
+"""What the default experiment costs besides its own work, in core-seconds: Snakemake, interpreters, imports.
+
+Runs an experiment into a new store and subtracts the CPU time that each job's log gives for its work from the
+CPU time of the whole tree of processes.
+
+    python benchmarks/overhead.py [CONFIG]
+"""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def main(config="config.yaml"):
+    experiment = yaml.safe_load((REPOSITORY / config).read_text())["experiment"]
+    with tempfile.TemporaryDirectory() as store:
+        command = [sys.executable, "-m", "snakemake", "--cores", str(os.cpu_count()), "--directory", store]
+        command += ["--snakefile", REPOSITORY / "Snakefile", "--configfile", REPOSITORY / config]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        began = time.monotonic()
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PATH": path})
+        wall = time.monotonic() - began
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        logs = [log.read_text() for log in Path(store, "results", experiment, "logs").rglob("*.log")]
+    times = [re.search(r"cpu startup=([\d.]+)s work=([\d.]+)s", log) for log in logs]
+    startup, work = (sum(float(found[part]) for found in times) for part in (1, 2))
+    total = used.ru_utime + used.ru_stime
+    print(
+        f"jobs {len(times)}, wall {wall:.0f} s on {os.cpu_count()} cores, CPU {total:.0f} core-s, work {work:.0f} core-s"
+    )
+    print(f"overhead {total - work:.0f} core-s ({(total - work) / total:.0%}), of it imports {startup:.0f} core-s")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
