@@ -35,7 +35,7 @@ def main(config="config.yaml"):
     startup, work = (sum(float(found[part]) for found in times) for part in (1, 2))
     total = used.ru_utime + used.ru_stime
     print(
-        f"jobs {len(times)}, wall {wall:.0f} s on {os.cpu_count()} cores, CPU {total:.0f} core-s, work {work:.0f} core-s"
+        f"{len(times)} jobs, {wall:.0f} s on {os.cpu_count()} cores, {total:.0f} core-s, of it work {work:.0f} core-s"
     )
     print(f"overhead {total - work:.0f} core-s ({(total - work) / total:.0%}), of it imports {startup:.0f} core-s")
 

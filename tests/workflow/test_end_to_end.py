@@ -333,3 +333,17 @@ def test_failed_job_names_its_reason_and_keeps_what_was_done(copied):
     assert done.returncode != 0 and "kernel.damping: 0 (the paper's) needs at least as many training images" in text
     assert 64 in {xr.open_zarr(path).sizes["feature"] for path in copied.store.glob("features/full/*.zarr")}
     assert not list(copied.store.rglob("*.tmp-*"))
+
+
+def test_existing_models_stand_in_for_training(tiny, tmp_path):
+    """Bring your own checkpoints: scores to the end, and a swapped path is not served old features."""
+    paths = [str(tiny.store / f"checkpoints/full/{m}") for m in (0, 1)]
+    config = {**copy.deepcopy(CONFIG), "checkpoints": {"paths": paths}, "model": None, "methods": ["trak"]}
+    config["targets"] = [{"id": "a", "seed": 1}]
+    own = Workspace(tmp_path / "own", config)
+    done = own.snakemake("scores")
+    assert done.returncode == 0, done.stdout + done.stderr
+    mine, theirs = (xr.open_zarr(w.store / "scores/trak/a.zarr")["score"] for w in (own, tiny))
+    assert np.abs(mine - theirs).max() <= 1e-4 * np.abs(theirs).max()
+    swapped = own.changed(checkpoints={"paths": paths[::-1]}).planned("scores")
+    assert {"import_checkpoint checkpoint=full/0", "featurize checkpoint=full/1", "score_trak target=a"} <= set(swapped)

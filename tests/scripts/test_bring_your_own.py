@@ -1,0 +1,163 @@
+"""Existing models and trajectories instead of trained and sampled ones, checked by value."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMPipeline
+from support import images, run_script, tiny_config, tiny_denoiser
+
+from waypoint.science.algorithm1 import one_step_estimate
+from waypoint.store import models
+from waypoint.store.arrays import open_store
+from waypoint.workflow.plan import Plan
+
+
+def saved(folder, denoiser):
+    DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def data(tmp_path, tiny_model):
+    run_script("prepare_data", spec=Plan(tiny_config(tiny_model)).data(), out=tmp_path / "train.zarr")
+    return tmp_path / "train.zarr"
+
+
+def imported(tmp_path, data, paths, model, checkpoint="full/0"):
+    plan = Plan(tiny_config(model, checkpoints={"paths": paths}))
+    out = tmp_path / checkpoint
+    run_script("import_checkpoint", spec=plan.train(checkpoint), data=data, name=checkpoint, out=out)
+    return models.load(out)
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["against the config", "on its own"])
+def test_an_existing_folder_becomes_a_checkpoint(tmp_path, data, tiny_model, given):
+    theirs = tiny_denoiser(tiny_model)
+    mine = imported(tmp_path, data, [saved(tmp_path / "a", theirs)], tiny_model if given else None)
+    x = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(mine.output(x, 500), theirs.output(x, 500))
+
+
+def test_equal_shapes_with_other_values_are_refused(tmp_path, data, tiny_model, capsys):
+    """The weights would load without an error and give other outputs."""
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model, flip_sin_to_cos=False, norm_eps=1e-6))
+    with pytest.raises(SystemExit):
+        imported(tmp_path, data, [path], tiny_model)
+    message = capsys.readouterr().err
+    assert "flip_sin_to_cos: False against True" in message and "norm_eps: 1e-06 against 1e-05" in message
+
+
+def test_another_schedule_is_refused(tmp_path, data, tiny_model, capsys):
+    other = {**tiny_model, "scheduler": {"beta_schedule": "squaredcos_cap_v2"}}
+    with pytest.raises(SystemExit):
+        imported(tmp_path, data, [saved(tmp_path / "a", tiny_denoiser(other))], tiny_model)
+    assert "beta_schedule: 'squaredcos_cap_v2' against 'linear'" in capsys.readouterr().err
+
+
+def test_models_must_agree_with_the_first_one(tmp_path, data, tiny_model, capsys):
+    paths = [
+        saved(tmp_path / "a", tiny_denoiser(tiny_model)),
+        saved(tmp_path / "b", tiny_denoiser(tiny_model, freq_shift=1)),
+    ]
+    with pytest.raises(SystemExit):
+        imported(tmp_path, data, paths, None, "full/1")
+    assert "freq_shift: 1 against 0" in capsys.readouterr().err
+
+
+def test_models_of_another_image_shape_are_refused(tmp_path, data, tiny_model, capsys):
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model, sample_size=16))
+    with pytest.raises(SystemExit):
+        imported(tmp_path, data, [path], None)
+    assert "takes 1 × (16, 16) images" in capsys.readouterr().err
+
+
+def test_deterministic_samplers_are_refused(tmp_path, data, tiny_model, capsys):
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model))
+    DDIMScheduler().save_pretrained(tmp_path / "a/scheduler")
+    with pytest.raises(SystemExit):
+        imported(tmp_path, data, [path], None)
+    assert "scheduler DDIMScheduler is not supported" in capsys.readouterr().err
+
+
+def test_missing_folder_is_named(tmp_path, tiny_model):
+    from waypoint.errors import WaypointError
+
+    with pytest.raises(WaypointError, match=r"checkpoints\.paths\[0\]: no folder ./nowhere"):
+        tiny_config(tiny_model, checkpoints={"paths": ["./nowhere"]})
+
+
+@pytest.fixture
+def checkpoint(tmp_path, data, tiny_model):
+    imported(tmp_path, data, [saved(tmp_path / "a", tiny_denoiser(tiny_model))], None)
+    return tmp_path / "full/0"
+
+
+def own_trajectory(tmp_path, checkpoint, **arrays):
+    file = tmp_path / "mine.npz"
+    np.savez(file, **arrays)
+    paths = {"checkpoints": {"paths": [str(tmp_path / "a")]}}
+    row = {"id": "a", "trajectory": str(file), "steps": [100, 437]}
+    plan = Plan(tiny_config(None, targets=[row], **paths))
+    out = tmp_path / "trajectory.zarr"
+    run_script("sample_trajectory", spec=plan.trajectory("a"), checkpoint=checkpoint, trajectory=file, out=out)
+    return plan, out
+
+
+def test_a_trajectory_of_ones_own_goes_through_to_gradients(tmp_path, checkpoint):
+    """Its steps need not be on the sampling grid; x̂0 is the model's."""
+    x_t = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    image = images(1)[0].numpy()
+    plan, out = own_trajectory(tmp_path, checkpoint, x_t=x_t.numpy(), step=[100, 437, 20], image=image)
+    stored, theta = open_store(out), models.load(checkpoint)
+    assert stored["step"][:].tolist() == [437, 100, 20] and np.array_equal(stored["x_t"][:], x_t[[1, 0, 2]].numpy())
+    with torch.no_grad():
+        expected = one_step_estimate(theta, x_t[1], 437, None, "scheduler").numpy()
+    assert np.allclose(stored["x0_hat"][0], expected, atol=1e-6) and np.array_equal(stored["image"][:], image)
+    outs = {"out": tmp_path / "g.zarr", "continuations": tmp_path / "samples.zarr"}
+    common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
+    run_script("target_gradients", spec=plan.gradients("a"), **common, **outs)
+    assert open_store(outs["out"])["g"].shape == (1, 2, 16)
+    assert open_store(outs["continuations"])["sample"].shape == (2, 4, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "arrays,message",
+    [
+        ({"x_t": np.zeros((2, 1, 9, 9)), "step": [100, 437]}, "x_t has shape (2, 1, 9, 9)"),
+        ({"x_t": np.zeros((3, 1, 8, 8)), "step": [100, 437]}, "(2, 1, 8, 8) is needed"),
+        ({"x_t": np.zeros((3, 1, 8, 8)), "step": [100, 437, 1000]}, "distinct training-time steps 0..999"),
+        (
+            {"x_t": np.zeros((2, 1, 8, 8)), "step": [100, 437], "image": np.zeros((3, 8, 8))},
+            "image has shape (3, 8, 8)",
+        ),
+    ],
+    ids=["shape", "length", "time axis", "image"],
+)
+def test_trajectories_that_do_not_fit_the_model_are_refused(tmp_path, checkpoint, capsys, arrays, message):
+    with pytest.raises(SystemExit):
+        own_trajectory(tmp_path, checkpoint, **arrays)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "trajectory.zarr").exists()
+
+
+def test_class_conditional_models_go_through_every_stage(tmp_path, data, tiny_model):
+    model = {**tiny_model, "unet": {**tiny_model["unet"], "num_class_embeds": 10}}
+    rows = [{"id": "three", "seed": 1, "label": 3}, {"id": "four", "seed": 1, "label": 4}]
+    plan = Plan(tiny_config(model, targets=rows, checkpoints={"count": 1}))
+    checkpoint, phi, kernel = tmp_path / "model", tmp_path / "phi.zarr", tmp_path / "kernel.zarr"
+    named = {"data": data, "name": "full/0"}
+    run_script("train", spec=plan.train("full/0"), **named, resume=tmp_path / "resume", out=checkpoint)
+    run_script("featurize", spec=plan.features("full/0"), **named, checkpoint=checkpoint, out=phi)
+    run_script("factor_kernel", spec=plan.kernel("full/0"), features=phi, out=kernel)
+    found = {}
+    for target in ("three", "four"):
+        place = {part: tmp_path / f"{target}-{part}.zarr" for part in ("x", "g", "samples", "score")}
+        run_script("sample_trajectory", spec=plan.trajectory(target), checkpoint=checkpoint, out=place["x"])
+        models_used = {"checkpoints": checkpoint, "generator": checkpoint}
+        outs = {"out": place["g"], "continuations": place["samples"]}
+        run_script("target_gradients", spec=plan.gradients(target), trajectory=place["x"], **models_used, **outs)
+        inputs = {"gradients": place["g"], "features": phi, "kernels": kernel}
+        run_script("score_trak", spec=plan.trak_scores(target), **inputs, target=target, out=place["score"])
+        found[target] = open_store(place["score"])["score"][:]
+    assert found["three"].shape == (2, 30) and not np.allclose(found["three"], found["four"])
