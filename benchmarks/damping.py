@@ -50,12 +50,9 @@ def main(root="results/digits", halves=64):
                 examples = [example(x0_hat[s], t, f"held out {seed}") for s, t in enumerate(STEPS)]
                 g[name, seed] = algorithm1.target_gradients(theta, P, examples, per_example_gradients).numpy()
         for damping in DAMPINGS:
-            found = np.mean(
-                [[correlations(phi, g, seed, damping, masks, outputs[:, k])] for k, seed in enumerate(SEEDS)], 0
-            )
-            print(
-                scheme, f"damping={damping}", "LDS by step", found[0].round(3), f"mean {found.mean():.3f}", flush=True
-            )
+            each = [correlations(phi, g, seed, damping, masks, outputs[:, k]) for k, seed in enumerate(SEEDS)]
+            found = np.mean(each, axis=0)
+            print(f"{scheme} damping={damping} LDS by step {found.round(3)} mean {found.mean():.3f}", flush=True)
 
 
 def one_step_estimates(theta, seed):

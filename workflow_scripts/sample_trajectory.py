@@ -17,7 +17,7 @@ def main(job):
     require_agreement(job.args.checkpoint, job.spec)
     theta = models.load(job.args.checkpoint, job.device())
     target, clip = job.spec["target"], job.spec["attribution"]["clip_x0_hat"]
-    label = None if "label" not in target else torch.tensor([target["label"]], device=theta.device)
+    label = models.target_label(theta, target)
     if job.args.trajectory:
         steps, x_t, image = own_trajectory(job.args.trajectory, theta)
         with torch.no_grad():

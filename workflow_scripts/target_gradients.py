@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.diffusion import continuations
 from waypoint.science.draws import target_noise
@@ -26,18 +25,25 @@ SAMPLES = 4  # of p(·|x_t) per step, for the panel
 class Target:
     """The trajectory at the attributed steps, with what f_t is taken around."""
 
-    def __init__(self, job, device):
+    def __init__(self, job, generator):
+        device, origin = generator.device, self._origin(job.spec["target"])
         found = job.open(job.args.trajectory)
         self.steps = job.spec["target"]["steps"]
         grid = read(found["step"]).tolist()
         at = [grid.index(t) for t in self.steps]
         self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
         self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
-        origin = {key: job.spec["target"][key] for key in ("seed", "label", "trajectory") if key in job.spec["target"]}
+        self.label = models.target_label(generator, origin)
+        self.weight = self._weight(job, self.x_t.shape[-2:]).to(device) if job.spec["target"]["mask"] else None
         # the noises of f_t belong to the trajectory: equal for all models, targets and masks that share it
         self.key = json.dumps([origin, job.spec["generator"], job.spec["sampling"]], sort_keys=True)
-        self.label = torch.tensor([origin["label"]], device=device) if "label" in origin else None
-        self.weight = self._weight(job, self.x_t.shape[-2:]).to(device) if job.spec["target"]["mask"] else None
+        draws, shape = range(job.spec["attribution"]["target_draws"]), self.x_t.shape[1:]
+        noise = [[target_noise(job.spec["seed"], self.key, t, k, shape) for k in draws] for t in self.steps]
+        self.epsilon = torch.stack([torch.stack(row) for row in noise]).to(device)
+
+    @staticmethod
+    def _origin(row):
+        return {key: row[key] for key in ("seed", "label", "trajectory") if key in row}
 
     @staticmethod
     def _weight(job, shape):
@@ -49,32 +55,23 @@ class Target:
                 pixels = (np.asarray(image.convert("L")) > 127).astype(np.float32)
         return torch.from_numpy(cell_shares(pixels, *shape))
 
+    def example(self, theta, s, settings):
+        """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's."""
+        t, epsilon, x0_hat = self.steps[s], self.epsilon[s], self.x0_hat[s]
+        if settings["x0_hat"] == "per_checkpoint":
+            x0_hat = one_step_estimate(theta, self.x_t[s], t, self.label, settings["clip_x0_hat"])
+        label = None if self.label is None else self.label.expand(len(epsilon))
+        steps = torch.full((len(epsilon),), t, device=epsilon.device)
+        return Example(x0_hat.expand(epsilon.shape), steps, epsilon, label, self.weight)
+
 
 def main(job):
     device = job.device()
-    target, names = Target(job, device), job.spec["checkpoints"]
-    settings, projection = job.spec["attribution"], job.spec["projection"]
-    epsilon = {
-        t: torch.stack(
-            [
-                target_noise(job.spec["seed"], target.key, t, k, target.x_t.shape[1:])
-                for k in range(settings["target_draws"])
-            ]
-        ).to(device)
-        for t in target.steps
-    }
-
-    def example(theta, s):
-        t, noise = target.steps[s], epsilon[target.steps[s]]
-        x0_hat = target.x0_hat[s]
-        if settings["x0_hat"] == "per_checkpoint":
-            x0_hat = one_step_estimate(theta, target.x_t[s], t, target.label, settings["clip_x0_hat"])
-        label = None if target.label is None else target.label.expand(len(noise))
-        return Example(
-            x0_hat.expand(noise.shape), torch.full((len(noise),), t, device=device), noise, label, target.weight
-        )
-
-    weights = []
+    require_agreement(job.args.generator, job.spec)
+    generator = models.load(job.args.generator, device)
+    target = Target(job, generator)
+    write_continuations(job, generator, target)
+    names, projection, weights = job.spec["checkpoints"], job.spec["projection"], []
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("checkpoint", ["checkpoint"], np.array(names))
         store.write("step", ["step"], np.array(target.steps))
@@ -84,30 +81,30 @@ def main(job):
             require_agreement(folder, job.spec)
             weights.append(read_attributes(folder)["weights"])
             theta = models.load(folder, device)
-            if theta.unet.config.num_class_embeds is not None and target.label is None:
-                raise WaypointError("target: label is missing; the model is class-conditional")
             p = sum(q.numel() for q in trainable(theta.unet))
             P = PROJECTIONS[projection["kind"]](job.spec["seed"], name, p, projection["dim"])
             step = rows_in_memory(p, device)
             for start in range(0, len(target.steps), step):
-                batch = [example(theta, s) for s in range(start, min(start + step, len(target.steps)))]
+                rows = range(start, min(start + step, len(target.steps)))
+                batch = [target.example(theta, s, job.spec["attribution"]) for s in rows]
                 g = target_gradients(theta, P, batch, per_example_gradients).cpu().numpy()
-                where = slice(start, start + len(batch))
+                where = slice(rows.start, rows.stop)
                 store.put("g", (m, where), g, f"checkpoint {name}, step", target.steps[where])
             job.progress(m + 1, len(names), "checkpoints")
 
-    theta = models.load(job.args.generator, device)
+
+def write_continuations(job, generator, target):
+    """SAMPLES samples of p(·|x_t) per attributed step, each with noise of its own."""
+
+    def samples(s):
+        t = target.steps[s]
+        streams = [torch_stream(job.spec["seed"], "continuation", target.key, t, k) for k in range(SAMPLES)]
+        return continuations(generator, job.spec["sampling"]["steps"], target.x_t[s], t, streams, target.label).numpy()
+
     with create_store(job.args.continuations, job.provenance) as store:
         store.write("step", ["step"], np.array(target.steps))
-        images = np.stack([samples(job, theta, target, s) for s in range(len(target.steps))])
+        images = np.stack([samples(s) for s in range(len(target.steps))])
         store.write("sample", ["step", "number", "channel", "y", "x"], images, "step", target.steps)
-
-
-def samples(job, theta, target, s):
-    """SAMPLES samples of p(·|x_t) at attributed step s, each with noise of its own."""
-    t = target.steps[s]
-    streams = [torch_stream(job.spec["seed"], "continuation", target.key, t, k) for k in range(SAMPLES)]
-    return continuations(theta, job.spec["sampling"]["steps"], target.x_t[s], t, streams, target.label).numpy()
 
 
 if __name__ == "__main__":

@@ -132,6 +132,21 @@ def require_fit(denoiser, shape, labelled, name):
         raise WaypointError(f"{name} is class-conditional (num_class_embeds), but the data has no labels")
 
 
+def target_label(denoiser, target):
+    """A target's class as the (1,) tensor that the model wants, or None for an unconditional model.
+
+    Raises:
+        WaypointError: a class-conditional model and no label, or a label and no class-conditional model.
+    """
+    conditional = denoiser.unet.config.num_class_embeds is not None
+    if conditional != ("label" in target):
+        need = "is class-conditional and needs one" if conditional else "is not class-conditional"
+        raise WaypointError(f"targets: label: the generating model {need}")
+    if not conditional:
+        return None
+    return torch.tensor([target["label"]], device=denoiser.device)
+
+
 def weights_hash(folder):
     """SHA-256 of the stored UNet weights: the identity that features and gradients carry."""
     digest = hashlib.sha256()

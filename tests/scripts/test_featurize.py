@@ -1,0 +1,77 @@
+"""The featurizing script: flips, and errors that name checkpoint and image."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from support import images, run_script, tiny_denoiser
+
+from waypoint.store import models
+from waypoint.store.arrays import create_store, open_store
+
+N, D = 5, 12
+
+
+def store(path, image):
+    with create_store(path, lambda: {"spec": {}, "sha256": "x"}) as writer:
+        writer.write("image", ["train", "channel", "y", "x"], image.numpy())
+    return path
+
+
+def saved(folder, denoiser, **marker):
+    models.save(denoiser.unet, denoiser.scheduler, folder)
+    (folder / "waypoint.json").write_text(json.dumps({"spec": {}, "weights": "w", **marker}))
+    return folder
+
+
+def featurize(tmp_path, image, checkpoint, flip=False, name="phi"):
+    settings = {"draw_scheme": "independent", "train_draws": 3, "flip": flip}
+    spec = {"seed": 0, "features": settings, "projection": {"kind": "gaussian", "dim": D}}
+    data, out = store(tmp_path / f"{name}-data.zarr", image), tmp_path / f"{name}.zarr"
+    run_script("featurize", spec=spec, data=data, checkpoint=checkpoint, name="full/0", out=out)
+    return open_store(out)["phi"][:]
+
+
+def test_flipped_training_averages_the_image_and_its_flip(tmp_path, tiny_model):
+    checkpoint, z = saved(tmp_path / "model", tiny_denoiser(tiny_model)), images(N)
+    both = featurize(tmp_path, z, checkpoint, flip=True, name="both")
+    plain = featurize(tmp_path, z, checkpoint, name="plain")
+    mirrored = featurize(tmp_path, z.flip(-1), checkpoint, name="mirrored")
+    assert np.abs(both - (plain + mirrored) / 2).max() <= 1e-5 * np.abs(both).max()
+    assert np.abs(plain - mirrored).max() > 1e-3 * np.abs(both).max()
+
+
+def test_a_nan_names_checkpoint_and_image_and_stores_nothing(tmp_path, tiny_model, capsys):
+    z = images(N)
+    z[3, 0, 0, 0] = 3e38  # finite in the store, not in the loss
+    with pytest.raises(SystemExit):
+        featurize(tmp_path, z, saved(tmp_path / "model", tiny_denoiser(tiny_model)))
+    assert "phi: not finite at checkpoint full/0, image 3; nothing was stored" in capsys.readouterr().err
+    assert not (tmp_path / "phi.zarr").exists()
+
+
+def test_a_model_of_other_images_is_refused(tmp_path, tiny_model, capsys):
+    checkpoint = saved(tmp_path / "model", tiny_denoiser(tiny_model), data_sha256="other")
+    with pytest.raises(SystemExit):
+        featurize(tmp_path, images(N), checkpoint)
+    assert "was trained on other images" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, tiny_model, capsys):
+    checkpoint = saved(tmp_path / "model", tiny_denoiser(tiny_model))
+    weights = checkpoint / "unet/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(SystemExit):
+        featurize(tmp_path, images(N), checkpoint)
+    assert f"checkpoint {checkpoint}: cannot be loaded" in capsys.readouterr().err
+
+
+def test_same_features_on_one_thread_and_two(tmp_path, tiny_model):
+    checkpoint, before = saved(tmp_path / "model", tiny_denoiser(tiny_model)), torch.get_num_threads()
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(featurize(tmp_path, images(N), checkpoint, name=f"threads{threads}"))
+    torch.set_num_threads(before)
+    assert np.abs(found[0] - found[1]).max() <= 1e-5 * np.abs(found[0]).max()
