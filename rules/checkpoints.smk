@@ -29,7 +29,7 @@ else:
 
     rule import_checkpoint:
         input:
-            current("train", "checkpoints/{checkpoint}"),
+            current("train", "checkpoints/{checkpoint}", sources=lambda w: PLAN.checkpoint_sources(w.checkpoint)),
             data="<results>/data/train.zarr",
         output:
             directory("<results>/checkpoints/{checkpoint}"),

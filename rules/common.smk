@@ -53,26 +53,29 @@ def stage_spec(stage, wildcards):
     return getattr(PLAN, stage)(**{name: wildcards[name] for name in PLAN.wildcards(stage)})
 
 
-def current(stage, path):
+def current(stage, path, sources=lambda wildcards: []):
     """An input function that adds no input. It refuses an artifact at `path` that Snakemake would take for up
-    to date although its own attributes disagree with the configuration: one made from another working
-    directory, say."""
+    to date although its own attributes disagree with the configuration (one made from another working
+    directory, say), or although its `sources` outside the store have changed."""
 
     def check(wildcards):
         artifact = f"{PLAN.root}/{path.format(**wildcards)}"
         try:
-            if stage == "data":
-                refuse_changed_source(artifact, PLAN.config["data"]["path"])
-            refuse_stale(artifact, stage_spec(stage, wildcards), planned(artifact, spec(stage)(wildcards)))
+            if not will_rerun(artifact, spec(stage)(wildcards)):
+                refuse_stale(artifact, stage_spec(stage, wildcards))
+                refuse_changed_source(artifact, sources(wildcards))
         except WaypointError as error:
-            raise WorkflowError(str(error))
+            # any other exception would come out wrapped in Snakemake's words
+            sys.exit(f"Waypoint: {error}")
         return []
 
     return check
 
 
-def planned(artifact, params):
-    """Whether Snakemake's own record shows that the artifact's settings changed, so that it reruns the job."""
+def will_rerun(artifact, params):
+    """Whether Snakemake makes the artifact again by itself: forced, or its own record shows other settings."""
+    if workflow.dag_settings.forceall:
+        return True
     if "params" not in {str(trigger) for trigger in workflow.rerun_triggers}:
         return False
     recorded = workflow.persistence.params(IOFile(artifact))
@@ -83,14 +86,15 @@ def closing_words():
     """Where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), PLAN.config["methods"][0]
     python = "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
-    chosen = (
+    config = (
         " ".join(["--configfile", *map(str, workflow.overwrite_configfiles)]) if workflow.overwrite_configfiles else ""
     )
-    return f"""
-Done. Everything is in {PLAN.root}/
-
-  pictures  {PLAN.root}/figures/*/*.png
-  table     {python} -c "import pandas; print(pandas.read_csv('{PLAN.root}/tables/top_influences.csv'))"
-  scores    {python} -c "import xarray; print(xarray.open_zarr('{PLAN.root}/scores/{method}/{first}.zarr')['score'].to_pandas())"
-  report    {python} -m snakemake --report report.zip {chosen}
-"""
+    table, scores = f"{PLAN.root}/tables/top_influences.csv", f"{PLAN.root}/scores/{method}/{first}.zarr"
+    ways = [
+        (f"{PLAN.root}/figures/{first}/{method}.png", f"pictures  {PLAN.root}/figures/*/*.png"),
+        (table, f"table     {python} -c \"import pandas; print(pandas.read_csv('{table}'))\""),
+        (scores, f"scores    {python} -c \"import xarray; print(xarray.open_zarr('{scores}')['score'].to_pandas())\""),
+        (table, f"report    {python} -m snakemake --report report.zip {config}"),
+    ]
+    lines = [f"  {line}" for path, line in ways if Path(path).exists()]
+    return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, ""])

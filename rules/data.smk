@@ -7,8 +7,8 @@ Makes   data/train.zarr
 
 rule prepare_data:
     input:
-        current("data", "data/train.zarr"),
-        raw=ancient([PLAN.config["data"][key] for key in ("path", "captions") if PLAN.config["data"][key]]),
+        current("data", "data/train.zarr", sources=lambda wildcards: PLAN.data_sources),
+        raw=ancient(PLAN.data_sources),
     output:
         directory("<results>/data/train.zarr"),
     log:

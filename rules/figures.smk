@@ -10,7 +10,8 @@ rule trajectory_panel:
         current("panel", "figures/{target}/{method}.png"),
         data="<results>/data/train.zarr",
         trajectory="<results>/targets/{target}/trajectory.zarr",
-        continuations="<results>/targets/{target}/continuations.zarr",
+        # another checkpoint makes the same continuations again: no reason to redraw
+        continuations=ancient("<results>/targets/{target}/continuations.zarr"),
         scores="<results>/scores/{method}/{target}.zarr",
     output:
         report(

@@ -2,6 +2,9 @@
 
 Reads   checkpoints/*/, or a trajectory that the user brings
 Makes   targets/{target}/trajectory.zarr, gradients.zarr, continuations.zarr
+
+Continuations, the panels' samples of p(·|x_t), need only the generating model. They are made with the gradients,
+at the same steps, because a job of their own would spend most of its time on imports.
 """
 
 
@@ -28,6 +31,7 @@ rule sample_trajectory:
 rule target_gradients:
     input:
         current("gradients", "targets/{target}/gradients.zarr"),
+        current("gradients", "targets/{target}/continuations.zarr"),
         trajectory="<results>/targets/{target}/trajectory.zarr",
         checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
         generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",

@@ -30,6 +30,8 @@ def main(job):
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
     rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
+    if not len(rows):
+        raise WaypointError(f"features.shards: {shards} is more than the {n} training images")
     images = torch.from_numpy(read(data["image"], slice(rows[0], rows[-1] + 1)))
     labels = None
     if theta.unet.config.num_class_embeds is not None:

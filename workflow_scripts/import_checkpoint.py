@@ -4,23 +4,29 @@ import json
 from pathlib import Path
 
 from waypoint.store import models
-from waypoint.store.arrays import whole_directory
+from waypoint.store.arrays import read
 from waypoint.store.provenance import MARKER
+from waypoint.store.raw import source_record
+from waypoint.store.whole import whole_directory
 from waypoint.workflow.script import run
 
 
 def main(job):
     data = job.open(job.args.data)
     path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"]["reference"]
-    denoiser = models.from_source(path)
-    models.require_fit(denoiser, tuple(data["image"].shape[1:]), "label" in data, f"checkpoint {path}")
+    denoiser = models.load(path)
+    labels = read(data["label"]) if "label" in data else None
+    models.require_fit(denoiser, tuple(data["image"].shape[1:]), labels, f"checkpoint {path}")
     if job.spec["model"] is not None:
         models.require_same(denoiser, models.build(job.spec["model"], 0, "reference"), path, "config: model")
     elif reference != path:
-        models.require_same(denoiser, models.from_source(reference), path, reference)
+        models.require_same(denoiser, models.load(reference), path, reference)
     with whole_directory(job.args.out) as tmp:
         models.save(denoiser.unet, denoiser.scheduler, tmp)
-        made = job.provenance(name=job.args.name, imported_from=path, weights=models.weights_hash(tmp))
+        # a hub id's folder carries its revision in its name
+        source = source_record([path]) if Path(path).exists() else None
+        made = {"name": job.args.name, "imported_from": str(models.fetch(path)), "source": source}
+        made = job.provenance(**made, weights=models.weights_hash(tmp))
         Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
 
 

@@ -1,7 +1,5 @@
 """The trajectory panel of one target and method (Fig. 1, 2, B.7-B.9): steps as columns, influences below."""
 
-import json
-
 import matplotlib
 
 matplotlib.use("Agg")
@@ -10,7 +8,7 @@ from matplotlib import pyplot as plt
 
 from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
-from waypoint.store.provenance import marker_path
+from waypoint.store.whole import whole_file
 from waypoint.workflow.script import run
 
 GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
@@ -68,8 +66,8 @@ def main(job):
             show(axes[row, column], read(data["image"], int(i)), *frame)
             axes[row, column].set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=1.5)
     header(figure, read(trajectory["image"]), job.args.target, scores)
-    figure.savefig(job.args.out, dpi=140)
-    marker_path(job.args.out).write_text(json.dumps(job.provenance(), indent=2))
+    with whole_file(job.args.out, job.provenance) as tmp:
+        figure.savefig(tmp, dpi=140)
 
 
 def row_names(axes, top):

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 
 from waypoint.store.arrays import create_store
-from waypoint.store.datasets import SOURCES, chosen, raw_hash, resized
+from waypoint.store.datasets import SOURCES, chosen, resized
+from waypoint.store.raw import source_record
 from waypoint.workflow.script import run
 
 
@@ -17,16 +18,19 @@ def main(job):
     digest = hashlib.sha256()
 
     def attributes():
-        raw = raw_hash(section["path"]) if section["path"] else None
-        return job.provenance(sha256=digest.hexdigest(), raw_sha256=raw)
+        source = source_record([section["path"], section["captions"]])
+        return job.provenance(sha256=digest.hexdigest(), source=source)
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], np.arange(len(rows)))
         store.write("source_index", ["train"], rows)
         if source.labels is not None:
             store.write("label", ["train"], source.labels[rows])
+            digest.update(source.labels[rows].tobytes())
         if source.captions is not None:
-            store.write("caption", ["train"], np.array([source.captions[i] for i in rows], dtype=object).astype(str))
+            captions = [source.captions[i] for i in rows]
+            store.write("caption", ["train"], np.array(captions))
+            digest.update("\0".join(captions).encode())
         images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
         step = images.chunks[0]
         for start in range(0, len(rows), step):

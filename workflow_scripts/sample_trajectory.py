@@ -9,6 +9,7 @@ from waypoint.science.diffusion import trajectory
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
+from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plan import require_agreement
 from waypoint.workflow.script import run
 
@@ -20,17 +21,17 @@ def main(job):
     label = models.target_label(theta, target)
     if job.args.trajectory:
         steps, x_t, image = own_trajectory(job.args.trajectory, theta)
-        with torch.no_grad():
-            x0_hat = torch.stack(
-                [one_step_estimate(theta, x.to(theta.device), int(t), label, clip).cpu() for t, x in zip(steps, x_t)]
-            )
+        x0_hat = torch.stack(
+            [one_step_estimate(theta, x.to(theta.device), int(t), label, clip).cpu() for t, x in zip(steps, x_t)]
+        )
         image = x0_hat[-1] if image is None else image
     else:
         noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
         x_T = torch.randn(1, *image_shape(theta), generator=noise)
         steps, x_t, x0_hat, image = trajectory(theta, job.spec["sampling"]["steps"], x_T, noise, label, clip)
     what = f"checkpoint {job.spec['generator']}, step"
-    with create_store(job.args.out, job.provenance) as store:
+    weights = read_attributes(job.args.checkpoint)["weights"]
+    with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("step", ["step"], np.asarray(steps, np.int64))
         store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
         store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), what, steps)
@@ -40,7 +41,7 @@ def main(job):
 def image_shape(theta):
     """(C, H, W) of the model's images."""
     size = theta.unet.config.sample_size
-    return (theta.unet.config.in_channels, *((size, size) if isinstance(size, int) else size))
+    return (theta.unet.config.in_channels, *([size] * 2 if isinstance(size, int) else size))
 
 
 def own_trajectory(path, theta):
@@ -59,7 +60,7 @@ def own_trajectory(path, theta):
         raise WaypointError(f"{path}: image has shape {tuple(image.shape)}; the model makes {shape}")
     if len(set(steps.tolist())) != len(steps) or steps.min() < 0 or steps.max() >= theta.T:
         raise WaypointError(f"{path}: step must list distinct training-time steps 0..{theta.T - 1}")
-    order = np.argsort(-steps)
+    order = np.argsort(-steps)  # without an image of its own, x̂0 at the lowest step stands in for it
     return steps[order], torch.from_numpy(x_t[order]), image
 
 

@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.diffusion import continuations
 from waypoint.science.draws import target_noise
 from waypoint.science.gradients import Example, per_example_gradients, rows_in_memory, trainable
+from waypoint.science.grid import check_steps
 from waypoint.science.masks import box_mask, cell_shares
 from waypoint.science.projection import PROJECTIONS
 from waypoint.science.streams import torch_stream
@@ -30,6 +32,12 @@ class Target:
         found = job.open(job.args.trajectory)
         self.steps = job.spec["target"]["steps"]
         grid = read(found["step"]).tolist()
+        check_steps(self.steps, grid, "targets: steps")
+        if found.attrs["weights"] != read_attributes(job.args.generator)["weights"]:
+            raise WaypointError(
+                f"{job.args.trajectory} was sampled from other weights than {job.args.generator} holds; "
+                "delete it and rerun"
+            )
         at = [grid.index(t) for t in self.steps]
         self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
         self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)

@@ -1,12 +1,10 @@
 """tables/top_influences.csv: per method, target and step the training images with the largest and smallest scores."""
 
 import csv
-import json
-import os
 
 from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
-from waypoint.store.provenance import marker_path
+from waypoint.store.whole import whole_file
 from waypoint.workflow.script import run
 
 COLUMNS = ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label"]
@@ -15,8 +13,7 @@ COLUMNS = ["method", "target", "step", "rank", "sign", "train", "score", "score_
 def main(job):
     data = job.open(job.args.data)
     labels = read(data["label"]) if "label" in data else None
-    tmp = f"{job.args.out}.tmp-{os.getpid()}"
-    with open(tmp, "w", newline="", encoding="utf-8") as handle:
+    with whole_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle)
         table.writerow(COLUMNS)
         for path in job.args.scores:
@@ -30,8 +27,6 @@ def main(job):
                         se = "" if error is None else f"{error[i]:.6g}"
                         label = "" if labels is None else labels[i]
                         table.writerow([method, target, t, rank, sign, i, f"{score[i]:.6g}", se, label])
-    os.replace(tmp, job.args.out)
-    marker_path(job.args.out).write_text(json.dumps(job.provenance(), indent=2))
 
 
 if __name__ == "__main__":

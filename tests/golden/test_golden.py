@@ -6,6 +6,7 @@ gets fixed inputs of its own, so that another stage's change does not show here.
 """
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def trajectory(tmp_path):
     dims, steps = ["step", "channel", "y", "x"], np.array([500, 300, 100])
     arrays = {"x_t": (dims, numbers(3, 1, 8, 8, seed=2)), "x0_hat": (dims, np.tanh(numbers(3, 1, 8, 8, seed=3)))}
     image = (dims[1:], np.tanh(numbers(1, 8, 8, seed=4)))
-    return store(tmp_path / "trajectory.zarr", step=(["step"], steps), image=image, **arrays)
+    return store(tmp_path / "trajectory.zarr", {"weights": "w"}, step=(["step"], steps), image=image, **arrays)
 
 
 @pytest.fixture
@@ -74,12 +75,29 @@ def arrays_of(path, *names):
 
 
 def data_stage(tmp_path):
-    np.savez(
-        tmp_path / "raw.npz", image=np.arange(6 * 3 * 5 * 5, dtype=np.uint8).reshape(6, 3, 5, 5), label=np.arange(6)
-    )
+    image = (np.arange(6 * 3 * 5 * 5) % 251).astype(np.uint8).reshape(6, 3, 5, 5)
+    np.savez(tmp_path / "raw.npz", image=image, label=np.arange(6))
     section = {"source": "npz", "path": str(tmp_path / "raw.npz"), "captions": None, "size": 8, "subset": 4}
-    run_script("prepare_data", spec={"seed": 0, "data": section}, out=tmp_path / "out.zarr")
-    return arrays_of(tmp_path / "out.zarr", "image", "label", "source_index")
+    folder = tmp_path / "folder"
+    for k in range(4):
+        (folder / str(k % 2)).mkdir(parents=True, exist_ok=True)
+        wide = np.pad(image[k].transpose(1, 2, 0), [(0, 0), (0, 3), (0, 0)])
+        Image.fromarray(wide).save(folder / f"{k % 2}/{k}.png")
+    batch = {b"data": (np.arange(2 * 3072) % 253).astype(np.uint8).reshape(2, -1), b"labels": [3, 5]}
+    (tmp_path / "cifar").mkdir()
+    (tmp_path / "cifar/data_batch_1").write_bytes(pickle.dumps(batch, protocol=2))
+    found = {}
+    for source, changes in {
+        "npz": {},
+        "imagefolder": {"path": str(folder), "subset": None},
+        "digits": {"path": None, "size": None},
+        "cifar10": {"path": str(tmp_path / "cifar"), "subset": [1]},
+    }.items():
+        out = tmp_path / f"{source}.zarr"
+        run_script("prepare_data", spec={"seed": 0, "data": {**section, "source": source, **changes}}, out=out)
+        made = arrays_of(out, "image", "label", "source_index")
+        found |= {f"{source}_{name}": values for name, values in made.items()}
+    return found
 
 
 def train_stage(tmp_path, data, tiny_model):

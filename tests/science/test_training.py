@@ -44,7 +44,7 @@ def test_loss_falls(tiny_model):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"ema": None, "flip": True}, {"unet": {"num_class_embeds": 3, "dropout": 0.0}}]
+    "changes", [{}, {"ema": None, "flip": True}, {"unet": {"num_class_embeds": 3, "dropout": 0.1}}]
 )
 def test_resumed_training_equals_an_undisturbed_one(tiny_model, changes):
     undisturbed = finish(trainer(tiny_model, **copy.deepcopy(changes)))

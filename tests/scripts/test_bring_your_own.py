@@ -1,5 +1,7 @@
 """Existing models and trajectories instead of trained and sampled ones, checked by value."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,13 @@ def test_models_of_another_image_shape_are_refused(tmp_path, data, tiny_model, c
     path = saved(tmp_path / "a", tiny_denoiser(tiny_model, sample_size=16))
     with pytest.raises(SystemExit):
         imported(tmp_path, data, [path], None)
-    assert "takes 1 × (16, 16) images" in capsys.readouterr().err
+    assert "takes 1 channels of [16, 16] pixels" in capsys.readouterr().err
+
+
+def test_a_model_of_another_number_of_classes_is_refused(tmp_path, data, tiny_model, capsys):
+    with pytest.raises(SystemExit):
+        imported(tmp_path, data, [saved(tmp_path / "a", tiny_denoiser(tiny_model, num_class_embeds=5))], None)
+    assert "num_class_embeds 5), but the data has labels 0 to 9" in capsys.readouterr().err
 
 
 def test_deterministic_samplers_are_refused(tmp_path, data, tiny_model, capsys):
@@ -139,6 +147,27 @@ def test_trajectories_that_do_not_fit_the_model_are_refused(tmp_path, checkpoint
         own_trajectory(tmp_path, checkpoint, **arrays)
     assert message in capsys.readouterr().err
     assert not (tmp_path / "trajectory.zarr").exists()
+
+
+def test_a_step_off_the_grid_that_planning_could_not_know_lists_the_nearest(tmp_path, checkpoint, capsys):
+    plan, out = own_trajectory(tmp_path, checkpoint, x_t=np.zeros((2, 1, 8, 8)), step=[100, 437])
+    spec = plan.gradients("a")
+    spec["target"]["steps"] = [120]
+    common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
+    with pytest.raises(SystemExit):
+        run_script("target_gradients", spec=spec, **common, out=tmp_path / "g.zarr", continuations=tmp_path / "s.zarr")
+    assert "step 120 is not on the sampling grid of 2 steps (nearest: 100 and 437)" in capsys.readouterr().err
+
+
+def test_a_trajectory_of_other_weights_is_refused(tmp_path, checkpoint, capsys):
+    plan, out = own_trajectory(tmp_path, checkpoint, x_t=np.zeros((2, 1, 8, 8)), step=[100, 437])
+    marker = checkpoint / "waypoint.json"
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "weights": "others"}))
+    common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
+    outs = {"out": tmp_path / "g.zarr", "continuations": tmp_path / "s.zarr"}
+    with pytest.raises(SystemExit):
+        run_script("target_gradients", spec=plan.gradients("a"), **common, **outs)
+    assert "was sampled from other weights" in capsys.readouterr().err
 
 
 def test_class_conditional_models_go_through_every_stage(tmp_path, data, tiny_model):

@@ -1,5 +1,7 @@
 """SIGKILL in the middle of a job: nothing half written, and the rerun equals an undisturbed run."""
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -75,13 +77,36 @@ def test_a_finished_epoch_is_not_trained_again(plan, data, tmp_path):
     assert "full/0: resumes after epoch 2" in (tmp_path / "log").read_text()
 
 
-def test_a_state_of_other_settings_is_not_continued(plan, data, tmp_path):
-    arguments = {"data": data, "name": ["full/0"], "resume": tmp_path / "resume", "out": [tmp_path / "model"]}
-    assert killed("epoch", 3, "train", spec=plan.train("full/0"), **arguments) == -signal.SIGKILL
+def test_nothing_begun_with_other_settings_is_used(plan, data, tmp_path):
+    """Killed in the second model: neither the first, finished one nor the second's state may be taken up."""
+    outs = [tmp_path / "a", tmp_path / "b"]
+    arguments = {"data": data, "name": ["full/0", "full/1"], "resume": tmp_path / "resume", "out": outs}
+    assert killed("epoch", 6, "train", spec=plan.train("full/0"), **arguments) == -signal.SIGKILL
     other = plan.train("full/0")
-    other["training"]["learning_rate"] = 2e-3
+    other["training"]["epochs"] = 2
     run_script("train", spec=other, **arguments, log=tmp_path / "log")
     assert "resumes" not in (tmp_path / "log").read_text()
+    assert [len((out / "loss.csv").read_text().splitlines()) for out in outs] == [3, 3]
+
+
+def test_nothing_begun_with_other_images_is_used(plan, data, tmp_path):
+    outs = [tmp_path / "a", tmp_path / "b"]
+    arguments = {"data": data, "name": ["full/0", "full/1"], "resume": tmp_path / "resume", "out": outs}
+    assert killed("epoch", 6, "train", spec=plan.train("full/0"), **arguments) == -signal.SIGKILL
+    (tmp_path / "rows.json").write_text(json.dumps(list(range(0, 30, 2))))
+    run_script("train", spec=plan.train("full/0"), **arguments, rows=tmp_path / "rows.json", log=tmp_path / "log")
+    assert "resumes" not in (tmp_path / "log").read_text()
+    assert [json.loads((out / "waypoint.json").read_text())["images"] for out in outs] == [15, 15]
+
+
+def test_a_second_process_does_not_train_the_same_model(plan, data, tmp_path):
+    (tmp_path / "resume/full-0").mkdir(parents=True)
+    with open(tmp_path / "resume/full-0/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        arguments = {"data": data, "name": ["full/0"], "resume": tmp_path / "resume", "out": [tmp_path / "a"]}
+        with pytest.raises(SystemExit):
+            run_script("train", spec=plan.train("full/0"), **arguments, log=tmp_path / "log")
+    assert "is locked: another process is training this model" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

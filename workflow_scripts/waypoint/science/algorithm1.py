@@ -24,7 +24,7 @@ def train_features(theta, P, examples, grad):
 
 def one_step_estimate(theta, x_t, t, label, clip):
     """Lines 10-11: x̂0_t = (x_t - √(1-ᾱ_t) ε_θ(x_t, t)) / √ᾱ_t, detached."""
-    return theta.x0_hat(x_t[None], t, theta.output(x_t[None], t, label), clip)[0].detach()
+    return theta.x0_hat(x_t[None], t, theta.prediction(x_t[None], t, label), clip)[0]
 
 
 def target_gradients(theta, P, examples, grad):

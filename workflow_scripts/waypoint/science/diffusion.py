@@ -40,6 +40,11 @@ class Denoiser:
             return self.unet(x, t).sample
         return self.unet(x, t, class_labels=label).sample
 
+    @torch.no_grad()
+    def prediction(self, x, t, label=None):
+        """``output`` where no gradient is wanted: sampling and detached estimates."""
+        return self.output(x, t, label)
+
     def epsilon(self, x, t, label=None):
         """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
         out = self.output(x, t, label)
@@ -100,12 +105,11 @@ def trajectory(denoiser, steps, x_T, generator, label=None, clip="scheduler"):
     scheduler = copy.deepcopy(denoiser.scheduler)
     scheduler.set_timesteps(steps)
     x, visited, estimates = x_T.to(denoiser.device), [], []
-    with torch.no_grad():
-        for t in scheduler.timesteps.tolist():
-            out = denoiser.output(x, t, label)
-            visited.append(x[0].cpu())
-            estimates.append(denoiser.x0_hat(x, t, out, clip)[0].cpu())
-            x = scheduler.step(out, t, x, generator=generator).prev_sample
+    for t in scheduler.timesteps.tolist():
+        out = denoiser.prediction(x, t, label)
+        visited.append(x[0].cpu())
+        estimates.append(denoiser.x0_hat(x, t, out, clip)[0].cpu())
+        x = scheduler.step(out, t, x, generator=generator).prev_sample
     return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
 
 
@@ -125,9 +129,8 @@ def continuations(denoiser, steps, x_t, t, generators, label=None):
     scheduler.set_timesteps(timesteps=[t, *(s for s in scheduler.timesteps.tolist() if s < t)])
     x = x_t.to(denoiser.device).expand(len(generators), *x_t.shape)
     labels = None if label is None else label.expand(len(generators))
-    with torch.no_grad():
-        for s in scheduler.timesteps.tolist():
-            x = scheduler.step(denoiser.output(x, s, labels), s, x, generator=generators).prev_sample
+    for s in scheduler.timesteps.tolist():
+        x = scheduler.step(denoiser.prediction(x, s, labels), s, x, generator=generators).prev_sample
     return x.cpu()
 
 

@@ -10,8 +10,6 @@ import torch
 
 from .streams import torch_stream
 
-SCHEMES = ("independent", "stratified", "shared")
-
 
 def train_draws(seed, checkpoint, image, scheme, K, T, shape):
     """The draws of one training image for one checkpoint.

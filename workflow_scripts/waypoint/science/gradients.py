@@ -5,7 +5,6 @@ training step of batch K. Another engine can stand in for ``per_example_gradient
 examples and returns the same rows.
 """
 
-import os
 from dataclasses import dataclass
 
 import torch
@@ -48,9 +47,6 @@ def per_example_gradients(model, loss, examples):
 
 
 def rows_in_memory(p, device):
-    """How many gradients of p parameters to hold at once: an eighth of the machine's memory, at most 256."""
-    if device.type == "cuda":
-        budget = torch.cuda.mem_get_info(device)[0] // 4
-    else:
-        budget = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
+    """How many gradients of p parameters to hold at once: 2 GiB, or a quarter of a GPU's free memory; at most 256."""
+    budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 2 << 30
     return max(1, min(256, budget // (4 * p)))

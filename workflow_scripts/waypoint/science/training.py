@@ -9,7 +9,7 @@ import math
 import torch
 
 from ..errors import WaypointError
-from .streams import torch_stream
+from .streams import derive, torch_stream
 
 
 class Trainer:
@@ -51,9 +51,12 @@ class Trainer:
         """
         stream = torch_stream(*self.key, self.epoch)
         order = torch.randperm(len(self.images), generator=stream)
-        total = 0.0
-        for rows in order.split(self.recipe["batch_size"]):
-            total += self._step(rows, stream) * len(rows)
+        device, total = self.denoiser.device, 0.0
+        # dropout draws from torch's global generator: give it this epoch's own
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(derive(*self.key, self.epoch, "dropout"))
+            for rows in order.split(self.recipe["batch_size"]):
+                total += self._step(rows, stream) * len(rows)
         self.epoch += 1
         self.losses.append(total / len(self.images))
         return self.losses[-1]

@@ -5,11 +5,6 @@ is written, so a missing chunk can be told from data; crc32c turns a flipped bit
 """
 
 import contextlib
-import os
-import re
-import shutil
-import socket
-import uuid
 import warnings
 from pathlib import Path
 
@@ -18,38 +13,9 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from ..errors import WaypointError
+from .whole import whole_directory
 
 CHUNK_BYTES = 8 << 20
-
-
-@contextlib.contextmanager
-def whole_directory(path):
-    """A directory that appears at ``path`` only when the block ends without an error.
-
-    The temporary name holds host and process id: an orphan and its successor never share one, and what a
-    killed process of this host left behind is removed first.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    tmp = path.with_name(f"{path.name}.tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    tmp.mkdir()
-    try:
-        yield tmp
-        if path.exists():
-            shutil.rmtree(path)
-        os.rename(tmp, path)
-    except BaseException:
-        shutil.rmtree(tmp, ignore_errors=True)
-        raise
-
-
-def _remove_leftovers(path):
-    mark = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}$")
-    for sibling in path.parent.iterdir():
-        found = mark.match(sibling.name)
-        if found and not Path(f"/proc/{found[1]}").exists():
-            shutil.rmtree(sibling, ignore_errors=True)
 
 
 class StoreWriter:
@@ -57,17 +23,18 @@ class StoreWriter:
 
     def __init__(self, group):
         self.group = group
+        self.arrays = {}  # as created: an array opened again forgets that empty chunks are to be written
 
     def create(self, name, dims, shape, dtype="float32", rows=None):
-        """An array to be filled by ``put``; chunked along its first long dimension, whole rows of the last.
+        """An array to be filled by ``put``, in chunks of whole rows.
 
         Args:
-            rows: chunk length along the first dimension; default about 8 MB per chunk.
+            rows: rows per chunk; default about 8 MB per chunk.
         """
         dtype = np.dtype(dtype)
         row_bytes = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
         rows = min(shape[0], rows or max(1, CHUNK_BYTES // row_bytes))
-        self.group.create_array(
+        self.arrays[name] = self.group.create_array(
             name,
             shape=shape,
             dtype=dtype,
@@ -77,7 +44,7 @@ class StoreWriter:
             compressors=[Crc32cCodec()],
             config={"write_empty_chunks": True},
         )
-        return self.group[name]
+        return self.arrays[name]
 
     def put(self, name, where, values, what, items):
         """Write ``values`` at index ``where``.
@@ -92,7 +59,7 @@ class StoreWriter:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             bad = int(np.argwhere(~np.isfinite(values))[0][0])
             raise WaypointError(f"{name}: not finite at {what} {items[bad]}; nothing was stored")
-        self.group[name][where] = values
+        self.arrays[name][where] = values
 
     def write(self, name, dims, values, what=None, items=None):
         """Create an array and fill it at once; ``what`` and ``items`` as in ``put``."""

@@ -1,13 +1,13 @@
-"""Data sources behind one interface: an image source has ``n``, ``shape``, ``labels``, ``captions`` and ``read(i)``.
+"""Data sources behind one interface: an image source has ``n``, ``labels``, ``captions`` and ``read(i)``.
 
 ``read(i)`` gives float32 (C, H, W) in [-1, 1]. Sources: digits, imagefolder, cifar10, npz.
 """
 
 import csv
-import hashlib
 import io
 import pickle
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import WaypointError
 from ..science.streams import numpy_stream
 
+# everything that numpy raises on a file that is no npz
+NPZ_ERRORS = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
@@ -24,7 +26,7 @@ class ArraySource:
 
     def __init__(self, images, labels=None, captions=None):
         self.images, self.labels, self.captions = images, labels, captions
-        self.n, self.shape = len(images), images.shape[1:]
+        self.n = len(images)
 
     def read(self, i):
         """Image i, float32 (C, H, W) in [-1, 1]."""
@@ -50,7 +52,7 @@ def npz(section):
     try:
         with np.load(path, allow_pickle=False) as found:
             arrays = {key: found[key] for key in ("image", "label", "caption") if key in found.files}
-    except (OSError, ValueError) as error:
+    except NPZ_ERRORS as error:
         raise WaypointError(f"data.path: {path} is no readable npz file ({error})") from error
     if "image" not in arrays:
         raise WaypointError(f"data.path: {path} has no key 'image'")
@@ -64,6 +66,10 @@ def npz(section):
     if images.dtype != np.uint8:
         if images.dtype.kind != "f" or not np.isfinite(images).all() or np.abs(images).max() > 1:
             raise WaypointError(f"data.path: {path}: image must be uint8, or floats within [-1, 1]")
+        if images.min() >= 0:
+            raise WaypointError(
+                f"data.path: {path}: image holds floats in [0, 1], but [-1, 1] is needed; store 2 * image - 1, or uint8"
+            )
     for key in ("label", "caption"):
         if key in arrays and len(arrays[key]) != len(images):
             raise WaypointError(f"data.path: {path}: {len(arrays[key])} {key}s for {len(images)} images")
@@ -98,7 +104,7 @@ class ImageFolder:
         if not self.files:
             raise WaypointError(f"data.path: no images under {root}")
         self.n, self.size, self.shape = len(self.files), section["size"], None
-        self.mode = "L" if self._open(0).mode in ("1", "L", "I;16") else "RGB"
+        self.mode = "L" if self._open(0).mode in ("1", "L") else "RGB"
         self.shape = self.read(0).shape
 
     def _from_csv(self, root, table):
@@ -123,6 +129,8 @@ class ImageFolder:
             image.load()
         except (OSError, UnidentifiedImageError) as error:
             raise WaypointError(f"data.path: {self.files[i]} is no readable image ({error})") from error
+        if image.mode.startswith("I;16"):  # PIL would clip 16-bit grey levels, not scale them
+            image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
         if "A" in image.getbands() or "transparency" in image.info:
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
         return image
@@ -238,16 +246,3 @@ def resized(image, size):
         return image
     channels = [Image.fromarray(c, mode="F").resize((size, size), Image.Resampling.BICUBIC) for c in image]
     return np.clip(np.stack([np.asarray(c, np.float32) for c in channels]), -1, 1)
-
-
-def raw_hash(path):
-    """What the raw data is, to notice that it changed: a file's SHA-256, or that of a folder's names and sizes."""
-    path, digest = Path(path), hashlib.sha256()
-    if path.is_dir():
-        for file in sorted(f for f in path.rglob("*") if f.is_file()):
-            digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\n".encode())
-        return digest.hexdigest()
-    with open(path, "rb") as handle:
-        while chunk := handle.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 import diffusers
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
+from huggingface_hub import snapshot_download
 
 from ..errors import WaypointError
 from ..science.diffusion import Denoiser, check_scheduler
@@ -43,35 +44,34 @@ def save(unet, scheduler, folder):
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def load(folder, device="cpu"):
-    """A stored checkpoint as a denoiser in evaluation mode.
+def fetch(source):
+    """The local folder of ``source``: itself, or a snapshot of the hub repository of that id.
 
     Raises:
-        WaypointError: the folder is missing parts or damaged.
+        WaypointError: no such folder, and nothing to be had under that id.
     """
-    return from_source(str(folder), device, name=str(folder))
+    if Path(source).is_dir():
+        return source
+    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise WaypointError(f"checkpoint {source}: no such folder")
+    try:
+        return snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.bin"])
+    except Exception as error:  # network, authentication, cache: each library raises its own kinds
+        raise WaypointError(f"checkpoint {source}: cannot be fetched from the hub ({error})") from error
 
 
-def from_source(source, device="cpu", name=None):
-    """A denoiser from a diffusers folder or hub id: a pipeline folder, or a bare UNet folder with scheduler.
+def load(source, device="cpu"):
+    """A denoiser in evaluation mode from a pipeline folder, a bare UNet folder with a scheduler, or a hub id.
 
     Raises:
         WaypointError: nothing there, damaged, or not supported; the message names ``source``.
     """
-    name = name or source
-    local = Path(source).exists()
-    if not local and (source.startswith((".", "/", "~")) or source.count("/") != 1):
-        raise WaypointError(f"checkpoint {name}: no such folder")
-    inside = {"unet": "unet", "scheduler": "scheduler"}
-    if local and not Path(source, "unet").is_dir():
-        inside["unet"] = ""
-        if not Path(source, "scheduler").is_dir():
-            inside["scheduler"] = ""
+    name, source = str(source), fetch(str(source))
+    unet_part = "unet" if Path(source, "unet").is_dir() else ""
+    scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
     try:
-        unet = UNet2DModel.from_pretrained(
-            source, subfolder=inside["unet"], local_files_only=local, low_cpu_mem_usage=False
-        )
-        scheduler_config = DDPMScheduler.load_config(source, subfolder=inside["scheduler"], local_files_only=local)
+        unet = UNet2DModel.from_pretrained(source, subfolder=unet_part, local_files_only=True, low_cpu_mem_usage=False)
+        scheduler_config = DDPMScheduler.load_config(source, subfolder=scheduler_part, local_files_only=True)
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
     stored = scheduler_config.get("_class_name", "DDPMScheduler")
@@ -82,6 +82,9 @@ def from_source(source, device="cpu", name=None):
         )
     scheduler = DDPMScheduler.from_config(scheduler_config)
     check_scheduler(scheduler)
+    if unet.config.class_embed_type is not None:
+        kind = unet.config.class_embed_type
+        raise WaypointError(f"checkpoint {name}: class_embed_type {kind!r} is not supported; num_class_embeds is")
     return Denoiser(unet.eval().to(device), scheduler)
 
 
@@ -114,22 +117,26 @@ def require_same(denoiser, reference, name, reference_name):
             )
 
 
-def require_fit(denoiser, shape, labelled, name):
-    """Refuse a model that does not take images of ``shape`` (C, H, W) or whose conditioning the data lacks.
+def require_fit(denoiser, shape, labels, name):
+    """Refuse a model that does not take images of ``shape`` (C, H, W) or whose classes the data does not have.
+
+    Args:
+        labels: (n,) class of every image, or None.
 
     Raises:
         WaypointError.
     """
-    config = denoiser.unet.config
-    size = config.sample_size
-    sizes = (size, size) if isinstance(size, int) else None if size is None else tuple(size)
-    if config.in_channels != shape[0] or config.out_channels != shape[0] or sizes not in (None, shape[1:]):
+    config, (channels, *size) = denoiser.unet.config, shape
+    takes = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
+    if takes is None or (config.in_channels, config.out_channels, *takes) != (channels, channels, *size):
         raise WaypointError(
-            f"{name} takes {config.in_channels} × {sizes} images and gives {config.out_channels} channels, "
-            f"but data has {shape[0]} × {tuple(shape[1:])}; fit model.unet or data.size"
+            f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
+            f"but the data has {channels} channels of {size}; fit model.unet or data.size"
         )
-    if config.num_class_embeds is not None and not labelled:
-        raise WaypointError(f"{name} is class-conditional (num_class_embeds), but the data has no labels")
+    classes = config.num_class_embeds
+    if classes is not None and (labels is None or min(labels) < 0 or max(labels) >= classes):
+        found = "no labels" if labels is None else f"labels {min(labels)} to {max(labels)}"
+        raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
 
 
 def target_label(denoiser, target):

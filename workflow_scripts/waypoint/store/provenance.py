@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from ..errors import WaypointError
+
 PACKAGES = ("numpy", "scipy", "zarr", "torch", "diffusers", "scikit-learn", "matplotlib")
 MARKER = "waypoint.json"
 
@@ -67,9 +69,17 @@ def marker_path(path):
 
 
 def read_attributes(path):
-    """An artifact's attributes, or None where it does not exist or carries none."""
+    """An artifact's attributes, or None where it does not exist or carries none.
+
+    Raises:
+        WaypointError: they are damaged.
+    """
+    if not Path(path).exists():
+        return None
     try:
         found = json.loads(marker_path(path).read_text())
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise WaypointError(f"{marker_path(path)} is damaged ({error}); delete {path} and rerun") from error
     return found.get("attributes") if Path(path).suffix == ".zarr" else found

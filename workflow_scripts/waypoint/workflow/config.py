@@ -6,14 +6,17 @@ Needs no torch and no model library: the Snakefile reads it at every start.
 import copy
 import csv
 import difflib
+import functools
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import jsonschema
 
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
+from ..science.masks import box_mask
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
 
@@ -32,12 +35,26 @@ def complete(config):
     _fill(config, schema)
     _check_data(config["data"])
     _check_checkpoints(config)
+    _check_model(config)
     _check_targets(config)
     return config
 
 
+def _is_integer(_, value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_, value):
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# YAML's 16.0 is no integer here, and .nan no number
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)
+
+
 def _check_schema(config, schema):
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    errors = list(_Validator(schema).iter_errors(config))
     if not errors:
         return
     error = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
@@ -115,7 +132,7 @@ def read_targets(path):
         WaypointError: no such file, or a cell that is no number where one is needed; names file and line.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as handle:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
             rows = list(csv.DictReader(handle))
     except OSError as error:
         raise WaypointError(f"config: targets: cannot read {path} ({error.strerror})") from error
@@ -174,6 +191,25 @@ def _check_checkpoints(config):
             raise WaypointError(f"config: checkpoints.paths[{i}]: no folder {path}, and it is no hub id")
 
 
+def _check_model(config):
+    if config["model"] is None:
+        return
+    unet, size = config["model"]["unet"], config["data"]["size"]
+    levels = {len(unet[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}
+    if len(levels) > 1:
+        raise WaypointError(
+            "config: model.unet: block_out_channels, down_block_types and up_block_types differ in length"
+        )
+    if size is not None and unet["sample_size"] not in (size, [size, size]):
+        raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
+    n, d = config["data"]["subset"], config["projection"]["dim"]
+    n = len(n) if isinstance(n, list) else n
+    if config["kernel"]["damping"] == 0 and n is not None and n < d:
+        raise WaypointError(
+            f"config: kernel.damping: 0 needs at least projection.dim ({d}) training images; data.subset leaves {n}"
+        )
+
+
 def checkpoint_names(config):
     """full/0 … full/M-1."""
     given = config["checkpoints"]
@@ -225,28 +261,52 @@ def _check_targets(config):
             check_steps(steps, trajectory_steps(target["trajectory"], where), f"{where}: trajectory")
         elif grid is not None:
             check_steps(steps, grid, where)
-        if isinstance(target.get("mask"), str):
-            _readable(target["mask"], f"targets[{i}].mask")
+        if "mask" in target:
+            _check_mask(target["mask"], config["model"], where)
+
+
+def _check_mask(mask, model, where):
+    if isinstance(mask, list):
+        size = None if model is None else model["unet"]["sample_size"]
+        if size is not None:
+            height, width = [size, size] if isinstance(size, int) else size
+            try:
+                box_mask(mask, height, width)
+            except WaypointError as error:
+                raise WaypointError(f"{where}: {error}") from error
+        return
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        Image.open(mask).verify()
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise WaypointError(f"{where}: mask: {mask} is no readable image ({error})") from error
 
 
 def trajectory_steps(path, where):
     """The steps of a user's trajectory file.
 
     Raises:
-        WaypointError: no npz file, or without the keys x_t and step.
+        WaypointError: no npz file, without the keys x_t and step, or steps that are not whole numbers.
     """
     import numpy as np
 
+    from ..store.datasets import NPZ_ERRORS
+
     try:
         with np.load(path, allow_pickle=False) as found:
-            missing = {"x_t", "step"} - set(found.files)
-            if missing:
-                raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
-            return found["step"].astype(int).tolist()
-    except (OSError, ValueError) as error:
+            missing, steps = {"x_t", "step"} - set(found.files), found.get("step")
+    except NPZ_ERRORS as error:
         raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
+    if missing:
+        raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
+    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
+        raise WaypointError(f"{where}: trajectory: step in {path} must be a list of whole training-time steps")
+    return steps.tolist()
 
 
+@functools.cache
 def file_hash(path):
-    """SHA-256 of a small file that a target brings along."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """SHA-256 of a file that a target brings along, read once per start."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -112,6 +112,17 @@ class Plan:
         """Names of the wildcards that a stage's spec depends on."""
         return list(inspect.signature(getattr(self, stage)).parameters)
 
+    @property
+    def data_sources(self):
+        """Files and folders that the training images are read from."""
+        data = self.config["data"]
+        return [data[key] for key in ("path", "captions") if data[key]]
+
+    def checkpoint_sources(self, checkpoint):
+        """The folder that an existing model is taken from; nothing for a hub id."""
+        path = self.config["checkpoints"]["paths"][int(checkpoint.split("/")[1])]
+        return [path] if Path(path).exists() else []
+
     def mask_file(self, target):
         """The PNG that a target's mask comes from, or an empty list."""
         mask = self.targets[target].get("mask")
@@ -139,12 +150,20 @@ class Plan:
         return merged
 
 
-def disagreement(stored, expected, where=""):
-    """The first key on which two specs differ, among those that both have: (key, stored, expected) or None."""
-    for key in sorted(stored.keys() & expected.keys()):
-        a, b = stored[key], expected[key]
+ABSENT = "nothing"
+
+
+def disagreement(stored, expected, where="", exact=False):
+    """The first key on which two specs differ: (key, stored, expected) or None.
+
+    An input's spec is part of its reader's, so there only keys that both have count; ``exact`` compares an
+    artifact with its own stage's spec, where a key that one of them lacks is a difference.
+    """
+    keys = stored.keys() | expected.keys() if exact else stored.keys() & expected.keys()
+    for key in sorted(keys):
+        a, b = stored.get(key, ABSENT), expected.get(key, ABSENT)
         if isinstance(a, dict) and isinstance(b, dict):
-            found = disagreement(a, b, join(where, key))
+            found = disagreement(a, b, join(where, key), exact)
             if found:
                 return found
         elif a != b:
@@ -171,5 +190,6 @@ def stale_message(path, key, stored, wanted):
     what = f"stage version {key.split('.')[1]}" if key.startswith("versions.") else key
     return (
         f"{path} was made with {what} = {stored!r}, this run has {wanted!r}. "
-        f"Use another experiment name, or delete {Path(path)} to have it made again."
+        f"Use another experiment name, or delete {Path(path)} to have it made again "
+        "(--forceall: everything that was asked for)."
     )

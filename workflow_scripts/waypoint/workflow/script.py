@@ -34,6 +34,8 @@ class Job:
         """The torch device of this job: a GPU where there is one."""
         import torch
 
+        # float32 means float32: TF32's ten bits would differ from the CPU's arrays
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.provenance.device = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
         return device
@@ -73,14 +75,14 @@ def run(main, stage, arguments):
         main(job)
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
-    except MemoryError:
-        _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             traceback.print_exc(file=log)
             _fail(log, f"Waypoint: {stage}: {error}")
         _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
-    except Exception:
+    except Exception as error:
+        if isinstance(error, MemoryError) or "memory" in str(error):  # torch's is a RuntimeError
+            _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
         traceback.print_exc(file=log)
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
     work = time.process_time() - startup

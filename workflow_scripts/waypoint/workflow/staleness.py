@@ -5,48 +5,41 @@ none, and would take artifacts of other settings for up to date. So each artifac
 compared with the configuration.
 """
 
-from pathlib import Path
-
 from ..errors import WaypointError
-from ..store.provenance import marker_path, read_attributes
+from ..store.provenance import read_attributes
+from ..store.raw import content_hash, quick_look
 from .plan import disagreement, stale_message
 
 
-def refuse_stale(path, expected, will_rerun):
-    """Refuse an existing artifact whose spec differs from the configuration's, unless it is about to be remade.
+def refuse_stale(path, expected):
+    """Refuse an existing artifact whose spec differs from the configuration's.
 
     Raises:
         WaypointError: names key, values, artifact, and what to do.
     """
     found = read_attributes(path)
-    if found is None or will_rerun:
+    if found is None:
         return
-    difference = disagreement(found["spec"], expected)
+    difference = disagreement(found["spec"], expected, exact=True)
     if difference:
         raise WaypointError(stale_message(path, *difference))
 
 
-def refuse_changed_source(path, source):
-    """Refuse raw data that is no longer what the store's images were read from; a mere touch is no change.
+def refuse_changed_source(path, sources):
+    """Refuse raw data or models that are no longer what the artifact was read from; a mere touch is no change.
+
+    Args:
+        sources: files and folders that the artifact recorded as its ``source`` (``store.raw``).
 
     Raises:
-        WaypointError: the content of ``source`` differs from its recorded hash.
+        WaypointError: the content of a source differs from its recorded hash.
     """
     found = read_attributes(path)
-    if found is None or source is None or not found.get("raw_sha256"):
+    if found is None or not sources or not found.get("source"):
         return
-    if _newest(Path(source)) <= marker_path(path).stat().st_mtime:
+    if quick_look(sources) == found["source"]["look"] or content_hash(sources) == found["source"]["sha256"]:
         return
-    from ..store.datasets import raw_hash  # needs numpy, PIL
-
-    if raw_hash(source) != found["raw_sha256"]:
-        raise WaypointError(
-            f"data.path: {source} has changed since {path} was read from it. "
-            f"Use another experiment name, or delete {path} to have everything made again."
-        )
-
-
-def _newest(source):
-    if source.is_file():
-        return source.stat().st_mtime
-    return max((entry.stat().st_mtime for entry in source.rglob("*")), default=0.0)
+    raise WaypointError(
+        f"{', '.join(map(str, sources))} changed since {path} was read from it. "
+        f"Use another experiment name, or delete {path} to have everything made again."
+    )

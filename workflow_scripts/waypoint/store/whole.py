@@ -1,0 +1,68 @@
+"""Directories and files that appear whole or not at all: written beside their place, renamed last."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import uuid
+from pathlib import Path
+
+from .provenance import marker_path
+
+
+@contextlib.contextmanager
+def whole_directory(path):
+    """A directory that appears at ``path`` only when the block ends without an error.
+
+    The temporary name holds host and process id: an orphan and its successor never share one, and what a
+    killed process of this host left behind is removed first.
+    """
+    path = Path(path)
+    tmp = _temporary(path)
+    tmp.mkdir()
+    try:
+        yield tmp
+        if path.exists():
+            shutil.rmtree(path)
+        os.rename(tmp, path)
+    except BaseException:
+        shutil.rmtree(tmp, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def whole_file(path, attributes):
+    """A file that appears at ``path`` only when the block ends without an error, with its attributes beside it.
+
+    Yields a temporary path with the same suffix. ``attributes`` is called last; they are in place before the
+    file is, so that no file is ever without its own.
+    """
+    path = Path(path)
+    tmp = _temporary(path)
+    tmp = tmp.with_name(tmp.name + path.suffix)
+    marker = tmp.with_name(tmp.name + ".json")
+    try:
+        yield tmp
+        marker.write_text(json.dumps(attributes(), indent=2) + "\n")
+        os.replace(marker, marker_path(path))
+        os.replace(tmp, path)
+    except BaseException:
+        tmp.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
+        raise
+
+
+def _temporary(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    return path.with_name(f"{path.name}.tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def _remove_leftovers(path):
+    mark = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}")
+    for sibling in path.parent.iterdir():
+        found = mark.match(sibling.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            shutil.rmtree(sibling, ignore_errors=True) if sibling.is_dir() else sibling.unlink(missing_ok=True)
