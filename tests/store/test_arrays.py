@@ -16,7 +16,9 @@ import zarr
 
 from waypoint.errors import WaypointError
 from waypoint.store import arrays
-from waypoint.store.arrays import blocks, create_store, open_store, read, whole_directory
+from waypoint.store.arrays import blocks, create_store, open_store, read
+from waypoint.store.provenance import read_attributes
+from waypoint.store.whole import whole_directory, whole_file
 
 SCORES = np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 4)
 NAMES = ["full/0", "full/ä"]
@@ -151,7 +153,6 @@ def test_only_leftovers_of_dead_processes_of_this_host_go(path, dead):
         f"{path.name}.tmp-{host}-{os.getppid()}-0123abcd",
         f"{path.name}.tmp-other{host}-{dead}-0123abcd",
         f"b.zarr.tmp-{host}-{dead}-0123abcd",
-        f"{path.name}.tmp-{host}-{dead}-0123abcd.kept",
     ]
     for name in (gone, *stay):
         (path.parent / name / "inner").mkdir(parents=True)
@@ -165,6 +166,36 @@ def test_whole_directory_gives_every_writer_its_own_place(tmp_path):
         assert first != second and first.is_dir() and second.is_dir()
         (first / "a").touch(), (second / "b").touch()
     assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["a"]
+
+
+def test_a_file_appears_whole_with_its_attributes(tmp_path):
+    table = tmp_path / "lds.csv"
+    with whole_file(table, lambda: {"spec": {"seed": 0}}) as tmp:
+        tmp.write_text("method,lds")
+        assert tmp.suffix == ".csv" and not table.exists() and read_attributes(table) is None
+    assert table.read_text() == "method,lds" and read_attributes(table) == {"spec": {"seed": 0}}
+    assert sorted(os.listdir(tmp_path)) == [".lds.csv.json", "lds.csv"]
+
+
+@pytest.mark.parametrize("attributes", [dict, lambda: 1 / 0])
+def test_an_error_keeps_the_file_that_was_there(tmp_path, attributes):
+    with whole_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
+        tmp.write_text("first")
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "lds.csv", attributes) as tmp:
+        tmp.write_text("second")
+        if attributes is dict:
+            raise ZeroDivisionError
+    assert (tmp_path / "lds.csv").read_text() == "first" and read_attributes(tmp_path / "lds.csv") == {"spec": {}}
+    assert sorted(os.listdir(tmp_path)) == [".lds.csv.json", "lds.csv"]
+
+
+def test_a_leftover_file_of_a_dead_process_goes(tmp_path, dead):
+    stem = f"lds.csv.tmp-{socket.gethostname()}-{dead}-0123abcd.csv"
+    for name in (stem, stem + ".json", stem.replace("lds", "fid")):
+        (tmp_path / name).touch()
+    with whole_file(tmp_path / "lds.csv", dict) as tmp:
+        tmp.touch()
+    assert sorted(os.listdir(tmp_path)) == [".lds.csv.json", stem.replace("lds", "fid"), "lds.csv"]
 
 
 # ---- finite
@@ -328,3 +359,12 @@ def test_strings_of_any_kind_come_back(path):
         store.write("object", ["train"], np.array(texts, dtype=object))
     store = open_store(path)
     assert read(store["caption"]).tolist() == texts and read(store["object"]).tolist() == texts
+
+
+def test_chunks_of_zeros_and_empty_texts_are_written_too(tmp_path):
+    """A class 0 of its own, or images without captions, are data and no missing chunks."""
+    with create_store(tmp_path / "x.zarr", lambda: {}) as store:
+        store.write("label", ["train"], np.zeros(3, np.int64))
+        store.write("caption", ["train"], np.array(["", "", ""]))
+    found = open_store(tmp_path / "x.zarr")
+    assert found["label"][:].tolist() == [0, 0, 0] and found["caption"][:].tolist() == ["", "", ""]

@@ -7,6 +7,7 @@ import shutil
 import struct
 import sys
 import tarfile
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 from PIL import Image
 
 from waypoint.errors import WaypointError
-from waypoint.store.datasets import SOURCES, chosen, raw_hash, resized
+from waypoint.store.datasets import SOURCES, chosen, resized
+from waypoint.store.raw import content_hash, quick_look, source_record
 
 
 def source(kind, path=None, captions=None, size=None):
@@ -47,7 +49,7 @@ def in_range(image):
 def test_digits_are_labelled_images_in_range():
     digits = source("digits")
     images = np.stack([digits.read(i) for i in range(digits.n)])
-    assert images.shape == (1797, 1, 8, 8) and images.dtype == np.float32 and digits.shape == (1, 8, 8)
+    assert images.shape == (1797, 1, 8, 8) and images.dtype == np.float32
     assert images.min() == -1 and images.max() == 1
     assert digits.labels.shape == (1797,) and digits.labels.dtype == np.int64
     assert set(digits.labels.tolist()) == set(range(10)) and digits.captions is None
@@ -75,8 +77,7 @@ def npz(folder, **arrays):
 def test_npz_layouts(tmp_path, stored, expected):
     opened = source("npz", npz(tmp_path, image=stored))
     images = np.stack([opened.read(i) for i in range(opened.n)])
-    assert images.dtype == np.float32 and opened.shape == images.shape[1:]
-    assert np.array_equal(images, in_range(expected(stored)))
+    assert images.dtype == np.float32 and np.array_equal(images, in_range(expected(stored)))
     assert opened.labels is None and opened.captions is None
 
 
@@ -102,11 +103,12 @@ def test_npz_labels_and_captions(tmp_path):
         ({"images": pixels(2, 4, 4)}, "'image'"),
         ({"image": np.full((2, 4, 4), 1.01)}, "[-1, 1]"),
         ({"image": np.full((2, 4, 4), np.nan)}, "[-1, 1]"),
+        ({"image": np.linspace(0, 1, 32).reshape(2, 4, 4)}, "2 * image - 1"),
         ({"image": np.zeros((2, 4, 4), np.int64)}, "uint8"),
         ({"image": pixels(4, 4)}, "(4, 4)"),
         ({"image": pixels(0, 4, 4)}, "(0, 4, 4)"),
-        ({"image": pixels(2, 4, 4), "label": np.arange(3)}, "3 labels for 2 images"),
-        ({"image": pixels(2, 4, 4), "caption": ["a"]}, "1 captions for 2 images"),
+        ({"image": pixels(2, 4, 4), "label": np.arange(3)}, "label has shape (3,) for 2 images"),
+        ({"image": pixels(2, 4, 4), "caption": ["a"]}, "caption has shape (1,) for 2 images"),
         ({"image": pixels(2, 4, 4), "label": np.array([0.5, 1])}, "label must be integers"),
         ({"image": pixels(2, 4, 4), "label": np.arange(4).reshape(2, 2)}, "label"),
         ({"image": pixels(2, 4, 4), "label": np.int64(3)}, "label"),
@@ -153,7 +155,7 @@ def test_folder_reads_its_images_in_path_order(tmp_path):
         picture(tmp_path / name, array)
     (tmp_path / "notes.txt").write_text("no image")
     opened = source("imagefolder", tmp_path)
-    assert opened.n == 3 and opened.shape == (3, 4, 6) and opened.labels is None
+    assert opened.n == 3 and opened.labels is None
     for i, name in enumerate(["a.PNG", "b.png", "c.bmp"]):
         assert opened.read(i).dtype == np.float32
         assert np.array_equal(opened.read(i), in_range(stored[name]).transpose(2, 0, 1))
@@ -177,7 +179,7 @@ def test_grey_images_have_one_channel(tmp_path):
     array = pixels(4, 4)
     picture(tmp_path / "a.png", array)
     opened = source("imagefolder", tmp_path)
-    assert opened.shape == (1, 4, 4) and np.array_equal(opened.read(0)[0], in_range(array))
+    assert np.array_equal(opened.read(0), in_range(array)[None])
 
 
 def test_a_grey_image_among_coloured_ones_is_spread_over_three_channels(tmp_path):
@@ -232,7 +234,7 @@ def test_data_size_crops_to_the_centred_square(tmp_path, shape):
 
 def test_without_data_size_nothing_is_cropped(tmp_path):
     picture(tmp_path / "a.png", pixels(4, 12))
-    assert source("imagefolder", tmp_path).shape == (1, 4, 12)
+    assert source("imagefolder", tmp_path).read(0).shape == (1, 4, 12)
 
 
 @pytest.mark.parametrize("damage", [lambda raw: b"no image", lambda raw: b"", lambda raw: raw[:-40]])
@@ -349,7 +351,7 @@ def test_cifar_reads_the_official_format(tmp_path, form, write):
     # in the archive beside them: never training images
     files |= {"test_batch": write(batch(9)), "batches.meta": write({b"label_names": [b"airplane"]})}
     opened = source("cifar10", form(tmp_path, files))
-    assert opened.n == 9 and opened.shape == (3, 32, 32)
+    assert opened.n == 9
     stored = np.concatenate([b[b"data"] for b in batches]).reshape(-1, 3, 32, 32)
     assert all(np.array_equal(opened.read(i), in_range(stored[i])) for i in range(9))
     assert opened.labels.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4] and opened.labels.dtype == np.int64
@@ -499,35 +501,49 @@ def test_resized_averages_what_it_shrinks():
     assert np.abs(resized(stripes, 8)[:, :, 1:-1]).max() < 0.05
 
 
-# ---- what the raw data is
+# ---- what the raw data is, to notice that it changed
 
 
-def test_hash_of_a_file_is_its_content(tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    one.write_bytes(b"content")
-    two.write_bytes(b"content")
-    os.utime(two, (0, 0))
-    assert raw_hash(one) == raw_hash(str(two))
-    two.write_bytes(b"contenT")
-    assert raw_hash(one) != raw_hash(two)
-
-
-def test_hash_of_a_folder_is_its_listing(tmp_path):
+@pytest.fixture
+def raw(tmp_path):
+    """A folder of images and a table beside it."""
     folder = tmp_path / "images"
-    (folder / "cat").mkdir(parents=True)
     for name in ("cat/a.png", "b.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"12345")
-    shutil.copytree(folder, tmp_path / "copy")
-    seen = [raw_hash(folder)]
-    assert raw_hash(tmp_path / "copy") == seen[0]
-    os.utime(folder / "b.png", (0, 0))
-    assert raw_hash(folder) == seen[0]
-    for change in (
-        lambda: (folder / "c.png").write_bytes(b"1"),
-        lambda: (folder / "c.png").write_bytes(b"12"),
-        lambda: (folder / "c.png").rename(folder / "cat/c.png"),
-        lambda: (folder / "cat/a.png").unlink(),
-    ):
-        change()
-        seen.append(raw_hash(folder))
-    assert len(set(seen)) == len(seen)
+    (tmp_path / "captions.csv").write_bytes(b"file,caption")
+    return [str(folder), tmp_path / "captions.csv"]
+
+
+def test_content_is_the_same_wherever_and_whenever(raw, tmp_path):
+    for path in raw:
+        os.utime(path, (0, 0))
+    copied = [shutil.copytree(raw[0], tmp_path / "copy" / "images"), shutil.copy(raw[1], tmp_path / "copy")]
+    assert content_hash(copied) == content_hash(raw)
+    assert quick_look(raw) == quick_look(raw)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "c.png").write_bytes(b"1"),
+        lambda folder: (folder / "b.png").write_bytes(b"12346"),
+        lambda folder: (folder / "b.png").write_bytes(b"123456"),
+        lambda folder: (folder / "b.png").rename(folder / "c.png"),
+        lambda folder: (folder / "cat/a.png").rename(folder / "a.png"),
+        lambda folder: (folder / "cat/a.png").unlink(),
+        lambda folder: (folder / "../captions.csv").write_bytes(b"file,label  "),
+    ],
+    ids=["added", "same size", "longer", "renamed", "moved", "deleted", "table"],
+)
+def test_every_change_shows_in_look_and_content(raw, tmp_path, change):
+    before = source_record(raw)
+    time.sleep(0.03)  # longer than a tick of the file system's clock
+    change(tmp_path / "images")
+    after = source_record(raw)
+    assert after["look"] != before["look"] and after["sha256"] != before["sha256"]
+
+
+def test_a_source_left_out_is_no_source(raw):
+    assert source_record([None, None]) is None
+    assert source_record([raw[0], None]) == source_record([raw[0]]) != source_record(raw)

@@ -116,14 +116,14 @@ def test_weights_are_safetensors_only(folder):
 
 
 def test_a_pipeline_folder_is_taken(folder, denoiser):
-    assert torch.equal(outputs(models.from_source(str(folder))), outputs(denoiser))
+    assert torch.equal(outputs(models.load(str(folder))), outputs(denoiser))
 
 
 @pytest.mark.parametrize("scheduler", ["", "scheduler"])
 def test_a_bare_unet_folder_is_taken(tmp_path, denoiser, scheduler):
     denoiser.unet.save_pretrained(tmp_path)
     DDPMScheduler(beta_end=0.01).save_pretrained(tmp_path / scheduler)
-    taken = models.from_source(str(tmp_path))
+    taken = models.load(str(tmp_path))
     assert torch.equal(outputs(taken), outputs(denoiser)) and taken.scheduler.config.beta_end == 0.01
 
 
@@ -141,18 +141,18 @@ def test_a_model_of_the_hub_is_taken(tmp_path, monkeypatch, denoiser, flat):
             for file in folder.iterdir():
                 file.rename(snapshot / file.name)
             folder.rmdir()
-    assert torch.equal(outputs(models.from_source("google/ddpm-cifar10-32")), outputs(denoiser))
+    assert torch.equal(outputs(models.load("google/ddpm-cifar10-32")), outputs(denoiser))
 
 
 @pytest.mark.parametrize("source", ["/nowhere/0", "./nowhere", "nowhere", "~/nowhere", "a/b/c"])
 def test_a_missing_folder_is_named(source):
     with pytest.raises(WaypointError, match=f"checkpoint {source}: no such folder"):
-        models.from_source(source)
+        models.load(source)
 
 
 def test_an_unknown_hub_id_is_named():
-    with pytest.raises(WaypointError, match="checkpoint nobody/nothing: cannot be loaded"):
-        models.from_source("nobody/nothing")
+    with pytest.raises(WaypointError, match="checkpoint nobody/nothing: cannot be fetched"):
+        models.load("nobody/nothing")
 
 
 @pytest.mark.parametrize("part", ["unet/config.json", WEIGHTS, "scheduler/scheduler_config.json"])
@@ -164,7 +164,7 @@ def test_a_damaged_folder_is_named(folder, part, damage):
     else:
         file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(WaypointError, match=f"checkpoint {folder}: cannot be loaded"):
-        models.from_source(str(folder))
+        models.load(str(folder))
 
 
 @pytest.mark.parametrize("change", ["missing", "left over"])
@@ -177,13 +177,13 @@ def test_weights_that_do_not_fill_the_model_exactly_are_refused(folder, change):
         weights["conv_in.more"] = torch.zeros(1)
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     with pytest.raises(WaypointError, match=f"checkpoint {folder}: .*conv_in"):
-        models.from_source(str(folder))
+        models.load(str(folder))
 
 
 def test_another_sampler_is_refused_by_name(folder):
     DDIMScheduler().save_pretrained(folder / "scheduler")
     with pytest.raises(WaypointError, match=f"checkpoint {folder}: scheduler DDIMScheduler is not supported"):
-        models.from_source(str(folder))
+        models.load(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_another_sampler_is_refused_by_name(folder):
 def test_what_is_not_computed_is_refused_by_name(folder, tiny_model, key, value):
     DDPMScheduler(**{key: value}).save_pretrained(folder / "scheduler")
     with pytest.raises(WaypointError, match=f"{folder}.*scheduler.{key}"):
-        models.from_source(str(folder))
+        models.load(str(folder))
     with pytest.raises(WaypointError, match=f"scheduler.{key}"):
         models.build({**tiny_model, "scheduler": {key: value}}, 0, "full/0")
 
@@ -200,7 +200,7 @@ def test_what_is_not_computed_is_refused_by_name(folder, tiny_model, key, value)
 def test_learned_variance_is_refused(folder):
     DDPMScheduler(variance_type="learned").save_pretrained(folder / "scheduler")
     with pytest.raises(WaypointError, match="learned variance"):
-        models.from_source(str(folder))
+        models.load(str(folder))
 
 
 # ---- compared by value
@@ -237,20 +237,20 @@ def test_defaults_left_out_and_written_out_are_the_same(tiny_model, denoiser):
 
 
 def test_stored_and_built_models_are_the_same(folder, denoiser):
-    models.require_same(models.from_source(str(folder)), denoiser, str(folder), "config: model")
+    models.require_same(models.load(str(folder)), denoiser, str(folder), "config: model")
 
 
 def test_diffusers_own_keys_do_not_count(folder, denoiser):
     rewrite(folder / "unet/config.json", _diffusers_version="0.1.0", _name_or_path="elsewhere")
-    models.require_same(models.from_source(str(folder)), denoiser, str(folder), "config: model")
+    models.require_same(models.load(str(folder)), denoiser, str(folder), "config: model")
 
 
 # ---- fit
 
 
-@pytest.mark.parametrize("size", [8, [8, 8], None])
+@pytest.mark.parametrize("size", [8, [8, 8]])
 def test_a_model_that_fits_is_accepted(tiny_model, size):
-    models.require_fit(tiny_denoiser(tiny_model, sample_size=size), (1, 8, 8), False, "model.unet")
+    models.require_fit(tiny_denoiser(tiny_model, sample_size=size), (1, 8, 8), None, "model.unet")
 
 
 @pytest.mark.parametrize(
@@ -260,18 +260,34 @@ def test_a_model_that_fits_is_accepted(tiny_model, size):
         ({}, (3, 8, 8)),
         ({"sample_size": [8, 16]}, (1, 16, 8)),
         ({"out_channels": 2}, (1, 8, 8)),
+        ({"sample_size": None}, (1, 8, 8)),
     ],
 )
 def test_images_that_do_not_fit_are_refused(tiny_model, unet, shape):
     with pytest.raises(WaypointError, match=r"^checkpoint x takes .* data has .*model.unet or data.size"):
-        models.require_fit(tiny_denoiser(tiny_model, **unet), shape, True, "checkpoint x")
+        models.require_fit(tiny_denoiser(tiny_model, **unet), shape, None, "checkpoint x")
 
 
 def test_a_class_conditional_model_needs_labels(tiny_model):
     conditional = tiny_denoiser(tiny_model, num_class_embeds=3)
-    models.require_fit(conditional, (1, 8, 8), True, "model.unet")
-    with pytest.raises(WaypointError, match="model.unet is class-conditional .* no labels"):
-        models.require_fit(conditional, (1, 8, 8), False, "model.unet")
+    models.require_fit(conditional, (1, 8, 8), np.array([0, 2, 1]), "model.unet")
+    for labels, name in ((None, "no labels"), ([0, 3], "labels 0 to 3"), ([-1, 2], "labels -1 to 2")):
+        with pytest.raises(WaypointError, match=f"model.unet is class-conditional .* {name}"):
+            models.require_fit(conditional, (1, 8, 8), labels and np.array(labels), "model.unet")
+
+
+def test_labels_do_not_hinder_an_unconditional_model(denoiser):
+    models.require_fit(denoiser, (1, 8, 8), np.array([0, 99]), "model.unet")
+
+
+def test_a_label_is_for_class_conditional_models_only(tiny_model, denoiser):
+    conditional = tiny_denoiser(tiny_model, num_class_embeds=3)
+    assert models.target_label(denoiser, {"seed": 0}) is None
+    assert models.target_label(conditional, {"seed": 0, "label": 2}).tolist() == [2]
+    with pytest.raises(WaypointError, match="label: the generating model is not class-conditional"):
+        models.target_label(denoiser, {"seed": 0, "label": 2})
+    with pytest.raises(WaypointError, match="label: the generating model is class-conditional and needs one"):
+        models.target_label(conditional, {"seed": 0})
 
 
 # ---- identity

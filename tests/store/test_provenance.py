@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from waypoint.errors import WaypointError
 from waypoint.store import provenance
 from waypoint.store.arrays import create_store
 from waypoint.store.provenance import MARKER, Provenance, marker_path, read_attributes
@@ -103,6 +104,23 @@ def test_attributes_are_read_from_beside_a_file(tmp_path):
     assert read_attributes(table) is None
     (tmp_path / ".lds.csv.json").write_text(json.dumps({"spec": SPEC}))
     assert read_attributes(table) == {"spec": SPEC}
+
+
+@pytest.mark.parametrize(
+    "marker, path", [("a.zarr/zarr.json", "a.zarr"), ("0/waypoint.json", "0"), (".t.csv.json", "t.csv")]
+)
+def test_damaged_attributes_are_refused(tmp_path, marker, path):
+    (tmp_path / marker).parent.mkdir(exist_ok=True)
+    (tmp_path / marker).write_text('{"spec": {"se')
+    if path == "t.csv":
+        (tmp_path / path).touch()
+    with pytest.raises(WaypointError, match=f"{tmp_path / marker} is damaged .* delete {tmp_path / path}"):
+        read_attributes(tmp_path / path)
+
+
+def test_attributes_of_a_deleted_file_do_not_count(tmp_path):
+    (tmp_path / ".lds.csv.json").write_text("{}")
+    assert read_attributes(tmp_path / "lds.csv") is None
 
 
 @pytest.mark.parametrize("name", ["gone.zarr", "gone", "gone.csv", "file/below", "file/below.zarr"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from diffusers import DDPMScheduler, UNet2DModel
+from PIL import Image
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config import SCHEMA, complete, key_path, read_targets
@@ -201,11 +202,14 @@ def files(tmp_path, monkeypatch):
     np.savez("images.npz", image=np.zeros((3, 8, 8), np.uint8))
     Path("captions.csv").write_text("file,caption\n")
     Path("link").symlink_to("nowhere")
+    Image.new("L", (8, 8)).save("mask.png")
     np.savez("own.npz", x_t=np.zeros((3, 1, 8, 8)), step=np.array([900, 500, 100]))
     np.savez("no_step.npz", x_t=np.zeros((3, 1, 8, 8)))
     np.savez("no_x_t.npz", step=np.array([900, 500, 100]))
     np.savez("words.npz", x_t=np.zeros((3, 1, 8, 8)), step=np.array(["a", "b", "c"]))
     np.savez("number.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array(100))
+    np.savez("halves.npz", x_t=np.zeros((3, 1, 8, 8)), step=np.array([900, 500.5, 100]))
+    np.savez("none.npz", x_t=np.zeros((0, 1, 8, 8)), step=np.array([], np.int64))
     np.savez("objects.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array([object()], dtype=object))
     np.save("array.npy", np.zeros(3))
     Path("text.npz").write_text("no archive")
@@ -269,6 +273,8 @@ CONTRADICTIONS = [
     ({"model": GONE, "checkpoints": {"paths": ["plain"]}, "targets.0.label": 0}, ["targets[0]", "label"]),
     ({"model": GONE, "checkpoints": {"paths": ["classes"]}}, ["targets[0]", "label"]),
     ({"targets.0.mask": "nowhere.png"}, ["targets[0]", "mask", "nowhere.png"]),
+    ({"targets.0.mask": "captions.csv"}, ["targets[0]", "mask", "captions.csv"]),
+    ({"targets.0.mask": "images"}, ["targets[0]", "mask", "images"]),
     ({"targets.0.mask": [4, 0, 4, 8]}, ["targets[0]", "mask", "[4, 0, 4, 8]"]),
     ({"targets.0.mask": [0, 6, 8, 2]}, ["targets[0]", "mask"]),
     ({"targets.0.mask": [0, 0, 9, 8]}, ["targets[0]", "mask", "8"]),
@@ -283,6 +289,8 @@ CONTRADICTIONS = [
     ({**OWN, "targets.0.trajectory": "no_x_t.npz"}, ["targets[0]", "trajectory", "'x_t'"]),
     ({**OWN, "targets.0.trajectory": "words.npz"}, ["targets[0]", "trajectory", "words.npz"]),
     ({**OWN, "targets.0.trajectory": "number.npz"}, ["targets[0]", "trajectory", "number.npz"]),
+    ({**OWN, "targets.0.trajectory": "halves.npz"}, ["targets[0]", "trajectory", "halves.npz"]),
+    ({**OWN, "targets.0.trajectory": "none.npz"}, ["targets[0]", "trajectory", "none.npz"]),
     ({**OWN, "targets.0.trajectory": "objects.npz"}, ["targets[0]", "trajectory", "objects.npz"]),
     (
         {**OWN, "targets.0.trajectory": "own.npz", "targets.0.steps": [100, 300]},
@@ -290,10 +298,14 @@ CONTRADICTIONS = [
     ),
     ({"targets.0.seed": GONE, "targets.0.trajectory": "own.npz"}, ["targets[0]", "trajectory", "300"]),
     # model.unet: what diffusers would only say after the data are prepared
-    ({"model.unet.block_out_channels": [8]}, ["model.unet.block_out_channels"]),
-    ({"model.unet.up_block_types": ["UpBlock2D"]}, ["model.unet.up_block_types"]),
-    ({"model.unet.norm_num_groups": 3}, ["model.unet.norm_num_groups"]),
-    ({"model.unet.out_channels": 3}, ["model.unet.out_channels"]),
+    ({"model.unet.block_out_channels": [8]}, ["model.unet", "block_out_channels"]),
+    ({"model.unet.up_block_types": ["UpBlock2D"]}, ["model.unet", "up_block_types"]),
+    ({"model.unet.norm_num_groups": 3}, ["model.unet", "norm_num_groups"]),
+    ({"data.size": 16}, ["data.size", "16", "model.unet.sample_size 8"]),
+    ({"data.size": 8, "model.unet.sample_size": [8, 16]}, ["data.size", "model.unet.sample_size [8, 16]"]),
+    ({"kernel.damping": 0, "data.subset": 100, "projection.dim": 101}, ["kernel.damping", "projection.dim", "100"]),
+    ({"kernel.damping": 0, "data.subset": [1, 2], "projection.dim": 3}, ["kernel.damping", "data.subset", "2"]),
+    ({"model.unet.out_channels": 3}, ["model.unet", "out_channels"]),
 ]
 
 
@@ -317,14 +329,14 @@ def test_a_path_without_permission_is_refused(files):
         {"data.source": "npz", "data.path": "images.npz"},
         {"data.source": "imagefolder", "data.path": "images", "data.captions": "captions.csv"},
         {"data.source": "cifar10"},
-        {"data.subset": [5, 3], "data.size": 16},
+        {"data.subset": [5, 3], "data.size": 16, "model.unet.sample_size": 16},
         {"model": GONE, "checkpoints": {"paths": ["plain"]}},
         {"model": GONE, "checkpoints": {"paths": ["somebody/model", "plain"]}},
         {"checkpoints": {"paths": ["plain", "classes"]}},
         CONDITIONAL,
         {"model": GONE, "checkpoints": {"paths": ["classes"]}, "targets.0.label": 0, "targets.1.label": 2},
         {"targets.1.checkpoint": "full/1", "targets.1.steps": [980, 0]},
-        {"targets.0.mask": [0, 0, 8, 8], "targets.1.mask": "captions.csv"},
+        {"targets.0.mask": [0, 0, 8, 8], "targets.1.mask": "mask.png"},
         {**OWN, "targets.0.trajectory": "own.npz"},
         {"sampling.steps": 1000, "attribution.steps": [123]},
         {"model.unet.sample_size": [8, 8], "kernel.damping": 0, "training.ema": None},
@@ -344,7 +356,7 @@ def table(folder, text, encoding="utf-8"):
 
 
 def test_a_table_gives_the_same_as_the_rows(tmp_path):
-    (tmp_path / "mask.png").touch()
+    Image.new("L", (8, 8)).save(tmp_path / "mask.png")
     mask = str(tmp_path / "mask.png")
     rows = [
         {"id": "a", "seed": 1, "steps": [100, 500], "mask": [0, 0, 4, 8]},

@@ -9,7 +9,7 @@ import pytest
 
 from waypoint.errors import WaypointError
 from waypoint.store.arrays import create_store
-from waypoint.store.datasets import raw_hash
+from waypoint.store.raw import source_record
 from waypoint.workflow.config import complete
 from waypoint.workflow.plan import Plan
 from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
@@ -50,23 +50,18 @@ def artifact(path, **attributes):
 
 def test_an_artifact_of_these_settings_is_used(tmp_path):
     spec = plan().kernel("full/0")
-    refuse_stale(artifact(tmp_path / "0.zarr", spec=spec), spec, will_rerun=False)
+    refuse_stale(artifact(tmp_path / "0.zarr", spec=spec), spec)
 
 
 def test_what_is_not_there_is_not_stale(tmp_path):
-    refuse_stale(tmp_path / "0.zarr", plan().kernel("full/0"), will_rerun=False)
-
-
-def test_an_artifact_that_is_remade_anyway_is_not_refused(tmp_path):
-    stored = artifact(tmp_path / "0.zarr", spec={"kernel": {"damping": 9}})
-    refuse_stale(stored, plan().kernel("full/0"), will_rerun=True)
+    refuse_stale(tmp_path / "0.zarr", plan().kernel("full/0"))
 
 
 def test_an_artifact_of_other_settings_is_refused(tmp_path):
-    stored = artifact(tmp_path / "0.zarr", spec=plan().kernel("full/0"))
-    wanted = plan(lambda c: c.update(kernel={"damping": 0.2})).kernel("full/0")
+    made, wanted = (plan(lambda c, d=d: c.update(kernel={"damping": d})).kernel("full/0") for d in (0.1, 0.2))
+    stored = artifact(tmp_path / "0.zarr", spec=made)
     with pytest.raises(WaypointError) as caught:
-        refuse_stale(stored, wanted, will_rerun=False)
+        refuse_stale(stored, wanted)
     for word in (str(stored), "kernel.damping = 0.1", "0.2", "another experiment name", "delete"):
         assert word in str(caught.value)
 
@@ -75,13 +70,14 @@ def test_an_artifact_of_another_stage_version_is_refused(tmp_path):
     spec = plan().kernel("full/0")
     stored = artifact(tmp_path / "0.zarr", spec={**spec, "versions": {**spec["versions"], "features": 0}})
     with pytest.raises(WaypointError, match="stage version features = 0, this run has 1"):
-        refuse_stale(stored, spec, will_rerun=False)
+        refuse_stale(stored, spec)
 
 
 def test_a_figure_and_a_table_are_compared_too(tmp_path):
+    (tmp_path / "trak.png").touch()
     (tmp_path / ".trak.png.json").write_text('{"spec": {"figures": {"top": 9}}}')
     with pytest.raises(WaypointError, match="figures.top = 9"):
-        refuse_stale(tmp_path / "trak.png", plan().panel("a"), will_rerun=False)
+        refuse_stale(tmp_path / "trak.png", plan().panel("a"))
 
 
 def own_trajectory(c):
@@ -110,12 +106,12 @@ def test_a_key_that_only_one_side_has_is_a_difference(tmp_path, monkeypatch, sta
     np.savez("own.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array([100]))
     stored = artifact(tmp_path / "0.zarr", spec=getattr(plan(before), stage)(name))
     with pytest.raises(WaypointError, match=f"{stored}.*({key})"):
-        refuse_stale(stored, getattr(plan(after), stage)(name), will_rerun=False)
+        refuse_stale(stored, getattr(plan(after), stage)(name))
 
 
 def test_a_store_of_someone_else_is_refused(tmp_path):
     with pytest.raises(WaypointError, match="0.zarr"):
-        refuse_stale(artifact(tmp_path / "0.zarr", made_by="another program"), plan().data(), will_rerun=False)
+        refuse_stale(artifact(tmp_path / "0.zarr", made_by="another program"), plan().data())
 
 
 # ---- raw data
@@ -126,7 +122,7 @@ def file(tmp_path):
     """A raw file and the store that was read from it."""
     raw = tmp_path / "raw.npz"
     raw.write_bytes(b"content")
-    return raw, artifact(tmp_path / "of_file.zarr", spec={}, raw_sha256=raw_hash(raw))
+    return raw, artifact(tmp_path / "of_file.zarr", spec={}, source=source_record([raw]))
 
 
 @pytest.fixture
@@ -136,7 +132,7 @@ def folder(tmp_path):
     for name in ("cat/a.png", "dog/b.png", "c.png"):
         (raw / name).parent.mkdir(parents=True, exist_ok=True)
         (raw / name).write_bytes(name.encode())
-    return raw, artifact(tmp_path / "of_folder.zarr", spec={}, raw_sha256=raw_hash(raw))
+    return raw, artifact(tmp_path / "of_folder.zarr", spec={}, source=source_record([raw]))
 
 
 def later(path, seconds=10):
@@ -147,14 +143,14 @@ def later(path, seconds=10):
 
 def refused(raw, stored):
     with pytest.raises(WaypointError) as caught:
-        refuse_changed_source(stored, str(raw))
-    for word in ("data.path", str(raw), str(stored), "another experiment name", "delete"):
+        refuse_changed_source(stored, [str(raw)])
+    for word in (str(raw), "changed", str(stored), "another experiment name", "delete"):
         assert word in str(caught.value)
 
 
 def test_an_untouched_source_is_accepted(file, folder):
     for raw, stored in (file, folder):
-        refuse_changed_source(stored, str(raw))
+        refuse_changed_source(stored, [str(raw)])
 
 
 def test_a_touched_source_is_accepted(file, folder):
@@ -162,13 +158,12 @@ def test_a_touched_source_is_accepted(file, folder):
     later(folder[0] / "cat/a.png")
     later(folder[0])
     for raw, stored in (file, folder):
-        refuse_changed_source(stored, str(raw))
+        refuse_changed_source(stored, [str(raw)])
 
 
-def test_an_old_source_is_not_read_again(file, monkeypatch):
-    monkeypatch.setattr("waypoint.store.datasets.raw_hash", lambda path: pytest.fail("read"))
-    later(file[1] / "zarr.json", 3600)  # hashing CIFAR-10 at every start would take seconds
-    refuse_changed_source(file[1], str(file[0]))
+def test_an_untouched_source_is_not_read_again(file, monkeypatch):
+    monkeypatch.setattr("waypoint.workflow.staleness.content_hash", lambda sources: pytest.fail("read"))
+    refuse_changed_source(file[1], [str(file[0])])  # reading all images at every start would take minutes
 
 
 def test_a_changed_file_is_refused(file):
@@ -191,12 +186,13 @@ def test_a_file_replaced_by_an_older_one_is_refused(file):
         lambda raw: (raw / "cat/new.png").touch(),
         lambda raw: (raw / "new.png").touch(),
         lambda raw: (raw / "cat/a.png").write_bytes(b"longer than before"),
+        lambda raw: (raw / "cat/a.png").write_bytes(b"cat/b.png"),
         lambda raw: (raw / "cat/a.png").unlink(),
         lambda raw: (raw / "c.png").unlink(),
         lambda raw: (raw / "c.png").rename(raw / "d.png"),
         lambda raw: (raw / "cat/a.png").rename(raw / "dog/a.png"),
     ],
-    ids=["added in class", "added", "rewritten", "deleted in class", "deleted", "renamed", "moved"],
+    ids=["added in class", "added", "rewritten", "same size", "deleted in class", "deleted", "renamed", "moved"],
 )
 def test_a_changed_folder_is_refused(folder, change):
     time.sleep(0.03)  # longer than a tick of the file system's clock
@@ -206,6 +202,6 @@ def test_a_changed_folder_is_refused(folder, change):
 
 def test_without_a_source_or_a_store_there_is_nothing_to_compare(tmp_path, file):
     later(file[0])
-    refuse_changed_source(file[1], None)
-    refuse_changed_source(tmp_path / "absent.zarr", str(file[0]))
-    refuse_changed_source(artifact(tmp_path / "digits.zarr", spec={}, raw_sha256=None), str(file[0]))
+    refuse_changed_source(file[1], [])
+    refuse_changed_source(tmp_path / "absent.zarr", [str(file[0])])
+    refuse_changed_source(artifact(tmp_path / "digits.zarr", spec={}, source=None), [str(file[0])])

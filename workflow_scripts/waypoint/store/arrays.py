@@ -66,7 +66,12 @@ class StoreWriter:
         values = np.asarray(values)
         if values.dtype.kind in "UO":
             array = self.group.create_array(
-                name, shape=values.shape, dtype=str, dimension_names=dims, config={"write_empty_chunks": True}
+                name,
+                shape=values.shape,
+                dtype=str,
+                dimension_names=dims,
+                compressors=[Crc32cCodec()],
+                config={"write_empty_chunks": True},
             )
             array[:] = values.astype(object)
             return
@@ -99,7 +104,10 @@ def open_store(path):
     """
     if not Path(path, "zarr.json").is_file():
         raise WaypointError(f"{path}: no such store")
-    group = zarr.open_group(path, mode="r")
+    try:
+        group = zarr.open_group(path, mode="r")
+    except Exception as error:  # damaged metadata fails in many ways
+        raise WaypointError(f"{path}: its metadata is damaged ({error}); delete it and rerun") from error
     _require_whole(group, path)
     return group
 
@@ -128,6 +136,6 @@ def read(array, where=slice(None)):
     """Read from an array; a flipped or lost byte is an error that names the store."""
     try:
         return array[where]
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         place = f"{array.store_path.store.root}/{array.path}"
         raise WaypointError(f"{place}: damaged ({error}); delete the store and rerun") from error

@@ -8,6 +8,7 @@ import io
 import pickle
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,8 @@ def npz(section):
                 f"data.path: {path}: image holds floats in [0, 1], but [-1, 1] is needed; store 2 * image - 1, or uint8"
             )
     for key in ("label", "caption"):
-        if key in arrays and len(arrays[key]) != len(images):
-            raise WaypointError(f"data.path: {path}: {len(arrays[key])} {key}s for {len(images)} images")
+        if key in arrays and arrays[key].shape != (len(images),):
+            raise WaypointError(f"data.path: {path}: {key} has shape {arrays[key].shape} for {len(images)} images")
     if "label" in arrays and arrays["label"].dtype.kind not in "iu":
         raise WaypointError(f"data.path: {path}: label must be integers")
     labels = arrays["label"].astype(np.int64) if "label" in arrays else None
@@ -108,10 +109,14 @@ class ImageFolder:
         self.shape = self.read(0).shape
 
     def _from_csv(self, root, table):
-        with open(table, newline="", encoding="utf-8") as handle:
+        with open(table, newline="", encoding="utf-8-sig") as handle:
             rows = list(csv.DictReader(handle))
         if not rows or "file" not in rows[0] or not {"caption", "label"} & rows[0].keys():
             raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label")
+        for line, row in enumerate(rows, 2):
+            for column in {"file", "caption", "label"} & rows[0].keys():
+                if not row[column]:
+                    raise WaypointError(f"data.captions: {table} line {line} has no {column}")
         self.files = [root / row["file"] for row in rows]
         for line, file in enumerate(self.files, 2):
             if not file.is_file():
@@ -137,7 +142,10 @@ class ImageFolder:
 
     def read(self, i):
         """Image i, float32 (C, H, W) in [-1, 1]."""
-        image = self._open(i).convert(self.mode)
+        image = self._open(i)
+        if self.mode == "L" and image.mode not in ("1", "L"):
+            raise WaypointError(f"data.path: {self.files[i]} is in colour, the first image is grey; make them alike")
+        image = image.convert(self.mode)
         if self.size:
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -181,8 +189,8 @@ def cifar10(section):
         try:
             batch = _ArraysOnly(io.BytesIO(raw), encoding="bytes").load()
             images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
-            labels.append(np.asarray(batch[b"labels"], np.int64))
-        except (pickle.UnpicklingError, KeyError, ValueError, EOFError) as error:
+            labels.append(np.asarray(batch[b"labels"], np.int64).reshape(len(images[-1])))
+        except (pickle.UnpicklingError, LookupError, ValueError, TypeError, AttributeError, EOFError) as error:
             raise WaypointError(f"data.path: {path}: {name} is not in CIFAR-10's format ({error})") from error
     if not images:
         raise WaypointError(f"data.path: {path} holds no data_batch files; give cifar-10-python.tar.gz or its folder")
@@ -202,7 +210,9 @@ def _cifar_batches(path):
             )
             for member in members:
                 yield Path(member.name).name, archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError) as error:
+            while archive.fileobj.read(1 << 22):  # to its end, where a compressed archive keeps its checksum
+                pass
+    except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
         raise WaypointError(f"data.path: {path} is no readable tar archive ({error})") from error
 
 

@@ -70,10 +70,15 @@ def load(source, device="cpu"):
     unet_part = "unet" if Path(source, "unet").is_dir() else ""
     scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
     try:
-        unet = UNet2DModel.from_pretrained(source, subfolder=unet_part, local_files_only=True, low_cpu_mem_usage=False)
+        unet, info = UNet2DModel.from_pretrained(
+            source, subfolder=unet_part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
         scheduler_config = DDPMScheduler.load_config(source, subfolder=scheduler_part, local_files_only=True)
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+    amiss = [*info["missing_keys"], *info["unexpected_keys"]]
+    if amiss:  # diffusers would fill in random weights, or leave some out, with a warning
+        raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
     stored = scheduler_config.get("_class_name", "DDPMScheduler")
     if stored != "DDPMScheduler":
         raise WaypointError(
@@ -81,7 +86,10 @@ def load(source, device="cpu"):
             "store a DDPMScheduler with the model's own betas"
         )
     scheduler = DDPMScheduler.from_config(scheduler_config)
-    check_scheduler(scheduler)
+    try:
+        check_scheduler(scheduler)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
     if unet.config.class_embed_type is not None:
         kind = unet.config.class_embed_type
         raise WaypointError(f"checkpoint {name}: class_embed_type {kind!r} is not supported; num_class_embeds is")

@@ -72,14 +72,17 @@ def read_attributes(path):
     """An artifact's attributes, or None where it does not exist or carries none.
 
     Raises:
-        WaypointError: they are damaged.
+        WaypointError: they are damaged, or something else's.
     """
     if not Path(path).exists():
         return None
     try:
         found = json.loads(marker_path(path).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise WaypointError(f"{marker_path(path)} is damaged ({error}); delete {path} and rerun") from error
-    return found.get("attributes") if Path(path).suffix == ".zarr" else found
+    found = found.get("attributes", {}) if Path(path).suffix == ".zarr" else found
+    if "spec" not in found:
+        raise WaypointError(f"{path} was not made by this workflow; move it away, or use another store")
+    return found

@@ -29,6 +29,7 @@ def complete(config):
     """
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     config = copy.deepcopy(dict(config))
+    _check_keys(config, [])
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     _check_schema(config, schema)
@@ -51,6 +52,15 @@ def _is_number(_, value):
 # YAML's 16.0 is no integer here, and .nan no number
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
 _Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)
+
+
+def _check_keys(value, path):
+    """YAML keys such as 1 or yes are no text; JSON schema has no words for them."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        if isinstance(value, dict) and not isinstance(key, str):
+            raise WaypointError(f"config: key {join(key_path(path), str(key))} is not text; quote it")
+        _check_keys(part, [*path, key])
 
 
 def _check_schema(config, schema):
@@ -133,15 +143,16 @@ def read_targets(path):
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise WaypointError(f"config: targets: cannot read {path} ({error.strerror})") from error
+            reader = csv.DictReader(handle)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise WaypointError(f"config: targets: cannot read {path} ({error})") from error
     if not rows:
         raise WaypointError(f"config: targets: {path} has no rows")
     read = {"seed": int, "label": int, "steps": lambda cell: [int(step) for step in cell.split()]}
     read["mask"] = lambda cell: [int(edge) for edge in cell.split()] if cell[0].isdigit() and " " in cell else cell
     targets = []
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         if None in row or None in row.values():
             raise WaypointError(f"config: targets: {path} line {line} has more or fewer cells than the header")
         target = {}
@@ -195,6 +206,11 @@ def _check_model(config):
     if config["model"] is None:
         return
     unet, size = config["model"]["unet"], config["data"]["size"]
+    if unet["in_channels"] != unet["out_channels"]:
+        raise WaypointError("config: model.unet: in_channels and out_channels must be equal: both are the image's")
+    groups = unet.get("norm_num_groups", 32)  # diffusers' default
+    if any(channels % groups for channels in unet["block_out_channels"]):
+        raise WaypointError(f"config: model.unet.norm_num_groups: {groups} does not divide every block_out_channels")
     levels = {len(unet[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}
     if len(levels) > 1:
         raise WaypointError(
@@ -216,12 +232,12 @@ def checkpoint_names(config):
     return [f"full/{i}" for i in range(given["count"] if "count" in given else len(given["paths"]))]
 
 
-def scheduler_of(config):
-    """The scheduler's settings as far as planning can know them, or None (a hub id's)."""
+def known_of_model(config, part):
+    """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's."""
     if config["model"] is not None:
-        return config["model"]["scheduler"]
-    first = Path(config["checkpoints"]["paths"][0])
-    for file in (first / "scheduler" / "scheduler_config.json", first / "scheduler_config.json"):
+        return config["model"][part]
+    first, name = Path(config["checkpoints"]["paths"][0]), {"unet": "config.json"}.get(part, f"{part}_config.json")
+    for file in (first / part / name, first / name):
         if file.is_file():
             return json.loads(file.read_text())
     return None
@@ -229,7 +245,7 @@ def scheduler_of(config):
 
 def _check_targets(config):
     names, seen = checkpoint_names(config), set()
-    scheduler = scheduler_of(config)
+    scheduler, unet = known_of_model(config, "scheduler"), known_of_model(config, "unet")
     grid = None
     if scheduler is not None:
         grid = sampling_grid(
@@ -238,7 +254,7 @@ def _check_targets(config):
             scheduler.get("timestep_spacing", "leading"),
             scheduler.get("steps_offset", 0),
         )
-    classes = None if config["model"] is None else config["model"]["unet"].get("num_class_embeds")
+    classes = None if unet is None else unet.get("num_class_embeds")
     for i, target in enumerate(config["targets"]):
         where = f"config: targets[{i}] ({target['id']})"
         if target["id"] in seen:
@@ -250,24 +266,25 @@ def _check_targets(config):
             raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
         if "prompt" in target:
             raise WaypointError(f"{where}: prompt: this model has no text encoder; only label is understood")
-        if config["model"] is not None and (classes is None) != ("label" not in target):
+        if unet is not None and (classes is None) != ("label" not in target):
             need = "is not class-conditional" if classes is None else "is class-conditional and needs one"
             raise WaypointError(f"{where}: label: the model {need} (model.unet.num_class_embeds)")
         if classes is not None and target["label"] >= classes:
             raise WaypointError(f"{where}: label: {target['label']} is not below num_class_embeds {classes}")
         steps = target.get("steps", config["attribution"]["steps"])
+        owner = where if "steps" in target else f"{where}: attribution.steps"
         if "trajectory" in target:
             _readable(target["trajectory"], f"targets[{i}].trajectory")
-            check_steps(steps, trajectory_steps(target["trajectory"], where), f"{where}: trajectory")
+            check_steps(steps, trajectory_steps(target["trajectory"], where), f"{owner}: trajectory")
         elif grid is not None:
-            check_steps(steps, grid, where)
+            check_steps(steps, grid, owner)
         if "mask" in target:
-            _check_mask(target["mask"], config["model"], where)
+            _check_mask(target["mask"], unet, where)
 
 
-def _check_mask(mask, model, where):
+def _check_mask(mask, unet, where):
     if isinstance(mask, list):
-        size = None if model is None else model["unet"]["sample_size"]
+        size = None if unet is None else unet.get("sample_size")
         if size is not None:
             height, width = [size, size] if isinstance(size, int) else size
             try:
