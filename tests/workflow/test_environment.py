@@ -1,0 +1,50 @@
+"""Pinned packages agree wherever they are named, and imports cost only what a job needs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import SCRIPTS
+
+ENVS = SCRIPTS.parent / "envs"
+
+
+def pins(file):
+    lines = (line.strip() for line in (ENVS / file).read_text().splitlines())
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def test_conda_environment_has_the_same_pins():
+    *_, packages = yaml.safe_load((ENVS / "waypoint.yaml").read_text())["dependencies"]
+    assert set(packages["pip"]) == pins("requirements.txt")
+
+
+def test_constraints_hold_every_pin():
+    constraints = {pin.lower() for pin in pins("constraints.txt")}
+    assert {pin.lower() for pin in pins("requirements.txt") | pins("requirements-test.txt")} <= constraints
+
+
+def test_every_package_is_pinned_exactly():
+    for file in ("requirements.txt", "requirements-test.txt", "constraints.txt"):
+        assert all("==" in pin for pin in pins(file)), file
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["prepare_data", "join_features", "factor_kernel", "score_trak", "score_pixel", "score_random", "top_influences"],
+)
+def test_scripts_without_tensors_do_not_import_torch(script):
+    """Torch costs 2 to 3 CPU seconds, diffusers 6: more than all that these jobs do."""
+    code = f"import sys, runpy; runpy.run_path({str(SCRIPTS / script)!r} + '.py'); print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
+    )
+    assert done.stdout.strip() == "False", done.stderr
+
+
+def test_rules_name_only_scripts_that_exist():
+    rules = "".join(file.read_text() for file in (SCRIPTS.parent / "rules").glob("*.smk"))
+    named = {part.split(".py")[0] for part in rules.split('$WAYPOINT_SCRIPTS"/')[1:]}
+    assert named == {Path(file).stem for file in SCRIPTS.glob("*.py")}
