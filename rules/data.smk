@@ -7,8 +7,8 @@ Makes   data/train.zarr
 
 rule prepare_data:
     input:
+        # the raw data itself is no input: it may be gone once it is in the store. Its recorded hash tells a change
         current("data", "data/train.zarr", sources=lambda wildcards: PLAN.data_sources),
-        raw=ancient(PLAN.data_sources),
     output:
         directory("<results>/data/train.zarr"),
     log:

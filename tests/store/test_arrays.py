@@ -359,12 +359,3 @@ def test_strings_of_any_kind_come_back(path):
         store.write("object", ["train"], np.array(texts, dtype=object))
     store = open_store(path)
     assert read(store["caption"]).tolist() == texts and read(store["object"]).tolist() == texts
-
-
-def test_chunks_of_zeros_and_empty_texts_are_written_too(tmp_path):
-    """A class 0 of its own, or images without captions, are data and no missing chunks."""
-    with create_store(tmp_path / "x.zarr", lambda: {}) as store:
-        store.write("label", ["train"], np.zeros(3, np.int64))
-        store.write("caption", ["train"], np.array(["", "", ""]))
-    found = open_store(tmp_path / "x.zarr")
-    assert found["label"][:].tolist() == [0, 0, 0] and found["caption"][:].tolist() == ["", "", ""]

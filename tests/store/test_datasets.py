@@ -133,6 +133,15 @@ def test_npz_that_is_none_is_refused(tmp_path, damage):
     refused("npz", path, "data.path", path)
 
 
+def test_compressed_npz_with_a_flipped_byte_is_refused(tmp_path):
+    path = tmp_path / "images.npz"
+    np.savez_compressed(path, image=np.repeat(pixels(4, 8, 1), 8, 2))
+    raw = path.read_bytes()
+    for at in range(60, len(raw) - 120, 3):  # the compressed pixels: zlib has errors of its own
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 255]) + raw[at + 1 :])
+        refused("npz", path, "data.path", path)
+
+
 # ---- imagefolder
 
 
@@ -283,15 +292,23 @@ def test_captions_table_of_a_spreadsheet_begins_with_a_byte_order_mark(tmp_path)
         ("file,title\na.png,one\n", "columns file"),
         ("file,caption\n", "columns file"),
         ("file,caption\na.png,one\ngone.png,two\n", "line 3"),
+        ("file,caption\n\na.png,one\n\ngone.png,two\n", "line 5"),
         ("file,label,caption\na.png,1,one\na.png\n", "line 3"),
         ("file,label\na.png,1\na.png,\n", "line 3"),
     ],
-    ids=["no file", "no caption", "no rows", "missing image", "short row", "empty label"],
+    ids=["no file", "no caption", "no rows", "missing image", "blank lines", "short row", "empty label"],
 )
 def test_captions_tables_with_mistakes_are_refused(tmp_path, text, name):
     picture(tmp_path / "a.png", pixels(4, 4, 3))
     table = captions(tmp_path, text)
     refused("imagefolder", tmp_path, "data.captions", table, name, captions=table)
+
+
+def test_captions_tables_in_another_encoding_are_refused(tmp_path):
+    picture(tmp_path / "a.png", pixels(4, 4, 3))
+    table = tmp_path / "captions.csv"
+    table.write_text("file,caption\na.png,Bär\n", encoding="latin1")
+    refused("imagefolder", tmp_path, "data.captions", table, captions=table)
 
 
 # ---- cifar10

@@ -276,12 +276,15 @@ def test_what_a_refusal_asks_to_delete_may_be_deleted(copied, tmp_path):
     assert other.planned() == ["top_influences"]
 
 
-def test_changed_raw_data_is_refused_and_a_touch_is_not(tmp_path):
+def test_changed_raw_data_is_refused_but_not_touched_or_missing_data(tmp_path):
+    """What is in the store needs no raw data any more."""
     source = tmp_path / "raw.npz"
     np.savez(source, image=np.zeros((20, 8, 8), np.uint8), label=np.arange(20))
     workspace = Workspace(tmp_path / "work", {**copy.deepcopy(CONFIG), "data": {"source": "npz", "path": str(source)}})
     assert workspace.snakemake("store/tiny/data/train.zarr").returncode == 0
     source.touch()
+    assert workspace.planned("store/tiny/data/train.zarr") == []
+    source.rename(tmp_path / "away.npz")
     assert workspace.planned("store/tiny/data/train.zarr") == []
     np.savez(source, image=np.zeros((20, 8, 8), np.uint8), label=np.arange(20)[::-1])
     refused = workspace.snakemake("-n", "store/tiny/data/train.zarr")

@@ -18,7 +18,8 @@ from ..errors import WaypointError
 from ..science.streams import numpy_stream
 
 # everything that numpy raises on a file that is no npz
-NPZ_ERRORS = (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile)
+NPZ_ERRORS = (OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError)
+NPZ_ERRORS += (zipfile.BadZipFile, zlib.error)
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
@@ -109,18 +110,22 @@ class ImageFolder:
         self.shape = self.read(0).shape
 
     def _from_csv(self, root, table):
-        with open(table, newline="", encoding="utf-8-sig") as handle:
-            rows = list(csv.DictReader(handle))
+        try:
+            with open(table, newline="", encoding="utf-8-sig") as handle:
+                reader = csv.DictReader(handle)
+                numbered = [(reader.line_num, row) for row in reader]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise WaypointError(f"data.captions: cannot read {table} ({error})") from error
+        rows = [row for _, row in numbered]
         if not rows or "file" not in rows[0] or not {"caption", "label"} & rows[0].keys():
             raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label")
-        for line, row in enumerate(rows, 2):
+        for line, row in numbered:
             for column in {"file", "caption", "label"} & rows[0].keys():
                 if not row[column]:
                     raise WaypointError(f"data.captions: {table} line {line} has no {column}")
+            if not (root / row["file"]).is_file():
+                raise WaypointError(f"data.captions: {table} line {line}: no file {root / row['file']}")
         self.files = [root / row["file"] for row in rows]
-        for line, file in enumerate(self.files, 2):
-            if not file.is_file():
-                raise WaypointError(f"data.captions: {table} line {line}: no file {file}")
         if "caption" in rows[0]:
             self.captions = [row["caption"] for row in rows]
         if "label" in rows[0]:

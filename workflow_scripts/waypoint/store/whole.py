@@ -24,9 +24,12 @@ def whole_directory(path):
     tmp.mkdir()
     try:
         yield tmp
-        if path.exists():
-            shutil.rmtree(path)
-        os.rename(tmp, path)
+        if path.exists():  # aside first: a kill must not leave half of it
+            os.rename(path, old := tmp.with_name(f"{tmp.name}.old"))
+            os.rename(tmp, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(tmp, path)
     except BaseException:
         shutil.rmtree(tmp, ignore_errors=True)
         raise
@@ -46,6 +49,7 @@ def whole_file(path, attributes):
     try:
         yield tmp
         marker.write_text(json.dumps(attributes(), indent=2) + "\n")
+        path.unlink(missing_ok=True)  # an old file must not be seen with the new one's attributes
         os.replace(marker, marker_path(path))
         os.replace(tmp, path)
     except BaseException:

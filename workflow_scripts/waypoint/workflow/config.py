@@ -34,7 +34,7 @@ def complete(config):
         config["targets"] = read_targets(config["targets"])
     _check_schema(config, schema)
     _fill(config, schema)
-    _check_data(config["data"])
+    _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
     _check_targets(config)
@@ -166,13 +166,15 @@ def read_targets(path):
     return targets
 
 
-def _check_data(data):
+def _check_data(data, stored):
     if data["source"] in ("imagefolder", "npz") and data["path"] is None:
         raise WaypointError(f"config: data.path is missing; source {data['source']} needs it")
     if data["source"] == "digits" and data["path"] is not None:
         raise WaypointError("config: data.path: source digits comes with scikit-learn; leave the key out")
     if data["captions"] is not None and data["source"] != "imagefolder":
         raise WaypointError("config: data.captions is for source imagefolder")
+    if stored:  # what is in the store needs no raw data any more
+        return
     for key in ("path", "captions"):
         if data[key] is not None:
             _readable(data[key], f"data.{key}")
@@ -275,20 +277,29 @@ def _check_targets(config):
         owner = where if "steps" in target else f"{where}: attribution.steps"
         if "trajectory" in target:
             _readable(target["trajectory"], f"targets[{i}].trajectory")
-            check_steps(steps, trajectory_steps(target["trajectory"], where), f"{owner}: trajectory")
+            given, shape = trajectory_header(target["trajectory"], where)
+            check_steps(steps, given, f"{owner}: trajectory")
+            wanted = _image_shape(unet)
+            if wanted is not None and shape != (len(given), *wanted):
+                raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
         elif grid is not None:
             check_steps(steps, grid, owner)
         if "mask" in target:
             _check_mask(target["mask"], unet, where)
 
 
+def _image_shape(unet):
+    """(C, H, W) of the model's images, or None where planning cannot know it."""
+    size = None if unet is None else unet.get("sample_size")
+    return None if size is None else (unet.get("in_channels", 3), *([size] * 2 if isinstance(size, int) else size))
+
+
 def _check_mask(mask, unet, where):
     if isinstance(mask, list):
-        size = None if unet is None else unet.get("sample_size")
-        if size is not None:
-            height, width = [size, size] if isinstance(size, int) else size
+        shape = _image_shape(unet)
+        if shape is not None:
             try:
-                box_mask(mask, height, width)
+                box_mask(mask, *shape[1:])
             except WaypointError as error:
                 raise WaypointError(f"{where}: {error}") from error
         return
@@ -300,8 +311,8 @@ def _check_mask(mask, unet, where):
         raise WaypointError(f"{where}: mask: {mask} is no readable image ({error})") from error
 
 
-def trajectory_steps(path, where):
-    """The steps of a user's trajectory file.
+def trajectory_header(path, where):
+    """Steps of a user's trajectory file, and the shape of its x_t.
 
     Raises:
         WaypointError: no npz file, without the keys x_t and step, or steps that are not whole numbers.
@@ -312,14 +323,15 @@ def trajectory_steps(path, where):
 
     try:
         with np.load(path, allow_pickle=False) as found:
-            missing, steps = {"x_t", "step"} - set(found.files), found.get("step")
+            missing = {"x_t", "step"} - set(found.files)
+            steps, shape = (None, None) if missing else (found["step"], found["x_t"].shape)
     except NPZ_ERRORS as error:
         raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
     if missing:
         raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
     if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
         raise WaypointError(f"{where}: trajectory: step in {path} must be a list of whole training-time steps")
-    return steps.tolist()
+    return steps.tolist(), shape
 
 
 @functools.cache

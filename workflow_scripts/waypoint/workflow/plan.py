@@ -114,9 +114,10 @@ class Plan:
 
     @property
     def data_sources(self):
-        """Files and folders that the training images are read from."""
+        """Files and folders that the training images are read from, where they still exist."""
         data = self.config["data"]
-        return [data[key] for key in ("path", "captions") if data[key]]
+        found = [data[key] for key in ("path", "captions") if data[key]]
+        return found if all(Path(path).exists() for path in found) else []
 
     def checkpoint_sources(self, checkpoint):
         """The folder that an existing model is taken from; nothing for a hub id."""
