@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -85,16 +84,16 @@ def will_rerun(artifact, params):
 def closing_words():
     """Where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), PLAN.config["methods"][0]
-    python = "python" if shutil.which("python") == sys.executable else os.path.relpath(sys.executable)
-    config = (
-        " ".join(["--configfile", *map(str, workflow.overwrite_configfiles)]) if workflow.overwrite_configfiles else ""
-    )
+    # `make run` leaves the user's shell without the environment: then name its Python by its path
+    activated = sys.prefix in (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
+    python = "python" if activated else os.path.relpath(sys.executable)
+    config = "".join(f" --configfile {os.path.relpath(file)}" for file in workflow.overwrite_configfiles or [])
     table, scores = f"{PLAN.root}/tables/top_influences.csv", f"{PLAN.root}/scores/{method}/{first}.zarr"
     ways = [
         (f"{PLAN.root}/figures/{first}/{method}.png", f"pictures  {PLAN.root}/figures/*/*.png"),
         (table, f"table     {python} -c \"import pandas; print(pandas.read_csv('{table}'))\""),
         (scores, f"scores    {python} -c \"import xarray; print(xarray.open_zarr('{scores}')['score'].to_pandas())\""),
-        (table, f"report    {python} -m snakemake --report report.zip {config}"),
+        (table, f"report    {python} -m snakemake --report report.zip{config}"),
     ]
     lines = [f"  {line}" for path, line in ways if Path(path).exists()]
     return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, ""])
