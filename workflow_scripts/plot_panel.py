@@ -93,8 +93,8 @@ def header(figure, image, target, scores):
     lines = [
         (f"{method} · target {target}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
-        ("solid, +: pushed the process towards this image", {"size": 8, "color": GREEN}),
-        ("dashed, −: pushed it away; below each its score", {"size": 8, "color": RED}),
+        ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
+        ("−, dashed: with the lowest; below each its score", {"size": 8, "color": RED}),
     ]
     for line, (text, style) in enumerate(lines):
         figure.text((side + 0.25) / width, 1 - (0.2 + 0.21 * line) / height, text, va="center", **style)
