@@ -1,5 +1,6 @@
 """What every test shares: one thread, so that parallel test workers never outnumber the cores."""
 
+import copy
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -7,6 +8,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
 import torch
+from support import UNET
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -18,16 +20,4 @@ def pytest_addoption(parser):
 @pytest.fixture
 def tiny_model():
     """The config section ``model`` of a UNet with 8 × 8 grey images and a few thousand parameters."""
-    return {
-        "unet": {
-            "sample_size": 8,
-            "in_channels": 1,
-            "out_channels": 1,
-            "block_out_channels": [8, 8],
-            "down_block_types": ["DownBlock2D", "DownBlock2D"],
-            "up_block_types": ["UpBlock2D", "UpBlock2D"],
-            "layers_per_block": 1,
-            "norm_num_groups": 4,
-        },
-        "scheduler": {"num_train_timesteps": 1000},
-    }
+    return {"unet": copy.deepcopy(UNET), "scheduler": {"num_train_timesteps": 1000}}

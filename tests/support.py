@@ -14,6 +14,16 @@ from waypoint.workflow.config import complete
 
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 SHAPE = (1, 8, 8)
+UNET = {
+    "sample_size": 8,
+    "in_channels": 1,
+    "out_channels": 1,
+    "block_out_channels": [8, 8],
+    "down_block_types": ["DownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "UpBlock2D"],
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+}
 
 
 def tiny_denoiser(model, name="full/0", **unet):

@@ -7,6 +7,7 @@ by the same recipe.
 import numpy as np
 import pytest
 import torch
+from support import UNET
 
 from waypoint.science import algorithm1
 from waypoint.science.diffusion import trajectory
@@ -21,16 +22,7 @@ from waypoint.store import datasets, models
 N, PLANTED, DIM = 12, 11, 256
 TRAIN_DRAWS, TARGET_DRAWS = 400, 60
 MODEL = {
-    "unet": {
-        "sample_size": 8,
-        "in_channels": 1,
-        "out_channels": 1,
-        "block_out_channels": [16, 32],
-        "down_block_types": ["DownBlock2D", "DownBlock2D"],
-        "up_block_types": ["UpBlock2D", "UpBlock2D"],
-        "layers_per_block": 1,
-        "norm_num_groups": 8,
-    },
+    "unet": {**UNET, "block_out_channels": [16, 32], "norm_num_groups": 8},
     "scheduler": {"beta_schedule": "squaredcos_cap_v2"},
 }
 RECIPE = {

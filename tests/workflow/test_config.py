@@ -12,6 +12,7 @@ import pytest
 import yaml
 from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
+from support import UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config import SCHEMA, complete, key_path, read_targets
@@ -19,15 +20,6 @@ from waypoint.workflow.config import SCHEMA, complete, key_path, read_targets
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = json.loads(SCHEMA.read_text())
 GONE = "key left out"
-UNET = {
-    "sample_size": 8,
-    "in_channels": 1,
-    "out_channels": 1,
-    "block_out_channels": [8, 8],
-    "down_block_types": ["DownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "UpBlock2D"],
-    "norm_num_groups": 4,
-}
 BASE = {
     "experiment": "test",
     "data": {"source": "digits"},

@@ -18,24 +18,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
+from support import UNET
 
 REPOSITORY = Path(__file__).parents[2]
 CONFIG = {
     "experiment": "tiny",
     "store": "store",
     "data": {"source": "digits", "subset": 40},
-    "model": {
-        "unet": {
-            "sample_size": 8,
-            "in_channels": 1,
-            "out_channels": 1,
-            "block_out_channels": [8, 8],
-            "down_block_types": ["DownBlock2D", "DownBlock2D"],
-            "up_block_types": ["UpBlock2D", "UpBlock2D"],
-            "layers_per_block": 1,
-            "norm_num_groups": 4,
-        }
-    },
+    "model": {"unet": UNET},
     "training": {"epochs": 2, "batch_size": 20, "learning_rate": 1e-3},
     "checkpoints": {"count": 2},
     "sampling": {"steps": 20},

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from support import UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow import stages
@@ -17,17 +18,7 @@ BASE = {
     "experiment": "test",
     "store": "store",
     "data": {"source": "digits"},
-    "model": {
-        "unet": {
-            "sample_size": 8,
-            "in_channels": 1,
-            "out_channels": 1,
-            "block_out_channels": [8, 8],
-            "down_block_types": ["DownBlock2D", "DownBlock2D"],
-            "up_block_types": ["UpBlock2D", "UpBlock2D"],
-            "norm_num_groups": 4,
-        }
-    },
+    "model": {"unet": UNET},
     "training": {"epochs": 2},
     "checkpoints": {"count": 2},
     "attribution": {"steps": [100, 300, 500, 700, 900]},
@@ -352,7 +343,7 @@ def test_disagreement_is_the_first_differing_key(stored, expected, found):
     assert disagreement(stored, expected) == found
 
 
-@pytest.mark.parametrize("unet", [{"dropout": 0.1}, {"norm_eps": 1e-6}, {"layers_per_block": 1}])
+@pytest.mark.parametrize("unet", [{"dropout": 0.1}, {"norm_eps": 1e-6}, {"act_fn": "gelu"}])
 def test_a_key_of_the_model_that_one_side_leaves_out_is_a_disagreement(unet):
     """Left out, it has diffusers' default; features must not be computed from a model with another."""
     given, left_out = specs(lambda c: c["model"]["unet"].update(unet)), specs()

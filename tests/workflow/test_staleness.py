@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from support import UNET
 
 from waypoint.errors import WaypointError
 from waypoint.store.arrays import create_store
@@ -17,17 +18,7 @@ from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
 BASE = {
     "experiment": "test",
     "data": {"source": "digits"},
-    "model": {
-        "unet": {
-            "sample_size": 8,
-            "in_channels": 1,
-            "out_channels": 1,
-            "block_out_channels": [8, 8],
-            "down_block_types": ["DownBlock2D", "DownBlock2D"],
-            "up_block_types": ["UpBlock2D", "UpBlock2D"],
-            "norm_num_groups": 4,
-        }
-    },
+    "model": {"unet": UNET},
     "checkpoints": {"count": 1},
     "targets": [{"id": "a", "seed": 1}],
 }
