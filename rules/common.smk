@@ -36,7 +36,7 @@ pathvars:
 
 
 wildcard_constraints:
-    checkpoint=r"(full|subset|without)/[A-Za-z0-9-]+",
+    checkpoint=r"full/[0-9]+",
     target=r"[A-Za-z0-9-]+",
     method=r"[a-z-]+",
     shard=r"[0-9]+",

@@ -57,6 +57,8 @@ def main(job):
             Path(out).parent.mkdir(parents=True, exist_ok=True)
             os.rename(folder / "model", out)
             shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # others may be training
+        os.rmdir(job.args.resume)
 
 
 def train(job, name, folder, images, labels, rows, data_hash, device):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMPipeline
+from PIL import Image
 from support import images, run_script, tiny_config, tiny_denoiser
 
 from waypoint.errors import WaypointError
@@ -127,6 +128,24 @@ def test_a_trajectory_of_ones_own_goes_through_to_gradients(tmp_path, checkpoint
     run_script("target_gradients", spec=plan.gradients("a"), **common, **outs)
     assert open_store(outs["out"])["g"].shape == (1, 2, 16)
     assert open_store(outs["continuations"])["sample"].shape == (2, 4, 1, 8, 8)
+
+
+def test_a_png_mask_is_the_box_it_paints(tmp_path, checkpoint):
+    x_t = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)).numpy()
+    plan, out = own_trajectory(tmp_path, checkpoint, x_t=x_t, step=[100, 437])
+    white = np.zeros((8, 8), np.uint8)
+    white[2:5, 1:7] = 255
+    Image.fromarray(white).save(tmp_path / "mask.png")
+    common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
+    found = {}
+    for name, mask in (("box", [1, 2, 7, 5]), ("png", {"file": "hash"}), ("none", None)):
+        spec = plan.gradients("a")
+        spec["target"]["mask"] = mask
+        extra = {"mask": tmp_path / "mask.png"} if name == "png" else {}
+        outs = {"out": tmp_path / f"{name}.zarr", "continuations": tmp_path / f"{name}-samples.zarr"}
+        run_script("target_gradients", spec=spec, **common, **extra, **outs)
+        found[name] = open_store(outs["out"])["g"][:]
+    assert np.array_equal(found["box"], found["png"]) and not np.allclose(found["box"], found["none"])
 
 
 @pytest.mark.parametrize(
