@@ -112,6 +112,19 @@ def test_continuations_restart_at_x_t_with_fresh_noise(tiny_model):
     assert torch.allclose(continuations(theta, 20, x_t[-1], 0, streams(2)), image.expand(2, 1, 8, 8), atol=1e-6)
 
 
+@pytest.mark.parametrize("t", [300, 437], ids=["on the grid", "between"])
+def test_continuations_go_down_the_rest_of_the_grid(tiny_model, t):
+    """The same chain as diffusers' scheduler, called step by step from x_t on with the same noise."""
+    theta, x_t = tiny_denoiser(tiny_model), noise(1, 8, 8)
+    theta.scheduler.set_timesteps(timesteps=[t, *(s for s in range(950, -1, -50) if s < t)])
+    x, stream = x_t[None], torch_stream(0, "continuation")
+    with torch.no_grad():
+        for s in theta.scheduler.timesteps:
+            x = theta.scheduler.step(theta.unet(x, s).sample, s, x, generator=stream).prev_sample
+    found = continuations(theta, 20, x_t, t, [torch_stream(0, "continuation")])
+    assert torch.allclose(found, x, atol=1e-5)
+
+
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("steps", [1, 7, 50, 300, 1000])
 @pytest.mark.parametrize("offset", [0, 1])
