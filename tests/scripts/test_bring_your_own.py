@@ -210,3 +210,19 @@ def test_class_conditional_models_go_through_every_stage(tmp_path, data, tiny_mo
         run_script("score_trak", spec=plan.trak_scores(target), **inputs, target=target, out=place["score"])
         found[target] = open_store(place["score"])["score"][:]
     assert found["three"].shape == (2, 30) and not np.allclose(found["three"], found["four"])
+
+
+def test_a_damaged_model_config_is_named_when_planning(tmp_path, tiny_model):
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model))
+    (tmp_path / "a/unet/config.json").write_text("{")
+    with pytest.raises(WaypointError, match=r"checkpoints\.paths\[0\]: .*unet/config.json is damaged"):
+        tiny_config(None, checkpoints={"paths": [path]})
+
+
+def test_training_on_labels_that_the_model_lacks_is_refused(tmp_path, data, tiny_model, capsys):
+    model = {**tiny_model, "unet": {**tiny_model["unet"], "num_class_embeds": 5}}
+    plan = Plan(tiny_config(model, targets=[{"id": "a", "seed": 1, "label": 0}]))
+    with pytest.raises(SystemExit):
+        places = {"resume": tmp_path / "resume", "out": tmp_path / "model"}
+        run_script("train", spec=plan.train("full/0"), data=data, name="full/0", **places)
+    assert "num_class_embeds 5), but the data has labels 0 to 9" in capsys.readouterr().err

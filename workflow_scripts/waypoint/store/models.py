@@ -129,10 +129,10 @@ def require_fit(denoiser, shape, labels, name):
     """Refuse a model that does not take images of ``shape`` (C, H, W) or whose classes the data does not have.
 
     Args:
-        labels: (n,) class of every image, or None.
+        labels: (n,) class of every image, array or tensor, or None.
 
     Raises:
-        WaypointError.
+        WaypointError: another image shape, no labels, or classes that the model does not have.
     """
     config, (channels, *size) = denoiser.unet.config, shape
     takes = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
@@ -142,8 +142,8 @@ def require_fit(denoiser, shape, labels, name):
             f"but the data has {channels} channels of {size}; fit model.unet or data.size"
         )
     classes = config.num_class_embeds
-    if classes is not None and (labels is None or min(labels) < 0 or max(labels) >= classes):
-        found = "no labels" if labels is None else f"labels {min(labels)} to {max(labels)}"
+    if classes is not None and (labels is None or labels.min() < 0 or labels.max() >= classes):
+        found = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
         raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
 
 

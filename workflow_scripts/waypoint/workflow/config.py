@@ -241,7 +241,10 @@ def known_of_model(config, part):
     first, name = Path(config["checkpoints"]["paths"][0]), {"unet": "config.json"}.get(part, f"{part}_config.json")
     for file in (first / part / name, first / name):
         if file.is_file():
-            return json.loads(file.read_text())
+            try:
+                return json.loads(file.read_text())
+            except ValueError as error:
+                raise WaypointError(f"config: checkpoints.paths[0]: {file} is damaged ({error})") from error
     return None
 
 

@@ -81,9 +81,9 @@ def run(main, stage, arguments):
             _fail(log, f"Waypoint: {stage}: {error}")
         _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
     except Exception as error:
+        traceback.print_exc(file=log)
         if isinstance(error, MemoryError) or "memory" in str(error):  # torch's is a RuntimeError
             _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
-        traceback.print_exc(file=log)
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
     work = time.process_time() - startup
     job.say(f"cpu startup={startup:.2f}s work={work:.2f}s")
