@@ -1,7 +1,8 @@
-"""The models: trained on the full set, or existing ones taken into the store.
+"""The models: trained on the full set, on random subsets, without some images; or existing ones.
 
-Reads   data/train.zarr
-Makes   checkpoints/full/{id}/, a diffusers folder
+Reads   data/train.zarr, scores/{method}/{target}.zarr
+Makes   checkpoints/{full,subset,without}/{id}/, diffusers folders
+        checkpoints/subset/models.json, which stands for all subset models
 """
 
 if "count" in PLAN.config["checkpoints"]:
@@ -42,3 +43,88 @@ else:
         shell:
             'python "$WAYPOINT_SCRIPTS"/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}'
             " --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+
+
+if PLAN.evaluation["lds"]:
+    MODELS_PER_SUBSET = range(PLAN.evaluation["lds"]["models_per_subset"])
+
+    rule train_subset:
+        input:
+            *[current("subset", f"checkpoints/subset/{{subset}}-{r}") for r in MODELS_PER_SUBSET],
+            data="<results>/data/train.zarr",
+        output:
+            # kept while the job runs: it trains only what is missing
+            update(directory(expand("<results>/checkpoints/subset/{{subset}}-{r}", r=MODELS_PER_SUBSET))),
+        log:
+            "<logs>/train/subset/{subset}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("subset"),
+            names=lambda wildcards: [f"subset/{wildcards.subset}-{r}" for r in MODELS_PER_SUBSET],
+            resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/train.py --spec {params.spec:q} --data {input.data:q} --name {params.names:q}'
+            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+
+    rule list_subset_models:
+        input:
+            models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
+        output:
+            "<results>/checkpoints/subset/models.json",
+        log:
+            "<logs>/list_subset_models.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("masks"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/list_models.py --spec {params.spec:q} --models {input.models:q} --out {output:q}'
+            " --log {log:q}"
+
+
+if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
+
+    rule train_without:
+        input:
+            current("without", "checkpoints/without/{method}_{target}_t{step}_n{remove}"),
+            data="<results>/data/train.zarr",
+            scores="<results>/scores/{method}/{target}.zarr",
+        output:
+            # kept while the job runs: other scores may remove the same images
+            update(directory("<results>/checkpoints/without/{method}_{target}_t{step}_n{remove}")),
+        log:
+            "<logs>/train/without/{method}_{target}_t{step}_n{remove}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("without"),
+            resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/train.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
+            " --name without/{wildcards.method}_{wildcards.target}_t{wildcards.step}_n{wildcards.remove}"
+            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+
+    rule train_without_random:
+        input:
+            current("without_random", "checkpoints/without/random_{removal}_n{remove}"),
+            data="<results>/data/train.zarr",
+        output:
+            update(directory("<results>/checkpoints/without/random_{removal}_n{remove}")),
+        log:
+            "<logs>/train/without/random_{removal}_n{remove}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("without_random"),
+            resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/train.py --spec {params.spec:q} --data {input.data:q}'
+            " --name without/random_{wildcards.removal}_n{wildcards.remove}"
+            " --resume {params.resume:q} --out {output:q} --log {log:q}"

@@ -38,8 +38,12 @@ pathvars:
 wildcard_constraints:
     checkpoint=r"full/[0-9]+",
     target=r"[A-Za-z0-9-]+",
-    method=r"[a-z-]+",
+    method="trak|trak-sum|pixel|norm|random|none",
     shard=r"[0-9]+",
+    subset=r"[0-9]+",
+    removal=r"[0-9]+",
+    step=r"[0-9]+",
+    remove=r"[0-9.e-]+",
 
 
 def spec(stage):

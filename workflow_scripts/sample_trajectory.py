@@ -10,8 +10,8 @@ from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plan import require_agreement
 from waypoint.workflow.script import run
+from waypoint.workflow.specs import require_agreement
 
 
 def main(job):

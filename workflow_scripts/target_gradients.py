@@ -1,83 +1,49 @@
 """One target's projected gradients g_t for every checkpoint, and samples of p(·|x_t) at the same steps."""
 
-import json
-
 import numpy as np
 import torch
-from PIL import Image
 
-from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.diffusion import continuations
 from waypoint.science.draws import target_noise
 from waypoint.science.gradients import Example, per_example_gradients, rows_in_memory, trainable
-from waypoint.science.grid import check_steps
-from waypoint.science.masks import box_mask, cell_shares
 from waypoint.science.projection import PROJECTIONS
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
-from waypoint.store.arrays import create_store, read
+from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plan import require_agreement
 from waypoint.workflow.script import run
+from waypoint.workflow.specs import require_agreement
+from waypoint.workflow.target import Target, mask_weight
 
 SAMPLES = 4  # of p(·|x_t) per step, for the panel
 
 
-class Target:
-    """The trajectory at the attributed steps, with what f_t is taken around."""
+class Attributed(Target):
+    """A target with what f_t is taken around: its noises and its mask."""
 
     def __init__(self, job, generator):
-        device, origin = generator.device, self._origin(job.spec["target"])
-        found = job.open(job.args.trajectory)
-        self.steps = job.spec["target"]["steps"]
-        grid = read(found["step"]).tolist()
-        check_steps(self.steps, grid, "targets: steps")
-        if found.attrs["weights"] != read_attributes(job.args.generator)["weights"]:
-            raise WaypointError(
-                f"{job.args.trajectory} was sampled from other weights than {job.args.generator} holds; "
-                "delete it and rerun"
-            )
-        at = [grid.index(t) for t in self.steps]
-        self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
-        self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
-        self.label = models.target_label(generator, origin)
-        self.weight = self._weight(job, self.x_t.shape[-2:]).to(device) if job.spec["target"]["mask"] else None
-        # the noises of f_t belong to the trajectory: equal for all models, targets and masks that share it
-        self.key = json.dumps([origin, job.spec["generator"], job.spec["sampling"]], sort_keys=True)
+        super().__init__(job, generator, job.spec["target"]["steps"])
+        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, self.x_t.shape[-2:])
+        self.weight = None if weight is None else weight.to(generator.device)
         draws, shape = range(job.spec["attribution"]["target_draws"]), self.x_t.shape[1:]
         noise = [[target_noise(job.spec["seed"], self.key, t, k, shape) for k in draws] for t in self.steps]
-        self.epsilon = torch.stack([torch.stack(row) for row in noise]).to(device)
-
-    @staticmethod
-    def _origin(row):
-        return {key: row[key] for key in ("seed", "label", "trajectory") if key in row}
-
-    @staticmethod
-    def _weight(job, shape):
-        mask = job.spec["target"]["mask"]
-        if isinstance(mask, list):
-            pixels = box_mask(mask, *shape)
-        else:
-            with Image.open(job.args.mask) as image:
-                pixels = (np.asarray(image.convert("L")) > 127).astype(np.float32)
-        return torch.from_numpy(cell_shares(pixels, *shape))
+        self.epsilon = torch.stack([torch.stack(row) for row in noise]).to(generator.device)
 
     def example(self, theta, s, settings):
         """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's."""
         t, epsilon, x0_hat = self.steps[s], self.epsilon[s], self.x0_hat[s]
         if settings["x0_hat"] == "per_checkpoint":
             x0_hat = one_step_estimate(theta, self.x_t[s], t, self.label, settings["clip_x0_hat"])
-        label = None if self.label is None else self.label.expand(len(epsilon))
         steps = torch.full((len(epsilon),), t, device=epsilon.device)
-        return Example(x0_hat.expand(epsilon.shape), steps, epsilon, label, self.weight)
+        return Example(x0_hat.expand(epsilon.shape), steps, epsilon, self.labels(len(epsilon)), self.weight)
 
 
 def main(job):
     device = job.device()
     require_agreement(job.args.generator, job.spec)
     generator = models.load(job.args.generator, device)
-    target = Target(job, generator)
+    target = Attributed(job, generator)
     write_continuations(job, generator, target)
     names, projection, weights = job.spec["checkpoints"], job.spec["projection"], []
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:

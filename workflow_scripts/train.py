@@ -1,4 +1,4 @@
-"""Train one or several models on the same images; resumable, each model appears whole.
+"""Train one or several models on the same images: all, a random subset, or all without some; resumable.
 
 The models of one job share the imports. Finished ones wait in resume/ until all are done, so that a kill
 in between loses at most one epoch of one model; with other settings or images both start anew.
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from waypoint.science.training import Trainer
 from waypoint.store import models
 from waypoint.store.arrays import read
 from waypoint.store.provenance import MARKER, read_attributes
+from waypoint.store.retrained import rows_hash, training_rows
 from waypoint.store.whole import whole_directory
 from waypoint.workflow.script import run
 
@@ -36,45 +38,84 @@ def sole_owner(folder):
         yield
 
 
+@dataclass
+class Training:
+    """One model to train: its name, its place, and the images it sees."""
+
+    name: str
+    stream: str  # keys its randomness
+    out: Path
+    resume: Path
+    rows: np.ndarray
+    data_sha256: str
+
+    def identity(self, spec):
+        """Hash of everything the weights depend on: what was begun or finished with another is not used."""
+        settings = {key: value for key, value in spec.items() if key != "images"}  # they are the rows
+        text = json.dumps([settings, self.stream, self.rows.tolist(), self.data_sha256], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
 def main(job):
     device = job.device()
     data = job.open(job.args.data)
-    rows = np.arange(data["image"].shape[0])
-    if job.args.rows:
-        rows = np.array(json.loads(Path(job.args.rows).read_text()))
-        if not len(rows) or rows.min() < 0 or rows.max() >= data["image"].shape[0]:
-            raise WaypointError(f"{job.args.rows}: rows must be indices below {data['image'].shape[0]}")
+    scores = job.open(job.args.scores) if job.args.scores else None
+    rows = training_rows(job.spec.get("images"), job.spec["seed"], data["image"].shape[0], scores)
     images = torch.from_numpy(read(data["image"])[rows])
     labels = torch.from_numpy(read(data["label"])[rows]) if "label" in data else None
-    folders = [Path(job.args.resume, name.replace("/", "-")) for name in job.args.name]
+    trained = []
     with contextlib.ExitStack() as owned:
-        for name, folder in zip(job.args.name, folders):
+        for name, out in zip(job.args.name, map(Path, job.args.out)):
+            # removing the same images gives the same model, whichever method or target asks for it
+            stream = "without" if name.startswith("without/") else name
+            folder = Path(job.args.resume, name.replace("/", "-"))
+            training = Training(name, stream, out, folder, rows, data.attrs["sha256"])
             owned.enter_context(sole_owner(folder))
-            train(job, name, folder, images, labels, rows, data.attrs["sha256"], device)
-        for folder, out in zip(folders, job.args.out):
-            if Path(out).exists():
-                shutil.rmtree(out)
-            Path(out).parent.mkdir(parents=True, exist_ok=True)
-            os.rename(folder / "model", out)
-            shutil.rmtree(folder)
+            if not finished(out, training.identity(job.spec)):
+                if stream == name or not take_over(job, training):
+                    train(job, training, images, labels, device)
+                trained.append(training)
+        for training in trained:
+            if training.out.exists():
+                shutil.rmtree(training.out)
+            training.out.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(training.resume / "model", training.out)
+        for name in job.args.name:
+            shutil.rmtree(Path(job.args.resume, name.replace("/", "-")))
     with contextlib.suppress(OSError):  # others may be training
         os.rmdir(job.args.resume)
 
 
-def train(job, name, folder, images, labels, rows, data_hash, device):
-    """Train one model from its last finished epoch on, into ``folder/model``."""
-    # what was begun belongs to exactly these settings and images, or it is not used
-    began = json.dumps([job.spec, rows.tolist(), data_hash], sort_keys=True)
-    identity = hashlib.sha256(began.encode()).hexdigest()
-    finished = read_attributes(folder / "model")
-    if finished and finished["training"] == identity:
+def finished(folder, identity):
+    """Whether ``folder`` holds the finished model of this identity."""
+    found = read_attributes(folder)
+    return found is not None and found["training"] == identity
+
+
+def take_over(job, training):
+    """Copy an existing model of the same images and recipe, if there is one; whether there was."""
+    for other in sorted(training.out.parent.iterdir()) if training.out.parent.exists() else []:
+        if other != training.out and ".tmp-" not in other.name and finished(other, training.identity(job.spec)):
+            with whole_directory(training.resume / "model") as tmp:
+                shutil.copytree(other, tmp, dirs_exist_ok=True)
+                made = {**read_attributes(other), "spec": job.spec, "name": training.name, "same_as": other.name}
+                Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
+            job.say(f"{training.name}: same images and recipe as {other}, nothing to train")
+            return True
+    return False
+
+
+def train(job, training, images, labels, device):
+    """Train one model from its last finished epoch on, into ``resume/model``."""
+    folder, name, identity = training.resume, training.name, training.identity(job.spec)
+    if finished(folder / "model", identity):
         return
-    denoiser = models.build(job.spec["model"], job.spec["seed"], name)
+    denoiser = models.build(job.spec["model"], job.spec["seed"], training.stream)
     models.require_fit(denoiser, tuple(images.shape[1:]), labels, "model.unet")
     denoiser = models.Denoiser(denoiser.unet.train().to(device), denoiser.scheduler)
     if denoiser.unet.config.num_class_embeds is None:
         labels = None
-    trainer = Trainer(denoiser, images, labels, job.spec["training"], job.spec["seed"], name)
+    trainer = Trainer(denoiser, images, labels, job.spec["training"], job.spec["seed"], training.stream)
     state = folder / "state.pt"
     if state.exists():
         stored = torch.load(state, map_location="cpu", weights_only=True)
@@ -90,10 +131,10 @@ def train(job, name, folder, images, labels, rows, data_hash, device):
         models.save(trainer.final_weights(), denoiser.scheduler, tmp)
         curve = "".join(f"{epoch},{loss:.6g}\n" for epoch, loss in enumerate(trainer.losses, 1))
         Path(tmp, "loss.csv").write_text(f"epoch,loss\n{curve}")
-        made = {"name": name, "images": len(rows), "data_sha256": data_hash, "training": identity}
-        made = job.provenance(**made, weights=models.weights_hash(tmp))
-        Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
+        made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
+        made |= {"data_sha256": training.data_sha256, "training": identity, "weights": models.weights_hash(tmp)}
+        Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    run(main, "train", ["data", "rows?", "resume", "name*", "out*"])
+    run(main, "train", ["data", "scores?", "resume", "name*", "out*"])

@@ -12,7 +12,8 @@ from support import UNET
 from waypoint.errors import WaypointError
 from waypoint.workflow import stages
 from waypoint.workflow.config import complete
-from waypoint.workflow.plan import Plan, disagreement, require_agreement, stale_message
+from waypoint.workflow.plan import Plan
+from waypoint.workflow.specs import disagreement, require_agreement, stale_message
 
 BASE = {
     "experiment": "test",

@@ -30,7 +30,7 @@ class Trainer:
         self.epoch, self.losses = 0, []
         self.batches = math.ceil(len(images) / recipe["batch_size"])
         self.optimizer = torch.optim.AdamW(
-            denoiser.unet.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"]
+            denoiser.unet.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
         )
         # cosine from learning_rate at the first step to 0 at the last (appendix A)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe["epochs"] * self.batches)

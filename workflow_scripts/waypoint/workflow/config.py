@@ -17,6 +17,7 @@ import jsonschema
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
 from ..science.masks import box_mask
+from .evaluation_checks import check_evaluation
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
 
@@ -37,7 +38,9 @@ def complete(config):
     _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
-    _check_targets(config)
+    grid = _known_grid(config)
+    _check_targets(config, grid)
+    check_evaluation(config, grid)
     return config
 
 
@@ -248,17 +251,22 @@ def known_of_model(config, part):
     return None
 
 
-def _check_targets(config):
+def _known_grid(config):
+    """The sampling grid, or None where planning cannot know it."""
+    scheduler = known_of_model(config, "scheduler")
+    if scheduler is None:
+        return None
+    return sampling_grid(
+        scheduler.get("num_train_timesteps", 1000),
+        config["sampling"]["steps"],
+        scheduler.get("timestep_spacing", "leading"),
+        scheduler.get("steps_offset", 0),
+    )
+
+
+def _check_targets(config, grid):
     names, seen = checkpoint_names(config), set()
-    scheduler, unet = known_of_model(config, "scheduler"), known_of_model(config, "unet")
-    grid = None
-    if scheduler is not None:
-        grid = sampling_grid(
-            scheduler.get("num_train_timesteps", 1000),
-            config["sampling"]["steps"],
-            scheduler.get("timestep_spacing", "leading"),
-            scheduler.get("steps_offset", 0),
-        )
+    unet = known_of_model(config, "unet")
     classes = None if unet is None else unet.get("num_class_embeds")
     for i, target in enumerate(config["targets"]):
         where = f"config: targets[{i}] ({target['id']})"

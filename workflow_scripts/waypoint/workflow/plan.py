@@ -7,13 +7,12 @@ the spec of the job that reads it: wherever both have a key, the values must agr
 import inspect
 from pathlib import Path
 
-from ..errors import WaypointError
-from ..store.provenance import read_attributes
-from .config import checkpoint_names, file_hash, join
+from .config import checkpoint_names, file_hash
+from .evaluation import EvaluationPlan
 from .stages import VERSIONS
 
 
-class Plan:
+class Plan(EvaluationPlan):
     """Paths and specs of one complete configuration (``config.complete``)."""
 
     def __init__(self, config):
@@ -21,6 +20,7 @@ class Plan:
         self.root = f"{config['store']}/{config['experiment']}"
         self.checkpoints = checkpoint_names(config)
         self.targets = {target["id"]: target for target in config["targets"]}
+        self.evaluation = config["evaluation"]
 
     # ---- specs, in the order of the DAG
 
@@ -42,6 +42,7 @@ class Plan:
         """Spec of features/{checkpoint}.zarr."""
         own = {
             "draw_scheme": self.config["features"]["draw_scheme"],
+            "keep_halves": self.config["features"]["keep_halves"],
             "train_draws": self.config["attribution"]["train_draws"],
             "flip": self.config["data"]["flip"],
         }
@@ -69,17 +70,17 @@ class Plan:
     def gradients(self, target):
         """Spec of targets/{target}/gradients.zarr and of the continuations beside it."""
         before = self.trajectory(target)
-        mask = self.targets[target].get("mask")
         return self._spec(
             "gradients",
             before,
             self._ensemble(),
-            attribution=self._pick("attribution", "target_draws x0_hat clip_x0_hat"),
+            attribution=self._pick("attribution", "target_draws x0_hat clip_x0_hat")
+            | self._pick("features", "keep_halves"),
             projection=self.config["projection"],
             target={
                 **before["target"],
                 "steps": self.steps(target),
-                "mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask,
+                **self._mask(target),
             },
         )
 
@@ -97,6 +98,15 @@ class Plan:
     def random_scores(self, target):
         """Spec of scores/random/{target}.zarr."""
         return self._spec("scores", self.data(), target={"steps": self.steps(target)})
+
+    def trak_sum_scores(self, target):
+        """Spec of scores/trak-sum/{target}.zarr."""
+        return self.trak_scores(target)
+
+    def norm_scores(self, target):
+        """Spec of scores/norm/{target}.zarr."""
+        features = self.features(self.checkpoints[0])
+        return self._spec("scores", features, self._ensemble(), target={"steps": self.steps(target)})
 
     def panel(self, target):
         """Spec of one target's trajectory panels."""
@@ -129,6 +139,10 @@ class Plan:
         mask = self.targets[target].get("mask")
         return mask if isinstance(mask, str) else []
 
+    def _mask(self, target):
+        mask = self.targets[target].get("mask")
+        return {"mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask}
+
     def steps(self, target):
         """Attributed steps of a target, ascending."""
         return sorted(self.targets[target].get("steps", self.config["attribution"]["steps"]))
@@ -149,50 +163,3 @@ class Plan:
             merged = {**merged, **spec, "versions": versions}
         merged["versions"][stage] = VERSIONS[stage]
         return merged
-
-
-ABSENT = "nothing"
-# sections that hold more and more keys along the DAG, or stand for one checkpoint here and for all there
-GROWING = {"attribution", "target", "versions", "checkpoint"}
-
-
-def disagreement(stored, expected, where="", exact=False):
-    """The first key on which two specs differ: (key, stored, expected) or None.
-
-    An input's spec is part of its reader's, so there only sections that both have count; ``exact`` compares an
-    artifact with its own stage's spec, where a key that one of them lacks is a difference.
-    """
-    keys = stored.keys() | expected.keys() if exact else stored.keys() & expected.keys()
-    for key in sorted(keys):
-        a, b = stored.get(key, ABSENT), expected.get(key, ABSENT)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found = disagreement(a, b, join(where, key), exact or key not in GROWING)
-            if found:
-                return found
-        elif a != b:
-            return join(where, key), a, b
-    return None
-
-
-def require_agreement(path, expected):
-    """Refuse an artifact that was made with other settings, or by another version of a stage.
-
-    Raises:
-        WaypointError: names the key, both values, the artifact, and what to do.
-    """
-    found = read_attributes(path)
-    if found is None:
-        raise WaypointError(f"{path}: no artifact of Waypoint is there; rerun the rule that makes it")
-    difference = disagreement(found["spec"], expected)
-    if difference:
-        raise WaypointError(stale_message(path, *difference))
-
-
-def stale_message(path, key, stored, wanted):
-    """What to tell someone whose settings differ from an artifact's."""
-    what = f"stage version {key.split('.')[1]}" if key.startswith("versions.") else key
-    return (
-        f"{path} was made with {what} = {stored!r}, this run has {wanted!r}. "
-        f"Use another experiment name, or delete {Path(path)} to have it made again "
-        "(--forceall: everything that was asked for)."
-    )

@@ -10,7 +10,7 @@ import traceback
 from ..errors import WaypointError
 from ..store.arrays import open_store
 from ..store.provenance import Provenance
-from .plan import require_agreement
+from .specs import require_agreement
 
 
 class Job:

@@ -8,7 +8,7 @@ compared with the configuration.
 from ..errors import WaypointError
 from ..store.provenance import read_attributes
 from ..store.raw import content_hash, quick_look
-from .plan import disagreement, stale_message
+from .specs import disagreement, stale_message
 
 
 def refuse_stale(path, expected):

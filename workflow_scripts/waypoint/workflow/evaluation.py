@@ -1,0 +1,189 @@
+"""Specs, models and targets of the evaluations (``plan.Plan`` inherits them)."""
+
+from .evaluation_checks import chosen_targets, fid_weights
+
+CLASSIFIERS = ("standard", "robust")
+
+
+class EvaluationPlan:
+    """Each evaluation's spec holds its own config section and whatever it reads."""
+
+    # ---- models that are retrained
+
+    def subset(self, subset):
+        """Spec of the models of one random subset, checkpoints/subset/{subset}-*/."""
+        images = {"subset": int(subset), "fraction": self.evaluation["lds"]["fraction"]}
+        return {**self.train("full/0"), "images": images}
+
+    def without(self, method, target, step, remove):
+        """Spec of a model without a method's top images; which images those are follows from the scores."""
+        images = {"method": method, "target": target, "step": int(step), "remove": share_or_count(remove)}
+        return {**self.train("full/0"), "images": images}
+
+    def without_random(self, removal, remove):
+        """Spec of a model without random images."""
+        return {**self.train("full/0"), "images": {"random": int(removal), "remove": share_or_count(remove)}}
+
+    # ---- specs, in the order of the DAG
+
+    def masks(self):
+        """Spec of evaluation/masks.zarr."""
+        return self._spec("masks", self.data(), lds=self._lds("subsets fraction"))
+
+    def outputs(self, target):
+        """Spec of evaluation/outputs/{target}.zarr: what the subset models make of a target."""
+        before = self.trajectory(target)
+        return self._spec(
+            "outputs",
+            before,
+            self.masks(),
+            lds=self._lds("subsets fraction models_per_subset draws") | {"steps": self.lds_steps(target)},
+            target={**before["target"], **self._mask(target)},
+        )
+
+    def lds(self):
+        """Spec of tables/lds*.csv."""
+        return self._spec(
+            "lds", self.data(), lds=self._lds("subsets fraction models_per_subset draws checkpoints bootstrap")
+        )
+
+    def classifier(self, kind):
+        """Spec of evaluation/classifiers/{kind}/, kind being standard or robust."""
+        own = dict(self.evaluation["classifier"])
+        if kind == "standard":
+            own = {key: value for key, value in own.items() if key not in ("radius", "attack_steps")}
+        return self._spec("classifier", self.data(), classifier={kind: own})
+
+    def samples(self, target):
+        """Spec of evaluation/samples/{target}.zarr: samples of p(·|x_t)."""
+        own = {"number": self.evaluation["samples"]["number"], "steps": self._steps_of("samples", target)}
+        return self._spec("samples", self.trajectory(target), samples=own)
+
+    def proxy(self):
+        """Spec of tables/proxy.csv."""
+        return self._spec("analyses", self.data(), samples={"number": self.evaluation["samples"]["number"]})
+
+    def likelihood(self):
+        """Spec of tables/feature_likelihood.csv and steepest_intervals.csv."""
+        return self._spec(
+            "analyses",
+            self.classifier("standard"),
+            classifier={kind: self.classifier(kind)["classifier"][kind] for kind in CLASSIFIERS},
+            samples={"number": self.evaluation["samples"]["number"]},
+            likelihood=self.evaluation["likelihood"],
+        )
+
+    def seed_consistency(self):
+        """Spec of evaluation/seed_consistency.zarr and its table."""
+        own = {key: self.evaluation["seed_consistency"][key] for key in ("models", "images")}
+        return self._spec("seed_consistency", self._trained(), sampling=self.config["sampling"], seed_consistency=own)
+
+    def counterfactual(self, target):
+        """Spec of evaluation/counterfactual/{target}.zarr: the original images and the baseline's distances."""
+        own = {key: self.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
+        return self._spec(
+            "counterfactual",
+            self.trajectory(target),
+            counterfactual=own,
+            fid=self.fid(),
+            controls={"full_models": self.other_models(target)},
+        )
+
+    def counterfactual_without(self, target, method):
+        """Spec of evaluation/counterfactual/{method}/{target}.zarr: the distances after a method's removals."""
+        return self._removal("counterfactual", self.counterfactual(target), method)
+
+    def forgetting(self, target, method):
+        """Spec of evaluation/forgetting/{method}/{target}.zarr: images of the same seed after a method's removals."""
+        before = self._spec(
+            "forgetting", self.trajectory(target), forgetting={"step": self.evaluation["forgetting"]["step"]}
+        )
+        if method == "none":
+            return self._spec("forgetting", before, controls={"full_models": self.other_models(target)})
+        return self._removal("forgetting", before, method)
+
+    def removal_table(self):
+        """Spec of tables/counterfactual_fid.csv and forgetting.csv."""
+        return self._spec("analyses", self.data())
+
+    def score_analysis(self, name):
+        """Spec of a table over all scores: step_correlation, sign_overlap, top_overlap or reliability."""
+        return self._spec("analyses", self.data(), **{name: self.evaluation[name]})
+
+    def evaluation_figure(self):
+        """Spec of every figure of an evaluation."""
+        return self._spec("figures")
+
+    # ---- what evaluations consist of
+
+    def evaluated(self, section):
+        """Targets of an evaluation, in the config's order."""
+        return chosen_targets(self.config, section)
+
+    def methods_of(self, section):
+        """Methods whose removals an evaluation compares; random is always among them."""
+        named = self.evaluation[section]["methods"] or self.config["methods"]
+        return [method for method in named if method != "random"] + ["random"]
+
+    def lds_steps(self, target):
+        """Steps at which the subset models' outputs of a target are taken, ascending."""
+        return self._steps_of("lds", target)
+
+    def subset_models(self):
+        """Names of all subset models, models of one subset side by side."""
+        lds = self.evaluation["lds"]
+        return [f"subset/{j}-{r}" for j in range(lds["subsets"]) for r in range(lds["models_per_subset"])]
+
+    def other_models(self, target):
+        """The full-set models that serve as a target's baseline: not the generating one."""
+        others = [name for name in self.checkpoints if name != self.targets[target]["checkpoint"]]
+        return others[: self.evaluation["controls"]["full_models"]]
+
+    def without_models(self, section, target, method):
+        """Names of the models trained without a method's top images: random removals serve all targets."""
+        own = self.evaluation[section]
+        if method == "random":
+            removals = range(self.evaluation["controls"]["random_removals"])
+            return [f"without/random_{r}_n{n}" for n in own["n_remove"] for r in removals]
+        return [f"without/{method}_{target}_t{own['step']}_n{n}" for n in own["n_remove"]]
+
+    def fid(self):
+        """The feature network of the counterfactual's distances, as far as they depend on it."""
+        fid = self.evaluation["fid"]
+        if fid["features"] == "classifier":
+            return {"features": "classifier", "classifier": self.classifier("standard")["classifier"]["standard"]}
+        return {key: fid[key] for key in ("features", "sha256", "dims")}
+
+    @property
+    def fid_weights(self):
+        """The file of Inception's weights, or an empty list where none is needed."""
+        wanted = self.evaluation["counterfactual"] and self.evaluation["fid"]["features"] == "inception"
+        return fid_weights(self.evaluation["fid"]) if wanted else []
+
+    def _removal(self, section, before, method):
+        own = {**before[section], "n_remove": self.evaluation[section]["n_remove"]}
+        scores = {} if method == "random" else {"method": method}
+        return self._spec(
+            section, before, controls=before.get("controls", {}) | self._random(method), **{section: own | scores}
+        )
+
+    def _random(self, method):
+        return {"random_removals": self.evaluation["controls"]["random_removals"]} if method == "random" else {}
+
+    def _trained(self):
+        return (
+            self.train("full/0")
+            if "count" in self.config["checkpoints"]
+            else {**self.train("full/0"), **self._ensemble()}
+        )
+
+    def _steps_of(self, section, target):
+        return sorted(self.evaluation[section]["steps"] or self.steps(target))
+
+    def _lds(self, keys):
+        return {key: self.evaluation["lds"][key] for key in keys.split()}
+
+
+def share_or_count(text):
+    """n_remove as the config has it, from its form in a model's name."""
+    return float(text) if "." in text or "e" in text else int(text)

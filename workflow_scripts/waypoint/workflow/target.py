@@ -1,0 +1,74 @@
+"""A target as scripts see it: the generated image, its trajectory at some steps, its key and mask."""
+
+import json
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..errors import WaypointError
+from ..science.grid import check_steps
+from ..science.masks import box_mask, cell_shares
+from ..store import models
+from ..store.arrays import read
+from ..store.provenance import read_attributes
+
+ORIGIN = ("seed", "label", "trajectory")
+
+
+class Target:
+    """What was generated, and how the process stood at ``steps``.
+
+    Args:
+        job: its ``spec`` holds ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
+            ``generator`` (the model's folder).
+        generator: the generating model.
+        steps: training-time steps on the sampling grid.
+
+    Attributes:
+        steps, x_t, x0_hat: (S,), (S, C, H, W), (S, C, H, W); x̂0_t is the generating model's.
+        image: (C, H, W). label: (1,) or None.
+        key: names the trajectory: equal for all targets and masks that share it. Noises are keyed by it.
+
+    Raises:
+        WaypointError: a step off the grid, or a trajectory of other weights than the generator's.
+    """
+
+    def __init__(self, job, generator, steps):
+        device = generator.device
+        found = job.open(job.args.trajectory)
+        grid = read(found["step"]).tolist()
+        check_steps(steps, grid, "targets: steps")
+        if found.attrs["weights"] != read_attributes(job.args.generator)["weights"]:
+            raise WaypointError(
+                f"{job.args.trajectory} was sampled from other weights than {job.args.generator} holds; "
+                "delete it and rerun"
+            )
+        at = [grid.index(t) for t in steps]
+        self.steps = steps
+        self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
+        self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
+        self.image = torch.from_numpy(read(found["image"]))
+        origin = {key: job.spec["target"][key] for key in ORIGIN if key in job.spec["target"]}
+        self.label = models.target_label(generator, origin)
+        self.key = json.dumps([origin, job.spec["generator"], job.spec["sampling"]], sort_keys=True)
+
+    def labels(self, count):
+        """The label for ``count`` images, or None."""
+        return None if self.label is None else self.label.expand(count)
+
+
+def mask_weight(mask, file, shape):
+    """The weights (H, W) of a target's mask on an image or latent of ``shape`` (H, W), or None without one.
+
+    Args:
+        mask: the spec's entry: a box, a file's hash, or None. file: the PNG, where there is one.
+    """
+    if mask is None:
+        return None
+    if isinstance(mask, list):
+        pixels = box_mask(mask, *shape)
+    else:
+        with Image.open(file) as image:
+            pixels = (np.asarray(image.convert("L")) > 127).astype(np.float32)
+    return torch.from_numpy(cell_shares(pixels, *shape))
