@@ -1,43 +1,13 @@
 """The trajectory panel of one target and method (Fig. 1, 2, B.7-B.9): steps as columns, influences below."""
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot as plt
 
 from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
-from waypoint.store.whole import whole_file
+from waypoint.workflow.plots import GREEN, RED, mosaic, plt, save, show
 from waypoint.workflow.script import run
 
-GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
 CELL, HEADER = 0.8, 1.12  # inches
-
-
-def picture(image):
-    """A (C, H, W) image in [-1, 1] as matplotlib wants it."""
-    pixels = np.clip((image + 1) / 2, 0, 1).transpose(1, 2, 0)
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
-
-
-def mosaic(images):
-    """Four (C, H, W) images as one 2 × 2 picture with a light gap."""
-    c, h, w = images[0].shape
-    gap = max(1, h // 16)
-    out = np.ones((c, 2 * h + gap, 2 * w + gap), np.float32)
-    for k, image in enumerate(images[:4]):
-        y, x = (k // 2) * (h + gap), (k % 2) * (w + gap)
-        out[:, y : y + h, x : x + w] = image
-    return out
-
-
-def show(axes, image, edge="#888888", width=0.6, style="-"):
-    """Draw one image with a frame."""
-    axes.imshow(picture(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(edgecolor=edge, linewidth=width, linestyle=style)
 
 
 def main(job):
@@ -66,8 +36,7 @@ def main(job):
             show(axes[row, column], read(data["image"], int(i)), *frame)
             axes[row, column].set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=1.5)
     header(figure, read(trajectory["image"]), job.args.target, scores)
-    with whole_file(job.args.out, job.provenance) as tmp:
-        figure.savefig(tmp, dpi=140)
+    save(figure, job)
 
 
 def row_names(axes, top):

@@ -61,12 +61,12 @@ class EvaluationPlan:
 
     def proxy(self):
         """Spec of tables/proxy.csv."""
-        return self._spec("analyses", self.data(), samples={"number": self.evaluation["samples"]["number"]})
+        return self._spec("proxy", self.data(), samples={"number": self.evaluation["samples"]["number"]})
 
     def likelihood(self):
         """Spec of tables/feature_likelihood.csv and steepest_intervals.csv."""
         return self._spec(
-            "analyses",
+            "likelihood",
             self.classifier("standard"),
             classifier={kind: self.classifier(kind)["classifier"][kind] for kind in CLASSIFIERS},
             samples={"number": self.evaluation["samples"]["number"]},
@@ -104,11 +104,23 @@ class EvaluationPlan:
 
     def removal_table(self):
         """Spec of tables/counterfactual_fid.csv and forgetting.csv."""
-        return self._spec("analyses", self.data())
+        return self._spec("removal_tables", self.data())
 
-    def score_analysis(self, name):
-        """Spec of a table over all scores: step_correlation, sign_overlap, top_overlap or reliability."""
-        return self._spec("analyses", self.data(), **{name: self.evaluation[name]})
+    def step_correlation(self):
+        """Spec of tables/step_correlation.csv."""
+        return self._spec("step_correlation", self.data())
+
+    def sign_overlap(self):
+        """Spec of tables/sign_overlap.csv."""
+        return self._spec("sign_overlap", self.data(), sign_overlap=self.evaluation["sign_overlap"])
+
+    def top_overlap(self):
+        """Spec of tables/top_overlap.csv."""
+        return self._spec("top_overlap", self.data(), top_overlap=self.evaluation["top_overlap"])
+
+    def reliability(self):
+        """Spec of tables/reliability.csv."""
+        return self._spec("reliability", self.kernel(self.checkpoints[0]), self._ensemble())
 
     def evaluation_figure(self):
         """Spec of every figure of an evaluation."""

@@ -1,0 +1,75 @@
+"""What all figures share: colours, images in frames, and how a figure is stored."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib import pyplot as plt
+
+from ..store.whole import whole_file
+
+GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
+# Okabe and Ito's colours, and a marker each: no method is told by its colour alone
+METHODS = {
+    "trak": {"color": "#0072B2", "marker": "o"},
+    "trak-sum": {"color": "#56B4E9", "marker": "s"},
+    "pixel": {"color": "#E69F00", "marker": "^"},
+    "norm": {"color": "#CC79A7", "marker": "v"},
+    "random": {"color": "#777777", "marker": "x"},
+    "none": {"color": "#BBBBBB", "marker": "."},
+}
+HATCHES = {"trak": "", "trak-sum": "//", "pixel": "..", "norm": "xx", "random": "--", "none": ""}
+
+plt.rcParams.update(
+    {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "axes.labelsize": 9,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "figure.dpi": 140,
+    }
+)
+
+
+def picture(image):
+    """A (C, H, W) image in [-1, 1] as matplotlib wants it."""
+    pixels = np.clip((image + 1) / 2, 0, 1).transpose(1, 2, 0)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
+
+
+def mosaic(images):
+    """Four (C, H, W) images as one 2 × 2 picture with a light gap."""
+    c, h, w = images[0].shape
+    gap = max(1, h // 16)
+    out = np.ones((c, 2 * h + gap, 2 * w + gap), np.float32)
+    for k, image in enumerate(images[:4]):
+        y, x = (k // 2) * (h + gap), (k % 2) * (w + gap)
+        out[:, y : y + h, x : x + w] = image
+    return out
+
+
+def show(axes, image, edge="#888888", width=0.6, style="-"):
+    """Draw one (C, H, W) image with a frame."""
+    axes.imshow(picture(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
+
+
+def time_axis(axes, steps):
+    """t from left to right as the image is made: from noise (large t) to image."""
+    axes.set_xlim(max(steps) + 30, min(steps) - 30)
+    axes.set_xticks(steps)
+    axes.set_xlabel("step t (noise on the left, image on the right)")
+
+
+def save(figure, job):
+    """Store a figure at the job's ``out``, whole or not at all, and close it."""
+    with whole_file(job.args.out, job.provenance) as tmp:
+        figure.savefig(tmp)
+    plt.close(figure)
