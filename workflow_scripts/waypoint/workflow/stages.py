@@ -28,6 +28,6 @@ VERSIONS = {
     "sign_overlap": 1,
     "top_overlap": 1,
     "reliability": 1,
-    "figures": 1,
+    "figures": 2,
     "tables": 1,
 }
