@@ -13,27 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from golden_analyses import STAGES as ANALYSES
+from golden_likelihood import STAGES as LIKELIHOOD
+from golden_removals import STAGES as REMOVALS
+from inputs import STEPS, D, N, arrays_of, numbers, store
 from PIL import Image
 from support import run_script
 
 from waypoint.store import models
-from waypoint.store.arrays import create_store, open_store
 from waypoint.workflow.stages import VERSIONS
 
 HERE = Path(__file__).parent
-N, D, STEPS = 12, 6, [100, 500]
-
-
-def numbers(*shape, seed):
-    return np.random.Generator(np.random.PCG64(seed)).standard_normal(shape).astype(np.float32)
-
-
-def store(path, attributes=None, **arrays):
-    """A store with these arrays, {name: (dims, values)}; its spec is empty and agrees with every other."""
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, values)
-    return path
 
 
 @pytest.fixture
@@ -68,10 +58,6 @@ def trajectory(tmp_path):
 def score(tmp_path):
     arrays = {"score": (["step", "train"], numbers(2, N, seed=5)), "step": (["step"], np.array(STEPS))}
     return store(tmp_path / "score.zarr", {"method": "pixel", "target": "a"}, **arrays)
-
-
-def arrays_of(path, *names):
-    return {name: open_store(path)[name][:] for name in names}
 
 
 def data_stage(tmp_path):
@@ -205,6 +191,9 @@ STAGES = {
     "scores": scores_stage,
     "tables": tables_stage,
     "figures": figures_stage,
+    **ANALYSES,
+    **LIKELIHOOD,
+    **REMOVALS,
 }
 
 

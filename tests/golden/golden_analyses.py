@@ -1,0 +1,3 @@
+"""Golden outputs of the stages of analyses of scores."""
+
+STAGES = {}

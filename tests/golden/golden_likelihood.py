@@ -1,0 +1,3 @@
+"""Golden outputs of the stages of classifiers, samples and what is read from them."""
+
+STAGES = {}

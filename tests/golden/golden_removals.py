@@ -1,0 +1,3 @@
+"""Golden outputs of the stages of counterfactuals and forgetting."""
+
+STAGES = {}
