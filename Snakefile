@@ -17,6 +17,7 @@ include: "rules/kernels.smk"
 include: "rules/targets.smk"
 include: "rules/scores.smk"
 include: "rules/tables.smk"
+include: "rules/lds.smk"
 include: "rules/figures.smk"
 include: "rules/collect.smk"
 
@@ -30,6 +31,7 @@ rule all:
         rules.kernels.input,
         rules.gradients.input,
         rules.scores.input,
+        rules.lds.input,
         rules.tables.input,
         rules.figures.input,
 

@@ -3,7 +3,7 @@
 
 rule checkpoints:
     input:
-        expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
+        expand("<results>/checkpoints/{checkpoint}", checkpoint=[*PLAN.checkpoints, *PLAN.retrained_models()]),
 
 
 rule features:
@@ -30,11 +30,20 @@ rule scores:
         expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
 
 
+rule lds:
+    input:
+        LDS_STORES,
+        LDS_TABLES,
+        LDS_FIGURES,
+
+
 rule tables:
     input:
         "<results>/tables/top_influences.csv",
+        LDS_TABLES,
 
 
 rule figures:
     input:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
+        LDS_FIGURES,

@@ -146,6 +146,16 @@ class EvaluationPlan:
         lds = self.evaluation["lds"]
         return [f"subset/{j}-{r}" for j in range(lds["subsets"]) for r in range(lds["models_per_subset"])]
 
+    def retrained_models(self):
+        """Names of all models that evaluations train."""
+        names = self.subset_models() if self.evaluation["lds"] else []
+        for section in ("counterfactual", "forgetting"):
+            if self.evaluation[section]:
+                for method in self.methods_of(section):
+                    for target in self.evaluated(section):
+                        names += self.without_models(section, target, method)
+        return list(dict.fromkeys(names))
+
     def other_models(self, target):
         """The full-set models that serve as a target's baseline: not the generating one."""
         others = [name for name in self.checkpoints if name != self.targets[target]["checkpoint"]]

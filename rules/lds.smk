@@ -1,0 +1,133 @@
+"""Linear datamodeling score (Fig. 4): what subset models do, against what summed scores predict.
+
+Reads   checkpoints/subset/*/, targets/{target}/trajectory.zarr, scores/*/*.zarr
+Makes   evaluation/masks.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png
+"""
+
+LDS_STORES, LDS_TABLES, LDS_FIGURES = [], [], []
+
+if PLAN.evaluation["lds"]:
+    LDS_STORES = [
+        "<results>/evaluation/masks.zarr",
+        "<results>/checkpoints/subset/models.json",
+        *expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
+    ]
+    LDS_TABLES = [
+        f"<results>/tables/{name}.csv" for name in ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
+    ]
+    LDS_FIGURES = ["<results>/figures/lds.png", "<results>/figures/lds_cross.png"]
+
+    rule draw_masks:
+        input:
+            current("masks", "evaluation/masks.zarr"),
+            data="<results>/data/train.zarr",
+        output:
+            directory("<results>/evaluation/masks.zarr"),
+        log:
+            "<logs>/draw_masks.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("masks"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/draw_masks.py --spec {params.spec:q} --data {input.data:q} --out {output:q}'
+            " --log {log:q}"
+
+    rule subset_outputs:
+        input:
+            current("outputs", "evaluation/outputs/{target}.zarr"),
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
+            mask=lambda w: ancient(PLAN.mask_file(w.target)),
+            masks="<results>/evaluation/masks.zarr",
+            models="<results>/checkpoints/subset/models.json",
+        output:
+            directory("<results>/evaluation/outputs/{target}.zarr"),
+        log:
+            "<logs>/subset_outputs/{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("outputs"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            " --generator {input.generator:q} --mask {input.mask:q} --masks {input.masks:q} --models {input.models:q}"
+            " --target {wildcards.target} --out {output:q} --log {log:q}"
+
+    rule lds_tables:
+        input:
+            *[current("lds", table.removeprefix("<results>/")) for table in LDS_TABLES],
+            masks="<results>/evaluation/masks.zarr",
+            outputs=expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
+        output:
+            lds="<results>/tables/lds.csv",
+            summary=report(
+                "<results>/tables/lds_summary.csv",
+                caption="../docs/report/lds_summary.rst",
+                category="Linear datamodeling score",
+                labels={"table": "LDS by step"},
+            ),
+            cross="<results>/tables/lds_cross.csv",
+            overall=report(
+                "<results>/tables/lds_overall.csv",
+                caption="../docs/report/lds_summary.rst",
+                category="Linear datamodeling score",
+                labels={"table": "LDS over all steps"},
+            ),
+            comparison="<results>/tables/lds_comparison.csv",
+        log:
+            "<logs>/lds_tables.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("lds"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/lds_tables.py --spec {params.spec:q} --masks {input.masks:q}'
+            " --outputs {input.outputs:q} --scores {input.scores:q} --lds {output.lds:q} --summary {output.summary:q}"
+            " --cross {output.cross:q} --overall {output.overall:q} --comparison {output.comparison:q} --log {log:q}"
+
+    rule plot_lds:
+        input:
+            current("evaluation_figure", "figures/lds.png"),
+            summary="<results>/tables/lds_summary.csv",
+            overall="<results>/tables/lds_overall.csv",
+        output:
+            report(
+                "<results>/figures/lds.png",
+                caption="../docs/report/lds.rst",
+                category="Linear datamodeling score",
+                labels={"figure": "LDS against t"},
+            ),
+        log:
+            "<logs>/plot_lds.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
+            " --overall {input.overall:q} --out {output:q} --log {log:q}"
+
+    rule plot_lds_cross:
+        input:
+            current("evaluation_figure", "figures/lds_cross.png"),
+            cross="<results>/tables/lds_cross.csv",
+        output:
+            report(
+                "<results>/figures/lds_cross.png",
+                caption="../docs/report/lds_cross.rst",
+                category="Linear datamodeling score",
+                labels={"figure": "LDS across steps"},
+            ),
+        log:
+            "<logs>/plot_lds_cross.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output:q}'
+            " --log {log:q}"

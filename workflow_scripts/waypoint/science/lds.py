@@ -1,0 +1,80 @@
+"""Linear datamodeling score (§3.2, §5.3, Fig. 4): do summed scores predict what retrained models do?
+
+Shapes: J subsets, R models each, S steps, N training images, K targets. An output is −f_t, a likelihood: a
+positive score says that the image raises it, so predictions and outputs correlate positively.
+"""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def predictions(masks, score):
+    """Σ_{i∈S_j} τ(i) for every subset: masks (J, N) bool and score (..., N) give (..., J)."""
+    return score.astype(np.float64) @ masks.T.astype(np.float64)
+
+
+def spearman(a, b):
+    """Spearman correlation over the last axis of a (..., J) and b (..., J); NaN where either is constant."""
+    return _pearson(rankdata(a, axis=-1), rankdata(b, axis=-1))
+
+
+def _pearson(a, b):
+    a, b = a - a.mean(-1, keepdims=True), b - b.mean(-1, keepdims=True)
+    norms = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(norms > 0, (a * b).sum(-1) / norms, np.nan)
+
+
+def lds(predicted, outputs):
+    """LDS: ``spearman`` of predictions (..., J) with the outputs (..., J, R) averaged over the R models."""
+    return spearman(predicted, outputs.mean(-1))
+
+
+def retrain(outputs):
+    """What retraining itself would score: one model's outputs against the mean of the others', averaged over
+    which one it is. outputs (..., J, R) give (...); None for R = 1."""
+    models = outputs.shape[-1]
+    if models == 1:
+        return None
+    rest = (outputs.sum(-1, keepdims=True) - outputs) / (models - 1)
+    return np.mean([spearman(outputs[..., r], rest[..., r]) for r in range(models)], axis=0)
+
+
+def agreement(outputs):
+    """ρ: mean Spearman correlation of two models of the same subset. outputs (..., J, R) give (...); None for R = 1."""
+    models = outputs.shape[-1]
+    pairs = [(r, q) for q in range(models) for r in range(q)]
+    return np.mean([spearman(outputs[..., r], outputs[..., q]) for r, q in pairs], axis=0) if pairs else None
+
+
+def ceiling(rho, models):
+    """What a perfect predictor would score against the mean of R models: √(Rρ/(1 + (R−1)ρ)), NaN for ρ ≤ 0."""
+    rho = np.asarray(rho, np.float64)
+    positive = np.where(rho > 0, rho, np.nan)
+    return np.sqrt(models * positive / (1 + (models - 1) * positive))
+
+
+def cross_step(predicted, outputs):
+    """LDS of the scores of step s against the outputs of step t: (S, J) and (T, J, R) give (S, T)."""
+    return spearman(predicted[:, None], outputs.mean(-1)[None])
+
+
+def resamples(stream, targets, subsets, count):
+    """Bootstrap draws of targets and subsets, with replacement: ``count`` pairs of index arrays."""
+    for _ in range(count):
+        yield stream.integers(targets, size=targets), stream.integers(subsets, size=subsets)
+
+
+def mean_over_targets(values):
+    """Mean and standard error over the first axis, without NaN: (K, ...) gives two arrays (...)."""
+    known = np.isfinite(values)
+    count = known.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(count > 0, np.where(known, values, 0).sum(0) / count, np.nan)
+        variance = np.where(known, (values - mean) ** 2, 0).sum(0) / (count - 1)
+        return mean, np.where(count > 1, np.sqrt(variance / count), np.nan)
+
+
+def interval(samples, level=0.95):
+    """Percentile interval over the first axis: (B, ...) gives low and high."""
+    return np.nanquantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
