@@ -1,10 +1,10 @@
-"""How the defaults kernel.damping and features.draw_scheme were chosen: LDS on held-out targets.
+"""How kernel.damping, features.draw_scheme and attribution.train_draws were chosen: LDS on held-out targets.
 
-Needs a finished default run. Trains models on random halves of its images, attributes targets whose seeds
-(100-111) appear in no config, and prints, per draw scheme and damping, the mean Spearman correlation between
-the summed scores of each half and -f_t of the model trained on it. About 45 minutes on one core.
+Needs a finished run of experiments/digits-lds.yaml, whose subset models it asks about targets that no
+configuration names (seeds 100-111). Prints the LDS, averaged over targets and steps, by draw scheme, number of
+draws, damping and number of checkpoints. About 20 minutes on one core.
 
-    python benchmarks/damping.py [STORE/EXPERIMENT] [HALVES]
+    python benchmarks/damping.py [STORE/EXPERIMENT]
 """
 
 import sys
@@ -14,45 +14,50 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
-from waypoint.science import algorithm1
+from waypoint.science import algorithm1, lds
 from waypoint.science.diffusion import trajectory
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Example, per_example_gradients, trainable
 from waypoint.science.kernel import factor, gram, scores
 from waypoint.science.projection import GaussianProjection
-from waypoint.science.streams import numpy_stream, torch_stream
-from waypoint.science.training import Trainer
+from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import open_store
 from waypoint.store.provenance import read_attributes
 
-SEEDS, STEPS, DIM, DRAWS = range(100, 112), (100, 300, 500, 700, 900), 512, 20
-SCHEMES, DAMPINGS = ("independent", "stratified"), (0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3, 10, 100)
+SEEDS, STEPS, DRAWS = range(100, 112), (100, 300, 500, 700, 900), 20
+SCHEMES = [("independent", 20), ("independent", 60), ("stratified", 20), ("stratified", 60)]
+DAMPINGS = (0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 10, 100)
 
 
-def main(root="results/digits", halves=64):
+def main(root="results/digits-lds"):
     images = torch.from_numpy(open_store(f"{root}/data/train.zarr")["image"][:])
+    masks = open_store(f"{root}/evaluation/masks.zarr")["mask"][:]
     folders = sorted(Path(root, "checkpoints/full").iterdir())
-    spec = read_attributes(folders[0])["spec"]
+    dim = read_attributes(f"{root}/features/full/0.zarr")["spec"]["projection"]["dim"]
     thetas = {f"full/{folder.name}": models.load(folder) for folder in folders}
     estimates = {seed: one_step_estimates(thetas["full/0"], seed) for seed in SEEDS}
-    masks, outputs = retrain(images, spec, estimates, halves)
-    for scheme in SCHEMES:
-        phi, g = {}, {}
-        for name, theta in thetas.items():
-            P = GaussianProjection(0, name, sum(q.numel() for q in trainable(theta.unet)), DIM)
-            phi[name] = np.concatenate(
-                [features(theta, P, images, name, rows, scheme) for rows in batches(len(images))]
-            )
-            for seed, x0_hat in estimates.items():
-                examples = [example(x0_hat[s], t, f"held out {seed}") for s, t in enumerate(STEPS)]
-                g[name, seed] = algorithm1.target_gradients(theta, P, examples, per_example_gradients).numpy()
+    outputs = subset_outputs(root, len(masks), estimates)
+    projections = {
+        name: GaussianProjection(0, name, sum(q.numel() for q in trainable(theta.unet)), dim)
+        for name, theta in thetas.items()
+    }
+    g = {name: target_gradients(theta, projections[name], estimates) for name, theta in thetas.items()}
+    print(f"{len(masks)} subsets, {len(SEEDS)} held-out targets, {len(thetas)} checkpoints, d = {dim}")
+    for scheme, draws in SCHEMES:
+        phi = {name: features(theta, projections[name], images, name, scheme, draws) for name, theta in thetas.items()}
         for damping in DAMPINGS:
-            each = [correlations(phi, g, seed, damping, masks, outputs[:, k]) for k, seed in enumerate(SEEDS)]
-            found = np.mean(each, axis=0)
-            print(f"{scheme} damping={damping} LDS by step {found.round(3)} mean {found.mean():.3f}", flush=True)
+            if damping == 0 and len(images) < dim:
+                continue  # singular
+            tau = np.array([attribution(phi[name], g[name], damping) for name in thetas])
+            for count in {1, len(tau)}:
+                score = tau[:count].mean(0).reshape(len(SEEDS), len(STEPS), -1)
+                found = lds.lds(lds.predictions(masks, score), outputs)
+                steps = " ".join(f"{value:+.3f}" for value in found.mean(0))
+                mean, error = lds.mean_over_targets(found.mean(1))
+                settings = f"{scheme:11} draws={draws} damping={damping:<5g} checkpoints={count}"
+                print(f"{settings} LDS {mean:.3f} ± {error:.3f}  by step {steps}", flush=True)
 
 
 def one_step_estimates(theta, seed):
@@ -68,49 +73,45 @@ def example(x0_hat, t, key):
     return Example(x0_hat.expand(epsilon.shape), torch.full((DRAWS,), t), epsilon)
 
 
-def retrain(images, spec, estimates, halves):
-    """Masks (halves, N) and -f_t (halves, targets, steps) of a model trained on each half."""
-    masks, outputs = np.zeros((halves, len(images))), np.zeros((halves, len(estimates), len(STEPS)))
-    for j in range(halves):
-        rows = np.sort(numpy_stream(0, "held-out halves", j).permutation(len(images))[: len(images) // 2])
-        masks[j, rows] = 1
-        theta = models.build(spec["model"], 0, f"subset/{j}")
-        trainer = Trainer(theta, images[rows], None, spec["training"], 0, f"subset/{j}")
-        while not trainer.finished:
-            trainer.run_epoch()
-        trainer.final_weights().eval()
-        with torch.no_grad():
+@torch.no_grad()
+def subset_outputs(root, subsets, estimates):
+    """−f_t of every subset model: (targets, steps, subsets, models)."""
+    per_subset = len(list(Path(root, "checkpoints/subset").glob("0-*")))
+    found = np.empty((len(estimates), len(STEPS), subsets, per_subset))
+    for j in range(subsets):
+        for r in range(per_subset):
+            theta = models.load(f"{root}/checkpoints/subset/{j}-{r}")
             for k, x0_hat in enumerate(estimates.values()):
                 for s, t in enumerate(STEPS):
                     # noises of their own: those of g_t would flatter the scores
-                    outputs[j, k, s] = -algorithm1.output_function(theta, example(x0_hat[s], t, "outputs")).item()
-        print(f"half {j + 1}/{halves}", file=sys.stderr, flush=True)
-    return masks, outputs
+                    found[k, s, j, r] = -algorithm1.output_function(theta, example(x0_hat[s], t, "outputs")).item()
+    return found
 
 
-def batches(n):
-    """Ranges of 200 rows."""
-    return [range(start, min(start + 200, n)) for start in range(0, n, 200)]
+def target_gradients(theta, P, estimates):
+    """g_t of all held-out targets: (targets × steps, d)."""
+    examples = [example(x[s], t, f"held out {k}") for k, x in estimates.items() for s, t in enumerate(STEPS)]
+    return algorithm1.target_gradients(theta, P, examples, per_example_gradients).numpy()
 
 
-def features(theta, P, images, name, rows, scheme):
-    """Train features of some rows."""
-    examples = []
-    for i in rows:
-        t, epsilon = train_draws(0, name, i, scheme, DRAWS, theta.T, images.shape[1:])
-        examples.append(Example(images[i].expand(epsilon.shape), t, epsilon))
-    return algorithm1.train_features(theta, P, examples, per_example_gradients).numpy()
+def features(theta, P, images, name, scheme, K):
+    """Train features of all images."""
+    rows = []
+    for start in range(0, len(images), 100):
+        examples = []
+        for i in range(start, min(start + 100, len(images))):
+            t, epsilon = train_draws(0, name, i, scheme, K, theta.T, images.shape[1:])
+            examples.append(Example(images[i].expand(epsilon.shape), t, epsilon))
+        rows.append(algorithm1.train_features(theta, P, examples, per_example_gradients).numpy())
+    return np.concatenate(rows)
 
 
-def correlations(phi, g, seed, damping, masks, outputs):
-    """Spearman per step between summed scores of the halves and the outputs (halves, steps)."""
-    total = 0
-    for name, rows in phi.items():
-        blocks = lambda rows=rows: iter([(0, rows)])  # noqa: E731
-        lower, _ = factor(gram(blocks, *rows.shape), *rows.shape, damping)
-        total = total + scores(blocks, *rows.shape, lower, g[name, seed])
-    return [spearmanr(masks @ total[s], outputs[:, s])[0] for s in range(len(STEPS))]
+def attribution(phi, g, damping):
+    """Scores of one checkpoint: (targets × steps, N)."""
+    blocks = lambda: iter([(0, phi)])  # noqa: E731
+    lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, damping)
+    return scores(blocks, *phi.shape, lower, g)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *map(int, sys.argv[2:3]))
+    main(*sys.argv[1:2])

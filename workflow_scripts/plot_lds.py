@@ -11,8 +11,8 @@ FEW = 50  # fewer subsets illustrate, they do not measure
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.summary), read_attributes(job.args.summary)
-    overall = pd.read_csv(job.args.overall)
+    made = read_attributes(job.args.summary)
+    table, overall = (in_order(pd.read_csv(path)) for path in (job.args.summary, job.args.overall))
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(9.4, 4.4), gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
     )
@@ -28,6 +28,13 @@ def main(job):
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.suptitle(title(made), x=0.01, ha="left", fontsize=11)
     save(figure, job)
+
+
+def in_order(table):
+    """Methods as configured, the largest ensemble of each first; references last."""
+    methods = [*table["method"].unique()]
+    table = table.assign(order=table["method"].map(methods.index), size=-table["checkpoints"].fillna(0))
+    return table.sort_values(["order", "size"], kind="stable").drop(columns=["order", "size"])
 
 
 def appearance(table, method, checkpoints):

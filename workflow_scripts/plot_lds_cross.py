@@ -22,7 +22,9 @@ def main(job):
         axis.set_yticks(range(len(matrix.index)), matrix.index)
         axis.set(title=method, xlabel="outputs of step t")
         for s, t in np.argwhere(matrix.abs().to_numpy() > 0.6 * bound):
-            axis.text(t, s, f"{matrix.iloc[s, t]:.2f}"[-3:], ha="center", va="center", size=5.5, color="white")
+            axis.text(
+                t, s, f"{matrix.iloc[s, t]:.2f}".replace("0.", "."), ha="center", va="center", size=5.5, color="white"
+            )
     axes[0][0].set_ylabel("scores of step s")
     figure.colorbar(shown, ax=axes[0], label="mean LDS", shrink=0.8)
     ran = f"{made['targets']} targets, {made['subsets']} subsets of {made['images']} training images"
