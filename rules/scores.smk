@@ -58,3 +58,37 @@ rule score_random:
     shell:
         'python "$WAYPOINT_SCRIPTS"/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}'
         " --out {output:q} --log {log:q}"
+
+
+rule score_trak_sum:
+    input:
+        current("trak_sum_scores", "scores/trak-sum/{target}.zarr"),
+        scores="<results>/scores/trak/{target}.zarr",
+    output:
+        directory("<results>/scores/trak-sum/{target}.zarr"),
+    log:
+        "<logs>/score_trak_sum/{target}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    params:
+        spec=spec("trak_sum_scores"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/score_trak_sum.py --spec {params.spec:q} --scores {input.scores:q}'
+        " --target {wildcards.target} --out {output:q} --log {log:q}"
+
+
+rule score_norm:
+    input:
+        current("norm_scores", "scores/norm/{target}.zarr"),
+        features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+    output:
+        directory("<results>/scores/norm/{target}.zarr"),
+    log:
+        "<logs>/score_norm/{target}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    params:
+        spec=spec("norm_scores"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/score_norm.py --spec {params.spec:q} --features {input.features:q}'
+        " --target {wildcards.target} --out {output:q} --log {log:q}"

@@ -6,7 +6,14 @@ import torch
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import train_features
 from waypoint.science.draws import train_draws
-from waypoint.science.gradients import Example, per_example_gradients, rows_in_memory, trainable
+from waypoint.science.gradients import (
+    EVERY_DRAW,
+    Example,
+    per_example_gradients,
+    rows_in_memory,
+    trainable,
+    with_halves,
+)
 from waypoint.science.projection import PROJECTIONS
 from waypoint.store import models
 from waypoint.store.arrays import create_store, read
@@ -37,15 +44,21 @@ def main(job):
     if theta.unet.config.num_class_embeds is not None:
         labels = torch.from_numpy(read(data["label"], slice(rows[0], rows[-1] + 1)))
 
-    def example(r):
+    def example(r, draws=EVERY_DRAW):
         settings = job.spec["features"]
         key = (job.spec["seed"], job.args.name, int(rows[r]))
         t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, images.shape[1:])
+        t, epsilon = t[draws], epsilon[draws]
         x0 = images[r].expand(epsilon.shape)
         if settings["flip"]:  # a model trained on flips: the average over the image and its flip, same draws
             x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
         label = None if labels is None else labels[r].expand(len(t)).to(device)
         return Example(x0.to(device), t.to(device), epsilon.to(device), label)
+
+    def project(examples):
+        return train_features(theta, P, examples, per_example_gradients)
+
+    halves = job.spec["features"]["keep_halves"]
 
     def attributes():
         return job.provenance(checkpoint=job.args.name, weights=made["weights"], parameters=p)
@@ -53,13 +66,19 @@ def main(job):
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], rows)
         store.create("phi", ["train", "feature"], (len(rows), projection["dim"]))
-        step = rows_in_memory(p, device)
+        if halves:
+            store.create("phi_half", ["train", "half", "feature"], (len(rows), 2, projection["dim"]))
+        step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
         for start in range(0, len(rows), step):
-            batch = [example(r) for r in range(start, min(start + step, len(rows)))]
-            phi = train_features(theta, P, batch, per_example_gradients)
-            where = slice(start, start + len(batch))
-            store.put("phi", where, phi.cpu().numpy(), f"checkpoint {job.args.name}, image", rows[where])
-            job.progress(start + len(batch), len(rows), "images")
+            batch = range(start, min(start + step, len(rows)))
+            where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
+            if halves:
+                phi, phi_half = with_halves(project, example, batch, job.spec["features"]["train_draws"])
+                store.put("phi_half", where, phi_half.cpu().numpy(), what, rows[where])
+            else:
+                phi = project([example(r) for r in batch])
+            store.put("phi", where, phi.cpu().numpy(), what, rows[where])
+            job.progress(batch.stop, len(rows), "images")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,10 @@ def main(job):
 
     with create_store(job.args.out, attributes) as store:
         store.create("train", ["train"], (n,), "int64")
-        store.create("phi", ["train", "feature"], (n, shards[0]["phi"].shape[1]))
+        d, halves = shards[0]["phi"].shape[1], "phi_half" in shards[0]
+        store.create("phi", ["train", "feature"], (n, d))
+        if halves:
+            store.create("phi_half", ["train", "half", "feature"], (n, 2, d))
         offset = 0
         for shard in shards:
             for start, phi in blocks(shard["phi"]):
@@ -26,6 +29,9 @@ def main(job):
                 where = slice(offset + start, offset + start + len(phi))
                 store.put("phi", where, phi, "image", train)
                 store.put("train", where, train, "image", train)
+                if halves:
+                    part = read(shard["phi_half"], slice(start, start + len(phi)))
+                    store.put("phi_half", where, part, "image", train)
             offset += shard["phi"].shape[0]
 
 

@@ -1,12 +1,21 @@
 """One target's projected gradients g_t for every checkpoint, and samples of p(·|x_t) at the same steps."""
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.diffusion import continuations
 from waypoint.science.draws import target_noise
-from waypoint.science.gradients import Example, per_example_gradients, rows_in_memory, trainable
+from waypoint.science.gradients import (
+    EVERY_DRAW,
+    Example,
+    per_example_gradients,
+    rows_in_memory,
+    trainable,
+    with_halves,
+)
 from waypoint.science.projection import PROJECTIONS
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
@@ -24,17 +33,18 @@ class Attributed(Target):
 
     def __init__(self, job, generator):
         super().__init__(job, generator, job.spec["target"]["steps"])
+        self.settings = job.spec["attribution"]
         weight = mask_weight(job.spec["target"]["mask"], job.args.mask, self.x_t.shape[-2:])
         self.weight = None if weight is None else weight.to(generator.device)
-        draws, shape = range(job.spec["attribution"]["target_draws"]), self.x_t.shape[1:]
+        draws, shape = range(self.settings["target_draws"]), self.x_t.shape[1:]
         noise = [[target_noise(job.spec["seed"], self.key, t, k, shape) for k in draws] for t in self.steps]
         self.epsilon = torch.stack([torch.stack(row) for row in noise]).to(generator.device)
 
-    def example(self, theta, s, settings):
+    def example(self, theta, s, draws=EVERY_DRAW):
         """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's."""
-        t, epsilon, x0_hat = self.steps[s], self.epsilon[s], self.x0_hat[s]
-        if settings["x0_hat"] == "per_checkpoint":
-            x0_hat = one_step_estimate(theta, self.x_t[s], t, self.label, settings["clip_x0_hat"])
+        t, epsilon, x0_hat = self.steps[s], self.epsilon[s][draws], self.x0_hat[s]
+        if self.settings["x0_hat"] == "per_checkpoint":
+            x0_hat = one_step_estimate(theta, self.x_t[s], t, self.label, self.settings["clip_x0_hat"])
         steps = torch.full((len(epsilon),), t, device=epsilon.device)
         return Example(x0_hat.expand(epsilon.shape), steps, epsilon, self.labels(len(epsilon)), self.weight)
 
@@ -46,24 +56,33 @@ def main(job):
     target = Attributed(job, generator)
     write_continuations(job, generator, target)
     names, projection, weights = job.spec["checkpoints"], job.spec["projection"], []
+    halves = job.spec["attribution"]["keep_halves"]
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("checkpoint", ["checkpoint"], np.array(names))
         store.write("step", ["step"], np.array(target.steps))
         shape = (len(names), len(target.steps), projection["dim"])
         store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
+        if halves:
+            dims = ["checkpoint", "step", "half", "feature"]
+            store.create("g_half", dims, (*shape[:2], 2, shape[2]), rows=1)
         for m, (name, folder) in enumerate(zip(names, job.args.checkpoints)):
             require_agreement(folder, job.spec)
             weights.append(read_attributes(folder)["weights"])
             theta = models.load(folder, device)
             p = sum(q.numel() for q in trainable(theta.unet))
             P = PROJECTIONS[projection["kind"]](job.spec["seed"], name, p, projection["dim"])
-            step = rows_in_memory(p, device)
+            project = partial(target_gradients, theta, P, grad=per_example_gradients)
+            example = partial(target.example, theta)
+            step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):
                 rows = range(start, min(start + step, len(target.steps)))
-                batch = [target.example(theta, s, job.spec["attribution"]) for s in rows]
-                g = target_gradients(theta, P, batch, per_example_gradients).cpu().numpy()
-                where = slice(rows.start, rows.stop)
-                store.put("g", (m, where), g, f"checkpoint {name}, step", target.steps[where])
+                where, what = slice(start, rows.stop), f"checkpoint {name}, step"
+                if halves:
+                    g, g_half = with_halves(project, example, rows, job.spec["attribution"]["target_draws"])
+                    store.put("g_half", (m, where), g_half.cpu().numpy(), what, target.steps[where])
+                else:
+                    g = project([example(s) for s in rows])
+                store.put("g", (m, where), g.cpu().numpy(), what, target.steps[where])
             job.progress(m + 1, len(names), "checkpoints")
 
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 from support import images, run_script, tiny_denoiser
 
+from waypoint.science.draws import train_draws
+from waypoint.science.projection import GaussianProjection
 from waypoint.store import models
 from waypoint.store.arrays import create_store, open_store
 
@@ -25,8 +27,8 @@ def saved(folder, denoiser, **marker):
     return folder
 
 
-def featurize(tmp_path, image, checkpoint, flip=False, name="phi"):
-    settings = {"draw_scheme": "independent", "train_draws": 3, "flip": flip}
+def featurize(tmp_path, image, checkpoint, flip=False, name="phi", halves=False):
+    settings = {"draw_scheme": "independent", "train_draws": 3, "flip": flip, "keep_halves": halves}
     spec = {"seed": 0, "features": settings, "projection": {"kind": "gaussian", "dim": D}}
     data, out = store(tmp_path / f"{name}-data.zarr", image), tmp_path / f"{name}.zarr"
     run_script("featurize", spec=spec, data=data, checkpoint=checkpoint, name="full/0", out=out)
@@ -75,3 +77,27 @@ def test_same_features_on_one_thread_and_two(tmp_path, tiny_model):
         found.append(featurize(tmp_path, images(N), checkpoint, name=f"threads{threads}"))
     torch.set_num_threads(before)
     assert np.abs(found[0] - found[1]).max() <= 1e-5 * np.abs(found[0]).max()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_halves_are_of_the_draws_and_their_mean_is_the_whole(tmp_path, tiny_model, flip):
+    """Three draws: the even half has two of them, the odd one one; with flips a draw keeps its flip."""
+    denoiser, z = tiny_denoiser(tiny_model), images(N)
+    checkpoint = saved(tmp_path / "model", denoiser)
+    plain = featurize(tmp_path, z, checkpoint, flip=flip, name="plain")
+    phi = featurize(tmp_path, z, checkpoint, flip=flip, name="halved", halves=True)
+    half = open_store(tmp_path / "halved.zarr")["phi_half"][:]
+    assert half.shape == (N, 2, D)
+    assert np.abs(phi - plain).max() <= 1e-5 * np.abs(plain).max()
+    assert np.abs(phi - (2 * half[:, 0] + half[:, 1]) / 3).max() <= 1e-6 * np.abs(phi).max()
+    p = sum(q.numel() for q in denoiser.unet.parameters())
+    P = GaussianProjection(0, "full/0", p, D)
+    for i in (0, N - 1):
+        t, epsilon = train_draws(0, "full/0", i, "independent", 3, denoiser.T, z.shape[1:])
+        for h, draws in enumerate(([0, 2], [1])):
+            losses = []
+            for x0 in (z[i], z[i].flip(-1)) if flip else (z[i],):
+                losses += [denoiser.train_loss(x0[None], t[[k]], epsilon[[k]]) for k in draws]
+            gradient = torch.autograd.grad(torch.cat(losses).mean(), list(denoiser.unet.parameters()))
+            expected = P.project(torch.cat([g.reshape(-1) for g in gradient])[None])[0].numpy()
+            assert np.abs(half[i, h] - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -24,6 +24,25 @@ class Example:
     weight: torch.Tensor | None = None
 
 
+EVERY_DRAW = slice(None)
+HALVES = (slice(0, None, 2), slice(1, None, 2))  # every other draw
+
+
+def with_halves(project, example, items, K):
+    """Projected gradients over all K draws, and over each half of them, at the cost of the halves alone.
+
+    Args:
+        project: maps a list of examples to their projected gradients (len, d).
+        example: ``example(item, draws)``, draws being a slice of the K.
+
+    Returns:
+        (len(items), d), and (len(items), 2, d): over the even draws, and over the odd ones.
+    """
+    both = project([example(item, draws) for draws in HALVES for item in items])
+    even, odd = both[: len(items)], both[len(items) :]
+    return ((K + 1) // 2 * even + K // 2 * odd) / K, torch.stack([even, odd], 1)
+
+
 def trainable(model):
     """The parameters θ in ``named_parameters`` order: the order of every flat gradient."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -59,14 +59,14 @@ def run(main, stage, arguments):
     """Parse the command line, run ``main(job)``, and turn errors into one clear message.
 
     Args:
-        arguments: option names; one that ends in '*' takes several values, one in '?' may be absent.
+        arguments: option names; one that ends in '*' takes any number of values, one in '?' may be absent.
     """
     startup = time.process_time()
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
     parser.add_argument("--log", help="log file; default: standard error")
     for name in arguments:
-        nargs = {"*": "+", "?": "?"}.get(name[-1])
+        nargs = {"*": "*", "?": "?"}.get(name[-1])
         parser.add_argument(f"--{name.rstrip('*?')}", required=name[-1] != "?", nargs=nargs)
     args = parser.parse_args()
     log = open(args.log, "w", encoding="utf-8") if args.log else sys.stderr

@@ -1,0 +1,95 @@
+"""Methods that need no pass over the model: trak-sum and norm; and the table of halves."""
+
+import numpy as np
+import pandas as pd
+from support import run_script
+
+from waypoint.store.arrays import create_store, open_store
+
+N, D, STEPS = 9, 6, [100, 500]
+
+
+def numbers(*shape, seed):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def store(path, attributes=None, **arrays):
+    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
+        for name, (dims, values) in arrays.items():
+            writer.write(name, dims, values)
+    return path
+
+
+def test_norm_is_the_mean_length_of_the_features(tmp_path):
+    phi = [numbers(N, D, seed=m) for m in (0, 1, 2)]
+    features = [store(tmp_path / f"{m}.zarr", phi=(["train", "feature"], rows)) for m, rows in enumerate(phi)]
+    run_script("score_norm", spec={"target": {"steps": STEPS}}, features=features, target="a", out=tmp_path / "n.zarr")
+    found = open_store(tmp_path / "n.zarr")
+    lengths = np.array([[np.sqrt(sum(float(x) ** 2 for x in row)) for row in rows] for rows in phi])
+    assert np.allclose(found["score"][:], np.tile(lengths.mean(0), (2, 1)), rtol=1e-6)
+    assert np.allclose(found["score_se"][:], np.tile(lengths.std(0, ddof=1) / 3**0.5, (2, 1)), rtol=1e-5)
+
+
+def test_trak_sum_has_one_row_for_all_steps(tmp_path):
+    tau = numbers(2, N, seed=5)
+    arrays = {"score": (["step", "train"], tau), "step": (["step"], np.array(STEPS))}
+    scores = store(tmp_path / "trak.zarr", {"method": "trak", "target": "a"}, **arrays)
+    run_script("score_trak_sum", spec={}, scores=scores, target="a", out=tmp_path / "sum.zarr")
+    found = open_store(tmp_path / "sum.zarr")
+    expected = tau[0] / tau[0].std() + tau[1] / tau[1].std()
+    assert found.attrs["method"] == "trak-sum" and found["step"][:].tolist() == STEPS
+    assert np.allclose(found["score"][:], [expected, expected], atol=1e-5)
+
+
+def reliability(tmp_path, each, phi_half=None, g_half=None):
+    """The table for one target with these scores by checkpoint, and halves of features and gradients."""
+    mean = each.mean(0)
+    error = each.std(0, ddof=1) / len(each) ** 0.5
+    dims = ["checkpoint", "step", "train"]
+    arrays = {"score": (dims[1:], mean), "score_se": (dims[1:], error), "score_by_checkpoint": (dims, each)}
+    arrays["step"] = (["step"], np.array(STEPS))
+    given = {"scores": [store(tmp_path / "s.zarr", {"method": "trak", "target": "a"}, **arrays)]}
+    given |= {"features": [], "gradients": []}
+    if phi_half is not None:
+        for m, rows in enumerate(phi_half):
+            given["features"].append(store(tmp_path / f"p{m}.zarr", phi_half=(["train", "half", "feature"], rows)))
+        dims = ["checkpoint", "step", "half", "feature"]
+        given["gradients"] = [store(tmp_path / "g.zarr", g_half=(dims, g_half))]
+    spec = {"checkpoints": ["full/0", "full/1"], "kernel": {"damping": 0.1}}
+    run_script("reliability_table", spec=spec, **given, out=tmp_path / "r.csv")
+    return pd.read_csv(tmp_path / "r.csv")
+
+
+def spearman(a, b):
+    return np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1]
+
+
+def test_halves_of_the_checkpoints_are_even_and_odd_ones(tmp_path):
+    each = numbers(5, 2, N, seed=3)
+    table = reliability(tmp_path, each)
+    assert table["halves"].tolist() == ["checkpoints"] * 2 and table["step"].tolist() == STEPS
+    expected = [spearman(each[[0, 2, 4], s].mean(0), each[[1, 3], s].mean(0)) for s in (0, 1)]
+    assert np.allclose(table["spearman"], expected, atol=1e-5)
+
+
+def test_halves_of_the_draws_have_kernels_of_their_own(tmp_path):
+    phi, g = numbers(2, N, 2, D, seed=7), numbers(2, 2, 2, D, seed=8)
+    table = reliability(tmp_path, numbers(2, 2, N, seed=3), phi, g).query("halves == 'draws'")
+    scores = np.zeros((2, 2, N))
+    for m in (0, 1):
+        for half in (0, 1):
+            rows = phi[m, :, half].astype(float)
+            kernel = rows.T @ rows
+            kernel += 0.1 * np.trace(kernel) / D * np.eye(D)
+            scores[half] += g[m, :, half] @ np.linalg.inv(kernel) @ rows.T
+    assert np.allclose(table["spearman"], [spearman(scores[0, s], scores[1, s]) for s in (0, 1)], atol=1e-5)
+
+
+def test_one_checkpoint_has_no_halves(tmp_path):
+    each = numbers(1, 2, N, seed=3)
+    arrays = {"score_by_checkpoint": (["checkpoint", "step", "train"], each), "score": (["step", "train"], each[0])}
+    arrays["step"] = (["step"], np.array(STEPS))
+    scores = [store(tmp_path / "s.zarr", {"method": "trak", "target": "a"}, **arrays)]
+    spec = {"checkpoints": ["full/0"], "kernel": {"damping": 0.1}}
+    run_script("reliability_table", spec=spec, scores=scores, features=[], gradients=[], out=tmp_path / "r.csv")
+    assert pd.read_csv(tmp_path / "r.csv").empty

@@ -1,0 +1,27 @@
+"""One score for the whole trajectory: Σ_t w_t τ_t (beyond the paper)."""
+
+import numpy as np
+
+from ..errors import WaypointError
+
+
+def trajectory_score(score, steps, target):
+    """Σ_t w_t τ_t with w_t = 1/sd of τ_t over the training images, so that every step counts alike.
+
+    Args:
+        score: (S, N). steps, target: name a row in an error.
+
+    Returns:
+        float64 (N,).
+
+    Raises:
+        WaypointError: all scores of a step are equal.
+    """
+    score = score.astype(np.float64)
+    for t, row in zip(steps, score):
+        if np.ptp(row) == 0:
+            raise WaypointError(
+                f"trak-sum: the scores of target {target} at step {t} are all equal, so 1/sd is no weight; "
+                "leave that step out of the target's steps, or trak-sum out of methods"
+            )
+    return (score / score.std(1, keepdims=True)).sum(0)
