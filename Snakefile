@@ -17,7 +17,10 @@ include: "rules/kernels.smk"
 include: "rules/targets.smk"
 include: "rules/scores.smk"
 include: "rules/tables.smk"
+include: "rules/analyses.smk"
 include: "rules/lds.smk"
+include: "rules/reliability.smk"
+include: "rules/removals.smk"
 include: "rules/figures.smk"
 include: "rules/collect.smk"
 
@@ -37,6 +40,10 @@ rule all:
 
 
 report: "docs/report/workflow.rst"
+
+
+onstart:
+    refuse_missing_weights(workflow.dag)
 
 
 onsuccess:

@@ -71,6 +71,7 @@ if PLAN.evaluation["lds"]:
 
     rule list_subset_models:
         input:
+            current("masks", "checkpoints/subset/models.json"),
             models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
         output:
             "<results>/checkpoints/subset/models.json",
@@ -89,14 +90,14 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
 
     rule train_without:
         input:
-            current("without", "checkpoints/without/{method}_{target}_t{step}_n{remove}"),
+            current("without", "checkpoints/without/{method}_{target}_t{step}_n{n_remove}"),
             data="<results>/data/train.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
         output:
             # kept while the job runs: other scores may remove the same images
-            update(directory("<results>/checkpoints/without/{method}_{target}_t{step}_n{remove}")),
+            update(directory("<results>/checkpoints/without/{method}_{target}_t{step}_n{n_remove}")),
         log:
-            "<logs>/train/without/{method}_{target}_t{step}_n{remove}.log",
+            "<logs>/train/without/{method}_{target}_t{step}_n{n_remove}.log",
         conda:
             "../envs/waypoint.yaml"
         resources:
@@ -106,17 +107,17 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/train.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
-            " --name without/{wildcards.method}_{wildcards.target}_t{wildcards.step}_n{wildcards.remove}"
+            " --name without/{wildcards.method}_{wildcards.target}_t{wildcards.step}_n{wildcards.n_remove}"
             " --resume {params.resume:q} --out {output:q} --log {log:q}"
 
     rule train_without_random:
         input:
-            current("without_random", "checkpoints/without/random_{removal}_n{remove}"),
+            current("without_random", "checkpoints/without/random_{removal}_n{n_remove}"),
             data="<results>/data/train.zarr",
         output:
-            update(directory("<results>/checkpoints/without/random_{removal}_n{remove}")),
+            update(directory("<results>/checkpoints/without/random_{removal}_n{n_remove}")),
         log:
-            "<logs>/train/without/random_{removal}_n{remove}.log",
+            "<logs>/train/without/random_{removal}_n{n_remove}.log",
         conda:
             "../envs/waypoint.yaml"
         resources:
@@ -126,5 +127,5 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/train.py --spec {params.spec:q} --data {input.data:q}'
-            " --name without/random_{wildcards.removal}_n{wildcards.remove}"
+            " --name without/random_{wildcards.removal}_n{wildcards.n_remove}"
             " --resume {params.resume:q} --out {output:q} --log {log:q}"

@@ -9,12 +9,11 @@ from pathlib import Path
 REPOSITORY = Path(workflow.current_basedir).parent
 SCRIPTS = REPOSITORY / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
-# shell lines name scripts by this variable: a checkout that has moved, or another one, is no reason to rerun
-shell.prefix(f"set -euo pipefail; WAYPOINT_SCRIPTS={shlex.quote(str(SCRIPTS))}; ")
 
 from snakemake.io import IOFile
 from waypoint.errors import WaypointError
 from waypoint.workflow.config import complete
+from waypoint.workflow.evaluation_checks import require_fid_weights
 from waypoint.workflow.plan import Plan
 from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
 
@@ -28,6 +27,11 @@ try:
     PLAN = Plan(complete(config))
 except WaypointError as error:
     raise WorkflowError(str(error))
+
+# shell lines name scripts, and Inception's weights, by these variables: a checkout or a file that has moved, or another
+# one, is no reason to rerun
+VARIABLES = {"WAYPOINT_SCRIPTS": SCRIPTS, "WAYPOINT_FID_WEIGHTS": PLAN.fid_weights or ""}
+shell.prefix("set -euo pipefail; " + "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items()))
 
 
 pathvars:
@@ -43,7 +47,7 @@ wildcard_constraints:
     subset=r"[0-9]+",
     removal=r"[0-9]+",
     step=r"[0-9]+",
-    remove=r"[0-9.e-]+",
+    n_remove=r"[0-9.e-]+",
 
 
 def spec(stage):
@@ -83,6 +87,44 @@ def will_rerun(artifact, params):
         return False
     recorded = workflow.persistence.params(IOFile(artifact))
     return recorded is not None and repr(params) not in recorded
+
+
+def generating_model(wildcards):
+    """The model that made a target."""
+    return f"<results>/checkpoints/{PLAN.targets[wildcards.target]['checkpoint']}"
+
+
+def scores_removed_by(wildcards):
+    """The scores that say which images a method removes; random removals follow from the seed."""
+    if wildcards.method in ("random", "none"):
+        return []
+    return f"<results>/scores/{wildcards.method}/{wildcards.target}.zarr"
+
+
+def full_models(wildcards):
+    """The models of the full set that a target is compared with."""
+    return expand("<results>/checkpoints/{name}", name=PLAN.other_models(wildcards.target))
+
+
+def models_without(section):
+    """The models retrained without a method's top images; for `none` those of the full set."""
+
+    def folders(wildcards):
+        if wildcards.method == "none":
+            return full_models(wildcards)
+        names = PLAN.without_models(section, wildcards.target, wildcards.method)
+        return expand("<results>/checkpoints/{name}", name=names)
+
+    return folders
+
+
+def refuse_missing_weights(dag):
+    """End the run before its first job where a planned one would miss Inception's weights."""
+    if any(job.rule.name in ("counterfactual_original", "counterfactual_without") for job in dag.needrun_jobs()):
+        try:
+            require_fid_weights(PLAN)
+        except WaypointError as error:
+            sys.exit(f"Waypoint: {error}")
 
 
 def closing_words():

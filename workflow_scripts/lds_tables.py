@@ -10,6 +10,13 @@ from waypoint.store.whole import whole_file
 from waypoint.workflow.script import run
 
 REFERENCES = ("retrain", "ceiling")
+COLUMNS = {
+    "lds": "method target step lds subsets models_per_subset checkpoints note",
+    "summary": "method step mean se low high targets checkpoints",
+    "cross": "method score_step output_step mean se",
+    "overall": "method checkpoints mean se low high targets steps",
+    "comparison": "method checkpoints versus versus_checkpoints difference low high",
+}
 
 
 class Evaluation:
@@ -84,16 +91,16 @@ def main(job):
         job.progress(b + 1, evaluation.settings["bootstrap"], "resamples")
     samples = {key: np.array(values) for key, values in samples.items()}
     tables = {
-        job.args.lds: by_target(evaluation),
-        job.args.summary: by_step(evaluation, means, samples),
-        job.args.cross: across_steps(evaluation),
-        job.args.overall: overall(evaluation, means, samples),
-        job.args.comparison: comparison(means, samples),
+        "lds": by_target(evaluation),
+        "summary": by_step(evaluation, means, samples),
+        "cross": across_steps(evaluation),
+        "overall": overall(evaluation, means, samples),
+        "comparison": comparison(means, samples),
     }
     made = {"images": evaluation.images, "targets": shape[0], "subsets": shape[2], "models_per_subset": shape[3]}
-    for path, rows in tables.items():
-        with whole_file(path, lambda: job.provenance(**made)) as tmp:
-            pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
+    for name, rows in tables.items():
+        with whole_file(getattr(job.args, name), lambda: job.provenance(**made)) as tmp:
+            pd.DataFrame(rows, columns=COLUMNS[name].split()).to_csv(tmp, index=False, float_format="%.6g")
 
 
 def by_target(evaluation):
@@ -168,7 +175,8 @@ def overall(evaluation, means, samples):
         low, high = lds.interval(samples[method, checkpoints].mean(-1))
         error = np.nan
         if method not in REFERENCES:
-            _, error = lds.mean_over_targets(np.nanmean(found[method, checkpoints], axis=1))
+            each, _ = lds.mean_over_targets(found[method, checkpoints].T)  # the same mean, over a target's steps
+            _, error = lds.mean_over_targets(each)
         row = {
             "method": method,
             "checkpoints": checkpoints,

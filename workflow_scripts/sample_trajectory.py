@@ -5,7 +5,7 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate
-from waypoint.science.diffusion import trajectory
+from waypoint.science.diffusion import generate
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
@@ -27,8 +27,7 @@ def main(job):
         image = x0_hat[-1] if image is None else image
     else:
         noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
-        x_T = torch.randn(1, *image_shape(theta), generator=noise)
-        steps, x_t, x0_hat, image = trajectory(theta, job.spec["sampling"]["steps"], x_T, noise, label, clip)
+        steps, x_t, x0_hat, image = generate(theta, job.spec["sampling"]["steps"], noise, label, clip)
     what = f"checkpoint {job.spec['generator']}, step"
     weights = read_attributes(job.args.checkpoint)["weights"]
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
@@ -36,12 +35,6 @@ def main(job):
         store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
         store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), what, steps)
         store.write("image", ["channel", "y", "x"], image.numpy())
-
-
-def image_shape(theta):
-    """(C, H, W) of the model's images."""
-    size = theta.unet.config.sample_size
-    return (theta.unet.config.in_channels, *([size] * 2 if isinstance(size, int) else size))
 
 
 def own_trajectory(path, theta):
@@ -53,7 +46,7 @@ def own_trajectory(path, theta):
     with np.load(path, allow_pickle=False) as found:
         steps, x_t = found["step"].astype(np.int64), found["x_t"].astype(np.float32)
         image = torch.from_numpy(found["image"].astype(np.float32)) if "image" in found.files else None
-    shape = image_shape(theta)
+    shape = theta.shape
     if x_t.shape != (len(steps), *shape):
         raise WaypointError(f"{path}: x_t has shape {x_t.shape}; {(len(steps), *shape)} is needed for this model")
     if image is not None and tuple(image.shape) != shape:

@@ -50,13 +50,14 @@ def main(job):
     require_agreement(job.args.generator, job.spec)
     output = Output(job, models.load(job.args.generator, device))
     masks = job.open(job.args.masks)["mask"]
+    require_agreement(job.args.models, job.spec)
     listed = json.loads(Path(job.args.models).read_text())
     per_subset, steps = job.spec["lds"]["models_per_subset"], job.spec["lds"]["steps"]
     values = np.empty((masks.shape[0], per_subset, len(steps)), np.float32)
     for j, mask in enumerate(read(masks)):
         for r in range(per_subset):
             name = f"subset/{j}-{r}"
-            values[j, r] = output(load(job, name, listed[name], np.flatnonzero(mask), device))
+            values[j, r] = output(load(job, name, listed.get(name), np.flatnonzero(mask), device))
         job.progress(j + 1, len(values), "subsets")
     with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
         store.write("subset", ["subset"], np.arange(len(values)))
@@ -66,10 +67,11 @@ def main(job):
 
 
 def load(job, name, listed, rows, device):
-    """A subset's model, if it is the listed one and was trained on exactly the subset's images."""
+    """A subset's model, if it is the listed one, of this recipe, and was trained on exactly the subset's images."""
     folder = Path(job.args.models).parent / name.split("/")[1]
+    require_agreement(folder, job.spec)
     require_rows(folder, rows)
-    if read_attributes(folder)["weights"] != listed["weights"]:
+    if listed is None or read_attributes(folder)["weights"] != listed["weights"]:
         raise WaypointError(f"{folder} is not the model that {job.args.models} lists; delete that file and rerun")
     return models.load(folder, device)
 

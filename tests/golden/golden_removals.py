@@ -1,3 +1,111 @@
 """Golden outputs of the stages of counterfactuals and forgetting."""
 
-STAGES = {}
+import json
+import sys
+import types
+
+import numpy as np
+import pandas as pd
+import torch
+from inputs import N, arrays_of, numbers, store
+from support import run_script
+
+import waypoint.store
+from waypoint.science.subsets import without_random
+from waypoint.store import models
+from waypoint.store.retrained import rows_hash
+
+SAMPLING = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3}}
+REMOVED, REMOVALS = [2, 0.25], 3
+TOP = np.arange(N)  # scores: the last images are on top
+
+
+def model(folder, section, rows, seed):
+    """A denoiser of weights from a formula that says it was trained on ``rows``."""
+    denoiser = models.build(section, 0, "golden")
+    with torch.no_grad():
+        for k, q in enumerate(denoiser.unet.parameters()):
+            q.copy_(torch.from_numpy(0.2 * numbers(*q.shape, seed=seed + k)))
+    models.save(denoiser.unet, denoiser.scheduler, folder)
+    marker = {"spec": {}, "weights": "w", "images": len(rows), "rows_sha256": rows_hash(rows)}
+    (folder / "waypoint.json").write_text(json.dumps(marker))
+    return folder
+
+
+def ensemble(tmp_path, section):
+    """The generating model, two others of the full set, and the models without pixel's top or random images."""
+    full = [model(tmp_path / f"full{m}", section, np.arange(N), 100 + 1000 * m) for m in range(3)]
+    counts = [2, 3]
+    pixel = [model(tmp_path / f"top{n}", section, np.arange(N - n), 5000 + 1000 * k) for k, n in enumerate(counts)]
+    random = [
+        model(tmp_path / f"random{r}-{n}", section, without_random(0, r, N, n), 9000 + 1000 * (3 * k + r))
+        for k, n in enumerate(counts)
+        for r in range(REMOVALS)
+    ]
+    score = {"score": (["step", "train"], TOP[None].astype(np.float32)), "step": (["step"], np.array([500]))}
+    scores = store(tmp_path / "scores.zarr", {"method": "pixel", "target": "a"}, **score)
+    return full, {"pixel": (pixel, scores), "random": (random, [])}
+
+
+def counterfactual_stage(tmp_path, trajectory, tiny_model, monkeypatch):
+    weight = torch.from_numpy(numbers(64, 3, seed=40))
+    network = types.SimpleNamespace(features=lambda images: images.flatten(1) @ weight)
+    classifiers = types.SimpleNamespace(load=lambda folder, device: network)
+    monkeypatch.setitem(sys.modules, "waypoint.store.classifiers", classifiers)
+    monkeypatch.setattr(waypoint.store, "classifiers", classifiers, raising=False)
+    full, removed = ensemble(tmp_path, tiny_model)
+    own = {"step": 500, "delta": 200, "images": 10}
+    spec = {**SAMPLING, "fid": {"features": "classifier"}, "counterfactual": own}
+    common = {"trajectory": trajectory, "generator": full[0], "target": "a", "classifier": full[0], "weights": ""}
+    original, names = tmp_path / "original.zarr", ["full/1", "full/2"]
+    named = {**spec, "controls": {"full_models": names}}
+    run_script("counterfactual_original", spec=named, models=full[1:], **common, out=original)
+    found = arrays_of(original, "feature", "fid_baseline", "sample")
+    for method, (folders, scores) in removed.items():
+        mine = {**own, "n_remove": REMOVED} | ({"method": method} if scores else {})
+        controls = {"random_removals": REMOVALS} if not scores else {}
+        job = {"models": folders, "scores": scores, "original": original, "method": method}
+        out = tmp_path / f"{method}.zarr"
+        changed = {**spec, "counterfactual": mine, "controls": controls}
+        run_script("counterfactual_without", spec=changed, **common, **job, out=out)
+        found |= {f"{method}_{name}": values for name, values in arrays_of(out, "fid", "removed", "sample").items()}
+    return found
+
+
+def forgetting_stage(tmp_path, trajectory, tiny_model):
+    full, removed = ensemble(tmp_path, tiny_model)
+    found = {}
+    for method, (folders, scores) in {**removed, "none": (full[1:], [])}.items():
+        own = {"step": 500} | ({} if method == "none" else {"n_remove": REMOVED})
+        own |= {"method": method} if scores else {}
+        controls = {"random_removals": REMOVALS} if method == "random" else {}
+        job = {"models": folders, "scores": scores, "method": method, "target": "a"}
+        out = tmp_path / f"{method}.zarr"
+        spec = {**SAMPLING, "forgetting": own, "controls": controls}
+        run_script("forgetting", spec=spec, trajectory=trajectory, generator=full[0], **job, out=out)
+        found |= {f"{method}_{name}": values for name, values in arrays_of(out, "image", "l2", "removed").items()}
+    return found
+
+
+def removal_tables_stage(tmp_path):
+    made = {"spec": {"counterfactual": {"step": 500, "delta": 200, "images": 10}, "forgetting": {"step": 500}}}
+    made |= {"target": "a", "features": "classifier", "train_images": N}
+    baseline = (["baseline"], numbers(2, seed=41).astype(np.float64))
+    original = store(tmp_path / "original.zarr", made, fid_baseline=baseline, baseline=(["baseline"], np.arange(2)))
+    stores = []
+    for method, count in (("pixel", 1), ("random", REMOVALS)):
+        arrays = {name: (["n_remove", "removal"], numbers(2, count, seed=42 + count)) for name in ("fid", "l2")}
+        arrays["removed"] = (["n_remove"], np.array([2, 3]))
+        stores.append(store(tmp_path / f"{method}.zarr", {**made, "method": method}, **arrays))
+    run_script("counterfactual_table", spec={}, originals=[original], without=stores, out=tmp_path / "fid.csv")
+    run_script("forgetting_table", spec={}, stores=stores, out=tmp_path / "forgetting.csv")
+    fid, l2 = pd.read_csv(tmp_path / "fid.csv"), pd.read_csv(tmp_path / "forgetting.csv")
+    columns = ["step", "delta", "n_remove", "fid", "fid_baseline", "fid_increase", "images"]
+    return {"fid": fid[columns].to_numpy(float), "forgetting": l2[["step", "n_remove", "l2"]].to_numpy(float)}
+
+
+STAGES = {
+    "counterfactual": counterfactual_stage,
+    "forgetting": forgetting_stage,
+    "removal_tables": removal_tables_stage,
+}

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from golden_analyses import STAGES as ANALYSES
+from golden_lds import STAGES as LDS
 from golden_likelihood import STAGES as LIKELIHOOD
 from golden_removals import STAGES as REMOVALS
 from inputs import STEPS, D, N, arrays_of, numbers, store
@@ -99,7 +100,7 @@ def train_stage(tmp_path, data, tiny_model):
 def features_stage(tmp_path, data, checkpoint):
     found = {}
     for scheme in ("independent", "stratified", "shared"):
-        settings = {"draw_scheme": scheme, "train_draws": 3, "flip": scheme == "shared"}
+        settings = {"draw_scheme": scheme, "train_draws": 3, "flip": scheme == "shared", "keep_halves": False}
         spec = {"seed": 0, "features": settings, "projection": {"kind": "gaussian", "dim": D}}
         common = {"data": data, "checkpoint": checkpoint, "name": "full/0"}
         run_script("featurize", spec=spec, **common, out=tmp_path / f"{scheme}.zarr")
@@ -127,7 +128,7 @@ def trajectory_stage(tmp_path, checkpoint):
 def gradients_stage(tmp_path, trajectory, checkpoint):
     found = {}
     for estimate, mask in (("per_checkpoint", None), ("generating", [0, 0, 4, 8])):
-        attribution = {"target_draws": 3, "x0_hat": estimate, "clip_x0_hat": "scheduler"}
+        attribution = {"target_draws": 3, "x0_hat": estimate, "clip_x0_hat": "scheduler", "keep_halves": False}
         spec = {"seed": 0, "checkpoints": ["full/0"], "generator": "full/0", "sampling": {"steps": 10}}
         spec |= {"attribution": attribution, "projection": {"kind": "gaussian", "dim": D}}
         spec["target"] = {"seed": 3, "steps": STEPS, "mask": mask}
@@ -192,6 +193,7 @@ STAGES = {
     "tables": tables_stage,
     "figures": figures_stage,
     **ANALYSES,
+    **LDS,
     **LIKELIHOOD,
     **REMOVALS,
 }

@@ -7,7 +7,7 @@ from diffusers import DDPMPipeline, DDPMScheduler
 from support import images, tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.science.diffusion import check_scheduler, continuations, trajectory
+from waypoint.science.diffusion import check_scheduler, continuations, generate, trajectory
 from waypoint.science.grid import sampling_grid
 from waypoint.science.streams import torch_stream
 
@@ -123,6 +123,45 @@ def test_continuations_go_down_the_rest_of_the_grid(tiny_model, t):
             x = theta.scheduler.step(theta.unet(x, s).sample, s, x, generator=stream).prev_sample
     found = continuations(theta, 20, x_t, t, [torch_stream(0, "continuation")])
     assert torch.allclose(found, x, atol=1e-5)
+
+
+def called(theta, name, calls):
+    """Record the steps at which a denoiser's network is called."""
+    theta.unet.register_forward_pre_hook(lambda module, args: calls.append((name, int(args[1]))))
+    return theta
+
+
+@pytest.mark.parametrize("delta,swapped", [(1, [400]), (50, [400]), (51, [400, 350]), (100, [400, 350]), (999, None)])
+def test_a_swap_makes_only_the_calls_in_its_interval(tiny_model, delta, swapped):
+    """(t − Δ, t] = (300, 400] on a grid of 50: the calls at 400 and 350, and not at 300."""
+    calls, x_t = [], noise(1, 8, 8)
+    theta, other = (called(tiny_denoiser(tiny_model, name), name, calls) for name in ("full/0", "full/1"))
+    streams = lambda: [torch_stream(0, "continuation", k) for k in range(3)]  # noqa: E731
+    mixed = continuations(theta, 20, x_t, 400, streams(), swap=(other, delta))
+    grid = [400, 350, 300, 250, 200, 150, 100, 50, 0]
+    assert calls == [("full/1" if s in (swapped or grid) else "full/0", s) for s in grid]
+    # the same chain by hand: all noises are those of the chain without a swap
+    theta.scheduler.set_timesteps(timesteps=grid)
+    x, own = x_t.expand(3, 1, 8, 8), streams()
+    with torch.no_grad():
+        for s in grid:
+            network = other if s > 400 - delta else theta
+            x = theta.scheduler.step(network.unet(x, s).sample, s, x, generator=own).prev_sample
+    assert torch.equal(mixed, x) and not torch.allclose(mixed, continuations(theta, 20, x_t, 400, streams()), atol=1e-3)
+
+
+def test_swapping_in_the_same_weights_changes_no_bit(tiny_model):
+    theta, again, x_t = tiny_denoiser(tiny_model), tiny_denoiser(tiny_model), noise(1, 8, 8)
+    streams = lambda: [torch_stream(0, "continuation", k) for k in range(5)]  # noqa: E731
+    alone = continuations(theta, 20, x_t, 400, streams())
+    assert torch.equal(continuations(theta, 20, x_t, 400, streams(), swap=(again, 100)), alone)
+
+
+def test_a_seed_gives_x_T_and_then_every_steps_noise(tiny_model):
+    theta, stream = tiny_denoiser(tiny_model), torch_stream(0, "trajectory", 7)
+    _, x_t, x0_hat, image = trajectory(theta, 10, torch.randn(1, 1, 8, 8, generator=stream), stream)
+    found = generate(theta, 10, torch_stream(0, "trajectory", 7))
+    assert all(torch.equal(a, b) for a, b in zip(found[1:], (x_t, x0_hat, image)))
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])

@@ -29,19 +29,35 @@ BASE = {
 }
 
 
+NEEDED = {"counterfactual": {"targets": ["a"], "n_remove": [5]}, "forgetting": {"targets": 1, "n_remove": [5]}}
+
+
 def config(changes):
-    """BASE with changed keys, {"data.size": 8, "targets.0.seed": GONE}; sections on the way are made."""
+    """BASE with changed keys, {"data.size": 8, "targets.0.seed": GONE}; sections on the way are made, with the
+    keys that they need."""
     made = copy.deepcopy(BASE)
     for path, value in changes.items():
         *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
         place = made
         for part in way:
-            place = place[part] if isinstance(part, int) else place.setdefault(part, {})
+            if not isinstance(part, int):
+                place.setdefault(part, copy.deepcopy(NEEDED.get(part, {})))
+            place = place[part]
         if value == GONE:
             place.pop(last, None)
         else:
             place[last] = value
     return made
+
+
+EVERY_EVALUATION = {
+    "checkpoints.count": 3,
+    "scores.keep_checkpoints": True,
+    "attribution.steps": [100, 300, 400],
+    **{f"evaluation.{name}": section for name, section in NEEDED.items()},
+    **{f"evaluation.{name}": {} for name in ("lds", "samples", "likelihood", "seed_consistency", "step_correlation")},
+    **{f"evaluation.{name}": {} for name in ("sign_overlap", "top_overlap", "reliability")},
+}
 
 
 def message(changes):
@@ -130,7 +146,7 @@ def test_a_value_against_the_schema_is_refused_by_key(path, value):
     assert message({path: value}).startswith(f"config: {written(path)}")
 
 
-SECTIONS = ["", *(f"{path}." for path, part, _ in properties() if part.get("properties"))]
+SECTIONS = ["", *(f"{path}." for path, part, _ in properties() if "properties" in part)]
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -433,15 +449,27 @@ def test_rows_of_a_table_are_checked_as_rows_in_the_config(tmp_path, text, names
 # ---- defaults
 
 
+def place_of(made, path):
+    """The value at a dotted path."""
+    for key in path.split("."):
+        made = made[int(key) if key.isdigit() else key]
+    return made
+
+
 def test_every_default_is_filled_in():
-    done = complete(BASE)
+    done, evaluated = complete(BASE), complete(config(EVERY_EVALUATION))
     for path, part, _ in properties():
         if "default" in part and path != "model" and part["default"] != {}:
-            place = done
-            for key in path.split("."):
-                place = place[int(key) if key.isdigit() else key]
-            assert place == part["default"], path
+            inside = path.startswith("evaluation.") and path.count(".") == 2
+            assert place_of(evaluated if inside else done, path) == part["default"], path
     assert done["model"]["unet"] == UNET
+
+
+def test_an_evaluation_that_is_left_out_is_not_made():
+    done = complete(BASE)["evaluation"]
+    settings = {"fid", "controls", "classifier"}  # of several evaluations
+    assert {name for name, section in done.items() if section is not None} == settings
+    assert {name for name in complete(config(EVERY_EVALUATION))["evaluation"]} == set(done)
 
 
 def test_what_is_given_stays():

@@ -33,7 +33,24 @@ def test_every_package_is_pinned_exactly():
 
 @pytest.mark.parametrize(
     "script",
-    ["prepare_data", "join_features", "factor_kernel", "score_trak", "score_pixel", "score_random", "top_influences"],
+    [
+        "prepare_data",
+        "join_features",
+        "factor_kernel",
+        "score_trak",
+        "score_pixel",
+        "score_random",
+        "top_influences",
+        "draw_masks",
+        "list_models",
+        "lds_tables",
+        "plot_lds",
+        "plot_lds_cross",
+        "counterfactual_table",
+        "forgetting_table",
+        "plot_counterfactual",
+        "plot_forgetting",
+    ],
 )
 def test_scripts_without_tensors_do_not_import_torch(script):
     """Torch costs 2 to 3 CPU seconds, diffusers 6: more than all that these jobs do."""

@@ -1,6 +1,7 @@
 """Specs hold exactly the keys that a result depends on: what changes them, what does not, and how they are compared."""
 
 import copy
+import itertools
 import json
 import shutil
 
@@ -12,6 +13,7 @@ from support import UNET
 from waypoint.errors import WaypointError
 from waypoint.workflow import stages
 from waypoint.workflow.config import complete
+from waypoint.workflow.evaluation import share_or_count
 from waypoint.workflow.plan import Plan
 from waypoint.workflow.specs import disagreement, require_agreement, stale_message
 
@@ -206,9 +208,10 @@ FREE = {"experiment", "store", "methods", "features.shards"}  # where results li
 
 
 def leaves(completed):
-    """(section, key) of every setting; key None where the section itself is one. Targets and counts are tried above."""
+    """(section, key) of every setting; key None where the section itself is one. Targets and counts are tried above,
+    evaluations below."""
     for section, value in completed.items():
-        if section not in ("targets", "checkpoints"):
+        if section not in ("targets", "checkpoints", "evaluation"):
             yield from ((section, key) for key in value) if isinstance(value, dict) else [(section, None)]
 
 
@@ -235,7 +238,12 @@ def test_masks_and_trajectories_enter_by_content(folders):
     assert changed(own("other.npz", "mask.png"), before) == of(FROM_TRAJECTORY, ["a"])
 
 
-@pytest.mark.parametrize("stage", stages.VERSIONS)
+def of_earlier_stages():
+    """Versions of the stages that attribute; evaluations follow below."""
+    return [stage for stage in stages.VERSIONS if stage in INPUTS or stage in ("scores", "figures", "tables")]
+
+
+@pytest.mark.parametrize("stage", of_earlier_stages())
 def test_a_stages_version_enters_its_spec_and_those_that_follow(monkeypatch, stage):
     plan_name = {"scores": SCORES, "figures": ["panel"], "tables": ["table"]}
     follow = set(plan_name.get(stage, [stage]))
@@ -318,6 +326,352 @@ def test_names_follow_from_the_configuration(folders):
     masked = Plan(complete(config(with_everything)))
     assert masked.mask_file("b") == "mask.png" and masked.mask_file("a") == plan.mask_file("a") == []
     assert masked.steps("a") == [100, 900] and plan.steps("a") == [100, 300, 500, 700, 900]
+
+
+# ---- evaluations
+
+REMOVALS = {"targets": 2, "n_remove": [5, 0.1]}
+EVALUATED = {
+    **BASE,
+    "data": {"source": "digits", "subset": 60},
+    "checkpoints": {"count": 4},
+    "attribution": {"steps": [100, 300, 400]},
+    "scores": {"keep_checkpoints": True},
+    "methods": ["trak", "trak-sum", "pixel", "norm", "random"],
+    "evaluation": {
+        "lds": {"subsets": 2, "models_per_subset": 2},
+        "counterfactual": {**REMOVALS, "images": 2100},
+        "forgetting": REMOVALS,
+        **{name: {} for name in ("samples", "likelihood", "seed_consistency", "step_correlation", "top_overlap")},
+        "sign_overlap": {"top_k": [5]},
+        "top_overlap": {"top_k": [5]},
+        "reliability": {},
+    },
+}
+# what a stage's spec builds on: the settings and versions of these are its own too
+BUILDS_ON = {
+    "trak_sum_scores": ["trak_scores"],
+    "norm_scores": ["features"],
+    "subset": ["train"],
+    "without": ["train"],
+    "without_random": ["train"],
+    "masks": ["data"],
+    "outputs": ["trajectory", "masks"],
+    "lds": ["data"],
+    "classifier": ["data"],
+    "samples": ["trajectory"],
+    "proxy": ["data"],
+    "likelihood": ["classifier"],
+    "seed_consistency": ["train"],
+    "counterfactual": ["trajectory"],
+    "counterfactual_without": ["counterfactual"],
+    "forgetting": ["trajectory"],
+    "removal_table": ["data"],
+    "step_correlation": ["data"],
+    "sign_overlap": ["data"],
+    "top_overlap": ["data"],
+    "reliability": ["kernel"],
+    "evaluation_figure": [],
+}
+# and what it opens beside those: their attributes must not contradict its spec
+OPENS = {
+    "trak_sum_scores": ["gradients", "kernel"],
+    "without": ["data", *SCORES, "trak_sum_scores", "norm_scores"],
+    "subset": ["data"],
+    "without_random": ["data"],
+    "outputs": ["train", "subset"],
+    "lds": ["masks", "outputs", *SCORES, "trak_sum_scores", "norm_scores"],
+    "samples": ["train"],
+    "proxy": ["samples"],
+    "likelihood": ["samples", "trajectory"],
+    "counterfactual": ["train"],
+    "counterfactual_without": ["trajectory", "train", "without", "without_random", *SCORES],
+    "forgetting": ["train", "without", "without_random", *SCORES],
+    "removal_table": ["counterfactual", "counterfactual_without", "forgetting"],
+    "step_correlation": [*SCORES, "trak_sum_scores", "norm_scores"],
+    "sign_overlap": [*SCORES, "trak_sum_scores", "norm_scores"],
+    "top_overlap": [*SCORES, "trak_sum_scores", "norm_scores"],
+    "reliability": ["features", "trak_scores", "gradients"],
+}
+WILDCARDS = {
+    **{name: ["target"] for name in ("trak_sum_scores", "norm_scores", "outputs", "samples", "counterfactual")},
+    **{name: ["target", "method"] for name in ("counterfactual_without", "forgetting")},
+    "subset": ["subset"],
+    "without": ["method", "target", "step", "n_remove"],
+    "without_random": ["removal", "n_remove"],
+    "classifier": ["kind"],
+}
+
+
+def evaluated(change=lambda c: None):
+    """Every spec of a configuration with all evaluations: {(stage, *wildcards): spec}."""
+    made = copy.deepcopy(EVALUATED)
+    change(made)
+    plan = Plan(complete(made))
+    found = {key if key[1] else key[:1]: spec for key, spec in specs_of(plan.config).items()}
+    values = {
+        "target": plan.targets,
+        "method": [*plan.methods_of("counterfactual"), "none"],
+        "subset": [str(j) for j in range(plan.evaluation["lds"]["subsets"])],
+        "removal": ["0", "1"],
+        "n_remove": ["5", "0.1"],
+        "step": ["300"],
+        "kind": ["standard", "robust"],
+    }
+    for stage in BUILDS_ON:
+        for key in itertools.product(*(values[name] for name in WILDCARDS.get(stage, []))):
+            if not (stage == "counterfactual_without" and "none" in key or stage == "without" and "none" in key):
+                found[stage, *key] = getattr(plan, stage)(*key)
+    return found
+
+
+def changed_evaluations(change, before=lambda c: None):
+    old, new = evaluated(before), evaluated(change)
+    return {key for key in old.keys() & new.keys() if old[key] != new[key]}
+
+
+def every(*stages_, among=lambda key: True):
+    return {key for key in evaluated() if key[0] in stages_ and among(key)}
+
+
+def following(*stages_):
+    """All keys of these stages and of those that build on them."""
+    follow = set(stages_)
+    for later, earlier in [*INPUTS.items(), *BUILDS_ON.items()]:
+        if later not in ("panel", "table") and follow & set(earlier):
+            follow.add(later)
+    return every(*follow)
+
+
+def evaluation(section, **values):
+    return lambda c: c["evaluation"].setdefault(section, {}).update(values)
+
+
+EVALUATION_CHANGES = {
+    # subsets or models are added to a set: only the new ones
+    "subsets": (evaluation("lds", subsets=3), every("masks", "outputs", "lds")),
+    "models per subset": (evaluation("lds", models_per_subset=5), every("outputs", "lds")),
+    "fraction": (evaluation("lds", fraction=0.4), every("subset", "masks", "outputs", "lds")),
+    "output draws": (evaluation("lds", draws=9), every("outputs", "lds")),
+    "lds steps": (evaluation("lds", steps=[100]), every("outputs")),
+    "bootstrap": (evaluation("lds", bootstrap=200), every("lds")),
+    "smaller ensembles": (evaluation("lds", checkpoints=[1]), every("lds")),
+    "counterfactual images": (
+        evaluation("counterfactual", images=2200),
+        every("counterfactual", "counterfactual_without"),
+    ),
+    "delta": (evaluation("counterfactual", delta=50), every("counterfactual", "counterfactual_without")),
+    "counterfactual step": (evaluation("counterfactual", step=300), every("counterfactual", "counterfactual_without")),
+    "counterfactual n_remove": (evaluation("counterfactual", n_remove=[7]), every("counterfactual_without")),
+    "counterfactual methods": (evaluation("counterfactual", methods=["trak"]), set()),
+    "counterfactual targets": (evaluation("counterfactual", targets=["b"]), set()),
+    "forgetting step": (evaluation("forgetting", step=400), every("forgetting")),
+    "forgetting n_remove": (
+        evaluation("forgetting", n_remove=[7]),
+        every("forgetting", among=lambda key: "none" not in key),
+    ),
+    "random removals": (
+        evaluation("controls", random_removals=4),
+        every("counterfactual_without", "forgetting", among=lambda key: "random" in key),
+    ),
+    "full models": (
+        evaluation("controls", full_models=3),
+        every("counterfactual", "counterfactual_without") | every("forgetting", among=lambda key: "none" in key),
+    ),
+    "dims": (evaluation("fid", dims=64), every("counterfactual", "counterfactual_without")),
+    "weights' hash": (evaluation("fid", sha256="12345678"), every("counterfactual", "counterfactual_without")),
+    "weights' place": (evaluation("fid", weights="elsewhere.pth"), set()),
+    "features": (evaluation("fid", features="classifier"), every("counterfactual", "counterfactual_without")),
+    "classifier": (evaluation("classifier", width=8), every("classifier", "likelihood")),
+    "radius": (evaluation("classifier", radius=0.2), every("likelihood") | {("classifier", "robust")}),
+    "samples": (evaluation("samples", number=9), every("samples", "proxy", "likelihood")),
+    "samples' steps": (evaluation("samples", steps=[100]), every("samples")),
+    "samples' targets": (evaluation("samples", targets=["b"]), set()),
+    "classes": (evaluation("likelihood", features={"a": 1}), every("likelihood")),
+    "compared models": (evaluation("seed_consistency", models=["full/0", "full/3"]), every("seed_consistency")),
+    "top k": (evaluation("sign_overlap", top_k=[7]), every("sign_overlap")),
+    "top lists": (evaluation("top_overlap", top_k=[7]), every("top_overlap")),
+    "an evaluation less": (lambda c: c["evaluation"].update(reliability=None), set()),
+    # settings of other stages
+    "damping": (set_key("kernel", damping=9), following("kernel")),
+    "keep halves": (set_key("features", keep_halves=True), following("features", "gradients")),
+    "target draws": (set_key("attribution", target_draws=9), following("gradients")),
+    "train draws": (set_key("attribution", train_draws=9), following("features")),
+    "sampling": (set_key("sampling", steps=10), following("trajectory") | every("seed_consistency")),
+    "recipe": (set_key("training", epochs=9), following("train")),
+    "image subset": (set_key("data", subset=70), following("data")),
+    "mask": (
+        lambda c: c["targets"][0].update(mask=[0, 0, 4, 4]),
+        every("gradients", "trak_scores", "trak_sum_scores", "outputs", among=lambda key: key[1] == "a"),
+    ),
+    "a step more": (
+        lambda c: c["targets"][0].update(steps=[100, 300, 400, 500]),
+        every(*FROM_STEPS, "trak_sum_scores", "norm_scores", "outputs", "samples", among=lambda key: key[1] == "a"),
+    ),
+    "a target more": (lambda c: c["targets"].append({"id": "c", "seed": 3}), set()),
+    "a checkpoint more": (
+        lambda c: c["checkpoints"].update(count=5),
+        every("gradients", "trak_scores", "trak_sum_scores", "norm_scores", "reliability"),
+    ),
+    "a method less": (lambda c: c.update(methods=["trak"]), set()),
+}
+
+
+@pytest.mark.parametrize("change, expected", EVALUATION_CHANGES.values(), ids=EVALUATION_CHANGES)
+def test_a_setting_changes_what_depends_on_it_and_no_other_evaluation(change, expected):
+    assert changed_evaluations(change) == expected
+
+
+def test_the_classifiers_settings_matter_where_it_gives_the_features():
+    before = evaluation("fid", features="classifier")
+
+    def wider(c):
+        before(c)
+        c["evaluation"]["classifier"] = {"width": 8}
+
+    found = changed_evaluations(wider, before)
+    assert found == every("classifier", "likelihood", "counterfactual", "counterfactual_without")
+
+
+def test_no_training_depends_on_scores_or_on_an_evaluations_settings():
+    """A subset model is retrained for its recipe, its images and nothing else."""
+    trained = every("train", "subset", "without", "without_random")
+    harmless = {"recipe", "image subset", "fraction"}
+    for name, (change, _) in EVALUATION_CHANGES.items():
+        if name not in harmless:
+            assert not changed_evaluations(change) & trained, name
+
+
+# which targets and methods, in how many jobs, and where a file lies that its hash stands for
+FREE_IN_EVALUATIONS = {
+    *(f"{section}.targets" for section in ("counterfactual", "forgetting", "samples", "seed_consistency")),
+    *(f"{section}.methods" for section in ("counterfactual", "forgetting")),
+    "fid.weights",
+}
+
+
+def evaluation_settings():
+    done = complete(EVALUATED)["evaluation"]
+    return [(section, key) for section, settings in done.items() for key in settings or {}]
+
+
+@pytest.mark.parametrize("section, key", evaluation_settings())
+def test_no_setting_of_an_evaluation_is_forgotten_in_the_specs(section, key):
+    value = complete(EVALUATED)["evaluation"][section][key]
+    another = {
+        "targets": ["a"],
+        "methods": ["pixel"],
+        "steps": [300],
+        "step": 300 if section == "counterfactual" else 400,
+        "models": ["full/1", "full/2"],
+        "features": "classifier" if section == "fid" else {"a": 1},
+        "weights": "x.pth",
+        "sha256": "0" * 8,
+        "dims": 64,
+        "fraction": 0.25,
+        "holdout": 0.25,
+    }
+    new = another.get(key, [3] if isinstance(value, list) else value + 1 if isinstance(value, int) else 0.5)
+    assert new != value
+    assert (changed_evaluations(evaluation(section, **{key: new})) == set()) == (
+        f"{section}.{key}" in FREE_IN_EVALUATIONS
+    )
+
+
+PLAN_NAMES = {
+    "scores": [*SCORES, "trak_sum_scores", "norm_scores"],
+    "figures": ["panel", "evaluation_figure"],
+    "tables": ["table"],
+    "removal_tables": ["removal_table"],
+    "counterfactual": ["counterfactual", "counterfactual_without"],
+}
+
+
+@pytest.mark.parametrize("stage", stages.VERSIONS)
+def test_a_stages_version_enters_every_evaluation_that_builds_on_it(monkeypatch, stage):
+    before = evaluated()
+    monkeypatch.setitem(stages.VERSIONS, stage, 99)
+    after = evaluated()
+    assert {key for key in before if before[key] != after[key]} == following(*PLAN_NAMES.get(stage, [stage]))
+
+
+def belong_together(stage, key, other, other_key):
+    """Whether a job opens this artifact: of its own target, method, step and number."""
+    names = dict(zip(WILDCARDS.get(stage, ["name"]), key))
+    if other in TARGET_STAGES or "target" in WILDCARDS.get(other, []):
+        theirs = dict(zip(WILDCARDS.get(other, ["target"]), other_key))
+        return all(names.get(name, value) == value for name, value in theirs.items())
+    return True
+
+
+@pytest.mark.parametrize("features", ["inception", "classifier"])
+def test_every_evaluations_spec_agrees_with_those_of_its_inputs(features):
+    found, pairs = evaluated(evaluation("fid", features=features)), 0
+    for stage, *key in found:
+        for other, *other_key in found:
+            opened = other in [*BUILDS_ON.get(stage, []), *OPENS.get(stage, [])]
+            opened |= stage.startswith("counterfactual") and other == "classifier" and other_key == ["standard"]
+            if opened and belong_together(stage, key, other, other_key):
+                difference = disagreement(found[other, *other_key], found[stage, *key])
+                assert difference is None, (stage, key, other, other_key)
+                pairs += 1
+    assert pairs > 300
+
+
+def test_specs_of_evaluations_are_json_and_share_nothing():
+    for spec in evaluated().values():
+        assert json.loads(json.dumps(spec)) == spec
+    plan = Plan(complete(EVALUATED))
+    plan.counterfactual("a")["counterfactual"]["images"] = 0
+    plan.classifier("robust")["classifier"]["robust"]["width"] = 0
+    plan.sign_overlap()["sign_overlap"]["top_k"] = 0
+    assert plan.counterfactual("a")["counterfactual"]["images"] == 2100
+    assert plan.classifier("robust")["classifier"]["robust"]["width"] == 16
+
+
+def test_wildcards_of_evaluations_are_those_of_their_specs():
+    plan = Plan(complete(EVALUATED))
+    assert {stage: plan.wildcards(stage) for stage in BUILDS_ON} == {s: WILDCARDS.get(s, []) for s in BUILDS_ON}
+
+
+def test_names_of_retrained_models():
+    plan = Plan(complete(EVALUATED))
+    assert plan.subset_models() == ["subset/0-0", "subset/0-1", "subset/1-0", "subset/1-1"]
+    assert plan.without_models("counterfactual", "a", "trak") == ["without/trak_a_t400_n5", "without/trak_a_t400_n0.1"]
+    random = [f"without/random_{r}_n{n}" for n in ("5", "0.1") for r in (0, 1, 2)]
+    assert plan.without_models("forgetting", "b", "random") == random
+    names = plan.retrained_models()
+    assert len(names) == len(set(names)) and set(plan.subset_models()) | set(random) <= set(names)
+    # 4 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
+    assert len(names) == 4 + 6 + 2 * 4 * 2 * 2
+
+
+def test_counterfactual_and_forgetting_share_models_of_the_same_step():
+    made = copy.deepcopy(EVALUATED)
+    made["evaluation"]["forgetting"] = {**REMOVALS, "step": 400}
+    assert len(Plan(complete(made)).retrained_models()) == 4 + 6 + 4 * 2 * 2
+
+
+def test_random_is_always_among_the_methods():
+    for given in (["trak"], ["random", "trak"], ["trak", "random"]):
+        made = copy.deepcopy(EVALUATED)
+        made["evaluation"]["forgetting"] = {**REMOVALS, "methods": given}
+        assert Plan(complete(made)).methods_of("forgetting") == ["trak", "random"]
+    assert Plan(complete(EVALUATED)).methods_of("counterfactual")[-1] == "random"
+
+
+def test_the_baseline_is_never_the_generating_model():
+    plan = Plan(complete(EVALUATED))
+    assert plan.other_models("a") == ["full/1", "full/2"]
+    assert plan.other_models("b") == ["full/0", "full/2"]  # it is made by full/1
+
+
+@pytest.mark.parametrize("n_remove", [1, 200, 0.5, 0.05, 1e-05, 0.1])
+def test_a_models_name_tells_n_remove(n_remove):
+    """An integer stays one, and a share a share: 1 image is not all of them."""
+    found = share_or_count(str(n_remove))
+    assert found == n_remove and type(found) is type(n_remove)
+    assert Plan(complete(EVALUATED)).without_random("0", str(n_remove))["images"]["remove"] == n_remove
 
 
 # ---- disagreement

@@ -27,6 +27,12 @@ class Denoiser:
         self.T = scheduler.config.num_train_timesteps
         self.predicts_v = scheduler.config.prediction_type == "v_prediction"
 
+    @property
+    def shape(self):
+        """(C, H, W) of the model's images."""
+        size = self.unet.config.sample_size
+        return (self.unet.config.in_channels, *([size] * 2 if isinstance(size, int) else size))
+
     def coefficients(self, t, x):
         """√ᾱ_t and √(1-ᾱ_t), shaped to multiply ``x``; ``t`` is (B,) or a number."""
         t = torch.as_tensor(t, device=self.device)
@@ -113,13 +119,21 @@ def trajectory(denoiser, steps, x_T, generator, label=None, clip="scheduler"):
     return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
 
 
-def continuations(denoiser, steps, x_t, t, generators, label=None):
+def generate(denoiser, steps, noise, label=None, clip="scheduler"):
+    """A ``trajectory`` from a seed: ``noise``, a CPU generator, gives x_T first and then every step's noise."""
+    x_T = torch.randn(1, *denoiser.shape, generator=noise)
+    return trajectory(denoiser, steps, x_T, noise, label, clip)
+
+
+def continuations(denoiser, steps, x_t, t, generators, label=None, swap=None):
     """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
 
     Args:
         steps: number of sampling steps; the chain goes from t on over the grid's steps below t.
         x_t: (C, H, W), what the model is called on at step t.
         generators: one CPU generator per sample, so that a sample does not depend on how many there are.
+        swap: (other denoiser, Δ): the other one makes the calls at steps in (t - Δ, t], with the same noises as
+            without it: the intervention of §3.2 and Fig. 5.
 
     Returns:
         (samples, C, H, W) on the CPU.
@@ -129,8 +143,10 @@ def continuations(denoiser, steps, x_t, t, generators, label=None):
     scheduler.set_timesteps(timesteps=[t, *(s for s in scheduler.timesteps.tolist() if s < t)])
     x = x_t.to(denoiser.device).expand(len(generators), *x_t.shape)
     labels = None if label is None else label.expand(len(generators))
+    other, delta = swap or (denoiser, 0)
     for s in scheduler.timesteps.tolist():
-        x = scheduler.step(denoiser.prediction(x, s, labels), s, x, generator=generators).prev_sample
+        theta = other if s > t - delta else denoiser
+        x = scheduler.step(theta.prediction(x, s, labels), s, x, generator=generators).prev_sample
     return x.cpu()
 
 

@@ -4,6 +4,8 @@ Shapes: J subsets, R models each, S steps, N training images, K targets. An outp
 positive score says that the image raises it, so predictions and outputs correlate positively.
 """
 
+import warnings
+
 import numpy as np
 from scipy.stats import rankdata
 
@@ -76,5 +78,7 @@ def mean_over_targets(values):
 
 
 def interval(samples, level=0.95):
-    """Percentile interval over the first axis: (B, ...) gives low and high."""
-    return np.nanquantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    """Percentile interval over the first axis, without NaN: (B, ...) gives low and high."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")  # undefined in every resample: NaN says so
+        return np.nanquantile(samples, [(1 - level) / 2, (1 + level) / 2], axis=0)

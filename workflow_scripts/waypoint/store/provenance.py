@@ -65,7 +65,8 @@ def marker_path(path):
     path = Path(path)
     if path.suffix == ".zarr":
         return path / "zarr.json"
-    return path.with_name(f".{path.name}.json") if path.suffix else path / MARKER
+    # a model's folder may have a dot in its name, a share of removed images
+    return path.with_name(f".{path.name}.json") if path.suffix and not path.is_dir() else path / MARKER
 
 
 def read_attributes(path):

@@ -17,7 +17,7 @@ import jsonschema
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
 from ..science.masks import box_mask
-from .evaluation_checks import check_evaluation
+from .evaluation_checks import check_evaluation, chosen_targets
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
 
@@ -290,6 +290,10 @@ def _check_targets(config, grid):
             _readable(target["trajectory"], f"targets[{i}].trajectory")
             given, shape = trajectory_header(target["trajectory"], where)
             check_steps(steps, given, f"{owner}: trajectory")
+            for section in ("lds", "samples"):  # their steps, where they have any of their own
+                if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
+                    more = config["evaluation"][section]["steps"] or []
+                    check_steps(more, given, f"{where}: evaluation.{section}.steps: trajectory")
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
                 raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")

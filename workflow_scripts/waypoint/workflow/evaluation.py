@@ -15,14 +15,14 @@ class EvaluationPlan:
         images = {"subset": int(subset), "fraction": self.evaluation["lds"]["fraction"]}
         return {**self.train("full/0"), "images": images}
 
-    def without(self, method, target, step, remove):
+    def without(self, method, target, step, n_remove):
         """Spec of a model without a method's top images; which images those are follows from the scores."""
-        images = {"method": method, "target": target, "step": int(step), "remove": share_or_count(remove)}
+        images = {"method": method, "target": target, "step": int(step), "remove": share_or_count(n_remove)}
         return {**self.train("full/0"), "images": images}
 
-    def without_random(self, removal, remove):
+    def without_random(self, removal, n_remove):
         """Spec of a model without random images."""
-        return {**self.train("full/0"), "images": {"random": int(removal), "remove": share_or_count(remove)}}
+        return {**self.train("full/0"), "images": {"random": int(removal), "remove": share_or_count(n_remove)}}
 
     # ---- specs, in the order of the DAG
 
@@ -81,8 +81,10 @@ class EvaluationPlan:
     def counterfactual(self, target):
         """Spec of evaluation/counterfactual/{target}.zarr: the original images and the baseline's distances."""
         own = {key: self.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
+        classifier = [self.classifier("standard")] if self.evaluation["fid"]["features"] == "classifier" else []
         return self._spec(
             "counterfactual",
+            *classifier,
             self.trajectory(target),
             counterfactual=own,
             fid=self.fid(),
@@ -170,11 +172,11 @@ class EvaluationPlan:
         return [f"without/{method}_{target}_t{own['step']}_n{n}" for n in own["n_remove"]]
 
     def fid(self):
-        """The feature network of the counterfactual's distances, as far as they depend on it."""
+        """The feature network of the counterfactual's distances; a classifier has its own section in the spec."""
         fid = self.evaluation["fid"]
         if fid["features"] == "classifier":
-            return {"features": "classifier", "classifier": self.classifier("standard")["classifier"]["standard"]}
-        return {key: fid[key] for key in ("features", "sha256", "dims")}
+            return {"features": "classifier"}
+        return {"features": "inception", "sha256": fid["sha256"], "dims": fid["dims"] or 2048}
 
     @property
     def fid_weights(self):

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ..errors import WaypointError
 from ..science.grid import check_steps
+from ..store.inception import require_weights
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # pytorch-fid's file
+SAME_AT_EVERY_STEP = ("trak-sum", "norm")  # methods with one row of scores, by definition
 
 
 def check_evaluation(config, grid):
@@ -38,6 +40,11 @@ def check_evaluation(config, grid):
     _check_seed_consistency(config)
     if evaluation["reliability"] is not None and not config["scores"]["keep_checkpoints"]:
         raise WaypointError("config: evaluation.reliability needs scores.keep_checkpoints: true")
+    if config["features"]["keep_halves"]:
+        for key in ("train_draws", "target_draws"):
+            if config["attribution"][key] < 2:
+                raise WaypointError(f"config: features.keep_halves: attribution.{key} is 1, which has no halves")
+    _check_steps_and_targets(config)
     for section in ("sign_overlap", "top_overlap"):
         n = _images(config)
         if evaluation[section] and n is not None and max(evaluation[section]["top_k"]) > n // 2:
@@ -45,6 +52,11 @@ def check_evaluation(config, grid):
                 f"config: evaluation.{section}.top_k: {max(evaluation[section]['top_k'])} is more than half "
                 f"of the {n} training images"
             )
+
+
+def step_methods(config):
+    """Methods whose scores differ from step to step."""
+    return [method for method in config["methods"] if method not in SAME_AT_EVERY_STEP]
 
 
 def chosen_targets(config, section):
@@ -78,6 +90,23 @@ def fid_weights(fid):
 def _images(config):
     subset = config["data"]["subset"]
     return len(subset) if isinstance(subset, list) else subset
+
+
+def _check_steps_and_targets(config):
+    evaluation, targets = config["evaluation"], config["targets"]
+    for section in ("step_correlation", "sign_overlap"):
+        if evaluation[section] is not None and not step_methods(config):
+            raise WaypointError(
+                f"config: evaluation.{section} compares steps, but {' and '.join(SAME_AT_EVERY_STEP)} have the same "
+                "scores at every step; add another method"
+            )
+    steps = [set(target.get("steps", config["attribution"]["steps"])) for target in targets]
+    if evaluation["step_correlation"] is not None and max(map(len, steps)) < 2:
+        raise WaypointError("config: evaluation.step_correlation compares steps; give a target at least two")
+    if evaluation["sign_overlap"] and len(set.intersection(*steps)) < 2:
+        raise WaypointError("config: evaluation.sign_overlap needs at least two steps that all targets have")
+    if evaluation["top_overlap"] and len(targets) < 2:
+        raise WaypointError("config: evaluation.top_overlap compares targets; there is only one")
 
 
 def _check_lds(config, grid):
@@ -163,3 +192,13 @@ def _check_seed_consistency(config):
         if int(name.split("/")[1]) >= count:
             raise WaypointError(f"config: evaluation.seed_consistency.models: {name} is not one of {count} checkpoints")
     chosen_targets(config, "seed_consistency")
+
+
+def require_fid_weights(plan):
+    """Refuse missing or other Inception weights before hours of training; nothing where none are needed.
+
+    Raises:
+        WaypointError: names key, file and the alternative.
+    """
+    if plan.fid_weights:
+        require_weights(plan.fid_weights, plan.evaluation["fid"]["sha256"])

@@ -61,6 +61,36 @@ def show(axes, image, edge="#888888", width=0.6, style="-"):
         spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
 
 
+def method_bars(axes, table, column, images):
+    """Bars of a table's column, methods side by side in groups of n_remove, with what lies behind each bar.
+
+    Bars are means over targets, with their standard errors; dots are the targets, in one order everywhere.
+
+    Args:
+        table: with columns method, target, n_remove and ``column``. images: training images, for shares.
+    """
+    counts, labelled = sorted(table["n_remove"].unique()), set()
+    targets, ticks, left = list(table["target"].unique()), [], 0.0
+    for count in counts:
+        methods = [method for method in METHODS if method in set(table.loc[table["n_remove"] == count, "method"])]
+        for k, method in enumerate(methods):
+            rows = table[(table["n_remove"] == count) & (table["method"] == method)]
+            values, x = rows[column].to_numpy(), left + k
+            style = {"color": METHODS[method]["color"], "hatch": HATCHES[method], "edgecolor": "white"}
+            axes.bar(x, values.mean(), 0.85, label=None if method in labelled else method, **style)
+            spread = [(targets.index(t) + 0.5) / len(targets) - 0.5 for t in rows["target"]]
+            axes.plot(x + 0.6 * np.array(spread), values, ".", color="black", markersize=5, zorder=3)
+            if len(values) > 1:
+                error = values.std(ddof=1) / len(values) ** 0.5
+                axes.errorbar(x, values.mean(), error, color="black", capsize=5, linewidth=1.4, zorder=2)
+            labelled.add(method)
+        ticks.append(left + (len(methods) - 1) / 2)
+        left += len(methods) + 0.7
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_xticks(ticks, [f"{count} ({100 * count / images:.3g} %)" if count else "0" for count in counts])
+    axes.set_xlabel("training images removed")
+
+
 def time_axis(axes, steps):
     """t from left to right as the image is made: from noise (large t) to image."""
     axes.set_xlim(max(steps) + 30, min(steps) - 30)

@@ -16,6 +16,7 @@ GROWING = {
     "counterfactual",
     "forgetting",
     "lds",
+    "samples",
     "target",
     "versions",
 }

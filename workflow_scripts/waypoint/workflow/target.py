@@ -39,11 +39,7 @@ class Target:
         found = job.open(job.args.trajectory)
         grid = read(found["step"]).tolist()
         check_steps(steps, grid, "targets: steps")
-        if found.attrs["weights"] != read_attributes(job.args.generator)["weights"]:
-            raise WaypointError(
-                f"{job.args.trajectory} was sampled from other weights than {job.args.generator} holds; "
-                "delete it and rerun"
-            )
+        require_generator(found, job.args.trajectory, job.args.generator)
         at = [grid.index(t) for t in steps]
         self.steps = steps
         self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
@@ -56,6 +52,16 @@ class Target:
     def labels(self, count):
         """The label for ``count`` images, or None."""
         return None if self.label is None else self.label.expand(count)
+
+
+def require_generator(store, path, folder):
+    """Refuse a store at ``path`` that was sampled from another model than the one in ``folder``.
+
+    Raises:
+        WaypointError: names both.
+    """
+    if store.attrs["weights"] != read_attributes(folder)["weights"]:
+        raise WaypointError(f"{path} was sampled from other weights than {folder} holds; delete it and rerun")
 
 
 def mask_weight(mask, file, shape):

@@ -1,0 +1,175 @@
+"""Scores compared with each other: across steps (B.3, B.4, B.5) and across targets.
+
+Reads   scores/*/*.zarr, data/train.zarr, targets/{target}/trajectory.zarr
+Makes   tables/{step_correlation,sign_overlap,top_overlap}.csv,
+        figures/{step_correlation,sign_overlap,sign_flips,top_overlap}.png
+"""
+
+from waypoint.workflow.evaluation_checks import step_methods
+
+ANALYSIS_TABLES, ANALYSIS_FIGURES = [], []
+STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=step_methods(PLAN.config), target=PLAN.targets)
+
+if PLAN.evaluation["step_correlation"] is not None:
+    ANALYSIS_TABLES.append("<results>/tables/step_correlation.csv")
+    ANALYSIS_FIGURES.append("<results>/figures/step_correlation.png")
+
+    rule step_correlation:
+        input:
+            current("step_correlation", "tables/step_correlation.csv"),
+            scores=STEP_SCORES,
+        output:
+            report(
+                "<results>/tables/step_correlation.csv",
+                caption="../docs/report/step_correlation.rst",
+                category="Scores across steps and targets",
+                labels={"table": "step correlation"},
+            ),
+        log:
+            "<logs>/step_correlation.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("step_correlation"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output:q}'
+            " --log {log:q}"
+
+    rule plot_step_correlation:
+        input:
+            current("evaluation_figure", "figures/step_correlation.png"),
+            table="<results>/tables/step_correlation.csv",
+        output:
+            report(
+                "<results>/figures/step_correlation.png",
+                caption="../docs/report/step_correlation.rst",
+                category="Scores across steps and targets",
+                labels={"figure": "step correlation"},
+            ),
+        log:
+            "<logs>/plot_step_correlation.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
+            " --out {output:q} --log {log:q}"
+
+
+if PLAN.evaluation["sign_overlap"]:
+    ANALYSIS_TABLES.append("<results>/tables/sign_overlap.csv")
+    ANALYSIS_FIGURES += ["<results>/figures/sign_overlap.png", "<results>/figures/sign_flips.png"]
+
+    rule sign_overlap:
+        input:
+            current("sign_overlap", "tables/sign_overlap.csv"),
+            scores=STEP_SCORES,
+        output:
+            report(
+                "<results>/tables/sign_overlap.csv",
+                caption="../docs/report/sign_overlap.rst",
+                category="Scores across steps and targets",
+                labels={"table": "sign overlap"},
+            ),
+        log:
+            "<logs>/sign_overlap.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("sign_overlap"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output:q}'
+            " --log {log:q}"
+
+    rule plot_sign_overlap:
+        input:
+            current("evaluation_figure", "figures/sign_overlap.png"),
+            table="<results>/tables/sign_overlap.csv",
+        output:
+            report(
+                "<results>/figures/sign_overlap.png",
+                caption="../docs/report/sign_overlap.rst",
+                category="Scores across steps and targets",
+                labels={"figure": "sign overlap"},
+            ),
+        log:
+            "<logs>/plot_sign_overlap.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            " --log {log:q}"
+
+    rule plot_sign_flips:
+        input:
+            current("evaluation_figure", "figures/sign_flips.png"),
+            table="<results>/tables/sign_overlap.csv",
+            data="<results>/data/train.zarr",
+            scores=expand("<results>/scores/trak/{target}.zarr", target=PLAN.targets),
+            trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
+        output:
+            report(
+                "<results>/figures/sign_flips.png",
+                caption="../docs/report/sign_flips.rst",
+                category="Scores across steps and targets",
+                labels={"figure": "images that change sides"},
+            ),
+        log:
+            "<logs>/plot_sign_flips.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
+            " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output:q} --log {log:q}"
+
+
+if PLAN.evaluation["top_overlap"]:
+    ANALYSIS_TABLES.append("<results>/tables/top_overlap.csv")
+    ANALYSIS_FIGURES.append("<results>/figures/top_overlap.png")
+
+    rule top_overlap:
+        input:
+            current("top_overlap", "tables/top_overlap.csv"),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
+        output:
+            report(
+                "<results>/tables/top_overlap.csv",
+                caption="../docs/report/top_overlap.rst",
+                category="Scores across steps and targets",
+                labels={"table": "top overlap"},
+            ),
+        log:
+            "<logs>/top_overlap.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("top_overlap"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output:q}'
+            " --log {log:q}"
+
+    rule plot_top_overlap:
+        input:
+            current("evaluation_figure", "figures/top_overlap.png"),
+            table="<results>/tables/top_overlap.csv",
+        output:
+            report(
+                "<results>/figures/top_overlap.png",
+                caption="../docs/report/top_overlap.rst",
+                category="Scores across steps and targets",
+                labels={"figure": "top overlap"},
+            ),
+        log:
+            "<logs>/plot_top_overlap.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            " --log {log:q}"

@@ -1,0 +1,191 @@
+"""Retraining without the top influencers: counterfactual distance (Fig. 5) and forgetting (Fig. 7).
+
+Reads   checkpoints/{full,without}/*/, targets/{target}/trajectory.zarr, scores/{method}/{target}.zarr,
+        evaluation/classifiers/standard/
+Makes   evaluation/counterfactual/{target}.zarr, evaluation/{counterfactual,forgetting}/{method}/{target}.zarr,
+        tables/counterfactual_fid.csv, tables/forgetting.csv, figures/counterfactual_fid.png, figures/forgetting.png
+"""
+
+REMOVAL_TABLES, REMOVAL_FIGURES = [], []
+PICTURED = 4  # targets whose images the forgetting figure shows
+
+if PLAN.evaluation["counterfactual"]:
+    COMPARED = PLAN.evaluated("counterfactual")
+    REMOVAL_TABLES.append("<results>/tables/counterfactual_fid.csv")
+    REMOVAL_FIGURES.append("<results>/figures/counterfactual_fid.png")
+    CLASSIFIER = (
+        "<results>/evaluation/classifiers/standard" if PLAN.evaluation["fid"]["features"] == "classifier" else []
+    )
+
+    rule counterfactual_original:
+        input:
+            current("counterfactual", "evaluation/counterfactual/{target}.zarr"),
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            generator=generating_model,
+            models=full_models,
+            classifier=CLASSIFIER,
+        output:
+            directory("<results>/evaluation/counterfactual/{target}.zarr"),
+        log:
+            "<logs>/counterfactual_original/{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("counterfactual"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            " --generator {input.generator:q} --models {input.models:q} --classifier {input.classifier:q}"
+            ' --weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target} --out {output:q} --log {log:q}'
+
+    rule counterfactual_without:
+        input:
+            current("counterfactual_without", "evaluation/counterfactual/{method}/{target}.zarr"),
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            generator=generating_model,
+            models=models_without("counterfactual"),
+            original="<results>/evaluation/counterfactual/{target}.zarr",
+            scores=scores_removed_by,
+            classifier=CLASSIFIER,
+        output:
+            directory("<results>/evaluation/counterfactual/{method}/{target}.zarr"),
+        log:
+            "<logs>/counterfactual_without/{method}-{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("counterfactual_without"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/counterfactual_without.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            " --generator {input.generator:q} --models {input.models:q} --original {input.original:q}"
+            " --scores {input.scores:q} --classifier {input.classifier:q}"
+            ' --weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target} --out {output:q}'
+            " --log {log:q}"
+
+    rule counterfactual_table:
+        input:
+            current("removal_table", "tables/counterfactual_fid.csv"),
+            originals=expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED),
+            without=expand(
+                "<results>/evaluation/counterfactual/{method}/{target}.zarr",
+                method=PLAN.methods_of("counterfactual"),
+                target=COMPARED,
+            ),
+        output:
+            report(
+                "<results>/tables/counterfactual_fid.csv",
+                caption="../docs/report/counterfactual_fid.rst",
+                category="Retraining without the top influencers",
+                labels={"table": "counterfactual distance"},
+            ),
+        log:
+            "<logs>/counterfactual_table.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("removal_table"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
+            " --without {input.without:q} --out {output:q} --log {log:q}"
+
+    rule plot_counterfactual:
+        input:
+            current("evaluation_figure", "figures/counterfactual_fid.png"),
+            table="<results>/tables/counterfactual_fid.csv",
+        output:
+            report(
+                "<results>/figures/counterfactual_fid.png",
+                caption="../docs/report/counterfactual_fid.rst",
+                category="Retraining without the top influencers",
+                labels={"figure": "counterfactual distance"},
+            ),
+        log:
+            "<logs>/plot_counterfactual.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
+            " --out {output:q} --log {log:q}"
+
+
+if PLAN.evaluation["forgetting"]:
+    FORGOTTEN = PLAN.evaluated("forgetting")
+    REMOVAL_TABLES.append("<results>/tables/forgetting.csv")
+    REMOVAL_FIGURES.append("<results>/figures/forgetting.png")
+    FORGETTING_METHODS = [*PLAN.methods_of("forgetting"), "none"]
+
+    rule forgetting:
+        input:
+            current("forgetting", "evaluation/forgetting/{method}/{target}.zarr"),
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            generator=generating_model,
+            models=models_without("forgetting"),
+            scores=scores_removed_by,
+        output:
+            directory("<results>/evaluation/forgetting/{method}/{target}.zarr"),
+        log:
+            "<logs>/forgetting/{method}-{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("forgetting"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/forgetting.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            " --generator {input.generator:q} --models {input.models:q} --scores {input.scores:q}"
+            " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
+
+    rule forgetting_table:
+        input:
+            current("removal_table", "tables/forgetting.csv"),
+            stores=expand(
+                "<results>/evaluation/forgetting/{method}/{target}.zarr", method=FORGETTING_METHODS, target=FORGOTTEN
+            ),
+        output:
+            report(
+                "<results>/tables/forgetting.csv",
+                caption="../docs/report/forgetting.rst",
+                category="Retraining without the top influencers",
+                labels={"table": "forgetting"},
+            ),
+        log:
+            "<logs>/forgetting_table.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("removal_table"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output:q}'
+            " --log {log:q}"
+
+    rule plot_forgetting:
+        input:
+            current("evaluation_figure", "figures/forgetting.png"),
+            table="<results>/tables/forgetting.csv",
+            stores=expand(
+                "<results>/evaluation/forgetting/{method}/{target}.zarr",
+                method=FORGETTING_METHODS,
+                target=FORGOTTEN[:PICTURED],
+            ),
+        output:
+            report(
+                "<results>/figures/forgetting.png",
+                caption="../docs/report/forgetting.rst",
+                category="Retraining without the top influencers",
+                labels={"figure": "forgetting"},
+            ),
+        log:
+            "<logs>/plot_forgetting.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
+            " --stores {input.stores:q} --out {output:q} --log {log:q}"

@@ -1,0 +1,80 @@
+"""Golden outputs of the stages of the linear datamodeling score."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import torch
+from inputs import STEPS, N, arrays_of, numbers, store
+from support import run_script
+
+from waypoint.store import models
+from waypoint.store.retrained import rows_hash
+
+SUBSETS, MODELS = 5, 2
+METHODS = ["trak", "pixel", "retrain", "ceiling"]
+MASKS = np.array([[(i * (j + 2) + j) % 7 < 3 for i in range(N)] for j in range(SUBSETS)])
+
+
+def masks_stage(tmp_path, data):
+    spec = {"seed": 0, "lds": {"subsets": SUBSETS, "fraction": 0.5}}
+    run_script("draw_masks", spec=spec, data=data, out=tmp_path / "masks.zarr")
+    return arrays_of(tmp_path / "masks.zarr", "mask", "subset", "train")
+
+
+def subset_model(folder, model, name, rows, seed):
+    denoiser = models.build(model, 0, "golden")
+    with torch.no_grad():
+        for k, q in enumerate(denoiser.unet.parameters()):
+            q.copy_(torch.from_numpy(0.2 * numbers(*q.shape, seed=seed + k)))
+    models.save(denoiser.unet, denoiser.scheduler, folder)
+    marker = {"spec": {}, "name": name, "weights": name, "rows_sha256": rows_hash(rows)}
+    (folder / "waypoint.json").write_text(json.dumps(marker))
+
+
+def outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
+    masks, subset = store(tmp_path / "masks.zarr", mask=(["subset", "train"], MASKS[:2])), tmp_path / "subset"
+    names = [(j, r) for j in range(2) for r in range(MODELS)]
+    for j, r in names:
+        rows, seed = np.flatnonzero(MASKS[j]), 1000 * (1 + MODELS * j + r)
+        subset_model(subset / f"{j}-{r}", tiny_model, f"subset/{j}-{r}", rows, seed)
+    folders = [subset / f"{j}-{r}" for j, r in names]
+    run_script("list_models", spec={}, models=folders, out=subset / "models.json")
+    found = {}
+    for name, mask in (("whole", None), ("masked", [0, 0, 4, 8])):
+        spec = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3, "mask": mask}}
+        spec["lds"] = {"models_per_subset": MODELS, "draws": 3, "steps": STEPS}
+        common = {"trajectory": trajectory, "generator": checkpoint, "mask": [], "masks": masks, "target": "a"}
+        run_script("subset_outputs", spec=spec, **common, models=subset / "models.json", out=tmp_path / f"{name}.zarr")
+        found[name] = arrays_of(tmp_path / f"{name}.zarr", "output")["output"]
+    return found
+
+
+def lds_stage(tmp_path):
+    """Two targets, of which one lacks a step; two methods, of which one also with its first checkpoint alone."""
+    masks, outputs, scores = store(tmp_path / "masks.zarr", mask=(["subset", "train"], MASKS)), [], []
+    for k, (target, steps) in enumerate({"a": STEPS, "b": STEPS[1:]}.items()):
+        step = (["step"], np.array(steps))
+        effect = numbers(len(steps), N, seed=60 + k)
+        output = (effect @ MASKS.T.astype(np.float32)).T[:, None] + numbers(SUBSETS, MODELS, len(steps), seed=50 + k)
+        arrays = {"output": (["subset", "model", "step"], output), "step": step}
+        outputs.append(store(tmp_path / f"outputs/{target}.zarr", {"target": target}, **arrays))
+        for method, spec in (("trak", {"checkpoints": ["full/0", "full/1"]}), ("pixel", {})):
+            each = effect + numbers(2, len(steps), N, seed=(70 if method == "trak" else 80) + k)
+            arrays = {"score": (["step", "train"], each.mean(0)), "step": step}
+            if spec:
+                arrays["score_by_checkpoint"] = (["checkpoint", "step", "train"], each)
+            attributes = {"target": target, "method": method, "spec": spec}
+            scores.append(store(tmp_path / f"{method}/{target}.zarr", attributes, **arrays))
+    spec = {"seed": 0, "lds": {"models_per_subset": MODELS, "checkpoints": [1], "bootstrap": 100}}
+    tables = {name: tmp_path / f"{name}.csv" for name in ("lds", "summary", "cross", "overall", "comparison")}
+    run_script("lds_tables", spec=spec, masks=masks, outputs=outputs, scores=scores, **tables)
+    found = {}
+    for name, path in tables.items():
+        table = pd.read_csv(path)
+        found[name] = np.nan_to_num(table.select_dtypes("number").to_numpy(float), nan=-9)
+        found[f"{name}_methods"] = np.array([METHODS.index(method) for method in table["method"]])
+    return found
+
+
+STAGES = {"masks": masks_stage, "outputs": outputs_stage, "lds": lds_stage}

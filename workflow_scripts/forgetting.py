@@ -1,0 +1,51 @@
+"""A target's image from the same seed by models retrained without a method's top images (§5.5, Fig. 7)."""
+
+import numpy as np
+
+from waypoint.science.diffusion import generate
+from waypoint.science.streams import torch_stream
+from waypoint.store import models
+from waypoint.store.arrays import create_store, read
+from waypoint.workflow.removals import full_models, images_of, models_without, removals, removed
+from waypoint.workflow.script import run
+from waypoint.workflow.specs import require_agreement
+from waypoint.workflow.target import require_generator
+
+
+def main(job):
+    require_agreement(job.args.generator, job.spec)
+    trajectory = job.open(job.args.trajectory)
+    require_generator(trajectory, job.args.trajectory, job.args.generator)
+    original = read(trajectory["image"])
+    if job.args.method == "none":
+        counts, made = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
+        shape = (1, len(job.args.models))
+    else:
+        counts, made = removed(job, "forgetting"), models_without(job, "forgetting")
+        shape = (len(counts), removals(job))
+    images = np.empty((*shape, *original.shape), np.float32)
+    for done, (place, theta) in enumerate(made, 1):
+        images[place] = again(job, theta)
+        job.progress(done, len(job.args.models), "models")
+    l2 = np.sqrt(((images.astype(np.float64) - original) ** 2).sum((2, 3, 4)))
+    attributes = {"method": job.args.method, "target": job.args.target}
+    attributes["train_images"] = images_of(job.args.generator)
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
+        store.write("n_remove", ["n_remove"], np.array(job.spec["forgetting"].get("n_remove", [0])))
+        store.write("removal", ["removal"], np.arange(shape[1]))
+        store.write("removed", ["n_remove"], counts)
+        store.write("original", ["channel", "y", "x"], original)
+        store.write("image", ["n_remove", "removal", "channel", "y", "x"], images, "n_remove", counts)
+        store.write("l2", ["n_remove", "removal"], l2, "n_remove", counts)
+
+
+def again(job, theta):
+    """What a model makes of the target's x_T and noises: (C, H, W)."""
+    target = job.spec["target"]
+    noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
+    *_, image = generate(theta, job.spec["sampling"]["steps"], noise, models.target_label(theta, target))
+    return image.numpy()
+
+
+if __name__ == "__main__":
+    run(main, "forgetting", ["trajectory", "generator", "models*", "scores?", "method", "target", "out"])
