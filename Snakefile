@@ -21,6 +21,8 @@ include: "rules/analyses.smk"
 include: "rules/lds.smk"
 include: "rules/reliability.smk"
 include: "rules/removals.smk"
+include: "rules/samples.smk"
+include: "rules/likelihood.smk"
 include: "rules/figures.smk"
 include: "rules/collect.smk"
 

@@ -41,9 +41,19 @@ rule tables:
     input:
         "<results>/tables/top_influences.csv",
         LDS_TABLES,
+        RELIABILITY_TABLES,
+        ANALYSIS_TABLES,
+        REMOVAL_TABLES,
+        LIKELIHOOD_TABLES,
+        SAMPLES_TABLES,
 
 
 rule figures:
     input:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
         LDS_FIGURES,
+        RELIABILITY_FIGURES,
+        ANALYSIS_FIGURES,
+        REMOVAL_FIGURES,
+        LIKELIHOOD_FIGURES,
+        SAMPLES_FIGURES,

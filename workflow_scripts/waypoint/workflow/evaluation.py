@@ -74,9 +74,12 @@ class EvaluationPlan:
         )
 
     def seed_consistency(self):
-        """Spec of evaluation/seed_consistency.zarr and its table."""
+        """Spec of evaluation/seed_consistency.zarr and its table: the listed models, and no other."""
         own = {key: self.evaluation["seed_consistency"][key] for key in ("models", "images")}
-        return self._spec("seed_consistency", self._trained(), sampling=self.config["sampling"], seed_consistency=own)
+        paths = self.config["checkpoints"].get("paths")
+        given = {"checkpoint": {"all": [paths[int(m.split("/")[1])] for m in own["models"]]}} if paths else {}
+        before = self.train(own["models"][0]) | given
+        return self._spec("seed_consistency", before, sampling=self.config["sampling"], seed_consistency=own)
 
     def counterfactual(self, target):
         """Spec of evaluation/counterfactual/{target}.zarr: the original images and the baseline's distances."""
@@ -133,6 +136,15 @@ class EvaluationPlan:
     def evaluated(self, section):
         """Targets of an evaluation, in the config's order."""
         return chosen_targets(self.config, section)
+
+    def seeded_targets(self):
+        """What seed consistency generates: id, seed and label of its targets that have a seed."""
+        rows = [self.targets[name] for name in self.evaluated("seed_consistency")]
+        return [{key: row[key] for key in ("id", "seed", "label") if key in row} for row in rows if "seed" in row]
+
+    def target_labels(self, names):
+        """{target: label} of class-conditional targets."""
+        return {name: self.targets[name]["label"] for name in names if "label" in self.targets[name]}
 
     def methods_of(self, section):
         """Methods whose removals an evaluation compares; random is always among them."""
@@ -193,13 +205,6 @@ class EvaluationPlan:
 
     def _random(self, method):
         return {"random_removals": self.evaluation["controls"]["random_removals"]} if method == "random" else {}
-
-    def _trained(self):
-        return (
-            self.train("full/0")
-            if "count" in self.config["checkpoints"]
-            else {**self.train("full/0"), **self._ensemble()}
-        )
 
     def _steps_of(self, section, target):
         return sorted(self.evaluation[section]["steps"] or self.steps(target))

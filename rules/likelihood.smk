@@ -1,0 +1,90 @@
+"""Classifiers of the labelled images, and feature likelihood along the trajectory (Fig. 3, B.10).
+
+Reads   data/train.zarr, evaluation/samples/{target}.zarr, scores/
+Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_intervals.csv,
+        figures/likelihood-{target}.png
+"""
+
+LIKELIHOOD_TABLES, LIKELIHOOD_FIGURES = [], []
+
+
+rule train_classifier:
+    input:
+        current("classifier", "evaluation/classifiers/{kind}"),
+        data="<results>/data/train.zarr",
+    output:
+        directory("<results>/evaluation/classifiers/{kind}"),
+    log:
+        "<logs>/train_classifier/{kind}.log",
+    wildcard_constraints:
+        kind="standard|robust",
+    conda:
+        "../envs/waypoint.yaml"
+    resources:
+        gpu=1,
+    params:
+        spec=spec("classifier"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
+        " --kind {wildcards.kind} --out {output:q} --log {log:q}"
+
+
+if PLAN.evaluation["likelihood"] is not None:
+    LIKELIHOOD_TARGETS = PLAN.evaluated("samples")
+    LIKELIHOOD_TABLES = ["<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"]
+    LIKELIHOOD_FIGURES = expand("<results>/figures/likelihood-{target}.png", target=LIKELIHOOD_TARGETS)
+
+    rule feature_likelihood:
+        input:
+            current("likelihood", "tables/feature_likelihood.csv"),
+            current("likelihood", "tables/steepest_intervals.csv"),
+            classifiers=expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"]),
+            samples=expand("<results>/evaluation/samples/{target}.zarr", target=LIKELIHOOD_TARGETS),
+            trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=LIKELIHOOD_TARGETS),
+        output:
+            likelihood=report(
+                "<results>/tables/feature_likelihood.csv",
+                caption="../docs/report/likelihood.rst",
+                category="Feature likelihood",
+                labels={"table": "feature likelihood"},
+            ),
+            intervals="<results>/tables/steepest_intervals.csv",
+        log:
+            "<logs>/feature_likelihood.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("likelihood"),
+            labels=[str(word) for pair in PLAN.target_labels(LIKELIHOOD_TARGETS).items() for word in pair],
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
+            " --samples {input.samples:q} --trajectories {input.trajectories:q} --labels {params.labels:q}"
+            " --likelihood {output.likelihood:q} --intervals {output.intervals:q} --log {log:q}"
+
+    rule plot_likelihood:
+        input:
+            current("evaluation_figure", "figures/likelihood-{target}.png"),
+            likelihood="<results>/tables/feature_likelihood.csv",
+            intervals="<results>/tables/steepest_intervals.csv",
+            samples="<results>/evaluation/samples/{target}.zarr",
+            scores=f"<results>/scores/{PLAN.config['methods'][0]}/{{target}}.zarr",
+            data="<results>/data/train.zarr",
+        output:
+            report(
+                "<results>/figures/likelihood-{target}.png",
+                caption="../docs/report/likelihood.rst",
+                category="Feature likelihood",
+                labels={"figure": "{target}"},
+            ),
+        log:
+            "<logs>/plot_likelihood/{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
+            " --intervals {input.intervals:q} --samples {input.samples:q} --scores {input.scores:q} --data {input.data:q}"
+            " --target {wildcards.target} --out {output:q} --log {log:q}"

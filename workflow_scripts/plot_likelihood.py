@@ -1,0 +1,83 @@
+"""figures/likelihood-{target}.png: when a class appears, with samples and training images about then (Fig. 3)."""
+
+import numpy as np
+import pandas as pd
+
+from waypoint.science.ranking import extremes
+from waypoint.store.arrays import read
+from waypoint.workflow.plots import GREEN, RED, mosaic, plt, save, show
+from waypoint.workflow.script import run
+
+STYLES = {
+    "standard": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "robust": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+}
+COLUMNS, TOP = 5, 3
+
+
+def main(job):
+    table, intervals = pd.read_csv(job.args.likelihood), pd.read_csv(job.args.intervals)
+    table, intervals = (found[found["target"] == job.args.target] for found in (table, intervals))
+    samples, scores, data = (job.open(path) for path in (job.args.samples, job.args.scores, job.args.data))
+    steepest = intervals.dropna(subset=["step_from"])
+    columns = around(steepest, read(samples["step"]).tolist())
+    figure = plt.figure(figsize=(6.4, 8.6), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.75])
+    curve(above.subplots(), table, steepest)
+    panels(below.subplots(1 + 2 * TOP, len(columns) + 1, squeeze=False), columns, samples, scores, data)
+    feature, method = table["feature"].iloc[0], scores.attrs["method"]
+    ran = f"{table['samples'].iloc[0]} samples of p(·|x_t) per step, {scores['score'].shape[1]} training images"
+    title = f"target {job.args.target}: when is it class {feature}?\n{ran}; training images by {method}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    save(figure, job)
+
+
+def around(steepest, steps):
+    """Up to COLUMNS steps, descending, about the standard classifier's steepest interval, or evenly spread."""
+    steps = sorted(steps, reverse=True)
+    if len(steps) <= COLUMNS:
+        return steps
+    if steepest.empty:
+        return [steps[k] for k in np.linspace(0, len(steps) - 1, COLUMNS).round().astype(int)]
+    middle = steps.index(int(steepest["step_from"].iloc[0]))
+    start = min(max(0, middle - COLUMNS // 2), len(steps) - COLUMNS)
+    return steps[start : start + COLUMNS]
+
+
+def curve(axes, table, steepest):
+    """Likelihood against t for every classifier, with their steepest intervals."""
+    for kind, rows in table.groupby("classifier", sort=False):
+        axes.plot(rows["step"], rows["likelihood"], label=f"{kind} classifier", **STYLES[kind])
+    for row in steepest.itertuples():
+        color = STYLES[row.classifier]["color"]
+        axes.axvspan(row.step_to, row.step_from, color=color, alpha=0.13, linewidth=0)
+    axes.set_xlim(table["step"].max() + 30, table["step"].min() - 30)
+    axes.set(ylim=(-0.03, 1.03), xlabel="step t (noise on the left, image on the right)", ylabel="share of the samples")
+    axes.set_title("likelihood; shaded: steepest interval of each classifier", fontsize=9)
+    axes.legend(loc="upper left")
+
+
+def panels(axes, columns, samples, scores, data):
+    """Samples, then the training images with the highest and lowest scores, for each step."""
+    sampled, scored = read(samples["step"]).tolist(), read(scores["step"]).tolist()
+    names = ["samples of\np(·|x_t)", *[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
+    for r, (axis, name) in enumerate(zip(axes[:, 0], names)):
+        axis.axis("off")
+        color = "black" if r == 0 else GREEN if r <= TOP else RED
+        axis.text(0.95, 0.5, name, ha="right", va="center", size=8 if r == 0 else 11, color=color)
+    for line, t in zip(axes[:, 1:].T, columns):
+        line[0].set_title(f"t = {t}", fontsize=9, loc="center")
+        show(line[0], mosaic(read(samples["sample"], sampled.index(t))))
+        if t not in scored:
+            for axis in line[1:]:
+                axis.axis("off")
+            line[1].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
+            continue
+        best, worst = extremes(read(scores["score"], scored.index(t)), TOP)
+        for r, i in enumerate([*best, *worst]):
+            frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
+            show(line[1 + r], read(data["image"], int(i)), *frame)
+
+
+if __name__ == "__main__":
+    run(main, "figures", ["likelihood", "intervals", "samples", "scores", "data", "target", "out"])

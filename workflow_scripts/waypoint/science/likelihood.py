@@ -1,0 +1,26 @@
+"""Feature likelihood along the trajectory (§3.1, Fig. 3, B.10)."""
+
+import numpy as np
+
+
+def shares(called, feature):
+    """Share of the samples that are called ``feature``: called (S, number) int gives (S,)."""
+    return (np.asarray(called) == feature).mean(1)
+
+
+def steepest_interval(steps, likelihood):
+    """The pair of neighbouring steps between which the likelihood rises most as the image is made.
+
+    Args:
+        steps: (S,), any order. likelihood: (S,).
+
+    Returns:
+        (from, to, rise) with from > to; the earliest in generation among equals; None if it never rises.
+    """
+    order = np.argsort(steps)[::-1]
+    steps, likelihood = np.asarray(steps)[order], np.asarray(likelihood, np.float64)[order]
+    rises = np.diff(likelihood)
+    if not len(rises) or rises.max() <= 0:
+        return None
+    k = int(rises.argmax())
+    return int(steps[k]), int(steps[k + 1]), float(rises[k])
