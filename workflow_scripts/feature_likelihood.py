@@ -24,10 +24,10 @@ def main(job):
         found = job.open(samples)
         target, image = found.attrs["target"], read(job.open(trajectory)["image"])
         feature = chosen_feature(job, target, networks["standard"], image)
-        steps, sample = read(found["step"]).tolist(), read(found["sample"])
+        steps, sample = read(found["step"]).tolist(), torch.from_numpy(read(found["sample"]))
         for kind, network in networks.items():
             row = {"classifier": kind, "target": target, "feature": feature}
-            share = shares([called(network, images) for images in sample], feature)
+            share = shares([network.classes(images) for images in sample], feature)
             for step, value in zip(steps, share):
                 likelihoods.append({**row, "step": step, "likelihood": value, "samples": sample.shape[1]})
             steepest = steepest_interval(steps, share)
@@ -45,20 +45,13 @@ def interval_cells(steepest):
     return {"step_from": steepest[0], "step_to": steepest[1], "rise": steepest[2], "note": ""}
 
 
-def called(network, images):
-    """Classes of images (B, C, H, W), as the network sees them: (B,)."""
-    with torch.inference_mode():
-        device = next(network.parameters()).device
-        return network(torch.from_numpy(images).to(device)).argmax(1).cpu().numpy()
-
-
 def chosen_feature(job, target, network, image):
     """The class whose likelihood is followed: the config's, the target's label, or that of the final image."""
     named = job.spec["likelihood"]["features"] or {}
     labels = dict(zip(*[iter(job.args.labels or [])] * 2))
     feature = named.get(target, labels.get(target))
     if feature is None:
-        return int(called(network, image[None])[0])
+        return int(network.classes(torch.from_numpy(image[None])))
     if not 0 <= int(feature) < network.config["classes"]:
         raise WaypointError(
             f"evaluation.likelihood.features: {target}: class {feature} is not one of {network.config['classes']}"

@@ -1,7 +1,6 @@
 """Golden outputs of the stages of counterfactuals and forgetting."""
 
 import json
-import sys
 import types
 
 import numpy as np
@@ -10,7 +9,6 @@ import torch
 from inputs import N, arrays_of, numbers, store
 from support import run_script
 
-import waypoint.store
 from waypoint.science.subsets import without_random
 from waypoint.store import models
 from waypoint.store.retrained import rows_hash
@@ -50,9 +48,7 @@ def ensemble(tmp_path, section):
 def counterfactual_stage(tmp_path, trajectory, tiny_model, monkeypatch):
     weight = torch.from_numpy(numbers(64, 3, seed=40))
     network = types.SimpleNamespace(features=lambda images: images.flatten(1) @ weight)
-    classifiers = types.SimpleNamespace(load=lambda folder, device: network)
-    monkeypatch.setitem(sys.modules, "waypoint.store.classifiers", classifiers)
-    monkeypatch.setattr(waypoint.store, "classifiers", classifiers, raising=False)
+    monkeypatch.setattr("waypoint.store.classifiers.load", lambda folder, device: network)
     full, removed = ensemble(tmp_path, tiny_model)
     own = {"step": 500, "delta": 200, "images": 10}
     spec = {**SAMPLING, "fid": {"features": "classifier"}, "counterfactual": own}

@@ -161,7 +161,11 @@ def scores_stage(tmp_path, data, trajectory):
         run_script("score_pixel", spec=spec, data=data, trajectory=trajectory, **target, out=out)
         found[f"pixel_{against}"] = arrays_of(out, "score")["score"]
     run_script("score_random", spec={"seed": 0, "target": steps}, data=data, **target, out=tmp_path / "random.zarr")
-    return {**found, "random": arrays_of(tmp_path / "random.zarr", "score")["score"]}
+    run_script("score_trak_sum", spec={}, scores=tmp_path / "trak.zarr", **target, out=tmp_path / "trak_sum.zarr")
+    run_script("score_norm", spec={"target": steps}, features=features, **target, out=tmp_path / "norm.zarr")
+    found["norm_se"] = arrays_of(tmp_path / "norm.zarr", "score_se")["score_se"]
+    others = ("random", "trak_sum", "norm")
+    return {**found, **{name: arrays_of(tmp_path / f"{name}.zarr", "score")["score"] for name in others}}
 
 
 def tables_stage(tmp_path, data, score):

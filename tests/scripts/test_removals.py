@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import types
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 from support import UNET, run_script, tiny_config
 
-import waypoint.store
 from waypoint.science.subsets import removal_count
 from waypoint.store.arrays import create_store, open_store
 from waypoint.store.provenance import read_attributes
@@ -96,9 +94,7 @@ def stub():
     weight = torch.randn(64, FEATURES, generator=torch.Generator().manual_seed(0))
     network = types.SimpleNamespace(features=lambda images: images.flatten(1) @ weight)
     with pytest.MonkeyPatch.context() as patch:
-        classifiers = types.SimpleNamespace(load=lambda folder, device: network)
-        patch.setitem(sys.modules, "waypoint.store.classifiers", classifiers)
-        patch.setattr(waypoint.store, "classifiers", classifiers, raising=False)
+        patch.setattr("waypoint.store.classifiers.load", lambda folder, device: network)
         yield network
 
 

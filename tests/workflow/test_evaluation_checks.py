@@ -191,6 +191,41 @@ REFUSED = {
         {"scores.keep_checkpoints": False},
         ["evaluation.reliability", "scores.keep_checkpoints: true"],
     ),
+    "keep_halves of one train draw": (
+        {"features.keep_halves": True, "attribution.train_draws": 2, "attribution.target_draws": 2},
+        {"attribution.train_draws": 1},
+        ["features.keep_halves", "attribution.train_draws"],
+    ),
+    "keep_halves of one target draw": (
+        {"features.keep_halves": True, "attribution.train_draws": 2, "attribution.target_draws": 2},
+        {"attribution.target_draws": 1},
+        ["features.keep_halves", "attribution.target_draws"],
+    ),
+    "step_correlation of methods without steps": (
+        {"evaluation.step_correlation": {}, "methods": ["trak-sum", "trak"]},
+        {"methods": ["trak-sum", "norm"]},
+        ["evaluation.step_correlation", "trak-sum and norm", "add another method"],
+    ),
+    "sign_overlap of methods without steps": (
+        {"evaluation.sign_overlap": {}, "methods": ["norm", "random"]},
+        {"methods": ["norm"]},
+        ["evaluation.sign_overlap", "add another method"],
+    ),
+    "step_correlation of one step": (
+        {"evaluation.step_correlation": {}, "attribution.steps": [100], "targets.0.steps": [100, 300]},
+        {"targets.0.steps": [300]},
+        ["evaluation.step_correlation", "at least two"],
+    ),
+    "sign_overlap of different steps": (
+        {"evaluation.sign_overlap": {}, "targets.0.steps": [100, 300, 500], "targets.1.steps": [300, 500]},
+        {"targets.1.steps": [300, 700]},
+        ["evaluation.sign_overlap", "two steps that all targets have"],
+    ),
+    "top_overlap of one target": (
+        {"evaluation.top_overlap": {}},
+        {"targets": [{"id": "a", "seed": 1}]},
+        ["evaluation.top_overlap", "only one"],
+    ),
     "sign_overlap.top_k": (
         {"evaluation.sign_overlap.top_k": [1, 10], "data.subset": 20},
         {"data.subset": 19},

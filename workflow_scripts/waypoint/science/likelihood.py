@@ -5,7 +5,7 @@ import numpy as np
 
 def shares(called, feature):
     """Share of the samples that are called ``feature``: called (S, number) int gives (S,)."""
-    return (np.asarray(called) == feature).mean(1)
+    return (np.stack(called) == feature).mean(1)
 
 
 def steepest_interval(steps, likelihood):

@@ -11,7 +11,7 @@ from ..errors import WaypointError
 from ..science.diffusion import continuations
 from ..science.streams import torch_stream
 from ..science.subsets import removal_count
-from ..store import models
+from ..store import classifiers, models
 from ..store.inception import Inception
 from ..store.provenance import read_attributes
 from ..store.retrained import require_rows, training_rows
@@ -52,8 +52,6 @@ class Features:
     def __init__(self, job, device):
         self.device, fid = device, job.spec["fid"]
         if fid["features"] == "classifier":
-            from ..store import classifiers
-
             require_agreement(job.args.classifier, job.spec)
             self.name, self.network = "classifier", classifiers.load(job.args.classifier, device)
         else:
