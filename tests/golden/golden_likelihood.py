@@ -1,3 +1,87 @@
 """Golden outputs of the stages of classifiers, samples and what is read from them."""
 
-STAGES = {}
+import json
+
+import numpy as np
+import pandas as pd
+import torch
+from inputs import STEPS, arrays_of, numbers, store
+from support import run_script
+
+from waypoint.science.classifier import Classifier
+from waypoint.store import classifiers
+
+SAMPLING = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3}}
+CLASSES = 3
+
+
+def weights(network, seed):
+    """The network with weights from a formula."""
+    with torch.no_grad():
+        for k, q in enumerate(network.parameters()):
+            q.copy_(torch.from_numpy(0.3 * numbers(*q.shape, seed=seed + k)))
+    return network
+
+
+def sampled(tmp_path):
+    dims = ["step", "number", "channel", "y", "x"]
+    arrays = {"sample": (dims, numbers(2, 9, 1, 8, 8, seed=60)), "step": (["step"], np.array(STEPS))}
+    return store(tmp_path / "samples.zarr", {"target": "a"}, **arrays)
+
+
+def classifier_stage(tmp_path, data):
+    recipe = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "width": 2, "holdout": 0.25}
+    found = {}
+    for kind, more in (("standard", {}), ("robust", {"radius": 0.1, "attack_steps": 2})):
+        spec = {"seed": 0, "classifier": {kind: {**recipe, **more}}}
+        run_script("train_classifier", spec=spec, data=data, kind=kind, out=tmp_path / kind)
+        network = classifiers.load(tmp_path / kind)
+        flat = torch.cat([q.reshape(-1) for q in network.parameters()]).numpy()
+        found[kind] = flat @ numbers(len(flat), 8, seed=61)
+    return found
+
+
+def samples_stage(tmp_path, trajectory, checkpoint):
+    spec = {**SAMPLING, "samples": {"steps": STEPS, "number": 3}}
+    common = {"trajectory": trajectory, "generator": checkpoint, "target": "a"}
+    run_script("sample_continuations", spec=spec, **common, out=tmp_path / "out.zarr")
+    return arrays_of(tmp_path / "out.zarr", "step", "sample")
+
+
+def proxy_stage(tmp_path, trajectory):
+    out = tmp_path / "proxy.csv"
+    run_script("proxy_table", spec={}, samples=[sampled(tmp_path)], trajectories=[trajectory], out=out)
+    return {"numbers": pd.read_csv(out)[["step", "l2", "l2_noise", "spread", "samples"]].to_numpy(float)}
+
+
+def likelihood_stage(tmp_path, trajectory):
+    folders = []
+    for kind, seed in (("standard", 62), ("robust", 90)):
+        network = weights(Classifier(1, CLASSES, 2), seed)
+        classifiers.save(network, tmp_path / kind, lambda: {"spec": {}})
+        folders.append(tmp_path / kind)
+    given = {"classifiers": folders, "samples": [sampled(tmp_path)], "trajectories": [trajectory], "labels": ["a", 1]}
+    out = {"likelihood": tmp_path / "l.csv", "intervals": tmp_path / "i.csv"}
+    run_script("feature_likelihood", spec={"likelihood": {"features": None}}, **given, **out)
+    table = pd.read_csv(out["likelihood"])[["feature", "step", "likelihood", "samples"]]
+    intervals = pd.read_csv(out["intervals"])[["step_from", "step_to", "rise"]].fillna(-1)
+    return {"likelihood": table.to_numpy(float), "intervals": intervals.to_numpy(float)}
+
+
+def seed_consistency_stage(tmp_path, checkpoint):
+    own = {"models": ["full/0", "full/1"], "images": 1}
+    spec = {"seed": 0, "sampling": {"steps": 5}, "seed_consistency": own}
+    out = {"out": tmp_path / "out.zarr", "table": tmp_path / "out.csv"}
+    rows = json.dumps([{"id": "a", "seed": 3}])
+    run_script("seed_consistency", spec=spec, models=[checkpoint, checkpoint], rows=rows, **out)
+    l2 = pd.read_csv(out["table"])["l2"].to_numpy()
+    return {**arrays_of(out["out"], "image", "independent"), "l2": l2}
+
+
+STAGES = {
+    "classifier": classifier_stage,
+    "samples": samples_stage,
+    "proxy": proxy_stage,
+    "likelihood": likelihood_stage,
+    "seed_consistency": seed_consistency_stage,
+}

@@ -1,6 +1,5 @@
 """Tables and figures over scores: columns, what is counted, and what has no number."""
 
-
 import numpy as np
 import pandas as pd
 import pytest
