@@ -1,10 +1,12 @@
 """Small models and examples that several tests use."""
 
+import hashlib
 import json
 import runpy
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from waypoint.science.draws import target_noise, train_draws
@@ -90,3 +92,17 @@ def tiny_config(model, **sections):
             **sections,
         }
     )
+
+
+def random_inception(path):
+    """Write random weights of pytorch-fid's Inception to a file; its SHA-256."""
+    from pytorch_fid import inception
+
+    caught = {}
+    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(0)
+        patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda self, state: caught.update(state=self.state_dict()))
+        inception.fid_inception_v3()
+    torch.save(caught["state"], path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from pytorch_fid import inception as theirs
 from pytorch_fid.fid_score import get_activations
-from support import images
+from support import images, random_inception
 
 from waypoint.errors import WaypointError
 from waypoint.store.inception import PUBLISHED, Inception, require_weights, table_name
@@ -18,14 +18,8 @@ from waypoint.store.inception import PUBLISHED, Inception, require_weights, tabl
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A file of random weights of pytorch-fid's network, and its SHA-256."""
-    path, caught = tmp_path_factory.mktemp("inception") / "random.pth", {}
-    with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
-        torch.manual_seed(0)
-        patch.setattr(theirs, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(torch.nn.Module, "load_state_dict", lambda self, state: caught.update(state=self.state_dict()))
-        theirs.fid_inception_v3()
-    torch.save(caught["state"], path)
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+    path = tmp_path_factory.mktemp("inception") / "random.pth"
+    return path, random_inception(path)
 
 
 @pytest.fixture

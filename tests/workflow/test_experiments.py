@@ -7,9 +7,11 @@ import re
 import tarfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import yaml
+from support import random_inception
 from test_end_to_end import REPOSITORY, Workspace
 
 from waypoint.store import datasets, models
@@ -39,11 +41,24 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     config["targets"] = str(REPOSITORY / CIFAR10["targets"])
     done = Workspace(tmp_path / "work", config).snakemake("--dry-run", "--quiet", "rules")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
-    expected = {"prepare_data": 1, "top_influences": 1, "trajectory_panel": 300, "total": 1103, "all": 1}
-    for rule in ("train", "featurize", "factor_kernel", "sample_trajectory", "target_gradients"):
+    methods, targets, counts_removed = CIFAR10["methods"], 100, 3
+    expected = {"prepare_data": 1, "trajectory_panel": targets * len(methods), "all": 1}
+    for rule in ("train", "featurize", "factor_kernel", "sample_trajectory", "target_gradients", "subset_outputs"):
         expected[rule] = 100
-    for method in CIFAR10["methods"]:
-        expected[f"score_{method}"] = 100
+    for method in methods:
+        expected[f"score_{method.replace('-', '_')}"] = targets
+    # 100 subsets of 5 models each; without the top images of trak and pixel, for 50 and 60 targets; 3 random removals
+    expected |= {"draw_masks": 1, "train_subset": 100, "list_subset_models": 1}
+    expected |= {"train_without": 2 * counts_removed * (50 + 60), "train_without_random": 3 * counts_removed}
+    # trak, pixel and random; forgetting also with nothing removed
+    expected |= {"counterfactual_original": 50, "counterfactual_without": 3 * 50, "forgetting": 4 * 60}
+    expected |= {"sample_continuations": 10, "plot_likelihood": 10, "train_classifier": 2}
+    tables = "lds_tables counterfactual_table forgetting_table proxy_table reliability_table top_influences"
+    tables += " feature_likelihood seed_consistency step_correlation sign_overlap top_overlap"
+    plots = "lds lds_cross counterfactual forgetting proxy seed_consistency reliability step_correlation sign_overlap"
+    plots += " sign_flips top_overlap"
+    expected |= dict.fromkeys(tables.split() + [f"plot_{name}" for name in plots.split()], 1)
+    expected["total"] = sum(expected.values())
     assert {rule: int(n) for rule, n in counts.items()} == expected
 
 
@@ -71,3 +86,41 @@ def test_cifar10_runs_to_its_scores_with_the_full_model(archive, tmp_path):
         score = xr.open_zarr(workspace.store / f"scores/{method}/image-000.zarr")["score"]
         assert score.shape == (2, 64) and np.isfinite(score).all() and float(score.std()) > 0
     assert (workspace.store / "figures/image-000/trak.png").is_file()
+
+
+@pytest.mark.slow
+def test_cifar10_runs_to_its_last_table(archive, tmp_path):
+    """Everything that cifar10.yaml evaluates, with its sizes overridden and a random-weight Inception."""
+    config = json.loads(json.dumps(CIFAR10))
+    config["data"] = {"source": "cifar10", "path": str(archive), "subset": 64}
+    config["model"]["unet"] |= {"block_out_channels": [32, 32, 64, 64], "layers_per_block": 1}
+    config["training"] |= {"epochs": 2, "batch_size": 16}
+    config["checkpoints"] = {"count": 3}
+    config["sampling"]["steps"] = 10
+    config["attribution"] |= {"steps": [300, 400, 500], "train_draws": 2, "target_draws": 2}
+    config["projection"]["dim"] = 64
+    config["kernel"]["damping"] = 0.03
+    config["targets"] = [{"id": f"image-00{k}", "seed": k} for k in range(2)]
+    weights = tmp_path / "random.pth"
+    sizes = {
+        "lds": {"subsets": 3, "models_per_subset": 2, "checkpoints": [1, 2]},
+        "fid": {"weights": str(weights), "sha256": random_inception(weights), "dims": 64},
+        "counterfactual": {"targets": 1, "n_remove": [4, 0.25], "images": 70},
+        "forgetting": {"targets": 1, "n_remove": [4, 0.25]},
+        "samples": {"targets": 2, "steps": [300, 500], "number": 4},
+        "classifier": {"epochs": 1, "width": 4},
+        "sign_overlap": {"top_k": [5, 10]},
+        "top_overlap": {"top_k": [5]},
+    }
+    for section, changes in sizes.items():
+        config["evaluation"][section] |= changes
+    workspace = Workspace(tmp_path / "work", config)
+    done = workspace.snakemake(cores="2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = {file.stem: pd.read_csv(file) for file in (workspace.store / "tables").glob("*.csv")}
+    assert all(len(table) for table in tables.values()) and len(tables) == 17
+    fid = tables["counterfactual_fid"]
+    assert set(fid["features"]) == {f"inception-{config['evaluation']['fid']['sha256'][:8]}-64"}
+    assert set(fid["n_remove"]) == {4, 16} and np.isfinite(fid["fid_increase"]).all()
+    assert set(tables["forgetting"]["method"]) == {"trak", "pixel", "random", "none"}
+    assert np.isfinite(tables["lds_summary"]["mean"]).any()
