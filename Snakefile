@@ -36,7 +36,7 @@ rule all:
         rules.kernels.input,
         rules.gradients.input,
         rules.scores.input,
-        rules.lds.input,
+        rules.evaluations.input,
         rules.tables.input,
         rules.figures.input,
 

@@ -37,6 +37,14 @@ rule lds:
         LDS_FIGURES,
 
 
+rule evaluations:
+    input:
+        LDS_STORES,
+        REMOVAL_STORES,
+        SAMPLES_STORES,
+        LIKELIHOOD_STORES,
+
+
 rule tables:
     input:
         "<results>/tables/top_influences.csv",

@@ -5,7 +5,7 @@ Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_
         figures/likelihood-{target}.png
 """
 
-LIKELIHOOD_TABLES, LIKELIHOOD_FIGURES = [], []
+LIKELIHOOD_STORES, LIKELIHOOD_TABLES, LIKELIHOOD_FIGURES = [], [], []
 
 
 rule train_classifier:
@@ -31,6 +31,7 @@ rule train_classifier:
 
 if PLAN.evaluation["likelihood"] is not None:
     LIKELIHOOD_TARGETS = PLAN.evaluated("samples")
+    LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
     LIKELIHOOD_TABLES = ["<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"]
     LIKELIHOOD_FIGURES = expand("<results>/figures/likelihood-{target}.png", target=LIKELIHOOD_TARGETS)
 

@@ -6,11 +6,17 @@ Makes   evaluation/counterfactual/{target}.zarr, evaluation/{counterfactual,forg
         tables/counterfactual_fid.csv, tables/forgetting.csv, figures/counterfactual_fid.png, figures/forgetting.png
 """
 
-REMOVAL_TABLES, REMOVAL_FIGURES = [], []
+REMOVAL_STORES, REMOVAL_TABLES, REMOVAL_FIGURES = [], [], []
 PICTURED = 4  # targets whose images the forgetting figure shows
 
 if PLAN.evaluation["counterfactual"]:
     COMPARED = PLAN.evaluated("counterfactual")
+    REMOVAL_STORES += expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED)
+    REMOVAL_STORES += expand(
+        "<results>/evaluation/counterfactual/{method}/{target}.zarr",
+        method=PLAN.methods_of("counterfactual"),
+        target=COMPARED,
+    )
     REMOVAL_TABLES.append("<results>/tables/counterfactual_fid.csv")
     REMOVAL_FIGURES.append("<results>/figures/counterfactual_fid.png")
     CLASSIFIER = (
@@ -118,6 +124,9 @@ if PLAN.evaluation["forgetting"]:
     REMOVAL_TABLES.append("<results>/tables/forgetting.csv")
     REMOVAL_FIGURES.append("<results>/figures/forgetting.png")
     FORGETTING_METHODS = [*PLAN.methods_of("forgetting"), "none"]
+    REMOVAL_STORES += expand(
+        "<results>/evaluation/forgetting/{method}/{target}.zarr", method=FORGETTING_METHODS, target=FORGOTTEN
+    )
 
     rule forgetting:
         input:

@@ -26,7 +26,7 @@ def main(job):
     curve(above.subplots(), table, steepest)
     panels(below.subplots(1 + 2 * TOP, len(columns) + 1, squeeze=False), columns, samples, scores, data)
     feature, method = table["feature"].iloc[0], scores.attrs["method"]
-    ran = f"{table['samples'].iloc[0]} samples of p(·|x_t) per step, {scores['score'].shape[1]} training images"
+    ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step, {scores['score'].shape[1]} training images"
     title = f"target {job.args.target}: when is it class {feature}?\n{ran}; training images by {method}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     save(figure, job)
@@ -60,7 +60,7 @@ def curve(axes, table, steepest):
 def panels(axes, columns, samples, scores, data):
     """Samples, then the training images with the highest and lowest scores, for each step."""
     sampled, scored = read(samples["step"]).tolist(), read(scores["step"]).tolist()
-    names = ["samples of\np(·|x_t)", *[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
+    names = ["samples of\n$p(\\cdot|x_t)$", *[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
     for r, (axis, name) in enumerate(zip(axes[:, 0], names)):
         axis.axis("off")
         color = "black" if r == 0 else GREEN if r <= TOP else RED

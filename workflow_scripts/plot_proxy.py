@@ -14,7 +14,11 @@ def main(job):
         axes.plot(rows["step"], rows["l2"], color="#0072B2", linewidth=0.6, alpha=0.4)
     mean = table.groupby("step")[["l2", "l2_noise", "spread"]].mean()
     axes.plot(
-        mean.index, mean["l2"], color="#0072B2", marker="o", label="‖x̂0_t − mean of the samples‖ (thin: each target)"
+        mean.index,
+        mean["l2"],
+        color="#0072B2",
+        marker="o",
+        label="$\\|\\hat{x}_0^t -$ mean of the samples$\\|$ (thin: each target)",
     )
     axes.plot(
         mean.index,
@@ -29,7 +33,7 @@ def main(job):
     axes.set(ylabel="ℓ2 (pixels in [−1, 1])", ylim=(0, None))
     axes.legend(loc="upper right")
     ran = f"{table['target'].nunique()} targets, {table['samples'].max()} samples per step"
-    axes.set_title(f"x̂0_t against the samples of p(·|x_t) that it stands for: {ran}", fontsize=9)
+    axes.set_title(f"$\\hat{{x}}_0^t$ against the samples of $p(\\cdot|x_t)$ that it stands for: {ran}", fontsize=9)
     save(figure, job)
 
 

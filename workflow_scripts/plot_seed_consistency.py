@@ -32,6 +32,7 @@ def main(job):
         axis.hist(values, bins, color=color, alpha=0.55, hatch=hatch, edgecolor="white", label=label)
         axis.axvline(values.median(), color=color, linestyle=line, linewidth=2)
     axis.set(xlabel="ℓ2 distance of the two images (pixels in [−1, 1])", ylabel="pairs of images")
+    axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend()
     ran = f"{same.shape[1]} seeds, {pairs} pair{'s' if pairs > 1 else ''} of models"
     if store.attrs["images"]:

@@ -32,7 +32,10 @@ def store(path, attributes=None, **arrays):
     return path
 
 
-def data(path, labels=np.arange(N) % 3):
+LABELS = np.arange(N) % 3
+
+
+def data(path, labels=LABELS):
     arrays = {"image": (["train", "channel", "y", "x"], numbers(N, 1, 8, 8, seed=9))}
     return store(path, **arrays, **({} if labels is None else {"label": (["train"], labels)}))
 
