@@ -28,11 +28,19 @@ def main(job):
         marker="s",
         label="distance of a sample from their mean",
     )
-    axes.plot(mean.index, mean["l2_noise"], color="black", linestyle=":", label="what so few samples alone explain")
+    axes.plot(
+        mean.index,
+        mean["l2_noise"],
+        color="black",
+        linestyle=":",
+        marker="x",
+        label="what so few samples alone explain",
+    )
     time_axis(axes, sorted(table["step"].unique()))
     axes.set(ylabel="ℓ2 (pixels in [−1, 1])", ylim=(0, None))
     axes.legend(loc="upper right")
-    ran = f"{table['target'].nunique()} targets, {table['samples'].max()} samples per step"
+    targets = table["target"].nunique()
+    ran = f"{targets} target{'s' * (targets > 1)}, {table['samples'].max()} samples per step"
     axes.set_title(f"$\\hat{{x}}_0^t$ against the samples of $p(\\cdot|x_t)$ that it stands for: {ran}", fontsize=9)
     save(figure, job)
 

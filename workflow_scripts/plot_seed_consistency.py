@@ -34,7 +34,8 @@ def main(job):
     axis.set(xlabel="ℓ2 distance of the two images (pixels in [−1, 1])", ylabel="pairs of images")
     axis.yaxis.get_major_locator().set_params(integer=True)
     axis.legend()
-    ran = f"{same.shape[1]} seeds, {pairs} pair{'s' if pairs > 1 else ''} of models"
+    seeds = same.shape[1]
+    ran = f"{seeds} seed{'s' * (seeds > 1)}, {pairs} pair{'s' if pairs > 1 else ''} of models"
     if store.attrs["images"]:
         ran += f", {store.attrs['images']} training images"
     figure.suptitle(f"Seed consistency: {ran}", x=0.01, ha="left", fontsize=11)

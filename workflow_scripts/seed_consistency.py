@@ -18,21 +18,20 @@ from waypoint.workflow.specs import require_agreement
 
 
 def main(job):
-    own, seed, steps = job.spec["seed_consistency"], job.spec["seed"], job.spec["sampling"]["steps"]
-    rows = json.loads(job.args.rows) + [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
+    own, rows = job.spec["seed_consistency"], json.loads(job.args.rows)
+    rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
     if not rows:
         raise WaypointError("evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images")
     device, images = job.device(), {"image": [], "independent": []}
-    for name, folder in zip(own["models"], job.args.models):
+    for name, folder in zip(own["models"], job.args.models, strict=True):
         require_agreement(folder, job.spec)
         theta = models.load(folder, device)
-        made = {kind: [] for kind in images}
-        for row in rows:
-            label = models.target_label(theta, row)
-            streams = {"image": ("trajectory", row["seed"]), "independent": ("independent noise", name, row["id"])}
-            for kind, key in streams.items():
-                made[kind].append(generate(theta, steps, torch_stream(seed, *key), label)[-1].numpy())
-        for kind, found in made.items():
+        if own["images"] and theta.unet.config.num_class_embeds is not None:
+            raise WaypointError(
+                f"evaluation.seed_consistency.images: {folder} is class-conditional, and further seeds have no label; "
+                "set it to 0 and use more targets"
+            )
+        for kind, found in made_by(job, theta, name, rows).items():
             images[kind].append(found)
         job.progress(len(images["image"]), len(own["models"]), "models")
     images = {kind: np.array(found) for kind, found in images.items()}
@@ -47,8 +46,26 @@ def main(job):
         pd.DataFrame(distances(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
 
 
+def made_by(job, theta, name, rows):
+    """One model's images: {image: of each row's x_T and noises, independent: of noise of its own}, (rows, C, H, W).
+
+    A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
+    """
+    made, seed, steps = {"image": [], "independent": []}, job.spec["seed"], job.spec["sampling"]["steps"]
+    for row in rows:
+        label = models.target_label(theta, row)
+        streams = {"image": ("trajectory", row["seed"]), "independent": ("independent noise", name, row["id"])}
+        for kind, key in streams.items():
+            made[kind].append(generate(theta, steps, torch_stream(seed, *key), label)[-1].numpy())
+    return made
+
+
 def distances(images, names, ids):
-    """Rows of seed_consistency.csv: ℓ2 in pixel space between every two models' images."""
+    """Rows of seed_consistency.csv: ℓ2 in pixel space between every two models' images.
+
+    Args:
+        images: {image, independent: (models, targets, C, H, W)}; independent noise is model b's.
+    """
     for a, b in itertools.combinations(range(len(names)), 2):
         for noise, other in (("same", images["image"]), ("independent", images["independent"])):
             l2 = np.sqrt(((images["image"][a].astype(np.float64) - other[b]) ** 2).sum((1, 2, 3)))

@@ -125,6 +125,12 @@ def test_random_curve_as_printed():
     assert random_sign_overlap(100, 1, 5) == 0
 
 
+def test_a_flip_is_between_two_steps_also_where_equal_scores_put_an_image_in_both_lists_of_one():
+    """Image 0 is second from the top and first from the bottom at one step, second from the bottom at the other."""
+    score = np.array([[0, 0, 0, 0, 0, 1], [-1, 0.5, 9, 0.6, -3, 0.7]])
+    assert strongest_flip(*ranks(score), 3) == (0, 2 + 2)
+
+
 @pytest.mark.parametrize("k", [2, 5])
 def test_strongest_flip_is_that_of_brute_force(k):
     none = 0

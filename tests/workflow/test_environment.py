@@ -61,6 +61,9 @@ def test_every_package_is_pinned_exactly():
         "forgetting_table",
         "plot_counterfactual",
         "plot_forgetting",
+        "proxy_table",
+        "plot_proxy",
+        "plot_seed_consistency",
     ],
 )
 def test_scripts_without_tensors_do_not_import_torch(script):
