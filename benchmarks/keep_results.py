@@ -1,6 +1,7 @@
 """Keep a finished evaluation small enough for the repository, and complete enough to compute its LDS again.
 
-Copies the tables, the figures over all targets and the ensemble's weights, and packs masks, subset outputs and scores into compressed files.
+Copies the tables, the figures over all targets and the ensemble's weights, and packs masks, subset outputs and scores
+into compressed files.
 
     python benchmarks/keep_results.py results/digits-lds experiments/digits-lds.yaml docs/results/digits-lds
 """
@@ -22,9 +23,8 @@ def main(root, config, out):
     root, out = Path(root), Path(out)
     shutil.rmtree(out, ignore_errors=True)
     (out / "tables").mkdir(parents=True)
-    for table in sorted(
-        set((root / "tables").glob("*.csv")) - {root / "tables/top_influences.csv"}
-    ):  # long, and in the scores
+    long = root / "tables/top_influences.csv"  # and nothing in it that the scores do not say
+    for table in sorted(set((root / "tables").glob("*.csv")) - {long}):
         shutil.copyfile(table, out / "tables" / table.name)
     (out / "figures").mkdir()
     for figure in sorted((root / "figures").glob("*.png")):

@@ -108,7 +108,10 @@ if PLAN.evaluation["sign_overlap"]:
             current("evaluation_figure", "figures/sign_flips.png"),
             table="<results>/tables/sign_overlap.csv",
             data="<results>/data/train.zarr",
-            scores=expand("<results>/scores/trak/{target}.zarr", target=PLAN.targets),
+            # the first method alone: no other one is computed for a figure
+            scores=expand(
+                "<results>/scores/{method}/{target}.zarr", method=step_methods(PLAN.config)[0], target=PLAN.targets
+            ),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
         output:
             report(

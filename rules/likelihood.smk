@@ -6,27 +6,29 @@ Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_
 """
 
 LIKELIHOOD_STORES, LIKELIHOOD_TABLES, LIKELIHOOD_FIGURES = [], [], []
+CLASSIFIED_FID = PLAN.evaluation["counterfactual"] and PLAN.evaluation["fid"]["features"] == "classifier"
 
+if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
 
-rule train_classifier:
-    input:
-        current("classifier", "evaluation/classifiers/{kind}"),
-        data="<results>/data/train.zarr",
-    output:
-        directory("<results>/evaluation/classifiers/{kind}"),
-    log:
-        "<logs>/train_classifier/{kind}.log",
-    wildcard_constraints:
-        kind="standard|robust",
-    conda:
-        "../envs/waypoint.yaml"
-    resources:
-        gpu=1,
-    params:
-        spec=spec("classifier"),
-    shell:
-        'python "$WAYPOINT_SCRIPTS"/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
-        " --kind {wildcards.kind} --out {output:q} --log {log:q}"
+    rule train_classifier:
+        input:
+            current("classifier", "evaluation/classifiers/{kind}"),
+            data="<results>/data/train.zarr",
+        output:
+            directory("<results>/evaluation/classifiers/{kind}"),
+        log:
+            "<logs>/train_classifier/{kind}.log",
+        wildcard_constraints:
+            kind="standard|robust",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("classifier"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
+            " --kind {wildcards.kind} --out {output:q} --log {log:q}"
 
 
 if PLAN.evaluation["likelihood"] is not None:

@@ -27,7 +27,9 @@ def main(job):
     panels(below.subplots(1 + 2 * TOP, len(columns) + 1, squeeze=False), columns, samples, scores, data)
     feature, method = table["feature"].iloc[0], scores.attrs["method"]
     ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step, {scores['score'].shape[1]} training images"
-    title = f"target {job.args.target}: when is it class {feature}?\n{ran}; training images by {method}"
+    if count := len(scores.attrs["spec"].get("checkpoints", [])):
+        method += f", {count} model{'s' if count > 1 else ''}"
+    title = f"target {job.args.target}: when is it class {feature}?\n{ran}; below those by {method}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     save(figure, job)
 

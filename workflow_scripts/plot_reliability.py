@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from waypoint.errors import WaypointError
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import plt, save, time_axis
 from waypoint.workflow.script import run
@@ -14,19 +15,23 @@ STYLES = {
 
 def main(job):
     table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
+    if table.empty:
+        raise WaypointError(
+            f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.reliability"
+        )
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
     for halves, style in STYLES.items():
         rows = table[table["halves"] == halves]
         if rows.empty:
             continue
         steps = rows.groupby("step")["spearman"]
-        mean, spread = steps.mean(), steps.std()
+        mean, spread = steps.mean(), steps.sem()
         left.plot(mean.index, mean, label=f"halves of the {halves}", **style)
         left.fill_between(mean.index, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
         full = rows.groupby("step")["full"].mean()
-        left.plot(full.index, full, color=style["color"], linewidth=1, linestyle=":", label="… expected of the whole")
+        left.plot(full.index, full, color=style["color"], linewidth=1, linestyle=":", label=f"expected of all {halves}")
     left.axhline(0, color="black", linewidth=0.8)
-    left.set(ylabel="Spearman correlation", title="agreement of two halves; bands: sd over targets")
+    left.set(ylabel="Spearman correlation", title="agreement of two halves; bands: standard error")
     signal = table[table["halves"] == "checkpoints"].groupby("step")["signal"].mean()
     right.plot(signal.index, signal, color="#0072B2", marker="o")
     right.axhline(1, color="black", linewidth=0.8)

@@ -15,7 +15,11 @@ def main(job):
     store, table = job.open(job.args.store), pd.read_csv(job.args.table)
     names, same, other = read(store["model"]), read(store["image"]), read(store["independent"])
     shown = min(COLUMNS, same.shape[1])
-    rows = [(f"{names[0]}", same[0]), (f"{names[1]}\nsame noise", same[1]), (f"{names[1]}\nother noise", other[1])]
+    rows = [
+        (f"{names[0]}", same[0]),
+        (f"{names[1]}\nsame noise", same[1]),
+        (f"{names[1]}\nindependent noise", other[1]),
+    ]
     figure = plt.figure(figsize=(9.6, 3.4), layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
     axes = left.subplots(len(rows), shown, squeeze=False)
@@ -33,7 +37,7 @@ def main(job):
         axis.axvline(values.median(), color=color, linestyle=line, linewidth=2)
     axis.set(xlabel="ℓ2 distance of the two images (pixels in [−1, 1])", ylabel="pairs of images")
     axis.yaxis.get_major_locator().set_params(integer=True)
-    axis.legend()
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above: inside it would cover the medians
     seeds = same.shape[1]
     ran = f"{seeds} seed{'s' * (seeds > 1)}, {pairs} pair{'s' if pairs > 1 else ''} of models"
     if store.attrs["images"]:

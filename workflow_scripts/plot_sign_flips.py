@@ -32,7 +32,8 @@ def main(job):
     k = int(pd.read_csv(job.args.table)["top_k"].max())
     made = what_ran(job)
     found = sorted(flips(job, k), key=lambda flip: flip.strength)
-    title = f"trak: training images in the top {k} at one step and in the bottom {k} at another\n{in_words(made)}; "
+    method = job.open(job.args.scores[0]).attrs["method"]
+    title = f"{method}: training images in the top {k} at one step and in the bottom {k} at another\n{in_words(made)}; "
     if found:
         title += f"{len(found)} of the targets have such an image\n"
         title += "+: place from the top, −: from the bottom, grey: elsewhere, rank from the top"

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from waypoint.errors import WaypointError
 from waypoint.science.kernel import factor, gram, scores
 from waypoint.science.reliability import halves_agree, signal_to_noise
 from waypoint.store.arrays import blocks, read
@@ -45,7 +46,13 @@ def by_half_of_the_draws(job, targets):
     gradients = {target: job.open(path) for target, path in zip(targets, job.args.gradients)}
     total = {}
     for m, path in enumerate(job.args.features):
-        phi = job.open(path)["phi_half"]
+        features = job.open(path)
+        for target, store in gradients.items():
+            if store.attrs["weights"][m] != features.attrs["weights"]:
+                raise WaypointError(
+                    f"{path} and the gradients of {target} come from different weights; delete both and rerun"
+                )
+        phi = features["phi_half"]
         n, _, d = phi.shape
         for half in (0, 1):
             rows = partial(half_blocks, phi, half)

@@ -25,3 +25,7 @@ def test_of_equal_rises_the_earliest_in_generation_counts():
 def test_what_never_rises_has_no_interval():
     assert steepest_interval([900, 700, 500], [0.5, 0.5, 0.25]) is None
     assert steepest_interval([900], [0.5]) is None
+
+
+def test_equal_rises_are_equal_in_spite_of_rounding():
+    assert steepest_interval([900, 700, 500, 300], [0.0, 0.3, 0.6, 0.9])[:2] == (900, 700)

@@ -31,3 +31,8 @@ def test_signal_to_noise():
     score, error = np.array([[3.0, -3, 3, -3]]), np.full((1, 4), 1.5)
     assert np.allclose(signal_to_noise(score, error), [2.0])
     assert np.isnan(signal_to_noise(score, np.zeros((1, 4)))).all()
+
+
+def test_halves_that_disagree_say_nothing_of_the_whole():
+    r, full = halves_agree(np.arange(9.0)[None], -np.arange(9.0)[None])
+    assert np.allclose(r, -1) and np.isnan(full).all()

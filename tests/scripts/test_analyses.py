@@ -180,9 +180,9 @@ def test_figures_of_tables_are_drawn_for_few_and_many_targets(tmp_path, targets)
         drawn(out)
 
 
-def flips(tmp_path, *flipping):
+def flips(tmp_path, *flipping, method="trak"):
     """The figure of targets of which some have an image that changes sides; the texts that it shows."""
-    scores = [scored(tmp_path, "trak", f"t{k}", planted(k, *images)) for k, images in enumerate(flipping)]
+    scores = [scored(tmp_path, method, f"t{k}", planted(k, *images)) for k, images in enumerate(flipping)]
     table(tmp_path, "sign_overlap", scores, top_k=[1, 3])
     dims = ["train", "channel", "y", "x"]
     data = store(tmp_path / "train.zarr", image=(dims, np.tanh(numbers(N, 1, 8, 8, seed=9))))
@@ -220,6 +220,13 @@ def test_flips_show_the_image_with_its_place_at_every_step(tmp_path):
     assert texts.count("+1") == 2 and texts.count("−1") == 2 and sum(text.startswith("rank ") for text in texts) == 2
     assert any("2 of the targets have such an image" in text and f"{N} training images" in text for text in texts)
     assert "target t0\n$\\hat{x}_0^t$" in texts and not any("target t1" in text for text in texts)
+
+
+@pytest.mark.parametrize("method", ["trak", "pixel"])
+@pytest.mark.parametrize("image", [[7], []])
+def test_flips_name_the_method_whose_scores_they_show(tmp_path, method, image):
+    _, texts = flips(tmp_path, image, method=method)
+    assert any(text.startswith(f"{method}: training images in the top 3") for text in texts)
 
 
 def test_no_more_than_three_targets_are_shown(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from support import run_script
 
 from waypoint.store.arrays import create_store, open_store
@@ -41,7 +42,7 @@ def test_trak_sum_has_one_row_for_all_steps(tmp_path):
     assert np.allclose(found["score"][:], [expected, expected], atol=1e-5)
 
 
-def reliability(tmp_path, each, phi_half=None, g_half=None):
+def reliability(tmp_path, each, phi_half=None, g_half=None, weights=("w0", "w1")):
     """The table for one target with these scores by checkpoint, and halves of features and gradients."""
     mean = each.mean(0)
     error = each.std(0, ddof=1) / len(each) ** 0.5
@@ -52,9 +53,10 @@ def reliability(tmp_path, each, phi_half=None, g_half=None):
     given |= {"features": [], "gradients": []}
     if phi_half is not None:
         for m, rows in enumerate(phi_half):
-            given["features"].append(store(tmp_path / f"p{m}.zarr", phi_half=(["train", "half", "feature"], rows)))
+            halves = (["train", "half", "feature"], rows)
+            given["features"].append(store(tmp_path / f"p{m}.zarr", {"weights": f"w{m}"}, phi_half=halves))
         dims = ["checkpoint", "step", "half", "feature"]
-        given["gradients"] = [store(tmp_path / "g.zarr", g_half=(dims, g_half))]
+        given["gradients"] = [store(tmp_path / "g.zarr", {"weights": weights}, g_half=(dims, g_half))]
     spec = {"checkpoints": ["full/0", "full/1"], "kernel": {"damping": 0.1}}
     run_script("reliability_table", spec=spec, **given, out=tmp_path / "r.csv")
     return pd.read_csv(tmp_path / "r.csv")
@@ -83,6 +85,13 @@ def test_halves_of_the_draws_have_kernels_of_their_own(tmp_path):
             kernel += 0.1 * np.trace(kernel) / D * np.eye(D)
             scores[half] += g[m, :, half] @ np.linalg.inv(kernel) @ rows.T
     assert np.allclose(table["spearman"], [spearman(scores[0, s], scores[1, s]) for s in (0, 1)], atol=1e-5)
+
+
+def test_features_and_gradients_of_other_weights_are_refused(tmp_path, capsys):
+    phi, g = numbers(2, N, 2, D, seed=7), numbers(2, 2, 2, D, seed=8)
+    with pytest.raises(SystemExit):
+        reliability(tmp_path, numbers(2, 2, N, seed=3), phi, g, ("w0", "other"))
+    assert "p1.zarr and the gradients of a come from different weights" in capsys.readouterr().err
 
 
 def test_one_checkpoint_has_no_halves(tmp_path):

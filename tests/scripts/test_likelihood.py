@@ -186,7 +186,9 @@ def test_a_likelihood_that_never_rises_gets_a_note(study):
     same = np.repeat(study.sample["a"][:1], 3, 0)
     study.save_samples("a", sample=same)
     rows = study.run()[1].query("target == 'a'")
-    assert rows[["step_from", "step_to", "rise"]].isna().all(None) and rows["note"].str.contains("never rises").all()
+    assert (
+        rows[["step_from", "step_to", "rise"]].isna().all(axis=None) and rows["note"].str.contains("never rises").all()
+    )
 
 
 @pytest.mark.parametrize("features, labels", [({"a": 3}, []), (None, ["a", "-1"]), (None, ["b", "7"])])

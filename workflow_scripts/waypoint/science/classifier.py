@@ -130,18 +130,23 @@ class ClassifierTrainer:
                     self.classifier, images, labels, self.recipe["radius"], self.recipe["attack_steps"], stream
                 )
             loss = F.cross_entropy(self.classifier(images), labels)
-            if not torch.isfinite(loss):
-                raise WaypointError(
-                    f"{self.key[-1]} classifier: loss is {loss.item()} in epoch {self.epoch + 1}; "
-                    "lower evaluation.classifier.learning_rate"
-                )
+            self._require_finite(loss, "loss")
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             self.schedule.step()
             total += loss.item() * len(rows)
+        for name, parameter in self.classifier.named_parameters():
+            self._require_finite(parameter, name)  # the last loss was taken before the last step
         self.epoch += 1
         return total / len(self.images)
+
+    def _require_finite(self, values, what):
+        if not torch.isfinite(values).all():
+            raise WaypointError(
+                f"{self.key[-1]} classifier: {what} is not finite in epoch {self.epoch + 1}; "
+                "lower evaluation.classifier.learning_rate"
+            )
 
 
 def held_out(n, share, seed):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+DIGITS = 9  # rises closer than this are equal: in floats 0.9 − 0.6 exceeds 0.3, though it is as many samples
+
 
 def shares(called, feature):
     """Share of the samples that are called ``feature``: called (S, number) int gives (S,)."""
@@ -19,7 +21,7 @@ def steepest_interval(steps, likelihood):
     """
     order = np.argsort(steps)[::-1]
     steps, likelihood = np.asarray(steps)[order], np.asarray(likelihood, np.float64)[order]
-    rises = np.diff(likelihood)
+    rises = np.diff(likelihood).round(DIGITS)
     if not len(rises) or rises.max() <= 0:
         return None
     k = int(rises.argmax())

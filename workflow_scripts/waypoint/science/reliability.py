@@ -9,11 +9,12 @@ def halves_agree(a, b):
     """Spearman correlation of two halves' scores (..., N), and what it says of both together (Spearman-Brown).
 
     Returns:
-        two arrays (...): r of the halves, and 2r/(1+r), the expected correlation of the whole with another whole.
+        two arrays (...): r of the halves, and 2r/(1+r), the expected correlation of the whole with another whole;
+        NaN for r ≤ 0, where halves that do not agree say nothing of the whole.
     """
     r = spearman(a, b)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return r, np.where(r > -1, 2 * r / (1 + r), np.nan)
+    positive = np.where(r > 0, r, np.nan)
+    return r, 2 * positive / (1 + positive)
 
 
 def signal_to_noise(score, error):

@@ -40,6 +40,10 @@ def check_evaluation(config, grid):
     _check_seed_consistency(config)
     if evaluation["reliability"] is not None and not config["scores"]["keep_checkpoints"]:
         raise WaypointError("config: evaluation.reliability needs scores.keep_checkpoints: true")
+    if evaluation["reliability"] is not None and _checkpoints(config) < 2 and not config["features"]["keep_halves"]:
+        raise WaypointError(
+            "config: evaluation.reliability compares halves: it needs two checkpoints or features.keep_halves"
+        )
     if config["features"]["keep_halves"]:
         for key in ("train_draws", "target_draws"):
             if config["attribution"][key] < 2:
@@ -85,6 +89,11 @@ def fid_weights(fid):
         return fid["weights"]
     home = os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch"))
     return str(Path(home, "hub", "checkpoints", INCEPTION).expanduser())
+
+
+def _checkpoints(config):
+    given = config["checkpoints"]
+    return given["count"] if "count" in given else len(given["paths"])
 
 
 def _images(config):
@@ -186,8 +195,7 @@ def _check_seed_consistency(config):
     own = config["evaluation"]["seed_consistency"]
     if not own:
         return
-    given = config["checkpoints"]
-    count = given["count"] if "count" in given else len(given["paths"])
+    count = _checkpoints(config)
     for name in own["models"]:
         if int(name.split("/")[1]) >= count:
             raise WaypointError(f"config: evaluation.seed_consistency.models: {name} is not one of {count} checkpoints")
