@@ -55,6 +55,15 @@ def test_samples_are_continuations_with_a_stream_each(tmp_path, tiny_model, traj
     assert np.abs(continuations(theta, 10, x_t, 500, streams).numpy() - few["sample"][1]).max() < 1e-5
 
 
+def test_steps_that_the_chain_never_visits_are_refused(tmp_path, tiny_model, trajectory, capsys):
+    spec = {"seed": 0, "generator": "full/0", "sampling": SAMPLING, "target": {"seed": 3}}
+    spec["samples"] = {"steps": [300, 450], "number": 2}
+    common = {"trajectory": trajectory, "generator": saved(tmp_path / "model", tiny_denoiser(tiny_model))}
+    with pytest.raises(SystemExit):
+        run_script("sample_continuations", spec=spec, **common, target="a", out=tmp_path / "out.zarr")
+    assert "step 450 is not on the sampling grid" in capsys.readouterr().err and not (tmp_path / "out.zarr").exists()
+
+
 def sampled(tmp_path, sample, name="samples"):
     dims = ["step", "number", "channel", "y", "x"]
     return store(tmp_path / f"{name}.zarr", {"target": "a"}, sample=(dims, sample), step=(["step"], np.array(STEPS)))
@@ -73,6 +82,18 @@ def test_the_proxy_is_compared_with_the_samples_mean(tmp_path, trajectory):
         spread = np.sqrt(sum(np.linalg.norm(x.ravel() - mean.ravel()) ** 2 for x in sample[s]) / 4)
         assert np.isclose(table["spread"][s], spread, rtol=1e-5)
         assert np.isclose(table["l2_noise"][s], spread / 5**0.5, rtol=1e-5)
+
+
+def test_samples_of_another_trajectory_are_refused(tmp_path, capsys):
+    dims = ["step", "number", "channel", "y", "x"]
+    step = (["step"], np.array(STEPS))
+    sample = {"sample": (dims, np.zeros((2, 3, 1, 8, 8), np.float32)), "step": step}
+    x0_hat = {"x0_hat": (["step", *dims[2:]], np.zeros((2, 1, 8, 8), np.float32)), "step": step}
+    samples = store(tmp_path / "samples.zarr", {"target": "a", "spec": {"target": {"seed": 3}}}, **sample)
+    other = store(tmp_path / "trajectory.zarr", {"spec": {"target": {"seed": 4}}}, **x0_hat)
+    with pytest.raises(SystemExit):
+        run_script("proxy_table", spec={}, samples=[samples], trajectories=[other], out=tmp_path / "proxy.csv")
+    assert "trajectory.zarr was made with target.seed = 4" in capsys.readouterr().err
 
 
 def test_samples_that_all_equal_the_estimate_are_no_distance_away(tmp_path, trajectory):

@@ -94,4 +94,6 @@ def test_labels_are_honoured_and_further_seeds_refused(tmp_path, tiny_model, cap
     assert np.abs(found["image"][0, 0] - found["image"][0, 1]).max() > 1e-4
     with pytest.raises(SystemExit):
         compared(folder, rows=rows, images=2, out="more")
-    assert "class-conditional" in capsys.readouterr().err and not (tmp_path / "more.zarr").exists()
+    error = capsys.readouterr().err
+    assert "evaluation.seed_consistency.images" in error and "class-conditional" in error
+    assert not (tmp_path / "more.zarr").exists()
