@@ -27,7 +27,7 @@ from waypoint.store.arrays import open_store
 from waypoint.store.provenance import read_attributes
 
 SEEDS, STEPS, DRAWS = range(100, 112), (100, 300, 500, 700, 900), 20
-SCHEMES = [("independent", 20), ("independent", 60), ("stratified", 20), ("stratified", 60)]
+SCHEMES = [("independent", 20), ("stratified", 20), ("stratified", 60)]
 DAMPINGS = (0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 10, 100)
 
 
