@@ -139,6 +139,10 @@ def closing_words():
         (f"{PLAN.root}/figures/{first}/{method}.png", f"pictures  {PLAN.root}/figures/*/*.png"),
         (table, f"table     {python} -c \"import pandas; print(pandas.read_csv('{table}'))\""),
         (scores, f"scores    {python} -c \"import xarray; print(xarray.open_zarr('{scores}')['score'].to_pandas())\""),
+        (
+            f"{PLAN.root}/figures/lds.png",
+            f"LDS       {PLAN.root}/figures/lds.png and {PLAN.root}/tables/lds_summary.csv",
+        ),
         (table, f"report    {python} -m snakemake --report report.zip{config}"),
     ]
     lines = [f"  {line}" for path, line in ways if Path(path).exists()]
