@@ -32,6 +32,7 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
 
 
 if PLAN.evaluation["likelihood"] is not None:
+    LIKELIHOOD_METHOD = "trak" if "trak" in PLAN.config["methods"] else PLAN.config["methods"][0]
     LIKELIHOOD_TARGETS = PLAN.evaluated("samples")
     LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
     LIKELIHOOD_TABLES = ["<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"]
@@ -51,7 +52,12 @@ if PLAN.evaluation["likelihood"] is not None:
                 category="Feature likelihood",
                 labels={"table": "feature likelihood"},
             ),
-            intervals="<results>/tables/steepest_intervals.csv",
+            intervals=report(
+                "<results>/tables/steepest_intervals.csv",
+                caption="../docs/report/likelihood.rst",
+                category="Feature likelihood",
+                labels={"table": "steepest intervals"},
+            ),
         log:
             "<logs>/feature_likelihood.log",
         conda:
@@ -72,7 +78,7 @@ if PLAN.evaluation["likelihood"] is not None:
             likelihood="<results>/tables/feature_likelihood.csv",
             intervals="<results>/tables/steepest_intervals.csv",
             samples="<results>/evaluation/samples/{target}.zarr",
-            scores=f"<results>/scores/{PLAN.config['methods'][0]}/{{target}}.zarr",
+            scores=f"<results>/scores/{LIKELIHOOD_METHOD}/{{target}}.zarr",
             data="<results>/data/train.zarr",
         output:
             report(

@@ -38,7 +38,12 @@ if PLAN.evaluation["samples"]:
             samples=expand("<results>/evaluation/samples/{target}.zarr", target=SAMPLED),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=SAMPLED),
         output:
-            "<results>/tables/proxy.csv",
+            report(
+                "<results>/tables/proxy.csv",
+                caption="../docs/report/proxy.rst",
+                category="Samples",
+                labels={"table": "one-step estimate against samples"},
+            ),
         log:
             "<logs>/proxy_table.log",
         conda:

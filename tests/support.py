@@ -6,12 +6,14 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Example
 from waypoint.store import models
+from waypoint.store.arrays import create_store
 from waypoint.workflow.config import complete
 
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
@@ -51,6 +53,14 @@ def target_example(x0_hat, t, k=4, weight=None, key="trajectory"):
     """x̂0_t at step t with its noises."""
     epsilon = torch.stack([target_noise(0, key, t, draw, SHAPE) for draw in range(k)])
     return Example(x0_hat.expand(epsilon.shape), torch.full((k,), t), epsilon, weight=weight)
+
+
+def store(path, attributes=None, **arrays):
+    """A store with arrays {name: (dims, values)}; its spec, if none is given, agrees with every other."""
+    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
+        for name, (dims, values) in arrays.items():
+            writer.write(name, dims, np.asarray(values))
+    return path
 
 
 def script_arguments(**values):

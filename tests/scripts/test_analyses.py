@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 from scipy.stats import spearmanr
-from support import run_script
+from support import run_script, store
 
-from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
 
 N, STEPS = 60, [100, 500, 900]
@@ -15,13 +14,6 @@ N, STEPS = 60, [100, 500, 900]
 
 def numbers(*shape, seed):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def store(path, attributes=None, **arrays):
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, np.asarray(values))
-    return path
 
 
 def scored(tmp_path, method, target, score, steps=STEPS):

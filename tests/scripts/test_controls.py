@@ -3,22 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from support import run_script
+from support import run_script, store
 
-from waypoint.store.arrays import create_store, open_store
+from waypoint.store.arrays import open_store
 
 N, D, STEPS = 9, 6, [100, 500]
 
 
 def numbers(*shape, seed):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def store(path, attributes=None, **arrays):
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, values)
-    return path
 
 
 def test_norm_is_the_mean_length_of_the_features(tmp_path):

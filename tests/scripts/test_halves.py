@@ -4,22 +4,15 @@ import json
 
 import numpy as np
 import torch
-from support import SHAPE, images, run_script, tiny_denoiser
+from support import SHAPE, images, run_script, store, tiny_denoiser
 
 from waypoint.science.draws import target_noise
 from waypoint.science.projection import GaussianProjection
 from waypoint.store import models
-from waypoint.store.arrays import create_store, open_store
+from waypoint.store.arrays import open_store
 
 D, STEPS, DRAWS = 12, [100, 500], 5
 KEY = json.dumps([{"seed": 3}, "full/0", {"steps": 10}], sort_keys=True)  # the trajectory's, as noises are keyed by it
-
-
-def store(path, attributes=None, **arrays):
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, np.asarray(values))
-    return path
 
 
 def test_halves_of_a_targets_draws_and_their_mean(tmp_path, tiny_model):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
-from support import images, run_script, tiny_denoiser
+from support import images, run_script, store, tiny_denoiser
 
 from waypoint.science.algorithm1 import output_function
 from waypoint.science.draws import target_noise
@@ -16,7 +16,7 @@ from waypoint.science.gradients import Example
 from waypoint.science.masks import box_mask
 from waypoint.science.streams import numpy_stream, torch_stream
 from waypoint.store import models
-from waypoint.store.arrays import create_store, open_store
+from waypoint.store.arrays import open_store
 from waypoint.store.provenance import read_attributes
 from waypoint.store.retrained import rows_hash
 
@@ -27,14 +27,6 @@ MASKS = np.array([[i in rows for i in range(N)] for rows in SUBSETS])
 
 def numbers(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def store(path, attributes=None, **arrays):
-    """A store with arrays {name: (dims, values)}; its spec, if none is given, agrees with every other."""
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, values)
-    return path
 
 
 def masks_store(path, masks):

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from support import run_script
+from support import run_script, store
 
 from waypoint.science.classifier import accuracy, build, held_out
 from waypoint.store import classifiers
-from waypoint.store.arrays import create_store, open_store
+from waypoint.store.arrays import open_store
 from waypoint.store.provenance import read_attributes
 
 N, NUMBER, STEPS = 12, 6, [100, 300, 500]
@@ -22,14 +22,6 @@ COLUMNS = ["classifier", "target", "feature", "step", "likelihood", "samples"]
 
 def numbers(*shape, seed=0):
     return np.tanh(np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
-
-
-def store(path, attributes=None, **arrays):
-    """A store with arrays {name: (dims, values)}; its spec, if none is given, agrees with every other."""
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, values)
-    return path
 
 
 LABELS = np.arange(N) % 3

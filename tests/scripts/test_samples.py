@@ -6,22 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support import run_script, tiny_denoiser
+from support import run_script, store, tiny_denoiser
 
 from waypoint.science import classifier
 from waypoint.science.diffusion import continuations, generate
 from waypoint.science.streams import torch_stream
 from waypoint.store import classifiers, models
-from waypoint.store.arrays import create_store, open_store
+from waypoint.store.arrays import open_store
 
 SAMPLING, STEPS = {"steps": 10}, [300, 500]
-
-
-def store(path, attributes=None, **arrays):
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
-        for name, (dims, values) in arrays.items():
-            writer.write(name, dims, values)
-    return path
 
 
 def saved(folder, denoiser, weights="w"):
