@@ -28,7 +28,9 @@ test: $(VENV)/test.stamp
 test-slow: $(VENV)/test.stamp
 	pytest -m slow --verbose
 
-bench: $(VENV)/run.stamp
+# make bench  docs/benchmarks.md (needs a finished run of experiments/digits-lds.yaml), and what the default experiment costs
+bench: $(VENV)/bench.stamp
+	OMP_NUM_THREADS=$(CORES) python benchmarks/report.py
 	python benchmarks/overhead.py
 	python benchmarks/digits_quality.py
 
@@ -39,6 +41,10 @@ $(VENV)/run.stamp: envs/requirements.txt envs/constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/run.stamp envs/requirements-test.txt
 	$(INSTALL) --requirement envs/requirements-test.txt
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/run.stamp envs/requirements-bench.txt
+	$(INSTALL) --requirement envs/requirements-bench.txt
 	touch $@
 
 clean-environment:

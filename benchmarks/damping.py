@@ -18,9 +18,9 @@ import torch
 from waypoint.science import algorithm1, lds
 from waypoint.science.diffusion import trajectory
 from waypoint.science.draws import target_noise, train_draws
-from waypoint.science.gradients import Example, per_example_gradients, trainable
-from waypoint.science.kernel import factor, gram, scores
-from waypoint.science.projection import GaussianProjection
+from waypoint.science.gradients import Engine, Example
+from waypoint.science.kernel import factor, gathered, gram, scores
+from waypoint.science.projection import Gaussian
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import open_store
@@ -39,10 +39,7 @@ def main(root="results/digits-lds"):
     thetas = {f"full/{folder.name}": models.load(folder) for folder in folders}
     estimates = {seed: one_step_estimates(thetas["full/0"], seed) for seed in SEEDS}
     outputs = subset_outputs(root, len(masks), estimates)
-    projections = {
-        name: GaussianProjection(0, name, sum(q.numel() for q in trainable(theta.unet)), dim)
-        for name, theta in thetas.items()
-    }
+    projections = {name: Gaussian(0, name, dim) for name in thetas}
     g = {name: target_gradients(theta, projections[name], estimates) for name, theta in thetas.items()}
     print(f"{len(masks)} subsets, {len(SEEDS)} held-out targets, {len(thetas)} checkpoints, d = {dim}")
     for scheme, draws in SCHEMES:
@@ -84,14 +81,14 @@ def subset_outputs(root, subsets, estimates):
             for k, x0_hat in enumerate(estimates.values()):
                 for s, t in enumerate(STEPS):
                     # noises of their own: those of g_t would flatter the scores
-                    found[k, s, j, r] = -algorithm1.output_function(theta, example(x0_hat[s], t, "outputs")).item()
+                    found[k, s, j, r] = -algorithm1.output_function(theta, example(x0_hat[s], t, "outputs")).mean()
     return found
 
 
 def target_gradients(theta, P, estimates):
     """g_t of all held-out targets: (targets × steps, d)."""
     examples = [example(x[s], t, f"held out {k}") for k, x in estimates.items() for s, t in enumerate(STEPS)]
-    return algorithm1.target_gradients(theta, P, examples, per_example_gradients).numpy()
+    return algorithm1.target_gradients(theta, P, examples, Engine(theta.unet)).numpy()
 
 
 def features(theta, P, images, name, scheme, K):
@@ -102,7 +99,7 @@ def features(theta, P, images, name, scheme, K):
         for i in range(start, min(start + 100, len(images))):
             t, epsilon = train_draws(0, name, i, scheme, K, theta.T, images.shape[1:])
             examples.append(Example(images[i].expand(epsilon.shape), t, epsilon))
-        rows.append(algorithm1.train_features(theta, P, examples, per_example_gradients).numpy())
+        rows.append(algorithm1.train_features(theta, P, examples, Engine(theta.unet)).numpy())
     return np.concatenate(rows)
 
 
@@ -110,7 +107,7 @@ def attribution(phi, g, damping):
     """Scores of one checkpoint: (targets × steps, N)."""
     blocks = lambda: iter([(0, phi)])  # noqa: E731
     lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, damping)
-    return scores(blocks, *phi.shape, lower, g)
+    return gathered(scores(blocks, *phi.shape, lower, g))
 
 
 if __name__ == "__main__":

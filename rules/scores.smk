@@ -19,10 +19,12 @@ rule score_trak:
         "../envs/waypoint.yaml"
     params:
         spec=spec("trak_scores"),
+        # where one job leaves the scores that it made for others in the same pass over the features
+        waiting=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume/scores"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}'
-        " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target} --out {output:q}"
-        " --log {log:q}"
+        " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target}"
+        " --waiting {params.waiting:q} --out {output:q} --log {log:q}"
 
 
 rule score_pixel:

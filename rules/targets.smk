@@ -41,6 +41,8 @@ rule target_gradients:
         continuations=directory("<results>/targets/{target}/continuations.zarr"),
     log:
         "<logs>/target_gradients/{target}.log",
+    # before any scores: those of all targets are then made in one pass over the features
+    priority: 1
     conda:
         "../envs/waypoint.yaml"
     resources:

@@ -18,6 +18,7 @@ from waypoint.workflow.config import complete
 
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 SHAPE = (1, 8, 8)
+EXACT = {"kind": "exact", "precision": "float32"}
 UNET = {
     "sample_size": 8,
     "in_channels": 1,

@@ -3,14 +3,15 @@
 from functools import partial
 
 from waypoint.science.kernel import factor, gram
-from waypoint.store.arrays import blocks, create_store
+from waypoint.store.arrays import create_store
+from waypoint.store.features import blocks
 from waypoint.workflow.script import run
 
 
 def main(job):
     features = job.open(job.args.features)
     n, d = features["phi"].shape
-    matrix = gram(partial(blocks, features["phi"]), n, d)
+    matrix = gram(partial(blocks, features), n, d)
     lower, strength = factor(matrix, n, d, job.spec["kernel"]["damping"])
     form = "primal" if n >= d else "dual"
     dims = ["row", "column"]

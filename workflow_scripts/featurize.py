@@ -6,18 +6,11 @@ import torch
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import train_features
 from waypoint.science.draws import train_draws
-from waypoint.science.gradients import (
-    EVERY_DRAW,
-    Example,
-    per_example_gradients,
-    rows_in_memory,
-    trainable,
-    with_halves,
-)
-from waypoint.science.projection import PROJECTIONS
-from waypoint.store import models
+from waypoint.science.gradients import EVERY_DRAW, Example, rows_in_memory, trainable, with_halves
+from waypoint.store import features, models
 from waypoint.store.arrays import create_store, read
 from waypoint.store.provenance import read_attributes
+from waypoint.workflow.engine import engine, projection
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 
@@ -31,8 +24,7 @@ def main(job):
         raise WaypointError(f"{job.args.checkpoint} was trained on other images than {job.args.data} holds; retrain it")
     theta = models.load(job.args.checkpoint, device)
     p = sum(q.numel() for q in trainable(theta.unet))
-    projection = job.spec["projection"]
-    P = PROJECTIONS[projection["kind"]](job.spec["seed"], job.args.name, p, projection["dim"])
+    grad, P = engine(job.spec, job.args.name, theta.unet), projection(job.spec, job.args.name)
 
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
@@ -56,28 +48,28 @@ def main(job):
         return Example(x0.to(device), t.to(device), epsilon.to(device), label)
 
     def project(examples):
-        return train_features(theta, P, examples, per_example_gradients)
+        return train_features(theta, P, examples, grad)
 
-    halves = job.spec["features"]["keep_halves"]
+    halves, dtype = job.spec["features"]["keep_halves"], job.spec["features"]["dtype"]
 
     def attributes():
         return job.provenance(checkpoint=job.args.name, weights=made["weights"], parameters=p)
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], rows)
-        store.create("phi", ["train", "feature"], (len(rows), projection["dim"]))
+        features.create(store, "phi", ["train", "feature"], (len(rows), P.d), dtype)
         if halves:
-            store.create("phi_half", ["train", "half", "feature"], (len(rows), 2, projection["dim"]))
+            features.create(store, "phi_half", ["train", "half", "feature"], (len(rows), 2, P.d), dtype)
         step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
         for start in range(0, len(rows), step):
             batch = range(start, min(start + step, len(rows)))
             where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
             if halves:
                 phi, phi_half = with_halves(project, example, batch, job.spec["features"]["train_draws"])
-                store.put("phi_half", where, phi_half.cpu().numpy(), what, rows[where])
+                features.put(store, "phi_half", where, phi_half.cpu().numpy(), what, rows[where])
             else:
                 phi = project([example(r) for r in batch])
-            store.put("phi", where, phi.cpu().numpy(), what, rows[where])
+            features.put(store, "phi", where, phi.cpu().numpy(), what, rows[where])
             job.progress(batch.stop, len(rows), "images")
 
 

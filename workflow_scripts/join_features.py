@@ -17,22 +17,15 @@ def main(job):
         return job.provenance(checkpoint=first["checkpoint"], weights=first["weights"], parameters=first["parameters"])
 
     with create_store(job.args.out, attributes) as store:
-        store.create("train", ["train"], (n,), "int64")
-        d, halves = shards[0]["phi"].shape[1], "phi_half" in shards[0]
-        store.create("phi", ["train", "feature"], (n, d))
-        if halves:
-            store.create("phi_half", ["train", "half", "feature"], (n, 2, d))
-        offset = 0
-        for shard in shards:
-            for start, phi in blocks(shard["phi"]):
-                train = read(shard["train"], slice(start, start + len(phi)))
-                where = slice(offset + start, offset + start + len(phi))
-                store.put("phi", where, phi, "image", train)
-                store.put("train", where, train, "image", train)
-                if halves:
-                    part = read(shard["phi_half"], slice(start, start + len(phi)))
-                    store.put("phi_half", where, part, "image", train)
-            offset += shard["phi"].shape[0]
+        for name, array in shards[0].arrays():
+            store.create(name, array.metadata.dimension_names, (n, *array.shape[1:]), array.dtype)
+            offset = 0
+            for shard in shards:
+                train = read(shard["train"])
+                for start, values in blocks(shard[name]):
+                    stop = start + len(values)
+                    store.put(name, slice(offset + start, offset + stop), values, "image", train[start:stop])
+                offset += len(train)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import factor, gram, scores
+from waypoint.science.kernel import factor, gathered, gram, scores
 from waypoint.science.reliability import halves_agree, signal_to_noise
-from waypoint.store.arrays import blocks, read
+from waypoint.store.arrays import read
+from waypoint.store.features import blocks
 from waypoint.store.whole import whole_file
 from waypoint.workflow.script import run
 
@@ -52,21 +53,20 @@ def by_half_of_the_draws(job, targets):
                 raise WaypointError(
                     f"{path} and the gradients of {target} come from different weights; delete both and rerun"
                 )
-        phi = features["phi_half"]
-        n, _, d = phi.shape
+        n, _, d = features["phi_half"].shape
         for half in (0, 1):
-            rows = partial(half_blocks, phi, half)
+            rows = partial(half_blocks, features, half)
             lower, _ = factor(gram(rows, n, d), n, d, job.spec["kernel"]["damping"])
             for target, store in gradients.items():
-                tau = scores(rows, n, d, lower, read(store["g_half"], m)[:, half])
+                tau = gathered(scores(rows, n, d, lower, read(store["g_half"], m)[:, half]))
                 total.setdefault(target, np.zeros((2, *tau.shape)))[half] += tau
         job.progress(m + 1, len(job.args.features), "checkpoints")
     return total
 
 
-def half_blocks(phi, half):
+def half_blocks(features, half):
     """Blocks of one half's features, as the kernel wants them."""
-    for start, rows in blocks(phi):
+    for start, rows in blocks(features, "phi_half"):
         yield start, rows[:, half]
 
 

@@ -3,15 +3,16 @@
 import numpy as np
 
 from waypoint.science.kernel import CheckpointMean
-from waypoint.store.arrays import blocks, create_store
+from waypoint.store.arrays import create_store
+from waypoint.store.features import blocks
 from waypoint.workflow.script import run
 
 
 def main(job):
     steps, mean = job.spec["target"]["steps"], CheckpointMean()
     for path in job.args.features:
-        phi = job.open(path)["phi"]
-        mean.add(np.concatenate([np.linalg.norm(rows.astype(np.float64), axis=1) for _, rows in blocks(phi)]))
+        features = job.open(path)
+        mean.add(np.concatenate([np.linalg.norm(rows.astype(np.float64), axis=1) for _, rows in blocks(features)]))
     with create_store(job.args.out, lambda: job.provenance(method="norm", target=job.args.target)) as store:
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(len(mean.mean)))

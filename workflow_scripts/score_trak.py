@@ -1,5 +1,6 @@
-"""TRAK scores of one target: the mean over checkpoints of φ_iᵀK⁻¹g_t, with its standard error."""
+"""TRAK scores, the mean over checkpoints of φ_iᵀK⁻¹g_t with its standard error, of a target and of those that wait."""
 
+import contextlib
 from functools import partial
 
 import numpy as np
@@ -7,39 +8,89 @@ import numpy as np
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import attribution
 from waypoint.science.kernel import CheckpointMean
-from waypoint.store.arrays import blocks, create_store, read
+from waypoint.store.arrays import Columns, adopt_store, create_store, read
+from waypoint.store.features import blocks
 from waypoint.workflow.script import run
+from waypoint.workflow.shared_pass import SharedPass
 
 
 def main(job):
-    gradients = job.open(job.args.gradients)
-    names, steps = read(gradients["checkpoint"]).tolist(), read(gradients["step"])
-    mean, each = CheckpointMean(), []
-    for m, (features, kernel) in enumerate(zip(job.args.features, job.args.kernels)):
-        features, kernel = job.open(features), job.open(kernel)
-        for made in (features, kernel):
-            if made.attrs["weights"] != gradients.attrs["weights"][m]:
-                raise WaypointError(
-                    f"{made.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
-                    f"{names[m]}; delete both and rerun"
-                )
-        phi = partial(blocks, features["phi"])
-        tau = attribution(phi, *features["phi"].shape, read(kernel["factor"]), read(gradients["g"], m))
-        mean.add(tau)
-        if job.spec["scores"]["keep_checkpoints"]:
-            each.append(tau.astype(np.float32))
-        job.progress(m + 1, len(names), "checkpoints")
-    error = mean.standard_error()
-    with create_store(job.args.out, lambda: job.provenance(method="trak", target=job.args.target)) as store:
+    shared = SharedPass(job.args.waiting, job.args.target, job.open(job.args.gradients), job.spec)
+    with shared.turn():
+        if not shared.waiting():
+            one_pass(job, shared)
+        adopt_store(
+            shared.place(job.args.target), job.args.out, lambda: job.provenance(method="trak", target=job.args.target)
+        )
+
+
+def one_pass(job, shared):
+    """Read the features of all checkpoints once, block by block, for every target of the pass."""
+    targets, names = shared.targets(), read(shared.own["checkpoint"]).tolist()
+    job.say(f"one pass over the features for {', '.join(targets)}")
+    checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
+    n, d = checkpoints[0][0]["phi"].shape
+    parts = []
+    for m, (features, kernel) in enumerate(checkpoints):
+        g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
+        parts.append(attribution(partial(blocks, features), n, d, read(kernel["factor"]), g))
+    with contextlib.ExitStack() as stack:
+        writers = []
+        for target, gradients in targets.items():
+            made = {"identity": shared.identity(gradients)}
+            store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
+            writers.append(Scores(store, names, read(gradients["step"]), n, job.spec["scores"]["keep_checkpoints"]))
+        ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
+        for together in zip(*parts):
+            tau = np.stack([tau for _, tau in together])
+            for writer, own in zip(writers, np.split(tau, ends, axis=1)):
+                writer.append(own)
+            job.progress(together[0][0] + tau.shape[2], n, "images")
+
+
+def opened(job, shared, m, name):
+    """Features and kernel of checkpoint m.
+
+    Raises:
+        WaypointError: they were not made from the weights that the gradients were made from.
+    """
+    stores = [job.open(paths[m]) for paths in (job.args.features, job.args.kernels)]
+    for store in stores:
+        if store.attrs["weights"] != shared.weights[m]:
+            raise WaypointError(
+                f"{store.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
+                f"{name}; delete both and rerun"
+            )
+    return stores
+
+
+class Scores:
+    """One target's scores under construction."""
+
+    def __init__(self, store, names, steps, n, keep_checkpoints):
+        self.steps, dims, shape = steps, ["step", "train"], (len(steps), n)
         store.write("step", ["step"], steps)
-        store.write("train", ["train"], np.arange(mean.mean.shape[1]))
-        store.write("score", ["step", "train"], mean.mean.astype(np.float32), "step", steps)
-        if error is not None:
-            store.write("score_se", ["step", "train"], error.astype(np.float32), "step", steps)
-        if each:
+        store.write("train", ["train"], np.arange(n))
+        self.score = Columns(store, "score", dims, shape, "step", steps)
+        self.error = self.each = None
+        if len(names) > 1:
+            self.error = Columns(store, "score_se", dims, shape, "step", steps)
+        if keep_checkpoints:
             store.write("checkpoint", ["checkpoint"], np.array(names))
-            store.write("score_by_checkpoint", ["checkpoint", "step", "train"], np.stack(each), "checkpoint", names)
+            shape = (len(names), *shape)
+            self.each = Columns(store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names)
+
+    def append(self, tau):
+        """Scores of some more training images: (checkpoint, step, images)."""
+        mean = CheckpointMean()
+        for row in tau.astype(np.float64):
+            mean.add(row)
+        self.score.append(mean.mean)
+        if self.error:
+            self.error.append(mean.standard_error())
+        if self.each:
+            self.each.append(tau)
 
 
 if __name__ == "__main__":
-    run(main, "scores", ["gradients", "features*", "kernels*", "target", "out"])
+    run(main, "scores", ["gradients", "features*", "kernels*", "target", "waiting", "out"])

@@ -8,19 +8,12 @@ import torch
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.diffusion import continuations
 from waypoint.science.draws import target_noise
-from waypoint.science.gradients import (
-    EVERY_DRAW,
-    Example,
-    per_example_gradients,
-    rows_in_memory,
-    trainable,
-    with_halves,
-)
-from waypoint.science.projection import PROJECTIONS
+from waypoint.science.gradients import EVERY_DRAW, Example, rows_in_memory, trainable, with_halves
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
+from waypoint.workflow.engine import engine, projection
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 from waypoint.workflow.target import Target, mask_weight
@@ -55,12 +48,12 @@ def main(job):
     generator = models.load(job.args.generator, device)
     target = Attributed(job, generator)
     write_continuations(job, generator, target)
-    names, projection, weights = job.spec["checkpoints"], job.spec["projection"], []
+    names, weights = job.spec["checkpoints"], []
     halves = job.spec["attribution"]["keep_halves"]
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("checkpoint", ["checkpoint"], np.array(names))
         store.write("step", ["step"], np.array(target.steps))
-        shape = (len(names), len(target.steps), projection["dim"])
+        shape = (len(names), len(target.steps), job.spec["projection"]["dim"])
         store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
         if halves:
             dims = ["checkpoint", "step", "half", "feature"]
@@ -70,8 +63,8 @@ def main(job):
             weights.append(read_attributes(folder)["weights"])
             theta = models.load(folder, device)
             p = sum(q.numel() for q in trainable(theta.unet))
-            P = PROJECTIONS[projection["kind"]](job.spec["seed"], name, p, projection["dim"])
-            project = partial(target_gradients, theta, P, grad=per_example_gradients)
+            P = projection(job.spec, name)
+            project = partial(target_gradients, theta, P, grad=engine(job.spec, name, theta.unet))
             example = partial(target.example, theta)
             step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):

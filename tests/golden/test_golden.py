@@ -19,7 +19,7 @@ from golden_likelihood import STAGES as LIKELIHOOD
 from golden_removals import STAGES as REMOVALS
 from inputs import STEPS, D, N, arrays_of, numbers, store
 from PIL import Image
-from support import run_script
+from support import EXACT, run_script
 
 from waypoint.store import models
 from waypoint.workflow.stages import VERSIONS
@@ -98,10 +98,12 @@ def train_stage(tmp_path, data, tiny_model):
 
 
 def features_stage(tmp_path, data, checkpoint):
-    found = {}
-    for scheme in ("independent", "stratified", "shared"):
+    found, factorised = {}, {"kind": "factorised", "precision": "float32", "rank": 4}
+    kinds = {"independent": (EXACT, "gaussian"), "stratified": (factorised, "rademacher"), "shared": (EXACT, "sjlt")}
+    for scheme, (gradients, projection) in kinds.items():
         settings = {"draw_scheme": scheme, "train_draws": 3, "flip": scheme == "shared", "keep_halves": False}
-        spec = {"seed": 0, "features": settings, "projection": {"kind": "gaussian", "dim": D}}
+        settings["dtype"] = "float32"
+        spec = {"seed": 0, "features": settings, "gradients": gradients, "projection": {"kind": projection, "dim": D}}
         common = {"data": data, "checkpoint": checkpoint, "name": "full/0"}
         run_script("featurize", spec=spec, **common, out=tmp_path / f"{scheme}.zarr")
         found[scheme] = arrays_of(tmp_path / f"{scheme}.zarr", "phi")["phi"]
@@ -130,7 +132,7 @@ def gradients_stage(tmp_path, trajectory, checkpoint):
     for estimate, mask in (("per_checkpoint", None), ("generating", [0, 0, 4, 8])):
         attribution = {"target_draws": 3, "x0_hat": estimate, "clip_x0_hat": "scheduler", "keep_halves": False}
         spec = {"seed": 0, "checkpoints": ["full/0"], "generator": "full/0", "sampling": {"steps": 10}}
-        spec |= {"attribution": attribution, "projection": {"kind": "gaussian", "dim": D}}
+        spec |= {"attribution": attribution, "gradients": EXACT, "projection": {"kind": "gaussian", "dim": D}}
         spec["target"] = {"seed": 3, "steps": STEPS, "mask": mask}
         out = {"out": tmp_path / f"{estimate}.zarr", "continuations": tmp_path / f"{estimate}-samples.zarr"}
         common = {"trajectory": trajectory, "checkpoints": [checkpoint], "generator": checkpoint}
@@ -153,7 +155,8 @@ def scores_stage(tmp_path, data, trajectory):
         features.append(store(tmp_path / f"phi{m}.zarr", {"weights": "w"}, **phi))
         kernels.append(store(tmp_path / f"k{m}.zarr", {"weights": "w"}, factor=(["row", "column"], lower)))
     trak = {"gradients": gradients, "features": features, "kernels": kernels}
-    run_script("score_trak", spec={"scores": {"keep_checkpoints": True}}, **trak, **target, out=tmp_path / "trak.zarr")
+    to = {"waiting": tmp_path / "resume/scores", "out": tmp_path / "trak.zarr"}
+    run_script("score_trak", spec={"scores": {"keep_checkpoints": True}}, **trak, **target, **to)
     found = arrays_of(tmp_path / "trak.zarr", "score", "score_se", "score_by_checkpoint")
     for against in ("image", "x0_hat"):
         spec = {"target": steps, "pixel": {"against": against}}

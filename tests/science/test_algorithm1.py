@@ -6,9 +6,9 @@ import torch
 from support import images, target_example, tiny_denoiser, train_example
 
 from waypoint.science import algorithm1
-from waypoint.science.gradients import per_example_gradients, trainable
-from waypoint.science.kernel import CheckpointMean, factor, gram
-from waypoint.science.projection import GaussianProjection
+from waypoint.science.gradients import Engine, trainable
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram
+from waypoint.science.projection import PROJECTIONS
 
 N, D, K, STEPS, DAMPING = 6, 5, 3, (100, 500), 0.1
 
@@ -39,9 +39,7 @@ def oracle_x0_hat(unet, x_t, t):
 def oracle(thetas, projections, z, x_t):
     total = np.zeros((len(STEPS), N))
     for name, theta in thetas.items():
-        P = projections[name]
-        blocks = [P.block(i, min(P.ROWS, P.p - start)) for i, start in enumerate(range(0, P.p, P.ROWS))]
-        matrix = torch.cat(blocks).double() / D**0.5
+        matrix = projections[name].project(torch.eye(sum(q.numel() for q in trainable(theta.unet)))).double()
         phi = torch.stack(
             [
                 torch.stack([oracle_gradient(theta.unet, e.x0[k], e.t[k], e.epsilon[k]) for k in range(K)]).mean(0)
@@ -64,21 +62,20 @@ def ours(thetas, projections, z, x_t):
     mean = CheckpointMean()
     for name, theta in thetas.items():
         examples = [train_example(z[i], i, K, checkpoint=name) for i in range(N)]
-        phi = algorithm1.train_features(theta, projections[name], examples, per_example_gradients).numpy()
+        phi = algorithm1.train_features(theta, projections[name], examples, Engine(theta.unet)).numpy()
         blocks = lambda phi=phi: iter([(0, phi[:2]), (2, phi[2:])])  # noqa: E731
         lower, _ = factor(gram(blocks, N, D), N, D, DAMPING)
         x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
         targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]
-        g = algorithm1.target_gradients(theta, projections[name], targets, per_example_gradients).numpy()
-        mean.add(algorithm1.attribution(blocks, N, D, lower, g))
+        g = algorithm1.target_gradients(theta, projections[name], targets, Engine(theta.unet)).numpy()
+        mean.add(gathered(algorithm1.attribution(blocks, N, D, lower, g)))
     return mean.mean
 
 
-@pytest.fixture
-def setting(tiny_model):
+@pytest.fixture(params=PROJECTIONS)
+def setting(tiny_model, request):
     thetas = {name: tiny_denoiser(tiny_model, name) for name in ("full/0", "full/1")}
-    p = sum(q.numel() for q in trainable(thetas["full/0"].unet))
-    projections = {name: GaussianProjection(0, name, p, D) for name in thetas}
+    projections = {name: PROJECTIONS[request.param](0, name, D) for name in thetas}
     return thetas, projections, images(N), torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
 
 
@@ -93,7 +90,7 @@ def test_order_of_images_only_permutes_scores(setting):
     rows = {}
     for order in (range(N), [4, 1, 0, 5, 2, 3]):
         examples = [train_example(z[i], i, K) for i in order]
-        phi = algorithm1.train_features(theta, P, examples, per_example_gradients)
+        phi = algorithm1.train_features(theta, P, examples, Engine(theta.unet))
         rows[tuple(order)] = phi[np.argsort(list(order))]
     first, second = rows.values()
     assert (first - second).abs().max() <= 1e-5 * first.abs().max()
@@ -103,9 +100,9 @@ def test_order_of_images_only_permutes_scores(setting):
 def test_batch_size_does_not_matter(setting, batch):
     theta, P, z = setting[0]["full/0"], setting[1]["full/0"], setting[2]
     examples = [train_example(z[i], i, K) for i in range(N)]
-    whole = algorithm1.train_features(theta, P, examples, per_example_gradients)
+    whole = algorithm1.train_features(theta, P, examples, Engine(theta.unet))
     parts = [
-        algorithm1.train_features(theta, P, examples[start : start + batch], per_example_gradients)
+        algorithm1.train_features(theta, P, examples[start : start + batch], Engine(theta.unet))
         for start in range(0, N, batch)
     ]
     assert torch.allclose(torch.cat(parts), whole, rtol=1e-5, atol=1e-6 * whole.abs().max())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import CheckpointMean, factor, gram, scores
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, scores
 
 
 def blocks_of(phi, size):
@@ -23,11 +23,32 @@ def explicit(phi, g, damping):
 @pytest.mark.parametrize("size", [1, 4, 100])
 def test_scores_equal_the_explicit_formula(n, d, size):
     rng = np.random.default_rng(0)
-    phi, g = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((3, d)).astype(np.float32)
+    phi, g = rng.standard_normal((n, d)), rng.standard_normal((3, d))
     blocks = blocks_of(phi, size)
     lower, _ = factor(gram(blocks, n, d), n, d, 0.05)
     expected = explicit(phi, g, 0.05)
-    assert np.abs(scores(blocks, n, d, lower, g) - expected).max() <= 1e-9 * np.abs(expected).max()
+    assert np.abs(gathered(scores(blocks, n, d, lower, g)) - expected).max() <= 1e-9 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("n,d", [(300, 80), (90, 300)], ids=["primal", "dual"])
+def test_scores_of_float32_features_have_their_precision(n, d):
+    """K⁻¹g is float64; only its product with Φ is rounded: within 1e-6 of |φ| |K⁻¹g|, d terms long."""
+    rng = np.random.default_rng(0)
+    phi, g = rng.standard_normal((n, d)).astype(np.float32), rng.standard_normal((3, d)).astype(np.float32)
+    blocks = blocks_of(phi, 64)
+    matrix = gram(blocks, n, d)
+    lower, strength = factor(matrix, n, d, 0.05)
+    right = np.linalg.solve(phi.T.astype(float) @ phi + strength * np.eye(d), g.T.astype(float))
+    bound = 1e-6 * np.linalg.norm(right, axis=0)[:, None] * np.linalg.norm(phi, axis=1)
+    assert (np.abs(gathered(scores(blocks, n, d, lower, g)) - explicit(phi, g, 0.05)) <= bound).all()
+    assert np.abs(matrix - (phi.T.astype(float) @ phi if n >= d else phi.astype(float) @ phi.T)).max() < 1e-10 * n
+
+
+def test_blocks_of_scores_say_where_they_start():
+    phi, g = np.random.default_rng(4).standard_normal((10, 3)), np.ones((2, 3))
+    lower, _ = factor(gram(blocks_of(phi, 4), 10, 3), 10, 3, 0.1)
+    parts = list(scores(blocks_of(phi, 4), 10, 3, lower, g))
+    assert [(start, tau.shape) for start, tau in parts] == [(0, (2, 4)), (4, (2, 4)), (8, (2, 2))]
 
 
 @pytest.mark.parametrize("n,d", [(30, 8), (9, 30)])
@@ -39,7 +60,7 @@ def test_dual_and_primal_agree(n, d):
     primal = g @ np.linalg.solve(phi.T @ phi + strength * np.eye(d), phi.T)
     dual = np.linalg.solve(phi @ phi.T + strength * np.eye(n), phi @ g.T).T
     lower, used = factor(gram(blocks_of(phi, 7), n, d), n, d, 0.1)
-    ours = scores(blocks_of(phi, 7), n, d, lower, g)
+    ours = gathered(scores(blocks_of(phi, 7), n, d, lower, g))
     assert np.isclose(used, strength)
     assert np.allclose(ours, primal, rtol=1e-9) and np.allclose(ours, dual, rtol=1e-9)
 
@@ -50,7 +71,7 @@ def test_zero_damping_is_the_papers_formula():
     lower, strength = factor(gram(blocks_of(phi, 40), 40, 6), 40, 6, 0)
     assert strength == 0
     expected = g @ np.linalg.inv(phi.T @ phi) @ phi.T
-    assert np.allclose(scores(blocks_of(phi, 40), 40, 6, lower, g), expected)
+    assert np.allclose(gathered(scores(blocks_of(phi, 40), 40, 6, lower, g)), expected)
 
 
 def test_scale_of_features_only_scales_scores():
@@ -60,7 +81,7 @@ def test_scale_of_features_only_scales_scores():
 
     def run(c):
         lower, _ = factor(gram(blocks_of(c * phi, 20), 20, 5), 20, 5, 0.3)
-        return scores(blocks_of(c * phi, 20), 20, 5, lower, c * g)
+        return gathered(scores(blocks_of(c * phi, 20), 20, 5, lower, c * g))
 
     assert np.allclose(run(1.0), run(1e-3), rtol=1e-9)
 

@@ -12,9 +12,9 @@ from support import UNET
 from waypoint.science import algorithm1
 from waypoint.science.diffusion import trajectory
 from waypoint.science.draws import target_noise, train_draws
-from waypoint.science.gradients import Example, per_example_gradients, trainable
-from waypoint.science.kernel import CheckpointMean, factor, gram
-from waypoint.science.projection import GaussianProjection
+from waypoint.science.gradients import Engine, Example
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram
+from waypoint.science.projection import Gaussian
 from waypoint.science.streams import torch_stream
 from waypoint.science.training import Trainer
 from waypoint.store import datasets, models
@@ -95,18 +95,18 @@ def scores(thetas, z, regenerated):
     """τ (step, image) per seed, Algorithm 1 with three checkpoints."""
     means = {seed: CheckpointMean() for seed in regenerated}
     for name, theta in thetas.items():
-        P = GaussianProjection(0, name, sum(q.numel() for q in trainable(theta.unet)), DIM)
+        P, grad = Gaussian(0, name, DIM), Engine(theta.unet)
         examples = []
         for i in range(N):
             t, epsilon = train_draws(0, name, i, "independent", TRAIN_DRAWS, theta.T, (1, 8, 8))
             examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
-        phi = algorithm1.train_features(theta, P, examples, per_example_gradients).numpy()
+        phi = algorithm1.train_features(theta, P, examples, grad).numpy()
         blocks = lambda phi=phi: iter([(0, phi)])  # noqa: E731
         lower, _ = factor(gram(blocks, N, DIM), N, DIM, 0.1)
         for seed, run in regenerated.items():
             targets = [target(theta, run, t, seed) for t in STEPS]
-            g = algorithm1.target_gradients(theta, P, targets, per_example_gradients).numpy()
-            means[seed].add(algorithm1.attribution(blocks, N, DIM, lower, g))
+            g = algorithm1.target_gradients(theta, P, targets, grad).numpy()
+            means[seed].add(gathered(algorithm1.attribution(blocks, N, DIM, lower, g)))
     return {seed: mean.mean for seed, mean in means.items()}
 
 
@@ -122,7 +122,8 @@ def test_sign_is_that_of_real_retraining(scores, thetas, without, regenerated):
             example = target(thetas["full/0"], run, t, seed)
             for name in NAMES:
                 with torch.no_grad():
-                    gain = algorithm1.output_function(without[name], example) - algorithm1.output_function(
-                        thetas[name], example
+                    with_it, without_it = (
+                        algorithm1.output_function(models[name], example).mean() for models in (thetas, without)
                     )
-                assert np.sign(scores[seed][s, PLANTED]) == np.sign(gain.item()) == 1, (seed, t, name)
+                sign = np.sign((without_it - with_it).item())
+                assert np.sign(scores[seed][s, PLANTED]) == sign == 1, (seed, t, name)

@@ -1,69 +1,156 @@
-"""The Gaussian projection: one explicit matrix, unbiased, independent of batch and threads."""
+"""The three projections: each one explicit matrix, unbiased, independent of batch, blocks, threads and process."""
+
+import hashlib
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
+from support import SCRIPTS
 
-from waypoint.science.projection import GaussianProjection
+from waypoint.science.projection import PROJECTIONS, SJLT
 
-P, D = 20_000, 16  # more than two blocks
-
-
-@pytest.fixture(scope="module")
-def matrix():
-    projection = GaussianProjection(0, "full/0", P, D)
-    rows = [min(projection.ROWS, P - start) for start in range(0, P, projection.ROWS)]
-    return torch.cat([projection.block(i, n) for i, n in enumerate(rows)]) / D**0.5
-
-
-def vectors(n, seed=1):
-    return torch.randn(n, P, generator=torch.Generator().manual_seed(seed))
-
-
-def test_projects_by_its_explicit_matrix(matrix):
-    g = vectors(3)
-    expected = (g.double() @ matrix.double()).float()
-    assert torch.allclose(GaussianProjection(0, "full/0", P, D).project(g), expected, atol=1e-5 * expected.abs().max())
+KINDS = tuple(PROJECTIONS)
+P = 2500
+every_kind = pytest.mark.parametrize("kind", KINDS)
+IN_A_PROCESS = """
+import hashlib, torch
+from waypoint.science.projection import PROJECTIONS
+for kind in PROJECTIONS.values():
+    entries = kind(3, "full/0", 37).project(torch.eye(300))
+    print(hashlib.sha256(entries.numpy().tobytes()).hexdigest())
+"""
 
 
-def test_entries_have_variance_one_over_d(matrix):
-    """E[PPᵀ] = I: inner products are unbiased."""
-    assert abs(matrix.var().item() * D - 1) < 5 * (2 / (P * D)) ** 0.5
-    assert abs(matrix.mean().item()) < 5 * (1 / (P * D * D)) ** 0.5
+def vectors(n, p=P, seed=1):
+    return torch.randn(n, p, generator=torch.Generator().manual_seed(seed))
 
 
-def test_inner_products_are_unbiased_with_the_known_variance():
-    """Over many P: mean ⟨a,b⟩ and variance (|a|²|b|² + ⟨a,b⟩²)/d."""
-    a, b = vectors(2, seed=3)[:, :200]
-    b = 0.5 * a + b
-    found = torch.tensor(
-        [
-            (lambda g: (g[0] * g[1]).sum())(GaussianProjection(s, "full/0", 200, D).project(torch.stack([a, b])))
-            for s in range(800)
-        ]
-    )
-    variance = (a.norm() ** 2 * b.norm() ** 2 + (a @ b) ** 2) / D
-    assert abs(found.mean() - a @ b) < 4 * (variance / 800).sqrt()
-    assert 0.8 < found.var() / variance < 1.25
+def explicit(projection, p):
+    """P (p × d), written down from what the projection says of its rows."""
+    if isinstance(projection, SJLT):
+        column, sign = projection.entries(0, p)
+        matrix = torch.zeros(p, projection.d)
+        matrix[torch.arange(p), column] = sign
+        return matrix
+    return projection.rows(0, p) / projection.d**0.5
 
 
-def test_checkpoints_have_matrices_of_their_own(matrix):
-    other = GaussianProjection(0, "full/1", P, D).block(0, 100)
-    assert not torch.equal(other, GaussianProjection(0, "full/0", P, D).block(0, 100))
-    assert abs(torch.corrcoef(torch.stack([other.ravel(), matrix[:100].ravel()]))[0, 1]) < 0.1
+def close(a, b):
+    return torch.allclose(a, b, atol=1e-5 * b.abs().max())
 
 
-def test_rows_do_not_depend_on_the_batch():
-    g, projection = vectors(5), GaussianProjection(0, "full/0", P, D)
+@every_kind
+@pytest.mark.parametrize("d", [1, 16, 37, 1001])
+def test_projects_by_its_explicit_matrix(kind, d):
+    """Also where d is no multiple of 4 or 64, and where the parameters fill more than one block."""
+    projection, g = PROJECTIONS[kind](0, "full/0", d), vectors(3)
+    assert close(projection.project(g), (g.double() @ explicit(projection, P).double()).float())
+
+
+@every_kind
+def test_projects_many_blocks_of_its_own_size(kind):
+    """A gradient longer than two blocks, as long as they are by default."""
+    projection = PROJECTIONS[kind](0, "full/0", 2048 if kind != "sjlt" else 3)
+    p = 2 * projection.rows_per_block() + 11
+    g = vectors(2, p)
+    assert close(projection.project(g), (g.double() @ explicit(projection, p).double()).float())
+
+
+@every_kind
+@pytest.mark.parametrize("rows", [1, 7, 999, P, 10 * P])
+def test_blocks_of_any_size_have_the_same_matrix(kind, rows, monkeypatch):
+    g = vectors(2)
+    whole = PROJECTIONS[kind](0, "full/0", 37).project(g)
+    monkeypatch.setattr(PROJECTIONS[kind], "rows_per_block", lambda self: rows)
+    assert close(PROJECTIONS[kind](0, "full/0", 37).project(g), whole)
+
+
+@every_kind
+def test_entries_have_mean_zero_and_variance_one_over_d(kind):
+    """E[PPᵀ] = I on its diagonal; every column gets its share."""
+    d = 20
+    entries = explicit(PROJECTIONS[kind](0, "full/0", d), 50_000)
+    n = entries.numel()
+    assert abs(entries.pow(2).mean() * d - 1) < 5 * (2 / n) ** 0.5
+    assert abs(entries.mean()) < 5 * (1 / (n * d)) ** 0.5
+    # a column's sum of squares deviates most where a row has a single entry: by a binomial's
+    assert (entries.pow(2).mean(0) * d - 1).abs().max() < 5 * (d / 50_000) ** 0.5
+
+
+def test_entries_are_what_their_kind_says():
+    """Signs of one size, and one sign a row."""
+    signs, sparse = (explicit(PROJECTIONS[kind](0, "full/0", 37), 2000) for kind in ("rademacher", "sjlt"))
+    assert torch.allclose(signs.abs(), torch.tensor(37**-0.5))
+    assert (sparse.ne(0).sum(1) == 1).all() and (sparse.abs().sum(1) == 1).all()
+    assert len(explicit(PROJECTIONS["gaussian"](0, "full/0", 37), 2000).unique()) > 10_000
+
+
+@every_kind
+def test_inner_products_are_unbiased_with_the_known_variance(kind):
+    """Over many P: mean ⟨a,b⟩; variance (|a|²|b|² + ⟨a,b⟩²)/d, less 2Σa²b²/d where every entry has one size."""
+    a, b, d = torch.tensor([2.0, 1, 1, -1, 0.5]), torch.tensor([1.5, 1, -1, 0.5, 1]), 5
+    found = []
+    for seed in range(4000):
+        left, right = PROJECTIONS[kind](seed, "full/0", d).project(torch.stack([a, b]))
+        found.append(left @ right)
+    found = torch.stack(found)
+    variance = (a @ a) * (b @ b) + (a @ b) ** 2
+    if kind != "gaussian":
+        variance = variance - 2 * (a**2 * b**2).sum()
+    variance = variance / d
+    assert abs(found.mean() - a @ b) < 4 * (variance / len(found)).sqrt()
+    assert 0.85 < found.var() / variance < 1.15
+
+
+@every_kind
+def test_checkpoints_and_seeds_have_matrices_of_their_own(kind):
+    """Each is uncorrelated with the others."""
+    keys = [(0, "full/0"), (0, "full/1"), (1, "full/0"), (1, "full/1")]
+    flat = torch.stack([explicit(PROJECTIONS[kind](*key, 16), 4000).flatten() for key in keys])
+    assert (torch.corrcoef(flat) - torch.eye(4)).abs().max() < 5 / flat.shape[1] ** 0.5
+
+
+@every_kind
+def test_one_key_gives_one_matrix(kind):
+    """Train and target side share P."""
+    one, two = (PROJECTIONS[kind](0, "full/0", 16).project(torch.eye(100)) for _ in range(2))
+    assert torch.equal(one, two)
+
+
+@every_kind
+def test_rows_do_not_depend_on_the_batch(kind):
+    g, projection = vectors(5), PROJECTIONS[kind](0, "full/0", 37)
     whole = projection.project(g)
-    alone = torch.cat([projection.project(row[None]) for row in g])
-    assert torch.allclose(whole, alone, atol=1e-5 * whole.abs().max())
+    assert whole.shape == (5, 37)
+    assert close(torch.cat([projection.project(row[None]) for row in g]), whole)
+    assert close(projection.project(g.flip(0)).flip(0), whole)
 
 
-def test_result_does_not_depend_on_the_thread_count():
-    g, before = vectors(2), torch.get_num_threads()
-    results = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        results.append(GaussianProjection(0, "full/0", P, D).project(g))
-    torch.set_num_threads(before)
-    assert torch.allclose(*results, atol=1e-5 * results[0].abs().max())
+@every_kind
+def test_result_does_not_depend_on_the_thread_count(kind):
+    """The entries of P are the same bits; sums are the same but for rounding."""
+    before, found, p = torch.get_num_threads(), [], 60_000
+    g = vectors(2, p)
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            projection = PROJECTIONS[kind](0, "full/0", 16)
+            found.append((projection.project(g), explicit(projection, p)))
+    finally:
+        torch.set_num_threads(before)
+    (one, entries), (two, same_entries) = found
+    assert torch.equal(entries, same_entries) and close(one, two)
+
+
+def test_another_process_has_the_same_matrices():
+    """Bit by bit, with another hash seed and another number of threads."""
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": "77", "OMP_NUM_THREADS": "2"}
+    there = subprocess.run([sys.executable, "-c", IN_A_PROCESS], env=environment, capture_output=True, text=True)
+    assert there.returncode == 0, there.stderr
+    here = [
+        hashlib.sha256(PROJECTIONS[kind](3, "full/0", 37).project(torch.eye(300)).numpy().tobytes()).hexdigest()
+        for kind in KINDS
+    ]
+    assert there.stdout.split() == here and len(set(here)) == 3

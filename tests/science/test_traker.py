@@ -12,8 +12,8 @@ from trak.modelout_functions import AbstractModelOutput
 from trak.projectors import NoOpProjector
 
 from waypoint.science import algorithm1
-from waypoint.science.gradients import per_example_gradients, trainable
-from waypoint.science.kernel import factor, gram
+from waypoint.science.gradients import Engine, trainable
+from waypoint.science.kernel import factor, gathered, gram
 
 N, K, STEPS, LAMBDA = 7, 3, (100, 500, 900), 1e-4
 
@@ -67,13 +67,14 @@ def test_scores_are_proportional_to_traker(tiny_model, tmp_path):
     tracker.score(batch=batch(target), num_samples=len(STEPS))
     theirs = np.array(tracker.finalize_scores("steps")).T
 
-    phi = per_example_gradients(theta.unet, lambda e: algorithm1.train_loss(theta, e), train).numpy() / p**0.5
-    g = per_example_gradients(theta.unet, lambda e: algorithm1.output_function(theta, e), target).numpy() / p**0.5
+    grad = Engine(theta.unet)
+    phi = grad(lambda e: algorithm1.train_loss(theta, e), train).numpy() / p**0.5
+    g = grad(lambda e: algorithm1.output_function(theta, e), target).numpy() / p**0.5
     blocks = lambda: iter([(0, phi)])  # noqa: E731
     matrix = gram(blocks, N, p)
     lower, strength = factor(matrix, N, p, LAMBDA * N / np.trace(matrix))
     assert np.isclose(strength, LAMBDA)
-    ours = algorithm1.attribution(blocks, N, p, lower, g)
+    ours = gathered(algorithm1.attribution(blocks, N, p, lower, g))
 
     scale = (ours * theirs).sum() / (theirs**2).sum()
     assert np.abs(ours - scale * theirs).max() <= 1e-5 * np.abs(ours).max()

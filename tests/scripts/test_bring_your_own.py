@@ -206,7 +206,7 @@ def test_class_conditional_models_go_through_every_stage(tmp_path, data, tiny_mo
         models_used = {"checkpoints": checkpoint, "generator": checkpoint}
         outs = {"out": place["g"], "continuations": place["samples"]}
         run_script("target_gradients", spec=plan.gradients(target), trajectory=place["x"], **models_used, **outs)
-        inputs = {"gradients": place["g"], "features": phi, "kernels": kernel}
+        inputs = {"gradients": place["g"], "features": phi, "kernels": kernel, "waiting": tmp_path / "resume/scores"}
         run_script("score_trak", spec=plan.trak_scores(target), **inputs, target=target, out=place["score"])
         found[target] = open_store(place["score"])["score"][:]
     assert found["three"].shape == (2, 30) and not np.allclose(found["three"], found["four"])

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from support import images, run_script, tiny_denoiser
+from support import EXACT, images, run_script, tiny_denoiser
 
 from waypoint.science.draws import train_draws
-from waypoint.science.projection import GaussianProjection
+from waypoint.science.projection import Gaussian
 from waypoint.store import models
 from waypoint.store.arrays import create_store, open_store
 
@@ -29,7 +29,8 @@ def saved(folder, denoiser, **marker):
 
 def featurize(tmp_path, image, checkpoint, flip=False, name="phi", halves=False):
     settings = {"draw_scheme": "independent", "train_draws": 3, "flip": flip, "keep_halves": halves}
-    spec = {"seed": 0, "features": settings, "projection": {"kind": "gaussian", "dim": D}}
+    settings["dtype"] = "float32"
+    spec = {"seed": 0, "features": settings, "gradients": EXACT, "projection": {"kind": "gaussian", "dim": D}}
     data, out = store(tmp_path / f"{name}-data.zarr", image), tmp_path / f"{name}.zarr"
     run_script("featurize", spec=spec, data=data, checkpoint=checkpoint, name="full/0", out=out)
     return open_store(out)["phi"][:]
@@ -90,8 +91,7 @@ def test_halves_are_of_the_draws_and_their_mean_is_the_whole(tmp_path, tiny_mode
     assert half.shape == (N, 2, D)
     assert np.abs(phi - plain).max() <= 1e-5 * np.abs(plain).max()
     assert np.abs(phi - (2 * half[:, 0] + half[:, 1]) / 3).max() <= 1e-6 * np.abs(phi).max()
-    p = sum(q.numel() for q in denoiser.unet.parameters())
-    P = GaussianProjection(0, "full/0", p, D)
+    P = Gaussian(0, "full/0", D)
     for i in (0, N - 1):
         t, epsilon = train_draws(0, "full/0", i, "independent", 3, denoiser.T, z.shape[1:])
         for h, draws in enumerate(([0, 2], [1])):

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import torch
-from support import SHAPE, images, run_script, store, tiny_denoiser
+from support import EXACT, SHAPE, images, run_script, store, tiny_denoiser
 
 from waypoint.science.draws import target_noise
-from waypoint.science.projection import GaussianProjection
+from waypoint.science.projection import Gaussian
 from waypoint.store import models
 from waypoint.store.arrays import open_store
 
@@ -31,7 +31,7 @@ def test_halves_of_a_targets_draws_and_their_mean(tmp_path, tiny_model):
     for halves in (False, True):
         settings = {"target_draws": DRAWS, "x0_hat": "generating", "clip_x0_hat": "none", "keep_halves": halves}
         spec = {"seed": 0, "checkpoints": ["full/0"], "generator": "full/0", "sampling": {"steps": 10}}
-        spec |= {"attribution": settings, "projection": {"kind": "gaussian", "dim": D}}
+        spec |= {"attribution": settings, "gradients": EXACT, "projection": {"kind": "gaussian", "dim": D}}
         spec["target"] = {"seed": 3, "steps": STEPS, "mask": None}
         out = {"out": tmp_path / f"{halves}.zarr", "continuations": tmp_path / f"{halves}-samples.zarr"}
         folder = {"checkpoints": [tmp_path / "model"], "generator": tmp_path / "model"}
@@ -41,8 +41,7 @@ def test_halves_of_a_targets_draws_and_their_mean(tmp_path, tiny_model):
     assert "g_half" not in found[False] and half.shape == (2, 2, D)
     assert np.abs(g - found[False]["g"][0]).max() <= 1e-5 * np.abs(g).max()
     assert np.abs(g - (3 * half[:, 0] + 2 * half[:, 1]) / DRAWS).max() <= 1e-6 * np.abs(g).max()
-    p = sum(q.numel() for q in denoiser.unet.parameters())
-    P = GaussianProjection(0, "full/0", p, D)
+    P = Gaussian(0, "full/0", D)
     for s, t in enumerate(STEPS):
         for h, draws in enumerate(([0, 2, 4], [1, 3])):
             losses = [

@@ -92,7 +92,7 @@ class Target:
                 x0_hat = self.x0_hat[[500, 300, 100].index(t)].expand(epsilon.shape)
                 with torch.no_grad():
                     x = Example(x0_hat, torch.full((DRAWS,), t), epsilon, label, weight)
-                    found[j, r, s] = -output_function(theta, x)
+                    found[j, r, s] = -output_function(theta, x).mean()
         return found
 
     @property

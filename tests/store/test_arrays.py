@@ -16,7 +16,7 @@ import zarr
 
 from waypoint.errors import WaypointError
 from waypoint.store import arrays
-from waypoint.store.arrays import blocks, create_store, open_store, read
+from waypoint.store.arrays import Columns, adopt_store, blocks, create_store, open_store, read
 from waypoint.store.provenance import read_attributes
 from waypoint.store.whole import whole_directory, whole_file
 
@@ -290,6 +290,56 @@ def test_blocks_notice_a_flipped_byte(path):
         for start, _ in blocks(open_store(path)["x"]):
             seen.append(start)
     assert seen == [0, 2]
+
+
+def test_blocks_notice_a_chunk_that_vanishes_or_shrinks_after_opening(path):
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "feature"], (6, 2), rows=2)
+        store.put("x", slice(None), np.ones((6, 2)), "index", range(6))
+    x = open_store(path)["x"]
+    files = chunks(path, "x")
+    files[1].write_bytes(files[1].read_bytes()[:-1])
+    with pytest.raises(WaypointError, match="damaged"):
+        list(blocks(x))
+    files[1].unlink()
+    with pytest.raises(WaypointError, match="cannot be read"):
+        list(blocks(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64", "int8", "int64"])
+def test_blocks_are_what_zarr_reads(path, dtype):
+    values = np.random.default_rng(0).integers(-9, 9, (7, 2, 3)).astype(dtype)
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "half", "feature"], values.shape, dtype, rows=3)
+        store.put("x", slice(None), values, "index", range(7))
+    x = open_store(path)["x"]
+    found = np.concatenate([rows for _, rows in blocks(x)])
+    assert found.dtype == x.dtype and np.array_equal(found, x[:])
+
+
+@pytest.mark.parametrize("pieces", [[10], [1] * 10, [3, 4, 3], [7, 3]])
+@pytest.mark.parametrize("chunk", [1, 4, 10, 100])
+def test_columns_arrive_whole_however_they_are_cut(path, monkeypatch, pieces, chunk):
+    values = np.random.default_rng(0).standard_normal((2, 3, 10)).astype(np.float32)
+    monkeypatch.setattr(arrays, "CHUNK_BYTES", 4 * 6 * chunk)
+    with create_store(path, dict) as store:
+        columns = Columns(store, "x", ["checkpoint", "step", "train"], values.shape, "checkpoint", range(2))
+        start = 0
+        for piece in pieces:
+            columns.append(values[..., start : start + piece].astype(np.float64))
+            start += piece
+            assert sum(part.shape[-1] for part in columns.parts) < max(chunk, 1)
+    x = open_store(path)["x"]
+    assert x.chunks == (2, 3, min(chunk, 10)) and np.array_equal(x[:], values)
+
+
+def test_an_adopted_store_moves_whole_and_has_new_attributes(finished, tmp_path):
+    adopt_store(finished, tmp_path / "new/b.zarr", lambda: {"spec": {"seed": 1}})
+    store = open_store(tmp_path / "new/b.zarr")
+    assert not finished.exists() and dict(store.attrs) == {"spec": {"seed": 1}}
+    assert np.array_equal(read(store["score"]), SCORES)
+    assert read_attributes(tmp_path / "new/b.zarr") == {"spec": {"seed": 1}}
+    assert xarray.open_zarr(tmp_path / "new/b.zarr").attrs == {"spec": {"seed": 1}}
 
 
 # ---- the format

@@ -23,11 +23,13 @@ def test_conda_environment_has_the_same_pins():
 
 def test_constraints_hold_every_pin():
     constraints = {pin.lower() for pin in pins("constraints.txt")}
-    assert {pin.lower() for pin in pins("requirements.txt") | pins("requirements-test.txt")} <= constraints
+    assert {
+        pin.lower() for pin in pins("requirements.txt") | pins("requirements-test.txt") | pins("requirements-bench.txt")
+    } <= constraints
 
 
 def test_every_package_is_pinned_exactly():
-    for file in ("requirements.txt", "requirements-test.txt", "constraints.txt"):
+    for file in ("requirements.txt", "requirements-test.txt", "requirements-bench.txt", "constraints.txt"):
         assert all("==" in pin for pin in pins(file)), file
 
 

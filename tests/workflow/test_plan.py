@@ -176,6 +176,12 @@ CHANGES = {
     "target draws": (set_key("attribution", target_draws=5), of(["gradients", "trak_scores"])),
     "x0_hat": (set_key("attribution", x0_hat="generating"), of(["gradients", "trak_scores"])),
     "clip": (set_key("attribution", clip_x0_hat="none"), of(FROM_TRAJECTORY)),
+    "kind of gradients": (
+        set_key("gradients", kind="factorised"),
+        checkpoints("features", "kernel") | of(["gradients", "trak_scores"]),
+    ),
+    "rank of exact gradients": (set_key("gradients", rank=3), set()),
+    "storage type": (set_key("features", dtype="int8"), checkpoints("features", "kernel") | of(["trak_scores"])),
     "d": (set_key("projection", dim=64), checkpoints("features", "kernel") | of(["gradients", "trak_scores"])),
     "sampling steps": (set_key("sampling", steps=10), of(FROM_TRAJECTORY)),
     "keep checkpoints": (set_key("scores", keep_checkpoints=True), of(["trak_scores"])),
@@ -204,7 +210,8 @@ def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, expected)
     assert changed(change) == expected
 
 
-FREE = {"experiment", "store", "methods", "features.shards"}  # where results lie, which are made, and in how many jobs
+# where results lie, which are made, in how many jobs; the rank that exact gradients have no use for
+FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank"}
 
 
 def leaves(completed):

@@ -1,6 +1,6 @@
 """Algorithm 1 of arXiv 2312.06205, TRAK for diffusion models, line by line, for one checkpoint θ*_m.
 
-θ is a ``Denoiser``, P a projection, ``grad`` the gradient engine (``per_example_gradients``).
+θ is a ``Denoiser``, P a projection, ``grad`` a gradient engine: it averages over each example's draws.
 The ensemble's outer loop (lines 4-5, and the 1/M of line 17) runs over the artifacts of the store.
 """
 
@@ -8,18 +8,18 @@ from .kernel import scores
 
 
 def train_loss(theta, z):
-    """Line 3: L_i(θ), the train loss of one image, its mean over K draws of (t, ε)."""
-    return theta.train_loss(z.x0, z.t, z.epsilon, z.label).mean()
+    """Line 3's terms, one for each draw of (t, ε): their mean over the K draws of an image is L_i(θ)."""
+    return theta.train_loss(z.x0, z.t, z.epsilon, z.label)
 
 
 def output_function(theta, x):
-    """Eq. 3: f_t(x̂0_t, θ), the mean over k draws of ε of the loss at step t around x̂0_t."""
-    return theta.noise_loss(x.x0, x.t, x.epsilon, x.label, x.weight).mean()
+    """Eq. 3's terms, one for each draw of ε: their mean is f_t(x̂0_t, θ), the loss at step t around x̂0_t."""
+    return theta.noise_loss(x.x0, x.t, x.epsilon, x.label, x.weight)
 
 
 def train_features(theta, P, examples, grad):
     """Lines 7-9: φ_i = Pᵀ ∇_θ L_i(θ*_m), the rows of Φ_m: (len(examples), d)."""
-    return P.project(grad(theta.unet, lambda z: train_loss(theta, z), examples))
+    return P.project(grad(lambda z: train_loss(theta, z), examples))
 
 
 def one_step_estimate(theta, x_t, t, label, clip):
@@ -29,11 +29,11 @@ def one_step_estimate(theta, x_t, t, label, clip):
 
 def target_gradients(theta, P, examples, grad):
     """Lines 12-13: g_t = Pᵀ ∇_θ f_t(x̂0_t, θ*_m), one example per step: (steps, d)."""
-    return P.project(grad(theta.unet, lambda x: output_function(theta, x), examples))
+    return P.project(grad(lambda x: output_function(theta, x), examples))
 
 
 def attribution(phi, n, d, cholesky, g):
-    """Line 17, checkpoint m's term: Φ_m (Φ_mᵀΦ_m + λI)⁻¹ g_t for all i and t: (steps, N).
+    """Line 17, checkpoint m's term: Φ_m (Φ_mᵀΦ_m + λI)⁻¹ g_t for all i and t, in blocks (start, (steps, b)).
 
     f_t is a loss, so a positive score says that z_i lowers it: z_i pushes the process towards this image.
     """

@@ -1,20 +1,33 @@
-"""Exact per-example gradients of draw-averaged losses.
+"""Per-example gradients of draw-averaged losses, for many examples at once.
 
-The K draws of one example are one batch of the model, so a gradient of the averaged loss costs one plain
-training step of batch K. Another engine can stand in for ``per_example_gradients``: it takes the same
-examples and returns the same rows.
+Hooks see every layer's input and the gradient of its output, in one forward and backward pass over the draws of many
+examples; rules make each example's gradients of them, layer by layer. The model's parameters are frozen meanwhile, so
+autograd forms no weight gradient of its own. Two kinds, one interface:
+
+exact       a column for every parameter, in the order of ``named_parameters``
+factorised  for every Linear and Conv2d its gradient compressed by random factors (``factors.py``)
 """
 
-from dataclasses import dataclass
+import contextlib
+import warnings
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
+from torch import nn
+
+from ..errors import WaypointWarning
+from .factors import Factored
+from .layers import exact
+from .streams import derive
 
 
 @dataclass
 class Example:
-    """One image with its draws.
+    """One image with its draws, or the rows of several.
 
-    x0, epsilon: (K, C, H, W). t: (K,). label: (K,) or None. weight: (H, W) mask or None.
+    x0, epsilon: (K, C, H, W). t: (K,). label: (K,) or None. weight: (H, W) mask or None, one for all rows.
     """
 
     x0: torch.Tensor
@@ -22,6 +35,19 @@ class Example:
     epsilon: torch.Tensor
     label: torch.Tensor | None = None
     weight: torch.Tensor | None = None
+
+    def draws(self, rows):
+        """The same image with some of its draws."""
+        label = None if self.label is None else self.label[rows]
+        return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], label=label)
+
+
+def joined(examples):
+    """The rows of several examples in one."""
+    first = examples[0]
+    parts = {name: torch.cat([getattr(e, name) for e in examples]) for name in ("x0", "t", "epsilon")}
+    label = None if first.label is None else torch.cat([e.label for e in examples])
+    return replace(first, **parts, label=label)
 
 
 EVERY_DRAW = slice(None)
@@ -38,8 +64,7 @@ def with_halves(project, example, items, K):
     Returns:
         (len(items), d), and (len(items), 2, d): over the even draws, and over the odd ones.
     """
-    both = project([example(item, draws) for draws in HALVES for item in items])
-    even, odd = both[: len(items)], both[len(items) :]
+    even, odd = (project([example(item, draws) for item in items]) for draws in HALVES)
     return ((K + 1) // 2 * even + K // 2 * odd) / K, torch.stack([even, odd], 1)
 
 
@@ -48,21 +73,198 @@ def trainable(model):
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def per_example_gradients(model, loss, examples):
-    """∇_θ of ``loss(example)`` for each example: (len(examples), p) on the model's device.
+class Engine:
+    """∇_θ of ``loss`` averaged over the draws of each example, as rows: call it with (loss, examples).
+
+    Which layers have a rule that holds is found out with the first example: on one draw every rule is compared with
+    autograd. Parameters of any other layer get their gradients from autograd, one example at a time, with a warning
+    that names them.
 
     Args:
-        model: the torch module whose trainable parameters are θ.
-        loss: maps an ``Example`` to a scalar tensor, the mean over its draws.
+        model: the torch module whose trainable parameters are θ, in evaluation mode, rows independent of each other.
+        autocast: bfloat16 where torch.autocast allows it, instead of the weights' precision.
     """
+
+    def __init__(self, model, autocast=False):
+        self.model, self.autocast = model, autocast
+        self.device = next(model.parameters()).device
+        self.columns = None
+
+    def observer(self, name, layer):
+        """What forms a layer's columns: here its exact gradients."""
+        return exact(layer)
+
+    def __call__(self, loss, examples):
+        """Rows of gradients.
+
+        Args:
+            loss: maps an ``Example`` of R rows to (R,) losses.
+            examples: all with equally many draws.
+
+        Returns:
+            (len(examples), columns) float32 on the model's device.
+        """
+        if self.columns is None:
+            self._prepare(loss, examples[0])
+        K, rows = len(examples[0].t), torch.empty(len(examples), sum(self.columns.values()), device=self.device)
+        together, draws = self._pass(K)
+        for start in range(0, len(examples), together):
+            some, found = examples[start : start + together], {}
+            for k in range(0, K, draws):
+                part = joined([example.draws(slice(k, k + draws)) for example in some])
+                self._add(loss, part, len(some), K, found)
+            parts = [found.get(key, rows.new_zeros(len(some), width)) for key, width in self.columns.items()]
+            torch.cat(parts, 1, out=rows[start : start + together])
+        return rows
+
+    def _prepare(self, loss, example):
+        """Find the layers whose rule holds, give every layer its columns, and measure what one row keeps in memory."""
+        row = example.draws(slice(0, 1))
+        truth, self.row_bytes = autograd_reference(self.model, loss, row)
+        owner = {q: layer for layer in covered_layers(self.model, loss, row, truth) for q in own(layer)}
+        self.columns, self.observers, self.rest = {}, {}, []  # columns: {layer or parameter: how many}
+        for name, q in self.model.named_parameters():
+            layer = owner.get(q)
+            if layer in self.observers or not q.requires_grad:
+                continue
+            if layer is not None:
+                self.observers[layer] = self.observer(name.rpartition(".")[0], layer)
+                self.columns[layer] = self.observers[layer].width
+                continue
+            self.rest.append(q)
+            self.columns[q] = q.numel()
+            warnings.warn(
+                f"{name}: no layer rule gives its per-example gradients; autograd does, one example at a time, "
+                "which is slower",
+                WaypointWarning,
+                stacklevel=3,
+            )
+
+    def _pass(self, K):
+        """How many examples of K draws go through the model at once, and how many draws of each."""
+        near, most = 1 << 29, 1 << 32  # CPU: what stays near the caches, and what a laptop has
+        if self.device.type == "cuda":
+            near = most = torch.cuda.mem_get_info(self.device)[0] // 3
+        return max(1, near // self.row_bytes // K), max(1, min(K, most // self.row_bytes))
+
+    def _add(self, loss, part, B, K, found):
+        """Add the gradients of the mean over K draws to ``found``: {layer or parameter: (B, columns)}."""
+        with observed(self.model, self.observers, B, found):
+            backward(self._mean(loss, part, K))
+        if self.rest:
+            each = []
+            for rows in torch.arange(len(part.t)).view(B, -1):
+                value = self._mean(loss, part.draws(rows), K)
+                each.append(torch.autograd.grad(value, self.rest, allow_unused=True, materialize_grads=True))
+            for q, gradients in zip(self.rest, zip(*each)):
+                add(found, q, torch.stack([gradient.flatten() for gradient in gradients]))
+
+    def _mean(self, loss, part, K):
+        """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            return loss(part).float().sum() / K
+
+
+class Factorised(Engine):
+    """Rows of compressed gradients: about rank² columns for every Linear and Conv2d, its own for any other parameter.
+
+    Args:
+        seed, checkpoint: key of the random factors; train and target side share it.
+        rank: as ``Factored``'s.
+    """
+
+    def __init__(self, model, seed, checkpoint, rank, autocast=False):
+        super().__init__(model, autocast)
+        self.key, self.rank = (seed, "factors", checkpoint), rank
+
+    def observer(self, name, layer):
+        """Random factors for matrices; exact gradients of vectors, and of layers too small or too odd to compress."""
+        matrix = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        whole = all(q.requires_grad for q in own(layer))
+        if not (matrix and whole and layer.weight.numel() > self.rank**2):
+            return exact(layer)
+        return Factored(layer, self.rank, [derive(*self.key, name, side) for side in ("in", "out")])
+
+
+def own(layer):
+    """A layer's parameters, those of layers within it left out."""
+    return list(layer.parameters(recurse=False))
+
+
+def add(found, key, gradients):
+    """Add to what has been found for a layer or parameter so far."""
+    found[key] = found[key] + gradients if key in found else gradients.float()
+
+
+@contextlib.contextmanager
+def observed(model, observers, B, found):
+    """While it lasts θ is frozen and every forward and backward pass adds to ``found``.
+
+    Args:
+        observers: {layer: observer}. B: examples in the pass. found: {layer: (B, columns)}.
+    """
+    with contextlib.ExitStack() as stack:
+        for layer, observer in observers.items():
+            stack.enter_context(observer.watching(B, partial(add, found, layer)))
+        for q in trainable(model):
+            q.requires_grad_(False)
+            stack.callback(q.requires_grad_, True)
+        yield
+
+
+def backward(value):
+    """Backpropagate, where any layer that is observed was called at all."""
+    if value.requires_grad:
+        value.backward()
+
+
+def autograd_reference(model, loss, row):
+    """Autograd's gradient of one row's loss for every trainable parameter, and the bytes that its graph keeps."""
+    weights = {q.untyped_storage().data_ptr() for q in model.parameters()}
+    kept = {}
+
+    def count(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
     parameters = trainable(model)
-    rows = torch.empty(len(examples), sum(q.numel() for q in parameters), device=parameters[0].device)
-    for row, example in zip(rows, examples):
-        start = 0
-        for gradient in torch.autograd.grad(loss(example), parameters):
-            row[start : start + gradient.numel()] = gradient.reshape(-1)
-            start += gradient.numel()
-    return rows
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        value = loss(row).sum()
+    found = torch.autograd.grad(value, parameters, allow_unused=True)
+    return dict(zip(parameters, found)), max(1, sum(kept.values()))
+
+
+def covered_layers(model, loss, row, truth, tolerance=1e-3):
+    """The layers whose rule gives what autograd gives on one row.
+
+    A layer that shares a parameter with another, is used without being called, or overrides what its class computes
+    fails the comparison.
+    """
+    owners = Counter(q for layer in model.modules() for q in own(layer))
+    observers = {
+        layer: observer
+        for layer in model.modules()
+        if any(q.requires_grad for q in own(layer))
+        and all(owners[q] == 1 for q in own(layer))
+        and (observer := exact(layer))
+    }
+    found = {}
+    with observed(model, observers, 1, found):
+        backward(loss(row).sum())
+    # a gradient that is zero but for rounding (of a key's bias, which softmax ignores) has no relative precision
+    rounding = 1e-5 * max(gradient.abs().max() for gradient in truth.values() if gradient is not None)
+
+    def agrees(layer):
+        learned = [q for q in own(layer) if q.requires_grad]
+        expected = [truth[q] for q in learned]
+        if layer not in found:  # never differentiated: right only where autograd says so too
+            return all(gradient is None for gradient in expected)
+        expected = torch.cat([(torch.zeros_like(q) if e is None else e).flatten() for q, e in zip(learned, expected)])
+        return (found[layer][0] - expected).abs().max() <= tolerance * expected.abs().max() + rounding
+
+    return [layer for layer in observers if agrees(layer)]
 
 
 def rows_in_memory(p, device):

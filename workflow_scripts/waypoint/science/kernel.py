@@ -5,7 +5,7 @@ with the same λ. Φ is only ever seen in blocks of rows.
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve
 
 from ..errors import WaypointError
 
@@ -20,21 +20,14 @@ def gram(blocks, n, d):
     Returns:
         float64 matrix of size min(n, d).
     """
-    if n >= d:
-        out = np.zeros((d, d))
-        for _, rows in blocks():
-            rows = rows.astype(np.float64)
-            out += rows.T @ rows
-        return out
-    out = np.zeros((n, n))
-    for i, left in blocks():
-        left = left.astype(np.float64)
-        for j, right in blocks():
-            if j <= i:
-                product = left @ right.astype(np.float64).T
-                out[i : i + len(left), j : j + len(right)] = product
-                out[j : j + len(right), i : i + len(left)] = product.T
-    return out
+    if n < d:  # Φ is smaller than the d × d matrix
+        phi = np.concatenate([rows.astype(np.float64) for _, rows in blocks()])
+        return phi @ phi.T
+    out = np.zeros((d, d), order="F")
+    for _, rows in blocks():
+        # half of a symmetric product, added in place
+        out = blas.dsyrk(1, rows.astype(np.float64).T, beta=1, c=out, lower=1, overwrite_c=1)
+    return np.tril(out) + np.tril(out, -1).T
 
 
 def factor(matrix, n, d, damping):
@@ -65,20 +58,31 @@ def factor(matrix, n, d, damping):
 
 
 def scores(blocks, n, d, lower, g):
-    """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g.
+    """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g, block by block.
+
+    K⁻¹g is float64; its product with Φ has Φ's precision. Nothing is held that grows with n, unless n < d.
 
     Args:
         blocks: as for ``gram``. lower: the factor of the form that n and d choose. g: (steps, d).
 
-    Returns:
-        float64 (steps, n).
+    Yields:
+        start, (steps, b): the scores of one block of rows.
     """
     g = g.astype(np.float64)
-    out = np.empty((len(g), n))
-    right = cho_solve((lower, True), g.T) if n >= d else g.T
-    for start, rows in blocks():
-        out[:, start : start + len(rows)] = (rows.astype(np.float64) @ right).T
-    return out if n >= d else cho_solve((lower, True), out.T).T
+    if n >= d:
+        right = cho_solve((lower, True), g.T)
+        for start, rows in blocks():
+            yield start, (rows @ right.astype(rows.dtype)).T
+        return
+    products = {start: rows.astype(np.float64) @ g.T for start, rows in blocks()}
+    whole = cho_solve((lower, True), np.concatenate(list(products.values()))).T
+    for start, product in products.items():
+        yield start, whole[:, start : start + len(product)]
+
+
+def gathered(parts):
+    """All scores in one array (steps, n), from the blocks that ``scores`` yields."""
+    return np.concatenate([tau for _, tau in parts], axis=1)
 
 
 class CheckpointMean:

@@ -1,41 +1,80 @@
 """Random projections P of flat gradients, never held whole.
 
-Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d is.
+Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d is. Row i of P, of parameter i, follows
+from (seed, checkpoint, i) alone and is made again wherever it is needed.
 """
 
-import torch
+from . import bits
+from .streams import derive
 
-from .streams import torch_stream
 
-
-class GaussianProjection:
-    """P (p × d) with independent N(0, 1/d) entries (Alg. 1 line 6, scaled), one per checkpoint.
-
-    P is made of blocks of rows, each from its own stream (seed, checkpoint, block), so every process and
-    device builds the same P and no more than one block is in memory.
+class Projection:
+    """P (p × d) of one checkpoint (Alg. 1 line 6), the same for train and target side.
 
     Args:
-        seed, checkpoint: key of P; train and target side share it.
-        p: number of parameters. d: ``projection.dim``.
+        seed, checkpoint: key of P.
+        d: ``projection.dim``.
     """
 
-    ROWS = 8192  # part of P's definition: another value is another P
-
-    def __init__(self, seed, checkpoint, p, d):
-        self.key = (seed, "projection", checkpoint)
-        self.p, self.d = p, d
-
-    def block(self, index, rows):
-        """Rows of block ``index``: (rows, d), before scaling."""
-        return torch.randn(rows, self.d, generator=torch_stream(*self.key, index))
+    def __init__(self, seed, checkpoint, d):
+        self.key = derive(seed, "projection", checkpoint)
+        self.d = d
 
     def project(self, gradients):
         """Pᵀg for each row g: (B, p) to (B, d), on the gradients' device."""
-        out = torch.zeros(len(gradients), self.d, device=gradients.device)
-        for index, start in enumerate(range(0, self.p, self.ROWS)):
-            part = gradients[:, start : start + self.ROWS]
-            out += part @ self.block(index, part.shape[1]).to(part.device)
-        return out / self.d**0.5
+        out = gradients.new_zeros(len(gradients), self.d)
+        rows = self.rows_per_block()
+        for start in range(0, gradients.shape[1], rows):
+            self.add_block(out, start, gradients[:, start : start + rows])
+        return out
 
 
-PROJECTIONS = {"gaussian": GaussianProjection}
+class Gaussian(Projection):
+    """Independent N(0, 1/d) entries: the paper's."""
+
+    numbers, per_word = staticmethod(bits.normals), 4
+
+    def rows_per_block(self):
+        """A block of a million entries stays near the caches."""
+        return max(1, (1 << 20) // self.d)
+
+    def rows(self, start, rows, device="cpu"):
+        """Rows ``start`` to ``start + rows - 1`` of √d P: (rows, d)."""
+        return bits.matrix(self.numbers, self.per_word, self.key, start, rows, self.d, device)
+
+    def add_block(self, out, start, part):
+        """Add what the parameters from ``start`` on contribute to Pᵀg."""
+        out.addmm_(part, self.rows(start, part.shape[1], part.device), alpha=self.d**-0.5)
+
+
+class Rademacher(Gaussian):
+    """Independent entries ±1/√d."""
+
+    numbers, per_word = staticmethod(bits.signs), 64
+
+
+class SJLT(Projection):
+    """Sparse Johnson-Lindenstrauss transform: one entry ±1 a row, in a random column.
+
+    Inner products have the variance that Rademacher's have, for O(1) work a parameter instead of O(d).
+    """
+
+    def rows_per_block(self):
+        """Words of a block fit in the cache."""
+        return 1 << 18
+
+    def entries(self, start, rows, device="cpu"):
+        """Column (rows,) int64 and sign (rows,) of the entry of each row."""
+        word = bits.words(self.key, start, rows, device)
+        # the upper 32 bits, as a fraction of 2³², times d
+        column = (word >> 32).bitwise_and_(0xFFFFFFFF).mul_(self.d) >> 32
+        return column, word.bitwise_and_(1).mul_(2).sub_(1).float()
+
+    def add_block(self, out, start, part):
+        """Add what the parameters from ``start`` on contribute to Pᵀg."""
+        column, sign = self.entries(start, part.shape[1], part.device)
+        for row, values in zip(out, part):
+            row.scatter_add_(0, column, values * sign)
+
+
+PROJECTIONS = {"gaussian": Gaussian, "rademacher": Rademacher, "sjlt": SJLT}

@@ -5,9 +5,11 @@ is written, so a missing chunk can be told from data; crc32c turns a flipped bit
 """
 
 import contextlib
+import os
 import warnings
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
@@ -15,7 +17,8 @@ from zarr.codecs import Crc32cCodec
 from ..errors import WaypointError
 from .whole import whole_directory
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 8 << 20  # the best of 1, 2, 4, 8, 16 and 32 MiB when read back (docs/benchmarks.md)
+CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 
 
 class StoreWriter:
@@ -25,11 +28,12 @@ class StoreWriter:
         self.group = group
         self.arrays = {}  # as created: an array opened again forgets that empty chunks are to be written
 
-    def create(self, name, dims, shape, dtype="float32", rows=None):
+    def create(self, name, dims, shape, dtype="float32", rows=None, chunks=None):
         """An array to be filled by ``put``, in chunks of whole rows.
 
         Args:
             rows: rows per chunk; default about 8 MB per chunk.
+            chunks: a chunk's shape, where it is not of whole rows.
         """
         dtype = np.dtype(dtype)
         row_bytes = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
@@ -38,7 +42,7 @@ class StoreWriter:
             name,
             shape=shape,
             dtype=dtype,
-            chunks=(max(1, rows), *shape[1:]),
+            chunks=chunks or (max(1, rows), *shape[1:]),
             dimension_names=dims,
             fill_value=np.nan if dtype.kind == "f" else 0,
             compressors=[Crc32cCodec()],
@@ -79,6 +83,34 @@ class StoreWriter:
         self.put(name, slice(None), values, what or f"{dims[0]} index", range(len(values)) if items is None else items)
 
 
+class Columns:
+    """An array of a store under construction that grows along its last dimension, about 8 MB in memory.
+
+    Args:
+        store: the ``StoreWriter``. what, items: as in ``StoreWriter.put``.
+    """
+
+    def __init__(self, store, name, dims, shape, what, items):
+        self.store, self.name, self.what, self.items = store, name, what, items
+        self.length = min(shape[-1], max(1, CHUNK_BYTES // (4 * int(np.prod(shape[:-1])))))
+        store.create(name, dims, shape, chunks=(*shape[:-1], self.length))
+        self.start, self.total, self.parts = 0, shape[-1], []
+
+    def append(self, values):
+        """Add columns (..., b); whole chunks are written."""
+        self.parts.append(np.asarray(values, np.float32))
+        held = sum(part.shape[-1] for part in self.parts)
+        if held < self.length and self.start + held < self.total:
+            return
+        values = np.concatenate(self.parts, axis=-1)
+        while values.shape[-1] >= self.length or (values.shape[-1] and self.start + values.shape[-1] == self.total):
+            part, values = values[..., : self.length], values[..., self.length :]
+            where = (..., slice(self.start, self.start + part.shape[-1]))
+            self.store.put(self.name, where, part, self.what, self.items)
+            self.start += part.shape[-1]
+        self.parts = [values]
+
+
 @contextlib.contextmanager
 def create_store(path, attributes):
     """A new store at ``path``; yields a ``StoreWriter``. It appears whole when the block ends.
@@ -93,6 +125,16 @@ def create_store(path, attributes):
         yield StoreWriter(group)
         group.attrs.update(attributes())
         _require_whole(group, path)
+        zarr.consolidate_metadata(tmp)
+
+
+def adopt_store(source, path, attributes):
+    """Move a finished store to ``path``, under new attributes (a function, called last)."""
+    with whole_directory(path) as tmp, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata")
+        os.rmdir(tmp)
+        os.rename(source, tmp)
+        zarr.open_group(tmp, mode="r+").attrs.put(attributes())
         zarr.consolidate_metadata(tmp)
 
 
@@ -122,14 +164,28 @@ def _require_whole(group, path):
 
 
 def blocks(array):
-    """Iterate (start, rows) over an array's first dimension, one chunk at a time.
+    """Iterate (start, rows) over the first dimension of an array in chunks of whole rows, one chunk at a time.
 
     Raises:
         WaypointError: a chunk whose checksum does not match.
     """
     step = array.chunks[0]
     for start in range(0, array.shape[0], step):
-        yield start, read(array, slice(start, start + step))
+        yield start, _chunk(array, start // step)[: array.shape[0] - start]
+
+
+def _chunk(array, index):
+    """One chunk of whole rows, read without the copies that zarr's own reading makes (2 to 3 times the time)."""
+    key = array.metadata.encode_chunk_key((index, *[0] * (array.ndim - 1)))
+    path = Path(array.store_path.store.root, array.path, key)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
+    values = np.prod(array.chunks, dtype=int)
+    if len(data) != values * array.dtype.itemsize + 4 or google_crc32c.value(data) != CRC_RESIDUE:
+        raise WaypointError(f"{path}: damaged (its checksum does not match); delete the store and rerun")
+    return np.frombuffer(data, array.dtype, values).reshape(array.chunks)
 
 
 def read(array, where=slice(None)):

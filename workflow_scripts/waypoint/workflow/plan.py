@@ -41,12 +41,11 @@ class Plan(EvaluationPlan):
     def features(self, checkpoint):
         """Spec of features/{checkpoint}.zarr."""
         own = {
-            "draw_scheme": self.config["features"]["draw_scheme"],
-            "keep_halves": self.config["features"]["keep_halves"],
+            **self._pick("features", "draw_scheme dtype keep_halves"),
             "train_draws": self.config["attribution"]["train_draws"],
             "flip": self.config["data"]["flip"],
         }
-        return self._spec("features", self.train(checkpoint), features=own, projection=self.config["projection"])
+        return self._spec("features", self.train(checkpoint), features=own, **self._gradients())
 
     def kernel(self, checkpoint):
         """Spec of kernels/{checkpoint}.zarr."""
@@ -76,7 +75,7 @@ class Plan(EvaluationPlan):
             self._ensemble(),
             attribution=self._pick("attribution", "target_draws x0_hat clip_x0_hat")
             | self._pick("features", "keep_halves"),
-            projection=self.config["projection"],
+            **self._gradients(),
             target={
                 **before["target"],
                 "steps": self.steps(target),
@@ -150,6 +149,12 @@ class Plan(EvaluationPlan):
     def _ensemble(self):
         """What a stage over all checkpoints depends on, in place of one checkpoint's own key."""
         return {"checkpoints": self.checkpoints, "checkpoint": {"all": self.config["checkpoints"].get("paths")}}
+
+    def _gradients(self):
+        """What train features and target gradients must have in common."""
+        kind = self.config["gradients"]["kind"]
+        own = self._pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
+        return {"gradients": own, "projection": self.config["projection"]}
 
     def _pick(self, section, keys):
         return {key: self.config[section][key] for key in keys.split()}

@@ -8,10 +8,10 @@ its output changes while its number does not.
 VERSIONS = {
     "data": 1,
     "train": 1,
-    "features": 1,
+    "features": 2,
     "kernel": 1,
     "trajectory": 1,
-    "gradients": 1,
+    "gradients": 2,
     "scores": 1,
     "masks": 1,
     "outputs": 1,

@@ -1,0 +1,247 @@
+"""Featurizing against a plain training step, traker and dattri, side by side: a Markdown section on standard output.
+
+    OMP_NUM_THREADS=2 python benchmarks/featurizing.py
+
+About 25 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 20 GB of memory.
+"""
+
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
+
+import torch
+from dattri.func.projection import BasicProjector as DattriProjector
+from dattri.func.projection import ProjectionType
+from diffusers import DDPMScheduler, UNet2DModel
+from measuring import at_least, machine, seconds, side_by_side, table, verdict
+from trak.gradient_computers import FunctionalGradientComputer
+from trak.modelout_functions import AbstractModelOutput
+from trak.projectors import BasicProjector as TrakProjector
+from trak.projectors import ProjectionType as TrakProjectionType
+from trak.utils import vectorize
+
+from waypoint.science.algorithm1 import train_loss
+from waypoint.science.diffusion import Denoiser
+from waypoint.science.gradients import Engine, Example, Factorised, joined, trainable
+from waypoint.science.projection import PROJECTIONS, SJLT
+from waypoint.workflow.script import keep_freed_memory
+
+CPU, DRAWS, D = torch.device("cpu"), 20, 4096
+DIGITS = {
+    "sample_size": 8,
+    "in_channels": 1,
+    "out_channels": 1,
+    "block_out_channels": [16, 32],
+    "down_block_types": ["DownBlock2D"] * 2,
+    "up_block_types": ["UpBlock2D"] * 2,
+    "layers_per_block": 1,
+    "norm_num_groups": 8,
+}
+CIFAR = {
+    "sample_size": 32,
+    "block_out_channels": [128, 256, 256, 256],
+    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+    "layers_per_block": 2,
+    "flip_sin_to_cos": False,
+    "freq_shift": 1,
+    "downsample_padding": 0,
+    "norm_eps": 1e-6,
+}
+QUARTER = {**CIFAR, "block_out_channels": [32, 64, 64, 64], "norm_num_groups": 8}
+
+
+class Model:
+    """A model with images and draws to featurize it on.
+
+    Args:
+        images: of one batch. rank: of the factorised kind. d: dimension of the features. rounds: of timing.
+        bounds: of the ratios to a plain step, of factorised and of exact + sjlt.
+    """
+
+    def __init__(self, name, unet, images, rank, d, rounds, bounds):
+        self.name, self.rank, self.d, self.rounds, self.bounds = name, rank, d, rounds, bounds
+        torch.manual_seed(0)
+        self.theta = Denoiser(UNet2DModel(**unet).eval(), DDPMScheduler())
+        self.p = sum(q.numel() for q in trainable(self.theta.unet))
+        self.examples = [self.example() for _ in range(images)]
+
+    def example(self, draws=DRAWS):
+        """Noise stands in for an image: what it costs is the same."""
+        shape = self.theta.shape
+        t, epsilon = torch.randint(1000, (draws,)), torch.randn(draws, *shape)
+        return Example(torch.randn(shape).expand(epsilon.shape), t, epsilon)
+
+    def loss(self, example):
+        """The train losses of a batch's rows."""
+        return train_loss(self.theta, example)
+
+    def plain_step(self):
+        """Forward and backward over the same rows, no optimiser."""
+        rows = joined(self.examples)
+
+        def step():
+            self.loss(rows).mean().backward()
+            self.theta.unet.zero_grad()
+
+        return step
+
+    def kinds(self):
+        """{kind: featurizing the batch with it}, sjlt last."""
+        project = SJLT(0, "full/0", self.d).project
+        engines = {
+            f"factorised, rank {self.rank}": Factorised(self.theta.unet, 0, "full/0", self.rank),
+            "exact": Engine(self.theta.unet),
+        }
+        return {kind: lambda grad=grad: project(grad(self.loss, self.examples)) for kind, grad in engines.items()}
+
+
+class DenoisingOutput(AbstractModelOutput):
+    """The mean loss of K draws as a traker task: the draws are summed before the projection."""
+
+    def __init__(self):
+        super().__init__()
+
+    @staticmethod
+    def get_output(model, weights, buffers, x0, t, epsilon):
+        alphas = model.alphas[t].reshape(-1, 1, 1, 1)
+        noisy = alphas.sqrt() * x0 + (1 - alphas).sqrt() * epsilon
+        out = torch.func.functional_call(model, (weights, buffers), args=(noisy, t)).sample
+        return (epsilon - out).pow(2).mean()
+
+    def get_out_to_loss_grad(self, model, weights, buffers, batch):
+        return torch.ones(len(batch[0]), 1)
+
+
+def traker_gradients(model, examples):
+    """traker's per-example gradients of a batch: a function that makes them."""
+    unet = model.theta.unet
+    unet.alphas = model.theta.alphas_cumprod
+    computer = FunctionalGradientComputer(unet, DenoisingOutput(), grad_dim=model.p, dtype=torch.float32, device=CPU)
+    batch = [torch.stack([getattr(e, part) for e in examples]) for part in ("x0", "t", "epsilon")]
+
+    def gradients():
+        return vectorize(computer.compute_per_sample_grad(batch), device=CPU)
+
+    return gradients
+
+
+def traker_projector(p, d):
+    """traker's projector on a CPU, in float32, which is faster here than its default float16."""
+    return TrakProjector(
+        grad_dim=p, proj_dim=d, seed=0, proj_type=TrakProjectionType.normal, device=CPU, dtype=torch.float32
+    )
+
+
+def against_a_plain_step(models):
+    """Rows of the first table, and seconds per image of every kind, for the others."""
+    rows, found = [], {}
+    for model in models:
+        taken = side_by_side({"plain": model.plain_step(), **model.kinds()}, model.rounds)
+        plain = taken.pop("plain")
+        found[model.name] = {kind: value / len(model.examples) for kind, value in taken.items()}
+        for (kind, value), bound in zip(taken.items(), model.bounds):
+            ms = 1000 / len(model.examples)
+            rows.append(
+                [
+                    model.name,
+                    f"{model.p:,}",
+                    f"{len(model.examples)} × {DRAWS}",
+                    f"{kind} + sjlt, d = {model.d:,}",
+                    f"{plain * ms:.0f} ms",
+                    f"{value * ms:.0f} ms",
+                    verdict(value / plain, bound),
+                ]
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    columns = [
+        "model",
+        "parameters",
+        "images × draws",
+        "featurizing",
+        "plain step, per image",
+        "ours, per image",
+        "ratio",
+    ]
+    return table(columns, rows), found
+
+
+def against_traker(models, ours, bounds, batches):
+    """traker per image: its gradients of 8 images, and its projection shared by the largest batch it is given."""
+    rows = []
+    for model, bound, (batch, draws, d) in zip(models, bounds, batches):
+        examples = [model.example(draws) for _ in range(8)]
+        gradients = traker_gradients(model, examples)
+        found = gradients()
+        gradient = seconds(gradients) / 8 * DRAWS / draws
+        many = found.repeat(-(-batch // 8), 1)[:batch]
+        projection = seconds(partial(traker_projector(model.p, d).project, many, model_id=0)) / batch * D / d
+        said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
+        for kind, per_image in ours[model.name].items():
+            rows.append(
+                [
+                    model.name,
+                    f"{kind} + sjlt",
+                    f"{per_image:.3f} s",
+                    f"{gradient:.3f} + {projection:.3f} s ({said})",
+                    at_least((gradient + projection) / per_image, bound),
+                ]
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    return table(["model", "ours", "per image", "traker: gradients + projection, per image", "faster by"], rows)
+
+
+def against_dattri(models, batch=64):
+    """Projections alone, of the same per-example gradients, to d = 4,096."""
+    rows = []
+    for model in models:
+        gradients = torch.randn(batch, model.p)
+        ours = {kind: seconds(partial(P(0, "full/0", D).project, gradients)) for kind, P in PROJECTIONS.items()}
+        for kind in (ProjectionType.normal, ProjectionType.rademacher):
+            taken = seconds(partial(DattriProjector(model.p, D, 0, kind, CPU).project, gradients, ensemble_id=0))
+            same = {"normal": "gaussian", "rademacher": "rademacher"}[kind.value]
+            rows += [
+                [
+                    model.name,
+                    f"{kind.value}: {taken:.2f} s",
+                    f"{name}: {ours[name]:.2f} s",
+                    shown(taken / ours[name], name),
+                ]
+                for name in (same, "sjlt")
+            ]
+            print(rows[-2:], file=sys.stderr, flush=True)
+    return table(["model", "dattri, 64 images", "ours, 64 images", "faster by"], rows)
+
+
+def shown(factor, name):
+    """The default is held to a bound, the others are for information."""
+    return at_least(factor, 3) if name == "sjlt" else f"{factor:.1f} ×"
+
+
+def main():
+    warnings.simplefilter("ignore")
+    keep_freed_memory()
+    models = [
+        Model("CIFAR-10 UNet", CIFAR, 1, 16, D, 5, (0.85, 1.6)),
+        Model("a quarter of its width", QUARTER, 2, 16, D, 9, (0.95, 1.6)),
+        Model("digits UNet", DIGITS, 64, 12, 600, 15, (1.0, 1.6)),
+    ]
+    step, found = against_a_plain_step(models)
+    print("## Featurizing\n")
+    print(f"{machine('torch', 'diffusers', 'traker', 'dattri')}; {torch.get_num_threads()} threads.\n")
+    print(
+        "Against a plain training step (forward and backward, no optimiser) over the same rows, medians side by side:\n"
+    )
+    print(step)
+    print(f"Against traker on its CPU path, {DRAWS} draws, d = {D:,} (ours as above, digits at d = 600):\n")
+    batches = [(8, 2, 512), (64, DRAWS, D), (64, DRAWS, D)]
+    print(against_traker(models, found, (10, 4, 6), batches))
+    print(f"Against dattri's random projection of the same 64 per-example gradients, d = {D:,}:\n")
+    print(against_dattri(models[1:]))
+
+
+if __name__ == "__main__":
+    main()

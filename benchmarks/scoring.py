@@ -1,0 +1,140 @@
+"""Scoring a new target over stored features: speed against numpy, peak memory, what storage types change.
+
+    OMP_NUM_THREADS=2 python benchmarks/scoring.py [FOLDER]
+
+FOLDER takes 10 GB of synthetic features (default: a temporary one). About 5 minutes.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
+
+import numpy as np
+from measuring import machine, side_by_side, table
+
+from waypoint.science.kernel import scores
+from waypoint.store import arrays, features
+from waypoint.store.arrays import Columns, create_store, open_store, read
+
+N, D, STEPS, ROWS = 50_000, 4096, 9, 1000
+CHUNKS_MB = (1, 2, 4, 8, 16, 32)
+SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
+
+
+def synthetic(start, rows, d):
+    """Rows of normal features, the same for the same place."""
+    return np.random.default_rng(start).standard_normal((rows, d), dtype=np.float32)
+
+
+def write(path, n, d, dtype, chunk_mb=8, attributes=None):
+    """A store of synthetic features."""
+    before, arrays.CHUNK_BYTES = arrays.CHUNK_BYTES, chunk_mb << 20
+    with create_store(path, partial(dict, spec={}, **(attributes or {}))) as store:
+        features.create(store, "phi", ["train", "feature"], (n, d), dtype)
+        step = store.arrays["phi"].chunks[0]
+        for start in range(0, n, step):
+            rows = synthetic(start, min(step, n - start), d)
+            features.put(store, "phi", slice(start, start + len(rows)), rows, "row", range(start, n))
+    arrays.CHUNK_BYTES = before
+
+
+def kernel(path, d):
+    """A kernel's store: the identity's factor costs what any other does."""
+    with create_store(path, dict) as store:
+        store.write("factor", ["row", "column"], np.eye(d))
+    return path
+
+
+def score(path, kernel, g, out):
+    """Scores of a new target, as score_trak.py makes them of one checkpoint, into a store."""
+    store, lower = open_store(path), read(open_store(kernel)["factor"])
+    n, d = store["phi"].shape
+    with create_store(out, dict) as written:
+        column = Columns(written, "score", ["step", "train"], (len(g), n), "step", range(len(g)))
+        for _, tau in scores(partial(features.blocks, store), n, d, lower, g):
+            column.append(tau)
+
+
+def speed(folder, g):
+    """Rows of the speed table: numpy over a memory map, and every chunk size and storage type."""
+    mapped = np.lib.format.open_memmap(folder / "phi.npy", mode="w+", dtype=np.float32, shape=(N, D))
+    for start in range(0, N, ROWS):
+        mapped[start : start + ROWS] = synthetic(start, ROWS, D)
+    mapped.flush()
+    right, factor = g.T.copy(), kernel(folder / "kernel.zarr", D)
+    functions = {"numpy over a memory map": lambda: np.load(folder / "phi.npy", mmap_mode="r") @ right}
+    for dtype, chunk in [("float32", chunk) for chunk in CHUNKS_MB] + [("float16", 8), ("int8", 8)]:
+        path = folder / f"{dtype}-{chunk}.zarr"
+        write(path, N, D, dtype, chunk)
+        functions[f"{dtype}, chunks of {chunk} MiB"] = partial(score, path, factor, g, folder / "out.zarr")
+    taken = side_by_side(functions, 5)
+    numpy = taken["numpy over a memory map"]
+    size = {"float32": 4, "float16": 2, "int8": 1}
+    rows = []
+    for name, value in taken.items():
+        nbytes = N * D * size.get(name.split(",")[0], 4)
+        rows.append([name, f"{value:.2f} s", f"{nbytes / value / 2**30:.1f} GiB/s", f"{numpy / value:.0%}"])
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def peak_memory(folder, n):
+    """Peak memory in MiB of factor_kernel.py and of score_trak.py over n rows at d = 4,096, and their seconds."""
+    phi, peak = folder / f"rows-{n}.zarr", {}
+    write(phi, n, D, "float32", attributes={"weights": "w"})
+    with create_store(folder / "g.zarr", partial(dict, spec={}, weights=["w"])) as store:
+        store.write("g", ["checkpoint", "step", "feature"], synthetic(1, STEPS, D)[None])
+        store.write("step", ["step"], np.arange(STEPS))
+        store.write("checkpoint", ["checkpoint"], np.array(["full/0"]))
+    factor, to = (
+        ["--features", phi, "--out", folder / "k.zarr"],
+        ["--waiting", folder / "resume/scores", "--target", "a"],
+    )
+    spec = {"kernel": {"damping": 0.03}, "scores": {"keep_checkpoints": False}}
+    scored = ["--gradients", folder / "g.zarr", "--features", phi, "--kernels", folder / "k.zarr", *to]
+    for script, words in (("factor_kernel", factor), ("score_trak", [*scored, "--out", folder / "scores.zarr"])):
+        command = [sys.executable, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words]
+        began = time.monotonic()
+        process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"{script}.py failed")
+        peak[script] = usage.ru_maxrss / 1024, time.monotonic() - began
+    shutil.rmtree(phi)
+    return peak
+
+
+def main(folder=None):
+    g = synthetic(1, STEPS, D)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        rows = speed(Path(place), g)
+    print("## Scoring\n")
+    print(
+        f"{machine('numpy', 'zarr')}. Scores of a new target with {STEPS} steps over N = {N:,} features of d = {D:,},"
+    )
+    print(
+        "checksums verified, kernel factor read and solved, scores written; files in the page cache, as numpy's is. The"
+    )
+    print("share is of numpy's speed on the same number of features (at least 70 % wanted).\n")
+    print(table(["features", "time", "stored bytes read", "share of numpy's speed"], rows))
+    rows = []
+    for n in (N, 10 * N):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            peak = peak_memory(Path(place), n)
+        for script, (mib, taken) in peak.items():
+            rows.append([f"{n:,}", script, f"{mib:,.0f} MiB", f"{taken:.0f} s"])
+            print(rows[-1], file=sys.stderr, flush=True)
+    print("Peak memory of the jobs, whole processes (under 1 GiB, and the same for any N):\n")
+    print(table(["N", "job", "peak memory", "time"], rows))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
