@@ -1,11 +1,11 @@
-"""What engine, projection, storage, dimension and draw scheme do to LDS, and what they cost: docs/quality.md.
+"""What engine, projection, storage, dimension and draw scheme do to LDS: a Markdown section on standard output.
 
 Needs a finished run of experiments/digits-lds.yaml. Its subset models are asked about two sets of targets: held-out
 ones (seeds 100-111, which no configuration names; defaults are chosen on them) and the experiment's own, whose
 outputs lie in the store. About 15 minutes on one core; what the subset models say of the held-out targets is kept in
 CACHE.
 
-    OMP_NUM_THREADS=1 python benchmarks/quality.py [STORE/EXPERIMENT] [--cache CACHE] [--out FILE]
+    OMP_NUM_THREADS=1 python benchmarks/quality.py [STORE/EXPERIMENT] [--cache CACHE]
 """
 
 import argparse
@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 import numpy as np
 import torch
+from measuring import table
 
 from waypoint.science import algorithm1, lds
 from waypoint.science.diffusion import generate
@@ -48,7 +49,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("store", nargs="?", default="results/digits-lds")
     parser.add_argument("--cache", type=Path, default="results/quality")
-    parser.add_argument("--out", type=Path, default="docs/quality.md")
     args = parser.parse_args()
     torch.set_num_threads(1)
     made = Provenance("quality", {})()
@@ -65,7 +65,6 @@ def main():
         by_dimension(values),
         by_scheme(values),
     ]
-    args.out.write_text("\n\n".join(parts) + "\n")
     print("\n\n".join(parts))
 
 
@@ -298,12 +297,6 @@ def summary_cells(values, variant, reference):
     return cells
 
 
-def table(columns, rows):
-    """A markdown table."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
 SUMMARY = ["held-out LDS", "difference", "sd over P", "reported LDS", "difference", "sd over P"]
 
 
@@ -320,7 +313,7 @@ def by_storage(values, seconds, changes):
                 cells = summary_cells(values, variant, REFERENCE)
                 rows.append([engine, kind, storage, *cells, change, size, f"{cost:.1f}"])
     text = (
-        f"## Engine, projection and storage, d = {DIM}\n\n"
+        f"### Engine, projection and storage, d = {DIM}\n\n"
         f"LDS: mean ± standard error over targets, each the average over {len(SEEDS)} seeds of P and of the random "
         "factors. Difference: paired over targets, to exact gradients, gaussian, float32; its standard error "
         "leaves out the noise of P. Sd over P: of the mean LDS, over the seeds. Score change: from float32's scores, "
@@ -341,7 +334,7 @@ def by_dimension(values):
                 variants = [(engine, kind, d, "float32", SCHEME, SEEDS[0]) for d in DIMS]
                 variants.append((engine, *UNPROJECTED, SEEDS[0]))
                 rows.append([name, engine, kind, *(mean_cell(values[variant][name]) for variant in variants)])
-    text = "## Dimension\n\nLDS, mean ± standard error over targets; float32, one seed of P and of the factors.\n\n"
+    text = "### Dimension\n\nLDS, mean ± standard error over targets; float32, one seed of P and of the factors.\n\n"
     return text + table(["targets", "engine", "projection", *(f"d = {d}" for d in DIMS), "no P"], rows)
 
 
@@ -349,7 +342,7 @@ def by_scheme(values):
     """Table 3: draw schemes."""
     variants = {scheme: ("exact", "sjlt", DIM, "float32", scheme) for scheme in SCHEMES}
     rows = [[scheme, *summary_cells(values, variant, variants[SCHEME])] for scheme, variant in variants.items()]
-    text = f"## Draw schemes\n\nExact gradients, SJLT, d = {DIM}, {DRAWS} draws; difference: paired, to {SCHEME}.\n\n"
+    text = f"### Draw schemes\n\nExact gradients, SJLT, d = {DIM}, {DRAWS} draws; difference: paired, to {SCHEME}.\n\n"
     return text + table(["scheme", *SUMMARY], rows)
 
 
@@ -360,7 +353,7 @@ def header(made, masks, names, sets):
     )
     models_per_subset = sets["reported"].outputs.shape[-1]
     return (
-        "# What the cheaper settings cost in quality\n\n"
+        "## Quality\n\n"
         f"`benchmarks/quality.py` on the digits experiment: {masks.shape[1]} images, {masks.shape[0]} subsets × "
         f"{models_per_subset} models; {asked}; {len(names)} checkpoints, {DRAWS} {SCHEME} train draws and {DRAWS} "
         f"target draws, damping {DAMPING}, g_t around each checkpoint's own x̂0_t; commit {made['commit']}, torch "
@@ -371,7 +364,7 @@ def header(made, masks, names, sets):
 
 def report(what):
     """Progress with the seconds since the start."""
-    print(f"{time.perf_counter() - BEGAN:6.0f} s  {what}", flush=True)
+    print(f"{time.perf_counter() - BEGAN:6.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 BEGAN = time.perf_counter()

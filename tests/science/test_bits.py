@@ -132,9 +132,10 @@ def test_matrix_in_blocks_equals_whole(numbers, per_word, columns):
 
 
 @pytest.mark.parametrize("numbers, per_word", [(bits.normals, 4), (bits.signs, 64)])
-def test_no_number_of_a_matrix_is_used_twice(numbers, per_word):
-    """A row begins with a new word, where the one before it has ended: no two rows share any."""
-    columns = 2 * per_word + 1
+@pytest.mark.parametrize("left_over", [0, 1])
+def test_a_row_of_a_matrix_is_the_next_words(numbers, per_word, left_over):
+    """A row begins with a new word and takes no more words than it fills: no two rows share any."""
+    columns = 3 * per_word - left_over
     found = bits.matrix(numbers, per_word, 2, 0, 20, columns)
     word = torch.tensor(np.array(splitmix64(2, 0, 60), dtype=np.int64)).view(20, 3)
     assert torch.equal(found, numbers(word)[:, :columns])

@@ -72,7 +72,7 @@ def factored(observer, x):
     """What the observer reports in one pass over all rows, the layer frozen as in the engine."""
     reports = []
     observer.layer.requires_grad_(False)
-    with observer.watching(B, reports.append):
+    with observer.watching(B, lambda gradients: reports.append(gradients())):
         row_losses(observer.layer(x)).sum().backward()
     observer.layer.requires_grad_(True)
     (report,) = reports

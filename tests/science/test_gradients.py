@@ -265,7 +265,20 @@ class Circular(nn.Module):
         return self.out(self.linear(self.conv(x).movedim(1, -1)).movedim(-1, 1).tanh())
 
 
-ODD_MODELS = [Partly, Tied, Functional, CalledAndFunctional, Circular]
+class Alone(nn.Module):
+    """A parameter without a rule, and no layer at all."""
+
+    uncovered = ["scale"]
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2, 1, 1))
+
+    def forward(self, x):
+        return (self.scale * x).tanh()
+
+
+ODD_MODELS = [Partly, Tied, Functional, CalledAndFunctional, Circular, Alone]
 
 
 @pytest.mark.parametrize("kind", ODD_MODELS)
@@ -528,3 +541,58 @@ def test_rows_in_memory_is_bounded():
     assert rows_in_memory(10**12, cpu) == 1
     assert rows_in_memory(10, cpu) == 256
     assert rows_in_memory(10**7, cpu) == (2 << 30) // (4 * 10**7)
+
+
+class Odd(nn.Module):
+    """A model of one layer that the rules do not know, or that is used in a way that they do not."""
+
+    def __init__(self, layer, forward):
+        super().__init__()
+        self.layer, self.last, self.function = layer, nn.Linear(4, 4), forward
+
+    def forward(self, x, index):
+        return self.last(self.function(self.layer, x, index))
+
+
+ODD = {
+    "a position shared by all rows": (
+        lambda: nn.Embedding(4, 4),
+        lambda layer, x, i: x + layer(torch.arange(4)).sum(0),
+    ),
+    "rows not first": (lambda: nn.Linear(4, 4), lambda layer, x, i: layer(x[None].transpose(0, 1)[:, 0])),
+    "rows mixed": (lambda: nn.Linear(4, 4), lambda layer, x, i: layer(x.expand(3, *x.shape).transpose(0, 1)).sum(1)),
+    "padding index": (lambda: nn.Embedding(3, 4, padding_idx=2), lambda layer, x, i: x + layer(i % 3)),
+    "circular convolution, off in the first rows": (
+        lambda: nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"),
+        lambda layer, x, i: x + (i > 3)[:, None] * layer(x.view(-1, 1, 2, 2)).view(-1, 4),
+    ),
+    "padding by name": (
+        lambda: nn.Conv2d(1, 1, 3, padding="same"),
+        lambda layer, x, i: layer(x.view(-1, 1, 2, 2)).view(-1, 4),
+    ),
+    "weight normalised": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), lambda layer, x, i: layer(x)),
+    "changed in place afterwards": (lambda: nn.Linear(4, 4), lambda layer, x, i: F.relu_(layer(x))),
+    "called by keyword": (lambda: nn.Linear(4, 4), lambda layer, x, i: layer(input=x)),
+}
+
+
+@every_engine
+@pytest.mark.parametrize("layer, forward", ODD.values(), ids=ODD)
+def test_odd_layers_are_right_all_the_same(make, layer, forward):
+    """By a rule or by autograd: the columns of the last, ordinary layer are not disturbed, and exact ones are right."""
+    model = seeded(lambda: Odd(layer(), forward))
+    examples = vectors(3, K=4)
+    for k, example in enumerate(examples):
+        example.label = torch.arange(4) + 4 * k
+
+    def loss(e):
+        return (model(e.x0, e.label) - e.epsilon).pow(2).mean(1)
+
+    expected = torch.stack([flat(one_by_one(model, loss, example)) for example in examples])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WaypointWarning)
+        engine = make(model)
+        rows = engine(loss, examples)
+    if type(engine) is Engine:
+        assert close(rows, expected, 2e-5)
+    assert close(rows @ rows.T, expected @ expected.T, 2e-5 if type(engine) is Engine else 3)

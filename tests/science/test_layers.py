@@ -55,7 +55,7 @@ def observed(layer, x, B):
     learned = [q for q in layer.parameters() if q.requires_grad]
     for q in learned:
         q.requires_grad_(False)
-    with observer.watching(B, reports.append):
+    with observer.watching(B, lambda gradients: reports.append(gradients())):
         row_losses(layer(x)).sum().backward()
     for q in learned:
         q.requires_grad_(True)
@@ -167,7 +167,7 @@ def test_every_call_of_a_layer_is_reported():
     for layer in (randomised(nn.Linear(4, 4)), randomised(nn.GroupNorm(2, 4))):
         twice, x = nn.Sequential(layer, nn.Tanh(), layer), values(6, 4)
         expected, reports = one_by_one(twice, x, 3), []
-        with exact(layer).watching(3, reports.append):
+        with exact(layer).watching(3, lambda gradients, reports=reports: reports.append(gradients())):
             row_losses(twice(x)).sum().backward()
         assert len(reports) == 2
         assert torch.allclose(sum(reports), expected, rtol=1e-9, atol=1e-9)
@@ -180,7 +180,7 @@ def test_a_layer_is_left_as_it_was(make, fails):
     layer, x, reports = randomised(make()), values(2, 4, 3, 3), []
     before = layer(x)
     try:
-        with exact(layer).watching(2, reports.append):
+        with exact(layer).watching(2, lambda gradients: reports.append(gradients())):
             layer(x)
             if fails:
                 raise RuntimeError("on purpose")

@@ -10,7 +10,7 @@ from support import SCRIPTS, script_arguments
 
 from waypoint.store.arrays import CHUNK_BYTES, create_store
 
-D, ROWS = 256, {"few": 4_000, "many": 160_000}  # 4 MB and 160 MB of features
+D, ROWS = 256, {"few": 4_000, "many": 500_000}  # 4 MB and 512 MB of features
 ROOM = 64 << 20  # more than a run over few rows takes
 WRAPPER = """
 import os, resource, runpy, sys
@@ -32,8 +32,9 @@ def place(tmp_path_factory):
     for name, n in ROWS.items():
         with create_store(root / f"{name}.zarr", lambda: {"spec": {}, "weights": "w"}) as store:
             phi = store.create("phi", ["train", "feature"], (n, D))
+            rows = rng.standard_normal((phi.chunks[0], D), dtype=np.float32)
             for start in range(0, n, phi.chunks[0]):
-                phi[start : start + phi.chunks[0]] = rng.standard_normal((min(phi.chunks[0], n - start), D))
+                phi[start : start + phi.chunks[0]] = rows[: n - start]
     with create_store(root / "g.zarr", lambda: {"spec": {}, "weights": ["w"]}) as store:
         store.write("g", ["checkpoint", "step", "feature"], rng.standard_normal((1, 1, D)).astype(np.float32))
         store.write("step", ["step"], np.array([100]))

@@ -177,10 +177,13 @@ CHANGES = {
     "x0_hat": (set_key("attribution", x0_hat="generating"), of(["gradients", "trak_scores"])),
     "clip": (set_key("attribution", clip_x0_hat="none"), of(FROM_TRAJECTORY)),
     "kind of gradients": (
-        set_key("gradients", kind="factorised"),
+        set_key("gradients", kind="exact"),
         checkpoints("features", "kernel") | of(["gradients", "trak_scores"]),
     ),
-    "rank of exact gradients": (set_key("gradients", rank=3), set()),
+    "rank of factorised gradients": (
+        set_key("gradients", rank=3),
+        checkpoints("features", "kernel") | of(["gradients", "trak_scores"]),
+    ),
     "storage type": (set_key("features", dtype="int8"), checkpoints("features", "kernel") | of(["trak_scores"])),
     "d": (set_key("projection", dim=64), checkpoints("features", "kernel") | of(["gradients", "trak_scores"])),
     "sampling steps": (set_key("sampling", steps=10), of(FROM_TRAJECTORY)),
@@ -210,8 +213,7 @@ def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, expected)
     assert changed(change) == expected
 
 
-# where results lie, which are made, in how many jobs; the rank that exact gradients have no use for
-FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank"}
+FREE = {"experiment", "store", "methods", "features.shards"}  # where results lie, which are made, and in how many jobs
 
 
 def leaves(completed):
@@ -228,6 +230,11 @@ def test_no_setting_is_forgotten_in_the_specs(section, key):
     (done if key is None else done[section])[section if key is None else key] = [7]
     name = section if key is None else f"{section}.{key}"
     assert (specs_of(done) == specs()) == (name in FREE)
+
+
+def test_exact_gradients_have_no_rank():
+    exact = set_key("gradients", kind="exact")
+    assert changed(set_key("gradients", kind="exact", rank=3), exact) == set()
 
 
 def test_masks_and_trajectories_enter_by_content(folders):

@@ -38,7 +38,7 @@ def normals(word):
     """Four standard normals of each word: (..., w) to (..., 4 w) float32.
 
     Sixteen bits choose one of 65,536 quantiles, each as probable as the others: mean 0, variance 1 and, at
-    ±4.2 standard deviations, no tail.
+    ±4.3 standard deviations, no tail.
     """
     index = word.view(torch.int16).int().add_(1 << 15)
     return _quantiles(word.device).index_select(0, index.flatten()).view(index.shape)

@@ -76,7 +76,7 @@ def trainable(model):
 class Engine:
     """∇_θ of ``loss`` averaged over the draws of each example, as rows: call it with (loss, examples).
 
-    Which layers have a rule that holds is found out with the first example: on one draw every rule is compared with
+    Which layers have a rule that holds is found out with the first examples: on two rows every rule is compared with
     autograd. Parameters of any other layer get their gradients from autograd, one example at a time, with a warning
     that names them.
 
@@ -105,7 +105,7 @@ class Engine:
             (len(examples), columns) float32 on the model's device.
         """
         if self.columns is None:
-            self._prepare(loss, examples[0])
+            self._prepare(loss, examples)
         K, rows = len(examples[0].t), torch.empty(len(examples), sum(self.columns.values()), device=self.device)
         together, draws = self._pass(K)
         for start in range(0, len(examples), together):
@@ -117,28 +117,31 @@ class Engine:
             torch.cat(parts, 1, out=rows[start : start + together])
         return rows
 
-    def _prepare(self, loss, example):
+    def _prepare(self, loss, examples):
         """Find the layers whose rule holds, give every layer its columns, and measure what one row keeps in memory."""
-        row = example.draws(slice(0, 1))
-        truth, self.row_bytes = autograd_reference(self.model, loss, row)
-        owner = {q: layer for layer in covered_layers(self.model, loss, row, truth) for q in own(layer)}
-        self.columns, self.observers, self.rest = {}, {}, []  # columns: {layer or parameter: how many}
+        rows = [example.draws(slice(0, 1)) for example in examples[:2]]
+        if len(rows) == 1:
+            rows.append(examples[0].draws(slice(-1, None)))
+        truth, self.row_bytes = autograd_reference(self.model, loss, rows)
+        owner = {q: layer for layer in covered_layers(self.model, loss, rows, truth) for q in own(layer)}
+        columns, self.observers, self.rest = {}, {}, []  # columns: {layer or parameter: how many}
         for name, q in self.model.named_parameters():
             layer = owner.get(q)
             if layer in self.observers or not q.requires_grad:
                 continue
             if layer is not None:
                 self.observers[layer] = self.observer(name.rpartition(".")[0], layer)
-                self.columns[layer] = self.observers[layer].width
+                columns[layer] = self.observers[layer].width
                 continue
             self.rest.append(q)
-            self.columns[q] = q.numel()
+            columns[q] = q.numel()
             warnings.warn(
                 f"{name}: no layer rule gives its per-example gradients; autograd does, one example at a time, "
                 "which is slower",
                 WaypointWarning,
                 stacklevel=3,
             )
+        self.columns = columns
 
     def _pass(self, K):
         """How many examples of K draws go through the model at once, and how many draws of each."""
@@ -149,7 +152,7 @@ class Engine:
 
     def _add(self, loss, part, B, K, found):
         """Add the gradients of the mean over K draws to ``found``: {layer or parameter: (B, columns)}."""
-        with observed(self.model, self.observers, B, found):
+        with observed(self.model, self.observers, B, lambda layer, gradients: add(found, layer, gradients())):
             backward(self._mean(loss, part, K))
         if self.rest:
             each = []
@@ -197,15 +200,16 @@ def add(found, key, gradients):
 
 
 @contextlib.contextmanager
-def observed(model, observers, B, found):
-    """While it lasts θ is frozen and every forward and backward pass adds to ``found``.
+def observed(model, observers, B, report):
+    """While it lasts θ is frozen and every backward pass reports what its layers' gradients are.
 
     Args:
-        observers: {layer: observer}. B: examples in the pass. found: {layer: (B, columns)}.
+        observers: {layer: observer}. B: examples in the pass. report: called with a layer and a function that
+            returns its gradients (B, columns).
     """
     with contextlib.ExitStack() as stack:
         for layer, observer in observers.items():
-            stack.enter_context(observer.watching(B, partial(add, found, layer)))
+            stack.enter_context(observer.watching(B, partial(report, layer)))
         for q in trainable(model):
             q.requires_grad_(False)
             stack.callback(q.requires_grad_, True)
@@ -218,10 +222,10 @@ def backward(value):
         value.backward()
 
 
-def autograd_reference(model, loss, row):
-    """Autograd's gradient of one row's loss for every trainable parameter, and the bytes that its graph keeps."""
+def autograd_reference(model, loss, rows):
+    """Autograd's gradients {parameter: one tensor a row}, and the bytes that the graph of one row keeps."""
     weights = {q.untyped_storage().data_ptr() for q in model.parameters()}
-    kept = {}
+    kept, parameters, found = {}, trainable(model), []
 
     def count(tensor):
         storage = tensor.untyped_storage()
@@ -229,18 +233,19 @@ def autograd_reference(model, loss, row):
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    parameters = trainable(model)
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        value = loss(row).sum()
-    found = torch.autograd.grad(value, parameters, allow_unused=True)
-    return dict(zip(parameters, found)), max(1, sum(kept.values()))
+    for row in rows:
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            value = loss(row).sum()
+        found.append(torch.autograd.grad(value, parameters, allow_unused=True))
+    return dict(zip(parameters, zip(*found))), max(1, sum(kept.values()))
 
 
-def covered_layers(model, loss, row, truth, tolerance=1e-3):
-    """The layers whose rule gives what autograd gives on one row.
+def covered_layers(model, loss, rows, truth, tolerance=1e-3):
+    """The layers whose rule gives what autograd gives on two rows that go through the model together.
 
-    A layer that shares a parameter with another, is used without being called, or overrides what its class computes
-    fails the comparison.
+    A layer that shares a parameter with another, mixes the rows, is used without being called, or computes something
+    else than its class fails the comparison.
     """
     owners = Counter(q for layer in model.modules() for q in own(layer))
     observers = {
@@ -250,19 +255,32 @@ def covered_layers(model, loss, row, truth, tolerance=1e-3):
         and all(owners[q] == 1 for q in own(layer))
         and (observer := exact(layer))
     }
-    found = {}
-    with observed(model, observers, 1, found):
-        backward(loss(row).sum())
+    found, failed = {}, set()
+
+    def report(layer, gradients):
+        try:
+            add(found, layer, gradients())
+        except (RuntimeError, ValueError, IndexError):  # shapes that the rule does not know
+            failed.add(layer)
+
+    with observed(model, observers, len(rows), report):
+        backward(loss(joined(rows)).sum())
     # a gradient that is zero but for rounding (of a key's bias, which softmax ignores) has no relative precision
-    rounding = 1e-5 * max(gradient.abs().max() for gradient in truth.values() if gradient is not None)
+    largest = [gradient.abs().max() for each in truth.values() for gradient in each if gradient is not None]
+    rounding = 1e-5 * max(largest, default=0)
 
     def agrees(layer):
         learned = [q for q in own(layer) if q.requires_grad]
-        expected = [truth[q] for q in learned]
+        if layer in failed:
+            return False
         if layer not in found:  # never differentiated: right only where autograd says so too
-            return all(gradient is None for gradient in expected)
-        expected = torch.cat([(torch.zeros_like(q) if e is None else e).flatten() for q, e in zip(learned, expected)])
-        return (found[layer][0] - expected).abs().max() <= tolerance * expected.abs().max() + rounding
+            return all(gradient is None for q in learned for gradient in truth[q])
+        for r, row in enumerate(found[layer]):
+            expected = [(torch.zeros_like(q) if truth[q][r] is None else truth[q][r]).flatten() for q in learned]
+            expected = torch.cat(expected)
+            if (row - expected).abs().max() > tolerance * expected.abs().max() + rounding:
+                return False
+        return True
 
     return [layer for layer in observers if agrees(layer)]
 

@@ -78,15 +78,18 @@ class Observer:
         self.layer = layer
 
     @contextlib.contextmanager
-    def watching(self, B, add):
-        """While it lasts, ``add(gradients)`` is called with (B, width) for every call of the layer."""
+    def watching(self, B, report):
+        """While it lasts, ``report`` gets, for every call of the layer, a function that returns (B, width)."""
 
         def watch(layer, inputs, output):
+            if not inputs:  # called by keyword: not seen
+                return None
             with torch.no_grad():
                 kept = self.keep(inputs[0].detach(), output)
             if not output.requires_grad:  # nothing before this layer is differentiated: the graph begins here
-                output.requires_grad_()
-            output.register_hook(lambda delta: add(self.gradients(kept, delta, B)))
+                output = output.requires_grad_().clone()  # a copy may be changed in place by what follows
+            output.register_hook(lambda delta: report(lambda: self.gradients(kept, delta, B)))
+            return output
 
         with self.layer.register_forward_hook(watch):
             yield
@@ -95,9 +98,9 @@ class Observer:
 class Exact(Observer):
     """A column for each trainable parameter of the layer, by its rule."""
 
-    def __init__(self, layer):
+    def __init__(self, layer, rule):
         super().__init__(layer)
-        self.rule = next(rule for kind, rule in RULES.items() if isinstance(layer, kind))
+        self.rule = rule
         self.takes = [q is not None and q.requires_grad for q in (layer.weight, getattr(layer, "bias", None))]
         self.width = sum(q.numel() for q in layer.parameters(recurse=False) if q.requires_grad)
 
@@ -124,17 +127,17 @@ class ExactGroupNorm:
         self.width = layer.num_channels * sum(self.takes)
 
     @contextlib.contextmanager
-    def watching(self, B, add):
+    def watching(self, B, report):
         """As ``Observer.watching``."""
         layer = self.layer
 
-        def forward(x):
-            R, C = x.shape[:2]
+        def forward(input):
+            R, C = input.shape[:2]
             rows = torch.cat([layer.weight.detach().expand(R, C), layer.bias.detach().expand(R, C)]).requires_grad_()
-            rows.register_hook(lambda found: add(self.gradients(found, B)))
+            rows.register_hook(lambda found: report(lambda: self.gradients(found, B)))
             weight, bias = rows.view(2, -1)
-            x_in_one_row = x.reshape(1, R * C, *x.shape[2:])
-            return F.group_norm(x_in_one_row, R * layer.num_groups, weight, bias, layer.eps).view(x.shape)
+            one_row = input.reshape(1, R * C, *input.shape[2:])
+            return torch.group_norm(one_row, R * layer.num_groups, weight, bias, layer.eps).view(input.shape)
 
         layer.forward = forward
         try:
@@ -149,7 +152,12 @@ class ExactGroupNorm:
 
 
 def exact(layer):
-    """The observer of a layer's exact gradients; None where no rule knows the layer."""
-    if isinstance(layer, nn.GroupNorm):
-        return ExactGroupNorm(layer)
-    return Exact(layer) if isinstance(layer, tuple(RULES)) else None
+    """The observer of a layer's exact gradients; None where no rule is known to hold."""
+    kind = next((kind for kind in (*RULES, nn.GroupNorm) if type(layer).forward is kind.forward), None)
+    if kind is None or layer._parameters.get("weight") is None or not layer._parameters.keys() <= {"weight", "bias"}:
+        return None
+    if kind is nn.Conv2d and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
+        return None
+    if kind is nn.Embedding and (layer.padding_idx is not None or layer.scale_grad_by_freq):
+        return None
+    return ExactGroupNorm(layer) if kind is nn.GroupNorm else Exact(layer, RULES[kind])
