@@ -177,13 +177,10 @@ CHANGES = {
     "x0_hat": (set_key("attribution", x0_hat="generating"), of(["gradients", "trak_scores"])),
     "clip": (set_key("attribution", clip_x0_hat="none"), of(FROM_TRAJECTORY)),
     "kind of gradients": (
-        set_key("gradients", kind="exact"),
+        set_key("gradients", kind="factorised"),
         checkpoints("features", "kernel") | of(["gradients", "trak_scores"]),
     ),
-    "rank of factorised gradients": (
-        set_key("gradients", rank=3),
-        checkpoints("features", "kernel") | of(["gradients", "trak_scores"]),
-    ),
+    "rank of exact gradients": (set_key("gradients", rank=3), set()),
     "storage type": (set_key("features", dtype="int8"), checkpoints("features", "kernel") | of(["trak_scores"])),
     "d": (set_key("projection", dim=64), checkpoints("features", "kernel") | of(["gradients", "trak_scores"])),
     "sampling steps": (set_key("sampling", steps=10), of(FROM_TRAJECTORY)),
@@ -213,7 +210,8 @@ def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, expected)
     assert changed(change) == expected
 
 
-FREE = {"experiment", "store", "methods", "features.shards"}  # where results lie, which are made, and in how many jobs
+# where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
+FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank"}
 
 
 def leaves(completed):
@@ -232,9 +230,9 @@ def test_no_setting_is_forgotten_in_the_specs(section, key):
     assert (specs_of(done) == specs()) == (name in FREE)
 
 
-def test_exact_gradients_have_no_rank():
-    exact = set_key("gradients", kind="exact")
-    assert changed(set_key("gradients", kind="exact", rank=3), exact) == set()
+def test_factorised_gradients_depend_on_their_rank():
+    found = changed(set_key("gradients", kind="factorised", rank=3), set_key("gradients", kind="factorised"))
+    assert found == checkpoints("features", "kernel") | of(["gradients", "trak_scores"])
 
 
 def test_masks_and_trajectories_enter_by_content(folders):

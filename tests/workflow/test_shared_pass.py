@@ -131,12 +131,16 @@ def test_a_damaged_result_that_waits_is_made_again(experiment):
     assert agrees(experiment.score("a"), "a")
 
 
-def test_a_pass_takes_no_more_targets_than_fit(experiment, monkeypatch):
+def test_a_pass_takes_no_more_targets_than_fit(experiment, monkeypatch, capsys):
     from waypoint.workflow import shared_pass
 
     monkeypatch.setattr(shared_pass, "RIGHT_BYTES", 2 * D * 8 * len(STEPS) * 2)  # two targets
     experiment.score("b")
     assert experiment.waiting == ["a"]
+    capsys.readouterr()
+    experiment.score("c")  # a's wait: they are not made again
+    assert "one pass over the features for c\n" in capsys.readouterr().err
+    assert agrees(experiment.score("a"), "a")
 
 
 def test_weights_that_differ_are_named(experiment, capsys):

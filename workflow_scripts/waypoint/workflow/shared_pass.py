@@ -66,13 +66,17 @@ class SharedPass:
         key = json.dumps([self.spec, self.weights], sort_keys=True).encode()
         return hashlib.sha256(key + read(gradients["g"]).tobytes()).hexdigest()
 
-    def waiting(self):
-        """Whether this target's scores are finished already."""
+    def finished(self, target, gradients):
+        """Whether a target's scores wait to be taken."""
         try:
-            found = open_store(self.place(self.target))
+            found = open_store(self.place(target))
         except WaypointError:  # none, or not whole
             return False
-        return found.attrs["identity"] == self.identity(self.own)
+        return found.attrs["identity"] == self.identity(gradients)
+
+    def waiting(self):
+        """Whether this target's scores are finished already."""
+        return self.finished(self.target, self.own)
 
     def targets(self):
         """{target: gradients} of the next pass, this job's first."""
@@ -84,6 +88,8 @@ class SharedPass:
             if target in chosen or not self.needs(target, path):
                 continue
             gradients = open_store(path)
+            if self.finished(target, gradients):
+                continue
             left -= gradients["g"].shape[1]
             if left < 0:
                 break
