@@ -89,9 +89,9 @@ class Model:
 
         return step
 
-    def kinds(self):
-        """{kind: featurizing the batch with it}, sjlt last."""
-        project = SJLT(0, "full/0", self.d).project
+    def kinds(self, d):
+        """{kind of gradients: featurizing the batch with it and an SJLT to d columns}."""
+        project = SJLT(0, "full/0", d).project
         engines = {
             f"factorised, rank {self.rank}": Factorised(self.theta.unet, 0, "full/0", self.rank),
             "exact": Engine(self.theta.unet),
@@ -137,12 +137,11 @@ def traker_projector(p, d):
 
 
 def against_a_plain_step(models):
-    """Rows of the first table, and seconds per image of every kind, for the others."""
-    rows, found = [], {}
+    """The first table."""
+    rows = []
     for model in models:
-        taken = side_by_side({"plain": model.plain_step(), **model.kinds()}, model.rounds)
+        taken = side_by_side({"plain": model.plain_step(), **model.kinds(model.d)}, model.rounds)
         plain = taken.pop("plain")
-        found[model.name] = {kind: value / len(model.examples) for kind, value in taken.items()}
         for (kind, value), bound in zip(taken.items(), model.bounds):
             ms = 1000 / len(model.examples)
             rows.append(
@@ -166,10 +165,10 @@ def against_a_plain_step(models):
         "ours, per image",
         "ratio",
     ]
-    return table(columns, rows), found
+    return table(columns, rows)
 
 
-def against_traker(models, ours, bounds, batches):
+def against_traker(models, bounds, batches):
     """traker per image: its gradients of 8 images, and its projection shared by the largest batch it is given."""
     rows = []
     for model, bound, (batch, draws, d) in zip(models, bounds, batches):
@@ -180,7 +179,8 @@ def against_traker(models, ours, bounds, batches):
         many = found.repeat(-(-batch // 8), 1)[:batch]
         projection = seconds(partial(traker_projector(model.p, d).project, many, model_id=0)) / batch * D / d
         said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
-        for kind, per_image in ours[model.name].items():
+        for kind, taken in side_by_side(model.kinds(D), 3).items():
+            per_image = taken / len(model.examples)
             rows.append(
                 [
                     model.name,
@@ -229,18 +229,18 @@ def main():
         Model("a quarter of its width", QUARTER, 2, 16, D, 9, (0.95, 1.6)),
         Model("digits UNet", DIGITS, 64, 12, 600, 15, (1.0, 1.6)),
     ]
-    step, found = against_a_plain_step(models)
+    step = against_a_plain_step(models)
     print("## Featurizing\n")
     print(f"{machine('torch', 'diffusers', 'traker', 'dattri')}; {torch.get_num_threads()} threads.\n")
     print(
         "Against a plain training step (forward and backward, no optimiser) over the same rows, medians side by side:\n"
     )
     print(step)
-    print(f"Against traker on its CPU path, {DRAWS} draws, d = {D:,} (ours as above, digits at d = 600):\n")
-    batches = [(8, 2, 512), (64, DRAWS, D), (64, DRAWS, D)]
-    print(against_traker(models, found, (10, 4, 6), batches))
-    print(f"Against dattri's random projection of the same 64 per-example gradients, d = {D:,}:\n")
-    print(against_dattri(models[1:]))
+    print(f"Against traker on its CPU path, {DRAWS} draws, d = {D:,}:\n")
+    batches = [(64, DRAWS, D), (64, DRAWS, D), (8, 2, 512)]
+    print(against_traker(models[::-1], (6, 4, 10), batches))
+    print(f"Against dattri's random projection of 64 per-example gradients, d = {D:,}:\n")
+    print(against_dattri(models[:0:-1]))
 
 
 if __name__ == "__main__":
