@@ -150,8 +150,8 @@ def against_a_plain_step(models):
                     f"{model.p:,}",
                     f"{len(model.examples)} × {DRAWS}",
                     f"{kind} + sjlt, d = {model.d:,}",
-                    f"{plain * ms:.0f} ms",
-                    f"{value * ms:.0f} ms",
+                    f"{plain * ms:.3g} ms",
+                    f"{value * ms:.3g} ms",
                     verdict(value / plain, bound),
                 ]
             )

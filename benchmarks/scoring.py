@@ -6,7 +6,6 @@ FOLDER takes 10 GB of synthetic features (default: a temporary one). About 5 min
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,14 @@ from waypoint.store.arrays import Columns, create_store, open_store, read
 N, D, STEPS, ROWS = 50_000, 4096, 9, 1000
 CHUNKS_MB = (1, 2, 4, 8, 16, 32)
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
+# ru_maxrss of a child begins at its parent's; VmHWM is the process's own
+OWN_PEAK = """
+import os, runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+"""
 
 
 def synthetic(start, rows, d):
@@ -101,13 +108,10 @@ def peak_memory(folder, n):
     spec = {"kernel": {"damping": 0.03}, "scores": {"keep_checkpoints": False}}
     scored = ["--gradients", folder / "g.zarr", "--features", phi, "--kernels", folder / "k.zarr", *to]
     for script, words in (("factor_kernel", factor), ("score_trak", [*scored, "--out", folder / "scores.zarr"])):
-        command = [sys.executable, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words]
+        command = [sys.executable, "-c", OWN_PEAK, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words]
         began = time.monotonic()
-        process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise RuntimeError(f"{script}.py failed")
-        peak[script] = usage.ru_maxrss / 1024, time.monotonic() - began
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+        peak[script] = int(done.stdout) / 1024, time.monotonic() - began
     shutil.rmtree(phi)
     return peak
 

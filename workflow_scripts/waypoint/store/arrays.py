@@ -17,7 +17,7 @@ from zarr.codecs import Crc32cCodec
 from ..errors import WaypointError
 from .whole import whole_directory
 
-CHUNK_BYTES = 8 << 20  # the best of 1, 2, 4, 8, 16 and 32 MiB when read back (docs/benchmarks.md)
+CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back equally fast, others slower (docs/benchmarks.md)
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 
 
