@@ -117,3 +117,16 @@ def random_inception(path):
         inception.fid_inception_v3()
     torch.save(caught["state"], path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def randomised(layer, seed=0):
+    """The layer in double precision, every parameter random and frozen parameters still frozen."""
+    generator = torch.Generator().manual_seed(seed)
+    for q in layer.parameters():
+        q.data = torch.randn(q.shape, generator=generator, dtype=torch.float64)
+    return layer
+
+
+def values(*shape, seed=1):
+    """Random numbers in double precision, the same for the same seed."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

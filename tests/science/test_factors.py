@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support import randomised, values
 from torch import nn
 
 from waypoint.science.factors import Factored, sign_matrix
@@ -16,18 +17,6 @@ CONVOLUTIONS = {
     "1 x 1 strided and padded": ({"kernel_size": 1, "stride": 2, "padding": 1}, (5, 7)),
 }
 B, K = 3, 2
-
-
-def randomised(layer, seed=0):
-    """The layer in double precision with random parameters."""
-    generator = torch.Generator().manual_seed(seed)
-    for q in layer.parameters():
-        q.data = torch.randn(q.shape, generator=generator, dtype=torch.float64)
-    return layer
-
-
-def values(*shape, seed=1):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def keys(seed):

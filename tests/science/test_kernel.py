@@ -1,5 +1,7 @@
 """Kernel and scores against explicit matrices; the two forms agree; errors name the key."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,19 @@ def test_scores_of_float32_features_have_their_precision(n, d):
     bound = 1e-6 * np.linalg.norm(right, axis=0)[:, None] * np.linalg.norm(phi, axis=1)
     assert (np.abs(gathered(scores(blocks, n, d, lower, g)) - explicit(phi, g, 0.05)) <= bound).all()
     assert np.abs(matrix - (phi.T.astype(float) @ phi if n >= d else phi.astype(float) @ phi.T)).max() < 1e-10 * n
+
+
+@pytest.mark.parametrize("n,d", [(30, 8), (9, 30)], ids=["primal", "dual"])
+def test_factors_are_not_held_while_blocks_are_read(n, d):
+    """A pass over many checkpoints has all their scores open at once; their factors would fill the memory."""
+    phi = np.random.default_rng(5).standard_normal((n, d))
+    lower, _ = factor(gram(blocks_of(phi, 4), n, d), n, d, 0.1)
+    lower = lower.copy()
+    held = weakref.ref(lower)
+    parts = scores(blocks_of(phi, 4), n, d, lower, np.ones((2, d)))
+    del lower
+    assert held() is None
+    assert gathered(parts).shape == (2, n)
 
 
 def test_blocks_of_scores_say_where_they_start():

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+from support import randomised, values
 from torch import nn
 
 from waypoint.science.layers import ExactGroupNorm, exact
@@ -21,18 +22,6 @@ CONVOLUTIONS = {
     "1 x 1 strided and padded": ({"kernel_size": 1, "stride": 2, "padding": 1}, (5, 7)),
     "one position": ({"kernel_size": 3}, (3, 3)),
 }
-
-
-def randomised(layer, seed=0):
-    """The layer in double precision, every parameter random and frozen parameters still frozen."""
-    generator = torch.Generator().manual_seed(seed)
-    for q in layer.parameters():
-        q.data = torch.randn(q.shape, generator=generator, dtype=torch.float64)
-    return layer
-
-
-def values(*shape, seed=1):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def row_losses(out):

@@ -63,6 +63,14 @@ def test_halves_have_a_scale_each(tmp_path, dtype):
     assert (np.abs(read_back(group, "phi_half") - values) <= (ERROR[dtype] + 1e-6) * largest).all()
 
 
+def test_a_damaged_scale_is_named(tmp_path):
+    group = stored(tmp_path / "a.zarr", rows(), "int8")
+    chunk = tmp_path / "a.zarr/phi_scale/c/0"
+    chunk.write_bytes(bytes([chunk.read_bytes()[0] ^ 1]) + chunk.read_bytes()[1:])
+    with pytest.raises(WaypointError, match="phi_scale: damaged"):
+        read_back(group)
+
+
 @pytest.mark.parametrize("dtype", ERROR)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused_in_every_type(tmp_path, dtype, bad):

@@ -60,28 +60,26 @@ def factor(matrix, n, d, damping):
 def scores(blocks, n, d, lower, g):
     """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g, block by block.
 
-    K⁻¹g is float64; its product with Φ has Φ's precision. Nothing is held that grows with n, unless n < d.
+    K⁻¹g is float64, solved at the call, so that no factor is held while blocks are read; its product with Φ has Φ's
+    precision. Nothing is held that grows with n, unless n < d.
 
     Args:
         blocks: as for ``gram``. lower: the factor of the form that n and d choose. g: (steps, d).
 
-    Yields:
-        start, (steps, b): the scores of one block of rows.
+    Returns:
+        an iterator of start, (steps, b): the scores of one block of rows.
     """
     g = g.astype(np.float64)
     if n >= d:
         right = cho_solve((lower, True), g.T)
-        for start, rows in blocks():
-            yield start, (rows @ right.astype(rows.dtype)).T
-        return
+        return ((start, (rows @ right.astype(rows.dtype)).T) for start, rows in blocks())
     products = {start: rows.astype(np.float64) @ g.T for start, rows in blocks()}
     whole = cho_solve((lower, True), np.concatenate(list(products.values()))).T
-    for start, product in products.items():
-        yield start, whole[:, start : start + len(product)]
+    return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
 
 
 def gathered(parts):
-    """All scores in one array (steps, n), from the blocks that ``scores`` yields."""
+    """All scores in one array (steps, n), from the blocks of ``scores``."""
     return np.concatenate([tau for _, tau in parts], axis=1)
 
 

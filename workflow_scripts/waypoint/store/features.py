@@ -7,6 +7,7 @@ is too small for its type: ``phi`` times ``phi_scale`` are the features.
 import numpy as np
 
 from .arrays import blocks as stored_blocks
+from .arrays import read
 
 LARGEST = {"float32": None, "float16": 1.0, "int8": 127.0}
 
@@ -35,7 +36,7 @@ def blocks(group, name="phi"):
     Raises:
         WaypointError: a chunk whose checksum does not match.
     """
-    scale = group[f"{name}_scale"][:] if f"{name}_scale" in group else None
+    scale = read(group[f"{name}_scale"]) if f"{name}_scale" in group else None
     for start, rows in stored_blocks(group[name]):
         if scale is not None:
             rows = rows * scale[start : start + len(rows)][..., None]  # float32: as wide as the scale
