@@ -14,8 +14,9 @@ PAGE = HERE.parent / "docs/benchmarks.md"
 SECTIONS = {"featurizing": "Featurizing", "scoring": "Scoring", "quality": "Quality"}
 INTRODUCTION = """# Benchmarks
 
-Every figure below was measured by the scripts of `make bench` on the machine that its section names; nothing is timed in
-tests. Ratios compare what ran side by side in one process. A bound beside a figure is what was asked of it; MISSED means missed.
+Every figure below was measured by the scripts of `make bench` on the machine that its section names; nothing is timed
+in tests. Ratios compare what ran side by side in one process. A bound beside a figure is what was asked of it; MISSED
+means missed.
 """
 
 
