@@ -67,7 +67,7 @@ def test_a_damaged_scale_is_named(tmp_path):
     group = stored(tmp_path / "a.zarr", rows(), "int8")
     chunk = tmp_path / "a.zarr/phi_scale/c/0"
     chunk.write_bytes(bytes([chunk.read_bytes()[0] ^ 1]) + chunk.read_bytes()[1:])
-    with pytest.raises(WaypointError, match="phi_scale: damaged"):
+    with pytest.raises(WaypointError, match="phi_scale/c/0: damaged"):
         read_back(group)
 
 

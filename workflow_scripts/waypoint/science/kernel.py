@@ -5,7 +5,7 @@ with the same λ. Φ is only ever seen in blocks of rows.
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve, get_blas_funcs
 
 from ..errors import WaypointError
 
@@ -71,11 +71,22 @@ def scores(blocks, n, d, lower, g):
     """
     g = g.astype(np.float64)
     if n >= d:
-        right = cho_solve((lower, True), g.T)
-        return ((start, (rows @ right.astype(rows.dtype)).T) for start, rows in blocks())
+        right = _solve(lower, g.T)
+        return ((start, _product(rows, right)) for start, rows in blocks())
     products = {start: rows.astype(np.float64) @ g.T for start, rows in blocks()}
-    whole = cho_solve((lower, True), np.concatenate(list(products.values()))).T
+    whole = _solve(lower, np.concatenate(list(products.values()))).T
     return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
+
+
+def _solve(lower, right):
+    """K⁻¹ of ``right``. LAPACK reads columns first: to it, our rows are the transpose, and need no copy."""
+    return cho_solve((lower.T, False), right, check_finite=False)
+
+
+def _product(rows, right):
+    """(rows @ right)ᵀ in the precision of ``rows``. By scipy's BLAS: numpy's threads are others, and both spin."""
+    gemm = get_blas_funcs("gemm", (rows,))
+    return gemm(1, right.astype(rows.dtype, order="F"), rows.T, trans_a=True)
 
 
 def gathered(parts):

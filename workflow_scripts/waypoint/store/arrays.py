@@ -5,11 +5,12 @@ is written, so a missing chunk can be told from data; crc32c turns a flipped bit
 """
 
 import contextlib
+import mmap
 import os
 import warnings
 from pathlib import Path
 
-import google_crc32c
+import crc32c
 import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
@@ -175,21 +176,30 @@ def blocks(array):
 
 
 def _chunk(array, index):
-    """One chunk of whole rows, read without the copies that zarr's own reading makes (2 to 3 times the time)."""
+    """One chunk of whole rows, mapped into memory: zarr's own reading makes copies that take 2 to 3 times as long."""
     key = array.metadata.encode_chunk_key((index, *[0] * (array.ndim - 1)))
     path = Path(array.store_path.store.root, array.path, key)
+    values = np.prod(array.chunks, dtype=int)
+    size = values * array.dtype.itemsize + 4
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            whole = os.fstat(file.fileno()).st_size == size
+            data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if whole else b""
     except OSError as error:
         raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
-    values = np.prod(array.chunks, dtype=int)
-    if len(data) != values * array.dtype.itemsize + 4 or google_crc32c.value(data) != CRC_RESIDUE:
+    if crc32c.crc32c(data) != CRC_RESIDUE:
         raise WaypointError(f"{path}: damaged (its checksum does not match); delete the store and rerun")
     return np.frombuffer(data, array.dtype, values).reshape(array.chunks)
 
 
 def read(array, where=slice(None)):
     """Read from an array; a flipped or lost byte is an error that names the store."""
+    whole = isinstance(where, slice) and where == slice(None)
+    if whole and array.ndim and array.dtype.kind in "biuf" and array.chunks[1:] == array.shape[1:]:
+        values = np.empty(array.shape, array.dtype)
+        for start, rows in blocks(array):
+            values[start : start + len(rows)] = rows
+        return values
     try:
         return array[where]
     except (ValueError, RuntimeError) as error:
