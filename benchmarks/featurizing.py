@@ -100,7 +100,7 @@ class Model:
 
 
 class DenoisingOutput(AbstractModelOutput):
-    """The mean loss of K draws as a traker task: the draws are summed before the projection."""
+    """The loss of one draw as a traker task."""
 
     def __init__(self):
         super().__init__()
@@ -117,14 +117,20 @@ class DenoisingOutput(AbstractModelOutput):
 
 
 def traker_gradients(model, examples):
-    """traker's per-example gradients of a batch: a function that makes them."""
+    """traker's per-example gradients of a batch, the sum over its draws: a function that makes them.
+
+    One draw of every image at a time, as journey-TRAK does: all draws of 64 images at once need more than 15 GB.
+    """
     unet = model.theta.unet
     unet.alphas = model.theta.alphas_cumprod
     computer = FunctionalGradientComputer(unet, DenoisingOutput(), grad_dim=model.p, dtype=torch.float32, device=CPU)
     batch = [torch.stack([getattr(e, part) for e in examples]) for part in ("x0", "t", "epsilon")]
 
     def gradients():
-        return vectorize(computer.compute_per_sample_grad(batch), device=CPU)
+        return sum(
+            vectorize(computer.compute_per_sample_grad([part[:, k : k + 1] for part in batch]), device=CPU)
+            for k in range(len(examples[0].t))
+        )
 
     return gradients
 
@@ -169,15 +175,13 @@ def against_a_plain_step(models):
 
 
 def against_traker(models, bounds, batches):
-    """traker per image: its gradients of 8 images, and its projection shared by the largest batch it is given."""
+    """traker per image in a batch: gradients of every draw, summed, and one projection."""
     rows = []
     for model, bound, (batch, draws, d) in zip(models, bounds, batches):
-        examples = [model.example(draws) for _ in range(8)]
-        gradients = traker_gradients(model, examples)
-        found = gradients()
-        gradient = seconds(gradients) / 8 * DRAWS / draws
-        many = found.repeat(-(-batch // 8), 1)[:batch]
-        projection = seconds(partial(traker_projector(model.p, d).project, many, model_id=0)) / batch * D / d
+        gradients = traker_gradients(model, [model.example(draws) for _ in range(batch)])
+        found = gradients()  # a call to warm up
+        gradient = seconds(gradients) / batch * DRAWS / draws
+        projection = seconds(partial(traker_projector(model.p, d).project, found, model_id=0)) / batch * D / d
         said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
         for kind, taken in side_by_side(model.kinds(D), 3).items():
             per_image = taken / len(model.examples)
