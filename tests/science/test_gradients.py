@@ -65,7 +65,7 @@ def denoiser_and_examples(tiny_model, name, n=3, K=4):
     examples = [train_example(z[i], i, K=K) for i in range(n)]
     if name == "class-conditional":
         for i, example in enumerate(examples):
-            example.label = torch.full((K,), i % 3)
+            example.condition = torch.full((K,), i % 3)
     return theta, lambda e: algorithm1.train_loss(theta, e), examples
 
 
@@ -110,7 +110,7 @@ def test_a_wrong_class_has_other_gradients(tiny_model):
     """The rows above are those of each example's own label."""
     theta, loss, examples = denoiser_and_examples(tiny_model, "class-conditional")
     rows = Engine(theta.unet)(loss, examples[1:])
-    wrong = [replace(example, label=torch.zeros(4).long()) for example in examples[1:]]
+    wrong = [replace(example, condition=torch.zeros(4).long()) for example in examples[1:]]
     assert not equal_autograd(theta.unet, loss, wrong, rows, 1e-3)
 
 
@@ -131,10 +131,10 @@ def test_equal_autograd_of_a_model_with_cross_attention():
         )
     )
     texts, z = torch.randn(3, 5, 12, generator=torch.Generator().manual_seed(4)), images(3)
-    examples = [replace(train_example(z[i], i), label=torch.full((3,), i)) for i in range(3)]
+    examples = [replace(train_example(z[i], i), condition=torch.full((3,), i)) for i in range(3)]
 
     def loss(e):
-        out = unet(e.x0 + e.epsilon, e.t, encoder_hidden_states=texts[e.label]).sample
+        out = unet(e.x0 + e.epsilon, e.t, encoder_hidden_states=texts[e.condition]).sample
         return (e.epsilon - out).pow(2).flatten(1).mean(1)
 
     engine = Engine(unet)
@@ -583,10 +583,10 @@ def test_odd_layers_are_right_all_the_same(make, layer, forward):
     model = seeded(lambda: Odd(layer(), forward))
     examples = vectors(3, K=4)
     for k, example in enumerate(examples):
-        example.label = torch.arange(4) + 4 * k
+        example.condition = torch.arange(4) + 4 * k
 
     def loss(e):
-        return (model(e.x0, e.label) - e.epsilon).pow(2).mean(1)
+        return (model(e.x0, e.condition) - e.epsilon).pow(2).mean(1)
 
     expected = torch.stack([flat(one_by_one(model, loss, example)) for example in examples])
     with warnings.catch_warnings():

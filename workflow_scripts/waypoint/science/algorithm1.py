@@ -9,12 +9,12 @@ from .kernel import scores
 
 def train_loss(theta, z):
     """Line 3's terms, one for each draw of (t, ε): their mean over the K draws of an image is L_i(θ)."""
-    return theta.train_loss(z.x0, z.t, z.epsilon, z.label)
+    return theta.train_loss(z.x0, z.t, z.epsilon, z.condition)
 
 
 def output_function(theta, x):
     """Eq. 3's terms, one for each draw of ε: their mean is f_t(x̂0_t, θ), the loss at step t around x̂0_t."""
-    return theta.noise_loss(x.x0, x.t, x.epsilon, x.label, x.weight)
+    return theta.noise_loss(x.x0, x.t, x.epsilon, x.condition, x.weight)
 
 
 def train_features(theta, P, examples, grad):
@@ -22,9 +22,9 @@ def train_features(theta, P, examples, grad):
     return P.project(grad(lambda z: train_loss(theta, z), examples))
 
 
-def one_step_estimate(theta, x_t, t, label, clip):
+def one_step_estimate(theta, x_t, t, condition, clip):
     """Lines 10-11: x̂0_t = (x_t - √(1-ᾱ_t) ε_θ(x_t, t)) / √ᾱ_t, detached."""
-    return theta.x0_hat(x_t[None], t, theta.prediction(x_t[None], t, label), clip)[0]
+    return theta.x0_hat(x_t[None], t, theta.prediction(x_t[None], t, condition), clip)[0]
 
 
 def target_gradients(theta, P, examples, grad):

@@ -15,7 +15,7 @@ class Denoiser:
     """A UNet ε_θ (or v_θ) together with its DDPM scheduler.
 
     Args:
-        unet: a diffusers ``UNet2DModel``; called as ``unet(x, t)`` or with ``class_labels``.
+        unet: a diffusers ``UNet2DModel``, or ``UNet2DConditionModel``, which sees embedded captions.
         scheduler: a diffusers ``DDPMScheduler``; ε- and v-prediction are supported.
     """
 
@@ -26,6 +26,9 @@ class Denoiser:
         self.alphas_cumprod = scheduler.alphas_cumprod.to(self.device)
         self.T = scheduler.config.num_train_timesteps
         self.predicts_v = scheduler.config.prediction_type == "v_prediction"
+        self.conditioned_by = None if unet.config.get("num_class_embeds") is None else "class_labels"
+        if "cross_attention_dim" in unet.config:
+            self.conditioned_by = "encoder_hidden_states"
 
     @property
     def shape(self):
@@ -39,21 +42,24 @@ class Denoiser:
         alpha_bar = self.alphas_cumprod[t].reshape(-1, *[1] * (x.dim() - 1))
         return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
-    def output(self, x, t, label=None):
-        """The network's raw output on x (B, C, H, W) at steps t (B,) or one number, labels (B,) or None."""
+    def output(self, x, t, condition=None):
+        """The network's raw output on x (B, C, H, W) at steps t (B,) or one number.
+
+        Args:
+            condition: classes (B,), embedded captions (B, token, width), or None; unconditional networks ignore it.
+        """
         t = torch.as_tensor(t, device=self.device)
-        if self.unet.config.num_class_embeds is None:
-            return self.unet(x, t).sample
-        return self.unet(x, t, class_labels=label).sample
+        named = {} if self.conditioned_by is None else {self.conditioned_by: condition}
+        return self.unet(x, t, **named).sample
 
     @torch.no_grad()
-    def prediction(self, x, t, label=None):
+    def prediction(self, x, t, condition=None):
         """``output`` where no gradient is wanted: sampling and detached estimates."""
-        return self.output(x, t, label)
+        return self.output(x, t, condition)
 
-    def epsilon(self, x, t, label=None):
+    def epsilon(self, x, t, condition=None):
         """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
-        out = self.output(x, t, label)
+        out = self.output(x, t, condition)
         if not self.predicts_v:
             return out
         signal, noise = self.coefficients(t, x)
@@ -78,27 +84,57 @@ class Denoiser:
             estimate = estimate.clamp(-bound, bound)
         return estimate
 
-    def train_loss(self, x0, t, epsilon, label=None):
+    def train_loss(self, x0, t, epsilon, condition=None):
         """The loss the model was trained on, element-mean per row (Alg. 1 line 3, inner term): (B,)."""
-        out = self.output(self.add_noise(x0, epsilon, t), t, label)
+        out = self.output(self.add_noise(x0, epsilon, t), t, condition)
         target = epsilon
         if self.predicts_v:
             signal, noise = self.coefficients(t, x0)
             target = signal * epsilon - noise * x0
         return (target - out).pow(2).flatten(1).mean(1)
 
-    def noise_loss(self, x0, t, epsilon, label=None, weight=None):
+    def noise_loss(self, x0, t, epsilon, condition=None, weight=None):
         """Eq. 3's inner term per row: mean of (ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t))², (B,).
 
         ``weight`` (H, W), a mask: the mean is weighted by it (§5.4) over positions, and plain over channels.
         """
-        error = (epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, label)).pow(2)
+        error = (epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2)
         if weight is None:
             return error.flatten(1).mean(1)
         return (error.mean(1) * weight).flatten(1).sum(1) / weight.sum()
 
 
-def trajectory(denoiser, steps, x_T, generator, label=None, clip="scheduler"):
+class Guided(Denoiser):
+    """Classifier-free guidance: from the output without a caption ``scale`` times the way to the caption's.
+
+    Args:
+        null: (token, width), the embedding of the empty caption.
+        scale: 1 is the conditional model, larger values follow the caption more closely.
+    """
+
+    def __init__(self, denoiser, null, scale):
+        super().__init__(denoiser.unet, denoiser.scheduler)
+        self.null, self.scale = null.to(self.device), scale
+
+    def output(self, x, t, condition=None):
+        """As ``Denoiser.output``. Both rows of an example stay side by side, as per-example gradients need them."""
+        t = torch.as_tensor(t, device=self.device).expand(len(x)).repeat_interleave(2)
+        both = torch.stack([self.null.expand_as(condition), condition], 1).flatten(0, 1)
+        without, given = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
+        return without + self.scale * (given - without)
+
+
+def guided(denoiser, null, scale):
+    """``denoiser`` under guidance; itself where there is none: no captions, or scale 1."""
+    return denoiser if null is None or scale == 1 else Guided(denoiser, null, scale)
+
+
+def repeated(condition, count):
+    """The condition of one row (1, ...) for ``count`` rows, or None."""
+    return None if condition is None else condition.expand(count, *condition.shape[1:])
+
+
+def trajectory(denoiser, steps, x_T, generator, condition=None, clip="scheduler"):
     """Ancestral DDPM sampling that keeps everything Algorithm 1 needs.
 
     Args:
@@ -112,20 +148,20 @@ def trajectory(denoiser, steps, x_T, generator, label=None, clip="scheduler"):
     scheduler.set_timesteps(steps)
     x, visited, estimates = x_T.to(denoiser.device), [], []
     for t in scheduler.timesteps.tolist():
-        out = denoiser.prediction(x, t, label)
+        out = denoiser.prediction(x, t, condition)
         visited.append(x[0].cpu())
         estimates.append(denoiser.x0_hat(x, t, out, clip)[0].cpu())
         x = scheduler.step(out, t, x, generator=generator).prev_sample
     return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
 
 
-def generate(denoiser, steps, noise, label=None, clip="scheduler"):
+def generate(denoiser, steps, noise, condition=None, clip="scheduler"):
     """A ``trajectory`` from a seed: ``noise``, a CPU generator, gives x_T first and then every step's noise."""
     x_T = torch.randn(1, *denoiser.shape, generator=noise)
-    return trajectory(denoiser, steps, x_T, noise, label, clip)
+    return trajectory(denoiser, steps, x_T, noise, condition, clip)
 
 
-def continuations(denoiser, steps, x_t, t, generators, label=None, swap=None):
+def continuations(denoiser, steps, x_t, t, generators, condition=None, swap=None):
     """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
 
     Args:
@@ -142,11 +178,11 @@ def continuations(denoiser, steps, x_t, t, generators, label=None, swap=None):
     scheduler.set_timesteps(steps)
     scheduler.set_timesteps(timesteps=[t, *(s for s in scheduler.timesteps.tolist() if s < t)])
     x = x_t.to(denoiser.device).expand(len(generators), *x_t.shape)
-    labels = None if label is None else label.expand(len(generators))
+    conditions = repeated(condition, len(generators))
     other, delta = swap or (denoiser, 0)
     for s in scheduler.timesteps.tolist():
         theta = other if s > t - delta else denoiser
-        x = scheduler.step(theta.prediction(x, s, labels), s, x, generator=generators).prev_sample
+        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=generators).prev_sample
     return x.cpu()
 
 

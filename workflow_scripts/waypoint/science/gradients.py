@@ -27,27 +27,28 @@ from .streams import derive
 class Example:
     """One image with its draws, or the rows of several.
 
-    x0, epsilon: (K, C, H, W). t: (K,). label: (K,) or None. weight: (H, W) mask or None, one for all rows.
+    x0, epsilon: (K, C, H, W). t: (K,). condition: classes (K,), embedded captions (K, token, width), or None.
+    weight: (H, W) mask or None, one for all rows.
     """
 
     x0: torch.Tensor
     t: torch.Tensor
     epsilon: torch.Tensor
-    label: torch.Tensor | None = None
+    condition: torch.Tensor | None = None
     weight: torch.Tensor | None = None
 
     def draws(self, rows):
         """The same image with some of its draws."""
-        label = None if self.label is None else self.label[rows]
-        return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], label=label)
+        condition = None if self.condition is None else self.condition[rows]
+        return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], condition=condition)
 
 
 def joined(examples):
     """The rows of several examples in one."""
     first = examples[0]
     parts = {name: torch.cat([getattr(e, name) for e in examples]) for name in ("x0", "t", "epsilon")}
-    label = None if first.label is None else torch.cat([e.label for e in examples])
-    return replace(first, **parts, label=label)
+    condition = None if first.condition is None else torch.cat([e.condition for e in examples])
+    return replace(first, **parts, condition=condition)
 
 
 EVERY_DRAW = slice(None)
