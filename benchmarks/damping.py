@@ -19,7 +19,7 @@ from waypoint.science import algorithm1, lds
 from waypoint.science.diffusion import trajectory
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Engine, Example
-from waypoint.science.kernel import factor, gathered, gram, scores
+from waypoint.science.kernel import factor, gathered, gram, one_block, scores
 from waypoint.science.projection import Gaussian
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
@@ -107,7 +107,7 @@ def attribution(phi, g, damping):
     """Scores of one checkpoint: (targets × steps, N)."""
     blocks = lambda: iter([(0, phi)])  # noqa: E731
     lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, damping)
-    return gathered(scores(blocks, *phi.shape, lower, g))
+    return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 
 
 if __name__ == "__main__":

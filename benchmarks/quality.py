@@ -27,7 +27,7 @@ from waypoint.science import algorithm1, lds
 from waypoint.science.diffusion import generate
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Engine, Example, Factorised
-from waypoint.science.kernel import factor, gathered, gram, scores
+from waypoint.science.kernel import factor, gathered, gram, one_block, scores
 from waypoint.science.projection import PROJECTIONS
 from waypoint.science.streams import derive, torch_stream
 from waypoint.store import features, models
@@ -246,7 +246,7 @@ def attribution(phi, g):
     """Scores of one checkpoint: (targets × steps, N)."""
     blocks = lambda: iter([(0, phi)])  # noqa: E731
     lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, DAMPING)
-    return gathered(scores(blocks, *phi.shape, lower, g))
+    return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 
 
 def lds_by_target(tau, sets, masks):

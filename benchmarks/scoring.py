@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from waypoint.science.kernel import scores
 from waypoint.store import arrays, features
-from waypoint.store.arrays import Columns, create_store, open_store, read
+from waypoint.store.arrays import Columns, create_store, open_store
 
 N, D, STEPS, ROWS = 50_000, 4096, 9, 1000
 CHUNKS_MB = (1, 2, 4, 8, 16, 32)
@@ -63,7 +63,7 @@ def kernel(path, d):
 
 def score(path, kernel, g, out):
     """Scores of a new target, as score_trak.py makes them of one checkpoint, into a store."""
-    store, lower = open_store(path), read(open_store(kernel)["factor"])
+    store, lower = open_store(path), partial(arrays.blocks, open_store(kernel)["factor"])
     n, d = store["phi"].shape
     with create_store(out, dict) as written:
         column = Columns(written, "score", ["step", "train"], (len(g), n), "step", range(len(g)))

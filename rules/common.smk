@@ -50,6 +50,11 @@ wildcard_constraints:
     n_remove=r"[0-9.e-]+",
 
 
+# the encoders of latent and text-conditional models; no input where there are none
+VAE = "<results>/encoders/vae" if PLAN.config["vae"] else []
+TEXT_ENCODER = "<results>/encoders/text" if PLAN.config["text_encoder"] else []
+
+
 def spec(stage):
     """The params function of a stage: one sorted JSON string of the config keys that its result depends on."""
     return lambda wildcards: json.dumps(stage_spec(stage, wildcards), sort_keys=True)

@@ -28,6 +28,7 @@ if PLAN.evaluation["counterfactual"]:
             current("counterfactual", "evaluation/counterfactual/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=generating_model,
+            vae=VAE,
             models=full_models,
             classifier=CLASSIFIER,
         output:
@@ -42,7 +43,8 @@ if PLAN.evaluation["counterfactual"]:
             spec=spec("counterfactual"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --models {input.models:q} --classifier {input.classifier:q}"
+            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q}"
+            " --classifier {input.classifier:q}"
             ' --weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target} --out {output:q} --log {log:q}'
 
     rule counterfactual_without:
@@ -50,6 +52,7 @@ if PLAN.evaluation["counterfactual"]:
             current("counterfactual_without", "evaluation/counterfactual/{method}/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=generating_model,
+            vae=VAE,
             models=models_without("counterfactual"),
             original="<results>/evaluation/counterfactual/{target}.zarr",
             scores=scores_removed_by,
@@ -66,7 +69,7 @@ if PLAN.evaluation["counterfactual"]:
             spec=spec("counterfactual_without"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/counterfactual_without.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --models {input.models:q} --original {input.original:q}"
+            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --original {input.original:q}"
             " --scores {input.scores:q} --classifier {input.classifier:q}"
             ' --weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target} --out {output:q}'
             " --log {log:q}"
@@ -133,6 +136,7 @@ if PLAN.evaluation["forgetting"]:
             current("forgetting", "evaluation/forgetting/{method}/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=generating_model,
+            vae=VAE,
             models=models_without("forgetting"),
             scores=scores_removed_by,
         output:
@@ -147,7 +151,7 @@ if PLAN.evaluation["forgetting"]:
             spec=spec("forgetting"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/forgetting.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --models {input.models:q} --scores {input.scores:q}"
+            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --scores {input.scores:q}"
             " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
     rule forgetting_table:

@@ -18,6 +18,7 @@ if PLAN.evaluation["samples"]:
             current("samples", "evaluation/samples/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
+            vae=VAE,
         output:
             directory("<results>/evaluation/samples/{target}.zarr"),
         log:
@@ -30,7 +31,7 @@ if PLAN.evaluation["samples"]:
             spec=spec("samples"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/sample_continuations.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+            " --generator {input.generator:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q} --log {log:q}"
 
     rule proxy_table:
         input:
@@ -86,6 +87,8 @@ if PLAN.evaluation["seed_consistency"]:
             current("seed_consistency", "evaluation/seed_consistency.zarr"),
             current("seed_consistency", "tables/seed_consistency.csv"),
             models=expand("<results>/checkpoints/{model}", model=PLAN.evaluation["seed_consistency"]["models"]),
+            vae=VAE,
+            text=TEXT_ENCODER,
         output:
             store=directory("<results>/evaluation/seed_consistency.zarr"),
             table=report(
@@ -105,7 +108,7 @@ if PLAN.evaluation["seed_consistency"]:
             rows=json.dumps(PLAN.seeded_targets()),
         shell:
             'python "$WAYPOINT_SCRIPTS"/seed_consistency.py --spec {params.spec:q} --models {input.models:q}'
-            " --rows {params.rows:q} --out {output.store:q} --table {output.table:q} --log {log:q}"
+            " --rows {params.rows:q} --vae {input.vae:q} --text {input.text:q} --out {output.store:q} --table {output.table:q} --log {log:q}"
 
     rule plot_seed_consistency:
         input:

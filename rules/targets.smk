@@ -13,6 +13,8 @@ rule sample_trajectory:
         current("trajectory", "targets/{target}/trajectory.zarr"),
         checkpoint=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
         own=lambda w: ancient(PLAN.targets[w.target].get("trajectory", [])),
+        vae=VAE,
+        text=TEXT_ENCODER,
     output:
         directory("<results>/targets/{target}/trajectory.zarr"),
     log:
@@ -25,7 +27,7 @@ rule sample_trajectory:
         spec=spec("trajectory"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
-        " --trajectory {input.own:q} --out {output:q} --log {log:q}"
+        " --trajectory {input.own:q} --vae {input.vae:q} --text {input.text:q} --out {output:q} --log {log:q}"
 
 
 rule target_gradients:
@@ -36,6 +38,7 @@ rule target_gradients:
         checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
         generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
         mask=lambda w: ancient(PLAN.mask_file(w.target)),
+        vae=VAE,
     output:
         gradients=directory("<results>/targets/{target}/gradients.zarr"),
         continuations=directory("<results>/targets/{target}/continuations.zarr"),
@@ -52,4 +55,4 @@ rule target_gradients:
     shell:
         'python "$WAYPOINT_SCRIPTS"/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
         " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"
-        " --out {output.gradients:q} --continuations {output.continuations:q} --log {log:q}"
+        " --vae {input.vae:q} --out {output.gradients:q} --continuations {output.continuations:q} --log {log:q}"

@@ -32,5 +32,5 @@ def main(job):
 
 
 if __name__ == "__main__":
-    arguments = ["trajectory", "generator", "models*", "classifier?", "weights?", "target", "out"]
+    arguments = ["trajectory", "generator", "vae?", "models*", "classifier?", "weights?", "target", "out"]
     run(main, "counterfactual", arguments)

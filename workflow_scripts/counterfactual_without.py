@@ -20,7 +20,7 @@ def main(job):
     original = originals(job, features)
     counts = removed(job, "counterfactual")
     distances = np.empty((len(counts), removals(job)))
-    samples = np.empty((*distances.shape, min(SAMPLES, len(original)), *restarts.generator.shape), np.float32)
+    samples = np.empty((*distances.shape, min(SAMPLES, len(original)), *restarts.target.image.shape), np.float32)
     for done, (place, theta) in enumerate(models_without(job, "counterfactual"), 1):
         found, samples[place] = features.of(restarts.batches(theta))
         distances[place] = frechet_distance(original, found)
@@ -50,5 +50,5 @@ def originals(job, features):
 
 
 if __name__ == "__main__":
-    arguments = ["trajectory", "generator", "models*", "original", "scores?", "classifier?", "weights?"]
+    arguments = ["trajectory", "generator", "vae?", "models*", "original", "scores?", "classifier?", "weights?"]
     run(main, "counterfactual", [*arguments, "method", "target", "out"])

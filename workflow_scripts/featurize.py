@@ -5,11 +5,13 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import train_features
+from waypoint.science.diffusion import repeated
 from waypoint.science.draws import train_draws
 from waypoint.science.gradients import EVERY_DRAW, Example, rows_in_memory, trainable, with_halves
 from waypoint.store import features, models
 from waypoint.store.arrays import create_store, read
 from waypoint.store.provenance import read_attributes
+from waypoint.store.training_set import conditions_of, inputs_of
 from waypoint.workflow.engine import engine, projection
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
@@ -31,21 +33,19 @@ def main(job):
     rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
     if not len(rows):
         raise WaypointError(f"features.shards: {shards} is more than the {n} training images")
-    images = torch.from_numpy(read(data["image"], slice(rows[0], rows[-1] + 1)))
-    labels = None
-    if theta.unet.config.num_class_embeds is not None:
-        labels = torch.from_numpy(read(data["label"], slice(rows[0], rows[-1] + 1)))
+    inputs = torch.from_numpy(read(inputs_of(data), slice(rows[0], rows[-1] + 1)))
+    conditions = conditions_of(data, theta)
 
     def example(r, draws=EVERY_DRAW):
         settings = job.spec["features"]
         key = (job.spec["seed"], job.args.name, int(rows[r]))
-        t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, images.shape[1:])
+        t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, inputs.shape[1:])
         t, epsilon = t[draws], epsilon[draws]
-        x0 = images[r].expand(epsilon.shape)
+        x0 = inputs[r].expand(epsilon.shape)
         if settings["flip"]:  # a model trained on flips: the average over the image and its flip, same draws
             x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
-        label = None if labels is None else labels[r].expand(len(t)).to(device)
-        return Example(x0.to(device), t.to(device), epsilon.to(device), label)
+        condition = None if conditions is None else repeated(conditions[rows[r : r + 1]].to(device), len(t))
+        return Example(x0.to(device), t.to(device), epsilon.to(device), condition)
 
     def project(examples):
         return train_features(theta, P, examples, grad)

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from waypoint.science.diffusion import generate
+from waypoint.science.diffusion import generate, guided
 from waypoint.science.streams import torch_stream
-from waypoint.store import models
 from waypoint.store.arrays import create_store, read
+from waypoint.workflow.decoding import decoder
 from waypoint.workflow.removals import full_models, images_of, models_without, removals, removed
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
-from waypoint.workflow.target import require_generator
+from waypoint.workflow.target import conditions, require_generator
 
 
 def main(job):
     require_agreement(job.args.generator, job.spec)
     trajectory = job.open(job.args.trajectory)
     require_generator(trajectory, job.args.trajectory, job.args.generator)
-    original = read(trajectory["image"])
+    original, decode = read(trajectory["image"]), decoder(job, job.device())
     if job.args.method == "none":
         counts, made = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
         shape = (1, len(job.args.models))
@@ -25,7 +25,7 @@ def main(job):
         shape = (len(counts), removals(job))
     images = np.empty((*shape, *original.shape), np.float32)
     for done, (place, theta) in enumerate(made, 1):
-        images[place] = again(job, theta)
+        images[place] = decode(again(job, theta, trajectory)[None])[0].numpy()
         job.progress(done, len(job.args.models), "models")
     l2 = np.sqrt(((images.astype(np.float64) - original) ** 2).sum((2, 3, 4)))
     attributes = {"method": job.args.method, "target": job.args.target}
@@ -39,13 +39,14 @@ def main(job):
         store.write("l2", ["n_remove", "removal"], l2, "n_remove", counts)
 
 
-def again(job, theta):
-    """What a model makes of the target's x_T and noises: (C, H, W)."""
-    target = job.spec["target"]
+def again(job, theta, trajectory):
+    """What a model makes of the target's x_T, noises and condition: (C, H, W)."""
+    target, sampling = job.spec["target"], job.spec["sampling"]
+    condition, null = conditions(trajectory, theta, target)
     noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
-    *_, image = generate(theta, job.spec["sampling"]["steps"], noise, models.target_label(theta, target))
-    return image.numpy()
+    *_, made = generate(guided(theta, null, sampling.get("guidance", 1)), sampling["steps"], noise, condition)
+    return made
 
 
 if __name__ == "__main__":
-    run(main, "forgetting", ["trajectory", "generator", "models*", "scores?", "method", "target", "out"])
+    run(main, "forgetting", ["trajectory", "generator", "vae?", "models*", "scores?", "method", "target", "out"])

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from waypoint.store import models
-from waypoint.store.arrays import read
 from waypoint.store.provenance import MARKER
 from waypoint.store.raw import source_record
+from waypoint.store.training_set import require_fit
 from waypoint.store.whole import whole_directory
 from waypoint.workflow.script import run
 
@@ -14,13 +14,13 @@ from waypoint.workflow.script import run
 def main(job):
     data = job.open(job.args.data)
     path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"]["reference"]
-    denoiser = models.load(path)
-    labels = read(data["label"]) if "label" in data else None
-    models.require_fit(denoiser, tuple(data["image"].shape[1:]), labels, f"checkpoint {path}")
+    changed = {key: job.spec["checkpoint"].get(key) for key in ("sampler", "timestep_spacing")}
+    denoiser = models.load(path, **changed)
+    require_fit(denoiser, data, f"checkpoint {path}")
     if job.spec["model"] is not None:
         models.require_same(denoiser, models.build(job.spec["model"], 0, "reference"), path, "config: model")
     elif reference != path:
-        models.require_same(denoiser, models.load(reference), path, reference)
+        models.require_same(denoiser, models.load(reference, **changed), path, reference)
     with whole_directory(job.args.out) as tmp:
         models.save(denoiser.unet, denoiser.scheduler, tmp)
         # a hub id's folder carries its revision in its name

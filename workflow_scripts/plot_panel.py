@@ -25,11 +25,15 @@ def main(job):
     grid, sampled = read(trajectory["step"]).tolist(), read(continuations["step"]).tolist()
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
         t, score = steps[s], read(scores["score"], int(s))
-        x_t = read(trajectory["x_t"], grid.index(t))
+        at = sampled.index(t)
+        if "x_t_image" in continuations:  # of latents: what they are decoded to
+            x_t, x0_hat = (read(continuations[name], at) for name in ("x_t_image", "x0_hat_image"))
+        else:
+            x_t, x0_hat = (read(trajectory[name], grid.index(t)) for name in ("x_t", "x0_hat"))
         show(axes[0, column], x_t / max(1.0, np.abs(x_t).max() / 2))
         axes[0, column].set_title(f"t = {t}", size=9)
-        show(axes[1, column], read(trajectory["x0_hat"], grid.index(t)))
-        show(axes[2, column], mosaic(read(continuations["sample"], sampled.index(t))))
+        show(axes[1, column], x0_hat)
+        show(axes[2, column], mosaic(read(continuations["sample"], at)))
         best, worst = extremes(score, top)
         for row, i in enumerate([*best, *worst], 3):
             frame = (GREEN, 2.2, "-") if row < 3 + top else (RED, 2.2, (0, (2, 1.8)))
@@ -59,8 +63,9 @@ def header(figure, image, target, scores):
     if method == "trak":
         spec = scores.attrs["spec"]
         ran += f", {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}"
+    prompt = scores.attrs["spec"].get("target", {}).get("prompt")
     lines = [
-        (f"{method} · target {target}", {"size": 11, "weight": "bold"}),
+        (f"{method} · target {target}" + (f" · “{prompt}”" if prompt else ""), {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
         ("−, dashed: with the lowest; below each its score", {"size": 8, "color": RED}),

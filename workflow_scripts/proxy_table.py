@@ -15,8 +15,9 @@ def main(job):
         found, made = job.open(samples), job.open(trajectory)
         require_agreement(trajectory, found.attrs["spec"])  # the trajectory that these samples restarted from
         grid, x0_hat = read(made["step"]).tolist(), read(made["x0_hat"])
+        samples_in_its_space = found["latent" if "latent" in found else "sample"]
         for s, step in enumerate(read(found["step"]).tolist()):
-            row = distances(x0_hat[grid.index(step)], read(found["sample"], s))
+            row = distances(x0_hat[grid.index(step)], read(samples_in_its_space, s))
             rows.append({"target": found.attrs["target"], "step": step, **row})
     with whole_file(job.args.out, job.provenance) as tmp:
         pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import factor, gathered, gram, scores
+from waypoint.science.kernel import factor, gathered, gram, one_block, scores
 from waypoint.science.reliability import halves_agree, signal_to_noise
 from waypoint.store.arrays import read
 from waypoint.store.features import blocks
@@ -58,7 +58,7 @@ def by_half_of_the_draws(job, targets):
             rows = partial(half_blocks, features, half)
             lower, _ = factor(gram(rows, n, d), n, d, job.spec["kernel"]["damping"])
             for target, store in gradients.items():
-                tau = gathered(scores(rows, n, d, lower, read(store["g_half"], m)[:, half]))
+                tau = gathered(scores(rows, n, d, one_block(lower), read(store["g_half"], m)[:, half]))
                 total.setdefault(target, np.zeros((2, *tau.shape)))[half] += tau
         job.progress(m + 1, len(job.args.features), "checkpoints")
     return total

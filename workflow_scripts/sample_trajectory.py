@@ -5,40 +5,58 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate
-from waypoint.science.diffusion import generate
+from waypoint.science.diffusion import generate, guided
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
+from waypoint.store.text_encoders import TextEncoder
+from waypoint.workflow.decoding import decoder
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 
 
 def main(job):
     require_agreement(job.args.checkpoint, job.spec)
-    theta = models.load(job.args.checkpoint, job.device())
+    device = job.device()
+    theta, decode = models.load(job.args.checkpoint, device), decoder(job, device)
     target, clip = job.spec["target"], job.spec["attribution"]["clip_x0_hat"]
-    label = models.target_label(theta, target)
+    text = embedded_prompt(job, device)
+    condition = models.target_condition(theta, target, text.get("text_embedding"))
+    theta = guided(theta, text.get("null_embedding"), job.spec["sampling"].get("guidance", 1))
     if job.args.trajectory:
-        steps, x_t, image = own_trajectory(job.args.trajectory, theta)
+        steps, x_t, image = own_trajectory(job.args.trajectory, theta, None if job.args.vae else theta.shape)
         x0_hat = torch.stack(
-            [one_step_estimate(theta, x.to(theta.device), int(t), label, clip).cpu() for t, x in zip(steps, x_t)]
+            [one_step_estimate(theta, x.to(theta.device), int(t), condition, clip).cpu() for t, x in zip(steps, x_t)]
         )
-        image = x0_hat[-1] if image is None else image
+        last = x0_hat[-1]  # stands in for the image where the file has none
     else:
-        noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
-        steps, x_t, x0_hat, image = generate(theta, job.spec["sampling"]["steps"], noise, label, clip)
+        noise, image = torch_stream(job.spec["seed"], "trajectory", target["seed"]), None
+        steps, x_t, x0_hat, last = generate(theta, job.spec["sampling"]["steps"], noise, condition, clip)
+    image = decode(last[None])[0] if image is None else image
     what = f"checkpoint {job.spec['generator']}, step"
     weights = read_attributes(job.args.checkpoint)["weights"]
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("step", ["step"], np.asarray(steps, np.int64))
         store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
         store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), what, steps)
-        store.write("image", ["channel", "y", "x"], image.numpy())
+        dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if job.args.vae else ["channel", "y", "x"]
+        store.write("image", dims, image.numpy())
+        for name, embedding in text.items():
+            store.write(name, ["token", "width"], embedding.numpy())
 
 
-def own_trajectory(path, theta):
-    """Steps (descending), x_t and image of a user's npz file, checked against the model.
+def embedded_prompt(job, device):
+    """{text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}."""
+    if not job.args.text:
+        return {}
+    require_agreement(job.args.text, job.spec)
+    encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+    return dict(zip(("text_embedding", "null_embedding"), encoder([job.spec["target"]["prompt"], ""])))
+
+
+def own_trajectory(path, theta, image_shape):
+    """Steps (descending), x_t and image (or None) of a user's npz file, checked against the model.
 
     Raises:
         WaypointError: shapes or steps that do not fit the model.
@@ -49,13 +67,13 @@ def own_trajectory(path, theta):
     shape = theta.shape
     if x_t.shape != (len(steps), *shape):
         raise WaypointError(f"{path}: x_t has shape {x_t.shape}; {(len(steps), *shape)} is needed for this model")
-    if image is not None and tuple(image.shape) != shape:
-        raise WaypointError(f"{path}: image has shape {tuple(image.shape)}; the model makes {shape}")
+    if image is not None and image_shape is not None and tuple(image.shape) != image_shape:
+        raise WaypointError(f"{path}: image has shape {tuple(image.shape)}; the model makes {image_shape}")
     if len(set(steps.tolist())) != len(steps) or steps.min() < 0 or steps.max() >= theta.T:
         raise WaypointError(f"{path}: step must list distinct training-time steps 0..{theta.T - 1}")
-    order = np.argsort(-steps)  # without an image of its own, x̂0 at the lowest step stands in for it
+    order = np.argsort(-steps)
     return steps[order], torch.from_numpy(x_t[order]), image
 
 
 if __name__ == "__main__":
-    run(main, "trajectory", ["checkpoint", "trajectory?", "out"])
+    run(main, "trajectory", ["checkpoint", "trajectory?", "vae?", "text?", "out"])

@@ -9,6 +9,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import attribution
 from waypoint.science.kernel import CheckpointMean
 from waypoint.store.arrays import Columns, adopt_store, create_store, read
+from waypoint.store.arrays import blocks as stored_blocks
 from waypoint.store.features import blocks
 from waypoint.workflow.script import run
 from waypoint.workflow.shared_pass import SharedPass
@@ -33,7 +34,7 @@ def one_pass(job, shared):
     parts = []
     for m, (features, kernel) in enumerate(checkpoints):
         g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
-        parts.append(attribution(partial(blocks, features), n, d, read(kernel["factor"]), g))
+        parts.append(attribution(partial(blocks, features), n, d, partial(stored_blocks, kernel["factor"]), g))
     with contextlib.ExitStack() as stack:
         writers = []
         for target, gradients in targets.items():

@@ -5,14 +5,17 @@ import json
 
 import numpy as np
 import pandas as pd
+import torch
 
 from waypoint.errors import WaypointError
-from waypoint.science.diffusion import generate
+from waypoint.science.diffusion import generate, guided
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
+from waypoint.store.text_encoders import TextEncoder
 from waypoint.store.whole import whole_file
+from waypoint.workflow.decoding import decoder
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 
@@ -23,16 +26,17 @@ def main(job):
     if not rows:
         raise WaypointError("evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images")
     device, images = job.device(), {"image": [], "independent": []}
+    decode, texts = decoder(job, device), embedded_prompts(job, rows, device)
     for name, folder in zip(own["models"], job.args.models, strict=True):
         require_agreement(folder, job.spec)
         theta = models.load(folder, device)
-        if own["images"] and theta.unet.config.num_class_embeds is not None:
+        if own["images"] and theta.conditioned_by is not None:
             raise WaypointError(
-                f"evaluation.seed_consistency.images: {folder} is class-conditional, and further seeds have no label; "
+                f"evaluation.seed_consistency.images: {folder} is conditional, and further seeds have no condition; "
                 "set it to 0 and use more targets"
             )
-        for kind, found in made_by(job, theta, name, rows).items():
-            images[kind].append(found)
+        for kind, found in made_by(job, theta, name, rows, texts).items():
+            images[kind].append(decode(found).numpy())
         job.progress(len(images["image"]), len(own["models"]), "models")
     images = {kind: np.array(found) for kind, found in images.items()}
     ids = [row["id"] for row in rows]
@@ -46,18 +50,28 @@ def main(job):
         pd.DataFrame(distances(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
 
 
-def made_by(job, theta, name, rows):
-    """One model's images: {image: of each row's x_T and noises, independent: of noise of its own}, (rows, C, H, W).
+def embedded_prompts(job, rows, device):
+    """{prompt: its embedding (token, width)} of all rows' and of the empty one, or {} without a text encoder."""
+    if not job.args.text:
+        return {}
+    require_agreement(job.args.text, job.spec)
+    encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+    return {prompt: encoder([prompt])[0] for prompt in {"", *(row["prompt"] for row in rows if "prompt" in row)}}
+
+
+def made_by(job, theta, name, rows, texts):
+    """What one model makes: {image: of each row's x_T and noises, independent: of noise of its own}, (rows, C, H, W).
 
     A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
     """
-    made, seed, steps = {"image": [], "independent": []}, job.spec["seed"], job.spec["sampling"]["steps"]
+    made, seed, sampling = {"image": [], "independent": []}, job.spec["seed"], job.spec["sampling"]
+    sampler = guided(theta, texts.get(""), sampling.get("guidance", 1))
     for row in rows:
-        label = models.target_label(theta, row)
+        condition = models.target_condition(theta, row, texts.get(row.get("prompt")))
         streams = {"image": ("trajectory", row["seed"]), "independent": ("independent noise", name, row["id"])}
         for kind, key in streams.items():
-            made[kind].append(generate(theta, steps, torch_stream(seed, *key), label)[-1].numpy())
-    return made
+            made[kind].append(generate(sampler, sampling["steps"], torch_stream(seed, *key), condition)[-1])
+    return {kind: torch.stack(found) for kind, found in made.items()}
 
 
 def distances(images, names, ids):
@@ -74,4 +88,4 @@ def distances(images, names, ids):
 
 
 if __name__ == "__main__":
-    run(main, "seed_consistency", ["models*", "rows", "out", "table"])
+    run(main, "seed_consistency", ["models*", "rows", "vae?", "text?", "out", "table"])

@@ -33,15 +33,15 @@ class Output:
         keys = [(target.key, t, k) for t in target.steps for k in range(lds["draws"])]
         streams = [torch_stream(job.spec["seed"], "output draws", *key) for key in keys]
         self.epsilon = torch.stack([torch.randn(target.x_t.shape[1:], generator=s) for s in streams]).to(device)
-        self.labels = target.labels(len(keys))
+        self.target, self.conditions = target, target.conditions(len(keys))
 
     @torch.inference_mode()
     def __call__(self, theta):
         """−f_t(x̂0_t, θ), Eq. 3: (steps,)."""
-        losses = []
+        losses, theta = [], self.target.judging(theta)
         for rows in torch.arange(len(self.t), device=self.t.device).split(BATCH):
-            label = None if self.labels is None else self.labels[rows]
-            losses.append(theta.noise_loss(self.x0_hat[rows], self.t[rows], self.epsilon[rows], label, self.weight))
+            condition = None if self.conditions is None else self.conditions[rows]
+            losses.append(theta.noise_loss(self.x0_hat[rows], self.t[rows], self.epsilon[rows], condition, self.weight))
         return -torch.cat(losses).reshape(self.shape).mean(1).cpu().numpy()
 
 

@@ -13,6 +13,7 @@ from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store
 from waypoint.store.provenance import read_attributes
+from waypoint.workflow.decoding import decoder
 from waypoint.workflow.engine import engine, projection
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
@@ -37,9 +38,11 @@ class Attributed(Target):
         """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's."""
         t, epsilon, x0_hat = self.steps[s], self.epsilon[s][draws], self.x0_hat[s]
         if self.settings["x0_hat"] == "per_checkpoint":
-            x0_hat = one_step_estimate(theta, self.x_t[s], t, self.label, self.settings["clip_x0_hat"])
+            x0_hat = one_step_estimate(
+                self.sampling(theta), self.x_t[s], t, self.condition, self.settings["clip_x0_hat"]
+            )
         steps = torch.full((len(epsilon),), t, device=epsilon.device)
-        return Example(x0_hat.expand(epsilon.shape), steps, epsilon, self.labels(len(epsilon)), self.weight)
+        return Example(x0_hat.expand(epsilon.shape), steps, epsilon, self.conditions(len(epsilon)), self.weight)
 
 
 def main(job):
@@ -64,7 +67,7 @@ def main(job):
             theta = models.load(folder, device)
             p = sum(q.numel() for q in trainable(theta.unet))
             P = projection(job.spec, name)
-            project = partial(target_gradients, theta, P, grad=engine(job.spec, name, theta.unet))
+            project = partial(target_gradients, target.judging(theta), P, grad=engine(job.spec, name, theta.unet))
             example = partial(target.example, theta)
             step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):
@@ -80,18 +83,24 @@ def main(job):
 
 
 def write_continuations(job, generator, target):
-    """SAMPLES samples of p(·|x_t) per attributed step, each with noise of its own."""
+    """SAMPLES samples of p(·|x_t) per attributed step, each with its own noise; of latents x_t and x̂0_t too."""
+    theta, decode = target.sampling(generator), decoder(job, generator.device)
 
     def samples(s):
         t = target.steps[s]
         streams = [torch_stream(job.spec["seed"], "continuation", target.key, t, k) for k in range(SAMPLES)]
-        return continuations(generator, job.spec["sampling"]["steps"], target.x_t[s], t, streams, target.label).numpy()
+        made = continuations(theta, job.spec["sampling"]["steps"], target.x_t[s], t, streams, target.condition)
+        return decode(made).numpy()
 
     with create_store(job.args.continuations, job.provenance) as store:
         store.write("step", ["step"], np.array(target.steps))
         images = np.stack([samples(s) for s in range(len(target.steps))])
         store.write("sample", ["step", "number", "channel", "y", "x"], images, "step", target.steps)
+        if job.args.vae:
+            dims = ["step", "channel", "y", "x"]
+            store.write("x_t_image", dims, decode(target.x_t).numpy(), "step", target.steps)
+            store.write("x0_hat_image", dims, decode(target.x0_hat).numpy(), "step", target.steps)
 
 
 if __name__ == "__main__":
-    run(main, "gradients", ["trajectory", "checkpoints*", "generator", "mask?", "out", "continuations"])
+    run(main, "gradients", ["trajectory", "checkpoints*", "generator", "mask?", "vae?", "out", "continuations"])

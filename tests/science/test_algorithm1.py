@@ -7,7 +7,7 @@ from support import images, target_example, tiny_denoiser, train_example
 
 from waypoint.science import algorithm1
 from waypoint.science.gradients import Engine, trainable
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
 from waypoint.science.projection import PROJECTIONS
 
 N, D, K, STEPS, DAMPING = 6, 5, 3, (100, 500), 0.1
@@ -68,7 +68,7 @@ def ours(thetas, projections, z, x_t):
         x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
         targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]
         g = algorithm1.target_gradients(theta, projections[name], targets, Engine(theta.unet)).numpy()
-        mean.add(gathered(algorithm1.attribution(blocks, N, D, lower, g)))
+        mean.add(gathered(algorithm1.attribution(blocks, N, D, one_block(lower), g)))
     return mean.mean
 
 

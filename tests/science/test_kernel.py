@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, scores
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block, scores, solve
 
 
 def blocks_of(phi, size):
@@ -29,7 +29,7 @@ def test_scores_equal_the_explicit_formula(n, d, size):
     blocks = blocks_of(phi, size)
     lower, _ = factor(gram(blocks, n, d), n, d, 0.05)
     expected = explicit(phi, g, 0.05)
-    assert np.abs(gathered(scores(blocks, n, d, lower, g)) - expected).max() <= 1e-9 * np.abs(expected).max()
+    assert np.abs(gathered(scores(blocks, n, d, one_block(lower), g)) - expected).max() <= 1e-9 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("n,d", [(300, 80), (90, 300)], ids=["primal", "dual"])
@@ -42,8 +42,17 @@ def test_scores_of_float32_features_have_their_precision(n, d):
     lower, strength = factor(matrix, n, d, 0.05)
     right = np.linalg.solve(phi.T.astype(float) @ phi + strength * np.eye(d), g.T.astype(float))
     bound = 1e-6 * np.linalg.norm(right, axis=0)[:, None] * np.linalg.norm(phi, axis=1)
-    assert (np.abs(gathered(scores(blocks, n, d, lower, g)) - explicit(phi, g, 0.05)) <= bound).all()
+    assert (np.abs(gathered(scores(blocks, n, d, one_block(lower), g)) - explicit(phi, g, 0.05)) <= bound).all()
     assert np.abs(matrix - (phi.T.astype(float) @ phi if n >= d else phi.astype(float) @ phi.T)).max() < 1e-10 * n
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 12, 100])
+def test_a_factor_in_blocks_solves_as_a_whole_one_does(size):
+    rng = np.random.default_rng(0)
+    half, right = rng.standard_normal((12, 12)), rng.standard_normal((12, 3))
+    matrix = half @ half.T + np.eye(12)
+    lower = np.linalg.cholesky(matrix)
+    assert np.allclose(solve(blocks_of(lower, size), right), np.linalg.solve(matrix, right), rtol=1e-9)
 
 
 @pytest.mark.parametrize("n,d", [(30, 8), (9, 30)], ids=["primal", "dual"])
@@ -53,7 +62,7 @@ def test_factors_are_not_held_while_blocks_are_read(n, d):
     lower, _ = factor(gram(blocks_of(phi, 4), n, d), n, d, 0.1)
     lower = lower.copy()
     held = weakref.ref(lower)
-    parts = scores(blocks_of(phi, 4), n, d, lower, np.ones((2, d)))
+    parts = scores(blocks_of(phi, 4), n, d, one_block(lower), np.ones((2, d)))
     del lower
     assert held() is None
     assert gathered(parts).shape == (2, n)
@@ -62,7 +71,7 @@ def test_factors_are_not_held_while_blocks_are_read(n, d):
 def test_blocks_of_scores_say_where_they_start():
     phi, g = np.random.default_rng(4).standard_normal((10, 3)), np.ones((2, 3))
     lower, _ = factor(gram(blocks_of(phi, 4), 10, 3), 10, 3, 0.1)
-    parts = list(scores(blocks_of(phi, 4), 10, 3, lower, g))
+    parts = list(scores(blocks_of(phi, 4), 10, 3, one_block(lower), g))
     assert [(start, tau.shape) for start, tau in parts] == [(0, (2, 4)), (4, (2, 4)), (8, (2, 2))]
 
 
@@ -75,7 +84,7 @@ def test_dual_and_primal_agree(n, d):
     primal = g @ np.linalg.solve(phi.T @ phi + strength * np.eye(d), phi.T)
     dual = np.linalg.solve(phi @ phi.T + strength * np.eye(n), phi @ g.T).T
     lower, used = factor(gram(blocks_of(phi, 7), n, d), n, d, 0.1)
-    ours = gathered(scores(blocks_of(phi, 7), n, d, lower, g))
+    ours = gathered(scores(blocks_of(phi, 7), n, d, one_block(lower), g))
     assert np.isclose(used, strength)
     assert np.allclose(ours, primal, rtol=1e-9) and np.allclose(ours, dual, rtol=1e-9)
 
@@ -86,7 +95,7 @@ def test_zero_damping_is_the_papers_formula():
     lower, strength = factor(gram(blocks_of(phi, 40), 40, 6), 40, 6, 0)
     assert strength == 0
     expected = g @ np.linalg.inv(phi.T @ phi) @ phi.T
-    assert np.allclose(gathered(scores(blocks_of(phi, 40), 40, 6, lower, g)), expected)
+    assert np.allclose(gathered(scores(blocks_of(phi, 40), 40, 6, one_block(lower), g)), expected)
 
 
 def test_scale_of_features_only_scales_scores():
@@ -96,7 +105,7 @@ def test_scale_of_features_only_scales_scores():
 
     def run(c):
         lower, _ = factor(gram(blocks_of(c * phi, 20), 20, 5), 20, 5, 0.3)
-        return gathered(scores(blocks_of(c * phi, 20), 20, 5, lower, c * g))
+        return gathered(scores(blocks_of(c * phi, 20), 20, 5, one_block(lower), c * g))
 
     assert np.allclose(run(1.0), run(1e-3), rtol=1e-9)
 

@@ -127,7 +127,7 @@ class Ridge:
             yield 0, phi
 
         lower, _ = kernel.factor(kernel.gram(blocks, n, d), n, d, 0)
-        return kernel.gathered(kernel.scores(blocks, n, d, lower, g[None]))
+        return kernel.gathered(kernel.scores(blocks, n, d, kernel.one_block(lower), g[None]))
 
 
 def test_scores_of_the_kernel_predict_retrained_regressions():

@@ -13,7 +13,7 @@ from waypoint.science import algorithm1
 from waypoint.science.diffusion import trajectory
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Engine, Example
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
 from waypoint.science.projection import Gaussian
 from waypoint.science.streams import torch_stream
 from waypoint.science.training import Trainer
@@ -106,7 +106,7 @@ def scores(thetas, z, regenerated):
         for seed, run in regenerated.items():
             targets = [target(theta, run, t, seed) for t in STEPS]
             g = algorithm1.target_gradients(theta, P, targets, grad).numpy()
-            means[seed].add(gathered(algorithm1.attribution(blocks, N, DIM, lower, g)))
+            means[seed].add(gathered(algorithm1.attribution(blocks, N, DIM, one_block(lower), g)))
     return {seed: mean.mean for seed, mean in means.items()}
 
 

@@ -13,7 +13,7 @@ from trak.projectors import NoOpProjector
 
 from waypoint.science import algorithm1
 from waypoint.science.gradients import Engine, trainable
-from waypoint.science.kernel import factor, gathered, gram
+from waypoint.science.kernel import factor, gathered, gram, one_block
 
 N, K, STEPS, LAMBDA = 7, 3, (100, 500, 900), 1e-4
 
@@ -74,7 +74,7 @@ def test_scores_are_proportional_to_traker(tiny_model, tmp_path):
     matrix = gram(blocks, N, p)
     lower, strength = factor(matrix, N, p, LAMBDA * N / np.trace(matrix))
     assert np.isclose(strength, LAMBDA)
-    ours = gathered(algorithm1.attribution(blocks, N, p, lower, g))
+    ours = gathered(algorithm1.attribution(blocks, N, p, one_block(lower), g))
 
     scale = (ours * theirs).sum() / (theirs**2).sum()
     assert np.abs(ours - scale * theirs).max() <= 1e-5 * np.abs(ours).max()

@@ -282,12 +282,12 @@ def test_labels_do_not_hinder_an_unconditional_model(denoiser):
 
 def test_a_label_is_for_class_conditional_models_only(tiny_model, denoiser):
     conditional = tiny_denoiser(tiny_model, num_class_embeds=3)
-    assert models.target_label(denoiser, {"seed": 0}) is None
-    assert models.target_label(conditional, {"seed": 0, "label": 2}).tolist() == [2]
+    assert models.target_condition(denoiser, {"seed": 0}) is None
+    assert models.target_condition(conditional, {"seed": 0, "label": 2}).tolist() == [2]
     with pytest.raises(WaypointError, match="label: the generating model is not class-conditional"):
-        models.target_label(denoiser, {"seed": 0, "label": 2})
+        models.target_condition(denoiser, {"seed": 0, "label": 2})
     with pytest.raises(WaypointError, match="label: the generating model is class-conditional and needs one"):
-        models.target_label(conditional, {"seed": 0})
+        models.target_condition(conditional, {"seed": 0})
 
 
 # ---- identity

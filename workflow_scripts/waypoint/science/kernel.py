@@ -5,7 +5,7 @@ with the same λ. Φ is only ever seen in blocks of rows.
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve, get_blas_funcs
+from scipy.linalg import LinAlgError, blas, cho_factor, get_blas_funcs, solve_triangular
 
 from ..errors import WaypointError
 
@@ -60,27 +60,47 @@ def factor(matrix, n, d, damping):
 def scores(blocks, n, d, lower, g):
     """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g, block by block.
 
-    K⁻¹g is float64, solved at the call, so that no factor is held while blocks are read; its product with Φ has Φ's
+    K⁻¹g is float64, solved at the call, so that no factor is open while Φ is read; its product with Φ has Φ's
     precision. Nothing is held that grows with n, unless n < d.
 
     Args:
-        blocks: as for ``gram``. lower: the factor of the form that n and d choose. g: (steps, d).
+        blocks: as for ``gram``. lower: the same over the factor of the form that n and d choose. g: (steps, d).
 
     Returns:
         an iterator of start, (steps, b): the scores of one block of rows.
     """
     g = g.astype(np.float64)
     if n >= d:
-        right = _solve(lower, g.T)
+        right = solve(lower, g.T)
         return ((start, _product(rows, right)) for start, rows in blocks())
     products = {start: rows.astype(np.float64) @ g.T for start, rows in blocks()}
-    whole = _solve(lower, np.concatenate(list(products.values()))).T
+    whole = solve(lower, np.concatenate(list(products.values()))).T
     return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
 
 
-def _solve(lower, right):
-    """K⁻¹ of ``right``. LAPACK reads columns first: to it, our rows are the transpose, and need no copy."""
-    return cho_solve((lower.T, False), right, check_finite=False)
+def solve(lower, right):
+    """(LLᵀ)⁻¹ of ``right`` (n, steps) by substitution, forward and back; L is read block by block and never held.
+
+    Args:
+        lower: a function returning a fresh iterator of (start, rows) over L.
+    """
+    x, blocks = np.array(right, order="F"), list(lower())
+    for start, rows in blocks:
+        stop = start + len(rows)
+        if start:
+            x[start:stop] -= blas.dgemm(1, rows[:, :start].T, x[:start], trans_a=1)
+        x[start:stop] = solve_triangular(rows[:, start:stop], x[start:stop], lower=True, check_finite=False)
+    for start, rows in reversed(blocks):
+        stop = start + len(rows)
+        x[start:stop] = solve_triangular(rows[:, start:stop], x[start:stop], lower=True, trans=1, check_finite=False)
+        if start:
+            x[:start] -= blas.dgemm(1, rows[:, :start].T, x[start:stop])
+    return x
+
+
+def one_block(matrix):
+    """A matrix at hand in the form of blocks of rows."""
+    return lambda: iter([(0, matrix)])
 
 
 def _product(rows, right):

@@ -7,6 +7,7 @@ is written, so a missing chunk can be told from data; crc32c turns a flipped bit
 import contextlib
 import mmap
 import os
+import shutil
 import warnings
 from pathlib import Path
 
@@ -51,6 +52,11 @@ class StoreWriter:
         )
         return self.arrays[name]
 
+    def adopt(self, array):
+        """Take an array of another store as it is: its chunks are linked where the file system can, else copied."""
+        source = Path(array.store_path.store.root, array.path)
+        shutil.copytree(source, Path(self.group.store_path.store.root, array.basename), copy_function=_link_or_copy)
+
     def put(self, name, where, values, what, items):
         """Write ``values`` at index ``where``.
 
@@ -82,6 +88,14 @@ class StoreWriter:
             return
         self.create(name, dims, values.shape, values.dtype)
         self.put(name, slice(None), values, what or f"{dims[0]} index", range(len(values)) if items is None else items)
+
+
+def _link_or_copy(source, to):
+    """Chunks are never changed in place, so that two stores may share them."""
+    try:
+        os.link(source, to)
+    except OSError:  # another device, or a file system without links
+        shutil.copyfile(source, to)
 
 
 class Columns:

@@ -6,12 +6,25 @@ from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from huggingface_hub import snapshot_download
 
 from ..errors import WaypointError
 from ..science.diffusion import Denoiser, check_scheduler
 from ..science.streams import derive
+from .packages import located
+
+# of UNet2DConditionModel: what it would be given besides a caption, which Waypoint does not have
+MORE_CONDITIONS = (
+    "class_embed_type",
+    "num_class_embeds",
+    "addition_embed_type",
+    "encoder_hid_dim_type",
+    "time_cond_proj_dim",
+)
+
+
+VARIANTS = ["*.fp16.*", "*.non_ema.*"]  # the same weights once more
 
 
 def build(model, seed, name):
@@ -24,19 +37,24 @@ def build(model, seed, name):
     check_scheduler(scheduler)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", name))
+        kind = UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
         try:
-            unet = UNet2DModel(**model["unet"])
+            unet = kind(**model["unet"])
         except (TypeError, ValueError, RuntimeError) as error:
             raise WaypointError(f"model.unet: {error}") from error
     return Denoiser(unet, scheduler)
 
 
 def save(unet, scheduler, folder):
-    """Write a diffusers pipeline folder (``DDPMPipeline.from_pretrained`` opens it), safetensors weights."""
+    """Write a diffusers pipeline folder, safetensors weights.
+
+    ``DDPMPipeline.from_pretrained`` opens an unconditional model's; a text-conditional one's is opened by
+    ``StableDiffusionPipeline``, which is given the experiment's VAE, text encoder and tokenizer.
+    """
     unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
     scheduler.save_pretrained(Path(folder, "scheduler"))
     index = {
-        "_class_name": "DDPMPipeline",
+        "_class_name": "StableDiffusionPipeline" if isinstance(unet, UNet2DConditionModel) else "DDPMPipeline",
         "_diffusers_version": diffusers.__version__,
         "scheduler": ["diffusers", type(scheduler).__name__],
         "unet": ["diffusers", type(unet).__name__],
@@ -44,24 +62,37 @@ def save(unet, scheduler, folder):
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def fetch(source):
-    """The local folder of ``source``: itself, or a snapshot of the hub repository of that id.
+def fetch(source, what="checkpoint"):
+    """The local folder of ``source``: itself, one of a package, or a snapshot of the hub repository of that id.
+
+    Args:
+        what: the kind of thing, for errors.
 
     Raises:
         WaypointError: no such folder, and nothing to be had under that id.
     """
+    source = located(source, what)
     if Path(source).is_dir():
         return source
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
-        raise WaypointError(f"checkpoint {source}: no such folder")
+        raise WaypointError(f"{what} {source}: no such folder")
+    wanted = {"allow_patterns": ["*.json", "*.txt", "*.model", "*.safetensors"], "ignore_patterns": VARIANTS}
     try:
-        return snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.bin"])
+        folder = snapshot_download(source, **wanted)
+        if not any(Path(folder).rglob("*.safetensors")):  # older repositories; loaded with weights_only
+            folder = snapshot_download(source, **{**wanted, "allow_patterns": ["*.json", "*.bin"]})
+        return folder
     except Exception as error:  # network, authentication, cache: each library raises its own kinds
-        raise WaypointError(f"checkpoint {source}: cannot be fetched from the hub ({error})") from error
+        raise WaypointError(f"{what} {source}: cannot be fetched from the hub ({error})") from error
 
 
-def load(source, device="cpu"):
+def load(source, device="cpu", sampler=None, timestep_spacing=None):
     """A denoiser in evaluation mode from a pipeline folder, a bare UNet folder with a scheduler, or a hub id.
+
+    Args:
+        sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
+            samples ancestrally; None wants a stored DDPMScheduler.
+        timestep_spacing: instead of the scheduler's own, if not None.
 
     Raises:
         WaypointError: nothing there, damaged, or not supported; the message names ``source``.
@@ -70,30 +101,83 @@ def load(source, device="cpu"):
     unet_part = "unet" if Path(source, "unet").is_dir() else ""
     scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
     try:
-        unet, info = UNet2DModel.from_pretrained(
+        kind = unet_class(UNet2DModel.load_config(source, subfolder=unet_part, local_files_only=True))
+        unet, info = kind.from_pretrained(
             source, subfolder=unet_part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
         )
-        scheduler_config = DDPMScheduler.load_config(source, subfolder=scheduler_part, local_files_only=True)
+        stored = DDPMScheduler.load_config(source, subfolder=scheduler_part, local_files_only=True)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
     amiss = [*info["missing_keys"], *info["unexpected_keys"]]
     if amiss:  # diffusers would fill in random weights, or leave some out, with a warning
         raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
-    stored = scheduler_config.get("_class_name", "DDPMScheduler")
-    if stored != "DDPMScheduler":
-        raise WaypointError(
-            f"checkpoint {name}: scheduler {stored} is not supported: p(·|x_t) needs ancestral sampling; "
-            "store a DDPMScheduler with the model's own betas"
-        )
-    scheduler = DDPMScheduler.from_config(scheduler_config)
     try:
+        scheduler = ancestral(stored) if sampler == "ddpm" else stored_scheduler(stored)
+        if timestep_spacing is not None:
+            scheduler.register_to_config(timestep_spacing=timestep_spacing)
         check_scheduler(scheduler)
+        check_conditions(unet.config)
     except WaypointError as error:
         raise WaypointError(f"checkpoint {name}: {error}") from error
-    if unet.config.class_embed_type is not None:
-        kind = unet.config.class_embed_type
-        raise WaypointError(f"checkpoint {name}: class_embed_type {kind!r} is not supported; num_class_embeds is")
     return Denoiser(unet.eval().to(device), scheduler)
+
+
+def unet_class(config):
+    """The diffusers class of a stored UNet's config.
+
+    Raises:
+        WaypointError: another network than a UNet2DModel or UNet2DConditionModel.
+    """
+    name = config.get("_class_name", "UNet2DModel")
+    known = {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}
+    if name not in known:
+        raise WaypointError(f"network {name} is not supported; {' and '.join(known)} are")
+    return known[name]
+
+
+def stored_scheduler(config):
+    """The DDPMScheduler of a stored config.
+
+    Raises:
+        WaypointError: the config is another scheduler's.
+    """
+    name = config.get("_class_name", "DDPMScheduler")
+    if name != "DDPMScheduler":
+        raise WaypointError(
+            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set sampling.sampler: ddpm "
+            "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
+        )
+    return DDPMScheduler.from_config(config)
+
+
+def ancestral(config):
+    """A DDPMScheduler with the noise schedule and prediction of any scheduler's config.
+
+    A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would.
+
+    Raises:
+        WaypointError: the config says nothing of a variance-preserving noise schedule.
+    """
+    missing = {"beta_schedule", "beta_start", "beta_end", "num_train_timesteps"} - config.keys()
+    if missing and config.get("trained_betas") is None:
+        name = config.get("_class_name", "without a name")
+        raise WaypointError(f"scheduler {name} has no {sorted(missing)[0]}: it is not one of betas over training steps")
+    return DDPMScheduler.from_config({"clip_sample": False, **config, "_class_name": "DDPMScheduler"})
+
+
+def check_conditions(config):
+    """Refuse a UNet that wants more than an image, a step, and a class or a caption.
+
+    Raises:
+        WaypointError: names the key of its config.
+    """
+    text = "cross_attention_dim" in config
+    for key in MORE_CONDITIONS if text else ("class_embed_type",):
+        if config.get(key) is not None:
+            instead = "captions are" if text else "num_class_embeds is"
+            raise WaypointError(f"{key} {config[key]!r} is not supported; {instead}")
 
 
 def differences(mine, theirs):
@@ -125,14 +209,15 @@ def require_same(denoiser, reference, name, reference_name):
             )
 
 
-def require_fit(denoiser, shape, labels, name):
-    """Refuse a model that does not take images of ``shape`` (C, H, W) or whose classes the data does not have.
+def require_fit(denoiser, shape, labels, name, text_width=None):
+    """Refuse a model that does not take inputs of ``shape`` (C, H, W), or conditions that the data does not have.
 
     Args:
         labels: (n,) class of every image, array or tensor, or None.
+        text_width: width of the data's embedded captions, or None.
 
     Raises:
-        WaypointError: another image shape, no labels, or classes that the model does not have.
+        WaypointError: another shape, no labels, classes that the model does not have, no captions, or of another width.
     """
     config, (channels, *size) = denoiser.unet.config, shape
     takes = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
@@ -141,31 +226,43 @@ def require_fit(denoiser, shape, labels, name):
             f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
             f"but the data has {channels} channels of {size}; fit model.unet or data.size"
         )
+    if denoiser.conditioned_by == "encoder_hidden_states":
+        wants = config.cross_attention_dim
+        if text_width != wants:
+            found = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
+            raise WaypointError(
+                f"{name} attends to captions (cross_attention_dim {wants}), but the data has {found}; fit text_encoder"
+            )
+        return
     classes = config.num_class_embeds
     if classes is not None and (labels is None or labels.min() < 0 or labels.max() >= classes):
         found = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
         raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
 
 
-def target_label(denoiser, target):
-    """A target's class as the (1,) tensor that the model wants, or None for an unconditional model.
+def target_condition(denoiser, target, text=None):
+    """What a target is conditioned on, one row: its class (1,), its embedded prompt (1, token, width), or None.
+
+    Args:
+        target: a row with a label or a prompt, or neither. text: the embedded prompt (token, width), or None.
 
     Raises:
-        WaypointError: a class-conditional model and no label, or a label and no class-conditional model.
+        WaypointError: the model wants a class or a prompt and there is none, or the other way round.
     """
-    conditional = denoiser.unet.config.num_class_embeds is not None
-    if conditional != ("label" in target):
-        need = "is class-conditional and needs one" if conditional else "is not class-conditional"
-        raise WaypointError(f"targets: label: the generating model {need}")
-    if not conditional:
+    for key, by, kind in (("label", "class_labels", "class"), ("prompt", "encoder_hidden_states", "text")):
+        wanted = denoiser.conditioned_by == by
+        if wanted != (key in target):
+            need = f"is {kind}-conditional and needs one" if wanted else f"is not {kind}-conditional"
+            raise WaypointError(f"targets: {key}: the generating model {need}")
+    if denoiser.conditioned_by is None:
         return None
-    return torch.tensor([target["label"]], device=denoiser.device)
+    return torch.tensor([target["label"]], device=denoiser.device) if text is None else text[None].to(denoiser.device)
 
 
 def weights_hash(folder):
-    """SHA-256 of the stored UNet weights: the identity that features and gradients carry."""
+    """SHA-256 of all weights stored in a folder: the identity that what was made with a model carries."""
     digest = hashlib.sha256()
-    for file in sorted(Path(folder, "unet").glob("*.safetensors")):
+    for file in sorted(Path(folder).rglob("*.safetensors")):
         with open(file, "rb") as handle:
             while chunk := handle.read(1 << 22):
                 digest.update(chunk)

@@ -17,8 +17,29 @@ import jsonschema
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
 from ..science.masks import box_mask
+from ..store.packages import located
 from .evaluation_checks import check_evaluation, chosen_targets
 
+TEXT_ONLY = {  # keys of UNet2DConditionModel alone
+    "conv_in_kernel",
+    "conv_out_kernel",
+    "cross_attention_dim",
+    "only_cross_attention",
+    "resnet_out_scale_factor",
+    "time_embedding_act_fn",
+    "transformer_layers_per_block",
+    "use_linear_projection",
+}
+IMAGE_ONLY = {  # keys of UNet2DModel alone
+    "add_attention",
+    "attn_norm_num_groups",
+    "downsample_type",
+    "num_class_embeds",
+    "num_train_timesteps",
+    "upsample_type",
+}
+TEXT_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}
+IMAGE_BLOCKS = {"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "AttnSkipUpBlock2D"}
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
 
 
@@ -38,6 +59,7 @@ def complete(config):
     _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
+    _check_captions(config)
     grid = _known_grid(config)
     _check_targets(config, grid)
     check_evaluation(config, grid)
@@ -198,6 +220,9 @@ def _readable(path, key):
 
 def _check_checkpoints(config):
     given = config["checkpoints"]
+    for key in ("sampler", "timestep_spacing"):
+        if key in given and "paths" not in given:
+            raise WaypointError(f"config: checkpoints.{key} is for existing models; use model.scheduler for new ones")
     if ("count" in given) == ("paths" in given):
         raise WaypointError("config: checkpoints needs either count (train that many) or paths (use existing ones)")
     if "count" in given and config["model"] is None:
@@ -211,6 +236,7 @@ def _check_model(config):
     if config["model"] is None:
         return
     unet, size = config["model"]["unet"], config["data"]["size"]
+    _check_kind(config, unet)
     if unet["in_channels"] != unet["out_channels"]:
         raise WaypointError("config: model.unet: in_channels and out_channels must be equal: both are the image's")
     groups = unet.get("norm_num_groups", 32)  # diffusers' default
@@ -221,7 +247,8 @@ def _check_model(config):
         raise WaypointError(
             "config: model.unet: block_out_channels, down_block_types and up_block_types differ in length"
         )
-    if size is not None and unet["sample_size"] not in (size, [size, size]):
+    latent = config["vae"] is not None  # its VAE says what the network sees
+    if size is not None and not latent and unet["sample_size"] not in (size, [size, size]):
         raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
     n, d = config["data"]["subset"], config["projection"]["dim"]
     n = len(n) if isinstance(n, list) else n
@@ -229,6 +256,41 @@ def _check_model(config):
         raise WaypointError(
             f"config: kernel.damping: 0 needs at least projection.dim ({d}) training images; data.subset leaves {n}"
         )
+
+
+def _check_kind(config, unet):
+    """Refuse keys and blocks of the other kind of network, and captions where the network does not see any."""
+    text = "cross_attention_dim" in unet
+    for key in sorted(unet.keys() & (IMAGE_ONLY if text else TEXT_ONLY)):
+        other = "without" if text else "with"
+        raise WaypointError(f"config: model.unet.{key} belongs to a network {other} cross_attention_dim")
+    for key in ("down_block_types", "mid_block_type", "up_block_types"):
+        blocks = [unet[key]] if isinstance(unet.get(key), str) else unet.get(key) or []
+        for block in blocks:
+            if block in (IMAGE_BLOCKS if text else TEXT_BLOCKS):
+                kind = "text-conditional network" if text else "network without cross_attention_dim"
+                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {kind}")
+    if text and config["text_encoder"] is None:
+        raise WaypointError("config: text_encoder is missing; model.unet.cross_attention_dim attends to its vectors")
+    if config["text_encoder"] is not None and not text:
+        raise WaypointError("config: text_encoder: model.unet has no cross_attention_dim, so it sees no captions")
+
+
+def _check_captions(config):
+    """Refuse guidance and captions' settings where there are no captions."""
+    if config["text_encoder"] is not None:
+        given = config["text_encoder"]["path"]
+        if (
+            given.startswith(("package:", ".", "/", "~"))
+            and not Path(located(given, "config: text_encoder.path")).is_dir()
+        ):
+            raise WaypointError(f"config: text_encoder.path: {given} is not a folder")
+        if config["data"]["flip"]:
+            raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
+        return
+    for section in ("sampling", "attribution"):
+        if config[section]["guidance"] != 1:
+            raise WaypointError(f"config: {section}.guidance needs captions: the section text_encoder")
 
 
 def checkpoint_names(config):
@@ -256,6 +318,8 @@ def _known_grid(config):
     scheduler = known_of_model(config, "scheduler")
     if scheduler is None:
         return None
+    if "timestep_spacing" in config["checkpoints"]:
+        scheduler = {**scheduler, "timestep_spacing": config["checkpoints"]["timestep_spacing"]}
     return sampling_grid(
         scheduler.get("num_train_timesteps", 1000),
         config["sampling"]["steps"],
@@ -277,8 +341,10 @@ def _check_targets(config, grid):
             raise WaypointError(f"{where}: give either a seed or a trajectory")
         if target["checkpoint"] not in names:
             raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
-        if "prompt" in target:
-            raise WaypointError(f"{where}: prompt: this model has no text encoder; only label is understood")
+        prompted = config["text_encoder"] is not None
+        if ("prompt" in target) != prompted:
+            need = "is text-conditional and needs one" if prompted else "has no text_encoder"
+            raise WaypointError(f"{where}: prompt: the model {need}")
         if unet is not None and (classes is None) != ("label" not in target):
             need = "is not class-conditional" if classes is None else "is class-conditional and needs one"
             raise WaypointError(f"{where}: label: the model {need} (model.unet.num_class_embeds)")

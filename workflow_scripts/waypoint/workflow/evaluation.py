@@ -38,6 +38,7 @@ class EvaluationPlan:
             before,
             self.masks(),
             lds=self._lds("subsets fraction models_per_subset draws") | {"steps": self.lds_steps(target)},
+            attribution=before["attribution"] | self._guidance("attribution"),
             target={**before["target"], **self._mask(target)},
         )
 
@@ -79,7 +80,7 @@ class EvaluationPlan:
         paths = self.config["checkpoints"].get("paths")
         given = {"checkpoint": {"all": [paths[int(m.split("/")[1])] for m in own["models"]]}} if paths else {}
         before = self.train(own["models"][0]) | given
-        return self._spec("seed_consistency", before, sampling=self.config["sampling"], seed_consistency=own)
+        return self._spec("seed_consistency", before, sampling=self._sampling(), seed_consistency=own)
 
     def counterfactual(self, target):
         """Spec of evaluation/counterfactual/{target}.zarr: the original images and the baseline's distances."""
@@ -140,7 +141,8 @@ class EvaluationPlan:
     def seeded_targets(self):
         """What seed consistency generates: id, seed and label of its targets that have a seed."""
         rows = [self.targets[name] for name in self.evaluated("seed_consistency")]
-        return [{key: row[key] for key in ("id", "seed", "label") if key in row} for row in rows if "seed" in row]
+        keys = ("id", "seed", "label", "prompt")
+        return [{key: row[key] for key in keys if key in row} for row in rows if "seed" in row]
 
     def target_labels(self, names):
         """{target: label} of class-conditional targets."""

@@ -7,9 +7,12 @@ the spec of the job that reads it: wherever both have a key, the values must agr
 import inspect
 from pathlib import Path
 
+from ..store.packages import located
 from .config import checkpoint_names, file_hash
 from .evaluation import EvaluationPlan
 from .stages import VERSIONS
+
+SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
 
 
 class Plan(EvaluationPlan):
@@ -24,16 +27,36 @@ class Plan(EvaluationPlan):
 
     # ---- specs, in the order of the DAG
 
-    def data(self):
-        """Spec of data/train.zarr."""
+    def images(self):
+        """Spec of the training images as they come from their source."""
         return self._spec("data", seed=self.config["seed"], data=self._pick("data", "source path captions size subset"))
+
+    def vae(self):
+        """Spec of encoders/vae/: a training on the images, or the path of an existing one."""
+        given = self.config["vae"]
+        if "path" in given:
+            return self._spec("encoder", vae={"path": given["path"]})
+        return self._spec("vae", self.images(), vae={"train": given["train"]})
+
+    def text_encoder(self):
+        """Spec of encoders/text/."""
+        return self._spec("encoder", text_encoder=self.config["text_encoder"])
+
+    def data(self):
+        """Spec of data/train.zarr: the images, and for latent and text-conditional models what they see of them."""
+        if not self.encoded:
+            return self.images()
+        parts = [self.vae()] if self.config["vae"] else []
+        parts += [self.text_encoder()] if self.config["text_encoder"] else []
+        own = {"vae": {**parts[0]["vae"], "latent": self.config["vae"]["latent"]}} if self.config["vae"] else {}
+        return self._spec("encoding", self.images(), *parts, **own)
 
     def train(self, checkpoint):
         """Spec of a checkpoint: a training, or the path of an existing model."""
         given = self.config["checkpoints"]
         if "paths" in given:
             path = given["paths"][int(checkpoint.split("/")[1])]
-            made = {"checkpoint": {"path": path, "reference": given["paths"][0]}}
+            made = {"checkpoint": {"path": path, "reference": given["paths"][0], **self._scheduler()}}
         else:
             made = {"training": {**self.config["training"], "flip": self.config["data"]["flip"]}}
         return self._spec("train", self.data(), model=self.config["model"], **made)
@@ -54,14 +77,14 @@ class Plan(EvaluationPlan):
     def trajectory(self, target):
         """Spec of targets/{target}/trajectory.zarr: its origin, but not its attributed steps."""
         row = self.targets[target]
-        origin = {key: row[key] for key in ("seed", "label") if key in row}
+        origin = {key: row[key] for key in ("seed", "label", "prompt") if key in row}
         if "trajectory" in row:
             origin["trajectory"] = file_hash(row["trajectory"])
         return self._spec(
             "trajectory",
             self.train(row["checkpoint"]),
             generator=row["checkpoint"],
-            sampling=self.config["sampling"],
+            sampling=self._sampling(),
             target=origin,
             attribution=self._pick("attribution", "clip_x0_hat"),
         )
@@ -74,7 +97,8 @@ class Plan(EvaluationPlan):
             before,
             self._ensemble(),
             attribution=self._pick("attribution", "target_draws x0_hat clip_x0_hat")
-            | self._pick("features", "keep_halves"),
+            | self._pick("features", "keep_halves")
+            | self._guidance("attribution"),
             **self._gradients(),
             target={
                 **before["target"],
@@ -117,6 +141,28 @@ class Plan(EvaluationPlan):
 
     # ---- parts
 
+    @property
+    def encoded(self):
+        """Whether the model sees something else than the images themselves: latents, or embedded captions too."""
+        return bool(self.config["vae"] or self.config["text_encoder"])
+
+    @property
+    def prompted(self):
+        """Whether targets have prompts."""
+        return self.config["text_encoder"] is not None
+
+    def _sampling(self):
+        """How targets are generated; a guidance of 1 is none."""
+        return self._pick("sampling", "steps") | self._guidance("sampling")
+
+    def _guidance(self, section):
+        guidance = self.config[section]["guidance"]
+        return {"guidance": guidance} if guidance != 1 else {}
+
+    def _scheduler(self):
+        """What is done with the scheduler of an existing model, where anything is."""
+        return {key: self.config["checkpoints"][key] for key in SCHEDULER_KEYS if key in self.config["checkpoints"]}
+
     def wildcards(self, stage):
         """Names of the wildcards that a stage's spec depends on."""
         return list(inspect.signature(getattr(self, stage)).parameters)
@@ -131,6 +177,11 @@ class Plan(EvaluationPlan):
     def checkpoint_sources(self, checkpoint):
         """The folder that an existing model is taken from; nothing for a hub id."""
         path = self.config["checkpoints"]["paths"][int(checkpoint.split("/")[1])]
+        return [path] if Path(path).exists() else []
+
+    def encoder_sources(self, key):
+        """The folder that a VAE or text encoder is taken from; nothing for a hub id."""
+        path = located(self.config[key]["path"], key)
         return [path] if Path(path).exists() else []
 
     def mask_file(self, target):
@@ -148,7 +199,8 @@ class Plan(EvaluationPlan):
 
     def _ensemble(self):
         """What a stage over all checkpoints depends on, in place of one checkpoint's own key."""
-        return {"checkpoints": self.checkpoints, "checkpoint": {"all": self.config["checkpoints"].get("paths")}}
+        given = {"all": self.config["checkpoints"].get("paths"), **self._scheduler()}
+        return {"checkpoints": self.checkpoints, "checkpoint": given}
 
     def _gradients(self):
         """What train features and target gradients must have in common."""

@@ -15,6 +15,7 @@ from ..store import classifiers, models
 from ..store.inception import Inception
 from ..store.provenance import read_attributes
 from ..store.retrained import require_rows, training_rows
+from .decoding import decoder
 from .specs import require_agreement
 from .target import Target
 
@@ -31,15 +32,17 @@ class Restarts:
     def __init__(self, job, generator):
         self.own, self.seed, self.steps = job.spec["counterfactual"], job.spec["seed"], job.spec["sampling"]["steps"]
         self.generator, self.target = generator, Target(job, generator, [self.own["step"]])
+        self.decode = decoder(job, generator.device)
 
     def batches(self, other=None):
         """The samples, ``counterfactual.images`` in all: tensors (≤ BATCH, C, H, W) on the CPU."""
         t, target = self.own["step"], self.target
+        theta = target.sampling(self.generator)
         for start in range(0, self.own["images"], BATCH):
             numbers = range(start, min(start + BATCH, self.own["images"]))
             streams = [torch_stream(self.seed, "counterfactual", target.key, t, k) for k in numbers]
-            swap = None if other is None else (other, self.own["delta"])
-            yield continuations(self.generator, self.steps, target.x_t[0], t, streams, target.label, swap)
+            swap = None if other is None else (target.sampling(other), self.own["delta"])
+            yield self.decode(continuations(theta, self.steps, target.x_t[0], t, streams, target.condition, swap))
 
 
 class Features:

@@ -18,6 +18,7 @@ GROWING = {
     "lds",
     "samples",
     "target",
+    "vae",
     "versions",
 }
 

@@ -7,13 +7,14 @@ import torch
 from PIL import Image
 
 from ..errors import WaypointError
+from ..science.diffusion import guided, repeated
 from ..science.grid import check_steps
 from ..science.masks import box_mask, cell_shares
 from ..store import models
 from ..store.arrays import read
 from ..store.provenance import read_attributes
 
-ORIGIN = ("seed", "label", "trajectory")
+ORIGIN = ("seed", "label", "prompt", "trajectory")
 
 
 class Target:
@@ -27,7 +28,7 @@ class Target:
 
     Attributes:
         steps, x_t, x0_hat: (S,), (S, C, H, W), (S, C, H, W); x̂0_t is the generating model's.
-        image: (C, H, W). label: (1,) or None.
+        image: pixels (C, H, W). condition: class (1,), embedded prompt (1, token, width), or None.
         key: names the trajectory: equal for all targets and masks that share it. Noises are keyed by it.
 
     Raises:
@@ -46,12 +47,36 @@ class Target:
         self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
         self.image = torch.from_numpy(read(found["image"]))
         origin = {key: job.spec["target"][key] for key in ORIGIN if key in job.spec["target"]}
-        self.label = models.target_label(generator, origin)
+        self.condition, self.null = conditions(found, generator, origin)
+        self.guidance = {
+            section: job.spec.get(section, {}).get("guidance", 1) for section in ("sampling", "attribution")
+        }
         self.key = json.dumps([origin, job.spec["generator"], job.spec["sampling"]], sort_keys=True)
 
-    def labels(self, count):
-        """The label for ``count`` images, or None."""
-        return None if self.label is None else self.label.expand(count)
+    def conditions(self, count):
+        """The condition of ``count`` rows, or None."""
+        return repeated(self.condition, count)
+
+    def sampling(self, theta):
+        """``theta`` under the sampler's guidance, as it makes images and x̂0_t."""
+        return guided(theta, self.null, self.guidance["sampling"])
+
+    def judging(self, theta):
+        """``theta`` under the guidance of f_t."""
+        return guided(theta, self.null, self.guidance["attribution"])
+
+
+def conditions(trajectory, generator, origin):
+    """A target's condition, one row or None, and the embedding of the empty caption (token, width) or None.
+
+    Args:
+        trajectory: the target's open store. origin: its row, with a label or prompt where it has one.
+    """
+    text, null = (
+        torch.from_numpy(read(trajectory[name])) if name in trajectory else None
+        for name in ("text_embedding", "null_embedding")
+    )
+    return models.target_condition(generator, origin, text), null
 
 
 def require_generator(store, path, folder):

@@ -1,0 +1,61 @@
+"""What a latent or text-conditional model sees of the images and captions, encoded once.
+
+Reads   data/images.zarr, vae.path, text_encoder.path
+Makes   encoders/vae/, encoders/text/, data/train.zarr
+"""
+
+if PLAN.config["vae"] and "path" in PLAN.config["vae"]:
+
+    rule import_vae:
+        input:
+            current("vae", "encoders/vae", sources=lambda wildcards: PLAN.encoder_sources("vae")),
+        output:
+            directory("<results>/encoders/vae"),
+        log:
+            "<logs>/import_vae.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("vae"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+
+
+if PLAN.config["text_encoder"]:
+
+    rule import_text_encoder:
+        input:
+            current("text_encoder", "encoders/text", sources=lambda wildcards: PLAN.encoder_sources("text_encoder")),
+        output:
+            directory("<results>/encoders/text"),
+        log:
+            "<logs>/import_text_encoder.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("text_encoder"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+
+
+if PLAN.encoded:
+
+    rule encode_data:
+        input:
+            current("data", "data/train.zarr"),
+            images="<results>/data/images.zarr",
+            vae=VAE,
+            text=TEXT_ENCODER,
+        output:
+            directory("<results>/data/train.zarr"),
+        log:
+            "<logs>/encode_data.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("data"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/encode_data.py --spec {params.spec:q} --images {input.images:q} --vae {input.vae:q}'
+            " --text {input.text:q} --out {output:q} --log {log:q}"

@@ -1,0 +1,62 @@
+"""data/train.zarr of a latent or text-conditional model: the images, and what the model sees of them, encoded once."""
+
+import torch
+
+from waypoint.science.streams import torch_stream
+from waypoint.store import autoencoders
+from waypoint.store.arrays import blocks, create_store, read
+from waypoint.store.text_encoders import TextEncoder
+from waypoint.workflow.script import run
+from waypoint.workflow.specs import require_agreement
+
+BATCH = 64  # images or captions encoded at once
+
+
+def main(job):
+    device, source = job.device(), job.open(job.args.images)
+    made = {"sha256": source.attrs["sha256"], "source": source.attrs["source"]}
+    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+        for name in source.array_keys():
+            store.adopt(source[name])
+        if job.args.vae:
+            require_agreement(job.args.vae, job.spec)
+            write_latents(job, store, source, autoencoders.load(job.args.vae, device))
+        if job.args.text:
+            require_agreement(job.args.text, job.spec)
+            encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+            write_captions(job, store, source, encoder)
+
+
+def write_latents(job, store, source, vae):
+    """Every image's latent: the posterior's mean, or a sample of it from a stream of the image's own."""
+    done, n, train = 0, source["image"].shape[0], read(source["train"])
+    for start, rows in blocks(source["image"]):
+        for first in range(0, len(rows), BATCH):
+            images = torch.from_numpy(rows[first : first + BATCH].copy())
+            items, noise = train[start + first : start + first + len(images)], None
+            if job.spec["vae"]["latent"] == "sample":
+                shape = vae.latent_shape(images.shape[1:])
+                streams = [torch_stream(job.spec["seed"], "latent", int(i)) for i in items]
+                noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+            latents = vae.encode(images, noise).cpu().numpy()
+            if not done:
+                store.create("latent", ["train", "latent_channel", "latent_y", "latent_x"], (n, *latents.shape[1:]))
+            store.put("latent", slice(done, done + len(latents)), latents, "image", items)
+            done += len(latents)
+            job.progress(done, n, "images")
+
+
+def write_captions(job, store, source, encoder):
+    """Every image's embedded caption, and that of the empty one."""
+    captions, train = read(source["caption"]), read(source["train"])
+    dims, shape = ["train", "token", "width"], (len(captions), encoder.length, encoder.width)
+    store.create("text_embedding", dims, shape)
+    for start in range(0, len(captions), BATCH):
+        where = slice(start, min(start + BATCH, len(captions)))
+        store.put("text_embedding", where, encoder(captions[where]).numpy(), "caption of image", train[where])
+        job.progress(where.stop, len(captions), "captions")
+    store.write("null_embedding", ["token", "width"], encoder([""])[0].numpy())
+
+
+if __name__ == "__main__":
+    run(main, "encoding", ["images", "vae?", "text?", "out"])

@@ -1,0 +1,31 @@
+"""Take a VAE or a text encoder from a folder or hub id into the store: a scored image then needs only the store."""
+
+import json
+from pathlib import Path
+
+from waypoint.store import autoencoders, text_encoders
+from waypoint.store.models import fetch, weights_hash
+from waypoint.store.packages import located
+from waypoint.store.provenance import MARKER
+from waypoint.store.raw import source_record
+from waypoint.store.whole import whole_directory
+from waypoint.workflow.script import run
+
+
+def main(job):
+    ((kind, given),) = ((key, job.spec[key]) for key in ("vae", "text_encoder") if key in job.spec)
+    with whole_directory(job.args.out) as tmp:
+        if kind == "vae":
+            autoencoders.load(given["path"]).vae.save_pretrained(tmp, safe_serialization=True)
+        else:
+            text_encoders.copy(given["path"], tmp)
+            text_encoders.TextEncoder(tmp, given["max_length"])  # whether it loads
+        folder = located(given["path"], kind)
+        # a hub id's folder carries its revision in its name
+        source = source_record([folder]) if Path(folder).exists() else None
+        made = {"imported_from": fetch(given["path"], kind), "source": source, "weights": weights_hash(tmp)}
+        Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main, "encoder", ["out"])

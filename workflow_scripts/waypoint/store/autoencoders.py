@@ -1,0 +1,34 @@
+"""VAE folders: diffusers' AutoencoderKL, trained here or brought along."""
+
+from pathlib import Path
+
+from diffusers import AutoencoderKL
+
+from ..errors import WaypointError
+from ..science.autoencoder import Autoencoder
+from .models import fetch
+
+
+def load(source, device="cpu"):
+    """The autoencoder of a folder or hub id: a VAE's own folder, or a pipeline's with a folder ``vae``.
+
+    Raises:
+        WaypointError: nothing there, damaged, or another kind of VAE.
+    """
+    folder = fetch(str(source), "vae")
+    part = "vae" if Path(folder, "vae").is_dir() else ""
+    try:
+        name = AutoencoderKL.load_config(folder, subfolder=part, local_files_only=True).get("_class_name")
+        if name != "AutoencoderKL":
+            raise WaypointError(f"vae {source}: {name} is not supported; AutoencoderKL is")
+        vae, info = AutoencoderKL.from_pretrained(
+            folder, subfolder=part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
+    except WaypointError:
+        raise
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
+    amiss = [*info["missing_keys"], *info["unexpected_keys"]]
+    if amiss:
+        raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
+    return Autoencoder(vae.eval().to(device))
