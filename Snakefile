@@ -11,6 +11,7 @@ min_version("9.27")
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/encoders.smk"
 include: "rules/checkpoints.smk"
 include: "rules/features.smk"
 include: "rules/kernels.smk"

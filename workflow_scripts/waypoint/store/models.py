@@ -163,9 +163,9 @@ def target_label(denoiser, target):
 
 
 def weights_hash(folder):
-    """SHA-256 of the stored UNet weights: the identity that features and gradients carry."""
+    """SHA-256 of all weights stored in a folder: the identity that what was made with a model carries."""
     digest = hashlib.sha256()
-    for file in sorted(Path(folder, "unet").glob("*.safetensors")):
+    for file in sorted(Path(folder).rglob("*.safetensors")):
         with open(file, "rb") as handle:
             while chunk := handle.read(1 << 22):
                 digest.update(chunk)

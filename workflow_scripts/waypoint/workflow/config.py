@@ -38,6 +38,8 @@ def complete(config):
     _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
+    _check_vae(config)
+    _check_caption_dropout(config)
     grid = _known_grid(config)
     _check_targets(config, grid)
     check_evaluation(config, grid)
@@ -229,6 +231,39 @@ def _check_model(config):
         raise WaypointError(
             f"config: kernel.damping: 0 needs at least projection.dim ({d}) training images; data.subset leaves {n}"
         )
+
+
+def _check_vae(config):
+    if config["vae"] is None:
+        return
+    if ("path" in config["vae"]) == ("train" in config["vae"]):
+        raise WaypointError("config: vae needs either path (use an existing one) or train (train one on the images)")
+    if config["data"]["flip"]:
+        raise WaypointError(
+            "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
+        )
+    if "train" not in config["vae"]:
+        return
+    where, given, size = "config: vae.train.autoencoder", config["vae"]["train"]["autoencoder"], config["data"]["size"]
+    if len({len(given[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
+        raise WaypointError(f"{where}: block_out_channels, down_block_types and up_block_types differ in length")
+    groups = given.get("norm_num_groups", 32)  # diffusers' default
+    if any(channels % groups for channels in given["block_out_channels"]):
+        raise WaypointError(f"{where}.norm_num_groups: {groups} does not divide every block_out_channels")
+    factor = 2 ** (len(given["block_out_channels"]) - 1)
+    if size is not None and size % factor:
+        raise WaypointError(
+            f"config: data.size: {size} is no multiple of {factor}, the side of a latent cell with the "
+            f"{len(given['block_out_channels'])} blocks of vae.train.autoencoder"
+        )
+    if size is not None and given.get("sample_size", size) != size:
+        raise WaypointError(f"{where}.sample_size: {given['sample_size']} is not data.size {size}")
+
+
+def _check_caption_dropout(config):
+    share = config["training"]["caption_dropout"]
+    if share and config.get("text_encoder") is None:
+        raise WaypointError(f"config: training.caption_dropout: {share} needs captions: the section text_encoder")
 
 
 def checkpoint_names(config):

@@ -7,6 +7,7 @@ its output changes while its number does not.
 
 VERSIONS = {
     "data": 1,
+    "vae": 1,
     "train": 1,
     "features": 2,
     "kernel": 1,
