@@ -34,7 +34,7 @@ def main(job):
     if not len(rows):
         raise WaypointError(f"features.shards: {shards} is more than the {n} training images")
     inputs = torch.from_numpy(read(inputs_of(data), slice(rows[0], rows[-1] + 1)))
-    conditions = conditions_of(data, theta)
+    conditions = conditions_of(data, theta, rows)
 
     def example(r, draws=EVERY_DRAW):
         settings = job.spec["features"]
@@ -44,7 +44,7 @@ def main(job):
         x0 = inputs[r].expand(epsilon.shape)
         if settings["flip"]:  # a model trained on flips: the average over the image and its flip, same draws
             x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
-        condition = None if conditions is None else repeated(conditions[rows[r : r + 1]].to(device), len(t))
+        condition = None if conditions is None else repeated(conditions[[r]].to(device), len(t))
         return Example(x0.to(device), t.to(device), epsilon.to(device), condition)
 
     def project(examples):

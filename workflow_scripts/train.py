@@ -5,8 +5,6 @@ in between loses at most one epoch of one model; with other settings or images b
 """
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -16,26 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from waypoint.errors import WaypointError
-from waypoint.science.training import Trainer
+from waypoint.science.training import DenoiserTrainer
 from waypoint.store import models
 from waypoint.store.arrays import read
 from waypoint.store.provenance import MARKER, read_attributes
 from waypoint.store.retrained import rows_hash, training_rows
+from waypoint.store.training_set import conditions_of, inputs_of, null_of, require_fit
 from waypoint.store.whole import whole_directory
+from waypoint.workflow.resuming import finished, identity_of, run_epochs, sole_owner, write_losses
 from waypoint.workflow.script import run
-
-
-@contextlib.contextmanager
-def sole_owner(folder):
-    """Hold the training's lock, so that an orphan and its successor never write the same state."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise WaypointError(f"{folder} is locked: another process is training this model; stop it first") from error
-        yield
 
 
 @dataclass
@@ -52,8 +39,7 @@ class Training:
     def identity(self, spec):
         """Hash of everything the weights depend on: what was begun or finished with another is not used."""
         settings = {key: value for key, value in spec.items() if key != "images"}  # they are the rows
-        text = json.dumps([settings, self.stream, self.rows.tolist(), self.data_sha256], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return identity_of(settings, self.stream, self.rows.tolist(), self.data_sha256)
 
 
 def main(job):
@@ -61,8 +47,8 @@ def main(job):
     data = job.open(job.args.data)
     scores = job.open(job.args.scores) if job.args.scores else None
     rows = training_rows(job.spec.get("images"), job.spec["seed"], data["image"].shape[0], scores)
-    images = torch.from_numpy(read(data["image"])[rows])
-    labels = torch.from_numpy(read(data["label"])[rows]) if "label" in data else None
+    # a latent model sees its images only as they were encoded
+    images = torch.from_numpy(read(inputs_of(data))[rows])
     trained = []
     with contextlib.ExitStack() as owned:
         for name, out in zip(job.args.name, map(Path, job.args.out)):
@@ -73,7 +59,7 @@ def main(job):
             owned.enter_context(sole_owner(folder))
             if not finished(out, training.identity(job.spec)):
                 if stream == name or not take_over(job, training):
-                    train(job, training, images, labels, device)
+                    train(job, training, images, data, device)
                 trained.append(training)
         for training in trained:
             if training.out.exists():
@@ -84,12 +70,6 @@ def main(job):
             shutil.rmtree(Path(job.args.resume, name.replace("/", "-")))
     with contextlib.suppress(OSError):  # others may be training
         os.rmdir(job.args.resume)
-
-
-def finished(folder, identity):
-    """Whether ``folder`` holds the finished model of this identity."""
-    found = read_attributes(folder)
-    return found is not None and found["training"] == identity
 
 
 def take_over(job, training):
@@ -105,32 +85,20 @@ def take_over(job, training):
     return False
 
 
-def train(job, training, images, labels, device):
+def train(job, training, images, data, device):
     """Train one model from its last finished epoch on, into ``resume/model``."""
     folder, name, identity = training.resume, training.name, training.identity(job.spec)
     if finished(folder / "model", identity):
         return
     denoiser = models.build(job.spec["model"], job.spec["seed"], training.stream)
-    models.require_fit(denoiser, tuple(images.shape[1:]), labels, "model.unet")
+    require_fit(denoiser, data, "model.unet", training.rows)
     denoiser = models.Denoiser(denoiser.unet.train().to(device), denoiser.scheduler)
-    if denoiser.unet.config.num_class_embeds is None:
-        labels = None
-    trainer = Trainer(denoiser, images, labels, job.spec["training"], job.spec["seed"], training.stream)
-    state = folder / "state.pt"
-    if state.exists():
-        stored = torch.load(state, map_location="cpu", weights_only=True)
-        if stored["identity"] == identity:
-            trainer.load_state(stored)
-            job.say(f"{name}: resumes after epoch {trainer.epoch}")
-    while not trainer.finished:
-        loss = trainer.run_epoch()
-        torch.save({**trainer.state(), "identity": identity}, state.with_suffix(".tmp"))
-        os.replace(state.with_suffix(".tmp"), state)
-        job.progress(trainer.epoch, job.spec["training"]["epochs"], "epochs", f"{name} loss={loss:.4f}")
+    conditions, recipe, seed = conditions_of(data, denoiser, training.rows), job.spec["training"], job.spec["seed"]
+    trainer = DenoiserTrainer(denoiser, images, conditions, recipe, seed, training.stream, null_of(data))
+    run_epochs(job, trainer, folder, identity, name)
     with whole_directory(folder / "model") as tmp:
         models.save(trainer.final_weights(), denoiser.scheduler, tmp)
-        curve = "".join(f"{epoch},{loss:.6g}\n" for epoch, loss in enumerate(trainer.losses, 1))
-        Path(tmp, "loss.csv").write_text(f"epoch,loss\n{curve}")
+        write_losses(tmp, trainer.losses)
         made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
         made |= {"data_sha256": training.data_sha256, "training": identity, "weights": models.weights_hash(tmp)}
         Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")

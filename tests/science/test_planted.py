@@ -16,7 +16,7 @@ from waypoint.science.gradients import Engine, Example
 from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
 from waypoint.science.projection import Gaussian
 from waypoint.science.streams import torch_stream
-from waypoint.science.training import Trainer
+from waypoint.science.training import DenoiserTrainer
 from waypoint.store import datasets, models
 
 N, PLANTED, DIM = 12, 11, 256
@@ -40,7 +40,7 @@ NAMES = ["full/0", "full/1", "full/2"]
 
 def train(images, name):
     denoiser = models.build(MODEL, 0, name)
-    trainer = Trainer(denoiser, images, None, RECIPE, 0, name)
+    trainer = DenoiserTrainer(denoiser, images, None, RECIPE, 0, name)
     while not trainer.finished:
         trainer.run_epoch()
     trainer.final_weights().eval()

@@ -8,7 +8,7 @@ import torch
 from support import images, tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.science.training import Trainer
+from waypoint.science.training import DenoiserTrainer
 
 RECIPE = {
     "epochs": 4,
@@ -25,7 +25,7 @@ def trainer(model, **changes):
     denoiser = tiny_denoiser(model, **changes.pop("unet", {}))
     denoiser.unet.train()
     labels = torch.arange(12) % 3 if denoiser.unet.config.num_class_embeds else None
-    return Trainer(denoiser, images(12), labels, {**RECIPE, **changes}, 0, "full/0")
+    return DenoiserTrainer(denoiser, images(12), labels, {**RECIPE, **changes}, 0, "full/0")
 
 
 def weights(run):

@@ -4,6 +4,7 @@ Every epoch's randomness has its own stream (seed, model, epoch): an interrupted
 exactly the numbers an undisturbed one would have used.
 """
 
+import abc
 import math
 
 import torch
@@ -12,31 +13,32 @@ from ..errors import WaypointError
 from .streams import derive, torch_stream
 
 
-class Trainer:
-    """Weights, optimiser and schedule of one training.
+class Trainer(abc.ABC):
+    """Weights, optimiser and schedule of one training; a subclass says what ``loss`` a step lowers.
 
     Args:
-        denoiser: the model to train, at its initial weights.
-        images: (n, C, H, W) float in [-1, 1], the model's own training images, on any device.
-        labels: (n,) int64 or None.
-        recipe: the config section ``training`` (epochs, batch_size, learning_rate, weight_decay, ema,
-            gradient_clip) and ``flip``.
-        seed, name: key of the streams; ``name`` is the checkpoint's name.
+        network: the torch module to train, at its initial weights, on its device.
+        images: (n, C, H, W) float, on any device.
+        recipe: epochs, batch_size, learning_rate, weight_decay, ema (or None), gradient_clip (or None).
+        seed, name: key of the streams.
     """
 
-    def __init__(self, denoiser, images, labels, recipe, seed, name):
-        self.denoiser, self.images, self.labels, self.recipe = denoiser, images, labels, recipe
+    advice = "lower the learning rate"  # what to do about a loss that is not finite, with the config's keys
+
+    def __init__(self, network, images, recipe, seed, name):
+        self.network, self.images, self.recipe = network, images, recipe
+        self.device = next(network.parameters()).device
         self.key = (seed, "training", name)
         self.epoch, self.losses = 0, []
         self.batches = math.ceil(len(images) / recipe["batch_size"])
         self.optimizer = torch.optim.AdamW(
-            denoiser.unet.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
+            network.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
         )
         # cosine from learning_rate at the first step to 0 at the last (appendix A)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe["epochs"] * self.batches)
         self.ema = None
         if recipe["ema"] is not None:
-            self.ema = [q.detach().clone() for q in denoiser.unet.parameters()]
+            self.ema = [q.detach().clone() for q in network.parameters()]
 
     @property
     def finished(self):
@@ -51,9 +53,9 @@ class Trainer:
         """
         stream = torch_stream(*self.key, self.epoch)
         order = torch.randperm(len(self.images), generator=stream)
-        device, total = self.denoiser.device, 0.0
+        total = 0.0
         # dropout draws from torch's global generator: give it this epoch's own
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(derive(*self.key, self.epoch, "dropout"))
             for rows in order.split(self.recipe["batch_size"]):
                 total += self._step(rows, stream) * len(rows)
@@ -61,25 +63,24 @@ class Trainer:
         self.losses.append(total / len(self.images))
         return self.losses[-1]
 
+    @abc.abstractmethod
+    def loss(self, rows, stream):
+        """The loss of one step, a scalar with a gradient.
+
+        Args:
+            rows: (B,) int64, the images of the step. stream: the epoch's generator, for every draw.
+        """
+
     def _step(self, rows, stream):
-        device = self.denoiser.device
-        x0 = self.images[rows]
-        t = torch.randint(self.denoiser.T, (len(rows),), generator=stream)
-        epsilon = torch.randn(x0.shape, generator=stream)
-        if self.recipe["flip"]:
-            flips = torch.rand(len(rows), generator=stream) < 0.5
-            x0 = torch.where(flips[:, None, None, None].to(x0.device), x0.flip(-1), x0)
-        label = None if self.labels is None else self.labels[rows].to(device)
-        loss = self.denoiser.train_loss(x0.to(device), t.to(device), epsilon.to(device), label).mean()
+        loss = self.loss(rows, stream)
         if not torch.isfinite(loss):
             raise WaypointError(
-                f"training {self.key[-1]}: loss is {loss.item()} in epoch {self.epoch + 1}; "
-                "lower training.learning_rate or set training.gradient_clip"
+                f"training {self.key[-1]}: loss is {loss.item()} in epoch {self.epoch + 1}; {self.advice}"
             )
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe["gradient_clip"] is not None:
-            torch.nn.utils.clip_grad_norm_(self.denoiser.unet.parameters(), self.recipe["gradient_clip"])
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe["gradient_clip"])
         self.optimizer.step()
         self.schedule.step()
         self._average()
@@ -92,14 +93,14 @@ class Trainer:
         n = self.schedule.last_epoch
         decay = min(self.recipe["ema"], (1 + n) / (10 + n))
         with torch.no_grad():
-            torch._foreach_lerp_(self.ema, list(self.denoiser.unet.parameters()), 1 - decay)
+            torch._foreach_lerp_(self.ema, list(self.network.parameters()), 1 - decay)
 
     def state(self):
         """Everything an interrupted training needs to go on."""
         return {
             "epoch": self.epoch,
             "losses": self.losses,
-            "weights": self.denoiser.unet.state_dict(),
+            "weights": self.network.state_dict(),
             "ema": self.ema,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -108,7 +109,7 @@ class Trainer:
     def load_state(self, state):
         """Continue from ``state``."""
         self.epoch, self.losses = state["epoch"], list(state["losses"])
-        self.denoiser.unet.load_state_dict(state["weights"])
+        self.network.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.ema is not None:
@@ -119,6 +120,49 @@ class Trainer:
         """Load the averaged weights, where there are any, into the model and return it."""
         if self.ema is not None:
             with torch.no_grad():
-                for q, mean in zip(self.denoiser.unet.parameters(), self.ema):
+                for q, mean in zip(self.network.parameters(), self.ema):
                     q.copy_(mean)
-        return self.denoiser.unet
+        return self.network
+
+
+class DenoiserTrainer(Trainer):
+    """Trains a denoiser on images or latents (appendix A), unconditional, by class, or by caption.
+
+    Args:
+        denoiser: the model to train.
+        images: (n, C, H, W), what the model sees: images in [-1, 1], or latents.
+        conditions: classes (n,) int64 or embedded captions (n, token, width), to be indexed with a tensor of rows;
+            None for an unconditional model.
+        recipe: the config section ``training`` and ``flip``. Its ``caption_dropout``, where there is one, is the
+            share of captions that ``null`` replaces: classifier-free guidance needs a model that knows both.
+        seed, name: key of the streams; ``name`` is the checkpoint's name.
+        null: (token, width), the embedding of the empty caption.
+
+    Raises:
+        WaypointError: captions are to be dropped, but there is no empty caption.
+    """
+
+    advice = "lower training.learning_rate or set training.gradient_clip"
+
+    def __init__(self, denoiser, images, conditions, recipe, seed, name, null=None):
+        super().__init__(denoiser.unet, images, recipe, seed, name)
+        self.denoiser, self.conditions, self.null = denoiser, conditions, null
+        self.dropout = recipe.get("caption_dropout", 0)
+        if self.dropout and null is None:
+            raise WaypointError(f"training.caption_dropout: {self.dropout} needs captions; the model sees none")
+
+    def loss(self, rows, stream):
+        """The mean of L over the rows, each with a t and an ε of its own (Alg. 1 line 3, inner term)."""
+        x0 = self.images[rows]
+        t = torch.randint(self.denoiser.T, (len(rows),), generator=stream)
+        epsilon = torch.randn(x0.shape, generator=stream)
+        if self.recipe["flip"]:
+            flips = torch.rand(len(rows), generator=stream) < 0.5
+            x0 = torch.where(flips[:, None, None, None].to(x0.device), x0.flip(-1), x0)
+        condition = None if self.conditions is None else torch.as_tensor(self.conditions[rows])
+        if self.dropout:  # after every other draw, so that without it nothing changes
+            dropped = torch.rand(len(rows), generator=stream) < self.dropout
+            condition = torch.where(dropped[:, None, None], self.null, condition)
+        device = self.device
+        condition = None if condition is None else condition.to(device)
+        return self.denoiser.train_loss(x0.to(device), t.to(device), epsilon.to(device), condition).mean()

@@ -189,10 +189,62 @@ def blocks(array):
         yield start, _chunk(array, start // step)[: array.shape[0] - start]
 
 
+class Rows:
+    """Some rows of an array in chunks of whole rows that may be far larger than memory; index it with rows.
+
+    A chunk is verified when its first row is wanted. Rows are read, not mapped: a map for each of thousands of chunks
+    would hold as many open files.
+
+    Args:
+        array: an array of an open store.
+        rows: the rows of it that count, in their order; default all.
+    """
+
+    def __init__(self, array, rows=None):
+        self.array, self.verified = array, set()
+        self.rows = np.arange(array.shape[0]) if rows is None else np.asarray(rows)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, rows):
+        """The rows (B, ...), as a new array.
+
+        Args:
+            rows: (B,) integers, an array or a tensor.
+
+        Raises:
+            WaypointError: a chunk that is gone, or whose checksum does not match.
+        """
+        wanted = self.rows[np.asarray(rows)]
+        found = np.empty((len(wanted), *self.array.shape[1:]), self.array.dtype)
+        for place, row in enumerate(wanted):
+            found[place] = self._row(*divmod(int(row), self.array.chunks[0]))
+        return found
+
+    def _row(self, index, row):
+        if index not in self.verified:
+            _chunk(self.array, index)
+            self.verified.add(index)
+        path, shape = _chunk_path(self.array, index), self.array.shape[1:]
+        values = np.prod(shape, dtype=int)
+        try:
+            found = np.fromfile(path, self.array.dtype, values, offset=row * values * self.array.dtype.itemsize)
+        except OSError as error:
+            raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
+        if len(found) < values:
+            raise WaypointError(f"{path}: damaged (it has shrunk); delete the store and rerun")
+        return found.reshape(shape)
+
+
+def _chunk_path(array, index):
+    key = array.metadata.encode_chunk_key((index, *[0] * (array.ndim - 1)))
+    return Path(array.store_path.store.root, array.path, key)
+
+
 def _chunk(array, index):
     """One chunk of whole rows, mapped into memory: zarr's own reading makes copies that take 2 to 3 times as long."""
-    key = array.metadata.encode_chunk_key((index, *[0] * (array.ndim - 1)))
-    path = Path(array.store_path.store.root, array.path, key)
+    path = _chunk_path(array, index)
     values = np.prod(array.chunks, dtype=int)
     size = values * array.dtype.itemsize + 4
     try:

@@ -1,9 +1,17 @@
 """data/train.zarr as a model sees it: images or latents, and what each of them is conditioned on."""
 
+import numpy as np
 import torch
 
 from . import models
 from .arrays import Rows, read
+
+
+class Captions(Rows):
+    """Embedded captions, read when they are wanted, as tensors (B, token, width)."""
+
+    def __getitem__(self, rows):
+        return torch.from_numpy(super().__getitem__(rows))
 
 
 def inputs_of(data):
@@ -11,12 +19,16 @@ def inputs_of(data):
     return data["latent" if "latent" in data else "image"]
 
 
-def conditions_of(data, denoiser):
-    """Conditions of the training images, to be indexed with an array of rows; None for an unconditional model."""
+def conditions_of(data, denoiser, rows):
+    """Conditions of some training images, to be indexed with their places among ``rows``; None for no condition.
+
+    Args:
+        rows: (n,) indices of training images.
+    """
     if denoiser.conditioned_by == "encoder_hidden_states":
-        return Rows(data["text_embedding"])
+        return Captions(data["text_embedding"], rows)
     if denoiser.conditioned_by == "class_labels":
-        return torch.from_numpy(read(data["label"]))
+        return torch.from_numpy(read(data["label"])[np.asarray(rows)])
     return None
 
 
@@ -25,12 +37,12 @@ def null_of(data):
     return torch.from_numpy(read(data["null_embedding"])) if "null_embedding" in data else None
 
 
-def require_fit(denoiser, data, name):
-    """Refuse a model that does not fit the data.
+def require_fit(denoiser, data, name, rows=slice(None)):
+    """Refuse a model that does not fit the data, or those of its rows that count.
 
     Raises:
         WaypointError: another shape, classes or captions that do not fit; as ``models.require_fit``.
     """
-    labels = read(data["label"]) if "label" in data else None
+    labels = read(data["label"])[rows] if "label" in data else None
     width = data["text_embedding"].shape[2] if "text_embedding" in data else None
     models.require_fit(denoiser, tuple(inputs_of(data).shape[1:]), labels, name, width)

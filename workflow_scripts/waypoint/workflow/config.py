@@ -59,6 +59,7 @@ def complete(config):
     _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
+    _check_vae(config)
     _check_captions(config)
     grid = _known_grid(config)
     _check_targets(config, grid)
@@ -288,9 +289,48 @@ def _check_captions(config):
         if config["data"]["flip"]:
             raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
         return
+    if config["training"]["caption_dropout"]:
+        share = config["training"]["caption_dropout"]
+        raise WaypointError(f"config: training.caption_dropout: {share} needs captions: the section text_encoder")
     for section in ("sampling", "attribution"):
         if config[section]["guidance"] != 1:
             raise WaypointError(f"config: {section}.guidance needs captions: the section text_encoder")
+
+
+def _check_vae(config):
+    if config["vae"] is None:
+        return
+    if ("path" in config["vae"]) == ("train" in config["vae"]):
+        raise WaypointError("config: vae needs either path (use an existing one) or train (train one on the images)")
+    if config["data"]["flip"]:
+        raise WaypointError(
+            "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
+        )
+    if "train" not in config["vae"]:
+        return
+    where, given, size = "config: vae.train.autoencoder", config["vae"]["train"]["autoencoder"], config["data"]["size"]
+    if len({len(given[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
+        raise WaypointError(f"{where}: block_out_channels, down_block_types and up_block_types differ in length")
+    groups = given.get("norm_num_groups", 32)  # diffusers' default
+    if any(channels % groups for channels in given["block_out_channels"]):
+        raise WaypointError(f"{where}.norm_num_groups: {groups} does not divide every block_out_channels")
+    factor = 2 ** (len(given["block_out_channels"]) - 1)
+    if size is not None and size % factor:
+        raise WaypointError(
+            f"config: data.size: {size} is no multiple of {factor}, the side of a latent cell with the "
+            f"{len(given['block_out_channels'])} blocks of vae.train.autoencoder"
+        )
+    if size is not None and given.get("sample_size", size) != size:
+        raise WaypointError(f"{where}.sample_size: {given['sample_size']} is not data.size {size}")
+    unet = (config["model"] or {}).get("unet")
+    cells = None if size is None else size // factor
+    if unet and cells and unet["sample_size"] not in (cells, [cells, cells]):
+        raise WaypointError(f"config: model.unet.sample_size: {unet['sample_size']}, but the VAE's latents are {cells}")
+    if unet and unet["in_channels"] != given.get("latent_channels", 4):
+        raise WaypointError(
+            f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
+            f"{given.get('latent_channels', 4)}"
+        )
 
 
 def checkpoint_names(config):

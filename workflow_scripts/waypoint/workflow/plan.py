@@ -58,7 +58,7 @@ class Plan(EvaluationPlan):
             path = given["paths"][int(checkpoint.split("/")[1])]
             made = {"checkpoint": {"path": path, "reference": given["paths"][0], **self._scheduler()}}
         else:
-            made = {"training": {**self.config["training"], "flip": self.config["data"]["flip"]}}
+            made = {"training": self._training() | {"flip": self.config["data"]["flip"]}}
         return self._spec("train", self.data(), model=self.config["model"], **made)
 
     def features(self, checkpoint):
@@ -196,6 +196,10 @@ class Plan(EvaluationPlan):
     def steps(self, target):
         """Attributed steps of a target, ascending."""
         return sorted(self.targets[target].get("steps", self.config["attribution"]["steps"]))
+
+    def _training(self):
+        """The recipe; no dropped captions are no setting."""
+        return {key: value for key, value in self.config["training"].items() if key != "caption_dropout" or value}
 
     def _ensemble(self):
         """What a stage over all checkpoints depends on, in place of one checkpoint's own key."""

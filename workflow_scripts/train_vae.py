@@ -1,0 +1,69 @@
+"""encoders/vae/: an AutoencoderKL trained on the images; resumable."""
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL
+
+from waypoint.errors import WaypointError
+from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, reconstruction_rmse, scale_latents
+from waypoint.science.streams import derive
+from waypoint.store.arrays import read
+from waypoint.store.models import weights_hash
+from waypoint.store.provenance import MARKER
+from waypoint.store.whole import whole_directory
+from waypoint.workflow.resuming import identity_of, run_epochs, sole_owner, write_losses
+from waypoint.workflow.script import run
+
+
+def main(job):
+    device, data = job.device(), job.open(job.args.images)
+    images = torch.from_numpy(read(data["image"]))
+    recipe, seed, sha256 = job.spec["vae"]["train"], job.spec["seed"], data.attrs["sha256"]
+    vae = build(recipe["autoencoder"], tuple(images.shape[1:]), seed).to(device)
+    folder, identity = Path(job.args.resume, "vae"), identity_of(job.spec, sha256)
+    with sole_owner(folder):
+        trainer = AutoencoderTrainer(vae.train(), images, recipe, seed)
+        run_epochs(job, trainer, folder, identity, "vae")
+        vae = trainer.final_weights().eval()
+        scale_latents(vae, images)
+        rmse = reconstruction_rmse(vae, images)
+        with whole_directory(job.args.out) as tmp:
+            vae.save_pretrained(tmp, safe_serialization=True)
+            write_losses(tmp, trainer.losses)
+            made = {"images": len(images), "data_sha256": sha256, "training": identity, "weights": weights_hash(tmp)}
+            made |= {"reconstruction_rmse": rmse, "scaling_factor": vae.config.scaling_factor}
+            Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
+        shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # others may be training
+        os.rmdir(job.args.resume)
+    job.say(f"vae: reconstructs images in [-1, 1] with a root mean squared error of {rmse:.4f}")
+
+
+def build(given, shape, seed):
+    """A freshly initialised VAE for images of ``shape`` (C, H, W) from the spec's section ``autoencoder``.
+
+    Raises:
+        WaypointError: a configuration that diffusers refuses, or that does not fit the images.
+    """
+    channels, height, width = shape
+    fitting = {"in_channels": channels, "out_channels": channels, "sample_size": max(height, width)}
+    for key, value in fitting.items():
+        if given.get(key, value) != value:
+            raise WaypointError(f"vae.train.autoencoder.{key}: {given[key]}, but the data has {value}; leave it out")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "initial weights", "vae"))
+        try:
+            vae = AutoencoderKL(**{**fitting, **given})
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise WaypointError(f"vae.train.autoencoder: {error}") from error
+    Autoencoder(vae).latent_shape(shape)
+    return vae
+
+
+if __name__ == "__main__":
+    run(main, "vae", ["images", "resume", "out"])

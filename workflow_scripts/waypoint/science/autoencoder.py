@@ -1,0 +1,134 @@
+"""The VAE of a latent diffusion model: images to scaled latents and back, and its training (Rombach et al. 2022)."""
+
+import torch
+
+from ..errors import WaypointError
+from .training import Trainer
+
+PIXELS = 1 << 19  # encoded or decoded at once: every channel of the widest layer then takes 2 MB
+
+
+class Autoencoder:
+    """A VAE between images and the latents that a denoiser sees.
+
+    Latents are (z - shift) · scale, with both from the VAE's own config: about unit variance, never clipped.
+
+    Args:
+        vae: a diffusers ``AutoencoderKL``.
+
+    Attributes:
+        factor: pixels per latent cell, along each side; 8 for Stable Diffusion's.
+
+    Raises:
+        WaypointError: a VAE that standardises its latents by channel.
+    """
+
+    def __init__(self, vae):
+        config = vae.config
+        if config.get("latents_mean") is not None or config.get("latents_std") is not None:
+            raise WaypointError("vae: latents_mean and latents_std are not supported; scaling_factor is")
+        self.vae, self.device = vae, next(vae.parameters()).device
+        self.scale, self.shift = config.scaling_factor, config.get("shift_factor") or 0.0
+        self.factor = 2 ** (len(config.block_out_channels) - 1)
+
+    def latent_shape(self, shape):
+        """(C, H, W) of the latents of images of ``shape`` (C, H, W).
+
+        Raises:
+            WaypointError: another number of channels than the VAE's, or sides that its factor does not divide.
+        """
+        channels, *size = shape
+        if channels != self.vae.config.in_channels:
+            raise WaypointError(f"vae takes images of {self.vae.config.in_channels} channels, the data has {channels}")
+        if any(side % self.factor for side in size):
+            raise WaypointError(
+                f"vae makes one latent cell of {self.factor} × {self.factor} pixels, which does not divide images of "
+                f"{' × '.join(map(str, size))}; set data.size to a multiple of {self.factor}"
+            )
+        return (self.vae.config.latent_channels, *(side // self.factor for side in size))
+
+    @torch.inference_mode()
+    def encode(self, images, noise=None):
+        """Scaled latents of images (n, C, H, W) in [-1, 1]: (n, c, h, w) on the CPU.
+
+        Args:
+            noise: (n, c, h, w) standard normal, to take a sample of the posterior; None takes its mean.
+
+        Raises:
+            WaypointError: images of a shape that the VAE does not take.
+        """
+        self.latent_shape(images.shape[1:])
+        parts, found = images.split(self._batch(images.shape)), []
+        noises = [None] * len(parts) if noise is None else noise.split(len(parts[0]))
+        for part, own in zip(parts, noises):
+            posterior = self.vae.encode(part.to(self.device)).latent_dist
+            z = posterior.mean if own is None else posterior.mean + posterior.std * own.to(self.device)
+            found.append(((z - self.shift) * self.scale).cpu())
+        return torch.cat(found)
+
+    @torch.inference_mode()
+    def decode(self, latents):
+        """Images (n, C, H, W) in [-1, 1], clamped, of scaled latents (n, c, h, w); on the CPU."""
+        found = []
+        for part in latents.split(self._batch(latents.shape, self.factor**2)):
+            z = part.to(self.device) / self.scale + self.shift
+            found.append(self.vae.decode(z).sample.clamp(-1, 1).cpu())
+        return torch.cat(found)
+
+    @staticmethod
+    def _batch(shape, pixels=1):
+        return max(1, PIXELS // (shape[-2] * shape[-1] * pixels))
+
+
+class AutoencoderTrainer(Trainer):
+    """Trains an ``AutoencoderKL`` on images.
+
+    A step's loss is the mean absolute error of the reconstruction plus kl_weight times the KL divergence of the
+    posterior from N(0, I), which is summed over an image's latents and divided by the number of its values: the terms
+    and the weighting of Rombach et al., without their perceptual and adversarial ones, which need other networks. The
+    absolute error because a squared one forgives the small, blurry errors that make edges soft.
+
+    Args:
+        vae: the diffusers ``AutoencoderKL`` to train.
+        images: (n, C, H, W) float in [-1, 1].
+        recipe: epochs, batch_size, learning_rate, kl_weight. Gradients are clipped to norm 1.
+        seed: key of the streams.
+    """
+
+    advice = "lower vae.train.learning_rate"
+
+    def __init__(self, vae, images, recipe, seed):
+        recipe = {"weight_decay": 0.0, "ema": None, "gradient_clip": 1.0, **recipe}
+        super().__init__(vae, images, recipe, seed, "vae")
+
+    def loss(self, rows, stream):
+        """Mean absolute error of images decoded from samples of their posterior, and the weighted divergence."""
+        images = self.images[rows].to(self.device)
+        posterior = self.network.encode(images).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=stream).to(self.device)
+        made = self.network.decode(posterior.mean + posterior.std * noise).sample
+        divergence = posterior.kl().mean() / images[0].numel()
+        return (made - images).abs().mean() + self.recipe["kl_weight"] * divergence
+
+
+def scale_latents(vae, images):
+    """Set a trained VAE's scaling factor to 1 / sd of its latents of ``images``, so that theirs have unit variance.
+
+    Rombach et al. take the standard deviation over all components of a first batch (appendix G); here it is that of
+    all images' posterior means.
+
+    Raises:
+        WaypointError: every latent is the same, so that nothing was learned.
+    """
+    vae.register_to_config(scaling_factor=1.0)
+    deviation = Autoencoder(vae).encode(images).double().std(correction=0).item()
+    if not deviation > 0:
+        raise WaypointError("training vae: all latents are equal; train longer or lower vae.train.kl_weight")
+    vae.register_to_config(scaling_factor=1 / deviation)
+
+
+def reconstruction_rmse(vae, images):
+    """Root mean squared error of all images' reconstructions from their posterior means; images span [-1, 1]."""
+    autoencoder = Autoencoder(vae)
+    made = autoencoder.decode(autoencoder.encode(images))
+    return (made - images.cpu()).double().pow(2).mean().sqrt().item()

@@ -1,0 +1,61 @@
+"""What every training that a kill may interrupt shares: its lock, its identity, its epochs and its loss curve."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+
+from ..errors import WaypointError
+from ..store.provenance import read_attributes
+
+
+@contextlib.contextmanager
+def sole_owner(folder):
+    """Hold the training's lock, so that an orphan and its successor never write the same state.
+
+    Raises:
+        WaypointError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WaypointError(f"{folder} is locked: another process is training this model; stop it first") from error
+        yield
+
+
+def identity_of(*parts):
+    """Hash of everything the weights depend on: what was begun or finished with another is not used."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def finished(folder, identity):
+    """Whether ``folder`` holds the finished model of this identity."""
+    found = read_attributes(folder)
+    return found is not None and found["training"] == identity
+
+
+def run_epochs(job, trainer, folder, identity, name):
+    """Run a trainer's epochs, from the last one that is kept in ``folder`` on; each is kept when it ends."""
+    state = folder / "state.pt"
+    if state.exists():
+        stored = torch.load(state, map_location="cpu", weights_only=True)
+        if stored["identity"] == identity:
+            trainer.load_state(stored)
+            job.say(f"{name}: resumes after epoch {trainer.epoch}")
+    while not trainer.finished:
+        loss = trainer.run_epoch()
+        torch.save({**trainer.state(), "identity": identity}, state.with_suffix(".tmp"))
+        os.replace(state.with_suffix(".tmp"), state)
+        job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
+
+
+def write_losses(folder, losses):
+    """Write loss.csv, the mean loss of every epoch."""
+    curve = "".join(f"{epoch},{loss:.6g}\n" for epoch, loss in enumerate(losses, 1))
+    Path(folder, "loss.csv").write_text(f"epoch,loss\n{curve}")
