@@ -17,13 +17,14 @@ import jsonschema
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
 from ..science.masks import box_mask
+from .encoders import check_encoders, leave_out_missing
 from .evaluation_checks import check_evaluation, chosen_targets
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
 
 
 def complete(config):
-    """A copy of ``config`` with every default filled in, checked.
+    """A copy of ``config`` with every default filled in, checked; without methods whose encoder's files are missing.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
@@ -38,6 +39,8 @@ def complete(config):
     _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
+    check_encoders(config)
+    leave_out_missing(config)
     grid = _known_grid(config)
     _check_targets(config, grid)
     check_evaluation(config, grid)
@@ -133,6 +136,9 @@ def _fill(value, schema):
                 value[key] = copy.deepcopy(part["default"])
             if key in value:
                 _fill(value[key], part)
+        if isinstance(every := schema.get("additionalProperties"), dict):
+            for part in value.values():
+                _fill(part, every)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
             _fill(item, schema["items"])
