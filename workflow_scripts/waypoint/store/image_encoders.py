@@ -104,7 +104,9 @@ class _Clip:
 
     def __init__(self, key, settings, place, device):
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         self.key, self.device = key, device
         local = {"local_files_only": Path(place).is_dir()}
         try:
