@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 REPOSITORY = Path(workflow.current_basedir).parent
@@ -11,8 +12,9 @@ SCRIPTS = REPOSITORY / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.io import IOFile
-from waypoint.errors import WaypointError
+from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.workflow.config import complete
+from waypoint.workflow.encoders import BUILT_IN
 from waypoint.workflow.evaluation_checks import require_fid_weights
 from waypoint.workflow.plan import Plan
 from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
@@ -24,14 +26,25 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    PLAN = Plan(complete(config))
+    with warnings.catch_warnings(record=True) as LEFT_OUT:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", WaypointWarning)
+        PLAN = Plan(complete(config))
 except WaypointError as error:
     raise WorkflowError(str(error))
+if workflow.is_main_process:  # jobs read this file again
+    for warning in LEFT_OUT:
+        print(f"Waypoint: warning: {warning.message}", file=sys.stderr)
 
-# shell lines name scripts, and Inception's weights, by these variables: a checkout or a file that has moved, or another
+# shell lines name scripts, and weights from outside, by these variables: a checkout or a file that has moved, or another
 # one, is no reason to rerun
-VARIABLES = {"WAYPOINT_SCRIPTS": SCRIPTS, "WAYPOINT_FID_WEIGHTS": PLAN.fid_weights or ""}
-shell.prefix("set -euo pipefail; " + "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items()))
+VARIABLES = {
+    "WAYPOINT_SCRIPTS": SCRIPTS,
+    "WAYPOINT_FID_WEIGHTS": PLAN.fid_weights or "",
+    "WAYPOINT_ENCODERS": json.dumps(PLAN.encoder_places),
+}
+assigned = "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items())
+shell.prefix("set -euo pipefail; " + assigned.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
 
 
 pathvars:
@@ -42,7 +55,7 @@ pathvars:
 wildcard_constraints:
     checkpoint=r"full/[0-9]+",
     target=r"[A-Za-z0-9-]+",
-    method="trak|trak-sum|pixel|norm|random|none",
+    method="|".join([*BUILT_IN, "none", *PLAN.config["image_encoders"]]),
     shard=r"[0-9]+",
     subset=r"[0-9]+",
     removal=r"[0-9]+",

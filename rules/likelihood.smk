@@ -1,4 +1,5 @@
-"""Classifiers of the labelled images, and feature likelihood along the trajectory (Fig. 3, B.10).
+"""Classifiers of the labelled images, and feature likelihood along the trajectory: the share of samples that are of a
+class (Fig. 3, B.10), or nearer to the first of two captions (B.6).
 
 Reads   data/train.zarr, evaluation/samples/{target}.zarr, scores/
 Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_intervals.csv,
@@ -31,10 +32,11 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
             " --kind {wildcards.kind} --out {output:q} --log {log:q}"
 
 
-if PLAN.evaluation["likelihood"] is not None:
+if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelihood"] is not None:
     LIKELIHOOD_METHOD = "trak" if "trak" in PLAN.config["methods"] else PLAN.config["methods"][0]
-    LIKELIHOOD_TARGETS = PLAN.evaluated("samples")
-    LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
+    LIKELIHOOD_TARGETS = PLAN.judged()
+    if PLAN.evaluation["likelihood"] is not None:
+        LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
     LIKELIHOOD_TABLES = ["<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"]
     LIKELIHOOD_FIGURES = expand("<results>/figures/likelihood-{target}.png", target=LIKELIHOOD_TARGETS)
 
@@ -42,7 +44,7 @@ if PLAN.evaluation["likelihood"] is not None:
         input:
             current("likelihood", "tables/feature_likelihood.csv"),
             current("likelihood", "tables/steepest_intervals.csv"),
-            classifiers=expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"]),
+            classifiers=LIKELIHOOD_STORES,
             samples=expand("<results>/evaluation/samples/{target}.zarr", target=LIKELIHOOD_TARGETS),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=LIKELIHOOD_TARGETS),
         output:
@@ -70,7 +72,8 @@ if PLAN.evaluation["likelihood"] is not None:
         shell:
             'python "$WAYPOINT_SCRIPTS"/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
             " --samples {input.samples:q} --trajectories {input.trajectories:q} --labels {params.labels:q}"
-            " --likelihood {output.likelihood:q} --intervals {output.intervals:q} --log {log:q}"
+            ' --places "$WAYPOINT_ENCODERS" --likelihood {output.likelihood:q} --intervals {output.intervals:q}'
+            " --log {log:q}"
 
     rule plot_likelihood:
         input:

@@ -130,3 +130,28 @@ def randomised(layer, seed=0):
 def values(*shape, seed=1):
     """Random numbers in double precision, the same for the same seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def tiny_clip(folder, seed=0):
+    """Write a random CLIPModel of 15,000 parameters with its processor and tokenizer to a folder; the folder's path."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    letters = list(bytes_to_unicode().values())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {"max_position_embeddings": 24, "vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513}
+    config = CLIPConfig(
+        text_config=small | text, vision_config=small | {"image_size": 16, "patch_size": 8}, projection_dim=8
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = CLIPModel(config)
+    with torch.no_grad():  # wide apart, so that no comparison hangs on a rounding
+        for q in model.parameters():
+            q.mul_(5)
+    model.save_pretrained(folder)
+    # edges and a crop that differ: a wrong order of the two would show
+    CLIPImageProcessor(size={"shortest_edge": 20}, crop_size={"height": 16, "width": 16}).save_pretrained(folder)
+    CLIPTokenizer(vocab={word: k for k, word in enumerate(words)}, merges=[]).save_pretrained(folder)
+    return str(folder)

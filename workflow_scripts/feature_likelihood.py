@@ -1,17 +1,25 @@
-"""tables/feature_likelihood.csv and steepest_intervals.csv: when does a class appear (§3.1, Fig. 3, B.10)?"""
+"""tables/feature_likelihood.csv and steepest_intervals.csv: when does a feature appear (§3.1, Fig. 3, B.6, B.10)?
+
+A feature is a class, as two classifiers see it, or the first of two captions against the second, as an image-text model
+puts it.
+"""
+
+import json
 
 import pandas as pd
 import torch
 
 from waypoint.errors import WaypointError
-from waypoint.science.likelihood import shares, steepest_interval
+from waypoint.science.likelihood import nearer_to_first, shares, steepest_interval
 from waypoint.store import classifiers
 from waypoint.store.arrays import read
+from waypoint.store.image_encoders import ImageEncoder
 from waypoint.store.whole import whole_file
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 
 KINDS = ("standard", "robust")
+BATCH = 64  # images that an encoder sees at once
 
 
 def main(job):
@@ -19,23 +27,50 @@ def main(job):
     for kind, folder in zip(KINDS, job.args.classifiers):
         require_agreement(folder, job.spec)
         networks[kind] = classifiers.load(folder, device)
+    captions = Captions(job, device) if "caption_likelihood" in job.spec else None
     likelihoods, intervals = [], []
     for n, (samples, trajectory) in enumerate(zip(job.args.samples, job.args.trajectories), 1):
         found = job.open(samples)
-        target, image = found.attrs["target"], read(job.open(trajectory)["image"])
-        feature = chosen_feature(job, target, networks["standard"], image)
-        steps, sample = read(found["step"]).tolist(), torch.from_numpy(read(found["sample"]))
-        for kind, network in networks.items():
-            row = {"classifier": kind, "target": target, "feature": feature}
-            share = shares([network.classes(images) for images in sample], feature)
+        target, steps = found.attrs["target"], read(found["step"]).tolist()
+        sample, judgements = torch.from_numpy(read(found["sample"])), []
+        if networks:
+            image = read(job.open(trajectory)["image"])
+            feature = chosen_feature(job, target, networks["standard"], image)
+            for kind, network in networks.items():
+                judgements.append((kind, feature, shares([network.classes(images) for images in sample], feature)))
+        if captions and target in captions.pairs:
+            judgements.append((captions.name, captions.pairs[target][0], captions.shares(target, sample)))
+        for judge, feature, share in judgements:
+            row = {"classifier": judge, "target": target, "feature": feature}
             for step, value in zip(steps, share):
                 likelihoods.append({**row, "step": step, "likelihood": value, "samples": sample.shape[1]})
-            steepest = steepest_interval(steps, share)
-            intervals.append({**row, **interval_cells(steepest)})
+            intervals.append({**row, **interval_cells(steepest_interval(steps, share))})
         job.progress(n, len(job.args.samples), "targets")
     for path, rows in ((job.args.likelihood, likelihoods), (job.args.intervals, intervals)):
         with whole_file(path, job.provenance) as tmp:
             pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
+
+
+class Captions:
+    """An image-text model that tells two captions of a target apart (B.6).
+
+    Attributes:
+        name: its key in the config's ``image_encoders``. pairs: {target: [first, second]}.
+    """
+
+    def __init__(self, job, device):
+        own = job.spec["caption_likelihood"]
+        self.name, self.pairs = own["encoder"], own["captions"]
+        place = json.loads(job.args.places)[self.name]
+        self.encoder = ImageEncoder(self.name, job.spec["image_encoder"], place, device)
+
+    def shares(self, target, sample):
+        """Share of the samples (S, number, C, H, W) that are nearer to the first caption: (S,)."""
+        captions = self.encoder.captions(self.pairs[target]).cpu().numpy()
+        return shares([nearer_to_first(self.embedded(images), captions) for images in sample], True)
+
+    def embedded(self, images):
+        return torch.cat([self.encoder(batch) for batch in images.split(BATCH)]).cpu().numpy()
 
 
 def interval_cells(steepest):
@@ -60,5 +95,5 @@ def chosen_feature(job, target, network, image):
 
 
 if __name__ == "__main__":
-    arguments = ["classifiers*", "samples*", "trajectories*", "labels*", "likelihood", "intervals"]
+    arguments = ["classifiers*", "samples*", "trajectories*", "labels*", "places?", "likelihood", "intervals"]
     run(main, "likelihood", arguments)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from waypoint.store.arrays import read
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plots import METHODS, method_bars, plt, save, show
+from waypoint.workflow.plots import method_bars, plt, save, show, styles
 from waypoint.workflow.script import run
 
 BARS, CELL = 5.2, 1.25  # inches
@@ -14,7 +14,7 @@ def main(job):
     table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
     stores = {(store.attrs["target"], store.attrs["method"]): store for store in map(job.open, job.args.stores)}
     targets = list(dict.fromkeys(target for target, _ in stores))
-    methods = [method for method in METHODS if (targets[0], method) in stores]
+    methods = list(styles([method for target, method in stores if target == targets[0]]))
     columns, height = len(methods) + 1, max(4.2, CELL * len(targets) + 1.3)
     figure = plt.figure(figsize=(BARS + 0.5 + columns, height))
     left, right = figure.subfigures(1, 2, width_ratios=(BARS, 0.5 + columns))
@@ -37,9 +37,10 @@ def main(job):
 
 def images(row, target, stores):
     """The original image and, for every method, the same seed's after its largest removal, with its ℓ2."""
+    looks = styles(stores)
     for axis, (method, store) in zip(row[1:], stores.items()):
         largest = int(read(store["removed"]).argmax())
-        show(axis, read(store["image"])[largest, 0], METHODS[method]["color"], 2)
+        show(axis, read(store["image"])[largest, 0], looks[method]["color"], 2)
         axis.set_xlabel(f"{read(store['l2'])[largest, 0]:.2f}", size=8, labelpad=2)
     show(row[0], read(store["original"]), "black", 1)
     row[0].set_ylabel(target, size=8)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plots import METHODS, plt, save, time_axis
+from waypoint.workflow.plots import line_style, plt, save, styles, time_axis
 from waypoint.workflow.script import run
 
 REFERENCES = {"ceiling": ("--", "best possible"), "retrain": (":", "retraining once")}
@@ -43,14 +43,15 @@ def appearance(table, method, checkpoints):
         line, label = REFERENCES[method]
         return f"{method} ({label})", {"color": "black", "linestyle": line, "linewidth": 1.2}
     known = pd.notna(checkpoints)
+    look = styles([name for name in table["method"].unique() if name not in REFERENCES])[method]
     label = f"{method}, {checkpoints:.0f} model{'s' if checkpoints > 1 else ''}" if known else method
     if known and checkpoints < table.loc[table["method"] == method, "checkpoints"].max():
         return label, {
-            "color": METHODS[method]["color"],
+            "color": look["color"],
             "linestyle": "-." if checkpoints > 1 else ":",
             "linewidth": 1.2,
         }
-    return label, {**METHODS[method], "linewidth": 1.8, "markersize": 5}
+    return label, {**line_style(look), "linewidth": 1.8, "markersize": 5}
 
 
 def averages(axes, table, overall):

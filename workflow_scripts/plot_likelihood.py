@@ -1,4 +1,4 @@
-"""figures/likelihood-{target}.png: when a class appears, with samples and training images about then (Fig. 3)."""
+"""figures/likelihood-{target}.png: when a feature appears, with samples and training images about then (Fig. 3)."""
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ STYLES = {
     "standard": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "robust": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
 }
+CAPTION = {"color": "#CC79A7", "marker": "D", "linestyle": "-."}
 COLUMNS, TOP = 5, 3
 
 
@@ -25,17 +26,23 @@ def main(job):
     above, below = figure.subfigures(2, 1, height_ratios=[1, 1.75])
     curve(above.subplots(), table, steepest)
     panels(below.subplots(1 + 2 * TOP, len(columns) + 1, squeeze=False), columns, samples, scores, data)
-    feature, method = table["feature"].iloc[0], scores.attrs["method"]
+    method = scores.attrs["method"]
     ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step, {scores['score'].shape[1]} training images"
     if count := len(scores.attrs["spec"].get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
-    title = f"target {job.args.target}: when is it class {feature}?\n{ran}; below those by {method}"
+    title = f"target {job.args.target}: {question(table)}\n{ran}; below those by {method}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     save(figure, job)
 
 
+def question(table):
+    """What the curves answer."""
+    classes = table.loc[table["classifier"].isin(STYLES), "feature"]
+    return "when is its caption the right one?" if classes.empty else f"when is it class {classes.iloc[0]}?"
+
+
 def around(steepest, steps):
-    """Up to COLUMNS steps, descending, about the standard classifier's steepest interval, or evenly spread."""
+    """Up to COLUMNS steps, descending, about the first classifier's steepest interval, or evenly spread."""
     steps = sorted(steps, reverse=True)
     if len(steps) <= COLUMNS:
         return steps
@@ -47,11 +54,12 @@ def around(steepest, steps):
 
 
 def curve(axes, table, steepest):
-    """Likelihood against t for every classifier, with their steepest intervals."""
-    for kind, rows in table.groupby("classifier", sort=False):
-        axes.plot(rows["step"], rows["likelihood"], label=f"{kind} classifier", **STYLES[kind])
+    """Likelihood against t for every classifier or image-text model, with their steepest intervals."""
+    for judge, rows in table.groupby("classifier", sort=False):
+        label = f"{judge} classifier" if judge in STYLES else f"{judge}: “{rows['feature'].iloc[0]}”"
+        axes.plot(rows["step"], rows["likelihood"], label=label, **STYLES.get(judge, CAPTION))
     for row in steepest.itertuples():
-        color = STYLES[row.classifier]["color"]
+        color = STYLES.get(row.classifier, CAPTION)["color"]
         axes.axvspan(row.step_to, row.step_from, color=color, alpha=0.13, linewidth=0)
     axes.set_xlim(table["step"].max() + 30, table["step"].min() - 30)
     axes.set(ylim=(-0.03, 1.03), xlabel="step t (noise on the left, image on the right)", ylabel="share of the samples")

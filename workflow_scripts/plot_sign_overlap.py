@@ -5,7 +5,7 @@ import pandas as pd
 
 from waypoint.science.step_relations import random_sign_overlap
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plots import METHODS, plt, save
+from waypoint.workflow.plots import line_style, plt, save, styles
 from waypoint.workflow.scored import in_words
 from waypoint.workflow.script import run
 
@@ -19,8 +19,10 @@ def main(job):
     axes.plot(
         k, expected, color="black", linestyle="--", linewidth=1.4, zorder=3, label="independent random scores (formula)"
     )
+    looks = styles(table["method"].unique())
     for method, rows in table.groupby("method", sort=False):
-        axes.plot(rows["top_k"], rows["observed"], label=method, linewidth=1.6, markersize=6, **METHODS[method])
+        style = line_style(looks[method])
+        axes.plot(rows["top_k"], rows["observed"], label=method, linewidth=1.6, markersize=6, **style)
     axes.set(xlabel="K, length of the top and bottom lists", ylabel="share of targets", ylim=(-0.03, 1.03))
     axes.set(xticks=sorted(table["top_k"].unique()), xlim=(0, 1.03 * largest))
     axes.set_title(f"with an image in the top K at one step, in the bottom K at another, of {steps} steps")

@@ -4,7 +4,7 @@ import pandas as pd
 
 from waypoint.science.lds import mean_over_targets
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plots import METHODS, plt, save
+from waypoint.workflow.plots import line_style, plt, save, styles
 from waypoint.workflow.scored import in_words
 from waypoint.workflow.script import run
 
@@ -13,12 +13,13 @@ def main(job):
     table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
     table["distance"] = table["step_b"] - table["step_a"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    looks = styles(table["method"].unique())
     for method, rows in table.groupby("method", sort=False):
         each = rows.pivot_table("spearman", "target", "distance")  # the mean of a target's pairs at each distance
         mean, error = mean_over_targets(each.to_numpy())
-        axes.plot(each.columns, mean, label=method, linewidth=1.8, markersize=5, **METHODS[method])
+        axes.plot(each.columns, mean, label=method, linewidth=1.8, markersize=5, **line_style(looks[method]))
         axes.fill_between(
-            each.columns, mean - error, mean + error, color=METHODS[method]["color"], alpha=0.2, linewidth=0
+            each.columns, mean - error, mean + error, color=looks[method]["color"], alpha=0.2, linewidth=0
         )
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="distance of the two steps |s − t|", ylabel="Spearman correlation of their scores", xlim=(0, None))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plots import METHODS, plt, save, time_axis
+from waypoint.workflow.plots import line_style, plt, save, styles, time_axis
 from waypoint.workflow.scored import in_words
 from waypoint.workflow.script import run
 
@@ -22,10 +22,9 @@ def main(job):
     for column, k in zip(axes.T, counts):
         own = table[table["top_k"] == k]
         for axis, name in zip(column, ROWS):
-            for method, style in METHODS.items():
+            for method, style in styles(table["method"].unique()).items():
                 rows = own[own["method"] == method]
-                if len(rows):
-                    axis.plot(rows["step"], rows[name], label=method, linewidth=1.6, markersize=5, **style)
+                axis.plot(rows["step"], rows[name], label=method, linewidth=1.6, markersize=5, **line_style(style))
             time_axis(axis, steps)
         column[0].axhline(
             own["random"].iloc[0], color="black", linestyle="--", linewidth=1.2, label="random lists, K/N"

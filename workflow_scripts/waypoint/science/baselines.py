@@ -6,7 +6,7 @@ from .streams import numpy_stream
 
 
 def cosine(images, references):
-    """Cosine similarity in pixel space.
+    """Cosine similarity in pixel space, or of embeddings (b, F).
 
     Args:
         images: (b, C, H, W) training images. references: (steps, C, H, W).

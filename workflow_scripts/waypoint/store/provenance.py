@@ -10,7 +10,18 @@ from pathlib import Path
 
 from ..errors import WaypointError
 
-PACKAGES = ("numpy", "scipy", "zarr", "torch", "diffusers", "scikit-learn", "matplotlib")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "zarr",
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "timm",
+    "scikit-learn",
+    "matplotlib",
+)
 MARKER = "waypoint.json"
 
 

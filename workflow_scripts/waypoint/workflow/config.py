@@ -18,6 +18,7 @@ from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
 from ..science.masks import box_mask
 from ..store.packages import located
+from .encoders import check_encoders, leave_out_missing
 from .evaluation_checks import check_evaluation, chosen_targets
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
@@ -44,7 +45,7 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "config.schema.json"
 
 
 def complete(config):
-    """A copy of ``config`` with every default filled in, checked.
+    """A copy of ``config`` with every default filled in, checked; without methods whose encoder's files are missing.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
@@ -61,6 +62,8 @@ def complete(config):
     _check_model(config)
     _check_vae(config)
     _check_captions(config)
+    check_encoders(config)
+    leave_out_missing(config)
     grid = _known_grid(config)
     _check_targets(config, grid)
     check_evaluation(config, grid)
@@ -156,6 +159,9 @@ def _fill(value, schema):
                 value[key] = copy.deepcopy(part["default"])
             if key in value:
                 _fill(value[key], part)
+        if isinstance(every := schema.get("additionalProperties"), dict):
+            for part in value.values():
+                _fill(part, every)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
             _fill(item, schema["items"])

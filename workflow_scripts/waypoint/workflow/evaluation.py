@@ -65,14 +65,19 @@ class EvaluationPlan:
         return self._spec("proxy", self.data(), samples={"number": self.evaluation["samples"]["number"]})
 
     def likelihood(self):
-        """Spec of tables/feature_likelihood.csv and steepest_intervals.csv."""
-        return self._spec(
-            "likelihood",
-            self.classifier("standard"),
-            classifier={kind: self.classifier(kind)["classifier"][kind] for kind in CLASSIFIERS},
-            samples={"number": self.evaluation["samples"]["number"]},
-            likelihood=self.evaluation["likelihood"],
-        )
+        """Spec of tables/feature_likelihood.csv and steepest_intervals.csv: of classes, of captions, or of both."""
+        classes, captions = {}, {}
+        if self.evaluation["likelihood"] is not None:
+            kinds = {kind: self.classifier(kind)["classifier"][kind] for kind in CLASSIFIERS}
+            classes = self.classifier("standard") | {
+                "classifier": kinds,
+                "likelihood": self.evaluation["likelihood"],
+            }
+        if self.evaluation["caption_likelihood"] is not None:
+            own = self.evaluation["caption_likelihood"]
+            captions = {"caption_likelihood": own, "image_encoder": self._encoder(own["encoder"])}
+        number = self.evaluation["samples"]["number"]
+        return self._spec("likelihood", self.data(), classes, captions, samples={"number": number})
 
     def seed_consistency(self):
         """Spec of evaluation/seed_consistency.zarr and its table: the listed models, and no other."""
@@ -143,6 +148,17 @@ class EvaluationPlan:
         rows = [self.targets[name] for name in self.evaluated("seed_consistency")]
         keys = ("id", "seed", "label", "prompt")
         return [{key: row[key] for key in keys if key in row} for row in rows if "seed" in row]
+
+    def judged(self):
+        """Targets with rows in tables/feature_likelihood.csv, in the order of the samples."""
+        if self.evaluation["likelihood"] is not None:
+            return self.evaluated("samples")
+        return [target for target in self.evaluated("samples") if target in self.captions()]
+
+    def captions(self):
+        """{target: [first, second]} of image-text preference (B.6)."""
+        own = self.evaluation["caption_likelihood"]
+        return own["captions"] if own else {}
 
     def target_labels(self, names):
         """{target: label} of class-conditional targets."""

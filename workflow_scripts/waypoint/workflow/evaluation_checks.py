@@ -9,7 +9,7 @@ from ..science.grid import check_steps
 from ..store.inception import require_weights
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # pytorch-fid's file
-SAME_AT_EVERY_STEP = ("trak-sum", "norm")  # methods with one row of scores, by definition
+SAME_AT_EVERY_STEP = ("trak-sum", "norm")  # methods with one row of scores, by definition; image encoders too
 
 
 def check_evaluation(config, grid):
@@ -37,6 +37,7 @@ def check_evaluation(config, grid):
         if grid is not None:
             check_steps(evaluation["samples"]["steps"] or [], grid, "config: evaluation.samples.steps")
     _check_likelihood(config)
+    _check_captions(config)
     _check_seed_consistency(config)
     if evaluation["reliability"] is not None and not config["scores"]["keep_checkpoints"]:
         raise WaypointError("config: evaluation.reliability needs scores.keep_checkpoints: true")
@@ -60,7 +61,8 @@ def check_evaluation(config, grid):
 
 def step_methods(config):
     """Methods whose scores differ from step to step."""
-    return [method for method in config["methods"] if method not in SAME_AT_EVERY_STEP]
+    same = {*SAME_AT_EVERY_STEP, *config["image_encoders"]}
+    return [method for method in config["methods"] if method not in same]
 
 
 def chosen_targets(config, section):
@@ -105,8 +107,9 @@ def _check_steps_and_targets(config):
     evaluation, targets = config["evaluation"], config["targets"]
     for section in ("step_correlation", "sign_overlap"):
         if evaluation[section] is not None and not step_methods(config):
+            same = [*SAME_AT_EVERY_STEP, *(name for name in config["methods"] if name in config["image_encoders"])]
             raise WaypointError(
-                f"config: evaluation.{section} compares steps, but {' and '.join(SAME_AT_EVERY_STEP)} have the same "
+                f"config: evaluation.{section} compares steps, but {' and '.join(same)} have the same "
                 "scores at every step; add another method"
             )
     steps = [set(target.get("steps", config["attribution"]["steps"])) for target in targets]
@@ -189,6 +192,21 @@ def _check_likelihood(config):
     for name in likelihood["features"] or {}:
         if name not in ids:
             raise WaypointError(f"config: evaluation.likelihood.features: {name!r} is no target of evaluation.samples")
+
+
+def _check_captions(config):
+    own, where = config["evaluation"]["caption_likelihood"], "config: evaluation.caption_likelihood"
+    if own is None:
+        return
+    if not config["evaluation"]["samples"]:
+        raise WaypointError(f"{where} needs the section evaluation.samples")
+    encoder = config["image_encoders"].get(own["encoder"])
+    if encoder is None or encoder["kind"] != "clip":
+        raise WaypointError(f"{where}.encoder: {own['encoder']} is not in image_encoders with kind clip")
+    ids = chosen_targets(config, "samples")
+    for name in own["captions"]:
+        if name not in ids:
+            raise WaypointError(f"{where}.captions: {name!r} is no target of evaluation.samples")
 
 
 def _check_seed_consistency(config):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..store.packages import located
 from .config import checkpoint_names, file_hash
+from .encoders import identity, place_of
 from .evaluation import EvaluationPlan
 from .stages import VERSIONS
 
@@ -118,6 +119,16 @@ class Plan(EvaluationPlan):
         own = {**before["target"], "steps": self.steps(target)}
         return self._spec("scores", before, target=own, pixel=self.config["pixel"])
 
+    def embeddings(self, encoder):
+        """Spec of embeddings/{encoder}.zarr."""
+        return self._spec("embeddings", self.data(), image_encoder=self._encoder(encoder))
+
+    def encoder_scores(self, target, encoder):
+        """Spec of scores/{encoder}/{target}.zarr."""
+        before = self.trajectory(target)
+        own = {**before["target"], "steps": self.steps(target)}
+        return self._spec("encoder_scores", before, self.embeddings(encoder), target=own)
+
     def random_scores(self, target):
         """Spec of scores/random/{target}.zarr."""
         return self._spec("scores", self.data(), target={"steps": self.steps(target)})
@@ -168,6 +179,16 @@ class Plan(EvaluationPlan):
         return list(inspect.signature(getattr(self, stage)).parameters)
 
     @property
+    def encoders(self):
+        """Names of the methods that are image encoders."""
+        return [method for method in self.config["methods"] if method in self.config["image_encoders"]]
+
+    @property
+    def encoder_places(self):
+        """{name: folder, file or hub id} of every image encoder: no result depends on where weights lie."""
+        return {name: place_of(encoder) for name, encoder in self.config["image_encoders"].items()}
+
+    @property
     def data_sources(self):
         """Files and folders that the training images are read from, where they still exist."""
         data = self.config["data"]
@@ -211,6 +232,9 @@ class Plan(EvaluationPlan):
         kind = self.config["gradients"]["kind"]
         own = self._pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
         return {"gradients": own, "projection": self.config["projection"]}
+
+    def _encoder(self, name):
+        return identity(self.config["image_encoders"][name])
 
     def _pick(self, section, keys):
         return {key: self.config[section][key] for key in keys.split()}

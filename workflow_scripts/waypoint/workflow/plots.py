@@ -9,16 +9,25 @@ from matplotlib import pyplot as plt
 from ..store.whole import whole_file
 
 GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
-# Okabe and Ito's colours, and a marker each: no method is told by its colour alone
+# Okabe and Ito's colours, then Tol's, and a marker and a hatch each: no method is told by its colour alone
 METHODS = {
-    "trak": {"color": "#0072B2", "marker": "o"},
-    "trak-sum": {"color": "#56B4E9", "marker": "s"},
-    "pixel": {"color": "#E69F00", "marker": "^"},
-    "norm": {"color": "#CC79A7", "marker": "v"},
-    "random": {"color": "#777777", "marker": "x"},
-    "none": {"color": "#BBBBBB", "marker": "."},
+    "trak": {"color": "#0072B2", "marker": "o", "hatch": ""},
+    "trak-sum": {"color": "#56B4E9", "marker": "s", "hatch": "//"},
+    "pixel": {"color": "#E69F00", "marker": "^", "hatch": ".."},
+    "clip": {"color": "#D55E00", "marker": "D", "hatch": "++"},
+    "norm": {"color": "#CC79A7", "marker": "v", "hatch": "xx"},
+    "random": {"color": "#777777", "marker": "x", "hatch": "--"},
+    "none": {"color": "#BBBBBB", "marker": ".", "hatch": ""},
 }
-HATCHES = {"trak": "", "trak-sum": "//", "pixel": "..", "norm": "xx", "random": "--", "none": ""}
+CONTROLS = ("norm", "random", "none")
+# image encoders under names of their own take these in turn
+OTHERS = [
+    {"color": "#882255", "marker": "P", "hatch": "\\\\"},
+    {"color": "#332288", "marker": "<", "hatch": "oo"},
+    {"color": "#999933", "marker": ">", "hatch": "||"},
+    {"color": "#44AA99", "marker": "*", "hatch": "**"},
+    {"color": "#661100", "marker": "h", "hatch": "OO"},
+]
 
 plt.rcParams.update(
     {
@@ -61,6 +70,20 @@ def show(axes, image, edge="#888888", width=0.6, style="-"):
         spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
 
 
+def styles(methods):
+    """{method: {"color", "marker", "hatch"}} of a figure's methods, in one order everywhere: controls come last."""
+    others = [method for method in dict.fromkeys(methods) if method not in METHODS]
+    look = {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(others)}
+    before = [method for method in METHODS if method not in CONTROLS]
+    order = [method for method in [*before, *others, *CONTROLS] if method in set(methods)]
+    return {method: METHODS.get(method) or look[method] for method in order}
+
+
+def line_style(style):
+    """What a line takes of a method's style."""
+    return {key: style[key] for key in ("color", "marker")}
+
+
 def method_bars(axes, table, column, images):
     """Bars of a table's column, methods side by side in groups of n_remove, with what lies behind each bar.
 
@@ -71,12 +94,14 @@ def method_bars(axes, table, column, images):
     """
     counts, labelled = sorted(table["n_remove"].unique()), set()
     targets, ticks, left = list(table["target"].unique()), [], 0.0
+    looks = styles(table["method"].unique())
     for count in counts:
-        methods = [method for method in METHODS if method in set(table.loc[table["n_remove"] == count, "method"])]
+        there = set(table.loc[table["n_remove"] == count, "method"])
+        methods = [method for method in looks if method in there]
         for k, method in enumerate(methods):
             rows = table[(table["n_remove"] == count) & (table["method"] == method)]
             values, x = rows[column].to_numpy(), left + k
-            style = {"color": METHODS[method]["color"], "hatch": HATCHES[method], "edgecolor": "white"}
+            style = {"color": looks[method]["color"], "hatch": looks[method]["hatch"], "edgecolor": "white"}
             axes.bar(x, values.mean(), 0.85, label=None if method in labelled else method, **style)
             spread = [(targets.index(t) + 0.5) / len(targets) - 0.5 for t in rows["target"]]
             axes.plot(x + 0.6 * np.array(spread), values, ".", color="black", markersize=5, zorder=3)

@@ -16,6 +16,8 @@ VERSIONS = {
     "trajectory": 1,
     "gradients": 2,
     "scores": 1,
+    "embeddings": 1,
+    "encoder_scores": 1,
     "masks": 1,
     "outputs": 1,
     "lds": 1,
