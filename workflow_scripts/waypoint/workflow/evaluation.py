@@ -139,8 +139,9 @@ class EvaluationPlan:
 
     def seeded_targets(self):
         """What seed consistency generates: id, seed and label of its targets that have a seed."""
-        rows = [self.targets[name] for name in self.evaluated("seed_consistency")]
-        return [{key: row[key] for key in ("id", "seed", "label") if key in row} for row in rows if "seed" in row]
+        chosen = {self.shared.get(name, name): self.targets[name] for name in self.evaluated("seed_consistency")}
+        rows = [{**row, "id": name} for name, row in chosen.items() if "seed" in row]  # all masks have one image
+        return [{key: row[key] for key in ("id", "seed", "label") if key in row} for row in rows]
 
     def target_labels(self, names):
         """{target: label} of class-conditional targets."""

@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
+from scipy.ndimage import binary_erosion
 
 from ..store.whole import whole_file
 
@@ -19,6 +20,12 @@ METHODS = {
     "none": {"color": "#BBBBBB", "marker": "."},
 }
 HATCHES = {"trak": "", "trak-sum": "//", "pixel": "..", "norm": "xx", "random": "--", "none": ""}
+# an image's masks are told apart by colour and by line style
+DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2))]
+MASKS = [
+    (color, DASHES[k % len(DASHES)])
+    for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
+]
 
 plt.rcParams.update(
     {
@@ -59,6 +66,16 @@ def show(axes, image, edge="#888888", width=0.6, style="-"):
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
+
+
+def outline(axes, mask, color, style):
+    """Draw the border of a mask (H, W) on its image, just inside its pixels' edges, so that neighbours show both."""
+    fine = 16  # parts of a pixel's edge
+    padded = np.pad(np.kron(mask > 0, np.ones((fine, fine), bool)), fine)
+    inside = binary_erosion(padded, np.ones((3, 3), bool), iterations=max(1, round(fine * max(mask.shape) / 100)))
+    y, x = ((np.arange(n) + 0.5) / fine - 1.5 for n in inside.shape)
+    for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # seen on dark and on light
+        axes.contour(x, y, inside, [0.5], colors=[shade], linewidths=width, linestyles=[dashes])
 
 
 def method_bars(axes, table, column, images):
