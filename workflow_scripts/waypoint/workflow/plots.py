@@ -5,7 +5,6 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
-from scipy.ndimage import binary_erosion
 
 from ..store.whole import whole_file
 
@@ -70,12 +69,16 @@ def show(axes, image, edge="#888888", width=0.6, style="-"):
 
 def outline(axes, mask, color, style):
     """Draw the border of a mask (H, W) on its image, just inside its pixels' edges, so that neighbours show both."""
-    fine = 16  # parts of a pixel's edge
-    padded = np.pad(np.kron(mask > 0, np.ones((fine, fine), bool)), fine)
-    inside = binary_erosion(padded, np.ones((3, 3), bool), iterations=max(1, round(fine * max(mask.shape) / 100)))
-    y, x = ((np.arange(n) + 0.5) / fine - 1.5 for n in inside.shape)
+    fine = 8  # parts of a pixel's edge
+    inset = max(1, round(fine * max(mask.shape) / 60))
+    inside = np.pad(np.kron(mask > 0, np.ones((fine, fine), bool)), inset + 1)
+    for axis in (0, 1):
+        inside = np.logical_and.reduce([np.roll(inside, shift, axis) for shift in range(-inset, inset + 1)])
+    y, x = ((np.arange(n) - inset - 0.5) / fine - 0.5 for n in inside.shape)
+    limits = axes.get_xlim(), axes.get_ylim()
     for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # seen on dark and on light
         axes.contour(x, y, inside, [0.5], colors=[shade], linewidths=width, linestyles=[dashes])
+    axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def method_bars(axes, table, column, images):
