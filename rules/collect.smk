@@ -23,6 +23,7 @@ rule gradients:
             target=PLAN.targets,
             part=["trajectory", "gradients", "continuations"],
         ),
+        expand("<results>/targets/{image}/trajectory.zarr", image=dict.fromkeys(PLAN.shared.values())),
 
 
 rule scores:
@@ -59,6 +60,7 @@ rule tables:
 rule figures:
     input:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
+        MASK_FIGURES,
         LDS_FIGURES,
         RELIABILITY_FIGURES,
         ANALYSIS_FIGURES,

@@ -1,8 +1,10 @@
 """Pictures for people.
 
 Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr
-Makes   figures/{target}/{method}.png
+Makes   figures/{target}/{method}.png, figures/{target}/masks.png
 """
+
+MASK_FIGURES = expand("<results>/figures/{target}/masks.png", target=PLAN.mask_figures)
 
 
 rule trajectory_panel:
@@ -30,3 +32,30 @@ rule trajectory_panel:
         'python "$WAYPOINT_SCRIPTS"/plot_panel.py --spec {params.spec:q} --data {input.data:q}'
         " --trajectory {input.trajectory:q} --continuations {input.continuations:q} --scores {input.scores:q}"
         " --target {wildcards.target} --out {output:q} --log {log:q}"
+
+
+rule plot_masks:
+    input:
+        current("mask_figure", "figures/{target}/masks.png"),
+        data="<results>/data/train.zarr",
+        # of an image with several masks its own, under the id that they share
+        trajectory="<results>/targets/{target}/trajectory.zarr",
+        scores=lambda w: expand("<results>/scores/trak/{mask}.zarr", mask=PLAN.masks_of(w.target)),
+        pngs=lambda w: ancient(PLAN.mask_files(w.target)),
+    output:
+        report(
+            "<results>/figures/{target}/masks.png",
+            caption="../docs/report/masks.rst",
+            category="Masks",
+            labels={"target": "{target}"},
+        ),
+    log:
+        "<logs>/plot_masks/{target}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    params:
+        spec=spec("mask_figure"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/plot_masks.py --spec {params.spec:q} --data {input.data:q}'
+        " --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
+        " --out {output:q} --log {log:q}"

@@ -25,7 +25,7 @@ class Output:
     def __init__(self, job, generator):
         lds, device = job.spec["lds"], generator.device
         target = Target(job, generator, lds["steps"])
-        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, target.x_t.shape[-2:])
+        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, target.image.shape[-2:], target.x_t.shape[-2:])
         self.weight = None if weight is None else weight.to(device)
         self.shape = (len(target.steps), lds["draws"])
         self.t = torch.tensor(target.steps, device=device).repeat_interleave(lds["draws"])

@@ -28,7 +28,7 @@ class Attributed(Target):
     def __init__(self, job, generator):
         super().__init__(job, generator, job.spec["target"]["steps"])
         self.settings = job.spec["attribution"]
-        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, self.x_t.shape[-2:])
+        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, self.image.shape[-2:], self.x_t.shape[-2:])
         self.weight = None if weight is None else weight.to(generator.device)
         draws, shape = range(self.settings["target_draws"]), self.x_t.shape[1:]
         noise = [[target_noise(job.spec["seed"], self.key, t, k, shape) for k in draws] for t in self.steps]

@@ -29,7 +29,9 @@ BASE = {
 }
 
 
+MASKS = [{"name": "left", "mask": [0, 0, 4, 8]}, {"name": "right", "mask": [4, 0, 8, 8]}]
 NEEDED = {
+    "mask": MASKS,
     "counterfactual": {"targets": ["a"], "n_remove": [5]},
     "forgetting": {"targets": 1, "n_remove": [5]},
     "text_encoder": {"path": "some/encoder"},
@@ -214,7 +216,9 @@ def files(tmp_path, monkeypatch):
     np.savez("images.npz", image=np.zeros((3, 8, 8), np.uint8))
     Path("captions.csv").write_text("file,caption\n")
     Path("link").symlink_to("nowhere")
-    Image.new("L", (8, 8)).save("mask.png")
+    Image.new("L", (8, 8), "white").save("mask.png")
+    Image.new("L", (8, 8), "black").save("black.png")
+    Image.new("L", (16, 8), "white").save("wide.png")
     np.savez("own.npz", x_t=np.zeros((3, 1, 8, 8)), step=np.array([900, 500, 100]))
     np.savez("no_step.npz", x_t=np.zeros((3, 1, 8, 8)))
     np.savez("no_x_t.npz", step=np.array([900, 500, 100]))
@@ -290,6 +294,19 @@ CONTRADICTIONS = [
     ({"targets.0.mask": [4, 0, 4, 8]}, ["targets[0]", "mask", "[4, 0, 4, 8]"]),
     ({"targets.0.mask": [0, 6, 8, 2]}, ["targets[0]", "mask"]),
     ({"targets.0.mask": [0, 0, 9, 8]}, ["targets[0]", "mask", "8"]),
+    ({"targets.0.mask": "wide.png"}, ["targets[0]", "mask", "wide.png has 16 × 8 pixels", "the image has 8 × 8"]),
+    ({"targets.0.mask": "black.png"}, ["targets[0]", "mask selects no pixel"]),
+    ({"targets.0.mask": [0, 0, 4]}, ["targets[0].mask", "[0, 0, 4] is no box", "a PNG, a box"]),
+    ({"targets.0.mask": [0, 0, MASKS[0]]}, ["targets[0].mask", "mixes numbers and named masks"]),
+    ({"targets.0.mask": [MASKS[0], MASKS[0]]}, ["targets[0].mask", "the name 'left' is used twice"]),
+    ({"targets.0.mask": MASKS, "targets.1.mask": [{"name": "far", "mask": [4, 0, 9, 8]}]}, ["targets[1] (b-far)", "9"]),
+    ({"targets.0.mask": [{"name": "w", "mask": "wide.png"}]}, ["targets[0] (a-w)", "wide.png has 16 × 8 pixels"]),
+    ({"targets.0.mask": MASKS, "targets.1.id": "a-left"}, ["targets[1] (a-left)", "the id a-left is used twice"]),
+    ({"targets.0.mask": MASKS, "targets.1.id": "a"}, ["targets[1] (a)", "the id a is used twice"]),
+    ({"targets.0.mask": MASKS, "targets.1.seed": -1}, ["targets[1].seed"]),
+    ({"targets.0.mask": MASKS, "targets.1.steps": [505]}, ["targets[1] (b)", "505"]),
+    ({"targets.0.mask": MASKS, "figures.mask_step": 400}, ["figures.mask_step", "400", "target a-left"]),
+    ({"targets.0.mask": [0, 0, 4, 8], "figures.mask_step": 0}, ["figures.mask_step", "0", "target a"]),
     # own trajectories
     ({**OWN, "targets.0.trajectory": "nowhere.npz"}, ["targets[0]", "trajectory", "nowhere.npz"]),
     ({**OWN, "targets.0.trajectory": "images"}, ["targets[0]", "trajectory", "images"]),
@@ -357,6 +374,9 @@ def test_a_path_without_permission_is_refused(files, monkeypatch):
         {"model": GONE, "checkpoints": {"paths": ["classes"]}, "targets.0.label": 0, "targets.1.label": 2},
         {"targets.1.checkpoint": "full/1", "targets.1.steps": [980, 0]},
         {"targets.0.mask": [0, 0, 8, 8], "targets.1.mask": "mask.png"},
+        {"targets.0.mask": MASKS, "targets.1.mask": [{"name": "all", "mask": "mask.png"}]},
+        {"figures.mask_step": 400},  # no target has a mask
+        {"targets.0.mask": MASKS, "figures.mask_step": 700},
         {**OWN, "targets.0.trajectory": "own.npz"},
         {"sampling.steps": 1000, "attribution.steps": [123]},
         {"model.unet.sample_size": [8, 8], "kernel.damping": 0, "training.ema": None},
@@ -376,7 +396,7 @@ def table(folder, text, encoding="utf-8"):
 
 
 def test_a_table_gives_the_same_as_the_rows(tmp_path):
-    Image.new("L", (8, 8)).save(tmp_path / "mask.png")
+    Image.new("L", (8, 8), "white").save(tmp_path / "mask.png")
     mask = str(tmp_path / "mask.png")
     rows = [
         {"id": "a", "seed": 1, "steps": [100, 500], "mask": [0, 0, 4, 8]},

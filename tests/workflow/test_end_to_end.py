@@ -172,6 +172,7 @@ def test_added_target_plans_only_its_jobs_and_the_tables(tiny):
 
 def test_added_checkpoint_plans_its_stages_and_what_reads_them(tiny):
     expected = [f"{rule} checkpoint=full/2" for rule in ("train", "featurize", "factor_kernel")]
+    expected.append("plot_masks target=b")
     for target in "ab":
         expected += [f"target_gradients target={target}", f"score_trak target={target}", panels(target)[2]]
     assert tiny.changed(checkpoints={"count": 3}).planned() == sorted(expected + TABLES)
@@ -185,7 +186,7 @@ def test_added_step_plans_gradients_and_scores_of_its_target(tiny):
 
 
 def test_damping_plans_kernels_and_scores(tiny):
-    expected = [f"factor_kernel checkpoint=full/{m}" for m in (0, 1)] + TABLES
+    expected = [f"factor_kernel checkpoint=full/{m}" for m in (0, 1)] + TABLES + ["plot_masks target=b"]
     for target in "ab":
         expected += [f"score_trak target={target}", f"trajectory_panel target={target}, method=trak"]
     # panels of other methods read the same data and stay
@@ -194,7 +195,7 @@ def test_damping_plans_kernels_and_scores(tiny):
 
 def test_deleted_features_plan_themselves_and_what_follows(copied):
     shutil.rmtree(copied.store / "features/full/1.zarr")
-    expected = ["featurize checkpoint=full/1", "factor_kernel checkpoint=full/1", *TABLES]
+    expected = ["featurize checkpoint=full/1", "factor_kernel checkpoint=full/1", *TABLES, "plot_masks target=b"]
     for target in "ab":
         expected += [f"score_trak target={target}", f"trajectory_panel target={target}, method=trak"]
     assert copied.planned() == sorted(expected)
@@ -226,7 +227,7 @@ def test_raised_stage_version_plans_the_stage_and_what_follows(tiny, clone):
     stages = clone / "workflow_scripts/waypoint/workflow/stages.py"
     stages.write_text(stages.read_text().replace('"kernel": 1', '"kernel": 2'))
     rules = {job.split()[0] for job in tiny.planned("-s", str(clone / "Snakefile"))}
-    assert rules == {"factor_kernel", "score_trak", "trajectory_panel", "top_influences"}
+    assert rules == {"factor_kernel", "score_trak", "trajectory_panel", "plot_masks", "top_influences"}
 
 
 def test_second_working_directory_on_the_same_store_plans_nothing(tiny, tmp_path):

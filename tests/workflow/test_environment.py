@@ -40,6 +40,8 @@ def test_every_package_is_pinned_exactly():
         "join_features",
         "factor_kernel",
         "score_trak",
+        "share_trajectory",
+        "plot_masks",
         "score_pixel",
         "score_random",
         "top_influences",

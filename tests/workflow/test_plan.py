@@ -211,7 +211,8 @@ def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, expected)
 
 
 # where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
-FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank"}
+# and the step of a figure that only targets with masks have: test_masked_targets.py
+FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank", "figures.mask_step"}
 
 
 def leaves(completed):

@@ -16,8 +16,8 @@ import jsonschema
 
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
-from ..science.masks import box_mask
 from ..store.packages import located
+from . import masks
 from .encoders import check_encoders, leave_out_missing
 from .evaluation_checks import check_evaluation, chosen_targets
 
@@ -57,6 +57,7 @@ def complete(config):
         config["targets"] = read_targets(config["targets"])
     _check_schema(config, schema)
     _fill(config, schema)
+    places = masks.expand(config)
     _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
     _check_checkpoints(config)
     _check_model(config)
@@ -65,7 +66,7 @@ def complete(config):
     check_encoders(config)
     leave_out_missing(config)
     grid = _known_grid(config)
-    _check_targets(config, grid)
+    _check_targets(config, places, grid)
     check_evaluation(config, grid)
     return config
 
@@ -374,15 +375,15 @@ def _known_grid(config):
     )
 
 
-def _check_targets(config, grid):
-    names, seen = checkpoint_names(config), set()
+def _check_targets(config, places, grid):
+    names, owners = checkpoint_names(config), {}
     unet = known_of_model(config, "unet")
     classes = None if unet is None else unet.get("num_class_embeds")
-    for i, target in enumerate(config["targets"]):
+    for i, target in zip(places, config["targets"]):
         where = f"config: targets[{i}] ({target['id']})"
-        if target["id"] in seen:
-            raise WaypointError(f"{where}: the id is used twice")
-        seen.add(target["id"])
+        for name in (target["id"], target.get("image", target["id"])):
+            if owners.setdefault(name, i) != i:
+                raise WaypointError(f"{where}: the id {name} is used twice")
         if ("seed" in target) == ("trajectory" in target):
             raise WaypointError(f"{where}: give either a seed or a trajectory")
         if target["checkpoint"] not in names:
@@ -412,30 +413,28 @@ def _check_targets(config, grid):
         elif grid is not None:
             check_steps(steps, grid, owner)
         if "mask" in target:
-            _check_mask(target["mask"], unet, where)
+            shape = _image_shape(unet)
+            masks.check(target["mask"], known_image_size(config), shape and shape[1:], where)
+            if config["figures"]["mask_step"] not in (None, *steps):
+                raise WaypointError(
+                    f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "
+                    f"of target {target['id']}, which has a mask"
+                )
 
 
 def _image_shape(unet):
-    """(C, H, W) of the model's images, or None where planning cannot know it."""
+    """(C, H, W) of what the model works on, images or latents, or None where planning cannot know it."""
     size = None if unet is None else unet.get("sample_size")
     return None if size is None else (unet.get("in_channels", 3), *([size] * 2 if isinstance(size, int) else size))
 
 
-def _check_mask(mask, unet, where):
-    if isinstance(mask, list):
-        shape = _image_shape(unet)
-        if shape is not None:
-            try:
-                box_mask(mask, *shape[1:])
-            except WaypointError as error:
-                raise WaypointError(f"{where}: {error}") from error
-        return
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        Image.open(mask).verify()
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise WaypointError(f"{where}: mask: {mask} is no readable image ({error})") from error
+def known_image_size(config):
+    """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
+    if config.get("vae"):
+        size = config["data"]["size"]
+        return None if size is None else (size, size)
+    shape = _image_shape(known_of_model(config, "unet"))
+    return None if shape is None else shape[1:]
 
 
 def trajectory_header(path, where):

@@ -145,9 +145,10 @@ class EvaluationPlan:
 
     def seeded_targets(self):
         """What seed consistency generates: id, seed and label of its targets that have a seed."""
-        rows = [self.targets[name] for name in self.evaluated("seed_consistency")]
+        chosen = {self.shared.get(name, name): self.targets[name] for name in self.evaluated("seed_consistency")}
+        rows = [{**row, "id": name} for name, row in chosen.items() if "seed" in row]  # all masks have one image
         keys = ("id", "seed", "label", "prompt")
-        return [{key: row[key] for key in keys if key in row} for row in rows if "seed" in row]
+        return [{key: row[key] for key in keys if key in row} for row in rows]
 
     def judged(self):
         """Targets with rows in tables/feature_likelihood.csv, in the order of the samples."""

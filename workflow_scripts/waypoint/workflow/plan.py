@@ -24,6 +24,9 @@ class Plan(EvaluationPlan):
         self.root = f"{config['store']}/{config['experiment']}"
         self.checkpoints = checkpoint_names(config)
         self.targets = {target["id"]: target for target in config["targets"]}
+        # the masks of one image are targets that share the trajectory which lies under the image's own id
+        self.shared = {name: row["image"] for name, row in self.targets.items() if "image" in row}
+        self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
         self.evaluation = config["evaluation"]
 
     # ---- specs, in the order of the DAG
@@ -77,7 +80,7 @@ class Plan(EvaluationPlan):
 
     def trajectory(self, target):
         """Spec of targets/{target}/trajectory.zarr: its origin, but not its attributed steps."""
-        row = self.targets[target]
+        row = self.sampled[target]
         origin = {key: row[key] for key in ("seed", "label", "prompt") if key in row}
         if "trajectory" in row:
             origin["trajectory"] = file_hash(row["trajectory"])
@@ -144,7 +147,15 @@ class Plan(EvaluationPlan):
 
     def panel(self, target):
         """Spec of one target's trajectory panels."""
-        return self._spec("figures", figures=self.config["figures"], target={"steps": self.steps(target)})
+        return self._spec("figures", figures=self._pick("figures", "top"), target={"steps": self.steps(target)})
+
+    def mask_figure(self, target):
+        """Spec of the figure of a target's mask, or of all masks of an image."""
+        names, steps = self.masks_of(target), self.steps(target)
+        chosen, nearest = self.config["figures"]["mask_step"], min(steps, key=lambda t: (abs(t - 400), t))
+        step = nearest if chosen is None else chosen
+        shown = [{"name": name, **self._mask(name)} for name in names]
+        return self._spec("figures", figures={"mask_step": step}, masks=shown)
 
     def table(self):
         """Spec of tables/top_influences.csv; which targets it lists follows from its inputs."""
@@ -205,6 +216,20 @@ class Plan(EvaluationPlan):
         path = located(self.config[key]["path"], key)
         return [path] if Path(path).exists() else []
 
+    def masks_of(self, image):
+        """The targets that are an image's masks: several, or the one under the image's own id."""
+        return [name for name, of in self.shared.items() if of == image] or [image]
+
+    @property
+    def mask_figures(self):
+        """The images whose masks have a figure."""
+        masked = [self.shared.get(name, name) for name, row in self.targets.items() if "mask" in row]
+        return list(dict.fromkeys(masked)) if "trak" in self.config["methods"] else []
+
+    def mask_files(self, image):
+        """The PNGs among an image's masks."""
+        return [file for file in map(self.mask_file, self.masks_of(image)) if file]
+
     def mask_file(self, target):
         """The PNG that a target's mask comes from, or an empty list."""
         mask = self.targets[target].get("mask")
@@ -216,7 +241,7 @@ class Plan(EvaluationPlan):
 
     def steps(self, target):
         """Attributed steps of a target, ascending."""
-        return sorted(self.targets[target].get("steps", self.config["attribution"]["steps"]))
+        return sorted(self.sampled[target].get("steps", self.config["attribution"]["steps"]))
 
     def _training(self):
         """The recipe; no dropped captions are no setting."""

@@ -28,6 +28,12 @@ OTHERS = [
     {"color": "#44AA99", "marker": "*", "hatch": "**"},
     {"color": "#661100", "marker": "h", "hatch": "OO"},
 ]
+# an image's masks are told apart by colour and by line style
+DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2))]
+MASKS = [
+    (color, DASHES[k % len(DASHES)])
+    for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
+]
 
 plt.rcParams.update(
     {
@@ -82,6 +88,21 @@ def styles(methods):
 def line_style(style):
     """What a line takes of a method's style."""
     return {key: style[key] for key in ("color", "marker")}
+
+
+def outline(axes, mask, color, style):
+    """Draw the border of a mask (H, W) on its image, just inside its pixels' edges, so that neighbours show both."""
+    fine = 8  # parts of a pixel's edge
+    inset = max(1, round(fine * max(mask.shape) / 60))
+    inside = np.pad(np.kron(mask > 0, np.ones((fine, fine), bool)), inset + 1)
+    for axis in (0, 1):
+        inside = np.logical_and.reduce([np.roll(inside, shift, axis) for shift in range(-inset, inset + 1)])
+    y, x = ((np.arange(n) - inset - 0.5) / fine - 0.5 for n in inside.shape)
+    limits = axes.get_xlim(), axes.get_ylim()
+    for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # seen on dark and on light
+        axes.contour(x, y, inside, [0.5], colors=[shade], linewidths=width, linestyles=[dashes])
+    axes.set(xlim=limits[0], ylim=limits[1])
+>>>>>>> partB
 
 
 def method_bars(axes, table, column, images):

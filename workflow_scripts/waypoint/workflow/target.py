@@ -2,17 +2,16 @@
 
 import json
 
-import numpy as np
 import torch
-from PIL import Image
 
 from ..errors import WaypointError
 from ..science.diffusion import guided, repeated
 from ..science.grid import check_steps
-from ..science.masks import box_mask, cell_shares
+from ..science.masks import cell_shares
 from ..store import models
 from ..store.arrays import read
 from ..store.provenance import read_attributes
+from .masks import pixels
 
 ORIGIN = ("seed", "label", "prompt", "trajectory")
 
@@ -89,17 +88,14 @@ def require_generator(store, path, folder):
         raise WaypointError(f"{path} was sampled from other weights than {folder} holds; delete it and rerun")
 
 
-def mask_weight(mask, file, shape):
-    """The weights (H, W) of a target's mask on an image or latent of ``shape`` (H, W), or None without one.
+def mask_weight(mask, file, image, grid):
+    """The weights of a target's mask on the model's own positions, each the masked share of its area, or None.
 
     Args:
         mask: the spec's entry: a box, a file's hash, or None. file: the PNG, where there is one.
+        image, grid: (H, W) of the image, in whose pixels the mask is given, and of x_t.
+
+    Returns:
+        (H, W) of ``grid``.
     """
-    if mask is None:
-        return None
-    if isinstance(mask, list):
-        pixels = box_mask(mask, *shape)
-    else:
-        with Image.open(file) as image:
-            pixels = (np.asarray(image.convert("L")) > 127).astype(np.float32)
-    return torch.from_numpy(cell_shares(pixels, *shape))
+    return None if mask is None else torch.from_numpy(cell_shares(pixels(mask, file, image), *grid))
