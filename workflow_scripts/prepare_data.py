@@ -4,22 +4,32 @@ import hashlib
 
 import numpy as np
 
+from waypoint.science.near_duplicates import distinct
 from waypoint.store.arrays import create_store
-from waypoint.store.datasets import SOURCES, chosen, resized
-from waypoint.store.raw import source_record
+from waypoint.store.datasets import SOURCES, chosen, drawn_caption, resized
+from waypoint.store.raw import raw_paths, source_record
 from waypoint.workflow.script import run
 
 
 def main(job):
-    section = job.spec["data"]
+    section, seed = job.spec["data"], job.spec["seed"]
     source = SOURCES[section["source"]](section)
-    rows = chosen(section, source.n, job.spec["seed"])
-    shape = resized(source.read(int(rows[0])), section["size"]).shape
+
+    def read(i):
+        return resized(source.read(int(i)), section["size"])
+
+    left = np.arange(source.n)
+    if section.get("near_duplicates") is not None:
+        left = distinct(
+            read, source.n, section["near_duplicates"], lambda done: job.progress(done, source.n, "images compared")
+        )
+        job.say(f"{source.n - len(left)} near-duplicates left out, {len(left)} images stay")
+    rows = left[chosen(section, len(left), seed)]
+    shape = read(rows[0]).shape
     digest = hashlib.sha256()
 
     def attributes():
-        source = source_record([section["path"], section["captions"]])
-        return job.provenance(sha256=digest.hexdigest(), source=source)
+        return job.provenance(sha256=digest.hexdigest(), source=source_record(raw_paths(section)))
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], np.arange(len(rows)))
@@ -28,14 +38,14 @@ def main(job):
             store.write("label", ["train"], source.labels[rows])
             digest.update(source.labels[rows].tobytes())
         if source.captions is not None:
-            captions = [source.captions[i] for i in rows]
+            captions = [drawn_caption(source.captions[i], seed, i) for i in rows]
             store.write("caption", ["train"], np.array(captions))
             digest.update("\0".join(captions).encode())
         images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
         step = images.chunks[0]
         for start in range(0, len(rows), step):
             taken = rows[start : start + step]
-            block = np.stack([resized(source.read(int(i)), section["size"]) for i in taken])
+            block = np.stack([read(i) for i in taken])
             store.put("image", slice(start, start + len(taken)), block, "image of the source", taken)
             digest.update(block.tobytes())
             job.progress(start + len(taken), len(rows), "images")

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from waypoint.errors import WaypointError
-from waypoint.store.datasets import SOURCES, chosen, resized
+from waypoint.store.datasets import SOURCES, chosen, drawn_caption, resized
 from waypoint.store.raw import content_hash, quick_look, source_record
 
 
 def source(kind, path=None, captions=None, size=None):
-    section = {"path": path and str(path), "captions": captions and str(captions), "size": size}
+    section = {"source": kind, "path": path and str(path), "captions": captions and str(captions), "size": size}
     return SOURCES[kind](section)
 
 
@@ -285,6 +285,31 @@ def test_captions_table_of_a_spreadsheet_begins_with_a_byte_order_mark(tmp_path)
     assert source("imagefolder", tmp_path, captions=table).captions == ["one"]
 
 
+def test_a_file_listed_several_times_has_several_captions(tmp_path):
+    for name in ["a.png", "b.png", "c.png"]:
+        picture(tmp_path / name, pixels(4, 4, 3))
+    table = captions(
+        tmp_path, "file,caption,label\nb.png,one,7\na.png,two,3\nb.png,three,7\n./b.png,one,7\nc.png,four,7\n"
+    )
+    opened = source("imagefolder", tmp_path, captions=table)
+    assert [f.name for f in opened.files] == ["b.png", "a.png", "c.png"] and opened.n == 3
+    assert opened.captions == [["one", "three", "one"], "two", "four"] and opened.labels.tolist() == [7, 3, 7]
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("file,caption,label\na.png,one,1\na.png,two,1\na.png,three,2\n", ["line 4", "label 2", "1 in line 2"]),
+        ("file,label\na.png,1\na.png,1\n", ["line 3", "a.png", "twice"]),
+    ],
+    ids=["labels that differ", "labels alone"],
+)
+def test_a_file_listed_several_times_is_one_image(tmp_path, text, names):
+    picture(tmp_path / "a.png", pixels(4, 4, 3))
+    table = captions(tmp_path, text)
+    refused("imagefolder", tmp_path, "data.captions", table, *names, captions=table)
+
+
 @pytest.mark.parametrize(
     "text, name",
     [
@@ -498,6 +523,32 @@ def test_chosen_list_is_taken_ascending():
 def test_chosen_refuses_more_than_there_is(subset, name):
     with pytest.raises(WaypointError, match=f"data.subset.*{name}.*8"):
         chosen({"subset": subset}, 8, 0)
+
+
+@pytest.mark.parametrize("subset, name", [(9, "9 images"), ([0, 8], "index 8")])
+def test_chosen_says_when_near_duplicates_are_left_out(subset, name):
+    with pytest.raises(WaypointError, match=f"data.subset.*{name}.*without near-duplicates there are 8"):
+        chosen({"subset": subset, "near_duplicates": 0.1}, 8, 0)
+
+
+# ---- one of several captions
+
+
+def test_the_only_caption_is_taken():
+    assert drawn_caption("a dog", 0, 5) == "a dog" == drawn_caption(["a dog"], 0, 5)
+
+
+def test_a_drawn_caption_depends_on_seed_and_image_alone():
+    texts = list("abcde")
+    first = [drawn_caption(texts, 0, i) for i in range(50)]
+    assert [drawn_caption(texts, 0, i) for i in reversed(range(50))] == first[::-1]
+    assert [drawn_caption(texts, 0, np.int64(i)) for i in range(50)] == first  # as rows of an array give it
+    assert [drawn_caption(texts, 1, i) for i in range(50)] != first
+
+
+def test_every_caption_is_drawn_equally_often():
+    drawn = [drawn_caption(list("abcde"), 3, i) for i in range(2000)]
+    assert all(abs(drawn.count(text) - 400) < 5 * (2000 * 0.2 * 0.8) ** 0.5 for text in "abcde")
 
 
 def test_resized_leaves_alone_what_fits():

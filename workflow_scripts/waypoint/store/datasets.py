@@ -1,6 +1,7 @@
 """Data sources behind one interface: an image source has ``n``, ``labels``, ``captions`` and ``read(i)``.
 
-``read(i)`` gives float32 (C, H, W) in [-1, 1]. Sources: digits, imagefolder, cifar10, npz.
+``read(i)`` gives float32 (C, H, W) in [-1, 1]; ``captions[i]`` is a text, or a list of texts to draw from.
+Sources: digits, imagefolder, cifar10, npz, emoji, coco.
 """
 
 import csv
@@ -16,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import WaypointError
 from ..science.streams import numpy_stream
+from .coco import captioned_files
+from .emoji import named_drawings, require_emoji
 
 # everything that numpy raises on a file that is no npz
 NPZ_ERRORS = (OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError)
@@ -82,56 +85,23 @@ def npz(section):
     return ArraySource(images, labels, captions)
 
 
-class ImageFolder:
-    """Image files under a folder, in path order; the first-level folder names are the classes, if there are any.
+class ImageFiles:
+    """Image files, opened one at a time. Transparency is laid on white; an image is cropped to a centred square
+    only when ``data.size`` asks for a resize.
 
-    ``data.captions`` names a CSV with columns file (relative to the folder) and caption and/or label; then its
-    rows, in their order, are the images. Transparency is laid on white; an image is cropped to a centred
-    square only when ``data.size`` asks for a resize.
+    Args:
+        size: ``data.size``.
+        mode: "L" or "RGB"; None: what the first image has.
 
     Raises:
-        WaypointError: no images, an unreadable one, or images of different shapes without ``data.size``.
+        WaypointError: an unreadable image, or images of different shapes without ``data.size``.
     """
 
-    def __init__(self, section):
-        root = Path(section["path"])
-        self.labels = self.captions = None
-        if section["captions"]:
-            self._from_csv(root, Path(section["captions"]))
-        else:
-            self.files = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES)
-            classes = sorted({f.relative_to(root).parts[0] for f in self.files if len(f.relative_to(root).parts) > 1})
-            if classes and all(len(f.relative_to(root).parts) > 1 for f in self.files):
-                self.labels = np.array([classes.index(f.relative_to(root).parts[0]) for f in self.files], np.int64)
-        if not self.files:
-            raise WaypointError(f"data.path: no images under {root}")
-        self.n, self.size, self.shape = len(self.files), section["size"], None
-        self.mode = "L" if self._open(0).mode in ("1", "L") else "RGB"
+    def __init__(self, size, files, labels=None, captions=None, mode=None):
+        self.files, self.labels, self.captions = files, labels, captions
+        self.n, self.size, self.shape = len(files), size, None
+        self.mode = mode or ("L" if self._open(0).mode in ("1", "L") else "RGB")
         self.shape = self.read(0).shape
-
-    def _from_csv(self, root, table):
-        try:
-            with open(table, newline="", encoding="utf-8-sig") as handle:
-                reader = csv.DictReader(handle)
-                numbered = [(reader.line_num, row) for row in reader]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise WaypointError(f"data.captions: cannot read {table} ({error})") from error
-        rows = [row for _, row in numbered]
-        if not rows or "file" not in rows[0] or not {"caption", "label"} & rows[0].keys():
-            raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label")
-        for line, row in numbered:
-            for column in {"file", "caption", "label"} & rows[0].keys():
-                if not row[column]:
-                    raise WaypointError(f"data.captions: {table} line {line} has no {column}")
-            if not (root / row["file"]).is_file():
-                raise WaypointError(f"data.captions: {table} line {line}: no file {root / row['file']}")
-        self.files = [root / row["file"] for row in rows]
-        if "caption" in rows[0]:
-            self.captions = [row["caption"] for row in rows]
-        if "label" in rows[0]:
-            names = sorted({row["label"] for row in rows})
-            numeric = all(name.isdigit() for name in names)
-            self.labels = np.array([int(r["label"]) if numeric else names.index(r["label"]) for r in rows], np.int64)
 
     def _open(self, i):
         try:
@@ -161,6 +131,91 @@ class ImageFolder:
                 f"data.size: {self.files[i]} is {pixels.shape}, the first image {self.shape}; set data.size to resize"
             )
         return pixels.astype(np.float32) / 127.5 - 1
+
+
+def imagefolder(section):
+    """Image files under a folder, in path order; the first-level folder names are the classes, if there are any.
+
+    ``data.captions`` names a CSV with columns file (relative to the folder) and caption and/or label; then the
+    files that it lists, in the order of their first rows, are the images. A file listed several times has
+    several captions.
+
+    Raises:
+        WaypointError: no images, or what is wrong with the CSV, by line.
+    """
+    root = Path(section["path"])
+    if section["captions"]:
+        return ImageFiles(section["size"], *_listed(root, Path(section["captions"])))
+    files, labels = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES), None
+    if not files:
+        raise WaypointError(f"data.path: no images under {root}")
+    classes = sorted({f.relative_to(root).parts[0] for f in files if len(f.relative_to(root).parts) > 1})
+    if classes and all(len(f.relative_to(root).parts) > 1 for f in files):
+        labels = np.array([classes.index(f.relative_to(root).parts[0]) for f in files], np.int64)
+    return ImageFiles(section["size"], files, labels)
+
+
+def _listed(root, table):
+    """Files, labels and captions of a captions table; labels and captions None where it has no such column."""
+    images = {}
+    for line, row in _table_rows(root, table):
+        first_line, label, texts = images.setdefault(root / row["file"], (line, row.get("label"), []))
+        if line != first_line and "caption" not in row:
+            raise WaypointError(f"data.captions: {table} line {line}: {row['file']} is listed twice")
+        if row.get("label") != label:
+            raise WaypointError(
+                f"data.captions: {table} line {line}: {row['file']} has label {row['label']}, "
+                f"but {label} in line {first_line}"
+            )
+        texts.append(row.get("caption"))
+    _, given, texts = zip(*images.values())
+    captions = [several if len(several) > 1 else several[0] for several in texts]
+    names = sorted(set(given) - {None})
+    numeric = all(name.isdigit() for name in names)
+    labels = np.array([int(name) if numeric else names.index(name) for name in given], np.int64) if names else None
+    return list(images), labels, captions if captions[0] is not None else None
+
+
+def _table_rows(root, table):
+    """(line, row) of a captions table, every cell filled and every file there."""
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise WaypointError(f"data.captions: cannot read {table} ({error})") from error
+    known = rows[0][1].keys() if rows else set()
+    if "file" not in known or not {"caption", "label"} & known:
+        raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label")
+    for line, row in rows:
+        for column in {"file", "caption", "label"} & known:
+            if not row[column]:
+                raise WaypointError(f"data.captions: {table} line {line} has no {column}")
+        if not (root / row["file"]).is_file():
+            raise WaypointError(f"data.captions: {table} line {line}: no file {root / row['file']}")
+    return rows
+
+
+def emoji(section):
+    """Twemoji's drawings, without skin tones and flags; captions are their names, labels their categories.
+
+    Raises:
+        WaypointError: the packages are not installed, or no drawings are found.
+    """
+    files, captions, categories = zip(*named_drawings(*require_emoji(section)))
+    names = sorted(set(categories))
+    labels = np.array([names.index(category) for category in categories], np.int64)
+    return ImageFiles(section["size"], files, labels, list(captions), "RGB")
+
+
+def coco(section):
+    """MS COCO's images in the order of their ids, several captions each, from its official annotations.
+
+    Raises:
+        WaypointError: annotations that are missing or malformed.
+    """
+    files, captions = captioned_files(section["captions"], section["path"])
+    return ImageFiles(section["size"], files, captions=captions, mode="RGB")
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -234,25 +289,43 @@ def _download_cifar10():
     return root / CIFAR10.filename
 
 
-SOURCES = {"digits": digits, "imagefolder": ImageFolder, "cifar10": cifar10, "npz": npz}
+SOURCES = {
+    "digits": digits,
+    "imagefolder": imagefolder,
+    "cifar10": cifar10,
+    "npz": npz,
+    "emoji": emoji,
+    "coco": coco,
+}
 
 
 def chosen(section, n, seed):
-    """Indices of the images to use: all, a seeded sample of ``data.subset``, or those it lists; ascending.
+    """Positions of the images to use: all, a seeded sample of ``data.subset``, or those it lists; ascending.
+
+    Args:
+        n: how many there are, after near-duplicates were left out.
 
     Raises:
         WaypointError: more images asked for than there are, or an index out of range.
     """
     subset = section["subset"]
+    there = (
+        f"the source has {n}" if section.get("near_duplicates") is None else f"without near-duplicates there are {n}"
+    )
     if subset is None:
         return np.arange(n)
     if isinstance(subset, int):
         if subset > n:
-            raise WaypointError(f"data.subset: {subset} images asked for, the source has {n}")
+            raise WaypointError(f"data.subset: {subset} images asked for, {there}")
         return np.sort(numpy_stream(seed, "data subset").permutation(n)[:subset])
     if max(subset) >= n:
-        raise WaypointError(f"data.subset: index {max(subset)} asked for, the source has {n} images")
+        raise WaypointError(f"data.subset: index {max(subset)} asked for, {there} images")
     return np.array(sorted(subset))
+
+
+def drawn_caption(texts, seed, index):
+    """The caption of source image ``index``: the text it has, or one of several, whichever others are used."""
+    return texts if isinstance(texts, str) else texts[numpy_stream(seed, "caption", index).integers(len(texts))]
 
 
 def resized(image, size):

@@ -3,6 +3,14 @@
 import hashlib
 from pathlib import Path
 
+from .emoji import emoji_paths
+
+
+def raw_paths(section):
+    """Files and folders that the training images are read from, by the config section ``data``; None: not installed."""
+    named = [section[key] for key in ("path", "captions") if section[key]]
+    return emoji_paths(section) if section["source"] == "emoji" else named
+
 
 def _files(sources):
     for source in map(Path, sources):

@@ -16,6 +16,7 @@ import jsonschema
 
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
+from ..store.emoji import require_emoji
 from ..store.packages import located
 from . import masks
 from .encoders import check_encoders, leave_out_missing
@@ -200,19 +201,31 @@ def read_targets(path):
 
 
 def _check_data(data, stored):
-    if data["source"] in ("imagefolder", "npz") and data["path"] is None:
-        raise WaypointError(f"config: data.path is missing; source {data['source']} needs it")
-    if data["source"] == "digits" and data["path"] is not None:
+    source = data["source"]
+    if source in ("imagefolder", "npz", "coco") and data["path"] is None:
+        raise WaypointError(f"config: data.path is missing; source {source} needs it")
+    if source == "digits" and data["path"] is not None:
         raise WaypointError("config: data.path: source digits comes with scikit-learn; leave the key out")
-    if data["captions"] is not None and data["source"] != "imagefolder":
-        raise WaypointError("config: data.captions is for source imagefolder")
+    if source == "coco" and data["captions"] is None:
+        raise WaypointError("config: data.captions is missing; source coco needs captions_train2017.json or alike")
+    if source == "coco" and data["size"] is None:
+        raise WaypointError("config: data.size is missing; source coco has images of many sizes")
+    if data["captions"] is not None and source not in ("imagefolder", "coco"):
+        raise WaypointError("config: data.captions is for sources imagefolder and coco")
     if stored:  # what is in the store needs no raw data any more
         return
     for key in ("path", "captions"):
         if data[key] is not None:
             _readable(data[key], f"data.{key}")
-    if data["source"] == "imagefolder" and not Path(data["path"]).is_dir():
+    if data["path"] is not None and source in ("imagefolder", "coco", "emoji") and not Path(data["path"]).is_dir():
         raise WaypointError(f"config: data.path: {data['path']} is not a folder")
+    if data["captions"] is not None and Path(data["captions"]).is_dir():
+        raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
+    if source == "emoji":
+        try:
+            require_emoji(data)
+        except WaypointError as error:
+            raise WaypointError(f"config: {error}") from error
 
 
 def _readable(path, key):

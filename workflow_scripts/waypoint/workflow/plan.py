@@ -8,6 +8,7 @@ import inspect
 from pathlib import Path
 
 from ..store.packages import located
+from ..store.raw import raw_paths
 from .config import checkpoint_names, file_hash
 from .encoders import identity, place_of
 from .evaluation import EvaluationPlan
@@ -33,7 +34,8 @@ class Plan(EvaluationPlan):
 
     def images(self):
         """Spec of the training images as they come from their source."""
-        return self._spec("data", seed=self.config["seed"], data=self._pick("data", "source path captions size subset"))
+        own = self._pick("data", "source path captions size subset") | self._pick_set("data", "near_duplicates")
+        return self._spec("data", seed=self.config["seed"], data=own)
 
     def vae(self):
         """Spec of encoders/vae/: a training on the images, or the path of an existing one."""
@@ -202,9 +204,8 @@ class Plan(EvaluationPlan):
     @property
     def data_sources(self):
         """Files and folders that the training images are read from, where they still exist."""
-        data = self.config["data"]
-        found = [data[key] for key in ("path", "captions") if data[key]]
-        return found if all(Path(path).exists() for path in found) else []
+        found = raw_paths(self.config["data"])
+        return found if all(path and Path(path).exists() for path in found) else []
 
     def checkpoint_sources(self, checkpoint):
         """The folder that an existing model is taken from; nothing for a hub id."""
@@ -263,6 +264,10 @@ class Plan(EvaluationPlan):
 
     def _pick(self, section, keys):
         return {key: self.config[section][key] for key in keys.split()}
+
+    def _pick_set(self, section, keys):
+        """Those of the keys that are set: what is null leaves a spec as it was before there was such a key."""
+        return {key: value for key, value in self._pick(section, keys).items() if value is not None}
 
     @staticmethod
     def _spec(stage, *before, **sections):

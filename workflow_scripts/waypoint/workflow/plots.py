@@ -102,7 +102,6 @@ def outline(axes, mask, color, style):
     for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # seen on dark and on light
         axes.contour(x, y, inside, [0.5], colors=[shade], linewidths=width, linestyles=[dashes])
     axes.set(xlim=limits[0], ylim=limits[1])
->>>>>>> partB
 
 
 def method_bars(axes, table, column, images):

@@ -1,0 +1,68 @@
+"""Near-duplicates: images that an earlier one shows already, up to a root-mean-square error of their pixels."""
+
+import itertools
+
+import numpy as np
+
+CELLS = 8  # a sketch has 8 × 8 cells: 1.5 kB for an image in colour
+BLOCK_ROWS, BLOCK_BYTES = 512, 32 << 20
+ROUNDING = 1e-12  # of squared norms in float64; a sketch may bring too many candidates, never too few
+
+
+def distinct(read, n, threshold, progress=lambda done: None):
+    """Indices of the images that stay when, in their order, each that is too near an earlier kept one is dropped.
+
+    Exact, with bounded memory: whole images are held a block at a time. Of the kept ones only sketches stay in
+    memory, whose distance is never larger than the images'; pairs with near sketches are compared pixel by pixel.
+
+    Args:
+        read: ``read(i)`` is image i, (C, H, W) in [-1, 1], all of one shape.
+        threshold: root-mean-square error over an image's values, on the scale 0..1; at that distance both stay.
+        progress: called with the number of images done.
+
+    Returns:
+        (k,), ascending.
+    """
+    kept, sketches = [], []
+    size = read(0).size
+    limit = size * (2 * threshold) ** 2  # squared distance on the scale of [-1, 1]
+    rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (8 * size)))
+    for start in range(0, n, rows):
+        block = np.stack([read(i) for i in range(start, min(n, start + rows))]).astype(np.float64)
+        own = sketch(block)
+        near_own = near(own, own, limit)
+        near_kept = np.hstack([near(own, earlier, limit) for earlier in sketches]) if sketches else None
+        before, fresh = len(kept), []
+        for row, image in enumerate(block):
+            candidates = (block[other] for other in fresh if near_own[row, other])
+            if before:
+                again = (read(kept[k]) for k in np.flatnonzero(near_kept[row]))
+                candidates = itertools.chain(candidates, again)
+            if not any(np.square(image - other).sum() < limit for other in candidates):
+                fresh.append(row)
+        kept += [start + row for row in fresh]
+        sketches.append(own[fresh])
+        progress(start + len(block))
+    return np.array(kept)
+
+
+def sketch(images):
+    """Sums over cells, divided by the root of their size: coordinates along orthonormal directions.
+
+    Args:
+        images: (B, C, H, W).
+
+    Returns:
+        (B, C · cells), at most 8 × 8 cells.
+    """
+    for axis in (2, 3):
+        edges = np.linspace(0, images.shape[axis], min(CELLS, images.shape[axis]) + 1).astype(int)
+        width = np.diff(edges).reshape([-1 if a == axis else 1 for a in range(4)])
+        images = np.add.reduceat(images, edges[:-1], axis=axis) / np.sqrt(width)
+    return images.reshape(len(images), -1)
+
+
+def near(a, b, limit):
+    """Which rows of a (n, p) and b (m, p) have a squared distance below ``limit``, up to rounding: (n, m)."""
+    norms = np.square(a).sum(1)[:, None] + np.square(b).sum(1)
+    return norms - 2 * a @ b.T <= limit + ROUNDING * norms
