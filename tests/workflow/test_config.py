@@ -10,12 +10,12 @@ import jsonschema
 import numpy as np
 import pytest
 import yaml
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image
 from support import UNET
 
 from waypoint.errors import WaypointError
-from waypoint.workflow.config import SCHEMA, complete, key_path, read_targets
+from waypoint.workflow.config import IMAGE_ONLY, SCHEMA, TEXT_ONLY, complete, key_path, read_targets
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = json.loads(SCHEMA.read_text())
@@ -35,6 +35,14 @@ NEEDED = {
     "counterfactual": {"targets": ["a"], "n_remove": [5]},
     "forgetting": {"targets": 1, "n_remove": [5]},
     "text_encoder": {"path": "some/encoder"},
+    "train": {
+        "autoencoder": {
+            "block_out_channels": [8],
+            "down_block_types": ["DownEncoderBlock2D"],
+            "up_block_types": ["UpDecoderBlock2D"],
+        }
+    },
+    "caption_likelihood": {"encoder": "clip", "captions": {"a": ["one", "another"]}},
 }
 
 
@@ -519,7 +527,8 @@ def place_of(made, path):
 def test_every_default_is_filled_in():
     done, evaluated = complete(BASE), complete(config(EVERY_EVALUATION))
     for path, part, _ in properties():
-        if "default" in part and path != "model" and part["default"] != {}:
+        optional = path.split(".")[0] in ("vae", "text_encoder") and "." in path
+        if "default" in part and path != "model" and part["default"] != {} and not optional:
             inside = path.startswith("evaluation.") and path.count(".") == 2
             assert place_of(evaluated if inside else done, path) == part["default"], path
     assert done["model"]["unet"] == UNET
@@ -590,17 +599,23 @@ def defaults_of(made):
 
 
 def test_model_unet_has_the_arguments_of_diffusers():
-    known = SCHEMA["properties"]["model"]["properties"]["unet"]["properties"]
-    assert set(known) == set(defaults_of(UNet2DModel)) - {"class_embed_type"}
+    known = set(SCHEMA["properties"]["model"]["properties"]["unet"]["properties"])
+    image, text = set(defaults_of(UNet2DModel)), set(defaults_of(UNet2DConditionModel))
+    assert known - TEXT_ONLY == image - {"class_embed_type"}
+    assert TEXT_ONLY == known & (text - image)
+    assert IMAGE_ONLY == (image - text) | {"num_class_embeds"}  # besides captions there are no classes
 
 
-def test_model_unet_accepts_the_defaults_of_diffusers():
+@pytest.mark.parametrize("network", [UNet2DModel, UNet2DConditionModel])
+def test_model_unet_accepts_the_defaults_of_diffusers(network):
     schema = SCHEMA["properties"]["model"]["properties"]["unet"]
-    defaults = {name: list(d) if isinstance(d, tuple) else d for name, d in defaults_of(UNet2DModel).items()}
+    defaults = {name: list(d) if isinstance(d, tuple) else d for name, d in defaults_of(network).items()}
     refused = [
         name
         for name, part in schema["properties"].items()
-        if name not in schema["required"] and not jsonschema.Draft202012Validator(part).is_valid(defaults[name])
+        if name not in schema["required"] + ["cross_attention_dim"]
+        and name in defaults
+        and not jsonschema.Draft202012Validator(part).is_valid(defaults[name])
     ]
     assert refused == []
 
