@@ -7,6 +7,7 @@ from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
 from waypoint.workflow.masks import pixels
 from waypoint.workflow.plots import MASKS, outline, plt, save, show
+from waypoint.workflow.scored import in_words
 from waypoint.workflow.script import run
 
 TOP = 8  # training images per mask
@@ -60,10 +61,11 @@ def scores_at(job, path, mask, step):
 def header(figure, job, step, n):
     """What was run, and how the figure reads."""
     spec = job.open(job.args.scores[0]).attrs["spec"]
+    ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
     lines = [
         (f"trak · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
-        (f"{n} training images, {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}", {"size": 8}),
-        ("right: the training images with the highest scores for what is inside the outline", {"size": 8}),
+        (f"{ran}, d = {spec['projection']['dim']}", {"size": 8}),
+        ("on the right the training images with the highest scores for what is inside the outline", {"size": 8}),
     ]
     width, height = figure.get_size_inches()
     for line, (text, style) in enumerate(lines):

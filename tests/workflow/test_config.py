@@ -321,7 +321,7 @@ CONTRADICTIONS = [
     ({"targets.0.mask": [0, 6, 8, 2]}, ["targets[0]", "mask"]),
     ({"targets.0.mask": [0, 0, 9, 8]}, ["targets[0]", "mask", "8"]),
     ({"targets.0.mask": "wide.png"}, ["targets[0]", "mask", "wide.png has 16 × 8 pixels", "the image has 8 × 8"]),
-    ({"targets.0.mask": "black.png"}, ["targets[0]", "mask selects no pixel"]),
+    ({"targets.0.mask": "black.png"}, ["targets[0]", "mask: black.png has no white pixel"]),
     ({"targets.0.mask": [0, 0, 4]}, ["targets[0].mask", "[0, 0, 4] is no box", "a PNG, a box"]),
     ({"targets.0.mask": [0, 0, MASKS[0]]}, ["targets[0].mask", "mixes numbers and named masks"]),
     ({"targets.0.mask": [MASKS[0], MASKS[0]]}, ["targets[0].mask", "the name 'left' is used twice"]),

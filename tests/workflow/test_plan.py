@@ -264,8 +264,10 @@ def test_masks_and_trajectories_enter_by_content(folders):
     shutil.copy("own.npz", "moved.npz")
     shutil.copy("mask.png", "moved.png")
     assert changed(own("moved.npz", "moved.png"), before) == set()
-    Image.new("L", (8, 8), "black").save("black.png")
-    assert changed(own("own.npz", "black.png"), before) == of(["gradients", "trak_scores"], ["a"])
+    other = Image.new("L", (8, 8), "white")
+    other.putpixel((0, 0), 0)
+    other.save("other.png")
+    assert changed(own("own.npz", "other.png"), before) == of(["gradients", "trak_scores"], ["a"])
     np.savez("other.npz", x_t=np.ones((2, 1, 8, 8)), step=np.array([500, 100]))
     assert changed(own("other.npz", "mask.png"), before) == of(FROM_TRAJECTORY, ["a"])
 

@@ -100,7 +100,7 @@ def painted(file, image):
         image: (H, W) of the image, or None where it is not known.
 
     Raises:
-        WaypointError: no readable picture, or not of the image's size.
+        WaypointError: no readable picture, none of it white, or not of the image's size.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -109,6 +109,8 @@ def painted(file, image):
             found = (np.asarray(picture.convert("L")) > 127).astype(np.float32)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         raise WaypointError(f"mask: {file} is no readable image ({error})") from error
+    if not found.any():
+        raise WaypointError(f"mask: {file} has no white pixel, so it selects nothing")
     if image is not None and found.shape != tuple(image):
         raise WaypointError(
             f"mask: {file} has {found.shape[1]} × {found.shape[0]} pixels, but the image has {image[1]} × {image[0]}; "

@@ -29,7 +29,7 @@ OTHERS = [
     {"color": "#661100", "marker": "h", "hatch": "OO"},
 ]
 # an image's masks are told apart by colour and by line style
-DASHES = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2))]
+DASHES = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
 MASKS = [
     (color, DASHES[k % len(DASHES)])
     for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
