@@ -163,10 +163,10 @@ def test_training_learns_to_reconstruct_digits():
     images, kept = digits(600)[:500], digits(600)[500:]
     network = vae()
     before = reconstruction_rmse(network, kept)
-    finish(AutoencoderTrainer(network.train(), images, {**RECIPE, "epochs": 8, "learning_rate": 5e-3}, 0))
+    finish(AutoencoderTrainer(network.train(), images, {**RECIPE, "epochs": 5, "learning_rate": 5e-3}, 0))
     after = reconstruction_rmse(network.eval(), kept)
     with torch.no_grad():
         made = network.decode(network.encode(kept).latent_dist.mode()).sample.clamp(-1, 1)
     assert after == pytest.approx((made - kept).pow(2).mean().sqrt().item(), rel=1e-4)
     # for comparison, what the mean image leaves
-    assert after < 0.7 * (kept - images.mean(0)).pow(2).mean().sqrt().item() < before
+    assert after < 0.8 * (kept - images.mean(0)).pow(2).mean().sqrt().item() < before
