@@ -29,6 +29,14 @@ UNET = {
     "layers_per_block": 1,
     "norm_num_groups": 4,
 }
+AUTOENCODER = {  # 8 × 8 images to latents (2, 4, 4)
+    "block_out_channels": [8, 8],
+    "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D"],
+    "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"],
+    "layers_per_block": 1,
+    "latent_channels": 2,
+    "norm_num_groups": 4,
+}
 
 
 def tiny_denoiser(model, name="full/0", **unet):

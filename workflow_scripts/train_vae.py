@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL
 
 from waypoint.errors import WaypointError
-from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, reconstruction_rmse, scale_latents
+from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, reconstruction_rmse, standardise
 from waypoint.science.streams import derive
 from waypoint.store.arrays import read
 from waypoint.store.models import weights_hash
@@ -30,7 +30,7 @@ def main(job):
         trainer = AutoencoderTrainer(vae.train(), images, recipe, seed)
         run_epochs(job, trainer, folder, identity, "vae")
         vae = trainer.final_weights().eval()
-        scale_latents(vae, images)
+        standardise(vae, images)
         rmse = reconstruction_rmse(vae, images)
         with whole_directory(job.args.out) as tmp:
             vae.save_pretrained(tmp, safe_serialization=True)

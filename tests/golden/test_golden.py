@@ -19,7 +19,8 @@ from golden_likelihood import STAGES as LIKELIHOOD
 from golden_removals import STAGES as REMOVALS
 from inputs import STEPS, D, N, arrays_of, numbers, store
 from PIL import Image
-from support import EXACT, run_script
+from safetensors.torch import load_file
+from support import AUTOENCODER, EXACT, run_script
 
 from waypoint.store import models
 from waypoint.workflow.stages import VERSIONS
@@ -85,6 +86,17 @@ def data_stage(tmp_path):
         made = arrays_of(out, "image", "label", "source_index")
         found |= {f"{source}_{name}": values for name, values in made.items()}
     return found
+
+
+def vae_stage(tmp_path, data):
+    recipe = {"autoencoder": AUTOENCODER, "epochs": 3, "batch_size": N, "learning_rate": 1e-3, "kl_weight": 0.1}
+    common = {"images": data, "resume": tmp_path / "resume", "out": tmp_path / "out"}
+    run_script("train_vae", spec={"seed": 0, "vae": {"train": recipe}}, **common)
+    stored = load_file(tmp_path / "out/diffusion_pytorch_model.safetensors")
+    flat = torch.cat([stored[name].reshape(-1) for name in sorted(stored)]).numpy()
+    scale = json.loads((tmp_path / "out/config.json").read_text())["scaling_factor"]
+    loss = pd.read_csv(tmp_path / "out/loss.csv").loss.to_numpy()
+    return {"loss": loss, "weights": flat @ numbers(len(flat), 8, seed=7), "scaling_factor": np.array([scale])}
 
 
 def train_stage(tmp_path, data, tiny_model):
@@ -191,6 +203,7 @@ def figures_stage(tmp_path, data, trajectory, score):
 
 STAGES = {
     "data": data_stage,
+    "vae": vae_stage,
     "train": train_stage,
     "features": features_stage,
     "kernel": kernel_stage,

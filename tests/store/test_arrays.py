@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray
 import zarr
 
 from waypoint.errors import WaypointError
 from waypoint.store import arrays
-from waypoint.store.arrays import Columns, adopt_store, blocks, create_store, open_store, read
+from waypoint.store.arrays import Columns, Rows, adopt_store, blocks, create_store, open_store, read
 from waypoint.store.provenance import read_attributes
 from waypoint.store.whole import whole_directory, whole_file
 
@@ -315,6 +316,82 @@ def test_blocks_are_what_zarr_reads(path, dtype):
     x = open_store(path)["x"]
     found = np.concatenate([rows for _, rows in blocks(x)])
     assert found.dtype == x.dtype and np.array_equal(found, x[:])
+
+
+@pytest.fixture
+def tall(path):
+    """A store of 23 rows in chunks of 5, the last one partly filled."""
+    values = np.random.default_rng(0).standard_normal((23, 3, 4)).astype(np.float32)
+    with create_store(path, dict) as store:
+        store.create("tall", ["train", "token", "width"], values.shape, rows=5)
+        store.put("tall", slice(None), values, "row", range(23))
+    return path, values
+
+
+ORDER = [22, 0, 7, 7, 19, 4, 5]
+
+
+@pytest.mark.parametrize("wanted", [ORDER, [], [3]])
+def test_rows_are_those_of_plain_indexing(tall, wanted):
+    path, values = tall
+    rows = Rows(open_store(path)["tall"])
+    assert len(rows) == 23
+    found = rows[torch.tensor(wanted, dtype=torch.int64)]
+    assert np.array_equal(found, values[wanted]) and found.dtype == np.float32 and found.flags.writeable
+
+
+def test_rows_of_some_rows_are_renumbered(tall):
+    path, values = tall
+    kept = np.array([20, 3, 11, 4])
+    rows = Rows(open_store(path)["tall"], kept)
+    assert len(rows) == 4 and np.array_equal(rows[np.array([3, 0, 2])], values[kept[[3, 0, 2]]])
+    with pytest.raises(IndexError):
+        rows[np.array([4])]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float64])
+def test_rows_of_every_type(path, dtype):
+    values = np.arange(22).reshape(11, 2).astype(dtype)
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "y"], values.shape, dtype, rows=4)
+        store.put("x", slice(None), values, "row", range(11))
+    found = Rows(open_store(path)["x"])[np.array([10, 2])]
+    assert np.array_equal(found, values[[10, 2]]) and found.dtype == dtype
+
+
+def test_rows_notice_a_damaged_chunk_when_they_want_it(tall):
+    path, values = tall
+    file = chunks(path, "tall")[1]
+    data = bytearray(file.read_bytes())
+    data[17] ^= 1
+    file.write_bytes(data)
+    rows = Rows(open_store(path)["tall"])
+    assert np.array_equal(rows[np.array([0, 4, 10])], values[[0, 4, 10]])
+    for _ in range(2):
+        with pytest.raises(WaypointError, match=f"{file}: damaged"):
+            rows[np.array([0, 9])]
+
+
+def test_rows_notice_a_chunk_that_shrinks_or_vanishes_after_it_was_verified(tall):
+    path, _ = tall
+    rows, file = Rows(open_store(path)["tall"]), chunks(path, "tall")[0]
+    assert rows[np.array([4])].shape == (1, 3, 4)
+    os.truncate(file, 4 * 48 + 10)
+    with pytest.raises(WaypointError, match=f"{file}: damaged"):
+        rows[np.array([4])]
+    file.unlink()
+    with pytest.raises(WaypointError, match=f"{file}: cannot be read"):
+        rows[np.array([4])]
+
+
+def test_rows_verify_a_chunk_once_and_keep_no_file_open(tall, monkeypatch):
+    path, _ = tall
+    verified, verify = [], arrays._chunk
+    monkeypatch.setattr(arrays, "_chunk", lambda array, index: verified.append(index) or verify(array, index))
+    rows, opened = Rows(open_store(path)["tall"]), len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        rows[np.arange(12)]
+    assert verified == [0, 1, 2] and len(os.listdir("/proc/self/fd")) == opened
 
 
 @pytest.mark.parametrize("pieces", [[10], [1] * 10, [3, 4, 3], [7, 3]])

@@ -111,19 +111,27 @@ class AutoencoderTrainer(Trainer):
         return (made - images).abs().mean() + self.recipe["kl_weight"] * divergence
 
 
-def scale_latents(vae, images):
-    """Set a trained VAE's scaling factor to 1 / sd of its latents of ``images``, so that theirs have unit variance.
+def standardise(vae, images):
+    """Give a trained VAE's latents of ``images`` zero mean and unit variance; no reconstruction changes.
 
-    Rombach et al. take the standard deviation over all components of a first batch (appendix G); here it is that of
-    all images' posterior means.
+    The scaling factor becomes 1 / sd, as Rombach et al. set it (appendix G; they take a first batch, here it is all
+    images' posterior means). So small a weight of the divergence leaves every channel at a mean of its own, often
+    several sd from 0, where sampling starts: the means move from the encoder's last bias into the decoder's first.
 
     Raises:
         WaypointError: every latent is the same, so that nothing was learned.
     """
     vae.register_to_config(scaling_factor=1.0)
-    deviation = Autoencoder(vae).encode(images).double().std(correction=0).item()
+    latents = Autoencoder(vae).encode(images).double()
+    mean = latents.mean((0, 2, 3))
+    deviation = (latents - mean[:, None, None]).pow(2).mean().sqrt().item()
     if not deviation > 0:
         raise WaypointError("training vae: all latents are equal; train longer or lower vae.train.kl_weight")
+    first, last = vae.post_quant_conv, vae.quant_conv
+    with torch.no_grad():
+        mean = mean.to(last.bias)
+        last.bias[: len(mean)] -= mean
+        first.bias += first.weight[:, :, 0, 0] @ mean
     vae.register_to_config(scaling_factor=1 / deviation)
 
 
