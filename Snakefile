@@ -32,7 +32,10 @@ include: "rules/collect.smk"
 rule all:
     default_target: True
     input:
+        f"<results>/{IMAGES}",
         "<results>/data/train.zarr",
+        VAE,
+        TEXT_ENCODER,
         rules.checkpoints.input,
         rules.features.input,
         rules.kernels.input,

@@ -581,7 +581,7 @@ def test_every_key_that_may_be_left_out_has_a_default():
     without = [
         path
         for path, part, required in properties()
-        if not required and "default" not in part and not path.startswith(("model.unet.", "targets.0.", "checkpoints."))
+        if not required and "default" not in part and not path.startswith(("model.unet.", "vae.", "targets.0.", "checkpoints."))
     ]
     assert without == []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import WaypointError, WaypointWarning
 from ..store.image_encoders import weights_hash
+from ..store.packages import PREFIX, located
 
 BUILT_IN = ("trak", "trak-sum", "pixel", "norm", "random")  # methods that need no encoder
 # what tables and paths call other things: controls, references of LDS, classifiers
@@ -78,10 +79,13 @@ def leave_out_missing(config):
 def _missing(name, encoder):
     """What is missing of an encoder's files, as a clause, or an empty string."""
     key = "path" if encoder["kind"] == "clip" else "weights"
-    place = place_of(encoder)
     where = f"image_encoders.{name}.{key}"
     if is_hub_id(encoder):
         return ""
+    try:
+        place = place_of(encoder)
+    except WaypointError as error:  # a package that is not installed
+        return f"{where}: {error}"
     try:
         if encoder["kind"] != "clip":
             open(place, "rb").close()
@@ -96,13 +100,13 @@ def _missing(name, encoder):
 
 def place_of(encoder):
     """The folder, file or hub id that an encoder comes from."""
-    return encoder["path"] if encoder["kind"] == "clip" else encoder["weights"]
+    return located(encoder["path"] if encoder["kind"] == "clip" else encoder["weights"], "image_encoders")
 
 
 def is_hub_id(encoder):
     """Whether a CLIP model's path is no folder, but owner/name; what begins with an existing folder is a path."""
     path = encoder["path"]
-    if encoder["kind"] != "clip" or Path(path).is_dir() or path.startswith((".", "/", "~")) or path.count("/") != 1:
+    if encoder["kind"] != "clip" or Path(path).is_dir() or path.startswith((".", "/", "~", PREFIX)) or path.count("/") != 1:
         return False
     return not Path(path).parent.is_dir()
 
