@@ -20,7 +20,7 @@ def main(job):
     for start, rows in blocks(images):
         for at in range(0, len(rows), BATCH):
             embedded.append(encoder(torch.from_numpy(rows[at : at + BATCH].copy())).cpu().numpy())
-            job.progress(start + min(at + BATCH, len(rows)), len(images), "images")
+            job.progress(start + min(at + BATCH, len(rows)), images.shape[0], "images")
     embedded = np.concatenate(embedded)
     with create_store(job.args.out, lambda: job.provenance(encoder=name)) as store:
         store.write("train", ["train"], np.arange(len(embedded)))

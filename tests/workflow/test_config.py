@@ -29,7 +29,11 @@ BASE = {
 }
 
 
-NEEDED = {"counterfactual": {"targets": ["a"], "n_remove": [5]}, "forgetting": {"targets": 1, "n_remove": [5]}}
+NEEDED = {
+    "counterfactual": {"targets": ["a"], "n_remove": [5]},
+    "forgetting": {"targets": 1, "n_remove": [5]},
+    "caption_likelihood": {"encoder": "clip", "captions": {"a": ["a dog", "a cat"]}},
+}
 
 
 def config(changes):
@@ -54,6 +58,7 @@ EVERY_EVALUATION = {
     "checkpoints.count": 3,
     "scores.keep_checkpoints": True,
     "attribution.steps": [100, 300, 400],
+    "image_encoders": {"clip": {"kind": "clip", "path": "somebody/clip"}},
     **{f"evaluation.{name}": section for name, section in NEEDED.items()},
     **{f"evaluation.{name}": {} for name in ("lds", "samples", "likelihood", "seed_consistency", "step_correlation")},
     **{f"evaluation.{name}": {} for name in ("sign_overlap", "top_overlap", "reliability")},
