@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from golden_analyses import STAGES as ANALYSES
+from golden_encoders import STAGES as ENCODERS
 from golden_lds import STAGES as LDS
 from golden_likelihood import STAGES as LIKELIHOOD
 from golden_removals import STAGES as REMOVALS
@@ -213,6 +214,7 @@ STAGES = {
     "tables": tables_stage,
     "figures": figures_stage,
     **ANALYSES,
+    **ENCODERS,
     **LDS,
     **LIKELIHOOD,
     **REMOVALS,

@@ -68,7 +68,8 @@ EVERY_EVALUATION = {
     "checkpoints.count": 3,
     "scores.keep_checkpoints": True,
     "attribution.steps": [100, 300, 400],
-    **{f"evaluation.{name}": NEEDED[name] for name in ("counterfactual", "forgetting")},
+    "image_encoders": {"clip": {"kind": "clip", "path": "somebody/clip"}},
+    **{f"evaluation.{name}": NEEDED[name] for name in ("counterfactual", "forgetting", "caption_likelihood")},
     **{f"evaluation.{name}": {} for name in ("lds", "samples", "likelihood", "seed_consistency", "step_correlation")},
     **{f"evaluation.{name}": {} for name in ("sign_overlap", "top_overlap", "reliability")},
 }
@@ -581,7 +582,9 @@ def test_every_key_that_may_be_left_out_has_a_default():
     without = [
         path
         for path, part, required in properties()
-        if not required and "default" not in part and not path.startswith(("model.unet.", "vae.", "targets.0.", "checkpoints."))
+        if not required
+        and "default" not in part
+        and not path.startswith(("model.unet.", "vae.", "targets.0.", "checkpoints."))
     ]
     assert without == []
 

@@ -371,12 +371,14 @@ EVALUATED = {
     "checkpoints": {"count": 4},
     "attribution": {"steps": [100, 300, 400]},
     "scores": {"keep_checkpoints": True},
-    "methods": ["trak", "trak-sum", "pixel", "norm", "random"],
+    "methods": ["trak", "trak-sum", "pixel", "clip", "norm", "random"],
+    "image_encoders": {name: {"kind": "clip", "path": f"somebody/{name}"} for name in ("clip", "other")},
     "evaluation": {
         "lds": {"subsets": 2, "models_per_subset": 2},
         "counterfactual": {**REMOVALS, "images": 2100},
         "forgetting": REMOVALS,
         **{name: {} for name in ("samples", "likelihood", "seed_consistency", "step_correlation", "top_overlap")},
+        "caption_likelihood": {"encoder": "clip", "captions": {"a": ["a dog", "a cat"]}},
         "sign_overlap": {"top_k": [5]},
         "top_overlap": {"top_k": [5]},
         "reliability": {},
@@ -386,6 +388,8 @@ EVALUATED = {
 BUILDS_ON = {
     "trak_sum_scores": ["trak_scores"],
     "norm_scores": ["features"],
+    "embeddings": ["data"],
+    "encoder_scores": ["trajectory", "embeddings"],
     "subset": ["train"],
     "without": ["train"],
     "without_random": ["train"],
@@ -410,11 +414,13 @@ BUILDS_ON = {
 # and what it opens beside those: their attributes must not contradict its spec
 OPENS = {
     "trak_sum_scores": ["gradients", "kernel"],
-    "without": ["data", *SCORES, "trak_sum_scores", "norm_scores"],
+    "embeddings": ["data"],
+    "encoder_scores": ["trajectory", "embeddings"],
+    "without": ["data", *SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
     "subset": ["data"],
     "without_random": ["data"],
     "outputs": ["train", "subset"],
-    "lds": ["masks", "outputs", *SCORES, "trak_sum_scores", "norm_scores"],
+    "lds": ["masks", "outputs", *SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
     "samples": ["train"],
     "proxy": ["samples"],
     "likelihood": ["samples", "trajectory"],
@@ -422,14 +428,16 @@ OPENS = {
     "counterfactual_without": ["trajectory", "train", "without", "without_random", *SCORES],
     "forgetting": ["train", "without", "without_random", *SCORES],
     "removal_table": ["counterfactual", "counterfactual_without", "forgetting"],
-    "step_correlation": [*SCORES, "trak_sum_scores", "norm_scores"],
-    "sign_overlap": [*SCORES, "trak_sum_scores", "norm_scores"],
-    "top_overlap": [*SCORES, "trak_sum_scores", "norm_scores"],
+    "step_correlation": [*SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
+    "sign_overlap": [*SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
+    "top_overlap": [*SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
     "reliability": ["features", "trak_scores", "gradients"],
 }
 WILDCARDS = {
     **{name: ["target"] for name in ("trak_sum_scores", "norm_scores", "outputs", "samples", "counterfactual")},
     **{name: ["target", "method"] for name in ("counterfactual_without", "forgetting")},
+    "embeddings": ["encoder"],
+    "encoder_scores": ["target", "encoder"],
     "subset": ["subset"],
     "without": ["method", "target", "step", "n_remove"],
     "without_random": ["removal", "n_remove"],
@@ -451,6 +459,7 @@ def evaluated(change=lambda c: None):
         "n_remove": ["5", "0.1"],
         "step": ["300"],
         "kind": ["standard", "robust"],
+        "encoder": ["clip"],
     }
     for stage in BUILDS_ON:
         for key in itertools.product(*(values[name] for name in WILDCARDS.get(stage, []))):
@@ -520,7 +529,7 @@ EVALUATION_CHANGES = {
     "radius": (evaluation("classifier", radius=0.2), every("likelihood") | {("classifier", "robust")}),
     "samples": (evaluation("samples", number=9), every("samples", "proxy", "likelihood")),
     "samples' steps": (evaluation("samples", steps=[100]), every("samples")),
-    "samples' targets": (evaluation("samples", targets=["b"]), set()),
+    "samples' targets": (evaluation("samples", targets=["a"]), set()),
     "classes": (evaluation("likelihood", features={"a": 1}), every("likelihood")),
     "compared models": (evaluation("seed_consistency", models=["full/0", "full/3"]), every("seed_consistency")),
     "top k": (evaluation("sign_overlap", top_k=[7]), every("sign_overlap")),
@@ -540,7 +549,10 @@ EVALUATION_CHANGES = {
     ),
     "a step more": (
         lambda c: c["targets"][0].update(steps=[100, 300, 400, 500]),
-        every(*FROM_STEPS, "trak_sum_scores", "norm_scores", "outputs", "samples", among=lambda key: key[1] == "a"),
+        every(
+            *[*FROM_STEPS, "trak_sum_scores", "norm_scores", "encoder_scores", "outputs", "samples"],
+            among=lambda key: key[1] == "a",
+        ),
     ),
     "a target more": (lambda c: c["targets"].append({"id": "c", "seed": 3}), set()),
     "a checkpoint more": (
@@ -604,6 +616,8 @@ def test_no_setting_of_an_evaluation_is_forgotten_in_the_specs(section, key):
         "dims": 64,
         "fraction": 0.25,
         "holdout": 0.25,
+        "encoder": "other",
+        "captions": {"a": ["a dog", "a cow"]},
     }
     new = another.get(key, [3] if isinstance(value, list) else value + 1 if isinstance(value, int) else 0.5)
     assert new != value
@@ -676,14 +690,14 @@ def test_names_of_retrained_models():
     assert plan.without_models("forgetting", "b", "random") == random
     names = plan.retrained_models()
     assert len(names) == len(set(names)) and set(plan.subset_models()) | set(random) <= set(names)
-    # 4 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
-    assert len(names) == 4 + 6 + 2 * 4 * 2 * 2
+    # 5 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
+    assert len(names) == 4 + 6 + 2 * 5 * 2 * 2
 
 
 def test_counterfactual_and_forgetting_share_models_of_the_same_step():
     made = copy.deepcopy(EVALUATED)
     made["evaluation"]["forgetting"] = {**REMOVALS, "step": 400}
-    assert len(Plan(complete(made)).retrained_models()) == 4 + 6 + 4 * 2 * 2
+    assert len(Plan(complete(made)).retrained_models()) == 4 + 6 + 5 * 2 * 2
 
 
 def test_random_is_always_among_the_methods():

@@ -132,6 +132,10 @@ class _Clip:
             tokenizer = self.tokenizer()
         except Exception as error:
             raise WaypointError(f"{self.key}.path: its tokenizer cannot be loaded ({error})") from error
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes an empty one
+            raise WaypointError(
+                f"{self.key}.path: no tokenizer is there (tokenizer.json, or vocab.json and merges.txt)"
+            )
         longest = self.model.config.text_config.max_position_embeddings
         tokens = tokenizer(list(texts), padding=True, return_tensors="pt")
         if tokens["input_ids"].shape[1] > longest:

@@ -106,7 +106,12 @@ def place_of(encoder):
 def is_hub_id(encoder):
     """Whether a CLIP model's path is no folder, but owner/name; what begins with an existing folder is a path."""
     path = encoder["path"]
-    if encoder["kind"] != "clip" or Path(path).is_dir() or path.startswith((".", "/", "~", PREFIX)) or path.count("/") != 1:
+    if (
+        encoder["kind"] != "clip"
+        or Path(path).is_dir()
+        or path.startswith((".", "/", "~", PREFIX))
+        or path.count("/") != 1
+    ):
         return False
     return not Path(path).parent.is_dir()
 
