@@ -10,9 +10,9 @@ import jsonschema
 import numpy as np
 import pytest
 import yaml
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DModel
 from PIL import Image
-from support import UNET
+from support import AUTOENCODER, UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config import SCHEMA, complete, key_path, read_targets
@@ -29,7 +29,11 @@ BASE = {
 }
 
 
-NEEDED = {"counterfactual": {"targets": ["a"], "n_remove": [5]}, "forgetting": {"targets": 1, "n_remove": [5]}}
+NEEDED = {
+    "counterfactual": {"targets": ["a"], "n_remove": [5]},
+    "forgetting": {"targets": 1, "n_remove": [5]},
+    "train": {"autoencoder": AUTOENCODER},  # of vae
+}
 
 
 def config(changes):
@@ -46,7 +50,7 @@ def config(changes):
         if value == GONE:
             place.pop(last, None)
         else:
-            place[last] = value
+            place[last] = copy.deepcopy(value)
     return made
 
 
@@ -54,7 +58,7 @@ EVERY_EVALUATION = {
     "checkpoints.count": 3,
     "scores.keep_checkpoints": True,
     "attribution.steps": [100, 300, 400],
-    **{f"evaluation.{name}": section for name, section in NEEDED.items()},
+    **{f"evaluation.{name}": NEEDED[name] for name in ("counterfactual", "forgetting")},
     **{f"evaluation.{name}": {} for name in ("lds", "samples", "likelihood", "seed_consistency", "step_correlation")},
     **{f"evaluation.{name}": {} for name in ("sign_overlap", "top_overlap", "reliability")},
 }
@@ -235,6 +239,7 @@ def files(tmp_path, monkeypatch):
 
 CONDITIONAL = {"model.unet.num_class_embeds": 3, "targets.0.label": 0, "targets.1.label": 1}
 OWN = {"targets.0.seed": GONE, "targets.0.steps": [100, 500]}
+VAE = {"vae.train": NEEDED["train"]}
 
 
 CONTRADICTIONS = [
@@ -314,6 +319,23 @@ CONTRADICTIONS = [
     ({"kernel.damping": 0, "data.subset": 100, "projection.dim": 101}, ["kernel.damping", "projection.dim", "100"]),
     ({"kernel.damping": 0, "data.subset": [1, 2], "projection.dim": 3}, ["kernel.damping", "data.subset", "2"]),
     ({"model.unet.out_channels": 3}, ["model.unet", "out_channels"]),
+    # vae
+    ({"vae": {}}, ["vae needs either path", "or train"]),
+    ({**VAE, "vae.path": "images"}, ["vae needs either path", "or train"]),
+    ({"vae.path": "./nowhere"}, ["vae.path", "./nowhere", "no hub id"]),
+    ({"vae.path": "nowhere"}, ["vae.path", "nowhere", "no hub id"]),
+    ({**VAE, "data.flip": True}, ["data.flip", "latent"]),
+    ({"vae.path": "some/vae", "data.flip": True}, ["data.flip", "latent"]),
+    ({**VAE, "vae.train.autoencoder.block_out_channels": [8]}, ["vae.train.autoencoder", "differ in length"]),
+    ({**VAE, "vae.train.autoencoder.up_block_types": ["UpDecoderBlock2D"] * 3}, ["vae.train.autoencoder", "length"]),
+    ({**VAE, "vae.train.autoencoder.norm_num_groups": 3}, ["vae.train.autoencoder.norm_num_groups", "3"]),
+    ({**VAE, "vae.train.autoencoder.norm_num_groups": GONE}, ["vae.train.autoencoder.norm_num_groups", "32"]),
+    ({**VAE, "data.size": 9, "model.unet.sample_size": 9}, ["data.size", "9", "multiple of 2", "2 blocks"]),
+    (
+        {**VAE, "data.size": 8, "vae.train.autoencoder.sample_size": 16},
+        ["vae.train.autoencoder.sample_size", "16", "data.size 8"],
+    ),
+    ({"training.caption_dropout": 0.1}, ["training.caption_dropout", "0.1", "text_encoder"]),
 ]
 
 
@@ -356,6 +378,10 @@ def test_a_path_without_permission_is_refused(files, monkeypatch):
         {**OWN, "targets.0.trajectory": "own.npz"},
         {"sampling.steps": 1000, "attribution.steps": [123]},
         {"model.unet.sample_size": [8, 8], "kernel.damping": 0, "training.ema": None},
+        VAE,
+        {**VAE, "data.size": 8, "vae.train.autoencoder.sample_size": 8, "vae.latent": "sample"},
+        {"vae.path": "plain"},
+        {"vae.path": "somebody/vae"},
     ],
 )
 def test_what_is_right_is_accepted(files, changes):
@@ -457,11 +483,12 @@ def place_of(made, path):
 
 
 def test_every_default_is_filled_in():
-    done, evaluated = complete(BASE), complete(config(EVERY_EVALUATION))
+    done, evaluated, latent = (complete(config(changes)) for changes in ({}, EVERY_EVALUATION, VAE))
     for path, part, _ in properties():
         if "default" in part and path != "model" and part["default"] != {}:
             inside = path.startswith("evaluation.") and path.count(".") == 2
-            assert place_of(evaluated if inside else done, path) == part["default"], path
+            made = latent if path.startswith("vae.") else evaluated if inside else done
+            assert place_of(made, path) == part["default"], path
     assert done["model"]["unet"] == UNET
 
 
@@ -509,10 +536,13 @@ def test_every_section_is_closed():
 
 
 def test_every_key_that_may_be_left_out_has_a_default():
+    others = ("model.unet.", "targets.0.", "checkpoints.", "vae.path", "vae.train")  # diffusers', or one of two
     without = [
         path
         for path, part, required in properties()
-        if not required and "default" not in part and not path.startswith(("model.unet.", "targets.0.", "checkpoints."))
+        if not required
+        and "default" not in part
+        and (not path.startswith(others) or path.startswith("vae.train.") and path.count(".") == 2)
     ]
     assert without == []
 
@@ -543,6 +573,14 @@ def test_model_unet_accepts_the_defaults_of_diffusers():
         if name not in schema["required"] and not jsonschema.Draft202012Validator(part).is_valid(defaults[name])
     ]
     assert refused == []
+
+
+def test_the_autoencoder_has_arguments_of_diffusers_and_accepts_their_defaults():
+    schema = SCHEMA["properties"]["vae"]["properties"]["train"]["properties"]["autoencoder"]
+    theirs = defaults_of(AutoencoderKL)
+    for name, part in schema["properties"].items():
+        value = list(theirs[name]) if isinstance(theirs[name], tuple) else theirs[name]
+        assert jsonschema.Draft202012Validator(part).is_valid(value), name
 
 
 def test_model_scheduler_has_the_arguments_and_defaults_of_diffusers():
