@@ -10,9 +10,9 @@ import jsonschema
 import numpy as np
 import pytest
 import yaml
-from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image
-from support import UNET
+from support import AUTOENCODER, UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config import IMAGE_ONLY, SCHEMA, TEXT_ONLY, complete, key_path, read_targets
@@ -35,13 +35,7 @@ NEEDED = {
     "counterfactual": {"targets": ["a"], "n_remove": [5]},
     "forgetting": {"targets": 1, "n_remove": [5]},
     "text_encoder": {"path": "some/encoder"},
-    "train": {
-        "autoencoder": {
-            "block_out_channels": [8],
-            "down_block_types": ["DownEncoderBlock2D"],
-            "up_block_types": ["UpDecoderBlock2D"],
-        }
-    },
+    "train": {"autoencoder": AUTOENCODER},  # of vae
     "caption_likelihood": {"encoder": "clip", "captions": {"a": ["one", "another"]}},
 }
 
@@ -60,7 +54,7 @@ def config(changes):
         if value == GONE:
             place.pop(last, None)
         else:
-            place[last] = value
+            place[last] = copy.deepcopy(value)
     return made
 
 
@@ -252,6 +246,7 @@ def files(tmp_path, monkeypatch):
 
 CONDITIONAL = {"model.unet.num_class_embeds": 3, "targets.0.label": 0, "targets.1.label": 1}
 OWN = {"targets.0.seed": GONE, "targets.0.steps": [100, 500]}
+VAE = {"vae.train": NEEDED["train"]}
 
 
 COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.csv", "data.size": 8}
@@ -362,6 +357,23 @@ CONTRADICTIONS = [
     ({"kernel.damping": 0, "data.subset": 100, "projection.dim": 101}, ["kernel.damping", "projection.dim", "100"]),
     ({"kernel.damping": 0, "data.subset": [1, 2], "projection.dim": 3}, ["kernel.damping", "data.subset", "2"]),
     ({"model.unet.out_channels": 3}, ["model.unet", "out_channels"]),
+    # vae
+    ({"vae": {}}, ["vae needs either path", "or train"]),
+    ({**VAE, "vae.path": "images"}, ["vae needs either path", "or train"]),
+    ({"vae.path": "./nowhere"}, ["vae.path", "./nowhere", "no hub id"]),
+    ({"vae.path": "nowhere"}, ["vae.path", "nowhere", "no hub id"]),
+    ({**VAE, "data.flip": True}, ["data.flip", "latent"]),
+    ({"vae.path": "some/vae", "data.flip": True}, ["data.flip", "latent"]),
+    ({**VAE, "vae.train.autoencoder.block_out_channels": [8]}, ["vae.train.autoencoder", "differ in length"]),
+    ({**VAE, "vae.train.autoencoder.up_block_types": ["UpDecoderBlock2D"] * 3}, ["vae.train.autoencoder", "length"]),
+    ({**VAE, "vae.train.autoencoder.norm_num_groups": 3}, ["vae.train.autoencoder.norm_num_groups", "3"]),
+    ({**VAE, "vae.train.autoencoder.norm_num_groups": GONE}, ["vae.train.autoencoder.norm_num_groups", "32"]),
+    ({**VAE, "data.size": 9, "model.unet.sample_size": 9}, ["data.size", "9", "multiple of 2", "2 blocks"]),
+    (
+        {**VAE, "data.size": 8, "vae.train.autoencoder.sample_size": 16},
+        ["vae.train.autoencoder.sample_size", "16", "data.size 8"],
+    ),
+    ({"training.caption_dropout": 0.1}, ["training.caption_dropout", "0.1", "text_encoder"]),
 ]
 
 
@@ -425,6 +437,10 @@ def test_what_is_stored_needs_no_raw_data(files, monkeypatch):
         {**OWN, "targets.0.trajectory": "own.npz"},
         {"sampling.steps": 1000, "attribution.steps": [123]},
         {"model.unet.sample_size": [8, 8], "kernel.damping": 0, "training.ema": None},
+        VAE,
+        {**VAE, "data.size": 8, "vae.train.autoencoder.sample_size": 8, "vae.latent": "sample"},
+        {"vae.path": "plain"},
+        {"vae.path": "somebody/vae"},
     ],
 )
 def test_what_is_right_is_accepted(files, changes):
@@ -526,12 +542,13 @@ def place_of(made, path):
 
 
 def test_every_default_is_filled_in():
-    done, evaluated = complete(BASE), complete(config(EVERY_EVALUATION))
+    done, evaluated, latent = (complete(config(changes)) for changes in ({}, EVERY_EVALUATION, VAE))
     for path, part, _ in properties():
-        optional = path.split(".")[0] in ("vae", "text_encoder") and "." in path
+        optional = path.startswith("text_encoder.")
         if "default" in part and path != "model" and part["default"] != {} and not optional:
             inside = path.startswith("evaluation.") and path.count(".") == 2
-            assert place_of(evaluated if inside else done, path) == part["default"], path
+            made = latent if path.startswith("vae.") else evaluated if inside else done
+            assert place_of(made, path) == part["default"], path
     assert done["model"]["unet"] == UNET
 
 
@@ -579,12 +596,13 @@ def test_every_section_is_closed():
 
 
 def test_every_key_that_may_be_left_out_has_a_default():
+    others = ("model.unet.", "targets.0.", "checkpoints.", "vae.path", "vae.train")  # diffusers', or one of two
     without = [
         path
         for path, part, required in properties()
         if not required
         and "default" not in part
-        and not path.startswith(("model.unet.", "vae.", "targets.0.", "checkpoints."))
+        and (not path.startswith(others) or path.startswith("vae.train.") and path.count(".") == 2)
     ]
     assert without == []
 
@@ -621,6 +639,14 @@ def test_model_unet_accepts_the_defaults_of_diffusers(network):
         and not jsonschema.Draft202012Validator(part).is_valid(defaults[name])
     ]
     assert refused == []
+
+
+def test_the_autoencoder_has_arguments_of_diffusers_and_accepts_their_defaults():
+    schema = SCHEMA["properties"]["vae"]["properties"]["train"]["properties"]["autoencoder"]
+    theirs = defaults_of(AutoencoderKL)
+    for name, part in schema["properties"].items():
+        value = list(theirs[name]) if isinstance(theirs[name], tuple) else theirs[name]
+        assert jsonschema.Draft202012Validator(part).is_valid(value), name
 
 
 def test_model_scheduler_has_the_arguments_and_defaults_of_diffusers():

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from support import UNET
+from support import AUTOENCODER, UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow import stages
@@ -218,9 +218,9 @@ FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank", "
 
 def leaves(completed):
     """(section, key) of every setting; key None where the section itself is one. Targets and counts are tried above,
-    evaluations below."""
+    evaluations and the VAE below."""
     for section, value in completed.items():
-        if section not in ("targets", "checkpoints", "evaluation"):
+        if section not in ("targets", "checkpoints", "evaluation", "vae"):
             yield from ((section, key) for key in value) if isinstance(value, dict) else [(section, None)]
 
 
@@ -360,6 +360,50 @@ def test_names_follow_from_the_configuration(folders):
     masked = Plan(complete(config(with_everything)))
     assert masked.mask_file("b") == "mask.png" and masked.mask_file("a") == plan.mask_file("a") == []
     assert masked.steps("a") == [100, 900] and plan.steps("a") == [100, 300, 500, 700, 900]
+
+
+# ---- the VAE
+
+
+def latent(change=lambda c: None):
+    """Spec of a VAE that is trained."""
+    made = config(change)
+    made.setdefault("vae", {"train": {"autoencoder": copy.deepcopy(AUTOENCODER)}})
+    return Plan(complete(made)).vae()
+
+
+def test_a_vaes_spec_holds_its_training_and_its_data():
+    found = latent()
+    recipe = {"autoencoder": AUTOENCODER, "epochs": 100, "batch_size": 32, "learning_rate": 1e-3, "kl_weight": 1e-6}
+    assert found["vae"] == {"train": recipe}
+    assert found.keys() == {"seed", "data", "vae", "versions"} and found["versions"].keys() == {"data", "vae"}
+    assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    "change, same",
+    [
+        (set_key("training", epochs=3), True),
+        (lambda c: c["model"]["unet"].update(dropout=0.1), True),
+        (lambda c: c.update(vae={"train": {"autoencoder": AUTOENCODER}, "latent": "sample"}), True),
+        (lambda c: c.update(vae={"train": {"autoencoder": AUTOENCODER, "kl_weight": 0.1}}), False),
+        (set_key("data", subset=100), False),
+        (lambda c: c.update(seed=1), False),
+    ],
+)
+def test_a_vae_is_trained_again_only_for_what_it_depends_on(change, same):
+    assert (latent(change) == latent()) == same
+
+
+def test_without_a_vae_no_spec_names_one():
+    assert "vae" not in json.dumps(list(specs().values()))
+
+
+def test_dropped_captions_are_in_the_spec_only_where_there_are_any():
+    done = complete(config())
+    assert "caption_dropout" not in Plan(done).train("full/0")["training"]
+    done["training"]["caption_dropout"] = 0.1
+    assert Plan(done).train("full/0")["training"]["caption_dropout"] == 0.1
 
 
 # ---- evaluations

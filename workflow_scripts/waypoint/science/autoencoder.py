@@ -115,8 +115,9 @@ def standardise(vae, images):
     """Give a trained VAE's latents of ``images`` zero mean and unit variance; no reconstruction changes.
 
     The scaling factor becomes 1 / sd, as Rombach et al. set it (appendix G; they take a first batch, here it is all
-    images' posterior means). So small a weight of the divergence leaves every channel at a mean of its own, often
-    several sd from 0, where sampling starts: the means move from the encoder's last bias into the decoder's first.
+    images' posterior means). So small a weight of the divergence leaves every channel at a mean of its own, up to 3 sd
+    from 0 on digits, while sampling starts around 0: the means move from the encoder's last bias into the decoder's
+    first.
 
     Raises:
         WaypointError: every latent is the same, so that nothing was learned.

@@ -326,7 +326,10 @@ def _check_vae(config):
         raise WaypointError(
             "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
         )
-    if "train" not in config["vae"]:
+    if "path" in config["vae"]:
+        path = config["vae"]["path"]
+        if not Path(path).exists() and (path.startswith((".", "/", "~")) or "/" not in path):
+            raise WaypointError(f"config: vae.path: no folder {path}, and it is no hub id")
         return
     where, given, size = "config: vae.train.autoencoder", config["vae"]["train"]["autoencoder"], config["data"]["size"]
     if len({len(given[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
