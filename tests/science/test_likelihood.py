@@ -2,11 +2,23 @@
 
 import numpy as np
 
-from waypoint.science.likelihood import shares, steepest_interval
+from waypoint.science.likelihood import nearer_to_first, shares, steepest_interval
 
 
 def test_shares_are_counts():
     assert shares([[1, 1, 2, 0], [1, 1, 1, 1], [0, 0, 0, 2]], 1).tolist() == [0.5, 1.0, 0.0]
+
+
+def test_nearer_means_the_larger_cosine_whatever_the_lengths():
+    captions = np.array([[1.0, 0.0], [0.0, 9.0]])
+    images = np.array([[2.0, 1.0], [1.0, 2.0], [0.2, 0.1], [30.0, 40.0], [1.0, 1.0], [1.0, -1.0]])
+    assert nearer_to_first(images, captions).tolist() == [True, False, True, False, False, True]
+    angles = np.random.default_rng(0).standard_normal((20, 5))
+    pair = np.random.default_rng(1).standard_normal((2, 5)) * [[5], [0.1]]
+    expected = [
+        float(x @ pair[0] / np.linalg.norm(pair[0])) > float(x @ pair[1] / np.linalg.norm(pair[1])) for x in angles
+    ]
+    assert nearer_to_first(angles, pair).tolist() == expected and 0 < sum(expected) < 20
 
 
 def test_the_steepest_interval_goes_from_noise_to_image():
