@@ -246,7 +246,8 @@ def files(tmp_path, monkeypatch):
 
 CONDITIONAL = {"model.unet.num_class_embeds": 3, "targets.0.label": 0, "targets.1.label": 1}
 OWN = {"targets.0.seed": GONE, "targets.0.steps": [100, 500]}
-VAE = {"vae.train": NEEDED["train"]}
+LATENT = {"model.unet.sample_size": 4, "model.unet.in_channels": 2, "model.unet.out_channels": 2}
+VAE = {"vae.train": NEEDED["train"], **LATENT}
 
 
 COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.csv", "data.size": 8}
