@@ -44,7 +44,8 @@ VARIABLES = {
     "WAYPOINT_ENCODERS": json.dumps(PLAN.encoder_places),
 }
 assigned = "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items())
-shell.prefix("set -euo pipefail; " + assigned.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
+escaped = assigned.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
+shell.prefix(f"set -euo pipefail; {escaped}")
 
 
 pathvars:

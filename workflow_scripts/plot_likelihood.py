@@ -38,7 +38,9 @@ def main(job):
 def question(table):
     """What the curves answer."""
     classes = table.loc[table["classifier"].isin(STYLES), "feature"]
-    return "when is its caption the right one?" if classes.empty else f"when is it class {classes.iloc[0]}?"
+    return (
+        "when does its caption fit better than the other?" if classes.empty else f"when is it class {classes.iloc[0]}?"
+    )
 
 
 def around(steepest, steps):
@@ -56,7 +58,8 @@ def around(steepest, steps):
 def curve(axes, table, steepest):
     """Likelihood against t for every classifier or image-text model, with their steepest intervals."""
     for judge, rows in table.groupby("classifier", sort=False):
-        label = f"{judge} classifier" if judge in STYLES else f"{judge}: “{rows['feature'].iloc[0]}”"
+        feature = str(rows["feature"].iloc[0]).replace("$", r"\$")  # no formula
+        label = f"{judge} classifier" if judge in STYLES else f"{judge}: “{feature}”"
         axes.plot(rows["step"], rows["likelihood"], label=label, **STYLES.get(judge, CAPTION))
     for row in steepest.itertuples():
         color = STYLES.get(row.classifier, CAPTION)["color"]

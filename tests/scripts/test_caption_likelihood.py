@@ -14,7 +14,7 @@ from waypoint.store import classifiers
 from waypoint.store.image_encoders import ImageEncoder, weights_hash
 
 NUMBER, STEPS = 70, [100, 300, 500]  # more samples than one batch
-CAPTIONS = {"a": ["a white blouse", "a dark blouse"], "b": ["a dog", "something else"]}
+CAPTIONS = {"a": ["a $_ blouse", "a dark $ blouse"], "b": ["a dog", "something else"]}
 
 
 def numbers(*shape, seed=0):
@@ -70,7 +70,7 @@ def test_the_share_is_counted_by_explicit_cosines(study):
     table, _ = study.run()
     assert list(table.columns) == ["classifier", "target", "feature", "step", "likelihood", "samples"]
     assert len(table) == 2 * len(STEPS) and set(table["classifier"]) == {"clip"}
-    assert set(table["feature"]) == {"a white blouse", "a dog"} and table["likelihood"].nunique() > 2
+    assert set(table["feature"]) == {"a $_ blouse", "a dog"} and table["likelihood"].nunique() > 2
     for row in table.itertuples():
         assert row.feature == CAPTIONS[row.target][0] and row.samples == NUMBER
         assert row.likelihood == pytest.approx(study.share(row.target, row.step), abs=1e-5)
@@ -80,7 +80,7 @@ def test_the_share_is_counted_by_explicit_cosines(study):
 def test_the_second_caption_has_the_rest(study):
     table, _ = study.run()
     other, _ = study.run({name: pair[::-1] for name, pair in CAPTIONS.items()})
-    assert set(other["feature"]) == {"a dark blouse", "something else"}
+    assert set(other["feature"]) == {"a dark $ blouse", "something else"}
     assert np.allclose(table["likelihood"] + other["likelihood"], 1, atol=1e-5)
 
 

@@ -94,6 +94,14 @@ def test_an_added_target_embeds_no_training_image_again(encoded):
     assert found == sorted(["sample_trajectory target=c", *scores, *tables])
 
 
+def test_removals_retrain_without_an_encoders_top_images(encoded):
+    removed = {"forgetting": {"targets": ["a"], "step": 100, "n_remove": [5]}}
+    found = encoded.changed(evaluation=removed, checkpoints={"count": 3}).planned("store/tiny/tables/forgetting.csv")
+    for method in METHODS:
+        assert f"train_without method={method}, target=a, step=100, n_remove=5" in found
+        assert f"forgetting method={method}, target=a" in found
+
+
 def test_an_added_step_embeds_no_training_image_again(encoded):
     rows = copy.deepcopy(CONFIG["targets"])
     rows[0]["steps"] = [100, 300, 500]
