@@ -19,7 +19,7 @@ from zarr.codecs import Crc32cCodec
 from ..errors import WaypointError
 from .whole import whole_directory
 
-CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back equally fast, others slower (docs/benchmarks.md)
+CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back about equally fast, smaller ones slower (docs/benchmarks.md)
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 
 
