@@ -7,7 +7,7 @@ from waypoint.store.arrays import read
 from waypoint.workflow.plots import GREEN, RED, mosaic, plt, save, show
 from waypoint.workflow.script import run
 
-CELL, HEADER = 0.8, 1.12  # inches
+CELL, HEADER, HEADING = 0.8, 1.12, 5.2  # inches; the heading's lines take that width
 
 
 def main(job):
@@ -18,9 +18,10 @@ def main(job):
     steps = read(scores["step"]).tolist()
     top = min(job.spec["figures"]["top"], scores["score"].shape[1] // 2)
     rows = 3 + 2 * top
-    width, height = CELL * (len(steps) + 1.15), CELL * 1.18 * rows + HEADER
+    used, height = CELL * (len(steps) + 1.15), CELL * 1.18 * rows + HEADER
+    width = max(HEADING, used)
     figure, axes = plt.subplots(rows, len(steps) + 1, figsize=(width, height), squeeze=False)
-    figure.subplots_adjust(0.01, 0.25 / height, 0.985, 1 - (HEADER + 0.1) / height, wspace=0.07, hspace=0.25)
+    figure.subplots_adjust(0.01, 0.25 / height, 0.985 * used / width, 1 - (HEADER + 0.1) / height, wspace=0.07, hspace=0.25)
     row_names(axes[:, 0], top)
     grid, sampled = read(trajectory["step"]).tolist(), read(continuations["step"]).tolist()
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
