@@ -120,7 +120,7 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
 
 @pytest.mark.slow
 def test_coco_runs_to_its_last_table_with_the_full_unet(stand_ins, tmp_path):
-    """12 images, 3 checkpoints of 57.4 M parameters, 1 epoch, 5 sampling steps; every other network has random weights."""
+    """12 images, 3 checkpoints of 57.4 M parameters, 1 epoch, 5 sampling steps; all other networks are random."""
     config = json.loads(json.dumps(COCO | stand_ins))
     config["training"] |= {"epochs": 1, "batch_size": 6}
     config["checkpoints"] = {"count": 3}
