@@ -13,7 +13,8 @@ from waypoint.workflow.script import run
 
 
 def main(job):
-    ((kind, given),) = ((key, job.spec[key]) for key in ("vae", "text_encoder") if key in job.spec)
+    parts = {"vae": autoencoders.PARTS, "text_encoder": text_encoders.PARTS}
+    ((kind, given),) = ((key, job.spec[key]) for key in parts if key in job.spec)
     with whole_directory(job.args.out) as tmp:
         if kind == "vae":
             autoencoders.load(given["path"]).vae.save_pretrained(tmp, safe_serialization=True)
@@ -23,7 +24,8 @@ def main(job):
         folder = located(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
-        made = {"imported_from": fetch(given["path"], kind), "source": source, "weights": weights_hash(tmp)}
+        made = {"imported_from": fetch(given["path"], kind, parts[kind]), "source": source}
+        made["weights"] = weights_hash(tmp)
         Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
 
 

@@ -144,6 +144,35 @@ def test_a_model_of_the_hub_is_taken(tmp_path, monkeypatch, denoiser, flat):
     assert torch.equal(outputs(models.load("google/ddpm-cifar10-32")), outputs(denoiser))
 
 
+PIPELINE = ["model_index.json", "v2.safetensors", "unet/config.json", "unet/diffusion_pytorch_model.safetensors"]
+PIPELINE += [f"{part}/{file}" for part in ("vae", "text") for file in ("config.json", "model.safetensors")]
+PIPELINE += ["vae/model.fp16.safetensors", "words/vocab.json", "words/merges.txt"]
+OLD = [file.replace(".safetensors", ".bin") for file in PIPELINE]
+
+
+@pytest.mark.parametrize(
+    "repository, parts, taken",
+    [
+        (PIPELINE, ["vae"], ["vae/config.json", "vae/model.safetensors"]),
+        (PIPELINE, ["text", "words"], [f for f in PIPELINE if f.startswith(("text", "words"))]),
+        (PIPELINE, [], [f for f in PIPELINE if "fp16" not in f]),
+        (OLD, ["vae"], ["vae/config.json", "vae/model.bin"]),
+        (["config.json", "model.safetensors", "flax.msgpack"], ["vae"], ["config.json", "model.safetensors"]),
+    ],
+    ids=["a part", "two parts", "everything", "without safetensors", "without parts"],
+)
+def test_only_the_parts_that_are_used_are_downloaded(tmp_path, monkeypatch, repository, parts, taken):
+    def download(source, **patterns):
+        for file in huggingface_hub.utils.filter_repo_objects(repository, **patterns):
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(models, "snapshot_download", download)
+    assert models.fetch("some/pipeline", parts=parts) == str(tmp_path)
+    assert sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*") if f.is_file()) == sorted(taken)
+
+
 @pytest.mark.parametrize("source", ["/nowhere/0", "./nowhere", "nowhere", "~/nowhere", "a/b/c"])
 def test_a_missing_folder_is_named(source):
     with pytest.raises(WaypointError, match=f"checkpoint {source}: no such folder"):

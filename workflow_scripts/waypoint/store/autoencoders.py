@@ -8,6 +8,8 @@ from ..errors import WaypointError
 from ..science.autoencoder import Autoencoder
 from .models import fetch
 
+PARTS = ("vae",)  # of a pipeline's folder
+
 
 def load(source, device="cpu"):
     """The autoencoder of a folder or hub id: a VAE's own folder, or a pipeline's with a folder ``vae``.
@@ -15,7 +17,7 @@ def load(source, device="cpu"):
     Raises:
         WaypointError: nothing there, damaged, or another kind of VAE.
     """
-    folder = fetch(str(source), "vae")
+    folder = fetch(str(source), "vae", PARTS)
     part = "vae" if Path(folder, "vae").is_dir() else ""
     try:
         name = AutoencoderKL.load_config(folder, subfolder=part, local_files_only=True).get("_class_name")

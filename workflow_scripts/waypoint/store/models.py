@@ -62,11 +62,13 @@ def save(unet, scheduler, folder):
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def fetch(source, what="checkpoint"):
+def fetch(source, what="checkpoint", parts=()):
     """The local folder of ``source``: itself, one of a package, or a snapshot of the hub repository of that id.
 
     Args:
         what: the kind of thing, for errors.
+        parts: folders of a pipeline's repository, weights in the first one: nothing else of it is downloaded, where
+            it has them.
 
     Raises:
         WaypointError: no such folder, and nothing to be had under that id.
@@ -76,11 +78,14 @@ def fetch(source, what="checkpoint"):
         return source
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise WaypointError(f"{what} {source}: no such folder")
-    wanted = {"allow_patterns": ["*.json", "*.txt", "*.model", "*.safetensors"], "ignore_patterns": VARIANTS}
     try:
-        folder = snapshot_download(source, **wanted)
-        if not any(Path(folder).rglob("*.safetensors")):  # older repositories; loaded with weights_only
-            folder = snapshot_download(source, **{**wanted, "allow_patterns": ["*.json", "*.bin"]})
+        for places in filter(None, ([f"{part}/" for part in parts], [""])):
+            # older repositories have no safetensors; their weights are loaded with weights_only
+            for endings in (["json", "txt", "model", "safetensors"], ["json", "bin"]):
+                wanted = [f"{place}*.{ending}" for place in places for ending in endings]
+                folder = snapshot_download(source, allow_patterns=wanted, ignore_patterns=VARIANTS)
+                if any(Path(folder, places[0]).rglob(f"*.{endings[-1]}")):
+                    return folder
         return folder
     except Exception as error:  # network, authentication, cache: each library raises its own kinds
         raise WaypointError(f"{what} {source}: cannot be fetched from the hub ({error})") from error

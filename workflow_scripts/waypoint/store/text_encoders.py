@@ -72,7 +72,7 @@ def copy(source, folder):
     Raises:
         WaypointError: nothing there.
     """
-    source = Path(fetch(source, "text_encoder"))
+    source = Path(fetch(source, "text_encoder", PARTS))
     kept = (".json", ".txt", ".model", ".safetensors")
     parts = [source / name for name in PARTS if (source / name).is_dir()] or [source]
     for part in parts:
