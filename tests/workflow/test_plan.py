@@ -369,6 +369,7 @@ def latent(change=lambda c: None):
     """Spec of a VAE that is trained."""
     made = config(change)
     made.setdefault("vae", {"train": {"autoencoder": copy.deepcopy(AUTOENCODER)}})
+    made["model"]["unet"] |= {"sample_size": 4, "in_channels": 2, "out_channels": 2}
     return Plan(complete(made)).vae()
 
 
