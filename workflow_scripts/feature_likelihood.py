@@ -58,7 +58,7 @@ class Samples:
         self.array = array
 
     def __iter__(self):
-        return (torch.from_numpy(read(self.array, s)) for s in range(len(self.array)))
+        return (torch.from_numpy(read(self.array, s)) for s in range(self.array.shape[0]))
 
 
 class Captions:
