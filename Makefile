@@ -1,4 +1,5 @@
 # make run    the default experiment (config.yaml), with everything it needs installed first
+# make emoji  experiments/emoji.yaml: captioned drawings, a latent diffusion model with text
 # make test   lint, format and tests
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
@@ -9,11 +10,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run report test test-slow bench clean-environment
+.PHONY: run emoji report test test-slow bench clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
 	if [ -t 1 ]; then logger="--logger rich"; fi; snakemake --cores $(CORES) --configfile $(CONFIG) $$logger
+
+emoji: $(VENV)/emoji.stamp
+	snakemake --cores $(CORES) --configfile experiments/emoji.yaml
 
 report: $(VENV)/run.stamp
 	snakemake --configfile $(CONFIG) --report report.zip
@@ -39,7 +43,11 @@ $(VENV)/run.stamp: envs/requirements.txt envs/constraints.txt
 	$(INSTALL) --requirement envs/requirements.txt
 	touch $@
 
-$(VENV)/test.stamp: $(VENV)/run.stamp envs/requirements-test.txt
+$(VENV)/emoji.stamp: $(VENV)/run.stamp envs/requirements-emoji.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement envs/requirements-emoji.txt
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/emoji.stamp envs/requirements-test.txt
 	$(INSTALL) --requirement envs/requirements-test.txt
 	touch $@
 

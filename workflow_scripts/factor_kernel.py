@@ -7,6 +7,8 @@ from waypoint.store.arrays import create_store
 from waypoint.store.features import blocks
 from waypoint.workflow.script import run
 
+FACTOR_CHUNKS = 32
+
 
 def main(job):
     features = job.open(job.args.features)
@@ -21,7 +23,9 @@ def main(job):
 
     with create_store(job.args.out, attributes) as store:
         store.write("gram", dims, matrix)
-        store.write("factor", dims, lower)
+        # few chunks: scoring has all of them open at once
+        store.create("factor", dims, lower.shape, lower.dtype, rows=max(1, -(-len(lower) // FACTOR_CHUNKS)))
+        store.put("factor", slice(None), lower, "row", range(len(lower)))
 
 
 if __name__ == "__main__":

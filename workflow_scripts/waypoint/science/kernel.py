@@ -72,7 +72,7 @@ def scores(blocks, n, d, lower, g):
     g = g.astype(np.float64)
     if n >= d:
         right = solve(lower, g.T)
-        return ((start, _product(rows, right)) for start, rows in blocks())
+        return _products(blocks(), right)
     products = {start: rows.astype(np.float64) @ g.T for start, rows in blocks()}
     whole = solve(lower, np.concatenate(list(products.values()))).T
     return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
@@ -103,10 +103,12 @@ def one_block(matrix):
     return lambda: iter([(0, matrix)])
 
 
-def _product(rows, right):
-    """(rows @ right)ᵀ in the precision of ``rows``. By scipy's BLAS: numpy's threads are others, and both spin."""
-    gemm = get_blas_funcs("gemm", (rows,))
-    return gemm(1, right.astype(rows.dtype, order="F"), rows.T, trans_a=True)
+def _products(blocks, right):
+    """(rows @ right)ᵀ of every block, in its precision. By scipy's BLAS: numpy's threads are others, and both spin."""
+    for start, rows in blocks:
+        right = np.asfortranarray(right, rows.dtype)
+        gemm = get_blas_funcs("gemm", (rows,))
+        yield start, gemm(1, right, rows.T, trans_a=True)
 
 
 def gathered(parts):

@@ -19,7 +19,7 @@ from zarr.codecs import Crc32cCodec
 from ..errors import WaypointError
 from .whole import whole_directory
 
-CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back equally fast, others slower (docs/benchmarks.md)
+CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back about equally fast, smaller ones slower (docs/benchmarks.md)
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 
 
@@ -109,21 +109,20 @@ class Columns:
         self.store, self.name, self.what, self.items = store, name, what, items
         self.length = min(shape[-1], max(1, CHUNK_BYTES // (4 * int(np.prod(shape[:-1])))))
         store.create(name, dims, shape, chunks=(*shape[:-1], self.length))
-        self.start, self.total, self.parts = 0, shape[-1], []
+        self.held = np.empty((*shape[:-1], self.length), np.float32)
+        self.start, self.filled, self.total = 0, 0, shape[-1]
 
     def append(self, values):
         """Add columns (..., b); whole chunks are written."""
-        self.parts.append(np.asarray(values, np.float32))
-        held = sum(part.shape[-1] for part in self.parts)
-        if held < self.length and self.start + held < self.total:
-            return
-        values = np.concatenate(self.parts, axis=-1)
-        while values.shape[-1] >= self.length or (values.shape[-1] and self.start + values.shape[-1] == self.total):
-            part, values = values[..., : self.length], values[..., self.length :]
-            where = (..., slice(self.start, self.start + part.shape[-1]))
-            self.store.put(self.name, where, part, self.what, self.items)
-            self.start += part.shape[-1]
-        self.parts = [values]
+        taken = 0
+        while taken < values.shape[-1]:
+            more = min(self.length - self.filled, values.shape[-1] - taken)
+            self.held[..., self.filled : self.filled + more] = values[..., taken : taken + more]
+            taken, self.filled = taken + more, self.filled + more
+            if self.filled == self.length or self.start + self.filled == self.total:
+                where = (..., slice(self.start, self.start + self.filled))
+                self.store.put(self.name, where, self.held[..., : self.filled], self.what, self.items)
+                self.start, self.filled = self.start + self.filled, 0
 
 
 @contextlib.contextmanager

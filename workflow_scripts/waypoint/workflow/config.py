@@ -64,7 +64,8 @@ def complete(config):
     if config["data"] is None:
         config["methods"] = []
     places = masks.expand(config)
-    _check_data(config["data"], stored=Path(config["store"], config["experiment"], "data", "train.zarr").exists())
+    data = Path(config["store"], config["experiment"], "data")
+    _check_data(config["data"], stored=any((data / name).exists() for name in ("train.zarr", "images.zarr")))
     _check_checkpoints(config)
     _check_model(config)
     _check_vae(config)

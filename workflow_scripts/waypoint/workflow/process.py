@@ -5,15 +5,17 @@ import numpy as np
 from ..store.arrays import read
 from .plots import mosaic, plt, show
 
-CELL, HEADER = 0.8, 1.12  # inches
+CELL, HEADER, HEADING = 0.8, 1.12, 5.2  # inches; the heading's lines take that width
 ROWS = ["noisy input\n$x_t$", "one-step\nestimate $\\hat{x}_0^t$", "samples of\n$p(\\cdot|x_t)$"]
 
 
 def columns(rows, steps):
     """A figure with ``rows`` × (1 + steps) axes below a header; the first column is for the rows' names."""
-    width, height = CELL * (steps + 1.15), CELL * 1.18 * rows + HEADER
+    used, height = CELL * (steps + 1.15), CELL * 1.18 * rows + HEADER
+    width = max(HEADING, used)
     figure, axes = plt.subplots(rows, steps + 1, figsize=(width, height), squeeze=False)
-    figure.subplots_adjust(0.01, 0.25 / height, 0.985, 1 - (HEADER + 0.1) / height, wspace=0.07, hspace=0.25)
+    right, top = 0.985 * used / width, 1 - (HEADER + 0.1) / height
+    figure.subplots_adjust(0.01, 0.25 / height, right, top, wspace=0.07, hspace=0.25)
     return figure, axes
 
 
