@@ -671,7 +671,7 @@ def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeyp
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr("waypoint.workflow.config.require_emoji", lambda section: None)  # they need not be installed
     given = yaml.safe_load(path.read_text())
-    data = given["data"]
+    data = given.get("data", {})
     for key in ("path", "captions"):
         if data.get(key) and not Path(data[key]).exists():  # the user's own data, not here
             replacement = tmp_path / key

@@ -440,7 +440,7 @@ def _check_targets(config, places):
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
                 raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
-        elif grid is not None:
+        elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
             check_steps(steps, grid, owner)
         if "mask" in target:
             shape = _image_shape(unet)
@@ -450,6 +450,12 @@ def _check_targets(config, places):
                     f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "
                     f"of target {target['id']}, which has a mask"
                 )
+
+
+def _restarted_at_steps(config, target):
+    """Whether samples of p(·|x_t) are made at a target's own steps."""
+    samples = config["evaluation"]["samples"]
+    return bool(samples) and samples["steps"] is None and target["id"] in chosen_targets(config, "samples")
 
 
 def _image_shape(unet):
