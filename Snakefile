@@ -10,15 +10,10 @@ min_version("9.27")
 
 
 include: "rules/common.smk"
-include: "rules/data.smk"
 include: "rules/encoders.smk"
 include: "rules/checkpoints.smk"
-include: "rules/features.smk"
-include: "rules/kernels.smk"
 include: "rules/targets.smk"
 include: "rules/embeddings.smk"
-include: "rules/scores.smk"
-include: "rules/tables.smk"
 include: "rules/analyses.smk"
 include: "rules/lds.smk"
 include: "rules/reliability.smk"
@@ -29,11 +24,20 @@ include: "rules/figures.smk"
 include: "rules/collect.smk"
 
 
+if PLAN.attributed:
+
+    include: "rules/data.smk"
+    include: "rules/features.smk"
+    include: "rules/kernels.smk"
+    include: "rules/gradients.smk"
+    include: "rules/scores.smk"
+    include: "rules/tables.smk"
+
+
 rule all:
     default_target: True
     input:
-        f"<results>/{IMAGES}",
-        "<results>/data/train.zarr",
+        DATA,
         VAE,
         TEXT_ENCODER,
         rules.checkpoints.input,

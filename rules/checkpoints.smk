@@ -31,7 +31,10 @@ else:
     rule import_checkpoint:
         input:
             current("train", "checkpoints/{checkpoint}", sources=lambda w: PLAN.checkpoint_sources(w.checkpoint)),
-            data="<results>/data/train.zarr",
+            # what the model must fit: the data as it is encoded, or without data the encoders themselves
+            data=DATA[-1:],
+            vae=[] if PLAN.attributed else VAE,
+            text=[] if PLAN.attributed else TEXT_ENCODER,
         output:
             directory("<results>/checkpoints/{checkpoint}"),
         log:
@@ -42,7 +45,7 @@ else:
             spec=spec("train"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}'
-            " --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+            " --vae {input.vae:q} --text {input.text:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
 
 
 if PLAN.evaluation["lds"]:

@@ -8,12 +8,12 @@ rule checkpoints:
 
 rule features:
     input:
-        expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+        expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints if PLAN.attributed else []),
 
 
 rule kernels:
     input:
-        expand("<results>/kernels/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+        expand("<results>/kernels/{checkpoint}.zarr", checkpoint=PLAN.checkpoints if PLAN.attributed else []),
 
 
 rule gradients:
@@ -21,7 +21,7 @@ rule gradients:
         expand(
             "<results>/targets/{target}/{part}.zarr",
             target=PLAN.targets,
-            part=["trajectory", "gradients", "continuations"],
+            part=["trajectory", *(["gradients", "continuations"] if PLAN.attributed else [])],
         ),
         expand("<results>/targets/{image}/trajectory.zarr", image=dict.fromkeys(PLAN.shared.values())),
 
@@ -48,7 +48,7 @@ rule evaluations:
 
 rule tables:
     input:
-        "<results>/tables/top_influences.csv",
+        "<results>/tables/top_influences.csv" if PLAN.attributed else [],
         LDS_TABLES,
         RELIABILITY_TABLES,
         ANALYSIS_TABLES,
@@ -60,6 +60,7 @@ rule tables:
 rule figures:
     input:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
+        TRAJECTORY_FIGURES,
         MASK_FIGURES,
         LDS_FIGURES,
         RELIABILITY_FIGURES,

@@ -64,6 +64,9 @@ wildcard_constraints:
     n_remove=r"[0-9.e-]+",
 
 
+# the training images as they come, and as models see them; no input where given models are only sampled from
+IMAGES = "data/images.zarr" if PLAN.encoded else "data/train.zarr"
+DATA = [f"<results>/{IMAGES}", "<results>/data/train.zarr"] if PLAN.attributed else []
 # the encoders of latent and text-conditional models; no input where there are none
 VAE = "<results>/encoders/vae" if PLAN.config["vae"] else []
 TEXT_ENCODER = "<results>/encoders/text" if PLAN.config["text_encoder"] else []
@@ -148,21 +151,21 @@ def refuse_missing_weights(dag):
 
 def closing_words():
     """Where the results are and how to open them."""
-    first, method = next(iter(PLAN.targets)), PLAN.config["methods"][0]
+    first, method = next(iter(PLAN.targets)), next(iter(PLAN.config["methods"]), "none")
     # `make run` leaves the user's shell without the environment: then name its Python by its path
     activated = sys.prefix in (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
     python = "python" if activated else os.path.relpath(sys.executable)
     config = "".join(f" --configfile {os.path.relpath(file)}" for file in workflow.overwrite_configfiles or [])
     table, scores = f"{PLAN.root}/tables/top_influences.csv", f"{PLAN.root}/scores/{method}/{first}.zarr"
     ways = [
-        (f"{PLAN.root}/figures/{first}/{method}.png", f"pictures  {PLAN.root}/figures/*/*.png"),
+        (f"{PLAN.root}/figures/{first}", f"pictures  {PLAN.root}/figures/*/*.png"),
         (table, f"table     {python} -c \"import pandas; print(pandas.read_csv('{table}'))\""),
         (scores, f"scores    {python} -c \"import xarray; print(xarray.open_zarr('{scores}')['score'].to_pandas())\""),
         (
             f"{PLAN.root}/figures/lds.png",
             f"LDS       {PLAN.root}/figures/lds.png and {PLAN.root}/tables/lds_summary.csv",
         ),
-        (table, f"report    {python} -m snakemake --report report.zip{config}"),
+        (f"{PLAN.root}/tables", f"report    {python} -m snakemake --report report.zip{config}"),
     ]
     lines = [f"  {line}" for path, line in ways if Path(path).exists()]
     return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, ""])

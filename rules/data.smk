@@ -4,8 +4,6 @@ Reads   the raw data that data.path names
 Makes   data/train.zarr, or data/images.zarr where models see something else (rules/encoders.smk)
 """
 
-IMAGES = "data/images.zarr" if PLAN.encoded else "data/train.zarr"
-
 
 rule prepare_data:
     input:

@@ -33,7 +33,8 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
 
 
 if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelihood"] is not None:
-    LIKELIHOOD_METHOD = "trak" if "trak" in PLAN.config["methods"] else PLAN.config["methods"][0]
+    # the training images below the curves: the first method's, trak's where it is there, none without data
+    LIKELIHOOD_METHODS = sorted(PLAN.config["methods"], key=lambda method: method != "trak")[:1]
     LIKELIHOOD_TARGETS = PLAN.judged()
     if PLAN.evaluation["likelihood"] is not None:
         LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
@@ -81,8 +82,8 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             likelihood="<results>/tables/feature_likelihood.csv",
             intervals="<results>/tables/steepest_intervals.csv",
             samples="<results>/evaluation/samples/{target}.zarr",
-            scores=f"<results>/scores/{LIKELIHOOD_METHOD}/{{target}}.zarr",
-            data="<results>/data/train.zarr",
+            scores=expand("<results>/scores/{method}/{{target}}.zarr", method=LIKELIHOOD_METHODS),
+            data=DATA[-1:],
         output:
             report(
                 "<results>/figures/likelihood-{target}.png",

@@ -32,7 +32,7 @@ def main(job):
     for n, (samples, trajectory) in enumerate(zip(job.args.samples, job.args.trajectories), 1):
         found = job.open(samples)
         target, steps = found.attrs["target"], read(found["step"]).tolist()
-        sample, judgements = torch.from_numpy(read(found["sample"])), []
+        sample, judgements = Samples(found["sample"]), []
         if networks:
             image = read(job.open(trajectory)["image"])
             feature = chosen_feature(job, target, networks["standard"], image)
@@ -43,12 +43,22 @@ def main(job):
         for judge, feature, share in judgements:
             row = {"classifier": judge, "target": target, "feature": feature}
             for step, value in zip(steps, share):
-                likelihoods.append({**row, "step": step, "likelihood": value, "samples": sample.shape[1]})
+                likelihoods.append({**row, "step": step, "likelihood": value, "samples": found["sample"].shape[1]})
             intervals.append({**row, **interval_cells(steepest_interval(steps, share))})
         job.progress(n, len(job.args.samples), "targets")
     for path, rows in ((job.args.likelihood, likelihoods), (job.args.intervals, intervals)):
         with whole_file(path, job.provenance) as tmp:
             pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
+
+
+class Samples:
+    """The samples of every step in turn, (number, C, H, W) each: those of all steps may not fit into memory."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __iter__(self):
+        return (torch.from_numpy(read(self.array, s)) for s in range(self.array.shape[0]))
 
 
 class Captions:
@@ -65,7 +75,7 @@ class Captions:
         self.encoder = ImageEncoder(self.name, job.spec["image_encoder"], place, device)
 
     def shares(self, target, sample):
-        """Share of the samples (S, number, C, H, W) that are nearer to the first caption: (S,)."""
+        """Share of each step's samples (number, C, H, W) that are nearer to the first caption: (S,)."""
         captions = self.encoder.captions(self.pairs[target]).cpu().numpy()
         return shares([nearer_to_first(self.embedded(images), captions) for images in sample], True)
 

@@ -3,23 +3,27 @@
 import json
 from pathlib import Path
 
-from waypoint.store import models
+from waypoint.store import autoencoders, models
 from waypoint.store.provenance import MARKER
 from waypoint.store.raw import source_record
+from waypoint.store.text_encoders import TextEncoder
 from waypoint.store.training_set import require_fit
 from waypoint.store.whole import whole_directory
 from waypoint.workflow.script import run
+from waypoint.workflow.specs import require_agreement
 
 
 def main(job):
-    data = job.open(job.args.data)
-    path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"]["reference"]
+    path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"].get("reference")
     changed = {key: job.spec["checkpoint"].get(key) for key in ("sampler", "timestep_spacing")}
     denoiser = models.load(path, **changed)
-    require_fit(denoiser, data, f"checkpoint {path}")
+    if job.args.data:
+        require_fit(denoiser, job.open(job.args.data), f"checkpoint {path}")
+    else:
+        models.require_encoders(denoiser, f"checkpoint {path}", *encoders(job))
     if job.spec["model"] is not None:
         models.require_same(denoiser, models.build(job.spec["model"], 0, "reference"), path, "config: model")
-    elif reference != path:
+    elif reference not in (None, path):
         models.require_same(denoiser, models.load(reference, **changed), path, reference)
     with whole_directory(job.args.out) as tmp:
         models.save(denoiser.unet, denoiser.scheduler, tmp)
@@ -30,5 +34,17 @@ def main(job):
         Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
 
 
+def encoders(job):
+    """Width of embedded captions and channels of latents, of the experiment's encoders; None where there is none."""
+    width = channels = None
+    if job.args.text:
+        require_agreement(job.args.text, job.spec)
+        width = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"]).width
+    if job.args.vae:
+        require_agreement(job.args.vae, job.spec)
+        channels = autoencoders.load(job.args.vae).vae.config.latent_channels
+    return width, channels
+
+
 if __name__ == "__main__":
-    run(main, "train", ["data", "name", "out"])
+    run(main, "train", ["data?", "vae?", "text?", "name", "out"])

@@ -6,6 +6,7 @@ import pandas as pd
 from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
 from waypoint.workflow.plots import GREEN, RED, mosaic, plt, save, show
+from waypoint.workflow.process import ROWS, name_row
 from waypoint.workflow.script import run
 
 STYLES = {
@@ -19,20 +20,30 @@ COLUMNS, TOP = 5, 3
 def main(job):
     table, intervals = pd.read_csv(job.args.likelihood), pd.read_csv(job.args.intervals)
     table, intervals = (found[found["target"] == job.args.target] for found in (table, intervals))
-    samples, scores, data = (job.open(path) for path in (job.args.samples, job.args.scores, job.args.data))
+    samples = job.open(job.args.samples)
+    scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
     steepest = intervals.dropna(subset=["step_from"])
     columns = around(steepest, read(samples["step"]).tolist())
-    figure = plt.figure(figsize=(6.4, 8.6), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.75])
+    rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 8.6, 1.75)
+    figure = plt.figure(figsize=(6.4, height), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1, ratio])
     curve(above.subplots(), table, steepest)
-    panels(below.subplots(1 + 2 * TOP, len(columns) + 1, squeeze=False), columns, samples, scores, data)
+    axes = below.subplots(rows, len(columns) + 1, squeeze=False)
+    sample_row(axes[0], columns, samples)
+    ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step"
+    if scores is not None:
+        influences(axes[1:], columns, scores, data)
+        ran += f", {scored_by(scores)}"
+    figure.suptitle(f"target {job.args.target}: {question(table)}\n{ran}", x=0.01, ha="left", fontsize=10)
+    save(figure, job)
+
+
+def scored_by(scores):
+    """What the training images are, and whose scores they have."""
     method = scores.attrs["method"]
-    ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step, {scores['score'].shape[1]} training images"
     if count := len(scores.attrs["spec"].get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
-    title = f"target {job.args.target}: {question(table)}\n{ran}; below those by {method}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    save(figure, job)
+    return f"{scores['score'].shape[1]} training images; below those by {method}"
 
 
 def question(table):
@@ -70,27 +81,32 @@ def curve(axes, table, steepest):
     axes.legend(loc="upper left")
 
 
-def panels(axes, columns, samples, scores, data):
-    """Samples, then the training images with the highest and lowest scores, for each step."""
-    sampled, scored = read(samples["step"]).tolist(), read(scores["step"]).tolist()
-    names = ["samples of\n$p(\\cdot|x_t)$", *[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
+def sample_row(axes, columns, samples):
+    """Samples of p(·|x_t) for each step."""
+    sampled = read(samples["step"]).tolist()
+    name_row(axes[0], ROWS[-1])
+    for axis, t in zip(axes[1:], columns):
+        axis.set_title(f"t = {t}", fontsize=9, loc="center")
+        show(axis, mosaic(read(samples["sample"], sampled.index(t))))
+
+
+def influences(axes, columns, scores, data):
+    """The training images with the highest and lowest scores, for each step."""
+    scored = read(scores["step"]).tolist()
+    names = [*[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
     for r, (axis, name) in enumerate(zip(axes[:, 0], names)):
-        axis.axis("off")
-        color = "black" if r == 0 else GREEN if r <= TOP else RED
-        axis.text(0.95, 0.5, name, ha="right", va="center", size=8 if r == 0 else 11, color=color)
+        name_row(axis, name, 11, GREEN if r < TOP else RED)
     for line, t in zip(axes[:, 1:].T, columns):
-        line[0].set_title(f"t = {t}", fontsize=9, loc="center")
-        show(line[0], mosaic(read(samples["sample"], sampled.index(t))))
         if t not in scored:
-            for axis in line[1:]:
+            for axis in line:
                 axis.axis("off")
-            line[1].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
+            line[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
             continue
         best, worst = extremes(read(scores["score"], scored.index(t)), TOP)
         for r, i in enumerate([*best, *worst]):
             frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
-            show(line[1 + r], read(data["image"], int(i)), *frame)
+            show(line[r], read(data["image"], int(i)), *frame)
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["likelihood", "intervals", "samples", "scores", "data", "target", "out"])
+    run(main, "figures", ["likelihood", "intervals", "samples", "scores?", "data?", "target", "out"])

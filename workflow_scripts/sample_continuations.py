@@ -11,13 +11,14 @@ from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 from waypoint.workflow.target import Target
 
-BATCH = 250  # samples made at once
+BATCH, POSITIONS = 250, 1 << 18  # samples made at once: so many, and no more than fill these pixels or cells
 
 
 def main(job):
     require_agreement(job.args.generator, job.spec)
     generator, own = models.load(job.args.generator, job.device()), job.spec["samples"]
     target, decode = Target(job, generator, own["steps"]), decoder(job, generator.device)
+    batch = max(1, min(BATCH, POSITIONS // (generator.shape[1] * generator.shape[2])))
     shape = (len(target.steps), own["number"])
     with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
         store.write("step", ["step"], np.array(target.steps))
@@ -26,9 +27,11 @@ def main(job):
         if job.args.vae:
             latent_dims = [*dims[:2], "latent_channel", "latent_y", "latent_x"]
             store.create("latent", latent_dims, (*shape, *generator.shape), rows=1)
+            for name, latents in (("x_t_image", target.x_t), ("x0_hat_image", target.x0_hat)):
+                store.write(name, ["step", "channel", "y", "x"], decode(latents).numpy(), "step", target.steps)
         for s, t in enumerate(target.steps):
-            for start in range(0, own["number"], BATCH):
-                numbers = range(start, min(start + BATCH, own["number"]))
+            for start in range(0, own["number"], batch):
+                numbers = range(start, min(start + batch, own["number"]))
                 streams = [torch_stream(job.spec["seed"], "samples", target.key, t, k) for k in numbers]
                 steps = job.spec["sampling"]["steps"]
                 made = continuations(target.sampling(generator), steps, target.x_t[s], t, streams, target.condition)

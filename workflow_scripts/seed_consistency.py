@@ -25,11 +25,17 @@ def main(job):
     rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
     if not rows:
         raise WaypointError("evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images")
-    device, images = job.device(), {"image": [], "independent": []}
+    device, images, shapes = job.device(), {"image": [], "independent": []}, {}
     decode, texts = decoder(job, device), embedded_prompts(job, rows, device)
     for name, folder in zip(own["models"], job.args.models, strict=True):
         require_agreement(folder, job.spec)
         theta = models.load(folder, device)
+        shapes[name] = theta.shape
+        if theta.shape != shapes[own["models"][0]]:
+            raise WaypointError(
+                f"evaluation.seed_consistency.models: {name} makes {theta.shape}, {own['models'][0]} makes "
+                f"{shapes[own['models'][0]]} (channels, height, width): no noise is the same for both"
+            )
         if own["images"] and theta.conditioned_by is not None:
             raise WaypointError(
                 f"evaluation.seed_consistency.images: {folder} is conditional, and further seeds have no condition; "

@@ -546,7 +546,7 @@ def test_every_default_is_filled_in():
     done, evaluated, latent = (complete(config(changes)) for changes in ({}, EVERY_EVALUATION, VAE))
     for path, part, _ in properties():
         optional = path.startswith("text_encoder.")
-        if "default" in part and path != "model" and part["default"] != {} and not optional:
+        if "default" in part and path not in ("data", "model") and part["default"] != {} and not optional:
             inside = path.startswith("evaluation.") and path.count(".") == 2
             made = latent if path.startswith("vae.") else evaluated if inside else done
             assert place_of(made, path) == part["default"], path
@@ -671,7 +671,7 @@ def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeyp
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setattr("waypoint.workflow.config.require_emoji", lambda section: None)  # they need not be installed
     given = yaml.safe_load(path.read_text())
-    data = given["data"]
+    data = given.get("data", {})
     for key in ("path", "captions"):
         if data.get(key) and not Path(data[key]).exists():  # the user's own data, not here
             replacement = tmp_path / key

@@ -151,7 +151,7 @@ def stored_scheduler(config):
     name = config.get("_class_name", "DDPMScheduler")
     if name != "DDPMScheduler":
         raise WaypointError(
-            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set sampling.sampler: ddpm "
+            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
             "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
         )
     return DDPMScheduler.from_config(config)
@@ -212,6 +212,35 @@ def require_same(denoiser, reference, name, reference_name):
             raise WaypointError(
                 f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
             )
+
+
+def require_encoders(denoiser, name, text_width=None, latent_channels=None):
+    """Refuse a model that the encoders do not fit, where there is no data to compare it with.
+
+    Args:
+        text_width: width of embedded captions, or None without a text encoder.
+        latent_channels: channels of the VAE's latents, or None without a VAE.
+
+    Raises:
+        WaypointError: captions of another width, or none; other latents; no image size; unequal channels.
+    """
+    config = denoiser.unet.config
+    if config.sample_size is None or config.in_channels != config.out_channels:
+        raise WaypointError(
+            f"{name} takes {config.in_channels} channels of size {config.sample_size} and gives {config.out_channels}; "
+            "a size, and as many channels as it takes, are needed"
+        )
+    if latent_channels not in (None, config.in_channels):
+        raise WaypointError(
+            f"{name} takes {config.in_channels} channels, but the VAE's latents have {latent_channels}; fit vae"
+        )
+    wants = config.cross_attention_dim if denoiser.conditioned_by == "encoder_hidden_states" else None
+    if wants != text_width:
+        found = (
+            "there is no text_encoder" if text_width is None else f"text_encoder embeds them in {text_width} numbers"
+        )
+        needs = "attends to no captions" if wants is None else f"attends to captions (cross_attention_dim {wants})"
+        raise WaypointError(f"{name} {needs}, but {found}; fit text_encoder")
 
 
 def require_fit(denoiser, shape, labels, name, text_width=None):

@@ -21,6 +21,7 @@ from ..store.packages import located
 from . import masks
 from .encoders import check_encoders, leave_out_missing
 from .evaluation_checks import check_evaluation, chosen_targets
+from .given_models import refuse_what_needs_data
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
     "conv_in_kernel",
@@ -57,7 +58,11 @@ def complete(config):
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     _check_schema(config, schema)
+    if config.get("data") is None:
+        refuse_what_needs_data(config)
     _fill(config, schema)
+    if config["data"] is None:
+        config["methods"] = []
     places = masks.expand(config)
     data = Path(config["store"], config["experiment"], "data")
     _check_data(config["data"], stored=any((data / name).exists() for name in ("train.zarr", "images.zarr")))
@@ -67,9 +72,8 @@ def complete(config):
     _check_captions(config)
     check_encoders(config)
     leave_out_missing(config)
-    grid = _known_grid(config)
-    _check_targets(config, places, grid)
-    check_evaluation(config, grid)
+    _check_targets(config, places)
+    check_evaluation(config, _known_grid(config))
     return config
 
 
@@ -202,6 +206,8 @@ def read_targets(path):
 
 
 def _check_data(data, stored):
+    if data is None:
+        return
     source = data["source"]
     if source in ("imagefolder", "npz", "coco") and data["path"] is None:
         raise WaypointError(f"config: data.path is missing; source {source} needs it")
@@ -257,7 +263,8 @@ def _check_checkpoints(config):
 def _check_model(config):
     if config["model"] is None:
         return
-    unet, size = config["model"]["unet"], config["data"]["size"]
+    data = config["data"] or {}
+    unet, size = config["model"]["unet"], data.get("size")
     _check_kind(config, unet)
     if unet["in_channels"] != unet["out_channels"]:
         raise WaypointError("config: model.unet: in_channels and out_channels must be equal: both are the image's")
@@ -272,7 +279,7 @@ def _check_model(config):
     latent = config["vae"] is not None  # its VAE says what the network sees
     if size is not None and not latent and unet["sample_size"] not in (size, [size, size]):
         raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
-    n, d = config["data"]["subset"], config["projection"]["dim"]
+    n, d = data.get("subset"), config["projection"]["dim"]
     n = len(n) if isinstance(n, list) else n
     if config["kernel"]["damping"] == 0 and n is not None and n < d:
         raise WaypointError(
@@ -307,7 +314,7 @@ def _check_captions(config):
             and not Path(located(given, "config: text_encoder.path")).is_dir()
         ):
             raise WaypointError(f"config: text_encoder.path: {given} is not a folder")
-        if config["data"]["flip"]:
+        if config["data"] and config["data"]["flip"]:
             raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
         return
     if config["training"]["caption_dropout"]:
@@ -323,7 +330,7 @@ def _check_vae(config):
         return
     if ("path" in config["vae"]) == ("train" in config["vae"]):
         raise WaypointError("config: vae needs either path (use an existing one) or train (train one on the images)")
-    if config["data"]["flip"]:
+    if config["data"] and config["data"]["flip"]:
         raise WaypointError(
             "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
         )
@@ -363,23 +370,29 @@ def checkpoint_names(config):
     return [f"full/{i}" for i in range(given["count"] if "count" in given else len(given["paths"]))]
 
 
-def known_of_model(config, part):
-    """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's."""
+def known_of_model(config, part, checkpoint="full/0"):
+    """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's.
+
+    Args:
+        checkpoint: matters without data, where each model stands for itself; else all are alike.
+    """
     if config["model"] is not None:
         return config["model"][part]
-    first, name = Path(config["checkpoints"]["paths"][0]), {"unet": "config.json"}.get(part, f"{part}_config.json")
-    for file in (first / part / name, first / name):
+    place = 0 if config["data"] else int(checkpoint.split("/")[1])
+    folder = Path(config["checkpoints"]["paths"][place])
+    name = {"unet": "config.json"}.get(part, f"{part}_config.json")
+    for file in (folder / part / name, folder / name):
         if file.is_file():
             try:
                 return json.loads(file.read_text())
             except ValueError as error:
-                raise WaypointError(f"config: checkpoints.paths[0]: {file} is damaged ({error})") from error
+                raise WaypointError(f"config: checkpoints.paths[{place}]: {file} is damaged ({error})") from error
     return None
 
 
-def _known_grid(config):
-    """The sampling grid, or None where planning cannot know it."""
-    scheduler = known_of_model(config, "scheduler")
+def _known_grid(config, checkpoint="full/0"):
+    """A model's sampling grid, or None where planning cannot know it."""
+    scheduler = known_of_model(config, "scheduler", checkpoint)
     if scheduler is None:
         return None
     if "timestep_spacing" in config["checkpoints"]:
@@ -392,10 +405,8 @@ def _known_grid(config):
     )
 
 
-def _check_targets(config, places, grid):
+def _check_targets(config, places):
     names, owners = checkpoint_names(config), {}
-    unet = known_of_model(config, "unet")
-    classes = None if unet is None else unet.get("num_class_embeds")
     for i, target in zip(places, config["targets"]):
         where = f"config: targets[{i}] ({target['id']})"
         for name in (target["id"], target.get("image", target["id"])):
@@ -405,6 +416,8 @@ def _check_targets(config, places, grid):
             raise WaypointError(f"{where}: give either a seed or a trajectory")
         if target["checkpoint"] not in names:
             raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
+        unet, grid = known_of_model(config, "unet", target["checkpoint"]), _known_grid(config, target["checkpoint"])
+        classes = None if unet is None else unet.get("num_class_embeds")
         prompted = config["text_encoder"] is not None
         if ("prompt" in target) != prompted:
             need = "is text-conditional and needs one" if prompted else "has no text_encoder"
@@ -427,7 +440,7 @@ def _check_targets(config, places, grid):
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
                 raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
-        elif grid is not None:
+        elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
             check_steps(steps, grid, owner)
         if "mask" in target:
             shape = _image_shape(unet)
@@ -437,6 +450,12 @@ def _check_targets(config, places, grid):
                     f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "
                     f"of target {target['id']}, which has a mask"
                 )
+
+
+def _restarted_at_steps(config, target):
+    """Whether samples of p(·|x_t) are made at a target's own steps."""
+    samples = config["evaluation"]["samples"]
+    return bool(samples) and samples["steps"] is None and target["id"] in chosen_targets(config, "samples")
 
 
 def _image_shape(unet):

@@ -61,6 +61,7 @@ def leave_out_missing(config):
         off = [f"method {name}"] * (name in config["methods"]) + ["evaluation.caption_likelihood"] * judges
         if not off or not (missing := _missing(name, encoder)):
             continue
+        alone = config["methods"] == [name]
         config["methods"] = [method for method in config["methods"] if method != name]
         for section in ("counterfactual", "forgetting"):
             if evaluation[section] and evaluation[section]["methods"]:
@@ -68,7 +69,7 @@ def leave_out_missing(config):
                 evaluation[section]["methods"] = rest or ["random"]  # an empty list would mean all
         if judges:
             evaluation["caption_likelihood"] = None
-        if not config["methods"]:
+        if alone:
             raise WaypointError(f"config: methods: {name} is the only one, but {missing}")
         verb = "is" if len(off) == 1 else "are"
         warnings.warn(

@@ -83,7 +83,10 @@ class EvaluationPlan:
         """Spec of evaluation/seed_consistency.zarr and its table: the listed models, and no other."""
         own = {key: self.evaluation["seed_consistency"][key] for key in ("models", "images")}
         paths = self.config["checkpoints"].get("paths")
-        given = {"checkpoint": {"all": [paths[int(m.split("/")[1])] for m in own["models"]]}} if paths else {}
+        given = {}
+        if paths:
+            listed = [paths[int(m.split("/")[1])] for m in own["models"]]
+            given = {"checkpoint": {"all": listed, **self._scheduler()}}
         before = self.train(own["models"][0]) | given
         return self._spec("seed_consistency", before, sampling=self._sampling(), seed_consistency=own)
 

@@ -99,7 +99,7 @@ def _checkpoints(config):
 
 
 def _images(config):
-    subset = config["data"]["subset"]
+    subset = config["data"] and config["data"]["subset"]
     return len(subset) if isinstance(subset, list) else subset
 
 

@@ -29,6 +29,7 @@ class Plan(EvaluationPlan):
         self.shared = {name: row["image"] for name, row in self.targets.items() if "image" in row}
         self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
         self.evaluation = config["evaluation"]
+        self.attributed = config["data"] is not None  # else given models are only sampled from
 
     # ---- specs, in the order of the DAG
 
@@ -49,11 +50,16 @@ class Plan(EvaluationPlan):
         return self._spec("encoder", text_encoder=self.config["text_encoder"])
 
     def data(self):
-        """Spec of data/train.zarr: the images, and for latent and text-conditional models what they see of them."""
-        if not self.encoded:
-            return self.images()
+        """Spec of data/train.zarr: the images, and for latent and text-conditional models what they see of them.
+
+        Without training images there is no such store, and only the encoders are what everything builds on.
+        """
         parts = [self.vae()] if self.config["vae"] else []
         parts += [self.text_encoder()] if self.config["text_encoder"] else []
+        if not self.attributed:
+            return self._merged({"seed": self.config["seed"]}, *parts)
+        if not self.encoded:
+            return self.images()
         own = {"vae": {**parts[0]["vae"], "latent": self.config["vae"]["latent"]}} if self.config["vae"] else {}
         return self._spec("encoding", self.images(), *parts, **own)
 
@@ -62,7 +68,8 @@ class Plan(EvaluationPlan):
         given = self.config["checkpoints"]
         if "paths" in given:
             path = given["paths"][int(checkpoint.split("/")[1])]
-            made = {"checkpoint": {"path": path, "reference": given["paths"][0], **self._scheduler()}}
+            reference = {"reference": given["paths"][0]} if self.attributed else {}
+            made = {"checkpoint": {"path": path, **reference, **self._scheduler()}}
         else:
             made = {"training": self._training() | {"flip": self.config["data"]["flip"]}}
         return self._spec("train", self.data(), model=self.config["model"], **made)
@@ -151,6 +158,10 @@ class Plan(EvaluationPlan):
         """Spec of one target's trajectory panels."""
         return self._spec("figures", figures=self._pick("figures", "top"), target={"steps": self.steps(target)})
 
+    def trajectory_figure(self, target):
+        """Spec of the picture of a trajectory without scores."""
+        return self._spec("figures")
+
     def mask_figure(self, target):
         """Spec of the figure of a target's mask, or of all masks of an image."""
         names, steps = self.masks_of(target), self.steps(target)
@@ -167,8 +178,8 @@ class Plan(EvaluationPlan):
 
     @property
     def encoded(self):
-        """Whether the model sees something else than the images themselves: latents, or embedded captions too."""
-        return bool(self.config["vae"] or self.config["text_encoder"])
+        """Whether models are trained on something else than the images: latents, or embedded captions too."""
+        return self.attributed and bool(self.config["vae"] or self.config["text_encoder"])
 
     @property
     def prompted(self):
@@ -272,9 +283,13 @@ class Plan(EvaluationPlan):
     @staticmethod
     def _spec(stage, *before, **sections):
         """The specs before it, later ones winning, with this stage's sections and version."""
+        return Plan._merged(*before, sections, {"versions": {stage: VERSIONS[stage]}})
+
+    @staticmethod
+    def _merged(*specs):
+        """All sections, later ones winning, and all versions."""
         merged = {}
-        for spec in (*before, sections):
+        for spec in specs:
             versions = {**merged.get("versions", {}), **spec.get("versions", {})}
             merged = {**merged, **spec, "versions": versions}
-        merged["versions"][stage] = VERSIONS[stage]
         return merged

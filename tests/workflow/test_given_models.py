@@ -1,0 +1,224 @@
+"""Stable Diffusion analyses through Snakemake (B.2, B.6): given models, no training images, tiny random weights."""
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+from diffusers import EulerDiscreteScheduler
+from pipelines import SCHEDULE, stable_diffusion
+from support import tiny_clip
+from test_end_to_end import REPOSITORY, Workspace
+
+PAIR = ["a woman in a white blouse", "a woman in a dark blouse"]
+CONFIG = {
+    "experiment": "tiny",
+    "store": "store",
+    "vae": {"path": "v2"},
+    "text_encoder": {"path": "v2"},
+    "checkpoints": {"paths": ["v2"], "sampler": "ddpm", "timestep_spacing": "trailing"},
+    "sampling": {"steps": 20, "guidance": 7.5},
+    "attribution": {"steps": [49, 499, 999]},
+    "image_encoders": {"clip": {"kind": "clip", "path": "clip"}},
+    "targets": [
+        {"id": "chair", "seed": 1, "prompt": "A $unique$ chair"},
+        {"id": "vase", "seed": 2, "prompt": "a vase"},
+    ],
+    "evaluation": {
+        "samples": {"targets": ["chair"], "number": 6},
+        "caption_likelihood": {"encoder": "clip", "captions": {"chair": PAIR}},
+    },
+}
+MADE = [
+    "encoders/vae/waypoint.json",
+    "encoders/text/waypoint.json",
+    "targets/chair/trajectory.zarr",
+    "targets/vase/trajectory.zarr",
+    "evaluation/samples/chair.zarr",
+    "tables/feature_likelihood.csv",
+    "tables/steepest_intervals.csv",
+    "tables/proxy.csv",
+    "figures/chair/trajectory.png",
+    "figures/likelihood-chair.png",
+    "figures/proxy.png",
+]
+
+
+def ran(workspace):
+    done = workspace.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    workspace.output = done.stdout + done.stderr
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given") / "work"
+    workspace = Workspace(folder, copy.deepcopy(CONFIG))
+    stable_diffusion(folder / "v2", prediction_type="v_prediction")
+    tiny_clip(folder / "clip")
+    return ran(workspace)
+
+
+def test_it_runs_to_its_last_table_and_figure(analysed):
+    assert [file for file in MADE if not (analysed.store / file).exists()] == []
+    made = {path.name for path in analysed.store.iterdir()}
+    assert made == {"encoders", "checkpoints", "targets", "evaluation", "tables", "figures", "logs"}
+    assert not list(analysed.store.rglob("gradients.zarr")) and "warning" not in analysed.output.lower()
+
+
+def test_the_chain_starts_at_the_last_training_step(analysed):
+    found = xr.open_zarr(analysed.store / "targets/chair/trajectory.zarr")
+    assert list(found["step"].values) == list(range(999, 0, -50))
+    assert found["x_t"].shape == (20, 4, 4, 4) and found["image"].shape == (3, 8, 8)
+
+
+def test_samples_lie_beside_what_their_step_is_decoded_to(analysed):
+    found = xr.open_zarr(analysed.store / "evaluation/samples/chair.zarr")
+    assert found["sample"].shape == (3, 6, 3, 8, 8) and list(found["step"].values) == [49, 499, 999]
+    for name in ("x_t_image", "x0_hat_image"):
+        assert found[name].shape == (3, 3, 8, 8) and float(abs(found[name]).max()) <= 1
+    assert float(found["sample"].std("number").max()) > 0
+
+
+def test_tables_hold_the_sampled_target(analysed):
+    table = pd.read_csv(analysed.store / "tables/feature_likelihood.csv")
+    assert set(table["target"]) == {"chair"} and set(table["classifier"]) == {"clip"} and set(table["samples"]) == {6}
+    assert sorted(table["step"]) == [49, 499, 999] and table["likelihood"].between(0, 1).all()
+    assert np.isfinite(pd.read_csv(analysed.store / "tables/proxy.csv")["l2"]).all()
+
+
+def test_a_second_run_plans_nothing(analysed):
+    assert analysed.planned() == []
+
+
+def test_closing_words_name_what_there_is(analysed):
+    words = analysed.output.split("Done.")[1]
+    assert "figures/*/*.png" in words and "report.zip" in words
+    assert "top_influences" not in words and "scores" not in words
+
+
+def test_another_prompt_reruns_its_own_target_only(analysed):
+    rows = copy.deepcopy(CONFIG["targets"])
+    rows[1]["prompt"] = "two vases"
+    assert analysed.changed(targets=rows).planned() == ["sample_trajectory target=vase"]
+
+
+def test_other_captions_sample_nothing_again(analysed):
+    evaluation = copy.deepcopy(CONFIG["evaluation"])
+    evaluation["caption_likelihood"]["captions"]["chair"] = PAIR[::-1]
+    found = analysed.changed(evaluation=evaluation).planned()
+    assert found == ["feature_likelihood", "plot_likelihood target=chair"]
+
+
+def test_another_spacing_is_noticed_without_snakemakes_records(analysed, tmp_path):
+    shutil.copytree(analysed.folder, tmp_path / "work", symlinks=True, copy_function=shutil.copy2)
+    shutil.rmtree(tmp_path / "work/.snakemake")
+    checkpoints = {**CONFIG["checkpoints"], "timestep_spacing": "linspace"}
+    other = Workspace(tmp_path / "work", {**CONFIG, "checkpoints": checkpoints, "attribution": {"steps": [0, 999]}})
+    done = other.snakemake("-n")
+    assert done.returncode != 0 and "checkpoint.timestep_spacing" in done.stdout + done.stderr
+
+
+# ---- two families of models (B.2)
+
+
+def seeds(folder, **sections):
+    rows = [{"id": f"image-{k}", "seed": k, "prompt": "a photo"} for k in range(2)]
+    both = {"paths": ["v1-4", "v1-5"], "sampler": "ddpm", "timestep_spacing": "trailing"}
+    config = {**CONFIG, "checkpoints": both, "targets": rows, "vae": {"path": "v1-4"}, "text_encoder": {"path": "v1-4"}}
+    del config["image_encoders"], config["attribution"]
+    return Workspace(folder, {**config, "evaluation": {"seed_consistency": {}}, **sections})
+
+
+def test_two_models_with_other_configs_are_compared(tmp_path):
+    workspace = seeds(tmp_path / "work")
+    stable_diffusion(tmp_path / "work/v1-4")
+    stable_diffusion(tmp_path / "work/v1-5", seed=1, norm_eps=1e-6)
+    ran(workspace)
+    table = pd.read_csv(workspace.store / "tables/seed_consistency.csv")
+    assert len(table) == 4 and set(table["noise"]) == {"same", "independent"} and (table["l2"] > 0).all()
+    assert (workspace.store / "figures/seed_consistency.png").is_file()
+    assert xr.open_zarr(workspace.store / "evaluation/seed_consistency.zarr")["image"].shape == (2, 2, 3, 8, 8)
+    spec = json.loads((workspace.store / "checkpoints/full/1/waypoint.json").read_text())["spec"]
+    assert spec["checkpoint"] == {"path": "v1-5", "sampler": "ddpm", "timestep_spacing": "trailing"}
+
+
+@pytest.mark.parametrize(
+    "second, words",
+    [
+        ({"sample_size": 8}, "full/1 makes (4, 8, 8), full/0 makes (4, 4, 4)"),
+        (
+            {"cross_attention_dim": 24},
+            "attends to captions (cross_attention_dim 24), but text_encoder embeds them in 16",
+        ),
+    ],
+)
+def test_models_that_cannot_share_noise_or_captions_are_refused(tmp_path, second, words):
+    workspace = seeds(tmp_path / "work")
+    stable_diffusion(tmp_path / "work/v1-4")
+    stable_diffusion(tmp_path / "work/v1-5", **second)
+    done = workspace.snakemake("store/tiny/tables/seed_consistency.csv")
+    assert done.returncode != 0 and words in done.stdout + done.stderr
+
+
+def test_a_stored_euler_scheduler_needs_the_sampler_key(tmp_path):
+    checkpoints = {"paths": ["v2"]}
+    workspace = Workspace(tmp_path / "work", {**CONFIG, "checkpoints": checkpoints, "attribution": {"steps": [951]}})
+    stable_diffusion(tmp_path / "work/v2")
+    EulerDiscreteScheduler(**{k: v for k, v in SCHEDULE.items() if k != "set_alpha_to_one"}).save_pretrained(
+        tmp_path / "work/v2/scheduler"
+    )
+    done = workspace.snakemake("checkpoints")
+    text = done.stdout + done.stderr
+    assert done.returncode != 0 and "scheduler EulerDiscreteScheduler is not supported" in text
+    assert "set checkpoints.sampler: ddpm" in text
+
+
+# ---- the experiments that ship
+
+
+def shipped(name):
+    return yaml.safe_load((REPOSITORY / f"experiments/{name}.yaml").read_text())
+
+
+def small(config, folder):
+    """The same experiment with tiny models and few steps."""
+    config = copy.deepcopy(config)
+    config["vae"]["path"] = config["text_encoder"]["path"] = "0"
+    config["checkpoints"]["paths"] = [str(k) for k in range(len(config["checkpoints"]["paths"]))]
+    for name in config["checkpoints"]["paths"]:
+        stable_diffusion(folder / name, seed=int(name))
+    return config
+
+
+def test_stable_diffusion_runs_to_its_last_figure(tmp_path):
+    config = small(shipped("stable-diffusion"), tmp_path / "work")
+    tiny_clip(tmp_path / "work/clip")
+    config["image_encoders"]["clip"]["path"] = "clip"
+    config["evaluation"]["samples"]["number"] = 4
+    config["attribution"]["steps"] = [49, 299, 499, 999]
+    workspace = ran(Workspace(tmp_path / "work", config))
+    (target,) = (row["id"] for row in config["targets"])
+    found = xr.open_zarr(workspace.store / f"targets/{target}/trajectory.zarr")
+    assert found.sizes["step"] == 300 and int(found["step"][0]) == 999
+    for file in (f"figures/{target}/trajectory.png", f"figures/likelihood-{target}.png", "tables/proxy.csv"):
+        assert (workspace.store / file).is_file()
+
+
+def test_stable_diffusion_plans_the_papers_numbers():
+    config = shipped("stable-diffusion")
+    assert config["sampling"]["steps"] == 300 and config["evaluation"]["samples"]["number"] == 60
+    assert config["targets"][0]["prompt"] == "A woman sitting on a unique chair beside a vase."
+
+
+def test_stable_diffusion_seeds_runs_to_its_last_figure(tmp_path):
+    config = small(shipped("stable-diffusion-seeds"), tmp_path / "work")
+    config["sampling"]["steps"], config["targets"] = 10, config["targets"][:2]
+    workspace = ran(Workspace(tmp_path / "work", config))
+    assert len(pd.read_csv(workspace.store / "tables/seed_consistency.csv")) == 4
+    assert (workspace.store / "figures/seed_consistency.png").is_file()
