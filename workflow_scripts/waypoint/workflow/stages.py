@@ -33,6 +33,6 @@ VERSIONS = {
     "sign_overlap": 1,
     "top_overlap": 1,
     "reliability": 1,
-    "figures": 2,
+    "figures": 3,
     "tables": 1,
 }
