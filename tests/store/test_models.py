@@ -144,6 +144,26 @@ def test_a_model_of_the_hub_is_taken(tmp_path, monkeypatch, denoiser, flat):
     assert torch.equal(outputs(models.load("google/ddpm-cifar10-32")), outputs(denoiser))
 
 
+def test_of_a_hub_repository_only_what_is_read_is_downloaded(tmp_path, monkeypatch):
+    """Stable Diffusion's repositories hold their weights several times, once as a single file of 5 GB."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    there = ["model_index.json", "unet/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt"]
+    there += [f"{part}/diffusion_pytorch_model.safetensors" for part in ("unet", "vae")]
+    there += ["text_encoder/model.safetensors"]
+    more = ["768-v-ema.safetensors", "v1-5-pruned-emaonly.safetensors", "sd-v1-4.ckpt", "safety_checker/config.json"]
+    more += ["unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.bin"]
+    found = []
+
+    def snapshot_download(source, **patterns):
+        found.extend(filter_repo_objects([*there, *more], **patterns))
+        (tmp_path / "model.safetensors").touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(models, "snapshot_download", snapshot_download)
+    assert models.fetch("somebody/model") == str(tmp_path) and sorted(found) == sorted(there)
+
+
 @pytest.mark.parametrize("source", ["/nowhere/0", "./nowhere", "nowhere", "~/nowhere", "a/b/c"])
 def test_a_missing_folder_is_named(source):
     with pytest.raises(WaypointError, match=f"checkpoint {source}: no such folder"):

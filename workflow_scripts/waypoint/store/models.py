@@ -24,7 +24,8 @@ MORE_CONDITIONS = (
 )
 
 
-VARIANTS = ["*.fp16.*", "*.non_ema.*"]  # the same weights once more
+# the same weights once more, as single files too (768-v-ema.safetensors), and what nothing here reads
+VARIANTS = ["*.fp16.*", "*.non_ema.*", "*-ema.*", "*-pruned*", "safety_checker/*"]
 
 
 def build(model, seed, name):
