@@ -29,7 +29,7 @@ def main(job):
         models.save(denoiser.unet, denoiser.scheduler, tmp)
         # a hub id's folder carries its revision in its name
         source = source_record([path]) if Path(path).exists() else None
-        made = {"name": job.args.name, "imported_from": str(models.fetch(path)), "source": source}
+        made = {"name": job.args.name, "imported_from": str(models.fetch(path, parts=models.PARTS)), "source": source}
         made = job.provenance(**made, weights=models.weights_hash(tmp))
         Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
 

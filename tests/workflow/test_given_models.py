@@ -9,30 +9,26 @@ import pandas as pd
 import pytest
 import xarray as xr
 import yaml
-from diffusers import EulerDiscreteScheduler
-from pipelines import SCHEDULE, stable_diffusion
+from pipelines import stable_diffusion
 from support import tiny_clip
 from test_end_to_end import REPOSITORY, Workspace
 
-PAIR = ["a woman in a white blouse", "a woman in a dark blouse"]
-CONFIG = {
-    "experiment": "tiny",
-    "store": "store",
-    "vae": {"path": "v2"},
-    "text_encoder": {"path": "v2"},
-    "checkpoints": {"paths": ["v2"], "sampler": "ddpm", "timestep_spacing": "trailing"},
-    "sampling": {"steps": 20, "guidance": 7.5},
-    "attribution": {"steps": [49, 499, 999]},
-    "image_encoders": {"clip": {"kind": "clip", "path": "clip"}},
-    "targets": [
-        {"id": "chair", "seed": 1, "prompt": "A $unique$ chair"},
-        {"id": "vase", "seed": 2, "prompt": "a vase"},
-    ],
-    "evaluation": {
-        "samples": {"targets": ["chair"], "number": 6},
-        "caption_likelihood": {"encoder": "clip", "captions": {"chair": PAIR}},
-    },
-}
+
+def small(name):
+    """An experiment that ships, with models in folders 0, 1 …, their encoders, and a little of what it samples."""
+    config = yaml.safe_load((REPOSITORY / f"experiments/{name}.yaml").read_text())
+    config |= {"experiment": "tiny", "store": "store", "vae": {"path": "0"}, "text_encoder": {"path": "0"}}
+    config["checkpoints"]["paths"] = [str(k) for k in range(len(config["checkpoints"]["paths"]))]
+    return config
+
+
+CONFIG = small("stable-diffusion")
+CONFIG["attribution"]["steps"] = [49, 499, 999]
+CONFIG["image_encoders"]["clip"]["path"] = "clip"
+CONFIG["targets"].append({"id": "vase", "seed": 2, "prompt": "A $green$ vase"})
+CONFIG["evaluation"]["samples"] = {"targets": ["chair"], "number": 6}
+SEEDS = small("stable-diffusion-seeds")
+SEEDS["sampling"]["steps"], SEEDS["targets"] = 10, SEEDS["targets"][:2]
 MADE = [
     "encoders/vae/waypoint.json",
     "encoders/text/waypoint.json",
@@ -59,7 +55,7 @@ def ran(workspace):
 def analysed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given") / "work"
     workspace = Workspace(folder, copy.deepcopy(CONFIG))
-    stable_diffusion(folder / "v2", prediction_type="v_prediction")
+    stable_diffusion(folder / "0", prediction_type="v_prediction")
     tiny_clip(folder / "clip")
     return ran(workspace)
 
@@ -73,8 +69,8 @@ def test_it_runs_to_its_last_table_and_figure(analysed):
 
 def test_the_chain_starts_at_the_last_training_step(analysed):
     found = xr.open_zarr(analysed.store / "targets/chair/trajectory.zarr")
-    assert list(found["step"].values) == list(range(999, 0, -50))
-    assert found["x_t"].shape == (20, 4, 4, 4) and found["image"].shape == (3, 8, 8)
+    assert list(found["step"].values[:4]) == [999, 996, 992, 989]
+    assert found["x_t"].shape == (300, 4, 4, 4) and found["image"].shape == (3, 8, 8)
 
 
 def test_samples_lie_beside_what_their_step_is_decoded_to(analysed):
@@ -110,7 +106,7 @@ def test_another_prompt_reruns_its_own_target_only(analysed):
 
 def test_other_captions_sample_nothing_again(analysed):
     evaluation = copy.deepcopy(CONFIG["evaluation"])
-    evaluation["caption_likelihood"]["captions"]["chair"] = PAIR[::-1]
+    evaluation["caption_likelihood"]["captions"]["chair"].reverse()
     found = analysed.changed(evaluation=evaluation).planned()
     assert found == ["feature_likelihood", "plot_likelihood target=chair"]
 
@@ -127,98 +123,39 @@ def test_another_spacing_is_noticed_without_snakemakes_records(analysed, tmp_pat
 # ---- two families of models (B.2)
 
 
-def seeds(folder, **sections):
-    rows = [{"id": f"image-{k}", "seed": k, "prompt": "a photo"} for k in range(2)]
-    both = {"paths": ["v1-4", "v1-5"], "sampler": "ddpm", "timestep_spacing": "trailing"}
-    config = {**CONFIG, "checkpoints": both, "targets": rows, "vae": {"path": "v1-4"}, "text_encoder": {"path": "v1-4"}}
-    del config["image_encoders"], config["attribution"]
-    return Workspace(folder, {**config, "evaluation": {"seed_consistency": {}}, **sections})
-
-
 def test_two_models_with_other_configs_are_compared(tmp_path):
-    workspace = seeds(tmp_path / "work")
-    stable_diffusion(tmp_path / "work/v1-4")
-    stable_diffusion(tmp_path / "work/v1-5", seed=1, norm_eps=1e-6)
+    workspace = Workspace(tmp_path / "work", SEEDS)
+    stable_diffusion(tmp_path / "work/0")
+    stable_diffusion(tmp_path / "work/1", seed=1, norm_eps=1e-6)
     ran(workspace)
     table = pd.read_csv(workspace.store / "tables/seed_consistency.csv")
     assert len(table) == 4 and set(table["noise"]) == {"same", "independent"} and (table["l2"] > 0).all()
     assert (workspace.store / "figures/seed_consistency.png").is_file()
     assert xr.open_zarr(workspace.store / "evaluation/seed_consistency.zarr")["image"].shape == (2, 2, 3, 8, 8)
     spec = json.loads((workspace.store / "checkpoints/full/1/waypoint.json").read_text())["spec"]
-    assert spec["checkpoint"] == {"path": "v1-5", "sampler": "ddpm", "timestep_spacing": "trailing"}
+    assert spec["checkpoint"] == {"path": "1", "sampler": "ddpm"}
 
 
 @pytest.mark.parametrize(
-    "second, words",
+    "second, asked, words",
     [
-        ({"sample_size": 8}, "full/1 makes (4, 8, 8), full/0 makes (4, 4, 4)"),
+        ({"sample_size": 8}, "tables/seed_consistency.csv", "full/1 makes (4, 8, 8), full/0 makes (4, 4, 4)"),
         (
             {"cross_attention_dim": 24},
-            "attends to captions (cross_attention_dim 24), but text_encoder embeds them in 16",
+            "checkpoints/full/1",
+            "(cross_attention_dim 24), but text_encoder embeds them in 16",
         ),
     ],
 )
-def test_models_that_cannot_share_noise_or_captions_are_refused(tmp_path, second, words):
-    workspace = seeds(tmp_path / "work")
-    stable_diffusion(tmp_path / "work/v1-4")
-    stable_diffusion(tmp_path / "work/v1-5", **second)
-    done = workspace.snakemake("store/tiny/tables/seed_consistency.csv")
+def test_models_that_cannot_share_noise_or_captions_are_refused(tmp_path, second, asked, words):
+    workspace = Workspace(tmp_path / "work", SEEDS)
+    stable_diffusion(tmp_path / "work/0")
+    stable_diffusion(tmp_path / "work/1", **second)
+    done = workspace.snakemake(f"store/tiny/{asked}")
     assert done.returncode != 0 and words in done.stdout + done.stderr
 
 
-def test_a_stored_euler_scheduler_needs_the_sampler_key(tmp_path):
-    checkpoints = {"paths": ["v2"]}
-    workspace = Workspace(tmp_path / "work", {**CONFIG, "checkpoints": checkpoints, "attribution": {"steps": [951]}})
-    stable_diffusion(tmp_path / "work/v2")
-    EulerDiscreteScheduler(**{k: v for k, v in SCHEDULE.items() if k != "set_alpha_to_one"}).save_pretrained(
-        tmp_path / "work/v2/scheduler"
-    )
-    done = workspace.snakemake("checkpoints")
-    text = done.stdout + done.stderr
-    assert done.returncode != 0 and "scheduler EulerDiscreteScheduler is not supported" in text
-    assert "set checkpoints.sampler: ddpm" in text
-
-
-# ---- the experiments that ship
-
-
-def shipped(name):
-    return yaml.safe_load((REPOSITORY / f"experiments/{name}.yaml").read_text())
-
-
-def small(config, folder):
-    """The same experiment with tiny models and few steps."""
-    config = copy.deepcopy(config)
-    config["vae"]["path"] = config["text_encoder"]["path"] = "0"
-    config["checkpoints"]["paths"] = [str(k) for k in range(len(config["checkpoints"]["paths"]))]
-    for name in config["checkpoints"]["paths"]:
-        stable_diffusion(folder / name, seed=int(name))
-    return config
-
-
-def test_stable_diffusion_runs_to_its_last_figure(tmp_path):
-    config = small(shipped("stable-diffusion"), tmp_path / "work")
-    tiny_clip(tmp_path / "work/clip")
-    config["image_encoders"]["clip"]["path"] = "clip"
-    config["evaluation"]["samples"]["number"] = 4
-    config["attribution"]["steps"] = [49, 299, 499, 999]
-    workspace = ran(Workspace(tmp_path / "work", config))
-    (target,) = (row["id"] for row in config["targets"])
-    found = xr.open_zarr(workspace.store / f"targets/{target}/trajectory.zarr")
-    assert found.sizes["step"] == 300 and int(found["step"][0]) == 999
-    for file in (f"figures/{target}/trajectory.png", f"figures/likelihood-{target}.png", "tables/proxy.csv"):
-        assert (workspace.store / file).is_file()
-
-
-def test_stable_diffusion_plans_the_papers_numbers():
-    config = shipped("stable-diffusion")
+def test_the_papers_numbers():
+    config = yaml.safe_load((REPOSITORY / "experiments/stable-diffusion.yaml").read_text())
     assert config["sampling"]["steps"] == 300 and config["evaluation"]["samples"]["number"] == 60
     assert config["targets"][0]["prompt"] == "A woman sitting on a unique chair beside a vase."
-
-
-def test_stable_diffusion_seeds_runs_to_its_last_figure(tmp_path):
-    config = small(shipped("stable-diffusion-seeds"), tmp_path / "work")
-    config["sampling"]["steps"], config["targets"] = 10, config["targets"][:2]
-    workspace = ran(Workspace(tmp_path / "work", config))
-    assert len(pd.read_csv(workspace.store / "tables/seed_consistency.csv")) == 4
-    assert (workspace.store / "figures/seed_consistency.png").is_file()

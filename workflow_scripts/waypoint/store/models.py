@@ -24,7 +24,9 @@ MORE_CONDITIONS = (
 )
 
 
-VARIANTS = ["*.fp16.*", "*.non_ema.*"]  # the same weights once more
+PARTS = ("unet", "scheduler")  # of a pipeline's folder
+# the same weights once more, as single files too (768-v-ema.safetensors), and what nothing here reads
+VARIANTS = ["*.fp16.*", "*.non_ema.*", "*-ema.*", "*-pruned*", "safety_checker/*"]
 
 
 def build(model, seed, name):
@@ -102,7 +104,7 @@ def load(source, device="cpu", sampler=None, timestep_spacing=None):
     Raises:
         WaypointError: nothing there, damaged, or not supported; the message names ``source``.
     """
-    name, source = str(source), fetch(str(source))
+    name, source = str(source), fetch(str(source), parts=PARTS)
     unet_part = "unet" if Path(source, "unet").is_dir() else ""
     scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
     try:
