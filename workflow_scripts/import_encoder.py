@@ -16,7 +16,7 @@ def main(job):
     ((kind, given),) = ((key, job.spec[key]) for key in ("vae", "text_encoder") if key in job.spec)
     with whole_directory(job.args.out) as tmp:
         if kind == "vae":
-            autoencoders.load(given["path"]).vae.save_pretrained(tmp, safe_serialization=True)
+            autoencoders.save(autoencoders.load(given["path"]).vae, tmp)
         else:
             text_encoders.copy(given["path"], tmp)
             text_encoders.TextEncoder(tmp, given["max_length"])  # whether it loads
