@@ -49,6 +49,9 @@ class TextEncoder:
         missing = sorted(key for key in info["missing_keys"] if "pooler." not in key)
         if missing:
             raise WaypointError(f"text_encoder: {folder} lacks the weights {', '.join(missing[:3])}")
+        files = self.tokenizer.vocab_files_names.values()
+        if files and not any((tokenizer / name).is_file() for name in files):  # every word would be the unknown one
+            raise WaypointError(f"text_encoder: {folder} has no vocabulary; a tokenizer needs {' or '.join(files)}")
         self.model.eval().to(device)
         positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 20
         limit = min(self.tokenizer.model_max_length, positions)
