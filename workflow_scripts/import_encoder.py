@@ -18,8 +18,8 @@ def main(job):
         if kind == "vae":
             autoencoders.save(autoencoders.load(given["path"]).vae, tmp)
         else:
+            text_encoders.TextEncoder(fetch(given["path"], kind), given["max_length"])  # whether it loads
             text_encoders.copy(given["path"], tmp)
-            text_encoders.TextEncoder(tmp, given["max_length"])  # whether it loads
         folder = located(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
