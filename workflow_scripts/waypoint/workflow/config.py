@@ -63,6 +63,7 @@ def complete(config):
     _check_checkpoints(config)
     _check_model(config)
     _check_vae(config)
+    _check_clipping(config)
     _check_captions(config)
     check_encoders(config)
     leave_out_missing(config)
@@ -317,8 +318,6 @@ def _check_vae(config):
         return
     if ("path" in config["vae"]) == ("train" in config["vae"]):
         raise WaypointError("config: vae needs either path (use an existing one) or train (train one on the images)")
-    if config["model"] is not None and config["model"]["scheduler"]["clip_sample"]:
-        raise WaypointError("config: model.scheduler.clip_sample: latents must not be clipped; set it to false")
     if config["data"]["flip"]:
         raise WaypointError(
             "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
@@ -349,6 +348,11 @@ def _check_vae(config):
             f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
             f"{given.get('latent_channels', 4)}"
         )
+
+
+def _check_clipping(config):
+    if config["vae"] is not None and config["model"] is not None and config["model"]["scheduler"]["clip_sample"]:
+        raise WaypointError("config: model.scheduler.clip_sample: latents must not be clipped; set it to false")
 
 
 def _check_folder(path, key):
