@@ -77,7 +77,9 @@ def test_the_one_step_estimate_and_f_t_are_of_the_guided_noise(theta):
     signal, noise = theta.coefficients(400, x)
     out = by_hand(theta, x, 400, EACH[:1], 3)
     epsilon = signal * out + noise * x if theta.predicts_v else out
-    assert close(algorithm1.one_step_estimate(theta3, x[0], 400, EACH[:1], "scheduler")[None], (x - noise * epsilon) / signal)
+    assert close(
+        algorithm1.one_step_estimate(theta3, x[0], 400, EACH[:1], "scheduler")[None], (x - noise * epsilon) / signal
+    )
     drawn = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
     x_t = signal * x + noise * drawn
     out = by_hand(theta, x_t, 400, EACH[:1], 3)

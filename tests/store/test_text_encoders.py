@@ -167,7 +167,9 @@ def test_a_tokenizer_without_its_vocabulary_is_refused(bert, left):
     for file in Path(bert).glob("tokenizer*"):
         if file.name != left:
             file.unlink()
-    with pytest.raises(WaypointError, match="text_encoder: .*bert has no vocabulary; a tokenizer needs .*tokenizer.json"):
+    with pytest.raises(
+        WaypointError, match="text_encoder: .*bert has no vocabulary; a tokenizer needs .*tokenizer.json"
+    ):
         TextEncoder(bert)
 
 

@@ -148,7 +148,7 @@ def stored_scheduler(config):
     name = config.get("_class_name", "DDPMScheduler")
     if name != "DDPMScheduler":
         raise WaypointError(
-            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set sampling.sampler: ddpm "
+            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
             "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
         )
     return DDPMScheduler.from_config(config)
