@@ -143,7 +143,7 @@ def test_gradients_of_f_t_equal_one_by_one_autograd(theta, scale):
 
 
 def test_projected_gradients_of_a_guided_target(theta):
-    """Alg. 1 lines 12-13 for a guided f_t: the projection of the exact rows, whatever goes through the model at once."""
+    """Alg. 1 lines 12-13 for a guided f_t, whatever goes through the model at once."""
     judging, P = guided(theta, NULL, 3), Gaussian(0, "full/0", 16)
     both = algorithm1.target_gradients(judging, P, examples(), Engine(theta.unet))
     alone = [algorithm1.target_gradients(judging, P, [example], Engine(theta.unet)) for example in examples()]

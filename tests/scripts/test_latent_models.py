@@ -1,4 +1,4 @@
-"""Text-conditional pixel models and unconditional latent ones through every script up to scores; whose guidance is where."""
+"""Text-conditional pixel models and unconditional latent ones through every script up to scores."""
 
 import json
 
