@@ -32,6 +32,7 @@ rule score_pixel:
         current("pixel_scores", "scores/pixel/{target}.zarr"),
         data="<results>/data/train.zarr",
         trajectory="<results>/targets/{target}/trajectory.zarr",
+        vae=VAE if PLAN.config["pixel"]["against"] == "x0_hat" else [],
     output:
         directory("<results>/scores/pixel/{target}.zarr"),
     log:
@@ -42,7 +43,8 @@ rule score_pixel:
         spec=spec("pixel_scores"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/score_pixel.py --spec {params.spec:q} --data {input.data:q}'
-        " --trajectory {input.trajectory:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+        " --trajectory {input.trajectory:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q}"
+        " --log {log:q}"
 
 
 rule score_random:

@@ -163,3 +163,47 @@ def tiny_clip(folder, seed=0):
     CLIPImageProcessor(size={"shortest_edge": 20}, crop_size={"height": 16, "width": 16}).save_pretrained(folder)
     CLIPTokenizer(vocab={word: k for k, word in enumerate(words)}, merges=[]).save_pretrained(folder)
     return str(folder)
+
+
+WORDS = ["red", "blue", "round", "square", "thing", "a"]
+
+
+def tiny_bert(folder, seed=0, tokens=8):
+    """Write a random BertModel of width 8 with a WordPiece tokenizer of WORDS and letters to a folder; its path."""
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters[1:], *(f"##{c}" for c in letters)]
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=tokens,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = BertModel(config)
+    with torch.no_grad():  # wide apart, so that captions differ
+        for name, q in model.named_parameters():
+            q.mul_(1 if "LayerNorm" in name else 20)
+    model.save_pretrained(folder)
+    vocab = {word: k for k, word in enumerate(vocabulary)}
+    BertTokenizer(vocab=vocab, model_max_length=tokens).save_pretrained(folder)
+    return str(folder)
+
+
+TEXT_UNET = {
+    **UNET,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+    "cross_attention_dim": 8,
+    "attention_head_dim": 4,
+}
+
+
+def captioned(n, token=8, width=8, seed=5):
+    """n embedded captions (n, token, width), and that of the empty one (token, width)."""
+    made = torch.randn(n + 1, token, width, generator=torch.Generator().manual_seed(seed))
+    return made[1:], made[0]

@@ -3,9 +3,10 @@
 import torch
 
 from waypoint.science.streams import torch_stream
-from waypoint.store import autoencoders
+from waypoint.store import autoencoders, text_encoders
 from waypoint.store.arrays import blocks, create_store, read
 from waypoint.store.text_encoders import TextEncoder
+from waypoint.workflow.resuming import identity_of
 from waypoint.workflow.script import run
 from waypoint.workflow.specs import require_agreement
 
@@ -14,7 +15,11 @@ BATCH = 64  # images or captions encoded at once
 
 def main(job):
     device, source = job.device(), job.open(job.args.images)
-    made = {"sha256": source.attrs["sha256"], "source": source.attrs["source"]}
+    # who trains on this sees the images through their encoders: other weights are other data
+    parts = [source.attrs["sha256"]]
+    parts += [autoencoders.identity(job.args.vae)] if job.args.vae else []
+    parts += [text_encoders.identity(job.args.text)] if job.args.text else []
+    made = {"sha256": identity_of(*parts), "source": source.attrs["source"]}
     with create_store(job.args.out, lambda: job.provenance(**made)) as store:
         for name in source.array_keys():
             store.adopt(source[name])

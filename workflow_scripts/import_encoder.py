@@ -17,10 +17,10 @@ def main(job):
     ((kind, given),) = ((key, job.spec[key]) for key in parts if key in job.spec)
     with whole_directory(job.args.out) as tmp:
         if kind == "vae":
-            autoencoders.load(given["path"]).vae.save_pretrained(tmp, safe_serialization=True)
+            autoencoders.save(autoencoders.load(given["path"]).vae, tmp)
         else:
+            text_encoders.TextEncoder(fetch(given["path"], kind), given["max_length"])  # whether it loads
             text_encoders.copy(given["path"], tmp)
-            text_encoders.TextEncoder(tmp, given["max_length"])  # whether it loads
         folder = located(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None

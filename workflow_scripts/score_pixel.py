@@ -11,8 +11,7 @@ def main(job):
     trajectory, images = job.open(job.args.trajectory), job.open(job.args.data)["image"]
     steps = job.spec["target"]["steps"]
     if job.spec["pixel"]["against"] == "x0_hat":
-        grid = read(trajectory["step"]).tolist()
-        references = read(trajectory["x0_hat"])[[grid.index(t) for t in steps]]
+        references = estimates(job, trajectory, steps)
     else:
         references = np.repeat(read(trajectory["image"])[None], len(steps), axis=0)
     score = np.concatenate([cosine(rows, references) for _, rows in blocks(images)], axis=1)
@@ -22,5 +21,18 @@ def main(job):
         store.write("score", ["step", "train"], score.astype(np.float32), "step", steps)
 
 
+def estimates(job, trajectory, steps):
+    """x̂0_t at some steps (S, C, H, W) in pixels; latents are decoded."""
+    grid = read(trajectory["step"]).tolist()
+    found = read(trajectory["x0_hat"])[[grid.index(t) for t in steps]]
+    if not job.args.vae:
+        return found
+    import torch  # seconds that nothing else here needs
+
+    from waypoint.workflow.decoding import decoder
+
+    return decoder(job, job.device())(torch.from_numpy(found)).numpy()
+
+
 if __name__ == "__main__":
-    run(main, "scores", ["data", "trajectory", "target", "out"])
+    run(main, "scores", ["data", "trajectory", "vae?", "target", "out"])

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL
 from waypoint.errors import WaypointError
 from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, reconstruction_rmse, standardise
 from waypoint.science.streams import derive
+from waypoint.store import autoencoders
 from waypoint.store.arrays import read
 from waypoint.store.models import weights_hash
 from waypoint.store.provenance import MARKER
@@ -33,7 +34,7 @@ def main(job):
         standardise(vae, images)
         rmse = reconstruction_rmse(vae, images)
         with whole_directory(job.args.out) as tmp:
-            vae.save_pretrained(tmp, safe_serialization=True)
+            autoencoders.save(vae, tmp)
             write_losses(tmp, trainer.losses)
             made = {"images": len(images), "data_sha256": sha256, "training": identity, "weights": weights_hash(tmp)}
             made |= {"reconstruction_rmse": rmse, "scaling_factor": vae.config.scaling_factor}

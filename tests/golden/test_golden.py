@@ -15,6 +15,7 @@ import pytest
 import torch
 from golden_analyses import STAGES as ANALYSES
 from golden_encoders import STAGES as ENCODERS
+from golden_latents import STAGES as LATENTS
 from golden_lds import STAGES as LDS
 from golden_likelihood import STAGES as LIKELIHOOD
 from golden_removals import STAGES as REMOVALS
@@ -215,6 +216,7 @@ STAGES = {
     "figures": figures_stage,
     **ANALYSES,
     **ENCODERS,
+    **LATENTS,
     **LDS,
     **LIKELIHOOD,
     **REMOVALS,

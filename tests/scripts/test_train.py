@@ -51,7 +51,11 @@ def text_model(seed=0):
 
 def trained(tmp_path, data, unet, **changes):
     """The weights that train.py writes."""
-    spec = {"seed": 0, "model": {"unet": unet, "scheduler": {}}, "training": {**RECIPE, **changes.pop("recipe", {})}}
+    spec = {
+        "seed": 0,
+        "model": {"unet": unet, "scheduler": {"clip_sample": False}},
+        "training": {**RECIPE, **changes.pop("recipe", {})},
+    }
     out = tmp_path / "model"
     run_script("train", spec=spec | changes, data=data, name=["full/0"], resume=tmp_path / "resume", out=[out])
     return load_file(out / "unet/diffusion_pytorch_model.safetensors")

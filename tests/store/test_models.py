@@ -1,18 +1,31 @@
 """Model folders: bit-equal after a round trip, open in diffusers, and compared by value, not only by shape."""
 
 import json
+import os
 import shutil
 
 import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from safetensors.torch import load_file, save_file
-from support import images, tiny_denoiser
+from support import AUTOENCODER, TEXT_UNET, captioned, images, tiny_clip, tiny_denoiser
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from waypoint.errors import WaypointError
+from waypoint.science.diffusion import guided, trajectory
 from waypoint.store import models
+from waypoint.store.text_encoders import TextEncoder
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
@@ -106,6 +119,17 @@ def test_diffusers_opens_the_folder(folder, denoiser):
     assert type(pipeline.scheduler) is DDPMScheduler
     image = pipeline(num_inference_steps=2, output_type="np", generator=torch.manual_seed(0)).images
     assert image.shape == (1, 8, 8, 1) and np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_others_may_read_what_the_umask_allows(tmp_path, denoiser, mask):
+    before = os.umask(mask)
+    try:
+        models.save(denoiser.unet, denoiser.scheduler, tmp_path / "0")
+    finally:
+        os.umask(before)
+    files = [file for file in (tmp_path / "0").rglob("*") if file.is_file()]
+    assert len(files) == 4 and {file.stat().st_mode & 0o777 for file in files} == {0o666 & ~mask}
 
 
 def test_weights_are_safetensors_only(folder):
@@ -333,3 +357,103 @@ def test_weights_hash_is_the_weights(tmp_path, folder, denoiser):
         bias[0] = torch.nextafter(bias[0], torch.tensor(torch.inf))
     models.save(denoiser.unet, denoiser.scheduler, tmp_path / "changed")
     assert models.weights_hash(tmp_path / "changed") != before
+
+
+# ---- text-conditional models
+
+
+@pytest.fixture
+def text_model(tiny_model):
+    return tiny_denoiser({**tiny_model, "unet": TEXT_UNET})
+
+
+def test_a_text_conditional_model_is_stored_and_loaded(tmp_path, text_model):
+    models.save(text_model.unet, text_model.scheduler, tmp_path / "0")
+    found, (captions, _) = models.load(tmp_path / "0"), captioned(3)
+    assert isinstance(found.unet, UNet2DConditionModel) and not found.unet.training
+    assert found.conditioned_by == "encoder_hidden_states"
+    assert torch.equal(outputs(found, captions), outputs(text_model, captions))
+
+
+@pytest.mark.parametrize("key", [key for key in models.MORE_CONDITIONS])
+def test_a_model_of_further_conditions_is_refused(text_model, key):
+    with pytest.raises(WaypointError, match=f"{key} 'something' is not supported; captions are"):
+        models.check_conditions({**text_model.unet.config, key: "something"})
+    models.check_conditions(text_model.unet.config)
+
+
+def test_another_network_is_refused_by_name(folder):
+    rewrite(folder / "unet/config.json", _class_name="UNet1DModel")
+    with pytest.raises(
+        WaypointError, match="checkpoint .*network UNet1DModel is not supported; UNet2DModel and UNet2D"
+    ):
+        models.load(folder)
+
+
+@pytest.mark.parametrize("width, words", [(None, "no embedded captions"), (16, "captions embedded in 16 numbers")])
+def test_captions_that_do_not_fit_are_refused(text_model, width, words):
+    with pytest.raises(WaypointError, match=rf"cross_attention_dim 8\), but the data has {words}; fit text_encoder"):
+        models.require_fit(text_model, (1, 8, 8), None, "0", width)
+    models.require_fit(text_model, (1, 8, 8), None, "0", 8)
+
+
+def test_a_prompt_is_for_text_conditional_models_only(denoiser, text_model):
+    text, row = captioned(1)[0][0], {"seed": 1, "prompt": "a dog"}
+    assert torch.equal(models.target_condition(text_model, row, text), text[None])
+    assert models.target_condition(denoiser, {"seed": 1}) is None
+    with pytest.raises(WaypointError, match="targets: prompt: the generating model is text-conditional and needs one"):
+        models.target_condition(text_model, {"seed": 1})
+    with pytest.raises(WaypointError, match="targets: prompt: the generating model is not text-conditional"):
+        models.target_condition(denoiser, row, text)
+
+
+# ---- schedulers of models that come along
+
+
+@pytest.mark.parametrize("other", [DDIMScheduler, PNDMScheduler, EulerDiscreteScheduler])
+def test_ancestral_takes_noise_and_prediction_of_another_sampler(other):
+    made = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+    theirs = other(**made, prediction_type="v_prediction")
+    found = models.ancestral(theirs.config)
+    assert torch.allclose(found.alphas_cumprod, theirs.alphas_cumprod)
+    assert found.config.prediction_type == "v_prediction"
+    assert found.config.clip_sample == theirs.config.get("clip_sample", False)
+
+
+def test_a_scheduler_without_betas_is_refused_by_name():
+    with pytest.raises(WaypointError, match="scheduler FlowMatchEulerDiscreteScheduler has no beta_end"):
+        models.ancestral({"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000})
+
+
+def test_an_existing_model_is_sampled_ancestrally_where_that_is_asked_for(folder, denoiser):
+    DDIMScheduler(beta_end=0.03, clip_sample=False).save_pretrained(folder / "scheduler")
+    with pytest.raises(WaypointError, match="DDIMScheduler is not supported: .*set checkpoints.sampler: ddpm"):
+        models.load(folder)
+    found = models.load(folder, sampler="ddpm", timestep_spacing="trailing")
+    assert isinstance(found.scheduler, DDPMScheduler)
+    assert (found.scheduler.config.timestep_spacing, found.scheduler.config.beta_end) == ("trailing", 0.03)
+
+
+# ---- diffusers' own pipeline
+
+
+def test_stable_diffusions_pipeline_opens_what_is_stored(tmp_path, tiny_model):
+    """One denoising step of the pipeline under guidance is ours, from the prompt to x_0."""
+    whole, folder = tiny_clip(tmp_path / "whole"), tmp_path / "0"
+    unet = {**TEXT_UNET, "sample_size": 4, "in_channels": 4, "out_channels": 4, "cross_attention_dim": 16}
+    theta = tiny_denoiser({"unet": unet, "scheduler": {"clip_sample": False, "steps_offset": 1}})
+    models.save(theta.unet, theta.scheduler, folder)
+    parts = {
+        "vae": AutoencoderKL(**{**AUTOENCODER, "latent_channels": 4}),
+        "text_encoder": CLIPTextModel.from_pretrained(whole),
+        "tokenizer": CLIPTokenizer.from_pretrained(whole, model_max_length=24),
+    }
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, **parts, safety_checker=None, feature_extractor=None)
+    encoder = TextEncoder(whole)
+    given, null = encoder(["a dog", ""])
+    start = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    settings = {"num_inference_steps": 1, "guidance_scale": 3.0, "height": 8, "width": 8, "output_type": "latent"}
+    theirs = pipeline("a dog", latents=start, generator=torch.Generator().manual_seed(1), **settings).images
+    noise = torch.Generator().manual_seed(1)
+    *_, ours = trajectory(guided(models.load(folder), null, 3.0), 1, start, noise, given[None])
+    assert torch.allclose(ours, theirs[0], rtol=1e-4, atol=1e-4 * theirs.abs().max())

@@ -247,6 +247,9 @@ def files(tmp_path, monkeypatch):
 CONDITIONAL = {"model.unet.num_class_embeds": 3, "targets.0.label": 0, "targets.1.label": 1}
 OWN = {"targets.0.seed": GONE, "targets.0.steps": [100, 500]}
 LATENT = {"model.unet.sample_size": 4, "model.unet.in_channels": 2, "model.unet.out_channels": 2}
+LATENT |= {"model.scheduler.clip_sample": False}
+TEXT = {"text_encoder": NEEDED["text_encoder"], "model.unet.cross_attention_dim": 8}
+TEXT |= {"targets.0.prompt": "a dog", "targets.1.prompt": "a cat"}
 VAE = {"vae.train": NEEDED["train"], **LATENT}
 
 
@@ -374,7 +377,59 @@ CONTRADICTIONS = [
         {**VAE, "data.size": 8, "vae.train.autoencoder.sample_size": 16},
         ["vae.train.autoencoder.sample_size", "16", "data.size 8"],
     ),
+    ({**VAE, "model.scheduler.clip_sample": GONE}, ["model.scheduler.clip_sample", "latents"]),
+    ({**VAE, "data.size": 8, "model.unet.sample_size": 8}, ["model.unet.sample_size", "8", "latents are 4"]),
+    ({**VAE, "data.size": 16}, ["model.unet.sample_size", "4", "latents are 8"]),
+    (
+        {**VAE, "model.unet.in_channels": 3, "model.unet.out_channels": 3},
+        ["model.unet.in_channels: 3", "vae.train.autoencoder.latent_channels is 2"],
+    ),
+    (
+        {**VAE, "vae.train.autoencoder.latent_channels": GONE},
+        ["model.unet.in_channels: 2", "vae.train.autoencoder.latent_channels is 4"],
+    ),
+    ({"vae.path": "some/where/else"}, ["vae.path", "some/where/else", "no hub id"]),
+    ({"vae.path": "images.npz"}, ["vae.path", "images.npz"]),
+    ({"vae.path": "package:no_such_package/vae"}, ["vae.path", "no_such_package is not installed"]),
+    ({"vae.path": "package:waypoint/nowhere"}, ["vae.path", "waypoint has no nowhere"]),
+    ({"vae.path": "package:waypoint/errors.py"}, ["vae.path", "package:waypoint/errors.py", "no folder"]),
+    # captions
+    ({**TEXT, "text_encoder.path": "./nowhere"}, ["text_encoder.path", "./nowhere", "no hub id"]),
+    ({**TEXT, "text_encoder.path": "nowhere"}, ["text_encoder.path", "nowhere", "no hub id"]),
+    ({**TEXT, "text_encoder.path": "captions.csv"}, ["text_encoder.path", "captions.csv"]),
+    ({**TEXT, "text_encoder.path": "package:no_such_package/x"}, ["text_encoder.path", "not installed"]),
+    ({**TEXT, "text_encoder.path": "package:waypoint/nowhere"}, ["text_encoder.path", "waypoint has no nowhere"]),
+    ({**TEXT, "text_encoder": GONE}, ["text_encoder is missing", "model.unet.cross_attention_dim"]),
+    ({**TEXT, "model.unet.cross_attention_dim": GONE}, ["text_encoder", "model.unet has no cross_attention_dim"]),
+    ({**TEXT, "data.flip": True}, ["data.flip", "caption"]),
+    ({**TEXT, "targets.1.prompt": GONE}, ["targets[1]", "(b)", "prompt", "text-conditional and needs one"]),
+    ({**TEXT, "targets.1.label": 1}, ["targets[1]", "(b)", "label"]),
+    ({"targets.0.prompt": "a dog"}, ["targets[0]", "(a)", "prompt", "the model has no text_encoder"]),
     ({"training.caption_dropout": 0.1}, ["training.caption_dropout", "0.1", "text_encoder"]),
+    ({"sampling.guidance": 2}, ["sampling.guidance", "text_encoder"]),
+    ({"attribution.guidance": 0}, ["attribution.guidance", "text_encoder"]),
+    *(
+        ({**TEXT, f"model.unet.{key}": value}, [f"model.unet.{key}", "without cross_attention_dim"])
+        for key, value in [("num_class_embeds", 3), ("add_attention", True), ("downsample_type", "conv")]
+    ),
+    *(
+        ({f"model.unet.{key}": value}, [f"model.unet.{key}", "with cross_attention_dim"])
+        for key, value in [("use_linear_projection", True), ("transformer_layers_per_block", 2)]
+    ),
+    (
+        {**TEXT, "model.unet.down_block_types": ["DownBlock2D", "AttnDownBlock2D"]},
+        ["model.unet.down_block_types", "AttnDownBlock2D is no block of a text-conditional network"],
+    ),
+    (
+        {"model.unet.up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]},
+        ["model.unet.up_block_types", "CrossAttnUpBlock2D is no block of a network without cross_attention_dim"],
+    ),
+    (
+        {"model.unet.mid_block_type": "UNetMidBlock2DCrossAttn"},
+        ["model.unet.mid_block_type", "UNetMidBlock2DCrossAttn is no block of a network without"],
+    ),
+    ({"checkpoints.sampler": "ddpm"}, ["checkpoints.sampler", "existing models", "model.scheduler"]),
+    ({"checkpoints.timestep_spacing": "leading"}, ["checkpoints.timestep_spacing", "existing models"]),
 ]
 
 
@@ -440,8 +495,15 @@ def test_what_is_stored_needs_no_raw_data(files, monkeypatch):
         {"model.unet.sample_size": [8, 8], "kernel.damping": 0, "training.ema": None},
         VAE,
         {**VAE, "data.size": 8, "vae.train.autoencoder.sample_size": 8, "vae.latent": "sample"},
-        {"vae.path": "plain"},
-        {"vae.path": "somebody/vae"},
+        {"vae.path": "plain", "model.scheduler.clip_sample": False},
+        {"vae.path": "somebody/vae", "model.scheduler.clip_sample": False},
+        {"vae.path": "package:waypoint/store", "model.scheduler.clip_sample": False},
+        TEXT,
+        {**TEXT, "text_encoder.path": "plain", "text_encoder.max_length": 8, "training.caption_dropout": 0.1},
+        {**TEXT, "text_encoder.path": "package:waypoint/store", "sampling.guidance": 7.5, "attribution.guidance": 0},
+        {**TEXT, **VAE, "data.size": 8},
+        {"model": GONE, "checkpoints": {"paths": ["plain"], "sampler": "ddpm", "timestep_spacing": "trailing"}}
+        | {"attribution.steps": [99, 499]},
     ],
 )
 def test_what_is_right_is_accepted(files, changes):

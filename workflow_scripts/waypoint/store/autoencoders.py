@@ -1,12 +1,15 @@
 """VAE folders: diffusers' AutoencoderKL, trained here or brought along."""
 
+import hashlib
+import json
 from pathlib import Path
 
 from diffusers import AutoencoderKL
 
 from ..errors import WaypointError
 from ..science.autoencoder import Autoencoder
-from .models import fetch
+from .models import fetch, weights_hash
+from .whole import share
 
 PARTS = ("vae",)  # of a pipeline's folder
 
@@ -34,3 +37,16 @@ def load(source, device="cpu"):
     if amiss:
         raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
     return Autoencoder(vae.eval().to(device))
+
+
+def save(vae, folder):
+    """Write a diffusers ``AutoencoderKL`` to a folder, safetensors weights."""
+    vae.save_pretrained(folder, safe_serialization=True)
+    share(folder)
+
+
+def identity(folder):
+    """SHA-256 of a stored VAE's weights and settings: all that an image's latent follows from."""
+    settings = AutoencoderKL.load_config(folder, local_files_only=True)
+    public = {key: value for key, value in settings.items() if not key.startswith("_")}  # not where it came from
+    return hashlib.sha256(json.dumps([weights_hash(folder), public], sort_keys=True).encode()).hexdigest()

@@ -13,6 +13,7 @@ from ..errors import WaypointError
 from ..science.diffusion import Denoiser, check_scheduler
 from ..science.streams import derive
 from .packages import located
+from .whole import share
 
 # of UNet2DConditionModel: what it would be given besides a caption, which Waypoint does not have
 MORE_CONDITIONS = (
@@ -54,6 +55,7 @@ def save(unet, scheduler, folder):
     ``StableDiffusionPipeline``, which is given the experiment's VAE, text encoder and tokenizer.
     """
     unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
+    share(Path(folder, "unet"))
     scheduler.save_pretrained(Path(folder, "scheduler"))
     index = {
         "_class_name": "StableDiffusionPipeline" if isinstance(unet, UNet2DConditionModel) else "DDPMPipeline",

@@ -20,7 +20,10 @@ def located(path, what):
     if not str(path).startswith(PREFIX):
         return str(path)
     package, _, inside = str(path).removeprefix(PREFIX).partition("/")
-    found = importlib.util.find_spec(package)
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # a part of a package that is not there; no name at all
+        found = None
     if found is None or not found.submodule_search_locations:
         raise WaypointError(f"{what}: the Python package {package} is not installed; install it")
     file = Path(found.submodule_search_locations[0], inside)

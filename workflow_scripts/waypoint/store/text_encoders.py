@@ -7,6 +7,8 @@ import torch
 
 from ..errors import WaypointError
 from .models import fetch
+from .provenance import MARKER
+from .raw import content_hash
 
 PARTS = ("text_encoder", "tokenizer")  # of a pipeline's folder; other folders hold both side by side
 
@@ -28,27 +30,31 @@ class TextEncoder:
     """
 
     def __init__(self, folder, max_length=None, device="cpu"):
-        from transformers import AutoConfig, AutoModel, AutoTokenizer, CLIPTextModel
+        from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, CLIPTextModel
 
         encoder, tokenizer = (
             part if part.is_dir() else Path(folder) for part in (Path(folder, name) for name in PARTS)
         )
         try:
-            config = AutoConfig.from_pretrained(encoder, local_files_only=True)
-            self.clip = config.model_type in ("clip", "clip_text_model")
-            kind = CLIPTextModel if self.clip else AutoModel
+            model_type = AutoConfig.from_pretrained(encoder, local_files_only=True).model_type
+            self.clip = model_type in ("clip", "clip_text_model")
+            kind = CLIPTextModel if self.clip else AutoModelForTextEncoding
             self.model, info = kind.from_pretrained(
                 encoder, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
             self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
         except Exception as error:  # each library on the way raises its own kinds
             raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
-        if info["missing_keys"]:
-            raise WaypointError(
-                f"text_encoder: {folder} lacks the weights {', '.join(sorted(info['missing_keys'])[:3])}"
-            )
+        # a pooler comes after the last hidden states; many encoders are stored without one
+        missing = sorted(key for key in info["missing_keys"] if "pooler." not in key)
+        if missing:
+            raise WaypointError(f"text_encoder: {folder} lacks the weights {', '.join(missing[:3])}")
+        files = self.tokenizer.vocab_files_names.values()
+        if files and not any((tokenizer / name).is_file() for name in files):  # every word would be the unknown one
+            raise WaypointError(f"text_encoder: {folder} has no vocabulary; a tokenizer needs {' or '.join(files)}")
         self.model.eval().to(device)
-        limit = min(self.tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or 1 << 20)
+        positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 20
+        limit = min(self.tokenizer.model_max_length, positions)
         if limit == 1 << 20 and max_length is None:
             raise WaypointError(f"text_encoder.max_length: {folder} has no limit of its own; set it")
         if max_length is not None and max_length > limit:
@@ -64,6 +70,11 @@ class TextEncoder:
         # Stable Diffusion's CLIP attends to its padding; other encoders were trained not to
         mask = None if self.clip else tokens.attention_mask
         return self.model(tokens.input_ids, attention_mask=mask).last_hidden_state.float().cpu()
+
+
+def identity(folder):
+    """SHA-256 of a stored text encoder's and tokenizer's files: all that an embedded caption follows from."""
+    return content_hash(sorted(file for file in Path(folder).rglob("*") if file.is_file() and file.name != MARKER))
 
 
 def copy(source, folder):

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..errors import WaypointError
 from . import models
 from .arrays import Rows, read
 
@@ -41,8 +42,11 @@ def require_fit(denoiser, data, name, rows=slice(None)):
     """Refuse a model that does not fit the data, or those of its rows that count.
 
     Raises:
-        WaypointError: another shape, classes or captions that do not fit; as ``models.require_fit``.
+        WaypointError: another shape, classes or captions that do not fit; as ``models.require_fit``. A scheduler that
+            clips, where the data are latents.
     """
+    if "latent" in data and denoiser.scheduler.config.clip_sample:
+        raise WaypointError(f"{name} has a scheduler with clip_sample, which would clip latents; set it to false")
     labels = read(data["label"])[rows] if "label" in data else None
     width = data["text_embedding"].shape[2] if "text_embedding" in data else None
     models.require_fit(denoiser, tuple(inputs_of(data).shape[1:]), labels, name, width)

@@ -58,6 +58,18 @@ def whole_file(path, attributes):
         raise
 
 
+def share(folder):
+    """Give a folder's files the permissions that the umask allows; safetensors writes them for their owner alone.
+
+    Args:
+        folder: made in this run, so that its own permissions are the umask's.
+    """
+    allowed = Path(folder).stat().st_mode & 0o666
+    for file in Path(folder).iterdir():
+        if file.is_file():
+            file.chmod(allowed)
+
+
 def _temporary(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)

@@ -17,7 +17,7 @@ import jsonschema
 from ..errors import WaypointError
 from ..science.grid import check_steps, sampling_grid
 from ..store.emoji import require_emoji
-from ..store.packages import located
+from ..store.packages import PREFIX, located
 from . import masks
 from .encoders import check_encoders, leave_out_missing
 from .evaluation_checks import check_evaluation, chosen_targets
@@ -69,6 +69,7 @@ def complete(config):
     _check_checkpoints(config)
     _check_model(config)
     _check_vae(config)
+    _check_clipping(config)
     _check_captions(config)
     check_encoders(config)
     leave_out_missing(config)
@@ -308,12 +309,7 @@ def _check_kind(config, unet):
 def _check_captions(config):
     """Refuse guidance and captions' settings where there are no captions."""
     if config["text_encoder"] is not None:
-        given = config["text_encoder"]["path"]
-        if (
-            given.startswith(("package:", ".", "/", "~"))
-            and not Path(located(given, "config: text_encoder.path")).is_dir()
-        ):
-            raise WaypointError(f"config: text_encoder.path: {given} is not a folder")
+        _check_folder(config["text_encoder"]["path"], "text_encoder.path")
         if config["data"] and config["data"]["flip"]:
             raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
         return
@@ -335,9 +331,7 @@ def _check_vae(config):
             "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
         )
     if "path" in config["vae"]:
-        path = config["vae"]["path"]
-        if not Path(path).exists() and (path.startswith((".", "/", "~")) or "/" not in path):
-            raise WaypointError(f"config: vae.path: no folder {path}, and it is no hub id")
+        _check_folder(config["vae"]["path"], "vae.path")
         return
     where, given, size = "config: vae.train.autoencoder", config["vae"]["train"]["autoencoder"], config["data"]["size"]
     if len({len(given[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
@@ -362,6 +356,18 @@ def _check_vae(config):
             f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
             f"{given.get('latent_channels', 4)}"
         )
+
+
+def _check_clipping(config):
+    if config["vae"] is not None and config["model"] is not None and config["model"]["scheduler"]["clip_sample"]:
+        raise WaypointError("config: model.scheduler.clip_sample: latents must not be clipped; set it to false")
+
+
+def _check_folder(path, key):
+    """Refuse a place that is no folder, here or in an installed package, and cannot be a hub id."""
+    folder = Path(located(path, f"config: {key}"))
+    if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
+        raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
 
 
 def checkpoint_names(config):

@@ -7,6 +7,7 @@ the spec of the job that reads it: wherever both have a key, the values must agr
 import inspect
 from pathlib import Path
 
+from ..errors import WaypointError
 from ..store.packages import located
 from ..store.raw import raw_paths
 from .config import checkpoint_names, file_hash
@@ -224,8 +225,11 @@ class Plan(EvaluationPlan):
         return [path] if Path(path).exists() else []
 
     def encoder_sources(self, key):
-        """The folder that a VAE or text encoder is taken from; nothing for a hub id."""
-        path = located(self.config[key]["path"], key)
+        """The folder that a VAE or text encoder is taken from; nothing for a hub id, or a package that is gone."""
+        try:
+            path = located(self.config[key]["path"], key)
+        except WaypointError:
+            return []
         return [path] if Path(path).exists() else []
 
     def masks_of(self, image):
