@@ -370,6 +370,7 @@ def latent(change=lambda c: None):
     made = config(change)
     made.setdefault("vae", {"train": {"autoencoder": copy.deepcopy(AUTOENCODER)}})
     made["model"]["unet"] |= {"sample_size": 4, "in_channels": 2, "out_channels": 2}
+    made["model"]["scheduler"] = {"clip_sample": False}
     return Plan(complete(made)).vae()
 
 
