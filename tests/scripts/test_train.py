@@ -46,7 +46,7 @@ def text_model(seed=0):
             cross_attention_dim=4,
             attention_head_dim=2,
         )
-    return Denoiser(unet.train(), DDPMScheduler())
+    return Denoiser(unet.train(), DDPMScheduler(clip_sample=False))
 
 
 def trained(tmp_path, data, unet, **changes):
