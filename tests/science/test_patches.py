@@ -12,10 +12,10 @@ from support import UNET, images, target_example, tiny_denoiser, train_example
 from waypoint.science import algorithm1
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Engine, Example
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
 from waypoint.science.masks import box_mask, cell_shares
 from waypoint.science.projection import Gaussian
-from waypoint.science.training import Trainer
+from waypoint.science.training import DenoiserTrainer
 from waypoint.store import datasets, models
 
 # ---- masks add up
@@ -33,7 +33,7 @@ def scored(tiny_model):
     def score(weight):
         weight = None if weight is None else torch.from_numpy(weight)
         g = algorithm1.target_gradients(theta, P, [target_example(x0, 300, weight=weight)], grad).numpy()
-        return g, gathered(algorithm1.attribution(blocks, N, d, lower, g))
+        return g, gathered(algorithm1.attribution(blocks, N, d, one_block(lower), g))
 
     return score
 
@@ -103,7 +103,7 @@ def scores():
     means = {}
     for name in NAMES:
         theta = models.build(MODEL, 0, name)
-        trainer = Trainer(theta, z, None, RECIPE, 0, name)
+        trainer = DenoiserTrainer(theta, z, None, RECIPE, 0, name)
         while not trainer.finished:
             trainer.run_epoch()
         trainer.final_weights().eval()
@@ -120,7 +120,7 @@ def scores():
                 weight = None if box is None else torch.from_numpy(box_mask(box, 8, 8))
                 targets = [target(theta, image, noise, t, weight) for t in STEPS]
                 g = algorithm1.target_gradients(theta, P, targets, grad).numpy()
-                tau = gathered(algorithm1.attribution(blocks, N, DIM, lower, g))
+                tau = gathered(algorithm1.attribution(blocks, N, DIM, one_block(lower), g))
                 means.setdefault((noise, region), CheckpointMean()).add(tau)
     return {key: mean.mean for key, mean in means.items()}
 

@@ -95,5 +95,5 @@ def test_labels_are_honoured_and_further_seeds_refused(tmp_path, tiny_model, cap
     with pytest.raises(SystemExit):
         compared(folder, rows=rows, images=2, out="more")
     error = capsys.readouterr().err
-    assert "evaluation.seed_consistency.images" in error and "class-conditional" in error
+    assert "evaluation.seed_consistency.images" in error and "is conditional" in error
     assert not (tmp_path / "more.zarr").exists()
