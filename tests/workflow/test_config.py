@@ -15,7 +15,9 @@ from PIL import Image
 from support import AUTOENCODER, UNET
 
 from waypoint.errors import WaypointError
-from waypoint.workflow.config import IMAGE_ONLY, SCHEMA, TEXT_ONLY, complete, key_path, read_targets
+from waypoint.workflow.config import complete, read_targets
+from waypoint.workflow.model_checks import IMAGE_ONLY, TEXT_ONLY
+from waypoint.workflow.schema import SCHEMA, key_path
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = json.loads(SCHEMA.read_text())

@@ -10,9 +10,10 @@ from pathlib import Path
 from ..errors import WaypointError
 from ..store.packages import located
 from ..store.raw import raw_paths
-from .config import checkpoint_names, file_hash
+from .config import file_hash
 from .encoders import identity, place_of
 from .evaluation import EvaluationPlan
+from .model_checks import checkpoint_names
 from .stages import VERSIONS
 
 SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints

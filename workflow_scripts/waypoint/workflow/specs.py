@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..errors import WaypointError
 from ..store.provenance import read_attributes
-from .config import join
+from .schema import join
 
 ABSENT = "nothing"
 # sections that hold more and more keys along the DAG, or stand for one checkpoint here and for all there
