@@ -15,16 +15,17 @@ from waypoint.workflow.script import run
 def main(job):
     parts = {"vae": autoencoders.PARTS, "text_encoder": text_encoders.PARTS}
     ((kind, given),) = ((key, job.spec[key]) for key in parts if key in job.spec)
+    fetched = fetch(given["path"], kind, parts[kind])
     with whole_directory(job.args.out) as tmp:
         if kind == "vae":
             autoencoders.save(autoencoders.load(given["path"]).vae, tmp)
         else:
-            text_encoders.TextEncoder(fetch(given["path"], kind), given["max_length"])  # whether it loads
+            text_encoders.TextEncoder(fetched, given["max_length"])  # whether it loads
             text_encoders.copy(given["path"], tmp)
         folder = located(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
-        made = {"imported_from": fetch(given["path"], kind, parts[kind]), "source": source}
+        made = {"imported_from": fetched, "source": source}
         made["weights"] = weights_hash(tmp)
         Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
 
