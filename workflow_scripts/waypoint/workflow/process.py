@@ -1,10 +1,13 @@
 """What pictures of a trajectory share: a header, and by step x_t, x̂0_t and samples of p(·|x_t) (Fig. 1, 2)."""
 
+import textwrap
+
 import numpy as np
 
 from ..store.arrays import read
 from .plots import mosaic, plt, show
 
+PROMPT = 26  # characters of a prompt that fit the narrowest heading
 CELL, HEADER, HEADING = 0.8, 1.12, 5.2  # inches; the heading's lines take that width
 ROWS = ["noisy input\n$x_t$", "one-step\nestimate $\\hat{x}_0^t$", "samples of\n$p(\\cdot|x_t)$"]
 
@@ -54,6 +57,6 @@ def header(figure, image, lines):
 
 
 def titled(target, spec):
-    """A target's name, with its prompt where it has one; no character of it is a formula."""
-    prompt = spec.get("target", {}).get("prompt")
+    """A target's name, with its prompt, shortened, where it has one; no character of it is a formula."""
+    prompt = textwrap.shorten(spec.get("target", {}).get("prompt", ""), PROMPT, placeholder=" …")
     return f"target {target}" + (f" · “{prompt}”".replace("$", r"\$") if prompt else "")
