@@ -12,6 +12,7 @@ import warnings
 from ..errors import WaypointError, WaypointWarning
 from ..store.arrays import open_store
 from ..store.provenance import Provenance
+from .devices import own_gpu
 from .specs import require_agreement
 
 
@@ -33,15 +34,19 @@ class Job:
         return open_store(path)
 
     def device(self):
-        """The torch device of this job: a GPU where there is one."""
+        """The torch device of this job: a GPU of its own where there are any, for as long as the job runs."""
         import torch
 
         # float32 means float32: TF32's ten bits would differ from the CPU's arrays
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         keep_freed_memory()
-        self.provenance.device = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
-        return device
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        index = own_gpu([str(gpu.uuid) for gpu in gpus], self.say)
+        torch.cuda.set_device(index)
+        self.provenance.device = gpus[index].name
+        return torch.device("cuda", index)
 
     def say(self, text):
         """One line in the log."""
