@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji report test test-slow bench clean-environment
+.PHONY: run emoji estimate report test test-slow test-slurm bench clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -19,10 +19,15 @@ run: $(VENV)/run.stamp
 emoji: $(VENV)/emoji.stamp
 	snakemake --cores $(CORES) --configfile experiments/emoji.yaml
 
+# make estimate CONFIG=mine.yaml   jobs, hours and storage, before anything runs
+estimate: $(VENV)/run.stamp
+	@OMP_NUM_THREADS=1 python workflow_scripts/estimate.py --configfile $(CONFIG)
+
 report: $(VENV)/run.stamp
 	snakemake --configfile $(CONFIG) --report report.zip
 
 test: $(VENV)/test.stamp
+	tests/install_slurm.sh
 	ruff check .
 	ruff format --check .
 	snakefmt --check .
@@ -31,6 +36,11 @@ test: $(VENV)/test.stamp
 
 test-slow: $(VENV)/test.stamp
 	pytest -m slow --verbose
+
+# a real Slurm on this machine's loopback, installed from Debian's packages
+test-slurm: $(VENV)/test.stamp
+	tests/install_slurm.sh
+	OMP_NUM_THREADS=1 pytest -m slurm --verbose
 
 # make bench  docs/benchmarks.md (needs a finished run of experiments/digits-lds.yaml), and what the default experiment costs
 bench: $(VENV)/bench.stamp
@@ -47,8 +57,8 @@ $(VENV)/emoji.stamp: $(VENV)/run.stamp envs/requirements-emoji.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement envs/requirements-emoji.txt
 	touch $@
 
-$(VENV)/test.stamp: $(VENV)/emoji.stamp envs/requirements-test.txt
-	$(INSTALL) --requirement envs/requirements-test.txt
+$(VENV)/test.stamp: $(VENV)/emoji.stamp envs/requirements-test.txt envs/requirements-slurm.txt
+	$(INSTALL) --requirement envs/requirements-test.txt --requirement envs/requirements-slurm.txt
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/run.stamp envs/requirements-bench.txt

@@ -17,7 +17,13 @@ from waypoint.workflow.config import complete
 from waypoint.workflow.encoders import BUILT_IN
 from waypoint.workflow.evaluation_checks import require_fid_weights
 from waypoint.workflow.plan import Plan
+from waypoint.workflow.shared_stores import link_artifacts
+from waypoint.workflow.slurm import keep_unanswered_jobs
 from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
+
+# Snakemake imports every executor that is installed
+if "snakemake_executor_plugin_slurm" in sys.modules:
+    keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
@@ -33,6 +39,10 @@ try:
 except WaypointError as error:
     raise WorkflowError(str(error))
 if workflow.is_main_process:  # jobs read this file again
+    try:
+        link_artifacts(PLAN.root, PLAN.others)
+    except WaypointError as error:
+        raise WorkflowError(str(error))
     for warning in LEFT_OUT:
         print(f"Waypoint: warning: {warning.message}", file=sys.stderr)
 
@@ -58,6 +68,7 @@ wildcard_constraints:
     target=r"[A-Za-z0-9-]+",
     method="|".join([*BUILT_IN, "none", *PLAN.config["image_encoders"]]),
     shard=r"[0-9]+",
+    shards=r"[0-9]+",
     subset=r"[0-9]+",
     removal=r"[0-9]+",
     step=r"[0-9]+",

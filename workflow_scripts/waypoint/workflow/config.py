@@ -28,6 +28,7 @@ from .model_checks import (
     known_of_model,
 )
 from .schema import SCHEMA, check_keys, check_schema, fill
+from .shared_stores import folders
 
 
 def complete(config):
@@ -48,8 +49,7 @@ def complete(config):
     if config["data"] is None:
         config["methods"] = []
     places = masks.expand(config)
-    data = Path(config["store"], config["experiment"], "data")
-    _check_data(config["data"], stored=any((data / name).exists() for name in ("train.zarr", "images.zarr")))
+    _check_data(config["data"], stored_images(config) is not None)
     check_checkpoints(config)
     check_model(config)
     check_vae(config)
@@ -121,6 +121,13 @@ def _check_data(data, stored):
             require_emoji(data)
         except WaypointError as error:
             raise WaypointError(f"config: {error}") from error
+
+
+def stored_images(config):
+    """The stored training images, in the first store that has them, or None."""
+    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
+    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
+    return next((store for store in stored if store.exists()), None)
 
 
 def _readable(path, key):

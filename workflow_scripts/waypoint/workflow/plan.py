@@ -14,6 +14,7 @@ from .config import file_hash
 from .encoders import identity, place_of
 from .evaluation import EvaluationPlan
 from .model_checks import checkpoint_names
+from .shared_stores import folders
 from .stages import VERSIONS
 
 SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
@@ -24,7 +25,8 @@ class Plan(EvaluationPlan):
 
     def __init__(self, config):
         self.config = config
-        self.root = f"{config['store']}/{config['experiment']}"
+        # written to the first store, read from all
+        self.root, *self.others = (f"{store}/{config['experiment']}" for store in folders(config["store"]))
         self.checkpoints = checkpoint_names(config)
         self.targets = {target["id"]: target for target in config["targets"]}
         # the masks of one image are targets that share the trajectory which lies under the image's own id

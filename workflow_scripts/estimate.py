@@ -1,0 +1,179 @@
+"""What an experiment will cost on this machine: jobs, hours and storage by stage, before anything runs.
+
+    python workflow_scripts/estimate.py [--configfile CONFIG] [--images N]
+
+Plans the jobs that are missing, does a little of every kind of work, and multiplies (docs/scaling.md has the formulas).
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from waypoint.errors import WaypointError
+from waypoint.store import models
+from waypoint.store.arrays import open_store
+from waypoint.store.datasets import SOURCES
+from waypoint.workflow.calibration import Calibration
+from waypoint.workflow.config import complete, known_image_size, stored_images
+from waypoint.workflow.costs import Costs, Sizes, storage
+from waypoint.workflow.plan import Plan
+
+REPOSITORY = Path(__file__).parents[1]
+UNKNOWN = {  # rules whose networks are not the denoiser, with what their jobs do
+    "train_vae": "training the VAE",
+    "encode_data": "encoding images and captions",
+    "train_classifier": "training classifiers",
+    "embed_images": "embedding images",
+    "feature_likelihood": "classifying samples",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--configfile", default=str(REPOSITORY / "config.yaml"))
+    parser.add_argument("--images", type=int, help="number of training images, where they are not at hand")
+    args = parser.parse_args()
+    try:
+        print(report(args.configfile, args.images))
+    except WaypointError as error:
+        sys.exit(f"Waypoint: {error}")
+
+
+def report(configfile, images=None):
+    """The estimate as text."""
+    torch.set_num_threads(1)  # as Snakemake runs jobs
+    config = complete(yaml.safe_load(Path(configfile).read_text(encoding="utf-8")))
+    plan, device = Plan(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    counts, planning = planned(configfile)
+    denoiser = model_of(config, device)
+    caption = caption_of(config, denoiser)
+    sizes = sizes_of(config, denoiser, caption, images)
+    rates = Calibration(config, denoiser, caption).rates(start=job_start())
+    costs = Costs(plan, sizes, rates)
+    taken = {rule: count * costs.seconds(rule) for rule, count in counts.items()}
+    gpu = gpu_rules()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine's CPU, one thread a job"
+    lines = [
+        f"{config['experiment']}: {sum(counts.values()):,} jobs to run, planned in {planning:.1f} s",
+        f"{sizes.images:,} images, {sizes.parameters:,} parameters; calibrated on {name}",
+        "",
+        f"{'rule':<26}{'jobs':>8}{'one takes':>14}{'hours':>10}",
+    ]
+    for rule, seconds in sorted(taken.items(), key=lambda item: -item[1]):
+        lines.append(f"{rule:<26}{counts[rule]:>8,}{seconds / counts[rule]:>12.1f} s{seconds / 3600:>10.2f}")
+    on_gpu = sum(seconds for rule, seconds in taken.items() if rule in gpu) / 3600
+    lines += [
+        "",
+        f"jobs that ask for a GPU  {on_gpu:,.2f} {'GPU' if device.type == 'cuda' else 'core'} hours",
+        f"other jobs               {sum(taken.values()) / 3600 - on_gpu:,.2f} core hours",
+    ]
+    if missing := [what for rule, what in UNKNOWN.items() if rule in counts]:
+        lines.append(f"not in it: {', '.join(missing)} (their jobs count as their start alone)")
+    sizes_of_stages = storage(plan, sizes)
+    lines += ["", f"{'stage':<26}{'storage':>14}"]
+    lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items()]
+    lines.append(f"{'in all':<26}{human(sum(sizes_of_stages.values())):>14}")
+    return "\n".join(lines)
+
+
+def planned(configfile):
+    """{rule: jobs that a run would make now}, and the seconds that planning took.
+
+    Raises:
+        WaypointError: the dry run fails; its words.
+    """
+    command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--configfile", str(configfile)]
+    start = time.perf_counter()
+    done = subprocess.run([*command, "-n", "-q", "rules"], capture_output=True, text=True)
+    if done.returncode:
+        raise WaypointError(f"the experiment cannot be planned:\n{(done.stdout + done.stderr).strip()}")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
+    named = {"all", "total"}
+    return {rule: int(count) for rule, count in counts.items() if rule not in named}, time.perf_counter() - start
+
+
+def gpu_rules():
+    """Names of the rules that ask for a GPU."""
+    found = set()
+    for file in (REPOSITORY / "rules").glob("*.smk"):
+        parts = re.split(r"^ *rule (\w+):$", file.read_text(encoding="utf-8"), flags=re.M)
+        found |= {name for name, text in zip(parts[1::2], parts[2::2]) if "gpu=1" in text}
+    return found
+
+
+def model_of(config, device):
+    """The experiment's denoiser: a new one, or the first of the existing ones."""
+    given = config["checkpoints"]
+    if config["model"] is None:
+        options = {key: given[key] for key in ("sampler", "timestep_spacing") if key in given}
+        return models.load(given["paths"][0], device, **options)
+    built = models.build(config["model"], config["seed"], "full/0")
+    return models.Denoiser(built.unet.to(device), built.scheduler)
+
+
+def caption_of(config, denoiser):
+    """Noise in the shape of an embedded caption, or None."""
+    if denoiser.conditioned_by != "encoder_hidden_states":
+        return None
+    return torch.randn((config["text_encoder"] or {}).get("max_length") or 77, denoiser.unet.config.cross_attention_dim)
+
+
+def sizes_of(config, denoiser, caption, images):
+    """Numbers of the experiment; those of the data from the store, or from their source."""
+    shape = denoiser.shape
+    size = known_image_size(config) if config["data"] else None
+    pixels = 3 * size[0] * size[1] if config["vae"] and size else shape[0] * shape[1] * shape[2]
+    return Sizes(
+        images=number_of_images(config, images),
+        parameters=sum(q.numel() for q in denoiser.unet.parameters()),
+        pixels=pixels,
+        inputs=shape[0] * shape[1] * shape[2],
+        caption=0 if caption is None else caption.numel(),
+        latent=bool(config["vae"]),
+        T=denoiser.T,
+    )
+
+
+def number_of_images(config, images=None):
+    """N: as given, as stored, as the config says, or as the source holds; near-duplicates are still counted.
+
+    Raises:
+        WaypointError: nothing tells.
+    """
+    if images is not None or config["data"] is None:
+        return images or 0
+    if stored := stored_images(config):
+        return open_store(stored)["image"].shape[0]
+    section = config["data"]
+    subset = section["subset"]
+    if subset is not None:
+        return subset if isinstance(subset, int) else len(subset)
+    if section["source"] == "cifar10":
+        return 50_000  # without the archive
+    return SOURCES[section["source"]](section).n
+
+
+def job_start():
+    """Seconds of a job before its work: a process that imports what jobs import."""
+    command = [sys.executable, "-c", "import waypoint.store.models, waypoint.store.arrays, waypoint.science.gradients"]
+    start = time.perf_counter()
+    subprocess.run(command, cwd=REPOSITORY / "workflow_scripts", check=True)
+    return time.perf_counter() - start
+
+
+def human(size):
+    """Bytes as people read them."""
+    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
+        if size < 1000 or unit == "PB":
+            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+        size /= 1000
+
+
+if __name__ == "__main__":
+    main()

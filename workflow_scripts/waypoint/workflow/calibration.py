@@ -1,0 +1,146 @@
+"""Rates of a machine for an experiment's model, by doing a little of every kind of work as its jobs do it.
+
+Images are noise and the weights are random: neither changes what the work takes.
+"""
+
+import tempfile
+import time
+
+import numpy as np
+import torch
+
+from ..science.algorithm1 import one_step_estimate, target_gradients, train_features
+from ..science.diffusion import guided, repeated
+from ..science.gradients import Example
+from ..science.kernel import gram, one_block, scores
+from ..science.training import DenoiserTrainer
+from ..store import models
+from .costs import Rates
+from .engine import engine, projection
+
+NAME = "full/0"
+
+
+class Calibration:
+    """Work of one experiment on one device.
+
+    Args:
+        config: a complete configuration. denoiser: its model, on the device. caption: (token, width) or None.
+        patience: seconds that one kind of work is repeated for; it is done at least once after a first time to warm up.
+    """
+
+    def __init__(self, config, denoiser, caption, patience=3.0):
+        self.config, self.denoiser, self.caption, self.patience = config, denoiser, caption, patience
+        self.device = denoiser.device
+        self.spec = {"seed": config["seed"], "gradients": config["gradients"], "projection": config["projection"]}
+
+    def rates(self, start):
+        """All rates of the machine; ``start`` is what a job takes before its work."""
+        self.denoiser.unet.eval()
+        found = {"load": self.load(), "call": self.call(), "single": self.single(), "product": self.product()}
+        if self.config["data"] is None:
+            return Rates(start, **found, train=0.0, feature=0.0, gradient=0.0, score=0.0)
+        found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
+        # last: it changes the weights
+        found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
+        return Rates(start, **found)
+
+    def load(self):
+        """Seconds to load the model from a folder."""
+        with tempfile.TemporaryDirectory() as folder:
+            models.save(self.denoiser.unet, self.denoiser.scheduler, folder)
+            return self.seconds(lambda: models.load(folder, self.device))
+
+    def call(self, rows=64):
+        """Seconds per row of a call on many rows, as samples are made."""
+        return self._call(rows) / rows
+
+    def single(self):
+        """Seconds of a call on one row, as a trajectory is made."""
+        return self._call(1)
+
+    def _call(self, rows):
+        theta = self._sampling()
+        x = torch.randn(rows, *theta.shape, device=self.device)
+        condition = repeated(self._condition(), rows)
+        return self.seconds(lambda: theta.prediction(x, theta.T // 2, condition))
+
+    def train(self):
+        """Seconds per image of a training step: loss, gradient, optimiser, average."""
+        recipe = {**self.config["training"], "flip": self.config["data"]["flip"]}
+        rows = recipe["batch_size"]
+        images, null = torch.randn(rows, *self.denoiser.shape), self.caption
+        condition = None if self._condition() is None else repeated(self._condition(), rows).cpu()
+        denoiser = models.Denoiser(self.denoiser.unet.train(), self.denoiser.scheduler)
+        trainer = DenoiserTrainer(denoiser, images, condition, {**recipe, "epochs": 1 << 20}, 0, NAME, null)
+        return self.seconds(trainer.run_epoch) / rows
+
+    def feature(self, images=4):
+        """Seconds of one image's feature."""
+        draws = self.config["attribution"]["train_draws"] * (2 if self.config["data"]["flip"] else 1)
+        examples = [self._example(draws) for _ in range(images)]
+        grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        halves = 2 if self.config["features"]["keep_halves"] else 1
+        return self.seconds(lambda: train_features(self.denoiser, P, examples, grad)) / images * halves
+
+    def gradient(self):
+        """Seconds of g_t at one step, x̂0_t included."""
+        settings, theta = self.config["attribution"], self._sampling()
+        example = self._example(settings["target_draws"])
+        grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+
+        def step():
+            one_step_estimate(theta, example.x0[0], self.denoiser.T // 2, self._condition(), settings["clip_x0_hat"])
+            target_gradients(self.denoiser, P, [example], grad)
+
+        return self.seconds(step)
+
+    def product(self, n=2048, d=1024):
+        """Seconds of one multiply-add in float64, as a kernel is made."""
+        phi = np.random.default_rng(0).standard_normal((n, d), np.float32)
+        return self.seconds(lambda: gram(one_block(phi), n, d)) / (n * d * d / 2)
+
+    def score(self, n=4096):
+        """Seconds of one value of Φ in one target's scores, its reading left out: features are read as fast."""
+        d = self.config["projection"]["dim"]
+        steps = len(self.config["attribution"]["steps"] or [0])
+        random = np.random.default_rng(0)
+        phi, g = random.standard_normal((n, d), np.float32), random.standard_normal((steps, d), np.float32)
+        eye = one_block(np.eye(min(n, d)))
+        every = self.seconds(lambda: [tau for _, tau in scores(one_block(phi), n, d, eye, g)])
+        solving = self.seconds(lambda: [tau for _, tau in scores(one_block(phi[:1]), n, d, eye, g)])
+        return max(every - solving, every / 10) / (n * d)
+
+    def seconds(self, work):
+        """Median seconds of ``work`` after a first time."""
+        work()
+        taken, end = [], time.perf_counter() + self.patience
+        while not taken or (time.perf_counter() < end and len(taken) < 20):
+            self._wait()
+            start = time.perf_counter()
+            work()
+            self._wait()
+            taken.append(time.perf_counter() - start)
+        return float(np.median(taken))
+
+    def _wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _sampling(self):
+        guidance = self.config["sampling"]["guidance"]
+        return guided(self.denoiser, self.caption, guidance)
+
+    def _condition(self):
+        """One row's condition, on the device."""
+        if self.denoiser.conditioned_by == "encoder_hidden_states":
+            return self.caption[None].to(self.device)
+        if self.denoiser.conditioned_by == "class_labels":
+            return torch.zeros(1, dtype=torch.int64, device=self.device)
+        return None
+
+    def _example(self, draws):
+        shape = self.denoiser.shape
+        t = torch.randint(self.denoiser.T, (draws,), device=self.device)
+        x0, epsilon = torch.randn(shape, device=self.device), torch.randn(draws, *shape, device=self.device)
+        return Example(x0.expand(epsilon.shape), t, epsilon, repeated(self._condition(), draws))
