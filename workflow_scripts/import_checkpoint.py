@@ -1,10 +1,9 @@
 """Take an existing diffusers model into the store, checked by value against the experiment's model."""
 
-import json
 from pathlib import Path
 
 from waypoint.store import autoencoders, models
-from waypoint.store.provenance import MARKER
+from waypoint.store.intact import write_marker
 from waypoint.store.raw import source_record
 from waypoint.store.text_encoders import TextEncoder
 from waypoint.store.training_set import require_fit
@@ -30,8 +29,7 @@ def main(job):
         # a hub id's folder carries its revision in its name
         source = source_record([path]) if Path(path).exists() else None
         made = {"name": job.args.name, "imported_from": str(models.fetch(path, parts=models.PARTS)), "source": source}
-        made = job.provenance(**made, weights=models.weights_hash(tmp))
-        Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
+        write_marker(tmp, job.provenance(**made, weights=models.weights_hash(tmp)))
 
 
 def encoders(job):

@@ -1,12 +1,11 @@
 """Take a VAE or a text encoder from a folder or hub id into the store: a scored image then needs only the store."""
 
-import json
 from pathlib import Path
 
 from waypoint.store import autoencoders, text_encoders
+from waypoint.store.intact import write_marker
 from waypoint.store.models import fetch, weights_hash
 from waypoint.store.packages import located
-from waypoint.store.provenance import MARKER
 from waypoint.store.raw import source_record
 from waypoint.store.whole import whole_directory
 from waypoint.workflow.script import run
@@ -27,7 +26,7 @@ def main(job):
         source = source_record([folder]) if Path(folder).exists() else None
         made = {"imported_from": fetched, "source": source}
         made["weights"] = weights_hash(tmp)
-        Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
+        write_marker(tmp, job.provenance(**made))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """figures/counterfactual_fid.png: how much each method's removals take samples of p(·|x_t) away (Fig. 5)."""
 
-import pandas as pd
-
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import method_bars, plt, save
 from waypoint.workflow.script import run
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
+    table, made = read_table(job.args.table), read_attributes(job.args.table)
     figure, axes = plt.subplots(figsize=(7.2, 4.8), layout="constrained")
     method_bars(axes, table, "fid_increase", made["train_images"])
     axes.set_ylabel(f"increase of the {distance(table['features'][0])}")

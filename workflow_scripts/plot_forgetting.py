@@ -1,8 +1,7 @@
 """figures/forgetting.png: how far the same seed's image moves after each method's removals (§5.5, Fig. 7)."""
 
-import pandas as pd
-
 from waypoint.store.arrays import read
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import method_bars, plt, save, show, styles
 from waypoint.workflow.script import run
@@ -11,7 +10,7 @@ BARS, CELL = 5.2, 1.25  # inches
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
+    table, made = read_table(job.args.table), read_attributes(job.args.table)
     stores = {(store.attrs["target"], store.attrs["method"]): store for store in map(job.open, job.args.stores)}
     targets = list(dict.fromkeys(target for target, _ in stores))
     methods = list(styles([method for target, method in stores if target == targets[0]]))

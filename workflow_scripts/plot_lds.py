@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import line_style, plt, save, styles, time_axis
 from waypoint.workflow.script import run
@@ -12,7 +13,7 @@ FEW = 50  # fewer subsets illustrate, they do not measure
 
 def main(job):
     made = read_attributes(job.args.summary)
-    table, overall = (in_order(pd.read_csv(path)) for path in (job.args.summary, job.args.overall))
+    table, overall = (in_order(read_table(path)) for path in (job.args.summary, job.args.overall))
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(9.4, 4.4), gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
     )

@@ -1,15 +1,15 @@
 """figures/lds_cross.png: does the score of step s predict the models' outputs at step t?"""
 
 import numpy as np
-import pandas as pd
 
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import plt, save
 from waypoint.workflow.script import run
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.cross), read_attributes(job.args.cross)
+    table, made = read_table(job.args.cross), read_attributes(job.args.cross)
     methods = list(table["method"].unique())
     bound = max(0.05, table["mean"].abs().max())
     figure, axes = plt.subplots(

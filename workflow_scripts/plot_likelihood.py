@@ -1,10 +1,10 @@
 """figures/likelihood-{target}.png: when a feature appears, with samples and training images about then (Fig. 3)."""
 
 import numpy as np
-import pandas as pd
 
 from waypoint.science.ranking import extremes
 from waypoint.store.arrays import read
+from waypoint.store.intact import read_table
 from waypoint.workflow.plots import GREEN, RED, mosaic, plt, save, show
 from waypoint.workflow.process import ROWS, name_row
 from waypoint.workflow.script import run
@@ -18,7 +18,7 @@ COLUMNS, TOP = 5, 3
 
 
 def main(job):
-    table, intervals = pd.read_csv(job.args.likelihood), pd.read_csv(job.args.intervals)
+    table, intervals = read_table(job.args.likelihood), read_table(job.args.intervals)
     table, intervals = (found[found["target"] == job.args.target] for found in (table, intervals))
     samples = job.open(job.args.samples)
     scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))

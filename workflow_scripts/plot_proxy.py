@@ -1,13 +1,12 @@
 """figures/proxy.png: is x̂0_t a fair stand-in for samples of p(·|x_t), at every t (§2.2)?"""
 
-import pandas as pd
-
+from waypoint.store.intact import read_table
 from waypoint.workflow.plots import plt, save, time_axis
 from waypoint.workflow.script import run
 
 
 def main(job):
-    table = pd.read_csv(job.args.table)
+    table = read_table(job.args.table)
     figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
     for _, rows in table.groupby("target"):
         rows = rows.sort_values("step")

@@ -1,8 +1,7 @@
 """figures/reliability.png: how well halves of the checkpoints and of the draws agree, against t."""
 
-import pandas as pd
-
 from waypoint.errors import WaypointError
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import plt, save, time_axis
 from waypoint.workflow.script import run
@@ -14,7 +13,7 @@ STYLES = {
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
+    table, made = read_table(job.args.table), read_attributes(job.args.table)
     if table.empty:
         raise WaypointError(
             f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.reliability"

@@ -1,9 +1,9 @@
 """figures/seed_consistency.png: do two models make the same image of the same noise (B.1)?"""
 
 import numpy as np
-import pandas as pd
 
 from waypoint.store.arrays import read
+from waypoint.store.intact import read_table
 from waypoint.workflow.plots import plt, save, show
 from waypoint.workflow.script import run
 
@@ -12,7 +12,7 @@ NOISES = {"same": ("#0072B2", "//", "-"), "independent": ("#E69F00", "..", "--")
 
 
 def main(job):
-    store, table = job.open(job.args.store), pd.read_csv(job.args.table)
+    store, table = job.open(job.args.store), read_table(job.args.table)
     names, same, other = read(store["model"]), read(store["image"]), read(store["independent"])
     shown = min(COLUMNS, same.shape[1])
     rows = [

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from waypoint.science.step_relations import constant_steps, ranks, strongest_flip
 from waypoint.store.arrays import read
+from waypoint.store.intact import read_table
 from waypoint.workflow.plots import GREEN, RED, plt, save, show
 from waypoint.workflow.scored import in_words, read_scores, what_ran
 from waypoint.workflow.script import run
@@ -29,7 +29,7 @@ class Flip:
 
 
 def main(job):
-    k = int(pd.read_csv(job.args.table)["top_k"].max())
+    k = int(read_table(job.args.table)["top_k"].max())
     made = what_ran(job)
     found = sorted(flips(job, k), key=lambda flip: flip.strength)
     method = job.open(job.args.scores[0]).attrs["method"]

@@ -1,9 +1,9 @@
 """figures/sign_overlap.png: share of targets with an image that changes sides, against K (B.4)."""
 
 import numpy as np
-import pandas as pd
 
 from waypoint.science.step_relations import random_sign_overlap
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import line_style, plt, save, styles
 from waypoint.workflow.scored import in_words
@@ -11,7 +11,7 @@ from waypoint.workflow.script import run
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
+    table, made = read_table(job.args.table), read_attributes(job.args.table)
     steps, largest = int(table["steps"].iloc[0]), int(table["top_k"].max())
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     k = np.linspace(0, largest, 200)

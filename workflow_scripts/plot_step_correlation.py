@@ -1,8 +1,7 @@
 """figures/step_correlation.png: agreement of two steps' scores against their distance (B.5)."""
 
-import pandas as pd
-
 from waypoint.science.lds import mean_over_targets
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import line_style, plt, save, styles
 from waypoint.workflow.scored import in_words
@@ -10,7 +9,7 @@ from waypoint.workflow.script import run
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.table), read_attributes(job.args.table)
+    table, made = read_table(job.args.table), read_attributes(job.args.table)
     table["distance"] = table["step_b"] - table["step_a"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     looks = styles(table["method"].unique())

@@ -1,7 +1,6 @@
 """figures/top_overlap.png: what the top lists of different targets share, against t."""
 
-import pandas as pd
-
+from waypoint.store.intact import read_table
 from waypoint.store.provenance import read_attributes
 from waypoint.workflow.plots import line_style, plt, save, styles, time_axis
 from waypoint.workflow.scored import in_words
@@ -14,7 +13,7 @@ ROWS = {
 
 
 def main(job):
-    table, made = pd.read_csv(job.args.table).sort_values("step", kind="stable"), read_attributes(job.args.table)
+    table, made = read_table(job.args.table).sort_values("step", kind="stable"), read_attributes(job.args.table)
     counts, steps = sorted(table["top_k"].unique()), sorted(table["step"].unique())
     figure, axes = plt.subplots(
         2, len(counts), figsize=(1 + 3.6 * len(counts), 5.6), sharey="row", squeeze=False, layout="constrained"

@@ -10,6 +10,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.streams import torch_stream
 from waypoint.store import models
 from waypoint.store.arrays import create_store, read
+from waypoint.store.intact import require_intact
 from waypoint.store.provenance import read_attributes
 from waypoint.store.retrained import require_rows
 from waypoint.workflow.script import run
@@ -51,6 +52,7 @@ def main(job):
     output = Output(job, models.load(job.args.generator, device))
     masks = job.open(job.args.masks)["mask"]
     require_agreement(job.args.models, job.spec)
+    require_intact(job.args.models)
     listed = json.loads(Path(job.args.models).read_text())
     per_subset, steps = job.spec["lds"]["models_per_subset"], job.spec["lds"]["steps"]
     values = np.empty((masks.shape[0], per_subset, len(steps)), np.float32)

@@ -5,7 +5,6 @@ in between loses at most one epoch of one model; with other settings or images b
 """
 
 import contextlib
-import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import torch
 from waypoint.science.training import DenoiserTrainer
 from waypoint.store import models
 from waypoint.store.arrays import read
-from waypoint.store.provenance import MARKER, read_attributes
+from waypoint.store.intact import require_intact, write_marker
+from waypoint.store.provenance import read_attributes
 from waypoint.store.retrained import rows_hash, training_rows
 from waypoint.store.training_set import conditions_of, inputs_of, null_of, require_fit
 from waypoint.store.whole import whole_directory
@@ -76,10 +76,11 @@ def take_over(job, training):
     """Copy an existing model of the same images and recipe, if there is one; whether there was."""
     for other in sorted(training.out.parent.iterdir()) if training.out.parent.exists() else []:
         if other != training.out and ".tmp-" not in other.name and finished(other, training.identity(job.spec)):
+            require_intact(other)
             with whole_directory(training.resume / "model") as tmp:
                 shutil.copytree(other, tmp, dirs_exist_ok=True)
                 made = {**read_attributes(other), "spec": job.spec, "name": training.name, "same_as": other.name}
-                Path(tmp, MARKER).write_text(json.dumps(made, indent=2) + "\n")
+                write_marker(tmp, made)
             job.say(f"{training.name}: same images and recipe as {other}, nothing to train")
             return True
     return False
@@ -101,7 +102,7 @@ def train(job, training, images, data, device):
         write_losses(tmp, trainer.losses)
         made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
         made |= {"data_sha256": training.data_sha256, "training": identity, "weights": models.weights_hash(tmp)}
-        Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
+        write_marker(tmp, job.provenance(**made))
 
 
 if __name__ == "__main__":

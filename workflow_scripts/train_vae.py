@@ -1,7 +1,6 @@
 """encoders/vae/: an AutoencoderKL trained on the images; resumable."""
 
 import contextlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,8 +13,8 @@ from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, recons
 from waypoint.science.streams import derive
 from waypoint.store import autoencoders
 from waypoint.store.arrays import read
+from waypoint.store.intact import write_marker
 from waypoint.store.models import weights_hash
-from waypoint.store.provenance import MARKER
 from waypoint.store.whole import whole_directory
 from waypoint.workflow.resuming import identity_of, run_epochs, sole_owner, write_losses
 from waypoint.workflow.script import run
@@ -38,7 +37,7 @@ def main(job):
             write_losses(tmp, trainer.losses)
             made = {"images": len(images), "data_sha256": sha256, "training": identity, "weights": weights_hash(tmp)}
             made |= {"reconstruction_rmse": rmse, "scaling_factor": vae.config.scaling_factor}
-            Path(tmp, MARKER).write_text(json.dumps(job.provenance(**made), indent=2) + "\n")
+            write_marker(tmp, job.provenance(**made))
         shutil.rmtree(folder)
     with contextlib.suppress(OSError):  # others may be training
         os.rmdir(job.args.resume)

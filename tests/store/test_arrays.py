@@ -174,7 +174,7 @@ def test_a_file_appears_whole_with_its_attributes(tmp_path):
     with whole_file(table, lambda: {"spec": {"seed": 0}}) as tmp:
         tmp.write_text("method,lds")
         assert tmp.suffix == ".csv" and not table.exists() and read_attributes(table) is None
-    assert table.read_text() == "method,lds" and read_attributes(table) == {"spec": {"seed": 0}}
+    assert table.read_text() == "method,lds" and read_attributes(table)["spec"] == {"seed": 0}
     assert sorted(os.listdir(tmp_path)) == [".lds.csv.json", "lds.csv"]
 
 
@@ -186,7 +186,7 @@ def test_an_error_keeps_the_file_that_was_there(tmp_path, attributes):
         tmp.write_text("second")
         if attributes is dict:
             raise ZeroDivisionError
-    assert (tmp_path / "lds.csv").read_text() == "first" and read_attributes(tmp_path / "lds.csv") == {"spec": {}}
+    assert (tmp_path / "lds.csv").read_text() == "first" and read_attributes(tmp_path / "lds.csv")["spec"] == {}
     assert sorted(os.listdir(tmp_path)) == [".lds.csv.json", "lds.csv"]
 
 

@@ -147,7 +147,7 @@ def adopt_store(source, path, attributes):
     with whole_directory(path) as tmp, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata")
         os.rmdir(tmp)
-        os.rename(source, tmp)
+        shutil.move(source, tmp)  # a rename, but to a scratch folder on another disk
         zarr.open_group(tmp, mode="r+").attrs.put(attributes())
         zarr.consolidate_metadata(tmp)
 

@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL
 
 from ..errors import WaypointError
 from ..science.autoencoder import Autoencoder
+from .intact import require_intact
 from .models import fetch, weights_hash
 from .whole import share
 
@@ -21,6 +22,7 @@ def load(source, device="cpu"):
         WaypointError: nothing there, damaged, or another kind of VAE.
     """
     folder = fetch(str(source), "vae", PARTS)
+    require_intact(folder)
     part = "vae" if Path(folder, "vae").is_dir() else ""
     try:
         name = AutoencoderKL.load_config(folder, subfolder=part, local_files_only=True).get("_class_name")

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from ..errors import WaypointError
 from ..science.classifier import Classifier
 from .arrays import read
-from .provenance import MARKER
+from .intact import require_intact, write_marker
 from .whole import whole_directory
 
 WEIGHTS, CONFIG = "classifier.safetensors", "config.json"
@@ -21,7 +21,7 @@ def save(classifier, folder, attributes):
         # from the CPU and contiguous: the same file whatever device trained it
         save_file({name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}, tmp / WEIGHTS)
         Path(tmp, CONFIG).write_text(json.dumps(classifier.config, indent=2) + "\n")
-        Path(tmp, MARKER).write_text(json.dumps(attributes(), indent=2) + "\n")
+        write_marker(tmp, attributes())
 
 
 def load(folder, device="cpu"):
@@ -30,6 +30,7 @@ def load(folder, device="cpu"):
     Raises:
         WaypointError: nothing there, or damaged.
     """
+    require_intact(folder)
     try:
         classifier = Classifier(**json.loads(Path(folder, CONFIG).read_text()))
         classifier.load_state_dict(load_file(Path(folder, WEIGHTS)))

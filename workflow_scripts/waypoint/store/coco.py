@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ..errors import WaypointError
+from .raw import require_inside
 
 
 def captioned_files(annotations, root):
@@ -36,6 +37,8 @@ def captioned_files(annotations, root):
         ) from error
     if not images:
         raise WaypointError(f"data.captions: {annotations} lists no images")
+    for _, name in images:
+        require_inside(name, f"data.captions: {annotations}")
     if len(ids) < len(images):
         numbers = [i for i, _ in images]
         twice = next(i for i in ids if numbers.count(i) > 1)

@@ -19,6 +19,7 @@ from ..errors import WaypointError
 from ..science.streams import numpy_stream
 from .coco import captioned_files
 from .emoji import named_drawings, require_emoji
+from .raw import require_inside
 
 # everything that numpy raises on a file that is no npz
 NPZ_ERRORS = (OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError)
@@ -191,6 +192,7 @@ def _table_rows(root, table):
         for column in {"file", "caption", "label"} & known:
             if not row[column]:
                 raise WaypointError(f"data.captions: {table} line {line} has no {column}")
+        require_inside(row["file"], f"data.captions: {table} line {line}")
         if not (root / row["file"]).is_file():
             raise WaypointError(f"data.captions: {table} line {line}: no file {root / row['file']}")
     return rows

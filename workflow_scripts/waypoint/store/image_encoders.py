@@ -117,7 +117,7 @@ class _Clip:
         if amiss := sorted(info["missing_keys"]):  # transformers would fill in random weights, with a warning
             raise WaypointError(f"{key}.path: {place} lacks weights of its model: {', '.join(amiss[:3])}")
         self.model = model.eval().to(device)
-        self.tokenizer = lambda: AutoTokenizer.from_pretrained(place, **local)
+        self.tokenizer = lambda: AutoTokenizer.from_pretrained(place, trust_remote_code=False, **local)
 
     def embed(self, colour):
         """(B, 3, H, W) in [0, 1], as 8 bits per channel, which image files hold and the processor is made for."""

@@ -12,6 +12,7 @@ from huggingface_hub import snapshot_download
 from ..errors import WaypointError
 from ..science.diffusion import Denoiser, check_scheduler
 from ..science.streams import derive
+from .intact import require_intact
 from .packages import located
 from .whole import share
 
@@ -107,6 +108,7 @@ def load(source, device="cpu", sampler=None, timestep_spacing=None):
         WaypointError: nothing there, damaged, or not supported; the message names ``source``.
     """
     name, source = str(source), fetch(str(source), parts=PARTS)
+    require_intact(source)
     unet_part = "unet" if Path(source, "unet").is_dir() else ""
     scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
     try:

@@ -1,8 +1,9 @@
 """What raw data is, to notice that it changed: a quick look first, its content when that differs."""
 
 import hashlib
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from ..errors import WaypointError
 from .emoji import emoji_paths
 
 
@@ -10,6 +11,16 @@ def raw_paths(section):
     """Files and folders that the training images are read from, by the config section ``data``; None: not installed."""
     named = [section[key] for key in ("path", "captions") if section[key]]
     return emoji_paths(section) if section["source"] == "emoji" else named
+
+
+def require_inside(name, where):
+    """Refuse a file's name in a table that leads out of the folder that the table is about.
+
+    Raises:
+        WaypointError: an absolute path, or one with '..'.
+    """
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise WaypointError(f"{where}: {name} leads out of the folder data.path")
 
 
 def _files(sources):

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WaypointError
+from .intact import require_intact
 from .models import fetch
 from .provenance import MARKER
 from .raw import content_hash
@@ -32,17 +33,18 @@ class TextEncoder:
     def __init__(self, folder, max_length=None, device="cpu"):
         from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, CLIPTextModel
 
+        require_intact(folder)
         encoder, tokenizer = (
             part if part.is_dir() else Path(folder) for part in (Path(folder, name) for name in PARTS)
         )
         try:
-            model_type = AutoConfig.from_pretrained(encoder, local_files_only=True).model_type
+            # code that a folder brings along is never run
+            local = {"local_files_only": True, "trust_remote_code": False}
+            model_type = AutoConfig.from_pretrained(encoder, **local).model_type
             self.clip = model_type in ("clip", "clip_text_model")
             kind = CLIPTextModel if self.clip else AutoModelForTextEncoding
-            self.model, info = kind.from_pretrained(
-                encoder, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-            self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+            self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **local)
+            self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, **local)
         except Exception as error:  # each library on the way raises its own kinds
             raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
         # a pooler comes after the last hidden states; many encoders are stored without one

@@ -1,4 +1,8 @@
-"""Directories and files that appear whole or not at all: written beside their place, renamed last."""
+"""Directories and files that appear whole or not at all: written beside their place, renamed last.
+
+Where the environment variable WAYPOINT_SCRATCH names a folder, directories are built in it and copied beside their
+place when they are finished: a node's own disk is better at many small writes than a shared file system.
+"""
 
 import contextlib
 import json
@@ -9,6 +13,7 @@ import socket
 import uuid
 from pathlib import Path
 
+from .intact import checksums
 from .provenance import marker_path
 
 
@@ -21,9 +26,13 @@ def whole_directory(path):
     """
     path = Path(path)
     tmp = _temporary(path)
-    tmp.mkdir()
+    scratch = Path(os.environ.get("WAYPOINT_SCRATCH") or tmp.parent)
+    built = _temporary(scratch / path.name).with_name(tmp.name)
+    built.mkdir()
     try:
-        yield tmp
+        yield built
+        if built != tmp:
+            shutil.copytree(built, tmp)
         if path.exists():  # aside first: a kill must not leave half of it
             os.rename(path, old := tmp.with_name(f"{tmp.name}.old"))
             os.rename(tmp, path)
@@ -33,6 +42,9 @@ def whole_directory(path):
     except BaseException:
         shutil.rmtree(tmp, ignore_errors=True)
         raise
+    finally:
+        if built != tmp:
+            shutil.rmtree(built, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -48,7 +60,8 @@ def whole_file(path, attributes):
     marker = tmp.with_name(tmp.name + ".json")
     try:
         yield tmp
-        marker.write_text(json.dumps(attributes(), indent=2) + "\n")
+        files = {path.name: checksums(tmp)[tmp.name]}
+        marker.write_text(json.dumps({**attributes(), "files": files}, indent=2) + "\n")
         path.unlink(missing_ok=True)  # an old file must not be seen with the new one's attributes
         os.replace(marker, marker_path(path))
         os.replace(tmp, path)

@@ -5,11 +5,12 @@ import fcntl
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 
 import torch
 
-from ..errors import WaypointError
+from ..errors import WaypointError, WaypointWarning
 from ..store.provenance import read_attributes
 
 
@@ -43,16 +44,25 @@ def finished(folder, identity):
 def run_epochs(job, trainer, folder, identity, name):
     """Run a trainer's epochs, from the last one that is kept in ``folder`` on; each is kept when it ends."""
     state = folder / "state.pt"
-    if state.exists():
-        stored = torch.load(state, map_location="cpu", weights_only=True)
-        if stored["identity"] == identity:
-            trainer.load_state(stored)
-            job.say(f"{name}: resumes after epoch {trainer.epoch}")
+    if state.exists() and (stored := _read_state(state)) is not None and stored["identity"] == identity:
+        trainer.load_state(stored)
+        job.say(f"{name}: resumes after epoch {trainer.epoch}")
     while not trainer.finished:
         loss = trainer.run_epoch()
         torch.save({**trainer.state(), "identity": identity}, state.with_suffix(".tmp"))
         os.replace(state.with_suffix(".tmp"), state)
         job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
+
+
+def _read_state(path):
+    """A training's state, or None where it is damaged: the training then starts anew, to the same weights."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds over a file that is not what it should be
+        warnings.warn(
+            WaypointWarning(f"{path} is damaged ({type(error).__name__}); its training starts anew"), stacklevel=2
+        )
+        return None
 
 
 def write_losses(folder, losses):

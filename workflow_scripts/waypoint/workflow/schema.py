@@ -4,6 +4,7 @@ import copy
 import difflib
 import json
 import math
+import re
 from pathlib import Path
 
 import jsonschema
@@ -21,9 +22,17 @@ def _is_number(_, value):
     return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _pattern(_, pattern, value, __):
+    """Names become file names: a pattern's $ is the very end here, not the place before a last line break."""
+    if isinstance(value, str) and ("\n" in value or not re.search(pattern, value)):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 # YAML's 16.0 is no integer here, and .nan no number
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES
+)
 
 
 def check_keys(value, path):
