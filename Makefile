@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate report test test-slow test-slurm bench clean-environment
+.PHONY: run emoji estimate report test test-slow test-slurm test-faults bench clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -45,8 +45,13 @@ test-slurm: $(VENV)/test.stamp
 # make bench  docs/benchmarks.md (needs a finished run of experiments/digits-lds.yaml), and what the default experiment costs
 bench: $(VENV)/bench.stamp
 	OMP_NUM_THREADS=$(CORES) python benchmarks/report.py
-	python benchmarks/overhead.py
-	python benchmarks/digits_quality.py
+	rm -rf results/bench
+	python benchmarks/overhead.py config.yaml results/bench
+	python benchmarks/digits_quality.py results/bench/results/digits
+
+# make test-faults SEEDS=0:200   accidents to every kind of job; results add up in docs/reliability.md
+test-faults: $(VENV)/test.stamp
+	PYTHONPATH=workflow_scripts:tests python tests/faults/faults.py $(or $(SEEDS),0:15)
 
 $(VENV)/run.stamp: envs/requirements.txt envs/constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,11 +1,13 @@
-"""Keep a finished evaluation small enough for the repository, and complete enough to compute its LDS again.
+"""Keep a finished evaluation small enough for the repository.
 
-Copies the tables, the figures over all targets and the ensemble's weights, and packs masks, subset outputs and scores
-into compressed files.
+Copies the tables and the figures over all targets; with --panels the figures of every target too; with --arrays also
+what its LDS can be computed from again: the ensemble's weights, and packed masks, subset outputs and scores.
 
-    python benchmarks/keep_results.py results/digits-lds experiments/digits-lds.yaml docs/results/digits-lds
+    python benchmarks/keep_results.py --arrays results/digits-lds experiments/digits-lds.yaml docs/results/digits-lds
+    python benchmarks/keep_results.py --panels results/emoji experiments/emoji.yaml docs/results/emoji
 """
 
+import argparse
 import json
 import shutil
 import sys
@@ -19,17 +21,34 @@ from waypoint.store.arrays import open_store
 from waypoint.store.provenance import read_attributes
 
 
-def main(root, config, out):
-    root, out = Path(root), Path(out)
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("root", type=Path)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--panels", action="store_true")
+    parser.add_argument("--arrays", action="store_true")
+    args = parser.parse_args()
+    root, out = args.root, args.out
     shutil.rmtree(out, ignore_errors=True)
     (out / "tables").mkdir(parents=True)
     long = root / "tables/top_influences.csv"  # and nothing in it that the scores do not say
     for table in sorted(set((root / "tables").glob("*.csv")) - {long}):
         shutil.copyfile(table, out / "tables" / table.name)
-    (out / "figures").mkdir()
-    for figure in sorted((root / "figures").glob("*.png")):
-        shutil.copyfile(figure, out / "figures" / figure.name)
-    shutil.copyfile(config, out / "config.yaml")
+    for figure in sorted((root / "figures").glob("**/*.png" if args.panels else "*.png")):
+        kept = out / figure.relative_to(root)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(figure, kept)
+    shutil.copyfile(args.config, out / "config.yaml")
+    if args.arrays:
+        keep_arrays(root, out)
+    made = read_attributes(root / "tables/lds.csv")
+    record = {key: made[key] for key in ("commit", "packages", "device", "images", "subsets", "models_per_subset")}
+    (out / "made.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def keep_arrays(root, out):
+    """Everything that the LDS follows from."""
     np.savez_compressed(
         out / "masks.npz", mask=np.packbits(open_store(root / "evaluation/masks.zarr")["mask"][:], axis=1)
     )
@@ -43,10 +62,7 @@ def main(root, config, out):
         np.savez_compressed(out / f"scores-{method.name}.npz", step=steps, **scores)
     for folder in sorted((root / "checkpoints/full").iterdir()):
         shutil.copytree(folder, out / "checkpoints/full" / folder.name)
-    made = read_attributes(root / "tables/lds.csv")
-    record = {key: made[key] for key in ("commit", "packages", "device", "images", "subsets", "models_per_subset")}
-    (out / "made.json").write_text(json.dumps(record, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,11 +1,12 @@
 """What the default experiment costs besides its own work, in core-seconds: Snakemake, interpreters, imports.
 
-Runs an experiment into a new store and subtracts the CPU time that each job's log gives for its work from the
+Runs an experiment in a new folder and subtracts the CPU time that each job's log gives for its work from the
 CPU time of the whole tree of processes.
 
-    python benchmarks/overhead.py [CONFIG]
+    python benchmarks/overhead.py [CONFIG] [FOLDER]
 """
 
+import contextlib
 import os
 import re
 import resource
@@ -20,9 +21,11 @@ import yaml
 REPOSITORY = Path(__file__).parents[1]
 
 
-def main(config="config.yaml"):
+def main(config="config.yaml", folder=None):
     experiment = yaml.safe_load((REPOSITORY / config).read_text())["experiment"]
-    with tempfile.TemporaryDirectory() as store:
+    with contextlib.ExitStack() as kept:
+        store = Path(folder or kept.enter_context(tempfile.TemporaryDirectory()))
+        store.mkdir(parents=True, exist_ok=folder is None)
         command = [sys.executable, "-m", "snakemake", "--cores", str(os.cpu_count()), "--directory", store]
         command += ["--snakefile", REPOSITORY / "Snakefile", "--configfile", REPOSITORY / config]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -41,4 +44,4 @@ def main(config="config.yaml"):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:3])

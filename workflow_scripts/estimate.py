@@ -7,6 +7,7 @@ Plans the jobs that are missing, does a little of every kind of work, and multip
 
 import argparse
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ from waypoint.workflow.costs import Costs, Sizes, storage
 from waypoint.workflow.plan import Plan
 
 REPOSITORY = Path(__file__).parents[1]
+WITH_MODEL = "waypoint.store.models, waypoint.science.gradients, waypoint.workflow.script"
+WITHOUT = "waypoint.store.features, waypoint.workflow.plots"
 UNKNOWN = {  # rules whose networks are not the denoiser, with what their jobs do
     "train_vae": "training the VAE",
     "encode_data": "encoding images and captions",
@@ -54,10 +57,9 @@ def report(configfile, images=None):
     denoiser = model_of(config, device)
     caption = caption_of(config, denoiser)
     sizes = sizes_of(config, denoiser, caption, images)
-    rates = Calibration(config, denoiser, caption).rates(start=job_start())
-    costs = Costs(plan, sizes, rates)
+    gpu, starts = gpu_rules(), [job_start(imported) for imported in (WITH_MODEL, WITHOUT)]
+    costs = Costs(plan, sizes, Calibration(config, denoiser, caption).rates(*starts), gpu)
     taken = {rule: count * costs.seconds(rule) for rule, count in counts.items()}
-    gpu = gpu_rules()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine's CPU, one thread a job"
     lines = [
         f"{config['experiment']}: {sum(counts.values()):,} jobs to run, planned in {planning:.1f} s",
@@ -159,12 +161,12 @@ def number_of_images(config, images=None):
     return SOURCES[section["source"]](section).n
 
 
-def job_start():
-    """Seconds of a job before its work: a process that imports what jobs import."""
-    command = [sys.executable, "-c", "import waypoint.store.models, waypoint.store.arrays, waypoint.science.gradients"]
-    start = time.perf_counter()
-    subprocess.run(command, cwd=REPOSITORY / "workflow_scripts", check=True)
-    return time.perf_counter() - start
+def job_start(imported):
+    """CPU seconds of a process that imports what jobs import."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {imported}"], cwd=REPOSITORY / "workflow_scripts", check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def human(size):

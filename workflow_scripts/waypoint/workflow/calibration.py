@@ -34,16 +34,16 @@ class Calibration:
         self.device = denoiser.device
         self.spec = {"seed": config["seed"], "gradients": config["gradients"], "projection": config["projection"]}
 
-    def rates(self, start):
-        """All rates of the machine; ``start`` is what a job takes before its work."""
+    def rates(self, start, light_start):
+        """All rates of the machine; both starts are what a job takes before its work, with and without a model."""
         self.denoiser.unet.eval()
         found = {"load": self.load(), "call": self.call(), "single": self.single(), "product": self.product()}
         if self.config["data"] is None:
-            return Rates(start, **found, train=0.0, feature=0.0, gradient=0.0, score=0.0)
+            return Rates(start, light_start, **found, train=0.0, feature=0.0, gradient=0.0, score=0.0)
         found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
         # last: it changes the weights
         found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
-        return Rates(start, **found)
+        return Rates(start, light_start, **found)
 
     def load(self):
         """Seconds to load the model from a folder."""
@@ -113,14 +113,16 @@ class Calibration:
 
     def seconds(self, work):
         """Median seconds of ``work`` after a first time."""
+        # of this one thread on a CPU, whatever else the machine does
+        clock = time.perf_counter if self.device.type == "cuda" else time.process_time
         work()
         taken, end = [], time.perf_counter() + self.patience
         while not taken or (time.perf_counter() < end and len(taken) < 20):
             self._wait()
-            start = time.perf_counter()
+            start = clock()
             work()
             self._wait()
-            taken.append(time.perf_counter() - start)
+            taken.append(clock() - start)
         return float(np.median(taken))
 
     def _wait(self):

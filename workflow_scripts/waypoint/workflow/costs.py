@@ -31,7 +31,8 @@ class Sizes:
 class Rates:
     """Seconds that work takes on one machine, one job at a time."""
 
-    start: float  # of a job: interpreter, imports, records
+    start: float  # of a job with a model: interpreter, imports
+    light_start: float  # of a job without
     load: float  # of one model
     call: float  # of the model, per row of a large batch; guidance counted in
     single: float  # of the model on one row; guidance counted in
@@ -46,11 +47,12 @@ class Costs:
     """Seconds of the average job of every rule.
 
     Args:
-        plan: a ``Plan``. sizes, rates: as above.
+        plan: a ``Plan``. sizes, rates: as above. with_model: names of the rules whose jobs import a model library.
     """
 
-    def __init__(self, plan, sizes, rates):
+    def __init__(self, plan, sizes, rates, with_model):
         self.plan, self.config, self.sizes, self.rates = plan, plan.config, sizes, rates
+        self.with_model = with_model
         self.grid = known_grid(plan.config)
         if self.grid is None:  # of an existing model that is not at hand
             self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
@@ -58,7 +60,8 @@ class Costs:
     def seconds(self, rule):
         """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
         formula = getattr(self, f"_{rule}", None)
-        return self.rates.start + (formula() if formula else 0.0)
+        start = self.rates.start if rule in self.with_model else self.rates.light_start
+        return start + (formula() if formula else 0.0)
 
     def _training(self, images):
         return self.config["training"]["epochs"] * images * self.rates.train
