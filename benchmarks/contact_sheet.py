@@ -36,6 +36,8 @@ def main(root, out):
             loss["epoch"], loss["loss"], label=f"model {folder.name}", color=["black", "tab:blue"][int(folder.name) % 2]
         )
     curve.set(xlabel="epoch", ylabel="mean training loss", yscale="log")
+    curve.yaxis.set_major_formatter("{x:g}")
+    curve.yaxis.set_minor_formatter("{x:g}")
     curve.legend(frameon=False)
     figure.tight_layout()
     Path(out).parent.mkdir(parents=True, exist_ok=True)
