@@ -26,7 +26,7 @@ class Calibration:
 
     Args:
         config: a complete configuration. denoiser: its model, on the device. caption: (token, width) or None.
-        patience: seconds that one kind of work is repeated for; it is done at least once after a first time to warm up.
+        patience: seconds, about, that one kind of work may take: large models do less of it at a time.
     """
 
     def __init__(self, config, denoiser, caption, patience=3.0):
@@ -37,7 +37,15 @@ class Calibration:
     def rates(self, start, light_start):
         """All rates of the machine; both starts are what a job takes before its work, with and without a model."""
         self.denoiser.unet.eval()
-        found = {"load": self.load(), "call": self.call(), "single": self.single(), "product": self.product()}
+        single = self.single()
+        # rows whose gradient, about three calls of the model, takes a third of the patience
+        self.rows = max(1, int(self.patience / (9 * single)))
+        found = {
+            "load": self.load(),
+            "call": self.call(min(self.rows, 64)),
+            "single": single,
+            "product": self.product(),
+        }
         if self.config["data"] is None:
             return Rates(start, light_start, **found, train=0.0, feature=0.0, gradient=0.0, score=0.0)
         found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
@@ -51,8 +59,8 @@ class Calibration:
             models.save(self.denoiser.unet, self.denoiser.scheduler, folder)
             return self.seconds(lambda: models.load(folder, self.device))
 
-    def call(self, rows=64):
-        """Seconds per row of a call on many rows, as samples are made."""
+    def call(self, rows):
+        """Seconds per row of a call on several rows, as samples are made."""
         return self._call(rows) / rows
 
     def single(self):
@@ -68,32 +76,35 @@ class Calibration:
     def train(self):
         """Seconds per image of a training step: loss, gradient, optimiser, average."""
         recipe = {**self.config["training"], "flip": self.config["data"]["flip"]}
-        rows = recipe["batch_size"]
+        rows = min(recipe["batch_size"], self.rows)
         images, null = torch.randn(rows, *self.denoiser.shape), self.caption
         condition = None if self._condition() is None else repeated(self._condition(), rows).cpu()
         denoiser = models.Denoiser(self.denoiser.unet.train(), self.denoiser.scheduler)
         trainer = DenoiserTrainer(denoiser, images, condition, {**recipe, "epochs": 1 << 20}, 0, NAME, null)
         return self.seconds(trainer.run_epoch) / rows
 
-    def feature(self, images=4):
-        """Seconds of one image's feature."""
+    def feature(self):
+        """Seconds of one image's feature; cost grows with the draws, so that of fewer stands for all."""
         draws = self.config["attribution"]["train_draws"] * (2 if self.config["data"]["flip"] else 1)
-        examples = [self._example(draws) for _ in range(images)]
+        done, images = min(draws, self.rows), max(1, min(8, self.rows // draws))
+        examples = [self._example(done) for _ in range(images)]
         grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
         halves = 2 if self.config["features"]["keep_halves"] else 1
-        return self.seconds(lambda: train_features(self.denoiser, P, examples, grad)) / images * halves
+        each = self.seconds(lambda: train_features(self.denoiser, P, examples, grad)) / images
+        return each * draws / done * halves
 
     def gradient(self):
-        """Seconds of g_t at one step, x̂0_t included."""
+        """Seconds of g_t at one step, x̂0_t included; as ``feature``."""
         settings, theta = self.config["attribution"], self._sampling()
-        example = self._example(settings["target_draws"])
+        draws, done = settings["target_draws"], min(settings["target_draws"], self.rows)
+        example = self._example(done)
         grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
 
         def step():
             one_step_estimate(theta, example.x0[0], self.denoiser.T // 2, self._condition(), settings["clip_x0_hat"])
             target_gradients(self.denoiser, P, [example], grad)
 
-        return self.seconds(step)
+        return self.seconds(step) * draws / done
 
     def product(self, n=2048, d=1024):
         """Seconds of one multiply-add in float64, as a kernel is made."""

@@ -174,7 +174,9 @@ def storage(plan, sizes):
         "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
         + 4 * models * steps * d * (3 if features["keep_halves"] else 1)
         + 4 * steps * PANEL_SAMPLES * sizes.pixels,
-        "scores": 4 * n * steps * sum(_rows(config, method, models) for method in config["methods"]),
+        # and in every store the images' own numbers
+        "scores": 4 * n * steps * sum(_rows(config, method, models) for method in config["methods"])
+        + 8 * n * len(plan.targets) * len(config["methods"]),
         "evaluation": 0,
     }
     if evaluation["samples"]:
