@@ -169,6 +169,29 @@ def test_whole_directory_gives_every_writer_its_own_place(tmp_path):
     assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["a"]
 
 
+def test_a_directory_may_be_built_on_a_nodes_own_disk(tmp_path, monkeypatch, dead):
+    scratch = tmp_path / "scratch"
+    (scratch / f"model.tmp-{socket.gethostname()}-{dead}-0123abcd").mkdir(parents=True)  # of a job that was killed
+    monkeypatch.setenv("WAYPOINT_SCRATCH", str(scratch))
+    with whole_directory(tmp_path / "store/model") as built:
+        assert built.parent == scratch and os.listdir(scratch) == [built.name]
+        (built / "a").write_text("whole")
+        assert os.listdir(tmp_path / "store") == []
+    assert (tmp_path / "store/model/a").read_text() == "whole" and os.listdir(scratch) == []
+    with pytest.raises(ZeroDivisionError), whole_directory(tmp_path / "store/other"):
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path / "store") == ["model"] and os.listdir(scratch) == []
+
+
+def test_a_store_may_be_taken_to_another_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("WAYPOINT_SCRATCH", str(tmp_path / "scratch"))
+    with create_store(tmp_path / "waiting.zarr", dict) as store:
+        store.write("a", ["row"], np.arange(3.0))
+    adopt_store(tmp_path / "waiting.zarr", tmp_path / "store/a.zarr", lambda: {"spec": {}})
+    assert read(open_store(tmp_path / "store/a.zarr")["a"]).tolist() == [0, 1, 2]
+    assert sorted(os.listdir(tmp_path)) == ["scratch", "store"] and os.listdir(tmp_path / "scratch") == []
+
+
 def test_a_file_appears_whole_with_its_attributes(tmp_path):
     table = tmp_path / "lds.csv"
     with whole_file(table, lambda: {"spec": {"seed": 0}}) as tmp:
