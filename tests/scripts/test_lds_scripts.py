@@ -19,6 +19,7 @@ from waypoint.store import models
 from waypoint.store.arrays import open_store
 from waypoint.store.provenance import read_attributes
 from waypoint.store.retrained import rows_hash
+from waypoint.store.whole import whole_file
 
 N, DRAWS, STEPS = 6, 3, [100, 500]
 SUBSETS = [[0, 1, 2], [1, 3, 5], [0, 4, 5]]
@@ -191,7 +192,9 @@ def test_a_model_that_is_not_the_listed_one_is_refused(target, capsys):
 def test_a_list_that_lacks_a_model_is_refused(target, capsys):
     listed = json.loads(target.list_file.read_text())
     del listed["subset/2-1"]
-    target.list_file.write_text(json.dumps(listed))
+    made = read_attributes(target.list_file)
+    with whole_file(target.list_file, lambda: made) as tmp:
+        tmp.write_text(json.dumps(listed))
     assert f"subset/2-1 is not the model that {target.list_file} lists" in refused(capsys, target)
 
 
