@@ -62,8 +62,9 @@ $(VENV)/emoji.stamp: $(VENV)/run.stamp envs/requirements-emoji.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement envs/requirements-emoji.txt
 	touch $@
 
-$(VENV)/test.stamp: $(VENV)/emoji.stamp envs/requirements-test.txt envs/requirements-slurm.txt
-	$(INSTALL) --requirement envs/requirements-test.txt --requirement envs/requirements-slurm.txt
+OPTIONAL := envs/requirements-test.txt envs/requirements-slurm.txt envs/requirements-s3.txt
+$(VENV)/test.stamp: $(VENV)/emoji.stamp $(OPTIONAL)
+	$(INSTALL) $(addprefix --requirement ,$(OPTIONAL))
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/run.stamp envs/requirements-bench.txt

@@ -23,18 +23,11 @@ from threadpoolctl import threadpool_limits
 from waypoint.science.kernel import scores
 from waypoint.store import arrays, features
 from waypoint.store.arrays import Columns, create_store, open_store
+from waypoint.store.provenance import read_attributes
 
 N, D, STEPS, ROWS = 50_000, 4096, 9, 1000
 CHUNKS_MB = (1, 2, 4, 8, 16, 32)
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
-# ru_maxrss of a child begins at its parent's; VmHWM is the process's own
-OWN_PEAK = """
-import os, runpy, sys
-sys.argv = sys.argv[1:]
-sys.path.insert(0, os.path.dirname(sys.argv[0]))
-runpy.run_path(sys.argv[0], run_name="__main__")
-print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
-"""
 
 
 def synthetic(start, rows, d):
@@ -106,17 +99,15 @@ def peak_memory(folder, n):
         store.write("g", ["checkpoint", "step", "feature"], synthetic(1, STEPS, D)[None])
         store.write("step", ["step"], np.arange(STEPS))
         store.write("checkpoint", ["checkpoint"], np.array(["full/0"]))
-    factor, to = (
-        ["--features", phi, "--out", folder / "k.zarr"],
-        ["--waiting", folder / "resume/scores", "--target", "a"],
-    )
+    kernel, tau = folder / "k.zarr", folder / "scores.zarr"
+    waiting = ["--waiting", folder / "resume/scores", "--target", "a"]
+    scored = ["--gradients", folder / "g.zarr", "--features", phi, "--kernels", kernel, *waiting]
     spec = {"kernel": {"damping": 0.03}, "scores": {"keep_checkpoints": False}}
-    scored = ["--gradients", folder / "g.zarr", "--features", phi, "--kernels", folder / "k.zarr", *to]
-    for script, words in (("factor_kernel", factor), ("score_trak", [*scored, "--out", folder / "scores.zarr"])):
-        command = [sys.executable, "-c", OWN_PEAK, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words]
+    for script, words, out in (("factor_kernel", ["--features", phi], kernel), ("score_trak", scored, tau)):
+        command = [sys.executable, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words, "--out", out]
         began = time.monotonic()
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-        peak[script] = int(done.stdout) / 1024, time.monotonic() - began
+        subprocess.run(list(map(str, command)), capture_output=True, check=True)
+        peak[script] = read_attributes(out)["peak_memory_mb"], time.monotonic() - began
     shutil.rmtree(phi)
     return peak
 

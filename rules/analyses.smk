@@ -25,6 +25,7 @@ if PLAN.evaluation["step_correlation"] is not None:
                 category="Scores across steps and targets",
                 labels={"table": "step correlation"},
             ),
+            attributes=beside("<results>/tables/step_correlation.csv"),
         log:
             "<logs>/step_correlation.log",
         conda:
@@ -32,13 +33,14 @@ if PLAN.evaluation["step_correlation"] is not None:
         params:
             spec=spec("step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output[0]:q}'
             " --log {log:q}"
 
     rule plot_step_correlation:
         input:
             current("evaluation_figure", "figures/step_correlation.png"),
             table="<results>/tables/step_correlation.csv",
+            attributes=beside("<results>/tables/step_correlation.csv"),
         output:
             report(
                 "<results>/figures/step_correlation.png",
@@ -72,6 +74,7 @@ if PLAN.evaluation["sign_overlap"]:
                 category="Scores across steps and targets",
                 labels={"table": "sign overlap"},
             ),
+            attributes=beside("<results>/tables/sign_overlap.csv"),
         log:
             "<logs>/sign_overlap.log",
         conda:
@@ -79,13 +82,14 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output[0]:q}'
             " --log {log:q}"
 
     rule plot_sign_overlap:
         input:
             current("evaluation_figure", "figures/sign_overlap.png"),
             table="<results>/tables/sign_overlap.csv",
+            attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
             report(
                 "<results>/figures/sign_overlap.png",
@@ -113,6 +117,7 @@ if PLAN.evaluation["sign_overlap"]:
                 "<results>/scores/{method}/{target}.zarr", method=step_methods(PLAN.config)[0], target=PLAN.targets
             ),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
+            attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
             report(
                 "<results>/figures/sign_flips.png",
@@ -146,6 +151,7 @@ if PLAN.evaluation["top_overlap"]:
                 category="Scores across steps and targets",
                 labels={"table": "top overlap"},
             ),
+            attributes=beside("<results>/tables/top_overlap.csv"),
         log:
             "<logs>/top_overlap.log",
         conda:
@@ -153,13 +159,14 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output[0]:q}'
             " --log {log:q}"
 
     rule plot_top_overlap:
         input:
             current("evaluation_figure", "figures/top_overlap.png"),
             table="<results>/tables/top_overlap.csv",
+            attributes=beside("<results>/tables/top_overlap.csv"),
         output:
             report(
                 "<results>/figures/top_overlap.png",

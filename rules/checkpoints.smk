@@ -78,6 +78,7 @@ if PLAN.evaluation["lds"]:
             models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
         output:
             "<results>/checkpoints/subset/models.json",
+            attributes=beside("<results>/checkpoints/subset/models.json"),
         log:
             "<logs>/list_subset_models.log",
         conda:
@@ -85,7 +86,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("masks"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/list_models.py --spec {params.spec:q} --models {input.models:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/list_models.py --spec {params.spec:q} --models {input.models:q} --out {output[0]:q}'
             " --log {log:q}"
 
 

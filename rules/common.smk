@@ -88,6 +88,24 @@ def spec(stage):
     return lambda wildcards: json.dumps(stage_spec(stage, wildcards), sort_keys=True)
 
 
+REMOTE = workflow.storage_settings.default_storage_provider is not None
+
+
+def carried(*paths):
+    """What jobs read or leave beside what a rule names: of a remote store a job sees nothing but what is named."""
+    return list(paths) if REMOTE else []
+
+
+def beside(*files):
+    """Where the attributes of tables and lists lie."""
+    return carried(*(f"{Path(file).parent}/.{Path(file).name}.json" for file in files))
+
+
+def outside(paths):
+    """Files that do not belong to the store and are no reason to rerun: specs hold their hashes."""
+    return ancient(local(paths)) if paths else []
+
+
 def stage_spec(stage, wildcards):
     """The spec as a dict, for the wildcards that the stage knows."""
     return getattr(PLAN, stage)(**{name: wildcards[name] for name in PLAN.wildcards(stage)})

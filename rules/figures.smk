@@ -70,7 +70,7 @@ if PLAN.attributed:
             # of an image with several masks its own, under the id that they share
             trajectory="<results>/targets/{target}/trajectory.zarr",
             scores=lambda w: expand("<results>/scores/trak/{mask}.zarr", mask=PLAN.masks_of(w.target)),
-            pngs=lambda w: ancient(PLAN.mask_files(w.target)),
+            pngs=lambda w: outside(PLAN.mask_files(w.target)),
         output:
             report(
                 "<results>/figures/{target}/masks.png",

@@ -15,7 +15,7 @@ rule target_gradients:
         trajectory="<results>/targets/{target}/trajectory.zarr",
         checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
         generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
-        mask=lambda w: ancient(PLAN.mask_file(w.target)),
+        mask=lambda w: outside(PLAN.mask_file(w.target)),
         vae=VAE,
     output:
         gradients=directory("<results>/targets/{target}/gradients.zarr"),

@@ -38,9 +38,11 @@ if PLAN.evaluation["lds"]:
             current("outputs", "evaluation/outputs/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
-            mask=lambda w: ancient(PLAN.mask_file(w.target)),
+            mask=lambda w: outside(PLAN.mask_file(w.target)),
             masks="<results>/evaluation/masks.zarr",
             models="<results>/checkpoints/subset/models.json",
+            listed=carried(*[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()]),
+            attributes=beside("<results>/checkpoints/subset/models.json"),
         output:
             directory("<results>/evaluation/outputs/{target}.zarr"),
         log:
@@ -78,6 +80,7 @@ if PLAN.evaluation["lds"]:
                 labels={"table": "LDS over all steps"},
             ),
             comparison="<results>/tables/lds_comparison.csv",
+            attributes=beside(*LDS_TABLES),
         log:
             "<logs>/lds_tables.log",
         conda:
@@ -94,6 +97,7 @@ if PLAN.evaluation["lds"]:
             current("evaluation_figure", "figures/lds.png"),
             summary="<results>/tables/lds_summary.csv",
             overall="<results>/tables/lds_overall.csv",
+            attributes=beside("<results>/tables/lds_summary.csv", "<results>/tables/lds_overall.csv"),
         output:
             report(
                 "<results>/figures/lds.png",
@@ -115,6 +119,7 @@ if PLAN.evaluation["lds"]:
         input:
             current("evaluation_figure", "figures/lds_cross.png"),
             cross="<results>/tables/lds_cross.csv",
+            attributes=beside("<results>/tables/lds_cross.csv"),
         output:
             report(
                 "<results>/figures/lds_cross.png",

@@ -61,6 +61,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
                 category="Feature likelihood",
                 labels={"table": "steepest intervals"},
             ),
+            attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),
         log:
             "<logs>/feature_likelihood.log",
         conda:
@@ -84,6 +85,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             samples="<results>/evaluation/samples/{target}.zarr",
             scores=expand("<results>/scores/{method}/{{target}}.zarr", method=LIKELIHOOD_METHODS),
             data=DATA[-1:],
+            attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),
         output:
             report(
                 "<results>/figures/likelihood-{target}.png",

@@ -25,6 +25,7 @@ if PLAN.evaluation["reliability"] is not None:
                 category="Reliability",
                 labels={"table": "reliability"},
             ),
+            attributes=beside("<results>/tables/reliability.csv"),
         log:
             "<logs>/reliability_table.log",
         conda:
@@ -33,12 +34,13 @@ if PLAN.evaluation["reliability"] is not None:
             spec=spec("reliability"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/reliability_table.py --spec {params.spec:q} --scores {input.scores:q}'
-            " --features {input.features:q} --gradients {input.gradients:q} --out {output:q} --log {log:q}"
+            " --features {input.features:q} --gradients {input.gradients:q} --out {output[0]:q} --log {log:q}"
 
     rule plot_reliability:
         input:
             current("evaluation_figure", "figures/reliability.png"),
             table="<results>/tables/reliability.csv",
+            attributes=beside("<results>/tables/reliability.csv"),
         output:
             report(
                 "<results>/figures/reliability.png",

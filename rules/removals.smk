@@ -90,6 +90,7 @@ if PLAN.evaluation["counterfactual"]:
                 category="Retraining without the top influencers",
                 labels={"table": "counterfactual distance"},
             ),
+            attributes=beside("<results>/tables/counterfactual_fid.csv"),
         log:
             "<logs>/counterfactual_table.log",
         conda:
@@ -98,12 +99,13 @@ if PLAN.evaluation["counterfactual"]:
             spec=spec("removal_table"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
-            " --without {input.without:q} --out {output:q} --log {log:q}"
+            " --without {input.without:q} --out {output[0]:q} --log {log:q}"
 
     rule plot_counterfactual:
         input:
             current("evaluation_figure", "figures/counterfactual_fid.png"),
             table="<results>/tables/counterfactual_fid.csv",
+            attributes=beside("<results>/tables/counterfactual_fid.csv"),
         output:
             report(
                 "<results>/figures/counterfactual_fid.png",
@@ -167,6 +169,7 @@ if PLAN.evaluation["forgetting"]:
                 category="Retraining without the top influencers",
                 labels={"table": "forgetting"},
             ),
+            attributes=beside("<results>/tables/forgetting.csv"),
         log:
             "<logs>/forgetting_table.log",
         conda:
@@ -174,7 +177,7 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("removal_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output[0]:q}'
             " --log {log:q}"
 
     rule plot_forgetting:
@@ -186,6 +189,7 @@ if PLAN.evaluation["forgetting"]:
                 method=FORGETTING_METHODS,
                 target=FORGOTTEN[:PICTURED],
             ),
+            attributes=beside("<results>/tables/forgetting.csv"),
         output:
             report(
                 "<results>/figures/forgetting.png",

@@ -45,6 +45,7 @@ if PLAN.evaluation["samples"]:
                 category="Samples",
                 labels={"table": "one-step estimate against samples"},
             ),
+            attributes=beside("<results>/tables/proxy.csv"),
         log:
             "<logs>/proxy_table.log",
         conda:
@@ -53,12 +54,13 @@ if PLAN.evaluation["samples"]:
             spec=spec("proxy"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/proxy_table.py --spec {params.spec:q} --samples {input.samples:q}'
-            " --trajectories {input.trajectories:q} --out {output:q} --log {log:q}"
+            " --trajectories {input.trajectories:q} --out {output[0]:q} --log {log:q}"
 
     rule plot_proxy:
         input:
             current("evaluation_figure", "figures/proxy.png"),
             table="<results>/tables/proxy.csv",
+            attributes=beside("<results>/tables/proxy.csv"),
         output:
             report(
                 "<results>/figures/proxy.png",
@@ -97,6 +99,7 @@ if PLAN.evaluation["seed_consistency"]:
                 category="Seed consistency",
                 labels={"table": "seed consistency"},
             ),
+            attributes=beside("<results>/tables/seed_consistency.csv"),
         log:
             "<logs>/seed_consistency.log",
         conda:
@@ -115,6 +118,7 @@ if PLAN.evaluation["seed_consistency"]:
             current("evaluation_figure", "figures/seed_consistency.png"),
             store="<results>/evaluation/seed_consistency.zarr",
             table="<results>/tables/seed_consistency.csv",
+            attributes=beside("<results>/tables/seed_consistency.csv"),
         output:
             report(
                 "<results>/figures/seed_consistency.png",

@@ -12,7 +12,7 @@ rule sample_trajectory:
     input:
         current("trajectory", "targets/{target}/trajectory.zarr"),
         checkpoint=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
-        own=lambda w: ancient(PLAN.sampled[w.target].get("trajectory", [])),
+        own=lambda w: outside(PLAN.sampled[w.target].get("trajectory")),
         vae=VAE,
         text=TEXT_ENCODER,
     output:

@@ -105,7 +105,7 @@ class Run:
 
 
 class Jobs:
-    """The jobs of the experiment: their rule, inputs, outputs, and the seconds they take."""
+    """The jobs of the experiment: their rule, inputs, outputs, and the bytes that these take on a disk."""
 
     def __init__(self, run):
         _, text = run.finish("--forceall", "--dry-run")
@@ -113,7 +113,8 @@ class Jobs:
         for rule, body in re.findall(r"^rule (\w+):\n((?:    .*\n)*)", text, re.M):
             paths = {key: _listed(body, key) for key in ("input", "output")}
             if paths["output"]:
-                self.jobs.append({"rule": rule, **paths})
+                made = sum(_bytes(run.folder / path) for path in paths["output"])
+                self.jobs.append({"rule": rule, "bytes": made, **paths})
         self.rules = sorted({job["rule"] for job in self.jobs})
 
     def drawn(self, rng):
@@ -124,7 +125,13 @@ class Jobs:
 
 def _listed(body, key):
     found = re.search(rf"^    {key}: (.*)$", body, re.M)
-    return found[1].split(", ") if found else []
+    return [re.sub(r" \(\w+\)$", "", path) for path in found[1].split(", ")] if found else []
+
+
+def _bytes(path):
+    """What an artifact takes on a disk whose blocks have 4096 bytes."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return sum(4096 * -(-file.stat().st_size // 4096) for file in files)
 
 
 # ---- accidents: each lets the job run while something happens, and returns what was said and what to do then
@@ -200,14 +207,15 @@ def two_runs(run, job, rng):
 
 
 def fill_disk(run, job, rng):
-    """The store lies on a disk of its own that the job fills; afterwards there is room."""
+    """The store lies on a disk of its own that has room for a part of what the job writes; afterwards there is more."""
     store, moved = run.folder / "store", run.folder / "moved"
     store.rename(moved)
     store.mkdir()
-    size = sum(4096 * -(-file.lstat().st_size // 4096) + 4096 for file in moved.rglob("*")) + (1 << 18)
-    size += rng.randrange(1 << 16) if rng.random() < 0.7 else rng.randrange(1 << 20)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(store)], check=True)
-    shutil.copytree(moved, store, dirs_exist_ok=True, copy_function=shutil.copy2)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", str(store)], check=True)
+    shutil.copytree(moved, store, symlinks=True, dirs_exist_ok=True, copy_function=shutil.copy2)
+    disk = os.statvfs(store)
+    size = (disk.f_blocks - disk.f_bfree) * disk.f_frsize + int(rng.uniform(0, 1.2) * job["bytes"])
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(store)], check=True)
     code, said = run.finish(*job["output"])
     subprocess.run(["mount", "-o", "remount,size=2g", str(store)], check=True)
     return code, said, []
@@ -369,16 +377,24 @@ def main(seeds, folder="results/faults"):
     done = {record["seed"] for record in read_records()}
     base = undisturbed(Path(folder, "base").resolve())
     jobs = Jobs(base)
+    failures = 0
     for seed in (seed for seed in range(first, last) if seed not in done):
         place = Path(folder, f"seed-{seed}").resolve()
         place.mkdir(parents=True, exist_ok=True)
-        record = one_fault(base, jobs, seed, place)
+        try:
+            record = one_fault(base, jobs, seed, place)
+        except AssertionError as error:
+            failures += 1
+            print(f"seed {seed}, {ACCIDENTS[seed % len(ACCIDENTS)].__name__}: {error}", flush=True)
+            continue
         shutil.rmtree(place)
         print(json.dumps(record), flush=True)
         RECORDS.parent.mkdir(parents=True, exist_ok=True)
         with open(RECORDS, "a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         write_page()
+    if failures:
+        sys.exit(f"{failures} accidents were not repaired, or not told clearly")
 
 
 def read_records():

@@ -276,6 +276,16 @@ def test_a_missing_array_is_refused(finished):
         open_store(finished)
 
 
+def test_an_array_with_damaged_metadata_is_refused(finished):
+    """One flipped bit in the name of a field."""
+    file = finished / "zarr.json"
+    whole = file.read_text()
+    file.write_text(whole.replace('"storage_transformers"', '"storage\\u007ftransformers"'))
+    assert file.read_text() != whole
+    with pytest.raises(WaypointError, match=f"{finished}: its metadata is damaged"):
+        open_store(finished)
+
+
 def test_damaged_metadata_is_refused(finished):
     metadata = finished / "zarr.json"
     metadata.write_bytes(metadata.read_bytes()[:-20])

@@ -9,7 +9,7 @@ import yaml
 from support import SCRIPTS
 
 ENVS = SCRIPTS.parent / "envs"
-PINNED = [f"requirements{of}.txt" for of in ("", "-test", "-bench", "-slurm")]
+PINNED = [f"requirements{of}.txt" for of in ("", "-test", "-bench", "-slurm", "-s3")]
 
 
 def pins(file):

@@ -1,12 +1,13 @@
 """What every script shares: one clear message on failure, progress lines, CPU times."""
 
+import contextlib
 import errno
 import sys
 
 import pytest
 
 from waypoint.errors import WaypointError
-from waypoint.workflow.script import run
+from waypoint.workflow.script import _fail, run
 
 
 def script(monkeypatch, tmp_path, main):
@@ -25,6 +26,7 @@ def script(monkeypatch, tmp_path, main):
             OSError(errno.ENOSPC, "No space left on device", "x"),
             "features: the disk is full; nothing was left half written",
         ),
+        (Exception("I/O error: No space left on device (os error 28)"), "features: the disk is full"),
         (OSError(errno.EACCES, "Permission denied", "x"), "Permission denied"),
         (ZeroDivisionError("division by zero"), "features failed unexpectedly"),
     ],
@@ -40,6 +42,28 @@ def test_failures_are_one_message_in_the_log_and_on_the_terminal(monkeypatch, tm
     assert stopped.value.code == 1
     assert message in shown and message in (tmp_path / "job.log").read_text()
     assert "Traceback" not in shown or isinstance(error, ZeroDivisionError)
+
+
+def test_a_full_disk_is_told_whatever_torch_makes_of_it(monkeypatch, tmp_path, capsys):
+    def main(job):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        finally:
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")
+
+    with pytest.raises(SystemExit):
+        script(monkeypatch, tmp_path, main)
+    shown = capsys.readouterr().err
+    assert "features: the disk is full" in shown and "unexpected" not in shown
+
+
+def test_a_log_on_a_full_disk_does_not_hide_the_message(capsys):
+    full = open("/dev/full", "w")
+    with pytest.raises(SystemExit):
+        _fail(full, "Waypoint: features: the disk is full")
+    assert "the disk is full" in capsys.readouterr().err
+    with contextlib.suppress(OSError):
+        full.close()
 
 
 def test_log_tells_progress_and_cpu_times(monkeypatch, tmp_path):

@@ -146,10 +146,7 @@ class Engine:
 
     def _pass(self, K):
         """How many examples of K draws go through the model at once, and how many draws of each."""
-        near, most = 1 << 29, 1 << 32  # CPU: what stays near the caches, and what a laptop has
-        if self.device.type == "cuda":
-            near = most = torch.cuda.mem_get_info(self.device)[0] // 3
-        return max(1, near // self.row_bytes // K), max(1, min(K, most // self.row_bytes))
+        return rows_in_a_pass(K, self.row_bytes, self.device)
 
     def _add(self, loss, part, B, K, found):
         """Add the gradients of the mean over K draws to ``found``: {layer or parameter: (B, columns)}."""
@@ -225,8 +222,17 @@ def backward(value):
 
 def autograd_reference(model, loss, rows):
     """Autograd's gradients {parameter: one tensor a row}, and the bytes that the graph of one row keeps."""
+    parameters, found = trainable(model), []
+    for row in rows:
+        value, kept = graph_bytes(model, lambda row=row: loss(row).sum())
+        found.append(torch.autograd.grad(value, parameters, allow_unused=True))
+    return dict(zip(parameters, zip(*found))), kept
+
+
+def graph_bytes(model, compute):
+    """What ``compute()`` returns, and the bytes that autograd keeps to differentiate it, the weights left out."""
     weights = {q.untyped_storage().data_ptr() for q in model.parameters()}
-    kept, parameters, found = {}, trainable(model), []
+    kept = {}
 
     def count(tensor):
         storage = tensor.untyped_storage()
@@ -234,12 +240,9 @@ def autograd_reference(model, loss, rows):
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    for row in rows:
-        kept.clear()
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            value = loss(row).sum()
-        found.append(torch.autograd.grad(value, parameters, allow_unused=True))
-    return dict(zip(parameters, zip(*found))), max(1, sum(kept.values()))
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        value = compute()
+    return value, max(1, sum(kept.values()))
 
 
 def covered_layers(model, loss, rows, truth, tolerance=1e-3):
@@ -284,6 +287,18 @@ def covered_layers(model, loss, rows, truth, tolerance=1e-3):
         return True
 
     return [layer for layer in observers if agrees(layer)]
+
+
+def rows_in_a_pass(K, row_bytes, device):
+    """How many examples of K draws go through a model at once, and how many draws of each.
+
+    Args:
+        row_bytes: what autograd keeps of one row.
+    """
+    near, most = 1 << 29, 1 << 32  # CPU: what stays near the caches, and what a laptop has
+    if device.type == "cuda":
+        near = most = torch.cuda.mem_get_info(device)[0] // 3
+    return max(1, near // row_bytes // K), max(1, min(K, most // row_bytes))
 
 
 def rows_in_memory(p, device):

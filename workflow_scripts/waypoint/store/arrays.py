@@ -162,9 +162,11 @@ def open_store(path):
         raise WaypointError(f"{path}: no such store")
     try:
         group = zarr.open_group(path, mode="r")
-    except Exception as error:  # damaged metadata fails in many ways
+        _require_whole(group, path)
+    except WaypointError:
+        raise
+    except Exception as error:  # damaged metadata, the group's or an array's, fails in many ways
         raise WaypointError(f"{path}: its metadata is damaged ({error}); delete it and rerun") from error
-    _require_whole(group, path)
     return group
 
 

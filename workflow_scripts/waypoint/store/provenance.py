@@ -3,8 +3,10 @@
 import importlib.metadata
 import json
 import platform
+import re
 import resource
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -50,6 +52,14 @@ def _commit():
     return run.stdout.strip() or None
 
 
+def peak_memory():
+    """Bytes of this process's own peak; ru_maxrss would begin at that of the process which started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
+
+
 class Provenance:
     """Collects an artifact's attributes; call it at the end of the job."""
 
@@ -66,7 +76,7 @@ class Provenance:
             "commit": _commit(),
             "device": self.device,
             "seconds": round(time.time() - self.started, 2),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "peak_memory_mb": peak_memory() >> 20,
             **extra,
         }
 

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import torch
 
-from ..science.algorithm1 import one_step_estimate, target_gradients, train_features
+from ..science.algorithm1 import one_step_estimate, target_gradients, train_features, train_loss
 from ..science.diffusion import guided, repeated
 from ..science.gradients import Example
 from ..science.kernel import gram, one_block, scores
@@ -38,11 +38,12 @@ class Calibration:
         """All rates of the machine; both starts are what a job takes before its work, with and without a model."""
         self.denoiser.unet.eval()
         single = self.single()
-        # rows whose gradient, about three calls of the model, takes a third of the patience
-        self.rows = max(1, int(self.patience / (9 * single)))
+        call = self.call(min(64, self._rows(single)))
+        # of the gradients' passes, in which a row of a small model takes less than alone
+        self.rows = self._rows(call)
         found = {
             "load": self.load(),
-            "call": self.call(min(self.rows, 64)),
+            "call": call,
             "single": single,
             "product": self.product(),
         }
@@ -52,6 +53,16 @@ class Calibration:
         # last: it changes the weights
         found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
         return Rates(start, light_start, **found)
+
+    def _rows(self, seconds):
+        """Rows whose gradient, about three calls of the model, takes a third of the patience."""
+        return max(1, min(512, int(self.patience / (9 * seconds))))
+
+    def memory(self):
+        """Bytes that autograd keeps of one row, and columns of a gradient before its projection."""
+        grad, example = engine(self.spec, NAME, self.denoiser.unet), self._example(1)
+        columns = grad(lambda z: train_loss(self.denoiser, z), [example]).shape[1]
+        return grad.row_bytes, columns
 
     def load(self):
         """Seconds to load the model from a folder."""
@@ -86,7 +97,7 @@ class Calibration:
     def feature(self):
         """Seconds of one image's feature; cost grows with the draws, so that of fewer stands for all."""
         draws = self.config["attribution"]["train_draws"] * (2 if self.config["data"]["flip"] else 1)
-        done, images = min(draws, self.rows), max(1, min(8, self.rows // draws))
+        done, images = min(draws, self.rows), max(1, self.rows // draws)
         examples = [self._example(done) for _ in range(images)]
         grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
         halves = 2 if self.config["features"]["keep_halves"] else 1

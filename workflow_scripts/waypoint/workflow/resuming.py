@@ -49,9 +49,19 @@ def run_epochs(job, trainer, folder, identity, name):
         job.say(f"{name}: resumes after epoch {trainer.epoch}")
     while not trainer.finished:
         loss = trainer.run_epoch()
-        torch.save({**trainer.state(), "identity": identity}, state.with_suffix(".tmp"))
-        os.replace(state.with_suffix(".tmp"), state)
+        _write_state(state, {**trainer.state(), "identity": identity})
         job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
+
+
+def _write_state(path, state):
+    tmp = path.with_suffix(".tmp")
+    try:
+        with open(tmp, "wb") as file:  # torch, given a path, does not say that the disk is full
+            torch.save(state, file)
+        os.replace(tmp, path)
+    except BaseException:
+        tmp.unlink(missing_ok=True)
+        raise
 
 
 def _read_state(path):

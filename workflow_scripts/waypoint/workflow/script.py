@@ -1,6 +1,7 @@
 """What every script shares: arguments, log, progress, provenance and errors meant for people."""
 
 import argparse
+import contextlib
 import ctypes
 import errno
 import json
@@ -14,6 +15,8 @@ from ..store.arrays import open_store
 from ..store.provenance import Provenance
 from .devices import own_gpu
 from .specs import require_agreement
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Job:
@@ -93,13 +96,12 @@ def run(main, stage, arguments):
         main(job)
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            traceback.print_exc(file=log)
-            _fail(log, f"Waypoint: {stage}: {error}")
-        _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
     except Exception as error:
+        if _full_disk(error):
+            _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
         traceback.print_exc(file=log)
+        if isinstance(error, OSError):
+            _fail(log, f"Waypoint: {stage}: {error}")
         if isinstance(error, MemoryError) or "memory" in str(error):  # torch's is a RuntimeError
             _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
@@ -121,7 +123,20 @@ def _show_warnings(log):
     warnings.simplefilter("always", WaypointWarning)
 
 
+def _full_disk(error):
+    """Whether a full disk is what an error comes from: torch and safetensors raise kinds of their own over it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(f"(os error {code})" in str(error) for code in FULL):  # safetensors'
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _fail(log, message):
-    for stream in {log, sys.stderr}:
-        print(message, file=stream, flush=True)
+    print(message, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the log may be on the disk that is full
+        if log is not sys.stderr:
+            print(message, file=log, flush=True)
     sys.exit(1)
