@@ -383,9 +383,9 @@ def main(seeds, folder="results/faults"):
         place.mkdir(parents=True, exist_ok=True)
         try:
             record = one_fault(base, jobs, seed, place)
-        except AssertionError as error:
+        except Exception as error:
             failures += 1
-            print(f"seed {seed}, {ACCIDENTS[seed % len(ACCIDENTS)].__name__}: {error}", flush=True)
+            print(f"seed {seed}, {ACCIDENTS[seed % len(ACCIDENTS)].__name__}: {error!r}", flush=True)
             continue
         shutil.rmtree(place)
         print(json.dumps(record), flush=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray
 
+from waypoint.errors import WaypointError
 from waypoint.store.arrays import create_store, open_store, read
 from waypoint.store.linked import link_store
 
@@ -49,4 +50,21 @@ def test_snakemakes_time_stamp_is_not_shared(source, tmp_path):
 def test_either_may_be_deleted(source, tmp_path):
     link_store(source, tmp_path / "b.zarr", dict)
     shutil.rmtree(source)
+    assert np.array_equal(read(open_store(tmp_path / "b.zarr")["x"]), VALUES)
+
+
+def test_a_damaged_chunk_is_not_passed_on(source, tmp_path):
+    chunk = source / "x/c/1/0"
+    raw = bytearray(chunk.read_bytes())
+    raw[3] ^= 1
+    chunk.write_bytes(raw)
+    with pytest.raises(WaypointError, match=f"{chunk}: damaged"):
+        link_store(source, tmp_path / "b.zarr", dict)
+    assert not (tmp_path / "b.zarr").exists()
+
+
+def test_an_arrays_own_metadata_is_not_read(source, tmp_path):
+    """The store's consolidated copy counts, for whoever opens the source and for who takes an array of it."""
+    (source / "x/zarr.json").write_text("{")
+    link_store(source, tmp_path / "b.zarr", dict)
     assert np.array_equal(read(open_store(tmp_path / "b.zarr")["x"]), VALUES)

@@ -5,6 +5,7 @@ is written, so a missing chunk can be told from data; crc32c turns a flipped bit
 """
 
 import contextlib
+import json
 import mmap
 import os
 import shutil
@@ -53,9 +54,17 @@ class StoreWriter:
         return self.arrays[name]
 
     def adopt(self, array):
-        """Take an array of another store as it is: its chunks are linked where the file system can, else copied."""
-        source = Path(array.store_path.store.root, array.path)
-        shutil.copytree(source, Path(self.group.store_path.store.root, array.basename), copy_function=_link_or_copy)
+        """Take an array of another store as it is: its chunks are linked where the file system can, else copied.
+
+        Raises:
+            WaypointError: a chunk whose checksum does not match.
+        """
+        verify(array)
+        source, to = (Path(group.store_path.store.root) for group in (array, self.group))
+        own = shutil.ignore_patterns("zarr.json")  # only the store's consolidated metadata is what readers see
+        shutil.copytree(source / array.path, to / array.path, ignore=own, copy_function=_link_or_copy)
+        consolidated = json.loads((source / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
+        (to / array.path / "zarr.json").write_text(json.dumps(consolidated[array.path]))
 
     def put(self, name, where, values, what, items):
         """Write ``values`` at index ``where``.
@@ -259,10 +268,27 @@ def _chunk(array, index):
     return np.frombuffer(data, array.dtype, values).reshape(array.chunks)
 
 
+def _has_whole_rows(array):
+    """Whether chunks can be mapped: numbers, in chunks of whole rows."""
+    return array.ndim and array.dtype.kind in "biuf" and array.chunks[1:] == array.shape[1:]
+
+
+def verify(array):
+    """Look at every chunk of an array once.
+
+    Raises:
+        WaypointError: one that is lost, or whose checksum does not match.
+    """
+    if _has_whole_rows(array):
+        for _ in blocks(array):
+            pass
+    else:
+        read(array)
+
+
 def read(array, where=slice(None)):
     """Read from an array; a flipped or lost byte is an error that names the store."""
-    whole = isinstance(where, slice) and where == slice(None)
-    if whole and array.ndim and array.dtype.kind in "biuf" and array.chunks[1:] == array.shape[1:]:
+    if isinstance(where, slice) and where == slice(None) and _has_whole_rows(array):
         values = np.empty(array.shape, array.dtype)
         for start, rows in blocks(array):
             values[start : start + len(rows)] = rows
