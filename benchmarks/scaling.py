@@ -140,7 +140,8 @@ def small_run(config):
         sizes = estimate.sizes_of(made, theta, None, None)
         calibration = Calibration(made, theta, None)
         costs = Costs(plan, sizes, calibration.rates(0.0, 0.0), estimate.gpu_rules())
-        memory = Memory(plan, sizes, *calibration.memory(), device, *map(imported, ("train", "factor_kernel")))
+        starts = (estimate.job_start(imports)[1] for imports in (estimate.WITH_MODEL, estimate.WITHOUT))
+        memory = Memory(plan, sizes, *calibration.memory(), device, *starts)
         name = config["experiment"]
         taken = [(rule, costs.seconds(rule), run.seconds(rule)) for rule in run.logs if has_formula(costs, rule)]
         time = [[name, rule, *compared(*pair, "s")] for rule, *pair in taken if max(pair) >= ENOUGH]
@@ -152,16 +153,6 @@ def small_run(config):
 
 def has_formula(formulas, rule):
     return hasattr(formulas, f"_{rule}")
-
-
-def imported(rule):
-    """Bytes of a process that has imported what the rule's jobs import."""
-    what = estimate.WITH_MODEL if rule == "train" else estimate.WITHOUT
-    code = f"import {what}; from waypoint.store.provenance import peak_memory; print(peak_memory())"
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=estimate.REPOSITORY / "workflow_scripts", capture_output=True
-    )
-    return int(run.stdout)
 
 
 def compared(formula, measured, unit):

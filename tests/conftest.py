@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import diffusers  # noqa: F401  all of it: waypoint alone would leave transformers out
 import pytest
 import torch
 from support import UNET

@@ -1,4 +1,4 @@
-"""What an experiment will cost on this machine: jobs, hours and storage by stage, before anything runs.
+"""What an experiment will cost on this machine: jobs, hours, memory and storage, before anything runs.
 
     python workflow_scripts/estimate.py [--configfile CONFIG] [--images N]
 
@@ -23,6 +23,7 @@ from waypoint.store.datasets import SOURCES
 from waypoint.workflow.calibration import Calibration
 from waypoint.workflow.config import complete, known_image_size, stored_images
 from waypoint.workflow.costs import Costs, Sizes, storage
+from waypoint.workflow.memory import Memory
 from waypoint.workflow.plan import Plan
 
 REPOSITORY = Path(__file__).parents[1]
@@ -58,17 +59,23 @@ def report(configfile, images=None):
     caption = caption_of(config, denoiser)
     sizes = sizes_of(config, denoiser, caption, images)
     gpu, starts = gpu_rules(), [job_start(imported) for imported in (WITH_MODEL, WITHOUT)]
-    costs = Costs(plan, sizes, Calibration(config, denoiser, caption).rates(*starts), gpu)
+    calibration = Calibration(config, denoiser, caption)
+    memory = (
+        Memory(plan, sizes, *calibration.memory(), device, *(held for _, held in starts)) if config["data"] else None
+    )
+    costs = Costs(plan, sizes, calibration.rates(*(seconds for seconds, _ in starts)), gpu)
     taken = {rule: count * costs.seconds(rule) for rule, count in counts.items()}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine's CPU, one thread a job"
     lines = [
         f"{config['experiment']}: {sum(counts.values()):,} jobs to run, planned in {planning:.1f} s",
         f"{sizes.images:,} images, {sizes.parameters:,} parameters; calibrated on {name}",
         "",
-        f"{'rule':<26}{'jobs':>8}{'one takes':>14}{'hours':>10}",
+        f"{'rule':<26}{'jobs':>8}{'one takes':>14}{'hours':>10}{'one holds':>12}",
     ]
     for rule, seconds in sorted(taken.items(), key=lambda item: -item[1]):
-        lines.append(f"{rule:<26}{counts[rule]:>8,}{seconds / counts[rule]:>12.1f} s{seconds / 3600:>10.2f}")
+        held = memory and memory.bytes(rule)
+        line = f"{rule:<26}{counts[rule]:>8,}{seconds / counts[rule]:>12.1f} s{seconds / 3600:>10.2f}"
+        lines.append(f"{line}{human(held) if held else '':>12}".rstrip())
     on_gpu = sum(seconds for rule, seconds in taken.items() if rule in gpu) / 3600
     lines += [
         "",
@@ -162,11 +169,14 @@ def number_of_images(config, images=None):
 
 
 def job_start(imported):
-    """CPU seconds of a process that imports what jobs import."""
+    """CPU seconds and bytes of a process that imports what jobs import."""
+    code = f"import {imported}; from waypoint.store.provenance import peak_memory; print(peak_memory())"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", f"import {imported}"], cwd=REPOSITORY / "workflow_scripts", check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY / "workflow_scripts", check=True, capture_output=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(done.stdout)
 
 
 def human(size):

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL
 
 from waypoint.errors import WaypointError
 from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, reconstruction_rmse, standardise
@@ -14,6 +13,7 @@ from waypoint.science.streams import derive
 from waypoint.store import autoencoders
 from waypoint.store.arrays import read
 from waypoint.store.intact import write_marker
+from waypoint.store.lean_diffusers import AutoencoderKL
 from waypoint.store.models import weights_hash
 from waypoint.store.whole import whole_directory
 from waypoint.workflow.resuming import identity_of, run_epochs, sole_owner, write_losses

@@ -5,13 +5,16 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from support import SCRIPTS
 from test_end_to_end import CONFIG, Workspace
 
 from waypoint.workflow.config import complete
 from waypoint.workflow.costs import Costs, Rates, Sizes, storage
+from waypoint.workflow.memory import Memory
 from waypoint.workflow.plan import Plan
 
+CPU = torch.device("cpu")
 ONE = Rates(*[1.0] * 10)
 SIZES = Sizes(images=40, parameters=1000, pixels=64, inputs=64, caption=0, latent=False, T=1000)
 
@@ -57,6 +60,33 @@ def test_removals_continue_every_image_once_per_model():
     assert made.seconds("train_without") == 2 * (40 - 6)
 
 
+def memory(**sections):
+    config = complete({**copy.deepcopy(CONFIG), **sections})
+    return Memory(Plan(config), SIZES, row=10, columns=1000, device=CPU, start=7, light_start=5)
+
+
+def test_memory_of_a_training_is_weights_images_and_a_pass():
+    made, images, both_ways = memory(), 4 * 40 * 64, 2 * 20 * 10
+    assert made.bytes("train") == 7 + 16 * 1000 + images + both_ways
+    recipe = {**CONFIG["training"], "ema": 0.9}
+    assert memory(training=recipe).bytes("train") == 7 + 20 * 1000 + images + both_ways
+
+
+def test_memory_of_gradients_is_bounded_by_what_a_pass_and_a_batch_may_hold():
+    # 40 images, 3 draws: all of them in one pass
+    assert memory().bytes("featurize") == 7 + 4 * 40 * 64 + 4 * 1000 + (40 + 40) * 4 * 1000 + 2 * 40 * 3 * 10
+    assert memory().bytes("target_gradients") == 7 + 4 * 1000 + (2 + 2) * 4 * 1000 + 2 * 2 * 3 * 10
+    large = memory()
+    large.row = 1 << 28  # half a GiB is two rows: then three draws of one image go together
+    assert large._gradients(40, 3) == 4 * 1000 + (40 + 1) * 4 * 1000 + 2 * 3 * (1 << 28)
+
+
+def test_memory_of_a_kernel_does_not_grow_with_the_images():
+    assert memory().bytes("factor_kernel") == 5 + 32 * 16**2
+    assert memory(projection={"dim": 64}).bytes("factor_kernel") == 5 + 32 * 40**2 + 16 * 40 * 64
+    assert memory().bytes("plot_lds") is None
+
+
 def test_a_rule_without_a_formula_takes_its_start():
     made = costs(only(start=5.0, light_start=1.0))
     assert made.seconds("plot_lds") == 1 and made.seconds("train") == 5
@@ -91,7 +121,7 @@ def test_an_estimate_names_jobs_hours_and_storage(tmp_path):
     done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "tiny: 25 jobs to run" in done.stdout and "40 images" in done.stdout
-    for word in ("train ", "trajectory_panel", "core hours", "features", "in all"):
+    for word in ("train ", "trajectory_panel", "one holds", "core hours", "features", "in all"):
         assert word in done.stdout
     assert not (workspace.folder / "store").exists()
 

@@ -78,6 +78,16 @@ def test_scripts_without_tensors_do_not_import_torch(script):
     assert done.stdout.strip() == "False", done.stderr
 
 
+def test_jobs_with_a_model_do_not_import_transformers():
+    """It costs a second more, and only captions and some image encoders need it; it stays there for them."""
+    code = "import sys; from waypoint.store import autoencoders, models; print('transformers' in sys.modules); "
+    code += "import transformers, diffusers; print(transformers.__name__, diffusers.UNet2DModel.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
+    )
+    assert done.stdout.split() == ["False", "transformers", "UNet2DModel"], done.stderr
+
+
 def test_rules_name_only_scripts_that_exist():
     rules = "".join(file.read_text() for file in (SCRIPTS.parent / "rules").glob("*.smk"))
     named = {part.split(".py")[0] for part in rules.split('$WAYPOINT_SCRIPTS"/')[1:]}

@@ -4,11 +4,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from diffusers import AutoencoderKL
-
 from ..errors import WaypointError
 from ..science.autoencoder import Autoencoder
 from .intact import require_intact
+from .lean_diffusers import AutoencoderKL
 from .models import fetch, weights_hash
 from .whole import share
 

@@ -4,15 +4,14 @@ import hashlib
 import json
 from pathlib import Path
 
-import diffusers
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from huggingface_hub import snapshot_download
 
 from ..errors import WaypointError
 from ..science.diffusion import Denoiser, check_scheduler
 from ..science.streams import derive
 from .intact import require_intact
+from .lean_diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
 from .packages import located
 from .whole import share
 
@@ -60,7 +59,7 @@ def save(unet, scheduler, folder):
     scheduler.save_pretrained(Path(folder, "scheduler"))
     index = {
         "_class_name": "StableDiffusionPipeline" if isinstance(unet, UNet2DConditionModel) else "DDPMPipeline",
-        "_diffusers_version": diffusers.__version__,
+        "_diffusers_version": __version__,
         "scheduler": ["diffusers", type(scheduler).__name__],
         "unet": ["diffusers", type(unet).__name__],
     }
