@@ -329,7 +329,7 @@ def require_clear(said, accident):
         "kill_job": ["Error in rule"],
         "kill_everything": ["--unlock", "Waypoint:"],
         "fill_disk": ["disk is full", "No space left on device"],
-    }.get(accident.__name__, ["Waypoint:", "Missing input files"])
+    }.get(accident.__name__, ["Waypoint:", "Missing input files", "Missing files after"])
     assert any(words in said for words in clear), f"no clear message:\n{said[-3000:]}"
     assert "failed unexpectedly" not in said, f"not foreseen:\n{said[-3000:]}"
 

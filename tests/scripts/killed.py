@@ -36,7 +36,7 @@ if moment == "epoch":
     training.Trainer.run_epoch = dies(training.Trainer.run_epoch)
 elif moment == "save":
     save = torch.save
-    half = lambda state, path: (save(state, path), os.truncate(path, os.path.getsize(path) // 2))  # noqa: E731
+    half = lambda state, file: (save(state, file), file.truncate(file.tell() // 2))  # noqa: E731
     torch.save = dies(save, half)
 elif moment == "model":
     models.save = dies(models.save, lambda unet, scheduler, folder: unet.save_pretrained(folder / "unet"))
