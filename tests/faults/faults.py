@@ -411,7 +411,11 @@ def write_page():
     introduction = f"""{len(records)} accidents to the jobs of a small experiment with nearly every rule
 (`make test-faults SEEDS=0:200`; it resumes and adds up, and the tests run the first fifteen). Each takes away one job's
 output, lets the job run while something happens to it, does what the message asks for, and runs Snakemake once more.
-Every rerun gave the undisturbed run's results, byte for byte in arrays, models and tables."""
+Every rerun gave the undisturbed run's results, byte for byte in arrays, models and tables.
+
+On the way they brought to light, all mended since: a full disk that torch and safetensors report as something else; a
+log on that disk that swallowed the message; metadata of an array in which one bit was another, and a damaged chunk that
+was handed on when arrays are linked instead of copied."""
     lines = [
         "# Reliability",
         "",
