@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate report test test-slow test-slurm test-faults bench clean-environment
+.PHONY: run emoji estimate report test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -48,6 +48,10 @@ bench: $(VENV)/bench.stamp
 	rm -rf results/bench
 	python benchmarks/overhead.py config.yaml results/bench
 	python benchmarks/digits_quality.py results/bench/results/digits
+
+# make scaling  docs/scaling.md: formulas of time, memory and storage against small runs; half an hour of one core
+scaling: $(VENV)/run.stamp
+	OMP_NUM_THREADS=1 python benchmarks/scaling.py
 
 # make test-faults SEEDS=0:200   accidents to every kind of job; results add up in docs/reliability.md
 test-faults: $(VENV)/test.stamp

@@ -1,6 +1,6 @@
 """The formulas of time, memory and storage against small runs, and what large runs cost by them.
 
-    python benchmarks/scaling.py           writes docs/scaling.md, but for its text
+    python benchmarks/scaling.py           writes docs/scaling.md
 
 Formulas: workflow_scripts/waypoint/workflow/costs.py and memory.py. Every number of a small run is one that its jobs
 recorded: CPU seconds in their logs, peak memory in their artifacts, bytes on the disk.
@@ -301,7 +301,7 @@ TEXT = """# Scaling
 
 What an experiment costs, stage by stage: formulas, how far small measured runs bear them out, and what large runs cost
 by them. `make estimate CONFIG=…` prints the same formulas for any configuration, with rates measured on the machine at
-hand. `python benchmarks/scaling.py` writes this page; it takes half an hour of one core.
+hand. `make scaling` writes this page; it takes half an hour of one core.
 
 ## Formulas
 
