@@ -19,7 +19,7 @@ if PLAN.evaluation["step_correlation"] is not None:
             current("step_correlation", "tables/step_correlation.csv"),
             scores=STEP_SCORES,
         output:
-            report(
+            table=report(
                 "<results>/tables/step_correlation.csv",
                 caption="../docs/report/step_correlation.rst",
                 category="Scores across steps and targets",
@@ -33,7 +33,7 @@ if PLAN.evaluation["step_correlation"] is not None:
         params:
             spec=spec("step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output[0]:q}'
+            'python "$WAYPOINT_SCRIPTS"/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_step_correlation:
@@ -68,7 +68,7 @@ if PLAN.evaluation["sign_overlap"]:
             current("sign_overlap", "tables/sign_overlap.csv"),
             scores=STEP_SCORES,
         output:
-            report(
+            table=report(
                 "<results>/tables/sign_overlap.csv",
                 caption="../docs/report/sign_overlap.rst",
                 category="Scores across steps and targets",
@@ -82,7 +82,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output[0]:q}'
+            'python "$WAYPOINT_SCRIPTS"/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_sign_overlap:
@@ -145,7 +145,7 @@ if PLAN.evaluation["top_overlap"]:
             current("top_overlap", "tables/top_overlap.csv"),
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
-            report(
+            table=report(
                 "<results>/tables/top_overlap.csv",
                 caption="../docs/report/top_overlap.rst",
                 category="Scores across steps and targets",
@@ -159,7 +159,7 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output[0]:q}'
+            'python "$WAYPOINT_SCRIPTS"/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_top_overlap:

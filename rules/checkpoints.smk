@@ -77,7 +77,7 @@ if PLAN.evaluation["lds"]:
             current("masks", "checkpoints/subset/models.json"),
             models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
         output:
-            "<results>/checkpoints/subset/models.json",
+            models="<results>/checkpoints/subset/models.json",
             attributes=beside("<results>/checkpoints/subset/models.json"),
         log:
             "<logs>/list_subset_models.log",
@@ -86,7 +86,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("masks"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/list_models.py --spec {params.spec:q} --models {input.models:q} --out {output[0]:q}'
+            'python "$WAYPOINT_SCRIPTS"/list_models.py --spec {params.spec:q} --models {input.models:q} --out {output.models:q}'
             " --log {log:q}"
 
 

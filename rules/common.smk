@@ -92,7 +92,7 @@ REMOTE = workflow.storage_settings.default_storage_provider is not None
 
 
 def carried(*paths):
-    """What jobs read or leave beside what a rule names: of a remote store a job sees nothing but what is named."""
+    """Paths that jobs find for themselves, but not in a remote store: there they see only what is declared."""
     return list(paths) if REMOTE else []
 
 

@@ -19,7 +19,7 @@ if PLAN.evaluation["reliability"] is not None:
             features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints) if HALVED else [],
             gradients=expand("<results>/targets/{target}/gradients.zarr", target=PLAN.targets) if HALVED else [],
         output:
-            report(
+            table=report(
                 "<results>/tables/reliability.csv",
                 caption="../docs/report/reliability.rst",
                 category="Reliability",
@@ -34,7 +34,7 @@ if PLAN.evaluation["reliability"] is not None:
             spec=spec("reliability"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/reliability_table.py --spec {params.spec:q} --scores {input.scores:q}'
-            " --features {input.features:q} --gradients {input.gradients:q} --out {output[0]:q} --log {log:q}"
+            " --features {input.features:q} --gradients {input.gradients:q} --out {output.table:q} --log {log:q}"
 
     rule plot_reliability:
         input:

@@ -84,7 +84,7 @@ if PLAN.evaluation["counterfactual"]:
                 target=COMPARED,
             ),
         output:
-            report(
+            table=report(
                 "<results>/tables/counterfactual_fid.csv",
                 caption="../docs/report/counterfactual_fid.rst",
                 category="Retraining without the top influencers",
@@ -99,7 +99,7 @@ if PLAN.evaluation["counterfactual"]:
             spec=spec("removal_table"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
-            " --without {input.without:q} --out {output[0]:q} --log {log:q}"
+            " --without {input.without:q} --out {output.table:q} --log {log:q}"
 
     rule plot_counterfactual:
         input:
@@ -163,7 +163,7 @@ if PLAN.evaluation["forgetting"]:
                 "<results>/evaluation/forgetting/{method}/{target}.zarr", method=FORGETTING_METHODS, target=FORGOTTEN
             ),
         output:
-            report(
+            table=report(
                 "<results>/tables/forgetting.csv",
                 caption="../docs/report/forgetting.rst",
                 category="Retraining without the top influencers",
@@ -177,7 +177,7 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("removal_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output[0]:q}'
+            'python "$WAYPOINT_SCRIPTS"/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_forgetting:

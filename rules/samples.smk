@@ -39,7 +39,7 @@ if PLAN.evaluation["samples"]:
             samples=expand("<results>/evaluation/samples/{target}.zarr", target=SAMPLED),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=SAMPLED),
         output:
-            report(
+            table=report(
                 "<results>/tables/proxy.csv",
                 caption="../docs/report/proxy.rst",
                 category="Samples",
@@ -54,7 +54,7 @@ if PLAN.evaluation["samples"]:
             spec=spec("proxy"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/proxy_table.py --spec {params.spec:q} --samples {input.samples:q}'
-            " --trajectories {input.trajectories:q} --out {output[0]:q} --log {log:q}"
+            " --trajectories {input.trajectories:q} --out {output.table:q} --log {log:q}"
 
     rule plot_proxy:
         input:
