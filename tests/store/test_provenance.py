@@ -4,9 +4,11 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 
 import pytest
+from support import SCRIPTS
 
 from waypoint.errors import WaypointError
 from waypoint.store import provenance
@@ -133,3 +135,12 @@ def test_an_empty_folder_has_no_attributes(tmp_path):
     (tmp_path / "0").mkdir()
     (tmp_path / "a.zarr").mkdir()
     assert read_attributes(tmp_path / "0") is None and read_attributes(tmp_path / "a.zarr") is None
+
+
+def test_peak_memory_is_the_process_s_own_and_not_that_of_its_parent():
+    code = "from waypoint.store.provenance import peak_memory; print(peak_memory())"
+    large = f"import subprocess, sys; held = bytearray(1 << 29); subprocess.run([sys.executable, '-c', {code!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", large], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
+    )
+    assert 1 << 22 < int(done.stdout) < 1 << 28, done.stderr
