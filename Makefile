@@ -32,7 +32,7 @@ test: $(VENV)/test.stamp
 	ruff format --check .
 	snakefmt --check .
 	snakemake --lint
-	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/test.stamp
 	pytest -m slow --verbose

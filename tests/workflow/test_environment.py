@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,17 @@ def test_jobs_with_a_model_do_not_import_transformers():
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
     )
     assert done.stdout.split() == ["False", "transformers", "UNet2DModel"], done.stderr
+
+
+def test_every_test_file_is_run():
+    root = SCRIPTS.parent
+    places = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    left_out = [
+        file
+        for file in root.glob("tests/**/test_*.py")
+        if not any(file.is_relative_to(root / place) for place in places)
+    ]
+    assert not left_out
 
 
 def test_rules_name_only_scripts_that_exist():
