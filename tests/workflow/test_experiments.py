@@ -78,6 +78,7 @@ def test_cifar10_runs_to_its_scores_with_the_full_model(archive, tmp_path):
     config["attribution"] |= {"steps": [100, 500], "train_draws": 2, "target_draws": 2}
     config["projection"]["dim"] = 512
     config["kernel"]["damping"] = 0.03  # 64 images for d = 512: the dual form, which needs damping
+    config["evaluation"] = {}  # the next test's
     config["targets"] = [{"id": "image-000", "seed": 0}]
     workspace = Workspace(tmp_path / "work", config)
     done = workspace.snakemake(cores="2")
