@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from ..errors import WaypointWarning
+from .attention import narrow_heads
 from .factors import Factored
 from .layers import exact
 from .streams import derive
@@ -162,7 +163,7 @@ class Engine:
 
     def _mean(self, loss, part, K):
         """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+        with narrow_heads(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             return loss(part).float().sum() / K
 
 
@@ -295,7 +296,8 @@ def rows_in_a_pass(K, row_bytes, device):
     Args:
         row_bytes: what autograd keeps of one row.
     """
-    near, most = 1 << 29, 1 << 32  # CPU: what stays near the caches, and what a laptop has
+    # CPU: 2560 rows hide what a pass costs however small, as far as 2 GiB go; one image may have what a laptop has
+    near, most = min(1 << 31, 2560 * row_bytes), 1 << 32
     if device.type == "cuda":
         near = most = torch.cuda.mem_get_info(device)[0] // 3
     return max(1, near // row_bytes // K), max(1, min(K, most // row_bytes))
