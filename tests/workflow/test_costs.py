@@ -77,8 +77,8 @@ def test_memory_of_gradients_is_bounded_by_what_a_pass_and_a_batch_may_hold():
     assert memory().bytes("featurize") == 7 + 4 * 40 * 64 + 4 * 1000 + (40 + 40) * 4 * 1000 + 2 * 40 * 3 * 10
     assert memory().bytes("target_gradients") == 7 + 4 * 1000 + (2 + 2) * 4 * 1000 + 2 * 2 * 3 * 10
     large = memory()
-    large.row = 1 << 28  # half a GiB is two rows: then three draws of one image go together
-    assert large._gradients(40, 3) == 4 * 1000 + (40 + 1) * 4 * 1000 + 2 * 3 * (1 << 28)
+    large.row = 1 << 30  # 2 GiB is two rows: then three draws of one image go together
+    assert large._gradients(40, 3) == 4 * 1000 + (40 + 1) * 4 * 1000 + 2 * 3 * (1 << 30)
 
 
 def test_memory_of_a_kernel_does_not_grow_with_the_images():
