@@ -229,8 +229,8 @@ def main():
     warnings.simplefilter("ignore")
     keep_freed_memory()
     models = [
-        Model("CIFAR-10 UNet", CIFAR, 1, 16, D, 5, (0.85, 1.6)),
-        Model("a quarter of its width", QUARTER, 2, 16, D, 9, (0.95, 1.6)),
+        Model("CIFAR-10 UNet", CIFAR, 2, 16, D, 5, (0.85, 1.6)),
+        Model("a quarter of its width", QUARTER, 8, 16, D, 9, (0.95, 1.6)),
         Model("digits UNet", DIGITS, 64, 12, 600, 15, (1.0, 1.6)),
     ]
     step = against_a_plain_step(models)

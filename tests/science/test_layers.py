@@ -7,6 +7,7 @@ import torch
 from support import randomised, values
 from torch import nn
 
+from waypoint.science import layers
 from waypoint.science.layers import ExactGroupNorm, exact
 
 BATCHES = pytest.mark.parametrize("B, K", [(1, 1), (1, 3), (4, 1), (3, 2)])
@@ -19,6 +20,7 @@ CONVOLUTIONS = {
     "everything differs": ({"kernel_size": (3, 2), "stride": (1, 2), "padding": (0, 3), "dilation": (2, 1)}, (6, 5)),
     "asymmetric": ({"kernel_size": (1, 5), "padding": (0, 2)}, (5, 7)),
     "1 x 1": ({"kernel_size": 1}, (5, 7)),
+    "1 x 1 padded": ({"kernel_size": 1, "padding": 1}, (5, 7)),
     "1 x 1 strided and padded": ({"kernel_size": 1, "stride": 2, "padding": 1}, (5, 7)),
     "one position": ({"kernel_size": 3}, (3, 3)),
 }
@@ -82,13 +84,27 @@ def test_convolution(name, B, K):
 
 
 @BATCHES
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_convolution_example_by_example(name, B, K):
+    """As groups that are slow are replaced."""
+    options, size = CONVOLUTIONS[name]
+    for channels, outputs, groups in [(3, 5, 1), (4, 6, 2)]:
+        layer = randomised(nn.Conv2d(channels, outputs, **options, groups=groups, bias=False))
+        x = values(B * K, channels, *size)
+        out = layer(x)
+        (delta,) = torch.autograd.grad(row_losses(out).sum(), out, retain_graph=True)
+        found = layers.one_by_one(layer, x, delta, B)
+        assert torch.allclose(found.flatten(1), one_by_one(layer, x, B), rtol=1e-9, atol=1e-9)
+
+
+@BATCHES
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_convolution_of_channels_last(groups, B, K):
     """Memory formats change nothing: of the input, and of the weight too."""
     x = values(B * K, 4, 5, 7).to(memory_format=torch.channels_last)
-    layer = nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=groups)
-    check(layer, x, B)
-    check(layer.to(memory_format=torch.channels_last), x, B)
+    for layer in (nn.Conv2d(4, 8, 3, stride=2, padding=1, groups=groups), nn.Conv2d(4, 8, 1, groups=groups)):
+        check(layer, x, B)
+        check(layer.to(memory_format=torch.channels_last), x, B)
 
 
 @BATCHES
@@ -138,13 +154,13 @@ def test_embedding(positions, B, K):
 @pytest.mark.parametrize("frozen", ["weight", "bias"])
 def test_a_frozen_weight_or_bias_has_no_columns(frozen):
     """The other one's gradients are all that is reported."""
-    layers = [
+    several = [
         (nn.Conv2d(3, 4, 3), (3, 5, 7)),
         (nn.Linear(5, 3), (4, 5)),
         (nn.GroupNorm(2, 4), (4, 5, 7)),
         (nn.LayerNorm(6), (4, 6)),
     ]
-    for layer, shape in layers:
+    for layer, shape in several:
         left = layer.bias if frozen == "weight" else layer.weight
         layer = freeze(layer, frozen)
         assert exact(layer).width == left.numel()

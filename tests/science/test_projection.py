@@ -53,7 +53,7 @@ def test_projects_by_its_explicit_matrix(kind, d):
 def test_projects_many_blocks_of_its_own_size(kind):
     """A gradient longer than two blocks, as long as they are by default."""
     projection = PROJECTIONS[kind](0, "full/0", 2048 if kind != "sjlt" else 3)
-    p = 2 * projection.rows_per_block() + 11
+    p = 2 * projection.rows_per_block(torch.device("cpu")) + 11
     g = vectors(2, p)
     assert close(projection.project(g), (g.double() @ explicit(projection, p).double()).float())
 
@@ -63,7 +63,7 @@ def test_projects_many_blocks_of_its_own_size(kind):
 def test_blocks_of_any_size_have_the_same_matrix(kind, rows, monkeypatch):
     g = vectors(2)
     whole = PROJECTIONS[kind](0, "full/0", 37).project(g)
-    monkeypatch.setattr(PROJECTIONS[kind], "rows_per_block", lambda self: rows)
+    monkeypatch.setattr(PROJECTIONS[kind], "rows_per_block", lambda self, device: rows)
     assert close(PROJECTIONS[kind](0, "full/0", 37).project(g), whole)
 
 

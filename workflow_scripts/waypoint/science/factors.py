@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import bits
-from .layers import Observer, by_example
+from .layers import Observer, by_example, contract
 
 
 class Factored(Observer):
@@ -77,12 +77,3 @@ class Factored(Observer):
 def sign_matrix(key, rows, columns):
     """Independent entries ±1/√columns: (rows, columns)."""
     return bits.matrix(bits.signs, 64, key, 0, rows, columns) / columns**0.5
-
-
-def contract(a, delta, B):
-    """Σ a ⊗ δ over draws and positions, for (R, r, H, W) and (R, C, H, W) in either memory format: (B, r, C)."""
-    if not delta.is_contiguous():
-        a, delta = (by_example(x.permute(0, 2, 3, 1), B) for x in (a, delta))
-        return a.transpose(1, 2) @ delta
-    rows = a.flatten(2) @ delta.flatten(2).transpose(1, 2)
-    return rows.unflatten(0, (B, -1)).sum(1)

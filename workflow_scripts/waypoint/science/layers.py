@@ -18,14 +18,54 @@ from torch.nn import functional as F
 
 
 def conv2d(layer, x, delta, B):
-    """Convolution: each example is a group of its own, so one weight gradient of the backend's makes all of them."""
-    x, delta = grouped_by_example(x, B), grouped_by_example(delta, B)
-    weights = layer.weight.to(delta.dtype).repeat(B, 1, 1, 1)
-    stride, padding, dilation = layer.stride, layer.padding, layer.dilation
-    _, weight, _ = torch.ops.aten.convolution_backward(
-        delta, x, weights, None, stride, padding, dilation, False, (0, 0), B * layer.groups, (False, True, False)
-    )
-    return weight.reshape(B, -1), None if layer.bias is None else delta.sum((0, 2, 3)).view(B, -1)
+    """Convolution: of a 1 × 1 kernel a product of matrices; else the backend's weight gradient.
+
+    A single one makes all, with each example as a group of its own, unless that is slower than one after the other.
+    """
+    bias = None if layer.bias is None else delta.sum((2, 3)).unflatten(0, (B, -1)).sum(1)
+    if is_pointwise(layer):
+        return contract(delta, x, B).flatten(1), bias
+    if groups_are_slow(layer, delta, B):
+        weight = one_by_one(layer, x, delta, B)
+    else:
+        weight = weight_gradient(layer, grouped_by_example(x, B), grouped_by_example(delta, B), B)
+    return weight.reshape(B, -1), bias
+
+
+def groups_are_slow(layer, delta, B):
+    """Of many channels on a GPU and of very few on a CPU, where an example is work enough to be a call of its own."""
+    multiplications = delta.numel() // B * layer.weight[0].numel()
+    if delta.is_cuda:
+        return multiplications >= 1 << 28
+    return multiplications >= 1 << 24 and min(layer.weight.shape[:2]) < 8
+
+
+def one_by_one(layer, x, delta, B):
+    """A convolution's weight gradient example by example: (B, …)."""
+    return torch.stack([weight_gradient(layer, *one, 1) for one in zip(x.chunk(B), delta.chunk(B))])
+
+
+def is_pointwise(layer):
+    """Whether a convolution is a linear map of the channels at each position."""
+    at_each = (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+    return at_each and layer.groups == 1
+
+
+def weight_gradient(layer, x, delta, copies):
+    """The backend's weight gradient, with copies of the layer side by side as groups: (copies · outputs, …)."""
+    weights = layer.weight.to(delta.dtype).repeat(copies, 1, 1, 1)
+    place = layer.stride, layer.padding, layer.dilation, False, (0, 0), copies * layer.groups
+    return torch.ops.aten.convolution_backward(delta, x, weights, None, *place, (False, True, False))[1]
+
+
+def contract(a, delta, B):
+    """Σ a ⊗ δ over draws and positions, for (R, r, H, W) and (R, C, H, W) in either memory format: (B, r, C)."""
+    few = delta[0, 0].numel() < min(a.shape[1], delta.shape[1])  # positions: a product of each row would be larger
+    if few or not delta.is_contiguous():
+        a, delta = (by_example(x.permute(0, 2, 3, 1), B) for x in (a, delta))
+        return a.transpose(1, 2) @ delta
+    rows = a.flatten(2) @ delta.flatten(2).transpose(1, 2)
+    return rows.unflatten(0, (B, -1)).sum(1)
 
 
 def grouped_by_example(x, B):

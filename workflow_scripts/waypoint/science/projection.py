@@ -23,7 +23,7 @@ class Projection:
     def project(self, gradients):
         """Pᵀg for each row g: (B, p) to (B, d), on the gradients' device."""
         out = gradients.new_zeros(len(gradients), self.d)
-        rows = self.rows_per_block()
+        rows = self.rows_per_block(gradients.device)
         for start in range(0, gradients.shape[1], rows):
             self.add_block(out, start, gradients[:, start : start + rows])
         return out
@@ -34,9 +34,9 @@ class Gaussian(Projection):
 
     numbers, per_word = staticmethod(bits.normals), 4
 
-    def rows_per_block(self):
-        """A block of a million entries stays near the caches."""
-        return max(1, (1 << 20) // self.d)
+    def rows_per_block(self, device):
+        """A million entries stay near a CPU's caches; a GPU needs more of them to be busy."""
+        return max(1, (1 << (24 if device.type == "cuda" else 20)) // self.d)
 
     def rows(self, start, rows, device="cpu"):
         """Rows ``start`` to ``start + rows - 1`` of √d P: (rows, d)."""
@@ -59,9 +59,9 @@ class SJLT(Projection):
     Inner products have the variance that Rademacher's have, for O(1) work a parameter instead of O(d).
     """
 
-    def rows_per_block(self):
+    def rows_per_block(self, device):
         """Words of a block fit in the cache."""
-        return 1 << 18
+        return 1 << 17
 
     def entries(self, start, rows, device="cpu"):
         """Column (rows,) int64 and sign (rows,) of the entry of each row."""
@@ -73,8 +73,7 @@ class SJLT(Projection):
     def add_block(self, out, start, part):
         """Add what the parameters from ``start`` on contribute to Pᵀg."""
         column, sign = self.entries(start, part.shape[1], part.device)
-        for row, values in zip(out, part):
-            row.scatter_add_(0, column, values * sign)
+        out.index_add_(1, column, part * sign)
 
 
 PROJECTIONS = {"gaussian": Gaussian, "rademacher": Rademacher, "sjlt": SJLT}

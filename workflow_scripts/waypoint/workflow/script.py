@@ -72,7 +72,7 @@ def keep_freed_memory():
     if hasattr(libc, "mallopt"):  # glibc's
         mmap_max, trim_threshold = -4, -1
         libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(trim_threshold, -1)  # never
 
 
 def run(main, stage, arguments):
