@@ -183,7 +183,7 @@ def against_traker(models, bounds, batches):
         gradient = seconds(gradients) / batch * DRAWS / draws
         projection = seconds(partial(traker_projector(model.p, d).project, found, model_id=0)) / batch * D / d
         said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
-        for kind, taken in side_by_side(model.kinds(D), 3).items():
+        for kind, taken in side_by_side(model.kinds(D), model.rounds).items():
             per_image = taken / len(model.examples)
             rows.append(
                 [
