@@ -4,11 +4,13 @@ import hashlib
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients import Example
@@ -44,6 +46,33 @@ def tiny_denoiser(model, name="full/0", **unet):
     denoiser = models.build({**model, "unet": {**model["unet"], **unet}}, 0, name)
     denoiser.unet.eval()
     return denoiser
+
+
+def unet_with_text():
+    """A small UNet that attends to captions of width 12, with random weights, always the same ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=1,
+            out_channels=1,
+            block_out_channels=[8, 16],
+            down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
+            up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"],
+            layers_per_block=1,
+            cross_attention_dim=12,
+            norm_num_groups=4,
+            attention_head_dim=4,
+        )
+        for q in unet.parameters():
+            q.data = torch.randn(q.shape) / 2
+    return unet.eval()
+
+
+def examples_with_text(n, K=3):
+    """n training images with their draws, each with a caption of 5 tokens."""
+    texts, z = torch.randn(n, 5, 12, generator=torch.Generator().manual_seed(4)), images(n)
+    return [replace(train_example(z[i], i, K), condition=texts[i].expand(K, 5, 12)) for i in range(n)]
 
 
 def images(n, seed=0):

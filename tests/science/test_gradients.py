@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
-from support import images, target_example, tiny_denoiser, train_example
+from support import examples_with_text, images, target_example, tiny_denoiser, train_example, unet_with_text
 from torch import nn
 from torch.nn import functional as F
 
@@ -116,25 +115,10 @@ def test_a_wrong_class_has_other_gradients(tiny_model):
 
 def test_equal_autograd_of_a_model_with_cross_attention():
     """The loss decides how the model is called: here with a text for each row."""
-    unet = seeded(
-        lambda: UNet2DConditionModel(
-            sample_size=8,
-            in_channels=1,
-            out_channels=1,
-            block_out_channels=[8, 16],
-            down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
-            up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"],
-            layers_per_block=1,
-            cross_attention_dim=12,
-            norm_num_groups=4,
-            attention_head_dim=4,
-        )
-    )
-    texts, z = torch.randn(3, 5, 12, generator=torch.Generator().manual_seed(4)), images(3)
-    examples = [replace(train_example(z[i], i), condition=torch.full((3,), i)) for i in range(3)]
+    unet, examples = unet_with_text(), examples_with_text(3)
 
     def loss(e):
-        out = unet(e.x0 + e.epsilon, e.t, encoder_hidden_states=texts[e.condition]).sample
+        out = unet(e.x0 + e.epsilon, e.t, encoder_hidden_states=e.condition).sample
         return (e.epsilon - out).pow(2).flatten(1).mean(1)
 
     engine = Engine(unet)
@@ -143,20 +127,28 @@ def test_equal_autograd_of_a_model_with_cross_attention():
     assert not equal_autograd(unet, loss, examples, rows.flip(0), 1e-1)
 
 
-def test_equal_torch_func(tiny_model):
-    theta, z = tiny_denoiser(tiny_model), images(2)
-    examples = [train_example(z[i], i) for i in range(2)]
-    parameters = {name: q.detach() for name, q in theta.unet.named_parameters()}
+@pytest.mark.parametrize("text", [False, True])
+def test_equal_torch_func(tiny_model, text):
+    """vmap of grad, with the draws inside, on both kinds of UNet."""
+    if text:
+        unet, examples = unet_with_text(), examples_with_text(2)
+    else:
+        unet, z = tiny_denoiser(tiny_model, **UNETS["attention"]).unet, images(2)
+        examples = [train_example(z[i], i) for i in range(2)]
+    parameters = {name: q.detach() for name, q in unet.named_parameters()}
 
-    def loss(parameters, x0, t, epsilon):
-        noisy = theta.add_noise(x0, epsilon, t)
-        out = torch.func.functional_call(theta.unet, parameters, (noisy, t)).sample
-        return (epsilon - out).pow(2).mean()
+    def errors(output, x0, t, epsilon, *condition):
+        return (epsilon - output(x0 + epsilon, t, *condition).sample).pow(2).flatten(1).mean(1)
 
-    stacked = [torch.stack([getattr(e, part) for e in examples]) for part in ("x0", "t", "epsilon")]
-    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0, 0))(parameters, *stacked)
+    def loss(parameters, *example):
+        return errors(lambda *rows: torch.func.functional_call(unet, parameters, rows), *example).mean()
+
+    parts = ("x0", "t", "epsilon", "condition")[: 4 if text else 3]
+    stacked = [torch.stack([getattr(e, part) for e in examples]) for part in parts]
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, *[0] * len(parts)))(parameters, *stacked)
     expected = torch.cat([found[name].flatten(1) for name in parameters], 1)
-    assert close(Engine(theta.unet)(lambda e: algorithm1.train_loss(theta, e), examples), expected)
+    rows = Engine(unet)(lambda e: errors(unet, *[getattr(e, part) for part in parts]), examples)
+    assert close(rows, expected) and not close(rows.flip(0), expected, 0.1)
 
 
 def test_output_function_weights_its_mask(tiny_model):

@@ -1,15 +1,17 @@
-"""Scores against traker 0.3.2, the TRAK authors' library.
+"""Gradients and scores against traker 0.3.2, the TRAK authors' library.
 
-traker divides the inverse Gram matrix of every checkpoint by the mean of its absolute entries, so with one
-checkpoint its scores must be ours times one constant.
+In its scores traker divides the inverse Gram matrix of every checkpoint by the mean of its absolute entries, so with
+one checkpoint its scores must be ours times one constant.
 """
 
 import numpy as np
 import torch
-from support import images, target_example, tiny_denoiser, train_example
+from support import examples_with_text, images, target_example, tiny_denoiser, train_example, unet_with_text
 from trak import TRAKer
+from trak.gradient_computers import FunctionalGradientComputer
 from trak.modelout_functions import AbstractModelOutput
 from trak.projectors import NoOpProjector
+from trak.utils import vectorize
 
 from waypoint.science import algorithm1
 from waypoint.science.gradients import Engine, trainable
@@ -35,8 +37,44 @@ class DenoisingOutput(AbstractModelOutput):
         return torch.ones(len(batch[0]), 1)
 
 
-def batch(examples):
-    return [torch.stack([getattr(e, part) for e in examples]) for part in ("x0", "t", "epsilon")]
+class TextOutput(DenoisingOutput):
+    """The same of a batch (x0, t, ε, captions)."""
+
+    @staticmethod
+    def get_output(model, weights, buffers, x0, t, epsilon, text):
+        out = torch.func.functional_call(model, (weights, buffers), args=(x0 + epsilon, t, text)).sample
+        return (epsilon - out).pow(2).mean()
+
+
+def batch(examples, parts=("x0", "t", "epsilon")):
+    return [torch.stack([getattr(e, part) for e in examples]) for part in parts]
+
+
+def check_gradients(unet, task, loss, examples, parts):
+    """Rows of the engine equal traker's per-sample gradients."""
+    p = sum(q.numel() for q in trainable(unet))
+    computer = FunctionalGradientComputer(unet, task, grad_dim=p, dtype=torch.float32, device=torch.device("cpu"))
+    theirs = vectorize(computer.compute_per_sample_grad(batch(examples, parts)), device=torch.device("cpu"))
+    ours = Engine(unet)(loss, examples)
+    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+    assert (ours.flip(0) - theirs).abs().max() > 0.1 * theirs.abs().max()
+
+
+def test_gradients_are_trakers(tiny_model):
+    theta, z = tiny_denoiser(tiny_model), images(N)
+    theta.unet.alphas = theta.alphas_cumprod
+    examples = [train_example(z[i], i, K) for i in range(N)]
+    parts = ("x0", "t", "epsilon")
+    check_gradients(theta.unet, DenoisingOutput(), lambda e: algorithm1.train_loss(theta, e), examples, parts)
+
+
+def test_gradients_of_a_model_with_text_are_trakers():
+    unet = unet_with_text()
+
+    def loss(e):
+        return (e.epsilon - unet(e.x0 + e.epsilon, e.t, e.condition).sample).pow(2).flatten(1).mean(1)
+
+    check_gradients(unet, TextOutput(), loss, examples_with_text(N, K), ("x0", "t", "epsilon", "condition"))
 
 
 def test_scores_are_proportional_to_traker(tiny_model, tmp_path):
