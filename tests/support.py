@@ -48,11 +48,20 @@ def tiny_denoiser(model, name="full/0", **unet):
     return denoiser
 
 
-def unet_with_text():
-    """A small UNet that attends to captions of width 12, with random weights, always the same ones."""
+def seeded(make):
+    """A module with random weights, the same every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        unet = UNet2DConditionModel(
+        model = make()
+        for q in model.parameters():
+            q.data = torch.randn(q.shape) / 2
+    return model.eval()
+
+
+def unet_with_text():
+    """A small UNet that attends to captions of width 12."""
+    return seeded(
+        lambda: UNet2DConditionModel(
             sample_size=8,
             in_channels=1,
             out_channels=1,
@@ -64,9 +73,7 @@ def unet_with_text():
             norm_num_groups=4,
             attention_head_dim=4,
         )
-        for q in unet.parameters():
-            q.data = torch.randn(q.shape) / 2
-    return unet.eval()
+    )
 
 
 def examples_with_text(n, K=3):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support import examples_with_text, images, target_example, tiny_denoiser, train_example, unet_with_text
+from support import examples_with_text, images, seeded, target_example, tiny_denoiser, train_example, unet_with_text
 from torch import nn
 from torch.nn import functional as F
 
@@ -80,16 +80,6 @@ def vectors(n, K, seed=0, size=(4,)):
 def squared_error(model):
     """The loss of a model that maps x0 to ε."""
     return lambda e: (model(e.x0) - e.epsilon).pow(2).flatten(1).mean(1)
-
-
-def seeded(make):
-    """A module with random weights, the same every time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = make()
-        for q in model.parameters():
-            q.data = torch.randn(q.shape) / 2
-    return model.eval()
 
 
 @every_unet
