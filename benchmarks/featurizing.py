@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python benchmarks/featurizing.py
 
-About 25 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 20 GB of memory.
+About 40 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 20 GB of memory.
 """
 
 import sys
@@ -177,14 +177,15 @@ def against_a_plain_step(models):
 def against_traker(models, bounds, batches):
     """traker per image in a batch: gradients of every draw, summed, and one projection."""
     rows = []
-    for model, bound, (batch, draws, d) in zip(models, bounds, batches):
+    for model, bound, (batch, draws, d, rounds) in zip(models, bounds, batches):
         gradients = traker_gradients(model, [model.example(draws) for _ in range(batch)])
-        found = gradients()  # a call to warm up
-        gradient = seconds(gradients) / batch * DRAWS / draws
-        projection = seconds(partial(traker_projector(model.p, d).project, found, model_id=0)) / batch * D / d
+        project = partial(traker_projector(model.p, d).project, gradients(), model_id=0)
+        taken = side_by_side({"gradients": gradients, "projection": project, **model.kinds(D)}, rounds)
+        gradient = taken.pop("gradients") / batch * DRAWS / draws
+        projection = taken.pop("projection") / batch * D / d
         said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
-        for kind, taken in side_by_side(model.kinds(D), model.rounds).items():
-            per_image = taken / len(model.examples)
+        for kind, ours in taken.items():
+            per_image = ours / len(model.examples)
             rows.append(
                 [
                     model.name,
@@ -240,8 +241,8 @@ def main():
         "Against a plain training step (forward and backward, no optimiser) over the same rows, medians side by side:\n"
     )
     print(step)
-    print(f"Against traker on its CPU path, {DRAWS} draws, d = {D:,}:\n")
-    batches = [(64, DRAWS, D), (64, DRAWS, D), (8, 2, 512)]
+    print(f"Against traker on its CPU path, {DRAWS} draws, d = {D:,}, medians side by side:\n")
+    batches = [(64, DRAWS, D, 15), (64, DRAWS, D, 5), (8, 2, 512, 3)]
     print(against_traker(models[::-1], (6, 4, 10), batches))
     print(f"Against dattri's random projection of 64 per-example gradients, d = {D:,}:\n")
     print(against_dattri(models[:0:-1]))
