@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python benchmarks/featurizing.py
 
-About 40 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 20 GB of memory.
+About 32 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 20 GB of memory.
 """
 
 import sys
