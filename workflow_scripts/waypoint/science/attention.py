@@ -6,12 +6,13 @@ threads nor on the batch.
 """
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from .threads import in_threads
 
 torch_attention = F.scaled_dot_product_attention
 
@@ -51,7 +52,7 @@ class Attention(torch.autograd.Function):
         from .narrow_heads import forward  # here, for Numba takes its time to come
 
         out, norm = like(query), query.new_empty(query.shape[:3])
-        over_heads(forward, query, key, value, out, norm)
+        in_threads(forward, query.shape[0] * query.shape[1], query, key, value, out, norm)
         ctx.save_for_backward(query, key, value, out, norm)
         return out
 
@@ -62,19 +63,10 @@ class Attention(torch.autograd.Function):
 
         query, key, value, *made = ctx.saved_tensors
         grads = like(query), like(key), like(value)
-        over_heads(backward, query, key, value, *made, grad, *grads)
+        in_threads(backward, query.shape[0] * query.shape[1], query, key, value, *made, grad, *grads)
         return grads
 
 
 def like(x):
     """An empty tensor (R, H, T, E) whose heads lie side by side, as the layers around attention want them."""
     return x.new_empty(x.transpose(1, 2).shape).transpose(1, 2)
-
-
-def over_heads(loop, query, *others):
-    """Run ``loop(query, *others, start, stop)`` over all heads, in as many threads as torch has."""
-    arrays = [x.detach().numpy() for x in (query, *others)]
-    heads, threads = query.shape[0] * query.shape[1], torch.get_num_threads()
-    bounds = [heads * n // threads for n in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start, stop: loop(*arrays, start, stop), bounds[:-1], bounds[1:]))

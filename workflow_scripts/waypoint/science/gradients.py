@@ -19,6 +19,7 @@ from torch import nn
 
 from ..errors import WaypointWarning
 from .attention import narrow_heads
+from .convolution import fewer_products
 from .factors import Factored
 from .layers import exact
 from .streams import derive
@@ -163,7 +164,7 @@ class Engine:
 
     def _mean(self, loss, part, K):
         """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
-        with narrow_heads(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+        with narrow_heads(), fewer_products(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             return loss(part).float().sum() / K
 
 

@@ -16,16 +16,21 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from . import convolution
+
 
 def conv2d(layer, x, delta, B):
-    """Convolution: of a 1 × 1 kernel a product of matrices; else the backend's weight gradient.
+    """Convolution: of a 1 × 1 kernel a product of matrices; else ``convolution``'s weight gradient or the backend's.
 
-    A single one makes all, with each example as a group of its own, unless that is slower than one after the other.
+    A single one of the backend's makes all, with each example as a group of its own, unless that is slower than one
+    after the other.
     """
     bias = None if layer.bias is None else delta.sum((2, 3)).unflatten(0, (B, -1)).sum(1)
     if is_pointwise(layer):
         return contract(delta, x, B).flatten(1), bias
-    if groups_are_slow(layer, delta, B):
+    if convolution.known(x, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups):
+        weight = convolution.weight_gradient(x, delta, B)
+    elif groups_are_slow(layer, delta, B):
         weight = one_by_one(layer, x, delta, B)
     else:
         weight = weight_gradient(layer, grouped_by_example(x, B), grouped_by_example(delta, B), B)

@@ -1,8 +1,7 @@
 """The compiled side of ``attention.py``: loops over heads of eight channels, for whatever CPU they run on.
 
 Scores are in units of log 2, so that a key's weight is a power of 2. A head's keys, values and their gradients lie as
-(8, S) in the cache; the inner loops run over the S keys, eight products a step, for four queries in turn. Sums may be
-reordered, but a NaN stays a NaN.
+(8, S) in the cache; the inner loops run over the S keys, eight products a step, for four queries in turn.
 """
 
 import math
@@ -10,31 +9,14 @@ import math
 import numba
 import numpy as np
 
+from .compiled import compiled, inner
+
 WIDTH, QUERIES = 8, 4
 LOG2E, SCALE = np.float32(math.log2(math.e)), np.float32(WIDTH**-0.5)
 SAFE = np.float32(60)  # |q| |k| of scores whose powers need no common factor: within 2^±31
 ZERO, HALF, ONE, SMALLEST = np.float32(0), np.float32(0.5), np.float32(1), np.float32(-126)
 _on_half = np.polynomial.Chebyshev.interpolate(np.exp2, 5, [-0.5, 0.5]).convert(kind=np.polynomial.Polynomial)
 C0, C1, C2, C3, C4, C5 = _on_half.coef.astype(np.float32)
-
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz", "arcp"}}
-
-
-def inner(function):
-    """Compiled where it is called from."""
-    return numba.njit(**OPTIONS)(function)
-
-
-def compiled(signature):
-    """Compiled now, and kept on disk where that can be written."""
-
-    def decorate(function):
-        try:
-            return numba.njit(signature, cache=True, **OPTIONS)(function)
-        except RuntimeError:  # neither this folder nor the user's own can be written
-            return numba.njit(signature, **OPTIONS)(function)
-
-    return decorate
 
 
 @inner

@@ -1,0 +1,195 @@
+"""Functions for compiled loops over flat float32 arrays that name their vectors themselves.
+
+Numba's own vectorisation stops at loops as short and as nested as these. Places in an array are element numbers.
+"""
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+# Fewer registers where vectors are shorter
+LANES, OUTPUTS = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (8, 4)
+VECTORS, TAPS = 2, 3  # in one product
+VECTOR, I64, I32 = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64), ir.IntType(32)
+FUSED = {"flags": ("contract",)}
+
+
+def at(builder, pointer, *terms):
+    """Address of element Σ terms."""
+    total = I64(0)
+    for term in terms:
+        total = builder.add(total, I64(term) if isinstance(term, int) else term)
+    return builder.gep(pointer, [total])
+
+
+def load(builder, address):
+    """The vector that begins there."""
+    return builder.load(builder.bitcast(address, VECTOR.as_pointer()), align=4)
+
+
+def store(builder, value, address):
+    """Put a vector there."""
+    builder.store(value, builder.bitcast(address, VECTOR.as_pointer())).align = 4
+
+
+def constant(value):
+    """A vector with this number in all lanes."""
+    return VECTOR([float(value)] * LANES)
+
+
+def broadcast(builder, number):
+    """A vector with this number in all lanes."""
+    undefined = VECTOR(ir.Undefined)
+    return builder.shuffle_vector(
+        builder.insert_element(undefined, number, I32(0)), undefined, ir.VectorType(I32, LANES)([0] * LANES)
+    )
+
+
+def multiply_add(builder, a, b, c):
+    """a b + c"""
+    return builder.fadd(c, builder.fmul(a, b, **FUSED), **FUSED)
+
+
+def pointers(context, builder, signature, args, *places):
+    """To the data of the arguments that are arrays."""
+    return [context.make_array(signature.args[n])(context, builder, args[n]).data for n in places]
+
+
+def transform(matrix):
+    """The intrinsic function dst[d + k dst_step] = start + Σ_j matrix[k, j] src[s + j src_step], for a vector of each.
+
+    Rows j of the source before ``first`` and from ``last`` on count as zero.
+    """
+
+    @intrinsic
+    def apply(typing, src, s, src_step, first, last, start, dst, d, dst_step):
+        def code(context, builder, signature, args):
+            _, s, src_step, first, last, start, _, d, dst_step = args
+            src, dst = pointers(context, builder, signature, args, 0, 6)
+            rows = []
+            for j in range(matrix.shape[1]):
+                inside = builder.and_(builder.icmp_signed("<=", first, I64(j)), builder.icmp_signed("<", I64(j), last))
+                row = builder.mul(builder.select(inside, I64(j), first), src_step)
+                rows.append(builder.select(inside, load(builder, at(builder, src, s, row)), constant(0)))
+            for k, coefficients in enumerate(matrix):
+                total = broadcast(builder, start)
+                for c, row in zip(coefficients, rows):
+                    total = multiply_add(builder, constant(c), row, total) if c else total
+                store(builder, total, at(builder, dst, d, builder.mul(dst_step, I64(k))))
+            return context.get_dummy_value()
+
+        return types.void(src, s, src_step, first, last, start, dst, d, dst_step), code
+
+    return apply
+
+
+def accumulate(builder, totals, count, weight, row):
+    """totals[o][n] += Σ_i weight(i)[o] row(i)[n] over ``count`` i, with OUTPUTS o and VECTORS vectors n in registers.
+
+    weight, row: address of the first of them, given i.
+    """
+    with cgutils.for_range(builder, count) as loop:
+        rows = [load(builder, at(builder, row(loop.index), n * LANES)) for n in range(VECTORS)]
+        for address, sums in zip(weight(loop.index), totals):
+            w = broadcast(builder, builder.load(address))
+            for total, x in zip(sums, rows):
+                builder.store(multiply_add(builder, w, x, builder.load(total)), total)
+
+
+def registers(builder):
+    """Places for OUTPUTS by VECTORS vectors."""
+    return [[cgutils.alloca_once(builder, VECTOR) for _ in range(VECTORS)] for _ in range(OUTPUTS)]
+
+
+def each(builder, totals, dst, d, dst_step):
+    """Pairs of a total and its address d + o dst_step + n LANES."""
+    for o, sums in enumerate(totals):
+        row = builder.add(d, builder.mul(dst_step, I64(o)))
+        for n, total in enumerate(sums):
+            yield total, at(builder, dst, row, n * LANES)
+
+
+@intrinsic
+def product(typing, filters, f, src, s, src_step, channels, dst, d, dst_step):
+    """dst[d + o dst_step] = Σ_tap Σ_c filters[f + (tap channels + c) OUTPUTS + o] src[s + tap + c src_step].
+
+    For OUTPUTS o and, of src and dst, VECTORS vectors of positions.
+    """
+
+    def code(context, builder, signature, args):
+        _, f, _, s, src_step, channels, _, d, dst_step = args
+        filters, src, dst = pointers(context, builder, signature, args, 0, 2, 6)
+        totals = registers(builder)
+        for total in sum(totals, []):
+            builder.store(constant(0), total)
+        for tap in range(TAPS):
+            first = builder.add(f, builder.mul(channels, I64(OUTPUTS * tap)))
+
+            def weight(c, first=first):
+                return [at(builder, filters, first, builder.mul(c, I64(OUTPUTS)), o) for o in range(OUTPUTS)]
+
+            def row(c, tap=tap):
+                return at(builder, src, s, builder.mul(c, src_step), tap)
+
+            accumulate(builder, totals, channels, weight, row)
+        for total, address in each(builder, totals, dst, d, dst_step):
+            store(builder, builder.load(total), address)
+        return context.get_dummy_value()
+
+    return types.void(filters, f, src, s, src_step, channels, dst, d, dst_step), code
+
+
+@intrinsic
+def outer(typing, delta, e, delta_step, src, s, src_step, positions, dst, d, dst_step):
+    """dst[d + o dst_step] += Σ_i delta[e + i + o delta_step] src[s + i src_step].
+
+    For OUTPUTS o and, of src and dst, VECTORS vectors of channels.
+    """
+
+    def code(context, builder, signature, args):
+        _, e, delta_step, _, s, src_step, positions, _, d, dst_step = args
+        delta, src, dst = pointers(context, builder, signature, args, 0, 3, 7)
+        totals = registers(builder)
+        for total, address in each(builder, totals, dst, d, dst_step):
+            builder.store(load(builder, address), total)
+        rows = [builder.add(e, builder.mul(delta_step, I64(o))) for o in range(OUTPUTS)]
+
+        def weight(i):
+            return [at(builder, delta, row, i) for row in rows]
+
+        def row(i):
+            return at(builder, src, s, builder.mul(i, src_step))
+
+        accumulate(builder, totals, positions, weight, row)
+        for total, address in each(builder, totals, dst, d, dst_step):
+            store(builder, builder.load(total), address)
+        return context.get_dummy_value()
+
+    return types.void(delta, e, delta_step, src, s, src_step, positions, dst, d, dst_step), code
+
+
+@intrinsic
+def transpose(typing, src, s, src_step, dst, d, dst_step):
+    """dst[d + i dst_step + j] = src[s + j src_step + i] for i and j below LANES."""
+
+    def code(context, builder, signature, args):
+        _, s, src_step, _, d, dst_step = args
+        src, dst = pointers(context, builder, signature, args, 0, 3)
+        rows = [load(builder, at(builder, src, s, builder.mul(src_step, I64(j)))) for j in range(LANES)]
+        half = 1
+        while half < LANES:  # swap the blocks off the diagonal, of 1 × 1, 2 × 2, 4 × 4, …
+            low = [n if not n & half else LANES + n - half for n in range(LANES)]
+            high = [n + half if not n & half else LANES + n for n in range(LANES)]
+            for j in range(LANES):
+                if not j & half:
+                    pair = rows[j], rows[j + half]
+                    rows[j], rows[j + half] = (
+                        builder.shuffle_vector(*pair, ir.VectorType(I32, LANES)(mask)) for mask in (low, high)
+                    )
+            half *= 2
+        for i, row in enumerate(rows):
+            store(builder, row, at(builder, dst, d, builder.mul(dst_step, I64(i))))
+        return context.get_dummy_value()
+
+    return types.void(src, s, src_step, dst, d, dst_step), code
