@@ -166,6 +166,13 @@ def test_other_weights_are_torch_s(kind):
     assert torch.equal(conv2d(x, weight, None, **place), torch_conv2d(x, weight, None, **place))
 
 
+def test_autocast_is_torch_s():
+    """Inputs and weights are float32 there, and what torch computes is not."""
+    x, weight, _, _ = inputs(1, 8, 8, 8, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv2d(x, weight, None, **PLACE).dtype == torch.bfloat16
+
+
 def test_torch_is_left_as_it_was():
     with pytest.raises(KeyError), fewer_products():
         assert F.conv2d is conv2d
