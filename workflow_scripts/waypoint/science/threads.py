@@ -1,13 +1,51 @@
-"""Compiled loops over independent items, in as many threads as torch has."""
+"""Compiled loops over independent items, in the threads that torch computes in.
 
+Those are OpenMP's, and they wait for their next work by spinning: threads of anybody else would have to share the cores
+with them.
+"""
+
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import torch
 
+try:  # the OpenMP that torch is linked to, by the entry that GCC's and LLVM's have in common
+    openmp = ctypes.CDLL(str(next(Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"))))
+    parallel, thread_number = openmp.GOMP_parallel, openmp.omp_get_thread_num
+except (OSError, AttributeError, StopIteration):
+    parallel = None
+
 
 def in_threads(loop, items, *tensors):
-    """Run ``loop(*tensors, start, stop)`` over items 0 to ``items`` - 1, each thread a part of them."""
+    """Run ``loop(*tensors, start, stop)`` over items 0 to ``items`` - 1, each of torch's threads a part of them."""
     arrays, threads = [x.detach().numpy() for x in tensors], torch.get_num_threads()
     bounds = [items * n // threads for n in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start, stop: loop(*arrays, start, stop), bounds[:-1], bounds[1:]))
+
+    def part(n):
+        loop(*arrays, bounds[n], bounds[n + 1])
+
+    if parallel is None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, range(threads)))
+    else:
+        in_team(part, threads)
+
+
+def in_team(part, threads):
+    """Run ``part(n)`` in every thread n of an OpenMP team."""
+    ran, errors = set(), []
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    def body(_):
+        try:
+            part(n := thread_number())
+            ran.add(n)
+        except BaseException as error:  # the caller's to see: nothing may be raised here
+            errors.append(error)
+
+    parallel(body, None, ctypes.c_uint(threads), ctypes.c_uint(0))
+    for error in errors:
+        raise error
+    for n in {*range(threads)} - ran:  # a team may be smaller than asked for
+        part(n)
