@@ -97,7 +97,7 @@ def test_storage_is_what_a_run_leaves(tmp_path):
     config = {**copy.deepcopy(CONFIG), "data": {"source": "digits", "subset": 300}, "projection": {"dim": 64}}
     config["scores"] = {"keep_checkpoints": True}
     config["evaluation"] = {"samples": {"number": 20}}
-    workspace = Workspace(tmp_path / "work", config)
+    workspace = Workspace(tmp_path / "work", config, warm=True)
     done = workspace.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     weights = next(workspace.store.glob("checkpoints/full/0/unet/*.safetensors")).stat().st_size

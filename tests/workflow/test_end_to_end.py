@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import warm
 import xarray as xr
 import yaml
 from support import UNET
@@ -37,10 +38,14 @@ CONFIG = {
 
 
 class Workspace:
-    """A working directory with a config; runs Snakemake there."""
+    """A working directory with a config; runs Snakemake there.
 
-    def __init__(self, folder, config):
-        self.folder, self.config = folder, config
+    Args:
+        warm: jobs are forks of an interpreter that has its libraries loaded, where the test is not about jobs' starts.
+    """
+
+    def __init__(self, folder, config, warm=False):
+        self.folder, self.config, self.warm = folder, config, warm
         folder.mkdir(exist_ok=True)
 
     def snakemake(self, *arguments, cores="1"):
@@ -49,6 +54,8 @@ class Workspace:
         command += ["--configfile", "experiment.yaml", "--cores", cores, *arguments]
         # `python` in the rules is the interpreter that runs the tests
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        if self.warm:
+            path = f"{warm.folder()}{os.pathsep}{path}"
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, "PATH": path}
         )
@@ -64,7 +71,7 @@ class Workspace:
 
     def changed(self, **sections):
         """The same working directory with other settings."""
-        return Workspace(self.folder, {**copy.deepcopy(self.config), **sections})
+        return Workspace(self.folder, {**copy.deepcopy(self.config), **sections}, self.warm)
 
     @property
     def store(self):
@@ -284,7 +291,9 @@ def test_changed_raw_data_is_refused_but_not_touched_or_missing_data(tmp_path):
 
 def test_settings_changed_by_somebody_else_are_noticed(copied, tmp_path):
     """Our records say that all is well, but another working directory has remade an artifact since."""
-    other = Workspace(tmp_path / "other", {**CONFIG, "store": str(copied.folder / "store"), "kernel": {"damping": 0.7}})
+    other = Workspace(
+        tmp_path / "other", {**CONFIG, "store": str(copied.folder / "store"), "kernel": {"damping": 0.7}}, warm=True
+    )
     for path in ("kernels", "scores/trak"):
         shutil.rmtree(copied.store / path)
     other.config["methods"] = ["trak"]
@@ -341,7 +350,9 @@ def test_two_cores_give_the_same_arrays(tiny, tmp_path):
 
 def test_mask_changes_the_gradients_only_of_its_target(tiny, tmp_path):
     whole = tmp_path / "plain"
-    plain = Workspace(whole, {**copy.deepcopy(CONFIG), "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2}]})
+    plain = Workspace(
+        whole, {**copy.deepcopy(CONFIG), "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2}]}, warm=True
+    )
     for part in ("data", "checkpoints"):
         shutil.copytree(tiny.store / part, plain.store / part, copy_function=shutil.copy2)
     done = plain.snakemake("store/tiny/targets/a/gradients.zarr", "store/tiny/targets/b/gradients.zarr")
@@ -374,7 +385,7 @@ def test_existing_models_stand_in_for_training(tiny, tmp_path):
     paths = [str(tiny.store / f"checkpoints/full/{m}") for m in (0, 1)]
     config = {**copy.deepcopy(CONFIG), "checkpoints": {"paths": paths}, "model": None, "methods": ["trak"]}
     config["targets"] = [{"id": "a", "seed": 1}]
-    own = Workspace(tmp_path / "own", config)
+    own = Workspace(tmp_path / "own", config, warm=True)
     done = own.snakemake("scores")
     assert done.returncode == 0, done.stdout + done.stderr
     mine, theirs = (xr.open_zarr(w.store / "scores/trak/a.zarr")["score"] for w in (own, tiny))

@@ -124,7 +124,7 @@ def test_another_spacing_is_noticed_without_snakemakes_records(analysed, tmp_pat
 
 
 def test_two_models_with_other_configs_are_compared(tmp_path):
-    workspace = Workspace(tmp_path / "work", SEEDS)
+    workspace = Workspace(tmp_path / "work", SEEDS, warm=True)
     stable_diffusion(tmp_path / "work/0")
     stable_diffusion(tmp_path / "work/1", seed=1, norm_eps=1e-6)
     ran(workspace)
@@ -148,7 +148,7 @@ def test_two_models_with_other_configs_are_compared(tmp_path):
     ],
 )
 def test_models_that_cannot_share_noise_or_captions_are_refused(tmp_path, second, asked, words):
-    workspace = Workspace(tmp_path / "work", SEEDS)
+    workspace = Workspace(tmp_path / "work", SEEDS, warm=True)
     stable_diffusion(tmp_path / "work/0")
     stable_diffusion(tmp_path / "work/1", **second)
     done = workspace.snakemake(f"store/tiny/{asked}")

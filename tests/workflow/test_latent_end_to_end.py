@@ -60,7 +60,7 @@ def captioned_images(folder):
 
 @pytest.fixture(scope="module")
 def latent(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("latent") / "work", LATENT)
+    workspace = Workspace(tmp_path_factory.mktemp("latent") / "work", LATENT, warm=True)
     captioned_images(workspace.folder)
     tiny_bert(workspace.folder / "bert")
     done = workspace.snakemake()

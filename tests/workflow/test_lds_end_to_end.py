@@ -22,7 +22,7 @@ OUTPUTS = ["subset_outputs target=a"]
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("lds") / "work", copy.deepcopy(CONFIG))
+    workspace = Workspace(tmp_path_factory.mktemp("lds") / "work", copy.deepcopy(CONFIG), warm=True)
     done = workspace.snakemake(*GOALS)
     assert done.returncode == 0, done.stdout + done.stderr
     return workspace
@@ -32,7 +32,7 @@ def tiny(tmp_path_factory):
 def copied(tiny, tmp_path):
     """A copy that a test may damage; times and records are kept."""
     shutil.copytree(tiny.folder, tmp_path / "work", symlinks=True, copy_function=shutil.copy2)
-    return Workspace(tmp_path / "work", copy.deepcopy(CONFIG))
+    return Workspace(tmp_path / "work", copy.deepcopy(CONFIG), warm=True)
 
 
 def planned(workspace):

@@ -29,7 +29,7 @@ OUTPUTS = ["counterfactual_table", "forgetting_table", "plot_counterfactual", "p
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("removals") / "work", REMOVALS)
+    workspace = Workspace(tmp_path_factory.mktemp("removals") / "work", REMOVALS, warm=True)
     done = workspace.snakemake(*TABLES, *FIGURES, cores="2")
     assert done.returncode == 0, done.stdout + done.stderr
     return workspace

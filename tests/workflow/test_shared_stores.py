@@ -25,7 +25,7 @@ def tree(folder):
 def published(tmp_path_factory):
     """Somebody's finished experiment of one target."""
     config = {**copy.deepcopy(CONFIG), "store": OTHERS, "targets": [{"id": "a", "seed": 1}]}
-    made = Workspace(tmp_path_factory.mktemp("published") / "theirs", config)
+    made = Workspace(tmp_path_factory.mktemp("published") / "theirs", config, warm=True)
     done = made.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     return made
@@ -36,7 +36,7 @@ def mine(published, tmp_path):
     """My folder, which writes to a store of its own."""
     config = {**copy.deepcopy(CONFIG), "store": ["mine", str(published.folder / OTHERS)]}
     config["targets"] = [{"id": "a", "seed": 1}, {"id": "new", "seed": 7}]
-    return Workspace(tmp_path / "work", config)
+    return Workspace(tmp_path / "work", config, warm=True)
 
 
 def test_a_new_target_is_scored_in_a_store_of_my_own(published, mine):

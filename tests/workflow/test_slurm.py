@@ -44,7 +44,7 @@ def finished(cluster, tmp_path_factory):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """The same experiment on this machine alone."""
-    workspace = Workspace(tmp_path_factory.mktemp("alone") / "work", copy.deepcopy(CONFIG))
+    workspace = Workspace(tmp_path_factory.mktemp("alone") / "work", copy.deepcopy(CONFIG), warm=True)
     done = workspace.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     return workspace
