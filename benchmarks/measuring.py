@@ -1,5 +1,6 @@
 """What the benchmarks share: timing side by side, and Markdown."""
 
+import ctypes
 import platform
 import statistics
 import subprocess
@@ -12,6 +13,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 def side_by_side(functions, rounds):
     """Median seconds of each function, all of them called in turn in every round after one call to warm up."""
+    hand_back_memory()
     taken = {name: [] for name in functions}
     for function in functions.values():
         function()
@@ -21,6 +23,13 @@ def side_by_side(functions, rounds):
             function()
             taken[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def hand_back_memory():
+    """Give back what earlier functions left behind, which malloc may have been told to keep."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # glibc's
+        libc.malloc_trim(0)
 
 
 def seconds(function):

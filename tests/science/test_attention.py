@@ -50,7 +50,7 @@ def as_precise_as_torch(inputs):
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 5.0, 40.0], ids=lambda s: f"scores of {s}")
-@pytest.mark.parametrize("T, S", [(4, 128), (128, 128), (256, 131), (132, 300)])
+@pytest.mark.parametrize("T, S", [(16, 16), (4, 128), (128, 128), (256, 131), (132, 300)])
 def test_equals_its_formula(T, S, scale):
     """Small scores, and scores of thousands, whose exponentials alone would overflow."""
     assert as_precise_as_torch(heads(T=T, S=S, scale=scale))
@@ -106,7 +106,7 @@ def test_results_depend_on_neither_threads_nor_batch():
     "inputs, options",
     [
         ({"E": 16}, {}),
-        ({"S": 64}, {}),
+        ({"S": 12}, {}),
         ({"T": 130}, {}),
         ({}, {"is_causal": True}),
         ({}, {"scale": 0.5}),

@@ -14,7 +14,7 @@ from waypoint.science.gradients import Engine, Example
 
 PLACE = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
 # (rows, channels, outputs, height, width): a single band, edges of bands and vectors, more bands than the cache takes
-SHAPES = [(1, 8, 8, 4, 16), (2, 8, 24, 8, 32), (3, 40, 16, 12, 48), (4, 16, 8, 20, 16), (6, 32, 32, 32, 32)]
+SHAPES = [(1, 64, 8, 4, 16), (2, 8, 72, 8, 32), (3, 40, 16, 12, 24), (4, 16, 40, 20, 8), (6, 32, 32, 32, 32)]
 
 
 def inputs(R, C, outputs, H, W, seed=0):
@@ -75,7 +75,7 @@ def test_minimal_filtering():
 
 @pytest.mark.parametrize("layout", ["channels last", "every other", "expanded"])
 def test_any_layout(layout):
-    x, weight, bias, grad = inputs(2, 16, 8, 8, 16)
+    x, weight, bias, grad = inputs(2, 16, 32, 8, 16)
     if layout == "expanded":
         x, grad = x[:1].expand(2, -1, -1, -1), grad[:1].expand(2, -1, -1, -1)
     plain = [*computed(x.contiguous(), weight, bias, grad.contiguous()), weight_gradient(x, grad, 2)]
@@ -88,7 +88,7 @@ def test_any_layout(layout):
 
 def test_results_depend_on_neither_threads_nor_batch():
     """Bit by bit, with fewer rows than threads too."""
-    x, weight, bias, grad = inputs(5, 16, 8, 32, 32)
+    x, weight, bias, grad = inputs(5, 16, 32, 32, 32)
 
     def all_of(x, grad):
         return [*computed(x, weight, bias, grad), weight_gradient(x, grad, len(x))]
@@ -110,7 +110,7 @@ def test_results_depend_on_neither_threads_nor_batch():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_stays_so(place, value):
     """Never a number made of nothing: wherever the formula has a NaN or an infinity, ours is not finite."""
-    tensors = inputs(2, 8, 8, 8, 16)
+    tensors = inputs(2, 16, 32, 8, 16)
     tensors[place][1, 3, 5, 7] = value
     x, weight, bias, grad = tensors
     found, x_grad = computed(*tensors)
@@ -130,15 +130,16 @@ def test_what_is_not_finite_stays_so(place, value):
 @pytest.mark.parametrize(
     "shape, options",
     [
-        ((1, 8, 8, 8, 16), {"stride": (2, 2)}),
-        ((1, 8, 8, 8, 16), {"padding": (0, 0)}),
-        ((1, 8, 8, 8, 16), {"dilation": (2, 2)}),
-        ((1, 4, 8, 8, 16), {}),
-        ((1, 8, 4, 8, 16), {}),
-        ((1, 8, 8, 6, 16), {}),
-        ((1, 8, 8, 8, 8), {}),
+        ((1, 32, 32, 8, 16), {"stride": (2, 2)}),
+        ((1, 32, 32, 8, 16), {"padding": (0, 0)}),
+        ((1, 32, 32, 8, 16), {"dilation": (2, 2)}),
+        ((1, 36, 32, 8, 16), {}),
+        ((1, 32, 36, 8, 16), {}),
+        ((1, 16, 16, 8, 16), {}),
+        ((1, 32, 32, 6, 16), {}),
+        ((1, 32, 32, 8, 12), {}),
     ],
-    ids=["strided", "no padding", "dilated", "few channels", "few outputs", "odd height", "narrow"],
+    ids=["strided", "no padding", "dilated", "odd channels", "odd outputs", "few", "odd height", "odd width"],
 )
 def test_the_rest_is_torch_s(shape, options):
     x, weight, bias, _ = inputs(*shape)
@@ -150,10 +151,10 @@ def test_the_rest_is_torch_s(shape, options):
 
 @pytest.mark.parametrize("kind", ["grouped", "1 × 1", "double", "bfloat16", "trainable", "one row without a batch"])
 def test_other_weights_are_torch_s(kind):
-    x, weight, _, _ = inputs(1, 8, 8, 8, 16)
+    x, weight, _, _ = inputs(1, 32, 32, 8, 16)
     place = dict(PLACE)
     if kind == "grouped":
-        weight, place["groups"] = weight[:, :4], 2
+        weight, place["groups"] = weight[:, :16], 2
     elif kind == "1 × 1":
         weight = weight[..., :1, :1]
     elif kind == "one row without a batch":
@@ -168,7 +169,7 @@ def test_other_weights_are_torch_s(kind):
 
 def test_autocast_is_torch_s():
     """Inputs and weights are float32 there, and what torch computes is not."""
-    x, weight, _, _ = inputs(1, 8, 8, 8, 16)
+    x, weight, _, _ = inputs(1, 32, 32, 8, 16)
     with torch.autocast("cpu", torch.bfloat16):
         assert conv2d(x, weight, None, **PLACE).dtype == torch.bfloat16
 
@@ -181,13 +182,13 @@ def test_torch_is_left_as_it_was():
 
 
 def test_gradients_of_a_unet_are_autograd_s(monkeypatch):
-    """A whole UNet of 16 × 16 positions, whose convolutions of full size are computed here."""
+    """A whole UNet of 16 × 16 positions, of whose convolutions those of enough channels are computed here."""
     torch.manual_seed(0)
     unet = UNet2DModel(
         sample_size=16,
         in_channels=1,
         out_channels=1,
-        block_out_channels=[8, 16],
+        block_out_channels=[16, 32],
         down_block_types=["DownBlock2D"] * 2,
         up_block_types=["UpBlock2D"] * 2,
         layers_per_block=1,
@@ -207,7 +208,13 @@ def test_gradients_of_a_unet_are_autograd_s(monkeypatch):
     engine(loss, examples)
     calls.reset_mock(), gradients.reset_mock()
     rows = engine(loss, examples)
-    assert calls.call_count == gradients.call_count == 7  # two down, one after upsampling, four up
+    convolutions = [layer for layer in unet.modules() if isinstance(layer, torch.nn.Conv2d)]
+    ours = [
+        c
+        for c in convolutions
+        if c.kernel_size == (3, 3) and c.stride == (1, 1) and c.in_channels * c.out_channels >= 512
+    ]
+    assert calls.call_count == gradients.call_count == len(ours) > 10
     for row, example in zip(rows, examples):
         expected = torch.autograd.grad(loss(example).mean(), list(unet.parameters()))
         expected = torch.cat([gradient.flatten() for gradient in expected])

@@ -34,7 +34,7 @@ def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
         (R, H, T, E)
     """
     plain = attn_mask is None and not (dropout_p or is_causal or options)
-    if plain and all(map(narrow, (query, key, value))) and query.shape[2] % 4 == 0 and key.shape[2] >= 128:
+    if plain and all(map(narrow, (query, key, value))) and query.shape[2] % 4 == 0 and key.shape[2] >= 16:
         return Attention.apply(query, key, value)
     return torch_attention(query, key, value, attn_mask, dropout_p, is_causal, **options)
 

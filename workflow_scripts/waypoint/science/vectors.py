@@ -11,7 +11,9 @@ from numba.extending import intrinsic
 # Fewer registers where vectors are shorter
 LANES, OUTPUTS = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (8, 4)
 VECTORS, TAPS = 2, 3  # in one product
-VECTOR, I64, I32 = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64), ir.IntType(32)
+SHORT = 8  # lanes for a part of an image's row, which may be no longer
+VECTOR, PART = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.FloatType(), SHORT)
+I64, I32 = ir.IntType(64), ir.IntType(32)
 FUSED = {"flags": ("contract",)}
 
 
@@ -23,27 +25,25 @@ def at(builder, pointer, *terms):
     return builder.gep(pointer, [total])
 
 
-def load(builder, address):
+def load(builder, address, vector=VECTOR):
     """The vector that begins there."""
-    return builder.load(builder.bitcast(address, VECTOR.as_pointer()), align=4)
+    return builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
 
 
 def store(builder, value, address):
     """Put a vector there."""
-    builder.store(value, builder.bitcast(address, VECTOR.as_pointer())).align = 4
+    builder.store(value, builder.bitcast(address, value.type.as_pointer())).align = 4
 
 
-def constant(value):
+def constant(value, vector=VECTOR):
     """A vector with this number in all lanes."""
-    return VECTOR([float(value)] * LANES)
+    return vector([float(value)] * vector.count)
 
 
-def broadcast(builder, number):
+def broadcast(builder, number, vector=VECTOR):
     """A vector with this number in all lanes."""
-    undefined = VECTOR(ir.Undefined)
-    return builder.shuffle_vector(
-        builder.insert_element(undefined, number, I32(0)), undefined, ir.VectorType(I32, LANES)([0] * LANES)
-    )
+    undefined, zeros = vector(ir.Undefined), ir.VectorType(I32, vector.count)([0] * vector.count)
+    return builder.shuffle_vector(builder.insert_element(undefined, number, I32(0)), undefined, zeros)
 
 
 def multiply_add(builder, a, b, c):
@@ -57,7 +57,7 @@ def pointers(context, builder, signature, args, *places):
 
 
 def transform(matrix):
-    """The intrinsic function dst[d + k dst_step] = start + Σ_j matrix[k, j] src[s + j src_step], for a vector of each.
+    """The intrinsic function dst[d + k dst_step] = start + Σ_j matrix[k, j] src[s + j src_step], for SHORT of each.
 
     Rows j of the source before ``first`` and from ``last`` on count as zero.
     """
@@ -71,11 +71,11 @@ def transform(matrix):
             for j in range(matrix.shape[1]):
                 inside = builder.and_(builder.icmp_signed("<=", first, I64(j)), builder.icmp_signed("<", I64(j), last))
                 row = builder.mul(builder.select(inside, I64(j), first), src_step)
-                rows.append(builder.select(inside, load(builder, at(builder, src, s, row)), constant(0)))
+                rows.append(builder.select(inside, load(builder, at(builder, src, s, row), PART), constant(0, PART)))
             for k, coefficients in enumerate(matrix):
-                total = broadcast(builder, start)
+                total = broadcast(builder, start, PART)
                 for c, row in zip(coefficients, rows):
-                    total = multiply_add(builder, constant(c), row, total) if c else total
+                    total = multiply_add(builder, constant(c, PART), row, total) if c else total
                 store(builder, total, at(builder, dst, d, builder.mul(dst_step, I64(k))))
             return context.get_dummy_value()
 

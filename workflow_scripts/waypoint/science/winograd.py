@@ -12,7 +12,7 @@ W positions and its zero for each. Every band is computed by the same sums in th
 import numpy as np
 
 from .compiled import compiled, inner
-from .vectors import LANES, OUTPUTS, TAPS, VECTORS, outer, product, transform, transpose
+from .vectors import LANES, OUTPUTS, SHORT, TAPS, VECTORS, outer, product, transform, transpose
 
 POSITIONS = 384  # side by side in the cache
 ROWS, PRODUCTS = 4, 6
@@ -41,7 +41,7 @@ def gather(x, begin, count, d, padded, channels):
             r, band = (begin + n) // bands, (begin + n) % bands
             source = ((r * C + c) * H + ROWS * band - 1) * W
             first, last = 0 if band else 1, PRODUCTS - 1 if band == bands - 1 else PRODUCTS
-            for w in range(0, W, LANES):
+            for w in range(0, W, SHORT):
                 position = c * padded + 1 + n * (W + 1) + w
                 to_products(flat, source + w, W, first, last, ZERO, d, position, channels * padded)
 
@@ -57,7 +57,7 @@ def convolve(x, filters, bias, out, start, stop):
     """Bands ``start`` to ``stop``, counted through all rows, of a convolution with padding 1.
 
     x: (R, C, H, W). filters: (6, outputs C 3), each of the six G g as (outputs / OUTPUTS, tap, C, OUTPUTS). bias:
-    (outputs,). out: (R, outputs, H, W). H is a multiple of 4, W of LANES, outputs of OUTPUTS.
+    (outputs,). out: (R, outputs, H, W). H is a multiple of 4, W of SHORT, outputs of OUTPUTS.
     """
     R, C, H, W = x.shape
     outputs, bands, span = out.shape[1], H // ROWS, W + 1
@@ -78,7 +78,7 @@ def convolve(x, filters, bias, out, start, stop):
             for n in range(count):
                 r, band = (begin + n) // bands, (begin + n) % bands
                 target = ((r * outputs + o) * H + ROWS * band) * W
-                for w in range(0, W, LANES):
+                for w in range(0, W, SHORT):
                     position = o * width + n * span + w
                     to_rows(m, position, outputs * width, 0, PRODUCTS, bias[o], flat, target + w, W)
 
@@ -106,7 +106,7 @@ def correlate(x, delta, out, start, stop):
                 for n in range(count):
                     r, band = (begin + n) // bands, (begin + n) % bands
                     source = ((r * outputs + o) * H + ROWS * band) * W
-                    for w in range(0, W, LANES):
+                    for w in range(0, W, SHORT):
                         position = o * width + n * span + w
                         from_rows(flat, source + w, W, 0, ROWS, ZERO, e, position, outputs * width)
             for k in range(PRODUCTS):
