@@ -1,5 +1,7 @@
 """Algorithm 1 against an oracle: explicit loops over checkpoints, images, draws and an explicit P."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -98,11 +100,14 @@ def test_order_of_images_only_permutes_scores(setting):
 
 @pytest.mark.parametrize("batch", [1, 4])
 def test_batch_size_does_not_matter(setting, batch):
+    """In double precision: rounding alone can leave single precision's features further apart than this."""
     theta, P, z = setting[0]["full/0"], setting[1]["full/0"], setting[2]
+    theta.unet.double()
     examples = [train_example(z[i], i, K) for i in range(N)]
+    examples = [replace(e, x0=e.x0.double(), epsilon=e.epsilon.double()) for e in examples]
     whole = algorithm1.train_features(theta, P, examples, Engine(theta.unet))
     parts = [
         algorithm1.train_features(theta, P, examples[start : start + batch], Engine(theta.unet))
         for start in range(0, N, batch)
     ]
-    assert torch.allclose(torch.cat(parts), whole, rtol=1e-5, atol=1e-6 * whole.abs().max())
+    assert torch.allclose(torch.cat(parts), whole, rtol=1e-6, atol=1e-6 * whole.abs().max())
