@@ -16,7 +16,7 @@ import torch
 from dattri.func.projection import BasicProjector as DattriProjector
 from dattri.func.projection import ProjectionType
 from diffusers import DDPMScheduler, UNet2DModel
-from measuring import at_least, machine, seconds, side_by_side, table, verdict
+from measuring import at_least, hand_back_memory, machine, seconds, side_by_side, table, verdict
 from trak.gradient_computers import FunctionalGradientComputer
 from trak.modelout_functions import AbstractModelOutput
 from trak.projectors import BasicProjector as TrakProjector
@@ -176,27 +176,38 @@ def against_a_plain_step(models):
 
 def against_traker(models, bounds, batches):
     """traker per image in a batch: gradients of every draw, summed, and one projection."""
-    rows = []
-    for model, bound, (batch, draws, d, rounds) in zip(models, bounds, batches):
-        gradients = traker_gradients(model, [model.example(draws) for _ in range(batch)])
-        project = partial(traker_projector(model.p, d).project, gradients(), model_id=0)
-        taken = side_by_side({"gradients": gradients, "projection": project, **model.kinds(D)}, rounds)
-        gradient = taken.pop("gradients") / batch * DRAWS / draws
-        projection = taken.pop("projection") / batch * D / d
-        said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
-        for kind, ours in taken.items():
-            per_image = ours / len(model.examples)
-            rows.append(
-                [
-                    model.name,
-                    f"{kind} + sjlt",
-                    f"{per_image:.3f} s",
-                    f"{gradient:.3f} + {projection:.3f} s ({said})",
-                    at_least((gradient + projection) / per_image, bound),
-                ]
-            )
-            print(rows[-1], file=sys.stderr, flush=True)
+    rows = sum(map(beside_traker, models, bounds, batches), [])
     return table(["model", "ours", "per image", "traker: gradients + projection, per image", "faster by"], rows)
+
+
+def beside_traker(model, bound, measured):
+    """The rows of one model.
+
+    Args:
+        measured: images in traker's batch, their draws, its d, and rounds of timing.
+    """
+    batch, draws, d, rounds = measured
+    hand_back_memory()
+    gradients = traker_gradients(model, [model.example(draws) for _ in range(batch)])
+    project = partial(traker_projector(model.p, d).project, gradients(), model_id=0)
+    taken = side_by_side({"gradients": gradients, "projection": project, **model.kinds(D)}, rounds)
+    gradient = taken.pop("gradients") / batch * DRAWS / draws
+    projection = taken.pop("projection") / batch * D / d
+    said = f"{batch} images" + (f"; measured with {draws} draws and d = {d}, scaled linearly" if d < D else "")
+    rows = []
+    for kind, ours in taken.items():
+        per_image = ours / len(model.examples)
+        rows.append(
+            [
+                model.name,
+                f"{kind} + sjlt",
+                f"{per_image:.3f} s",
+                f"{gradient:.3f} + {projection:.3f} s ({said})",
+                at_least((gradient + projection) / per_image, bound),
+            ]
+        )
+        print(rows[-1], file=sys.stderr, flush=True)
+    return rows
 
 
 def against_dattri(models, batch=64):

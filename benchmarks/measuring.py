@@ -13,7 +13,6 @@ REPOSITORY = Path(__file__).parents[1]
 
 def side_by_side(functions, rounds):
     """Median seconds of each function, all of them called in turn in every round after one call to warm up."""
-    hand_back_memory()
     taken = {name: [] for name in functions}
     for function in functions.values():
         function()
