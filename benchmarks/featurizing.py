@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=2 python benchmarks/featurizing.py
 
-About 32 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 20 GB of memory.
+About 32 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and, for traker's gradients, all
+of 24 GB of memory or more.
 """
 
 import sys
