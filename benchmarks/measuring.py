@@ -1,6 +1,5 @@
 """What the benchmarks share: timing side by side, and Markdown."""
 
-import ctypes
 import platform
 import statistics
 import subprocess
@@ -22,13 +21,6 @@ def side_by_side(functions, rounds):
             function()
             taken[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in taken.items()}
-
-
-def hand_back_memory():
-    """Give back what earlier functions left behind, which malloc may have been told to keep."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):  # glibc's
-        libc.malloc_trim(0)
 
 
 def seconds(function):
