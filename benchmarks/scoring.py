@@ -123,10 +123,8 @@ def main(folder=None):
     print(
         "checksums verified, kernel factor read and solved, scores written; files in the page cache, as numpy's is. The"
     )
-    print(
-        "share is of numpy's speed on the same features, without the factor's 128 MiB (at least 70 % wanted). Jobs have one"
-    )
-    print("thread.\n")
+    print("share is of numpy's speed on the same features, without the factor's 128 MiB (at least 70 % wanted).")
+    print("Jobs have one thread.\n")
     print(table(["threads", "features", "time", "stored bytes read", "share of numpy's speed"], rows))
     rows = []
     for n in (N, 10 * N):
