@@ -22,7 +22,7 @@ from .whole import whole_directory
 
 CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back about equally fast, smaller ones slower (docs/benchmarks.md)
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
-AT_ONCE = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # on Linux all pages of a chunk, which is read to its end
+HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux reads a chunk from disk in 2 MiB pages, quick to map
 
 
 class StoreWriter:
@@ -261,9 +261,12 @@ def _chunk(array, index):
     try:
         with open(path, "rb", buffering=0) as file:
             whole = os.fstat(file.fileno()).st_size == size
-            data = mmap.mmap(file.fileno(), size, flags=AT_ONCE, prot=mmap.PROT_READ) if whole else b""
+            data = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if whole else b""
     except OSError as error:
         raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
+    if whole and HUGE_PAGES:
+        with contextlib.suppress(OSError):  # a kernel without them
+            data.madvise(HUGE_PAGES)
     if crc32c.crc32c(data) != CRC_RESIDUE:
         raise WaypointError(f"{path}: damaged (its checksum does not match); delete the store and rerun")
     return np.frombuffer(data, array.dtype, values).reshape(array.chunks)
