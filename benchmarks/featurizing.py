@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=2 python benchmarks/featurizing.py
 
-About 32 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt.
+About 32 minutes on 2 cores, most of them the peers'; needs envs/requirements-bench.txt and 13 GB of memory.
 """
 
 import sys
