@@ -105,7 +105,7 @@ def features(theta, P, images, name, scheme, K):
 
 def attribution(phi, g, damping):
     """Scores of one checkpoint: (targets × steps, N)."""
-    blocks = lambda: iter([(0, phi)])  # noqa: E731
+    blocks = one_block(phi)
     lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, damping)
     return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 

@@ -10,13 +10,18 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 
 
-def side_by_side(functions, rounds):
-    """Median seconds of each function, all of them called in turn in every round after one call to warm up."""
+def side_by_side(functions, rounds, before=lambda: None):
+    """Median seconds of each function, all of them called in turn in every round after one call to warm up.
+
+    Args:
+        before: called before every timed call.
+    """
     taken = {name: [] for name in functions}
     for function in functions.values():
         function()
     for _ in range(rounds):
         for name, function in functions.items():
+            before()
             start = time.perf_counter()
             function()
             taken[name].append(time.perf_counter() - start)

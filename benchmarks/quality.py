@@ -244,7 +244,7 @@ def stored(phi, dtype):
 
 def attribution(phi, g):
     """Scores of one checkpoint: (targets × steps, N)."""
-    blocks = lambda: iter([(0, phi)])  # noqa: E731
+    blocks = one_block(phi)
     lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, DAMPING)
     return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 

@@ -6,6 +6,7 @@ FOLDER takes 10 GB of synthetic features (default: a temporary one). About 7 min
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,9 +25,11 @@ from waypoint.science.kernel import scores
 from waypoint.store import arrays, features
 from waypoint.store.arrays import Columns, create_store, open_store
 from waypoint.store.provenance import read_attributes
+from waypoint.store.readers import Readers
 
 N, D, STEPS, ROWS = 50_000, 4096, 9, 1000
-CHUNKS_MB = (1, 2, 4, 8, 16, 32)
+CHUNKS_MB, CHUNK_MB = (1, 2, 4, 8, 16, 32), arrays.CHUNK_BYTES >> 20
+NUMPY = "numpy over a memory map"
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 
 
@@ -35,7 +38,7 @@ def synthetic(start, rows, d):
     return np.random.default_rng(start).standard_normal((rows, d), dtype=np.float32)
 
 
-def write(path, n, d, dtype, chunk_mb=8, attributes=None):
+def write(path, n, d, dtype, chunk_mb=CHUNK_MB, attributes=None):
     """A store of synthetic features."""
     before, arrays.CHUNK_BYTES = arrays.CHUNK_BYTES, chunk_mb << 20
     with create_store(path, partial(dict, spec={}, **(attributes or {}))) as store:
@@ -59,36 +62,63 @@ def score(path, kernel, g, out):
     """Scores of a new target, as score_trak.py makes them of one checkpoint, into a store."""
     store, lower = open_store(path), partial(arrays.blocks, open_store(kernel)["factor"])
     n, d = store["phi"].shape
-    with create_store(out, dict) as written:
+    with create_store(out, dict) as written, Readers() as readers:
         column = Columns(written, "score", ["step", "train"], (len(g), n), "step", range(len(g)))
-        for _, tau in scores(partial(features.blocks, store), n, d, lower, g):
+        for _, tau in scores(partial(features.blocks, store, readers=readers), n, d, lower, g):
             column.append(tau)
 
 
 def speed(folder, g):
-    """Rows of the speed table, for one thread and two: numpy over a memory map, every chunk size and storage type."""
+    """Rows of the speed table: numpy over a memory map, every chunk size and storage type."""
     mapped = np.lib.format.open_memmap(folder / "phi.npy", mode="w+", dtype=np.float32, shape=(N, D))
     for start in range(0, N, ROWS):
         mapped[start : start + ROWS] = synthetic(start, ROWS, D)
     mapped.flush()
+    del mapped  # pages that something has mapped stay in memory
     right, factor = g.T.copy(), kernel(folder / "kernel.zarr", D)
-    functions = {"numpy over a memory map": lambda: np.load(folder / "phi.npy", mmap_mode="r") @ right}
-    for dtype, chunk in [("float32", chunk) for chunk in CHUNKS_MB] + [("float16", 8), ("int8", 8)]:
+    functions = {NUMPY: lambda: np.load(folder / "phi.npy", mmap_mode="r") @ right}
+    for dtype, chunk in [("float32", chunk) for chunk in CHUNKS_MB] + [("float16", CHUNK_MB), ("int8", CHUNK_MB)]:
         path = folder / f"{dtype}-{chunk}.zarr"
         write(path, N, D, dtype, chunk)
         functions[f"{dtype}, chunks of {chunk} MiB"] = partial(score, path, factor, g, folder / "out.zarr")
-    size = {"float32": 4, "float16": 2, "int8": 1}
-    rows = []
+    default = {name: functions[name] for name in (NUMPY, f"float32, chunks of {CHUNK_MB} MiB")}
+
+    def from_disk():
+        drop_from_cache(folder)
+        fall_asleep()
+
+    rows = timed("memory, as written", functions, 7, fall_asleep)
+    drop_from_cache(folder)
+    rows += timed("memory, read from disk", default, 7, fall_asleep)
+    return rows + timed("disk", default, 5, from_disk)
+
+
+def timed(files, functions, rounds, before):
+    """Rows of the table for files that lie ``files``, ``before`` being called before every call."""
+    size, rows = {"float32": 4, "float16": 2, "int8": 1}, []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            taken = side_by_side(functions, 7)
-        numpy = taken["numpy over a memory map"]
+            taken = side_by_side(functions, rounds, before)
         for name, value in taken.items():
             nbytes = N * D * size.get(name.split(",")[0], 4)
             speed = f"{nbytes / value / 2**30:.1f} GiB/s"
-            rows.append([threads, name, f"{value:.2f} s", speed, f"{numpy / value:.0%}"])
+            rows.append([files, threads, name, f"{value:.2f} s", speed, f"{taken[NUMPY] / value:.0%}"])
             print(rows[-1], file=sys.stderr, flush=True)
     return rows
+
+
+def fall_asleep():
+    """Threads of BLAS spin for a while after their work, in the way of what comes next."""
+    time.sleep(0.1)
+
+
+def drop_from_cache(folder):
+    """Have files read from disk when they are wanted next."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def peak_memory(folder, n):
@@ -117,15 +147,14 @@ def main(folder=None):
     with tempfile.TemporaryDirectory(dir=folder) as place:
         rows = speed(Path(place), g)
     print("## Scoring\n")
+    print(f"{machine('numpy', 'zarr')}.")
+    print(f"Scores of a new target with {STEPS} steps over N = {N:,} features of d = {D:,}, checksums verified, kernel")
+    print("factor read and solved, scores written. The share is of numpy's speed on the same features, without the")
     print(
-        f"{machine('numpy', 'zarr')}. Scores of a new target with {STEPS} steps over N = {N:,} features of d = {D:,},"
+        "factor's 128 MiB (at least 70 % wanted). Files lie in memory (the page cache) as they were written or as they"
     )
-    print(
-        "checksums verified, kernel factor read and solved, scores written; files in the page cache, as numpy's is. The"
-    )
-    print("share is of numpy's speed on the same features, without the factor's 128 MiB (at least 70 % wanted).")
-    print("Jobs have one thread.\n")
-    print(table(["threads", "features", "time", "stored bytes read", "share of numpy's speed"], rows))
+    print("were read back from disk, or on disk only, numpy's as ours. Jobs have one thread, unless told otherwise.\n")
+    print(table(["files", "threads", "features", "time", "stored bytes read", "share of numpy's speed"], rows))
     rows = []
     for n in (N, 10 * N):
         with tempfile.TemporaryDirectory(dir=folder) as place:

@@ -64,10 +64,9 @@ def by_half_of_the_draws(job, targets):
     return total
 
 
-def half_blocks(features, half):
+def half_blocks(features, half, each=None):
     """Blocks of one half's features, as the kernel wants them."""
-    for start, rows in blocks(features, "phi_half"):
-        yield start, rows[:, half]
+    return blocks(features, "phi_half", lambda rows: each(rows[:, half]) if each else rows[:, half])
 
 
 if __name__ == "__main__":

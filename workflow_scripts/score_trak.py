@@ -11,6 +11,7 @@ from waypoint.science.kernel import CheckpointMean
 from waypoint.store.arrays import Columns, adopt_store, create_store, read
 from waypoint.store.arrays import blocks as stored_blocks
 from waypoint.store.features import blocks
+from waypoint.store.readers import Readers
 from waypoint.workflow.script import run
 from waypoint.workflow.shared_pass import SharedPass
 
@@ -19,13 +20,14 @@ def main(job):
     shared = SharedPass(job.args.waiting, job.args.target, job.open(job.args.gradients), job.spec)
     with shared.turn():
         if not shared.waiting():
-            one_pass(job, shared)
+            with Readers() as readers:
+                one_pass(job, shared, readers)
         adopt_store(
             shared.place(job.args.target), job.args.out, lambda: job.provenance(method="trak", target=job.args.target)
         )
 
 
-def one_pass(job, shared):
+def one_pass(job, shared, readers):
     """Read the features of all checkpoints once, block by block, for every target of the pass."""
     targets, names = shared.targets(), read(shared.own["checkpoint"]).tolist()
     job.say(f"one pass over the features for {', '.join(targets)}")
@@ -34,7 +36,8 @@ def one_pass(job, shared):
     parts = []
     for m, (features, kernel) in enumerate(checkpoints):
         g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
-        parts.append(attribution(partial(blocks, features), n, d, partial(stored_blocks, kernel["factor"]), g))
+        phi = partial(blocks, features, readers=readers)
+        parts.append(attribution(phi, n, d, partial(stored_blocks, kernel["factor"]), g))
     with contextlib.ExitStack() as stack:
         writers = []
         for target, gradients in targets.items():

@@ -65,7 +65,7 @@ def ours(thetas, projections, z, x_t):
     for name, theta in thetas.items():
         examples = [train_example(z[i], i, K, checkpoint=name) for i in range(N)]
         phi = algorithm1.train_features(theta, projections[name], examples, Engine(theta.unet)).numpy()
-        blocks = lambda phi=phi: iter([(0, phi[:2]), (2, phi[2:])])  # noqa: E731
+        blocks = one_block(phi)
         lower, _ = factor(gram(blocks, N, D), N, D, DAMPING)
         x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
         targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]

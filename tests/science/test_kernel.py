@@ -10,7 +10,10 @@ from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_
 
 
 def blocks_of(phi, size):
-    return lambda: ((start, phi[start : start + size]) for start in range(0, len(phi), size))
+    def blocks(each=lambda rows: rows):
+        return ((start, each(phi[start : start + size])) for start in range(0, len(phi), size))
+
+    return blocks
 
 
 def explicit(phi, g, damping):

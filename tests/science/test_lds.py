@@ -122,10 +122,7 @@ class Ridge:
         theta, (n, d) = self.train(np.arange(len(self.x))), self.x.shape
         phi = 2 * self.x * (self.x @ theta - self.y)[:, None]
         g = 2 * self.x_target * (self.x_target @ theta - self.y_target)
-
-        def blocks():
-            yield 0, phi
-
+        blocks = kernel.one_block(phi)
         lower, _ = kernel.factor(kernel.gram(blocks, n, d), n, d, 0)
         return kernel.gathered(kernel.scores(blocks, n, d, kernel.one_block(lower), g[None]))
 

@@ -27,7 +27,7 @@ def scored(tiny_model):
     theta, x0, N, d = tiny_denoiser(tiny_model), images(1)[0], 6, 24
     P, grad = Gaussian(0, "full/0", d), Engine(theta.unet)
     phi = algorithm1.train_features(theta, P, [train_example(z, i) for i, z in enumerate(images(N, 1))], grad).numpy()
-    blocks = lambda: iter([(0, phi)])  # noqa: E731
+    blocks = one_block(phi)
     lower, _ = factor(gram(blocks, N, d), N, d, 0.1)
 
     def score(weight):
@@ -113,7 +113,7 @@ def scores():
             t, epsilon = train_draws(0, name, i, "stratified", TRAIN_DRAWS, theta.T, image.shape)
             examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
         phi = algorithm1.train_features(theta, P, examples, grad).numpy()
-        blocks = lambda phi=phi: iter([(0, phi)])  # noqa: E731
+        blocks = one_block(phi)
         lower, _ = factor(gram(blocks, N, DIM), N, DIM, 0.1)
         for noise in NOISES:
             for region, box in BOXES.items():

@@ -101,7 +101,7 @@ def scores(thetas, z, regenerated):
             t, epsilon = train_draws(0, name, i, "independent", TRAIN_DRAWS, theta.T, (1, 8, 8))
             examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
         phi = algorithm1.train_features(theta, P, examples, grad).numpy()
-        blocks = lambda phi=phi: iter([(0, phi)])  # noqa: E731
+        blocks = one_block(phi)
         lower, _ = factor(gram(blocks, N, DIM), N, DIM, 0.1)
         for seed, run in regenerated.items():
             targets = [target(theta, run, t, seed) for t in STEPS]

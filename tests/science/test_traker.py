@@ -108,7 +108,7 @@ def test_scores_are_proportional_to_traker(tiny_model, tmp_path):
     grad = Engine(theta.unet)
     phi = grad(lambda e: algorithm1.train_loss(theta, e), train).numpy() / p**0.5
     g = grad(lambda e: algorithm1.output_function(theta, e), target).numpy() / p**0.5
-    blocks = lambda: iter([(0, phi)])  # noqa: E731
+    blocks = one_block(phi)
     matrix = gram(blocks, N, p)
     lower, strength = factor(matrix, N, p, LAMBDA * N / np.trace(matrix))
     assert np.isclose(strength, LAMBDA)

@@ -431,7 +431,7 @@ def test_rows_verify_a_chunk_once_and_keep_no_file_open(tall, monkeypatch):
 @pytest.mark.parametrize("chunk", [1, 4, 10, 100])
 def test_columns_arrive_whole_however_they_are_cut(path, monkeypatch, pieces, chunk):
     values = np.random.default_rng(0).standard_normal((2, 3, 10)).astype(np.float32)
-    monkeypatch.setattr(arrays, "CHUNK_BYTES", 4 * 6 * chunk)
+    monkeypatch.setattr(arrays, "COLUMN_BYTES", 4 * 6 * chunk)
     with create_store(path, dict) as store:
         columns = Columns(store, "x", ["checkpoint", "step", "train"], values.shape, "checkpoint", range(2))
         start = 0
@@ -465,12 +465,12 @@ def test_blocks_give_every_row_once_in_order(path):
     assert np.array_equal(np.concatenate([rows for _, rows in parts]), values)
 
 
-def test_chunks_are_whole_rows_of_about_eight_megabytes(path):
+def test_chunks_are_whole_rows_of_about_sixteen_megabytes(path):
     with create_store(path, dict) as store:
         wide = store.create("wide", ["train", "feature"], (5000, 4096))
         small = store.create("small", ["train", "feature"], (3, 2))
-        huge = store.create("huge", ["train", "feature"], (2, 3 << 20))
-        assert wide.chunks == (512, 4096) and small.chunks == (3, 2) and huge.chunks == (1, 3 << 20)
+        huge = store.create("huge", ["train", "feature"], (2, 5 << 20))
+        assert wide.chunks == (1024, 4096) and small.chunks == (3, 2) and huge.chunks == (1, 5 << 20)
         for array in (wide, small, huge):
             array[:] = 0
 

@@ -6,6 +6,7 @@ import pytest
 from waypoint.errors import WaypointError
 from waypoint.store import features
 from waypoint.store.arrays import create_store, open_store
+from waypoint.store.readers import Readers
 
 # half a unit in the last place: of 11 significant bits, of 127 steps
 ERROR = {"float32": 0, "float16": 2.0**-11, "int8": 0.5 / 127}
@@ -79,3 +80,16 @@ def test_what_is_not_finite_is_refused_in_every_type(tmp_path, dtype, bad):
     with pytest.raises(WaypointError, match="not finite at image 2"):
         stored(tmp_path / "a.zarr", values, dtype)
     assert not (tmp_path / "a.zarr").exists()
+
+
+@pytest.mark.parametrize("dtype", ERROR)
+def test_functions_of_rows_see_the_features_wherever_they_are_computed(tmp_path, dtype, monkeypatch):
+    monkeypatch.setattr("waypoint.store.arrays.CHUNK_BYTES", 2 * 12 * np.dtype(dtype).itemsize)
+    group = stored(tmp_path / "a.zarr", rows(), dtype)
+    assert group["phi"].nchunks == 4
+    scale = group["phi_scale"][:][:, None] if "phi_scale" in group else 1
+    expected = -group["phi"][:] * scale
+    with Readers() as readers:
+        for given in (None, readers):
+            found = features.blocks(group, each=np.negative, readers=given)
+            assert np.array_equal(np.concatenate([part for _, part in found]), expected)

@@ -5,9 +5,11 @@ with the same λ. Φ is only ever seen in blocks of rows.
 """
 
 import numpy as np
-from scipy.linalg import LinAlgError, blas, cho_factor, get_blas_funcs, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, solve_triangular
+from scipy.linalg.blas import dgemm, dsyrk
 
 from ..errors import WaypointError
+from .blas import narrow_product
 
 
 def gram(blocks, n, d):
@@ -26,7 +28,7 @@ def gram(blocks, n, d):
     out = np.zeros((d, d), order="F")
     for _, rows in blocks():
         # half of a symmetric product, added in place
-        out = blas.dsyrk(1, rows.astype(np.float64).T, beta=1, c=out, lower=1, overwrite_c=1)
+        out = dsyrk(1, rows.astype(np.float64).T, beta=1, c=out, lower=1, overwrite_c=1)
     return np.tril(out) + np.tril(out, -1).T
 
 
@@ -64,16 +66,19 @@ def scores(blocks, n, d, lower, g):
     precision. Nothing is held that grows with n, unless n < d.
 
     Args:
-        blocks: as for ``gram``. lower: the same over the factor of the form that n and d choose. g: (steps, d).
+        blocks: as for ``gram``; given ``each``, a function of rows (b, d), it returns an iterator of (start, b values).
+        lower: as for ``gram``, over the factor of the form that n and d choose. g: (steps, d).
 
     Returns:
         an iterator of start, (steps, b): the scores of one block of rows.
     """
     g = g.astype(np.float64)
     if n >= d:
-        right = solve(lower, g.T)
-        return _products(blocks(), right)
-    products = {start: rows.astype(np.float64) @ g.T for start, rows in blocks()}
+        solved = solve(lower, g.T)
+        right = {kind: np.asfortranarray(solved, kind) for kind in ("float32", "float64")}
+        products = blocks(each=lambda rows: narrow_product(rows, right[rows.dtype.name]))
+        return ((start, product.T) for start, product in products)
+    products = dict(blocks(each=lambda rows: rows.astype(np.float64) @ g.T))
     whole = solve(lower, np.concatenate(list(products.values()))).T
     return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
 
@@ -88,27 +93,19 @@ def solve(lower, right):
     for start, rows in blocks:
         stop = start + len(rows)
         if start:
-            x[start:stop] -= blas.dgemm(1, rows[:, :start].T, x[:start], trans_a=1)
+            x[start:stop] -= dgemm(1, rows[:, :start].T, x[:start], trans_a=1)
         x[start:stop] = solve_triangular(rows[:, start:stop], x[start:stop], lower=True, check_finite=False)
     for start, rows in reversed(blocks):
         stop = start + len(rows)
         x[start:stop] = solve_triangular(rows[:, start:stop], x[start:stop], lower=True, trans=1, check_finite=False)
         if start:
-            x[:start] -= blas.dgemm(1, rows[:, :start].T, x[start:stop])
+            x[:start] -= dgemm(1, rows[:, :start].T, x[start:stop])
     return x
 
 
 def one_block(matrix):
     """A matrix at hand in the form of blocks of rows."""
-    return lambda: iter([(0, matrix)])
-
-
-def _products(blocks, right):
-    """(rows @ right)ᵀ of every block, in its precision. By scipy's BLAS: numpy's threads are others, and both spin."""
-    for start, rows in blocks:
-        right = np.asfortranarray(right, rows.dtype)
-        gemm = get_blas_funcs("gemm", (rows,))
-        yield start, gemm(1, right, rows.T, trans_a=True)
+    return lambda each=None: iter([(0, each(matrix) if each else matrix)])
 
 
 def gathered(parts):

@@ -20,7 +20,8 @@ from zarr.codecs import Crc32cCodec
 from ..errors import WaypointError
 from .whole import whole_directory
 
-CHUNK_BYTES = 8 << 20  # 4 to 16 MiB are read back about equally fast, smaller ones slower (docs/benchmarks.md)
+CHUNK_BYTES = 16 << 20  # smaller ones are read back slower, larger ones hardly faster (docs/benchmarks.md)
+COLUMN_BYTES = 8 << 20  # a pass writes arrays of scores for many targets at once, with a chunk of each in memory
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux reads a chunk from disk in 2 MiB pages, quick to map
 
@@ -36,7 +37,7 @@ class StoreWriter:
         """An array to be filled by ``put``, in chunks of whole rows.
 
         Args:
-            rows: rows per chunk; default about 8 MB per chunk.
+            rows: rows per chunk; default about 16 MB per chunk.
             chunks: a chunk's shape, where it is not of whole rows.
         """
         dtype = np.dtype(dtype)
@@ -117,7 +118,7 @@ class Columns:
 
     def __init__(self, store, name, dims, shape, what, items):
         self.store, self.name, self.what, self.items = store, name, what, items
-        self.length = min(shape[-1], max(1, CHUNK_BYTES // (4 * int(np.prod(shape[:-1])))))
+        self.length = min(shape[-1], max(1, COLUMN_BYTES // (4 * int(np.prod(shape[:-1])))))
         store.create(name, dims, shape, chunks=(*shape[:-1], self.length))
         self.held = np.empty((*shape[:-1], self.length), np.float32)
         self.start, self.filled, self.total = 0, 0, shape[-1]
@@ -255,21 +256,39 @@ def _chunk_path(array, index):
 
 def _chunk(array, index):
     """One chunk of whole rows, mapped into memory: zarr's own reading makes copies that take 2 to 3 times as long."""
+    path, data = map_chunk(array, index)
+    require_checksum(crc32c.crc32c(data), path)
+    return np.frombuffer(data, array.dtype, np.prod(array.chunks, dtype=int)).reshape(array.chunks)
+
+
+def map_chunk(array, index):
+    """Path of one chunk of whole rows, and its bytes, mapped into memory: the rows, then their checksum, not verified.
+
+    Raises:
+        WaypointError: it cannot be read, or is of another size.
+    """
     path = _chunk_path(array, index)
-    values = np.prod(array.chunks, dtype=int)
-    size = values * array.dtype.itemsize + 4
+    size = np.prod(array.chunks, dtype=int) * array.dtype.itemsize + 4
     try:
         with open(path, "rb", buffering=0) as file:
-            whole = os.fstat(file.fileno()).st_size == size
-            data = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if whole else b""
+            require_checksum(CRC_RESIDUE if os.fstat(file.fileno()).st_size == size else None, path)
+            data = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ)
     except OSError as error:
         raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
-    if whole and HUGE_PAGES:
+    if HUGE_PAGES:
         with contextlib.suppress(OSError):  # a kernel without them
             data.madvise(HUGE_PAGES)
-    if crc32c.crc32c(data) != CRC_RESIDUE:
+    return path, data
+
+
+def require_checksum(found, path):
+    """Refuse a chunk whose bytes, its own checksum among them, have another checksum than all whole chunks have.
+
+    Raises:
+        WaypointError: it is damaged.
+    """
+    if found != CRC_RESIDUE:
         raise WaypointError(f"{path}: damaged (its checksum does not match); delete the store and rerun")
-    return np.frombuffer(data, array.dtype, values).reshape(array.chunks)
 
 
 def _has_whole_rows(array):

@@ -30,14 +30,22 @@ def put(store, name, where, values, what, items):
     store.put(name, where, values, what, items)
 
 
-def blocks(group, name="phi"):
-    """Iterate (start, rows float32) over stored features, one chunk at a time.
+def blocks(group, name="phi", each=None, readers=None):
+    """Iterate (start, rows float32) over stored features, one chunk at a time, or (start, the values of ``each``).
+
+    Args:
+        each: a function of rows (b, d) that returns b values. readers: ``Readers`` to compute them in.
 
     Raises:
         WaypointError: a chunk whose checksum does not match.
     """
     scale = read(group[f"{name}_scale"]) if f"{name}_scale" in group else None
-    for start, rows in stored_blocks(group[name]):
+
+    def values(start, rows):
         if scale is not None:
             rows = rows * scale[start : start + len(rows)][..., None]  # float32: as wide as the scale
-        yield start, rows
+        return each(rows) if each else rows
+
+    if readers:
+        return readers.blocks(group[name], values)
+    return ((start, values(start, rows)) for start, rows in stored_blocks(group[name]))

@@ -1,0 +1,129 @@
+"""Chunks computed with in threads: the values of a loop over the rows, in order, and none of a damaged chunk."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from waypoint.errors import WaypointError
+from waypoint.science import blas
+from waypoint.store import readers as readers_module
+from waypoint.store.arrays import create_store, open_store
+from waypoint.store.readers import Readers
+
+N, D, CHUNK = 23, 3, 5  # the last chunk partly filled
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Values, and the array of a store that has them."""
+    values = np.random.default_rng(0).standard_normal((N, D)).astype(np.float32)
+    with create_store(tmp_path / "x.zarr", dict) as store:
+        store.create("x", ["train", "feature"], values.shape, rows=CHUNK)
+        store.put("x", slice(None), values, "index", range(N))
+    return values, open_store(tmp_path / "x.zarr")["x"]
+
+
+def place_and_sum(start, rows):
+    return np.stack([np.arange(start, start + len(rows)), rows.sum(1)], 1)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 100], ids="{} rows at once".format)
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_values_are_those_of_a_loop(stored, monkeypatch, threads, piece):
+    values, array = stored
+    monkeypatch.setattr(readers_module, "PIECE_VALUES", piece * D)
+    monkeypatch.setattr(blas, "threads", lambda: threads)
+    with Readers() as readers:
+        parts = list(readers.blocks(array, place_and_sum))
+    assert [start for start, _ in parts] == [0, 5, 10, 15, 20]
+    found = np.concatenate([part for _, part in parts])
+    assert np.array_equal(found, [(i, row.sum()) for i, row in enumerate(values)])
+
+
+def test_several_arrays_share_the_threads(stored):
+    """As the checkpoints of a pass do: none waits for another's end."""
+    values, array = stored
+    with Readers() as readers:
+        passes = [readers.blocks(array, lambda start, rows, m=m: m * rows) for m in range(7)]
+        for together in zip(*passes, strict=True):
+            assert {start for start, _ in together} == {together[0][0]}
+            for m, (start, part) in enumerate(together):
+                assert np.array_equal(part, m * values[start : start + CHUNK])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_as_many_chunks_at_once_as_there_are_threads(stored, monkeypatch, threads):
+    """Memory: a chunk is open only while a thread computes with it."""
+    monkeypatch.setattr(blas, "threads", lambda: threads)
+    lock, open_now, most, met = threading.Lock(), set(), [], threading.Barrier(threads)
+
+    def each(start, rows):
+        with lock:
+            open_now.add(threading.get_ident())
+            most.append(len(open_now))
+        if start < CHUNK * threads:
+            met.wait(60)  # all of the threads are here at the same time
+        time.sleep(0.02)  # one more would be, too
+        with lock:
+            open_now.discard(threading.get_ident())
+        return rows
+
+    with Readers() as readers:
+        list(readers.blocks(stored[1], each))
+    assert max(most) == threads
+
+
+@pytest.mark.parametrize("at", [0, -5, -4, -1], ids=["first byte", "last value", "checksum", "last byte"])
+def test_a_damaged_chunk_gives_no_value(stored, at):
+    _, array = stored
+    file = readers_module.map_chunk(array, 2)[0]
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+    seen = []
+    with Readers() as readers, pytest.raises(WaypointError, match=f"{file}: damaged"):
+        for start, _ in readers.blocks(array, place_and_sum):
+            seen.append(start)
+    assert seen == [0, 5]
+
+
+def test_filling_after_the_last_row_is_verified_and_not_given(stored):
+    _, array = stored
+    file = readers_module.map_chunk(array, 4)[0]
+    content = bytearray(file.read_bytes())
+    content[4 * D * (N % CHUNK)] ^= 1  # of the first row that does not count
+    file.write_bytes(content)
+    with Readers() as readers, pytest.raises(WaypointError, match="damaged"):
+        list(readers.blocks(array, place_and_sum))
+
+
+@pytest.mark.parametrize("change", ["shorter", "gone"])
+def test_a_chunk_that_changed_after_opening(stored, change):
+    _, array = stored
+    file = readers_module.map_chunk(array, 1)[0]
+    file.write_bytes(file.read_bytes()[:-1]) if change == "shorter" else file.unlink()
+    with (
+        Readers() as readers,
+        pytest.raises(WaypointError, match={"shorter": "damaged", "gone": "cannot be read"}[change]),
+    ):
+        list(readers.blocks(array, place_and_sum))
+
+
+def test_an_error_of_the_function_ends_the_pass(stored):
+    def fails(start, rows):
+        raise ZeroDivisionError(start)
+
+    with pytest.raises(ZeroDivisionError, match="0"), Readers() as readers:
+        list(readers.blocks(stored[1], fails))
+
+
+def test_blas_has_one_thread_while_there_are_readers(stored):
+    with threadpool_limits(2):
+        with Readers() as readers:
+            assert readers.threads == 2
+            ((_, inside), *_) = readers.blocks(stored[1], lambda start, rows: np.full(len(rows), blas.threads()))
+            assert (inside == 1).all()
+        assert blas.threads() == 2
