@@ -7,7 +7,7 @@ import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import attribution
-from waypoint.science.kernel import CheckpointMean
+from waypoint.science.kernel import CheckpointMean, side_by_side
 from waypoint.store.arrays import Columns, adopt_store, create_store, read
 from waypoint.store.arrays import blocks as stored_blocks
 from waypoint.store.features import blocks
@@ -20,36 +20,36 @@ def main(job):
     shared = SharedPass(job.args.waiting, job.args.target, job.open(job.args.gradients), job.spec)
     with shared.turn():
         if not shared.waiting():
-            with Readers() as readers:
-                one_pass(job, shared, readers)
+            one_pass(job, shared)
         adopt_store(
             shared.place(job.args.target), job.args.out, lambda: job.provenance(method="trak", target=job.args.target)
         )
 
 
-def one_pass(job, shared, readers):
+def one_pass(job, shared):
     """Read the features of all checkpoints once, block by block, for every target of the pass."""
-    targets, names = shared.targets(), read(shared.own["checkpoint"]).tolist()
-    job.say(f"one pass over the features for {', '.join(targets)}")
+    names = read(shared.own["checkpoint"]).tolist()
     checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
     n, d = checkpoints[0][0]["phi"].shape
-    parts = []
-    for m, (features, kernel) in enumerate(checkpoints):
-        g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
-        phi = partial(blocks, features, readers=readers)
-        parts.append(attribution(phi, n, d, partial(stored_blocks, kernel["factor"]), g))
+    targets = shared.targets(checkpoints[0][0]["phi"].chunks[0])
+    job.say(f"one pass over the features for {', '.join(targets)}")
     with contextlib.ExitStack() as stack:
-        writers = []
+        readers = stack.enter_context(Readers(len(names)))
+        parts, writers = [], []
+        for m, (features, kernel) in enumerate(checkpoints):
+            g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
+            phi = partial(blocks, features, readers=readers)
+            parts.append(attribution(phi, n, d, partial(stored_blocks, kernel["factor"]), g))
         for target, gradients in targets.items():
             made = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
             writers.append(Scores(store, names, read(gradients["step"]), n, job.spec["scores"]["keep_checkpoints"]))
         ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
-        for together in zip(*parts):
-            tau = np.stack([tau for _, tau in together])
+        for start, together in side_by_side(parts):
+            tau = np.stack(together)
             for writer, own in zip(writers, np.split(tau, ends, axis=1)):
                 writer.append(own)
-            job.progress(together[0][0] + tau.shape[2], n, "images")
+            job.progress(start + tau.shape[2], n, "images")
 
 
 def opened(job, shared, m, name):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block, scores, solve
+from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block, scores, side_by_side, solve
 
 
 def blocks_of(phi, size):
@@ -69,6 +69,19 @@ def test_factors_are_not_held_while_blocks_are_read(n, d):
     del lower
     assert held() is None
     assert gathered(parts).shape == (2, n)
+
+
+@pytest.mark.parametrize("sizes", [(3, 8), (8, 3, 20), (1, 20), (7,)])
+def test_passes_side_by_side_are_cut_alike(sizes):
+    taus = [np.random.default_rng(m).standard_normal((2, 20)) for m in range(len(sizes))]
+    passes = [[(at, tau[:, at : at + b]) for at in range(0, 20, b)] for tau, b in zip(taus, sizes, strict=True)]
+    end = 0
+    for start, parts in side_by_side(passes):
+        assert start == end and len({part.shape for part in parts}) == 1
+        end += parts[0].shape[1]
+        for part, tau in zip(parts, taus, strict=True):
+            assert np.array_equal(part, tau[:, start:end])
+    assert end == 20
 
 
 def test_blocks_of_scores_say_where_they_start():

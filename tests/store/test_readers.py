@@ -1,7 +1,9 @@
 """Chunks computed with in threads: the values of a loop over the rows, in order, and none of a damaged chunk."""
 
+import collections
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -46,7 +48,7 @@ def test_values_are_those_of_a_loop(stored, monkeypatch, threads, piece):
 def test_several_arrays_share_the_threads(stored):
     """As the checkpoints of a pass do: none waits for another's end."""
     values, array = stored
-    with Readers() as readers:
+    with Readers(7) as readers:
         passes = [readers.blocks(array, lambda start, rows, m=m: m * rows) for m in range(7)]
         for together in zip(*passes, strict=True):
             assert {start for start, _ in together} == {together[0][0]}
@@ -56,24 +58,43 @@ def test_several_arrays_share_the_threads(stored):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_as_many_chunks_at_once_as_there_are_threads(stored, monkeypatch, threads):
-    """Memory: a chunk is open only while a thread computes with it."""
     monkeypatch.setattr(blas, "threads", lambda: threads)
-    lock, open_now, most, met = threading.Lock(), set(), [], threading.Barrier(threads)
+    met = threading.Barrier(threads)
 
     def each(start, rows):
-        with lock:
-            open_now.add(threading.get_ident())
-            most.append(len(open_now))
         if start < CHUNK * threads:
             met.wait(60)  # all of the threads are here at the same time
-        time.sleep(0.02)  # one more would be, too
-        with lock:
-            open_now.discard(threading.get_ident())
         return rows
 
     with Readers() as readers:
-        list(readers.blocks(stored[1], each))
-    assert max(most) == threads
+        assert len(list(readers.blocks(stored[1], each))) == 5
+
+
+@pytest.mark.parametrize("arrays, threads, most", [(1, 1, 2), (1, 2, 3), (2, 2, 2), (7, 2, 2), (2, 4, 3)])
+def test_few_results_are_held_of_each_array(tmp_path, monkeypatch, arrays, threads, most):
+    """Memory does not grow with the number of rows."""
+    monkeypatch.setattr(blas, "threads", lambda: threads)
+    with create_store(tmp_path / "x.zarr", dict) as store:
+        store.create("x", ["train"], (40,), rows=1)
+        store.put("x", slice(None), np.zeros(40), "index", range(40))
+    array, made, held = open_store(tmp_path / "x.zarr")["x"], collections.Counter(), []
+
+    def each(start, rows, m):
+        made[m] += 1
+        return rows
+
+    with Readers(arrays) as readers:
+        passes = [readers.blocks(array, partial(each, m=m)) for m in range(arrays)]
+        for taken, _ in enumerate(zip(*passes, strict=True)):
+            time.sleep(0.002)  # time for the threads to run ahead, if they would
+            held.append(max(made.values()) - taken)
+    assert max(held) <= most and made == dict.fromkeys(range(arrays), 40)
+
+
+def test_no_chunk_stays_mapped_after_its_values_are_made(stored):
+    with Readers() as readers:
+        for _, part in readers.blocks(stored[1], lambda start, rows: rows):
+            assert part.base is None
 
 
 @pytest.mark.parametrize("at", [0, -5, -4, -1], ids=["first byte", "last value", "checksum", "last byte"])

@@ -1,6 +1,7 @@
 """Targets that share a pass over the features get the scores that each would have got alone."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from support import SCRIPTS, run_script, script_arguments, store
 
-from waypoint.store.arrays import open_store
+from waypoint.store.arrays import COLUMN_BYTES, create_store, open_store
 
 N, D, STEPS = 20, 6, [100, 500]
 RNG = np.random.default_rng(0)
@@ -134,12 +135,24 @@ def test_a_damaged_result_that_waits_is_made_again(experiment):
 def test_a_pass_takes_no_more_targets_than_fit(experiment, monkeypatch, capsys):
     from waypoint.workflow import shared_pass
 
-    monkeypatch.setattr(shared_pass, "RIGHT_BYTES", 2 * D * 8 * len(STEPS) * 2)  # two targets
+    one = 2 * len(STEPS) * (12 * D + 32 * N) + 3 * COLUMN_BYTES
+    monkeypatch.setattr(shared_pass, "PASS_BYTES", 2 * one)
     experiment.score("b")
     assert experiment.waiting == ["a"]
     capsys.readouterr()
     experiment.score("c")  # a's wait: they are not made again
     assert "one pass over the features for c\n" in capsys.readouterr().err
+    assert agrees(experiment.score("a"), "a")
+
+
+def test_features_in_chunks_of_different_sizes_are_scored_together(experiment):
+    """As stores of two versions of Waypoint may be."""
+    for path, rows, phi in zip(experiment.features, (3, 8), PHI, strict=True):
+        made = dict(open_store(path).attrs)
+        shutil.rmtree(path)
+        with create_store(path, lambda made=made: made) as written:
+            written.create("phi", ["train", "feature"], (N, D), rows=rows)
+            written.put("phi", slice(None), phi, "image", range(N))
     assert agrees(experiment.score("a"), "a")
 
 

@@ -66,7 +66,7 @@ def scores(blocks, n, d, lower, g):
     precision. Nothing is held that grows with n, unless n < d.
 
     Args:
-        blocks: as for ``gram``; given ``each``, a function of rows (b, d), it returns an iterator of (start, b values).
+        blocks: as for ``gram``; given ``each``, a function of rows (b, d), it iterates (start, its array (b, ...)).
         lower: as for ``gram``, over the factor of the form that n and d choose. g: (steps, d).
 
     Returns:
@@ -111,6 +111,22 @@ def one_block(matrix):
 def gathered(parts):
     """All scores in one array (steps, n), from the blocks of ``scores``."""
     return np.concatenate([tau for _, tau in parts], axis=1)
+
+
+def side_by_side(parts):
+    """Iterate (start, [tau]) over the blocks of several ``scores``, cut wherever a block of any of them ends."""
+    parts, start = [iter(part) for part in parts], 0
+    held = [tau for _, tau in map(next, parts)]
+    while True:
+        width = min(tau.shape[1] for tau in held)
+        yield start, [tau[:, :width] for tau in held]
+        start, held = start + width, [tau[:, width:] for tau in held]
+        for m, part in enumerate(parts):
+            if not held[m].shape[1]:
+                following = next(part, None)
+                if following is None:  # all of them end at the same image
+                    return
+                held[m] = following[1]
 
 
 class CheckpointMean:

@@ -21,7 +21,7 @@ from ..errors import WaypointError
 from .whole import whole_directory
 
 CHUNK_BYTES = 16 << 20  # smaller ones are read back slower, larger ones hardly faster (docs/benchmarks.md)
-COLUMN_BYTES = 8 << 20  # a pass writes arrays of scores for many targets at once, with a chunk of each in memory
+COLUMN_BYTES = 4 << 20  # a pass writes arrays of scores for many targets at once, with a chunk of each in memory
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux reads a chunk from disk in 2 MiB pages, quick to map
 
@@ -110,7 +110,7 @@ def _link_or_copy(source, to):
 
 
 class Columns:
-    """An array of a store under construction that grows along its last dimension, about 8 MB in memory.
+    """An array of a store under construction that grows along its last dimension, about 4 MB in memory.
 
     Args:
         store: the ``StoreWriter``. what, items: as in ``StoreWriter.put``.
@@ -271,10 +271,12 @@ def map_chunk(array, index):
     size = np.prod(array.chunks, dtype=int) * array.dtype.itemsize + 4
     try:
         with open(path, "rb", buffering=0) as file:
-            require_checksum(CRC_RESIDUE if os.fstat(file.fileno()).st_size == size else None, path)
-            data = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ)
+            found = os.fstat(file.fileno()).st_size
+            data = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ) if found == size else None
     except OSError as error:
         raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
+    if data is None:
+        raise WaypointError(f"{path}: damaged ({found} bytes instead of {size}); delete the store and rerun")
     if HUGE_PAGES:
         with contextlib.suppress(OSError):  # a kernel without them
             data.madvise(HUGE_PAGES)

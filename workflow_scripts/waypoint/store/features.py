@@ -31,10 +31,10 @@ def put(store, name, where, values, what, items):
 
 
 def blocks(group, name="phi", each=None, readers=None):
-    """Iterate (start, rows float32) over stored features, one chunk at a time, or (start, the values of ``each``).
+    """Iterate (start, rows float32) over stored features, a chunk at a time, or (start, the values of ``each``).
 
     Args:
-        each: a function of rows (b, d) that returns b values. readers: ``Readers`` to compute them in.
+        each: a function of rows (b, ...) that returns an array (b, ...). readers: ``Readers`` to call it in.
 
     Raises:
         WaypointError: a chunk whose checksum does not match.

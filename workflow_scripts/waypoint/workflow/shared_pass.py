@@ -13,12 +13,14 @@ import os
 from pathlib import Path
 
 from ..errors import WaypointError
-from ..store.arrays import open_store, read
+from ..store.arrays import COLUMN_BYTES, open_store, read
 from ..store.provenance import read_attributes
 from .specs import disagreement
 
 OF_ONE_TARGET = ("target", "generator", "checkpoint")  # sections of a spec in which targets differ
-RIGHT_BYTES = 256 << 20  # of K⁻¹g for all checkpoints, targets and steps of a pass
+PASS_BYTES = 1 << 30  # that the targets of a pass may take together
+RIGHT, SCORES = 12, 32  # bytes of one value: of K⁻¹g, in two precisions; of scores ahead, at hand, stacked and averaged
+ARRAYS = 3  # of a target under construction, a chunk of each at hand: scores, their error, those of each checkpoint
 
 
 class SharedPass:
@@ -78,11 +80,14 @@ class SharedPass:
         """Whether this target's scores are finished already."""
         return self.finished(self.target, self.own)
 
-    def targets(self):
-        """{target: gradients} of the next pass, this job's first."""
+    def targets(self, rows):
+        """{target: gradients} of the next pass, this job's first.
+
+        Args:
+            rows: of features in a block.
+        """
         chosen = {self.target: self.own}
-        column = self.own["g"].shape[0] * self.own["g"].shape[2] * 8
-        left = RIGHT_BYTES // column - self.own["g"].shape[1]
+        left = PASS_BYTES - _bytes(self.own, rows)
         for path in sorted(self.root.glob("targets/*/gradients.zarr")):
             target = path.parent.name
             if target in chosen or not self.needs(target, path):
@@ -90,7 +95,7 @@ class SharedPass:
             gradients = open_store(path)
             if self.finished(target, gradients):
                 continue
-            left -= gradients["g"].shape[1]
+            left -= _bytes(gradients, rows)
             if left < 0:
                 break
             chosen[target] = gradients
@@ -103,6 +108,12 @@ class SharedPass:
             return False
         scored = read_attributes(self.root / "scores/trak" / f"{target}.zarr")
         return scored is None or disagreement(common(scored["spec"]), self.spec) is not None
+
+
+def _bytes(gradients, rows):
+    """That one target takes while it is scored in blocks of ``rows``."""
+    checkpoints, steps, d = gradients["g"].shape
+    return checkpoints * steps * (RIGHT * d + SCORES * rows) + ARRAYS * COLUMN_BYTES
 
 
 def common(spec):
