@@ -443,6 +443,51 @@ def test_columns_arrive_whole_however_they_are_cut(path, monkeypatch, pieces, ch
     assert x.chunks == (2, 3, min(chunk, 10)) and np.array_equal(x[:], values)
 
 
+class Recorder:
+    """An array that counts how often each of its rows is written."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.chunks = array, array.shape, array.chunks
+        self.dtype, self.written = array.dtype, np.zeros(array.shape[0], int)
+
+    def __setitem__(self, where, values):
+        self.array[where] = values
+        self.written[where] += 1
+        assert where.stop % self.chunks[0] == 0 or where.stop == self.shape[0], "part of a chunk"
+
+
+@pytest.mark.parametrize("pieces", [[10], [1] * 10, [3, 4, 3], [7, 3], [2, 6, 2]])
+@pytest.mark.parametrize("rows", [1, 3, 4, 10])
+def test_rows_that_come_in_pieces_are_written_a_chunk_at_a_time(path, rows, pieces):
+    values = np.random.default_rng(0).standard_normal((10, 2)).astype(np.float32)
+    with create_store(path, dict) as store:
+        found = store.arrays["x"] = Recorder(store.create("x", ["train", "feature"], values.shape, rows=rows))
+        start = 0
+        for piece in pieces:
+            given = values[start : start + piece].copy()
+            store.put("x", slice(start, start + piece), given, "index", range(10))
+            given[:] = 0  # the caller's own again
+            start += piece
+    assert (found.written == 1).all() and np.array_equal(open_store(path)["x"][:], values)
+
+
+@pytest.mark.parametrize("order", [[2, 0, 1, 3, 4], [4, 3, 2, 1, 0], [0, 1, 4, 2, 3]])
+def test_rows_may_come_in_any_order(path, order):
+    values = np.arange(20, dtype=np.float32).reshape(10, 2)
+    with create_store(path, dict) as store:
+        store.create("x", ["train", "feature"], values.shape, rows=3)
+        for place in order:
+            where = slice(2 * place, 2 * place + 2)
+            store.put("x", where, values[where], "index", range(10))
+    assert np.array_equal(open_store(path)["x"][:], values)
+
+
+def test_a_row_that_never_came_is_missed(path):
+    with pytest.raises(WaypointError, match="missing"), create_store(path, dict) as store:
+        store.create("x", ["train", "feature"], (10, 2), rows=3)
+        store.put("x", slice(0, 5), np.ones((5, 2)), "index", range(10))
+
+
 def test_an_adopted_store_moves_whole_and_has_new_attributes(finished, tmp_path):
     adopt_store(finished, tmp_path / "new/b.zarr", lambda: {"spec": {"seed": 1}})
     store = open_store(tmp_path / "new/b.zarr")

@@ -32,6 +32,7 @@ class StoreWriter:
     def __init__(self, group):
         self.group = group
         self.arrays = {}  # as created: an array opened again forgets that empty chunks are to be written
+        self._held = {}  # name: start, rows of a chunk that is not yet full
 
     def create(self, name, dims, shape, dtype="float32", rows=None, chunks=None):
         """An array to be filled by ``put``, in chunks of whole rows.
@@ -71,7 +72,11 @@ class StoreWriter:
     def put(self, name, where, values, what, items):
         """Write ``values`` at index ``where``.
 
+        Rows that come a few at a time, in order, wait until they fill a chunk: each written by itself would have the
+        whole chunk read and written again.
+
         Args:
+            where: an index; a slice has a start and a stop, or neither.
             what, items: name row r in an error about a non-finite value, as "``what`` ``items[r]``".
 
         Raises:
@@ -81,7 +86,34 @@ class StoreWriter:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             bad = int(np.argwhere(~np.isfinite(values))[0][0])
             raise WaypointError(f"{name}: not finite at {what} {items[bad]}; nothing was stored")
-        self.arrays[name][where] = values
+        if isinstance(where, slice) and where.start is not None:
+            self._append(name, where.start, values)
+        else:
+            self.arrays[name][where] = values
+
+    def _append(self, name, start, values):
+        array, stop = self.arrays[name], start + len(values)
+        if name in self._held and self._held[name][0] + sum(map(len, self._held[name][1])) != start:
+            self._write_held(name)
+        first, held = self._held.pop(name, (start, []))
+        full = stop if stop == array.shape[0] else stop - stop % array.chunks[0]
+        if full <= first:
+            self._held[name] = first, [*held, values.copy()]
+            return
+        rows = np.concatenate([*held, values]) if held else values
+        array[first:full] = rows[: full - first]
+        if full < stop:
+            self._held[name] = full, [rows[full - first :].copy()]
+
+    def finish(self):
+        """Write the rows that wait still."""
+        for name in list(self._held):
+            self._write_held(name)
+
+    def _write_held(self, name):
+        first, held = self._held.pop(name)
+        rows = np.concatenate(held)
+        self.arrays[name][first : first + len(rows)] = rows
 
     def write(self, name, dims, values, what=None, items=None):
         """Create an array and fill it at once; ``what`` and ``items`` as in ``put``."""
@@ -147,7 +179,9 @@ def create_store(path, attributes):
         warnings.filterwarnings("ignore", "Consolidated metadata")
         warnings.filterwarnings("ignore", "The data type")
         group = zarr.open_group(tmp, mode="w-", zarr_format=3)
-        yield StoreWriter(group)
+        writer = StoreWriter(group)
+        yield writer
+        writer.finish()
         group.attrs.update(attributes())
         _require_whole(group, path)
         zarr.consolidate_metadata(tmp)
