@@ -92,6 +92,7 @@ class StoreWriter:
             self.arrays[name][where] = values
 
     def _append(self, name, start, values):
+        """Write the rows that fill chunks, or end the array; the others wait."""
         array, stop = self.arrays[name], start + len(values)
         if name in self._held and self._held[name][0] + sum(map(len, self._held[name][1])) != start:
             self._write_held(name)
