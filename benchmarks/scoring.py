@@ -153,7 +153,8 @@ def main(folder=None):
     print(
         "factor's 128 MiB (at least 70 % wanted). Files lie in memory (the page cache) as they were written or as they"
     )
-    print("were read back from disk, or on disk only, numpy's as ours. Jobs have one thread, unless told otherwise.\n")
+    print("were read back from disk, or on disk only, numpy's as ours. Every call follows a pause of 0.1 s, in which the")
+    print("threads of BLAS fall asleep: numpy's would take time from ours. Jobs have one thread, unless told otherwise.\n")
     print(table(["files", "threads", "features", "time", "stored bytes read", "share of numpy's speed"], rows))
     rows = []
     for n in (N, 10 * N):
