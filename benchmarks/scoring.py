@@ -148,13 +148,14 @@ def main(folder=None):
         rows = speed(Path(place), g)
     print("## Scoring\n")
     print(f"{machine('numpy', 'zarr')}.")
-    print(f"Scores of a new target with {STEPS} steps over N = {N:,} features of d = {D:,}, checksums verified, kernel")
-    print("factor read and solved, scores written. The share is of numpy's speed on the same features, without the")
     print(
-        "factor's 128 MiB (at least 70 % wanted). Files lie in memory (the page cache) as they were written or as they"
+        f"Scores of a new target with {STEPS} steps over N = {N:,} features of d = {D:,}, checksums verified, kernel\n"
+        "factor read and solved, scores written. The share is of numpy's speed on the same features, without the\n"
+        "factor's 128 MiB (at least 70 % wanted). Files lie in memory (the page cache) as they were written or as\n"
+        "they were read back from disk, or on disk only, numpy's as ours. Every call follows a pause of 0.1 s, in\n"
+        "which the threads of BLAS fall asleep: numpy's would take time from ours. Jobs have one thread, unless told\n"
+        "otherwise.\n"
     )
-    print("were read back from disk, or on disk only, numpy's as ours. Every call follows a pause of 0.1 s, in which the")
-    print("threads of BLAS fall asleep: numpy's would take time from ours. Jobs have one thread, unless told otherwise.\n")
     print(table(["files", "threads", "features", "time", "stored bytes read", "share of numpy's speed"], rows))
     rows = []
     for n in (N, 10 * N):
