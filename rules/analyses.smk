@@ -3,8 +3,8 @@ checkpoints, all without retraining.
 
 Reads   scores/*/*.zarr, data/train.zarr, targets/{target}/trajectory.zarr; with features.keep_halves also features/,
         targets/*/gradients.zarr
-Makes   tables/{step_correlation,sign_overlap,top_overlap,reliability}.csv,
-        figures/{step_correlation,sign_overlap,sign_flips,top_overlap,reliability}.png
+Makes   tables/{step_correlation,sign_overlap,top_overlap,split_half}.csv,
+        figures/{step_correlation,sign_overlap,sign_flips,top_overlap,split_half}.png
 """
 
 from waypoint.workflow.config.evaluation_checks import step_methods
@@ -18,7 +18,6 @@ if PLAN.evaluation["step_correlation"] is not None:
 
     rule step_correlation:
         input:
-            current("step_correlation", "tables/step_correlation.csv"),
             scores=STEP_SCORES,
         output:
             table=report(
@@ -40,7 +39,6 @@ if PLAN.evaluation["step_correlation"] is not None:
 
     rule plot_step_correlation:
         input:
-            current("evaluation_figure", "figures/step_correlation.png"),
             table="<results>/tables/step_correlation.csv",
             attributes=beside("<results>/tables/step_correlation.csv"),
         output:
@@ -55,7 +53,7 @@ if PLAN.evaluation["step_correlation"] is not None:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_step_correlation"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
             " --out {output:q} --log {log:q}"
@@ -67,7 +65,6 @@ if PLAN.evaluation["sign_overlap"]:
 
     rule sign_overlap:
         input:
-            current("sign_overlap", "tables/sign_overlap.csv"),
             scores=STEP_SCORES,
         output:
             table=report(
@@ -89,7 +86,6 @@ if PLAN.evaluation["sign_overlap"]:
 
     rule plot_sign_overlap:
         input:
-            current("evaluation_figure", "figures/sign_overlap.png"),
             table="<results>/tables/sign_overlap.csv",
             attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
@@ -104,14 +100,13 @@ if PLAN.evaluation["sign_overlap"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_sign_overlap"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
             " --log {log:q}"
 
     rule plot_sign_flips:
         input:
-            current("evaluation_figure", "figures/sign_flips.png"),
             table="<results>/tables/sign_overlap.csv",
             data="<results>/data/train.zarr",
             # the first method alone: no other one is computed for a figure
@@ -132,7 +127,7 @@ if PLAN.evaluation["sign_overlap"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_sign_flips"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
             " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output:q} --log {log:q}"
@@ -144,7 +139,6 @@ if PLAN.evaluation["top_overlap"]:
 
     rule top_overlap:
         input:
-            current("top_overlap", "tables/top_overlap.csv"),
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
             table=report(
@@ -166,7 +160,6 @@ if PLAN.evaluation["top_overlap"]:
 
     rule plot_top_overlap:
         input:
-            current("evaluation_figure", "figures/top_overlap.png"),
             table="<results>/tables/top_overlap.csv",
             attributes=beside("<results>/tables/top_overlap.csv"),
         output:
@@ -181,7 +174,7 @@ if PLAN.evaluation["top_overlap"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_top_overlap"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
             " --log {log:q}"
@@ -189,54 +182,52 @@ if PLAN.evaluation["top_overlap"]:
 
 RELIABILITY_TABLES, RELIABILITY_FIGURES = [], []
 
-if PLAN.evaluation["reliability"] is not None:
-    RELIABILITY_TABLES, RELIABILITY_FIGURES = ["<results>/tables/reliability.csv"], [
-        "<results>/figures/reliability.png"
+if PLAN.evaluation["split_half"] is not None:
+    RELIABILITY_TABLES, RELIABILITY_FIGURES = ["<results>/tables/split_half.csv"], [
+        "<results>/figures/split_half.png"
     ]
     HALVED = PLAN.config["features"]["keep_halves"]
 
     rule split_half:
         input:
-            current("reliability", "tables/reliability.csv"),
             scores=expand("<results>/scores/trak/{target}.zarr", target=PLAN.targets),
-            features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints) if HALVED else [],
-            gradients=expand("<results>/targets/{target}/gradients.zarr", target=PLAN.targets) if HALVED else [],
+            features=expand("<results>/features/plain/{checkpoint}.zarr", checkpoint=PLAN.checkpoints) if HALVED else [],
+            gradients=expand("<results>/targets/{target}/gradients/plain.zarr", target=PLAN.targets) if HALVED else [],
         output:
             table=report(
-                "<results>/tables/reliability.csv",
-                caption="../docs/report/reliability.rst",
+                "<results>/tables/split_half.csv",
+                caption="../docs/report/split_half.rst",
                 category="Reliability",
-                labels={"table": "reliability"},
+                labels={"table": "split_half"},
             ),
-            attributes=beside("<results>/tables/reliability.csv"),
+            attributes=beside("<results>/tables/split_half.csv"),
         log:
             "<logs>/split_half.log",
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("reliability"),
+            spec=spec("split_half"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/split_half.py --spec {params.spec:q} --scores {input.scores:q}'
             " --features {input.features:q} --gradients {input.gradients:q} --out {output.table:q} --log {log:q}"
 
     rule plot_split_half:
         input:
-            current("evaluation_figure", "figures/reliability.png"),
-            table="<results>/tables/reliability.csv",
-            attributes=beside("<results>/tables/reliability.csv"),
+            table="<results>/tables/split_half.csv",
+            attributes=beside("<results>/tables/split_half.csv"),
         output:
             report(
-                "<results>/figures/reliability.png",
-                caption="../docs/report/reliability.rst",
+                "<results>/figures/split_half.png",
+                caption="../docs/report/split_half.rst",
                 category="Reliability",
-                labels={"figure": "reliability"},
+                labels={"figure": "split_half"},
             ),
         log:
             "<logs>/plot_split_half.log",
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_split_half"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_split_half.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
             " --log {log:q}"

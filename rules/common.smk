@@ -8,18 +8,19 @@ import warnings
 from pathlib import Path
 
 REPOSITORY = Path(workflow.current_basedir).parent
+RULES = Path(workflow.current_basedir)
 SCRIPTS = REPOSITORY / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from snakemake.io import IOFile
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.patches.slurm import keep_unanswered_jobs
+from waypoint.patches.snakemake_reruns import let_artifacts_decide
+from waypoint.store.artifacts.remote import set_aside
+from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
-from waypoint.workflow.config.image_encoders import BUILT_IN
-from waypoint.workflow.config.shared_stores import link_artifacts
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.staleness import refuse_changed_source, refuse_stale
+from waypoint.workflow.plan.start import Start
 
 # Snakemake imports every executor that is installed
 if "snakemake_executor_plugin_slurm" in sys.modules:
@@ -39,10 +40,6 @@ try:
 except WaypointError as error:
     raise WorkflowError(str(error))
 if workflow.is_main_process:  # jobs read this file again
-    try:
-        link_artifacts(PLAN.root, PLAN.others)
-    except WaypointError as error:
-        raise WorkflowError(str(error))
     for warning in LEFT_OUT:
         print(f"Waypoint: warning: {warning.message}", file=sys.stderr)
 
@@ -52,8 +49,15 @@ VARIABLES = {
     "WAYPOINT_SCRIPTS": SCRIPTS,
     "WAYPOINT_FID_WEIGHTS": PLAN.fid_weights or "",
     "WAYPOINT_ENCODERS": json.dumps(PLAN.encoder_places),
+    "WAYPOINT_DATA": json.dumps(PLAN.data_places),
+}
+# jobs move what they replace aside, within this folder
+EXPORTED = {
+    "WAYPOINT_ROOT": PLAN.root,
+    "WAYPOINT_DELETE_REPLACED": "1" if PLAN.config["replace"] == "delete" else "",
 }
 assigned = "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items())
+assigned += "".join(f"export {name}={shlex.quote(value)}; " for name, value in EXPORTED.items())
 escaped = assigned.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
 # scripts lie in folders: they find the library by PYTHONPATH
 library = 'export PYTHONPATH="$WAYPOINT_SCRIPTS${{PYTHONPATH:+:$PYTHONPATH}}"; '
@@ -68,7 +72,8 @@ pathvars:
 wildcard_constraints:
     checkpoint=r"full/[0-9]+",
     target=r"[A-Za-z0-9-]+",
-    method="|".join([*BUILT_IN, "none", *PLAN.config["image_encoders"]]),
+    method="|".join([*PLAN.methods, "random", "none"]),
+    basis="plain",
     shard=r"[0-9]+",
     shards=r"[0-9]+",
     subset=r"[0-9]+",
@@ -87,7 +92,7 @@ TEXT_ENCODER = "<results>/encoders/text" if PLAN.config["text_encoder"] else []
 
 def spec(stage):
     """The params function of a stage: one sorted JSON string of the config keys that its result depends on."""
-    return lambda wildcards: json.dumps(stage_spec(stage, wildcards), sort_keys=True)
+    return lambda wildcards: PLAN.asked(stage, **wildcards)
 
 
 REMOTE = workflow.storage_settings.default_storage_provider is not None
@@ -108,38 +113,32 @@ def outside(paths):
     return ancient(local(paths)) if paths else []
 
 
-def stage_spec(stage, wildcards):
-    """The spec as a dict, for the wildcards that the stage knows."""
-    return getattr(PLAN, stage)(**{name: wildcards[name] for name in PLAN.wildcards(stage)})
+def own_job(job):
+    """Whether a job is of this workflow's rules, not of another one that includes it, and makes an artifact."""
+    return Path(job.rule.snakefile).is_relative_to(RULES) and "spec" in job.params.keys()
 
 
-def current(stage, path, sources=lambda wildcards: []):
-    """An input function that adds no input. It refuses an artifact at `path` that Snakemake would take for up
-    to date although its own attributes disagree with the configuration (one made from another working
-    directory, say), or although its `sources` outside the store have changed."""
-
-    def check(wildcards):
-        artifact = f"{PLAN.root}/{path.format(**wildcards)}"
-        try:
-            if not will_rerun(artifact, spec(stage)(wildcards)):
-                refuse_stale(artifact, stage_spec(stage, wildcards))
-                refuse_changed_source(artifact, sources(wildcards))
-        except WaypointError as error:
-            # any other exception would come out wrapped in Snakemake's words
-            sys.exit(f"Waypoint: {error}")
-        return []
-
-    return check
+def forced(job):
+    """Whether the command line asks for a job to run."""
+    return job.rule in job.dag.forcerules or not job.dag.forcefiles.isdisjoint(job.output)
 
 
-def will_rerun(artifact, params):
-    """Whether Snakemake makes the artifact again by itself: forced, or its own record shows other settings."""
-    if workflow.dag_settings.forceall:
-        return True
-    if "params" not in {str(trigger) for trigger in workflow.rerun_triggers}:
-        return False
-    recorded = workflow.persistence.params(IOFile(artifact))
-    return recorded is not None and repr(params) not in recorded
+let_artifacts_decide(
+    own_job,
+    Start(PLAN, REMOTE, workflow.dryrun, forced) if workflow.is_main_process else None,
+    (lambda files: set_aside(files, PLAN.root)) if REMOTE else None,
+)
+
+
+def of_kind(kind):
+    """The wildcard constraint of a rule that scores by methods of one kind."""
+    return "|".join(PLAN.of_kind(kind)) or "(?!)"
+
+
+def features_of(wildcards):
+    """The train features of a method's basis, of all checkpoints."""
+    basis = PLAN.basis(wildcards.method)
+    return expand("<results>/features/{basis}/{checkpoint}.zarr", basis=basis, checkpoint=PLAN.checkpoints)
 
 
 def generating_model(wildcards):
@@ -199,4 +198,6 @@ def closing_words():
         (f"{PLAN.root}/tables", f"report    {python} -m snakemake --report report.zip{config}"),
     ]
     lines = [f"  {line}" for path, line in ways if Path(path).exists()]
+    if size := replaced_bytes(PLAN.root):
+        lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
     return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, ""])

@@ -7,9 +7,7 @@ Makes   data/train.zarr, or data/images.zarr where models see something else; en
 if PLAN.attributed:
 
     rule prepare_data:
-        input:
-            # the raw data itself is no input: it may be gone once it is in the store. Its recorded hash tells a change
-            current("images", IMAGES, sources=lambda wildcards: PLAN.data_sources),
+        # the raw data itself is no input: it may be gone once it is in the store. Its recorded hash tells a change
         output:
             directory(f"<results>/{IMAGES}"),
         log:
@@ -17,16 +15,15 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("images"),
+            spec=spec("prepare_data"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+            'python "$WAYPOINT_SCRIPTS"/data/prepare_data.py --spec {params.spec:q} --places "$WAYPOINT_DATA"'
+            " --out {output:q} --log {log:q}"
 
 
 if PLAN.config["vae"] and "path" in PLAN.config["vae"]:
 
     rule import_vae:
-        input:
-            current("vae", "encoders/vae", sources=lambda wildcards: PLAN.encoder_sources("vae")),
         output:
             directory("<results>/encoders/vae"),
         log:
@@ -34,7 +31,7 @@ if PLAN.config["vae"] and "path" in PLAN.config["vae"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("vae"),
+            spec=spec("import_vae"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/data/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
 
@@ -43,7 +40,6 @@ if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
 
     rule train_vae:
         input:
-            current("vae", "encoders/vae"),
             images="<results>/data/images.zarr",
         output:
             directory("<results>/encoders/vae"),
@@ -54,7 +50,7 @@ if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
         resources:
             gpu=1,
         params:
-            spec=spec("vae"),
+            spec=spec("train_vae"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[1] / "resume"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/data/train_vae.py --spec {params.spec:q} --images {input.images:q}'
@@ -64,8 +60,6 @@ if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
 if PLAN.config["text_encoder"]:
 
     rule import_text_encoder:
-        input:
-            current("text_encoder", "encoders/text", sources=lambda wildcards: PLAN.encoder_sources("text_encoder")),
         output:
             directory("<results>/encoders/text"),
         log:
@@ -73,7 +67,7 @@ if PLAN.config["text_encoder"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("text_encoder"),
+            spec=spec("import_text_encoder"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/data/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
 
@@ -82,7 +76,6 @@ if PLAN.encoded:
 
     rule encode_data:
         input:
-            current("data", "data/train.zarr"),
             images="<results>/data/images.zarr",
             vae=VAE,
             text=TEXT_ENCODER,
@@ -95,7 +88,7 @@ if PLAN.encoded:
         resources:
             gpu=1,
         params:
-            spec=spec("data"),
+            spec=spec("encode_data"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/data/encode_data.py --spec {params.spec:q} --images {input.images:q} --vae {input.vae:q}'
             " --text {input.text:q} --out {output:q} --log {log:q}"

@@ -1,26 +1,25 @@
 """Train features and TRAK kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
 
 Reads   data/train.zarr, checkpoints/{checkpoint}/
-Makes   features/{checkpoint}.zarr, kernels/{checkpoint}.zarr
+Makes   features/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
 """
 
 if PLAN.config["features"]["shards"] == 1:
 
     rule featurize:
         input:
-            current("features", "features/{checkpoint}.zarr"),
             data="<results>/data/train.zarr",
             checkpoint="<results>/checkpoints/{checkpoint}",
         output:
-            directory("<results>/features/{checkpoint}.zarr"),
+            directory("<results>/features/{basis}/{checkpoint}.zarr"),
         log:
-            "<logs>/featurize/{checkpoint}.log",
+            "<logs>/featurize/{basis}/{checkpoint}.log",
         conda:
             "../envs/waypoint.yaml"
         resources:
             gpu=1,
         params:
-            spec=spec("features"),
+            spec=spec("featurize"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
@@ -32,15 +31,15 @@ else:
             data="<results>/data/train.zarr",
             checkpoint="<results>/checkpoints/{checkpoint}",
         output:
-            temp(directory("<results>/shards/{checkpoint}/{shard}-of-{shards}.zarr")),
+            temp(directory("<results>/shards/{basis}/{checkpoint}/{shard}-of-{shards}.zarr")),
         log:
-            "<logs>/featurize/{checkpoint}-{shard}-of-{shards}.log",
+            "<logs>/featurize/{basis}/{checkpoint}-{shard}-of-{shards}.log",
         conda:
             "../envs/waypoint.yaml"
         resources:
             gpu=1,
         params:
-            spec=spec("features"),
+            spec=spec("featurize"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint}"
@@ -48,20 +47,19 @@ else:
 
     rule join_features:
         input:
-            current("features", "features/{checkpoint}.zarr"),
             shards=expand(
-                "<results>/shards/{{checkpoint}}/{shard}-of-{shards}.zarr",
+                "<results>/shards/{{basis}}/{{checkpoint}}/{shard}-of-{shards}.zarr",
                 shard=range(PLAN.config["features"]["shards"]),
                 shards=PLAN.config["features"]["shards"],
             ),
         output:
-            directory("<results>/features/{checkpoint}.zarr"),
+            directory("<results>/features/{basis}/{checkpoint}.zarr"),
         log:
-            "<logs>/join_features/{checkpoint}.log",
+            "<logs>/join_features/{basis}/{checkpoint}.log",
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("features"),
+            spec=spec("featurize"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/features/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}'
             " --log {log:q}"
@@ -69,16 +67,15 @@ else:
 
 rule factor_kernel:
     input:
-        current("kernel", "kernels/{checkpoint}.zarr"),
-        features="<results>/features/{checkpoint}.zarr",
+        features=lambda w: f"<results>/features/{PLAN.basis(w.method)}/{w.checkpoint}.zarr",
     output:
-        directory("<results>/kernels/{checkpoint}.zarr"),
+        directory("<results>/kernels/{method}/{checkpoint}.zarr"),
     log:
-        "<logs>/factor_kernel/{checkpoint}.log",
+        "<logs>/factor_kernel/{method}/{checkpoint}.log",
     conda:
         "../envs/waypoint.yaml"
     params:
-        spec=spec("kernel"),
+        spec=spec("factor_kernel"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/features/factor_kernel.py --spec {params.spec:q} --features {input.features:q} --out {output:q}'
         " --log {log:q}"

@@ -1,14 +1,14 @@
 """Linear datamodeling score (Fig. 4): what subset models do, against what summed scores predict.
 
 Reads   checkpoints/subset/*/, targets/{target}/trajectory.zarr, scores/*/*.zarr
-Makes   evaluation/masks.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png
+Makes   evaluation/subsets.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png
 """
 
 LDS_STORES, LDS_TABLES, LDS_FIGURES = [], [], []
 
 if PLAN.evaluation["lds"]:
     LDS_STORES = [
-        "<results>/evaluation/masks.zarr",
+        "<results>/evaluation/subsets.zarr",
         "<results>/checkpoints/subset/models.json",
         *expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
     ]
@@ -19,27 +19,25 @@ if PLAN.evaluation["lds"]:
 
     rule draw_subsets:
         input:
-            current("masks", "evaluation/masks.zarr"),
             data="<results>/data/train.zarr",
         output:
-            directory("<results>/evaluation/masks.zarr"),
+            directory("<results>/evaluation/subsets.zarr"),
         log:
             "<logs>/draw_subsets.log",
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("masks"),
+            spec=spec("draw_subsets"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/draw_subsets.py --spec {params.spec:q} --data {input.data:q} --out {output:q}'
             " --log {log:q}"
 
     rule subset_outputs:
         input:
-            current("outputs", "evaluation/outputs/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
             mask=lambda w: outside(PLAN.mask_file(w.target)),
-            masks="<results>/evaluation/masks.zarr",
+            masks="<results>/evaluation/subsets.zarr",
             models="<results>/checkpoints/subset/models.json",
             listed=carried(*[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()]),
             attributes=beside("<results>/checkpoints/subset/models.json"),
@@ -52,7 +50,7 @@ if PLAN.evaluation["lds"]:
         resources:
             gpu=1,
         params:
-            spec=spec("outputs"),
+            spec=spec("subset_outputs"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --mask {input.mask:q} --masks {input.masks:q} --models {input.models:q}"
@@ -60,8 +58,7 @@ if PLAN.evaluation["lds"]:
 
     rule lds_tables:
         input:
-            *[current("lds", table.removeprefix("<results>/")) for table in LDS_TABLES],
-            masks="<results>/evaluation/masks.zarr",
+            masks="<results>/evaluation/subsets.zarr",
             outputs=expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
@@ -86,7 +83,7 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("lds"),
+            spec=spec("lds_tables"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/lds_tables.py --spec {params.spec:q} --masks {input.masks:q}'
             " --outputs {input.outputs:q} --scores {input.scores:q} --lds {output.lds:q} --summary {output.summary:q}"
@@ -94,7 +91,6 @@ if PLAN.evaluation["lds"]:
 
     rule plot_lds:
         input:
-            current("evaluation_figure", "figures/lds.png"),
             summary="<results>/tables/lds_summary.csv",
             overall="<results>/tables/lds_overall.csv",
             attributes=beside("<results>/tables/lds_summary.csv", "<results>/tables/lds_overall.csv"),
@@ -110,14 +106,13 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_lds"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
             " --overall {input.overall:q} --out {output:q} --log {log:q}"
 
     rule plot_lds_cross:
         input:
-            current("evaluation_figure", "figures/lds_cross.png"),
             cross="<results>/tables/lds_cross.csv",
             attributes=beside("<results>/tables/lds_cross.csv"),
         output:
@@ -132,7 +127,7 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_lds_cross"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output:q}'
             " --log {log:q}"

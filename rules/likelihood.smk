@@ -13,7 +13,6 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
 
     rule train_classifier:
         input:
-            current("classifier", "evaluation/classifiers/{kind}"),
             data="<results>/data/train.zarr",
         output:
             directory("<results>/evaluation/classifiers/{kind}"),
@@ -26,7 +25,7 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
         resources:
             gpu=1,
         params:
-            spec=spec("classifier"),
+            spec=spec("train_classifier"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/likelihood/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
             " --kind {wildcards.kind} --out {output:q} --log {log:q}"
@@ -34,7 +33,7 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
 
 if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelihood"] is not None:
     # the training images below the curves: the first method's, trak's where it is there, none without data
-    LIKELIHOOD_METHODS = sorted(PLAN.config["methods"], key=lambda method: method != "trak")[:1]
+    LIKELIHOOD_METHODS = PLAN.likelihood_methods()
     LIKELIHOOD_TARGETS = PLAN.judged()
     if PLAN.evaluation["likelihood"] is not None:
         LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
@@ -43,10 +42,8 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
 
     rule feature_likelihood:
         input:
-            current("likelihood", "tables/feature_likelihood.csv"),
-            current("likelihood", "tables/steepest_intervals.csv"),
             classifiers=LIKELIHOOD_STORES,
-            samples=expand("<results>/evaluation/samples/{target}.zarr", target=LIKELIHOOD_TARGETS),
+            samples=expand("<results>/targets/{target}/samples.zarr", target=LIKELIHOOD_TARGETS),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=LIKELIHOOD_TARGETS),
         output:
             likelihood=report(
@@ -69,20 +66,18 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         resources:
             gpu=1,
         params:
-            spec=spec("likelihood"),
-            labels=[str(word) for pair in PLAN.target_labels(LIKELIHOOD_TARGETS).items() for word in pair],
+            spec=spec("feature_likelihood"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/likelihood/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
-            " --samples {input.samples:q} --trajectories {input.trajectories:q} --labels {params.labels:q}"
+            " --samples {input.samples:q} --trajectories {input.trajectories:q}"
             ' --places "$WAYPOINT_ENCODERS" --likelihood {output.likelihood:q} --intervals {output.intervals:q}'
             " --log {log:q}"
 
     rule plot_likelihood:
         input:
-            current("evaluation_figure", "figures/likelihood-{target}.png"),
             likelihood="<results>/tables/feature_likelihood.csv",
             intervals="<results>/tables/steepest_intervals.csv",
-            samples="<results>/evaluation/samples/{target}.zarr",
+            samples="<results>/targets/{target}/samples.zarr",
             scores=expand("<results>/scores/{method}/{{target}}.zarr", method=LIKELIHOOD_METHODS),
             data=DATA[-1:],
             attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),
@@ -98,7 +93,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_likelihood"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/likelihood/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
             " --intervals {input.intervals:q} --samples {input.samples:q} --scores {input.scores:q} --data {input.data:q}"

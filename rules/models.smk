@@ -9,7 +9,6 @@ if "count" in PLAN.config["checkpoints"]:
 
     rule train:
         input:
-            current("train", "checkpoints/{checkpoint}"),
             data="<results>/data/train.zarr",
         output:
             directory("<results>/checkpoints/{checkpoint}"),
@@ -30,7 +29,6 @@ else:
 
     rule import_checkpoint:
         input:
-            current("train", "checkpoints/{checkpoint}", sources=lambda w: PLAN.checkpoint_sources(w.checkpoint)),
             # what the model must fit: the data as it is encoded, or without data the encoders themselves
             data=DATA[-1:],
             vae=[] if PLAN.attributed else VAE,
@@ -42,7 +40,7 @@ else:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("train"),
+            spec=spec("import_checkpoint"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/models/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}'
             " --vae {input.vae:q} --text {input.text:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
@@ -53,7 +51,6 @@ if PLAN.evaluation["lds"]:
 
     rule train_subset:
         input:
-            *[current("subset", f"checkpoints/subset/{{subset}}-{r}") for r in MODELS_PER_SUBSET],
             data="<results>/data/train.zarr",
         output:
             # kept while the job runs: it trains only what is missing
@@ -65,7 +62,7 @@ if PLAN.evaluation["lds"]:
         resources:
             gpu=1,
         params:
-            spec=spec("subset"),
+            spec=spec("train_subset"),
             names=lambda wildcards: [f"subset/{wildcards.subset}-{r}" for r in MODELS_PER_SUBSET],
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
@@ -74,7 +71,6 @@ if PLAN.evaluation["lds"]:
 
     rule list_subset_models:
         input:
-            current("masks", "checkpoints/subset/models.json"),
             models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
         output:
             models="<results>/checkpoints/subset/models.json",
@@ -84,7 +80,7 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("masks"),
+            spec=spec("list_subset_models"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/models/list_subset_models.py --spec {params.spec:q} --models {input.models:q} --out {output.models:q}'
             " --log {log:q}"
@@ -94,7 +90,6 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
 
     rule train_without:
         input:
-            current("without", "checkpoints/without/{method}_{target}_t{step}_n{n_remove}"),
             data="<results>/data/train.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
         output:
@@ -107,7 +102,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         resources:
             gpu=1,
         params:
-            spec=spec("without"),
+            spec=spec("train_without"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/models/train.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
@@ -116,7 +111,6 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
 
     rule train_without_random:
         input:
-            current("without_random", "checkpoints/without/random_{removal}_n{n_remove}"),
             data="<results>/data/train.zarr",
         output:
             update(directory("<results>/checkpoints/without/random_{removal}_n{n_remove}")),
@@ -127,7 +121,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         resources:
             gpu=1,
         params:
-            spec=spec("without_random"),
+            spec=spec("train_without_random"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/models/train.py --spec {params.spec:q} --data {input.data:q}'

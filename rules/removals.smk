@@ -25,7 +25,6 @@ if PLAN.evaluation["counterfactual"]:
 
     rule counterfactual_original:
         input:
-            current("counterfactual", "evaluation/counterfactual/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=generating_model,
             vae=VAE,
@@ -40,7 +39,7 @@ if PLAN.evaluation["counterfactual"]:
         resources:
             gpu=1,
         params:
-            spec=spec("counterfactual"),
+            spec=spec("counterfactual_original"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q}"
@@ -49,7 +48,6 @@ if PLAN.evaluation["counterfactual"]:
 
     rule counterfactual_without:
         input:
-            current("counterfactual_without", "evaluation/counterfactual/{method}/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=generating_model,
             vae=VAE,
@@ -76,7 +74,6 @@ if PLAN.evaluation["counterfactual"]:
 
     rule counterfactual_table:
         input:
-            current("removal_table", "tables/counterfactual_fid.csv"),
             originals=expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED),
             without=expand(
                 "<results>/evaluation/counterfactual/{method}/{target}.zarr",
@@ -96,14 +93,13 @@ if PLAN.evaluation["counterfactual"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("removal_table"),
+            spec=spec("counterfactual_table"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
             " --without {input.without:q} --out {output.table:q} --log {log:q}"
 
     rule plot_counterfactual:
         input:
-            current("evaluation_figure", "figures/counterfactual_fid.png"),
             table="<results>/tables/counterfactual_fid.csv",
             attributes=beside("<results>/tables/counterfactual_fid.csv"),
         output:
@@ -118,7 +114,7 @@ if PLAN.evaluation["counterfactual"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_counterfactual"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
             " --out {output:q} --log {log:q}"
@@ -135,7 +131,6 @@ if PLAN.evaluation["forgetting"]:
 
     rule forgetting:
         input:
-            current("forgetting", "evaluation/forgetting/{method}/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=generating_model,
             vae=VAE,
@@ -158,7 +153,6 @@ if PLAN.evaluation["forgetting"]:
 
     rule forgetting_table:
         input:
-            current("removal_table", "tables/forgetting.csv"),
             stores=expand(
                 "<results>/evaluation/forgetting/{method}/{target}.zarr", method=FORGETTING_METHODS, target=FORGOTTEN
             ),
@@ -175,14 +169,13 @@ if PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("removal_table"),
+            spec=spec("forgetting_table"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_forgetting:
         input:
-            current("evaluation_figure", "figures/forgetting.png"),
             table="<results>/tables/forgetting.csv",
             stores=expand(
                 "<results>/evaluation/forgetting/{method}/{target}.zarr",
@@ -202,7 +195,7 @@ if PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("evaluation_figure"),
+            spec=spec("plot_forgetting"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
             " --stores {input.stores:q} --out {output:q} --log {log:q}"

@@ -1,6 +1,6 @@
 """Pictures for people, and the table over all targets.
 
-Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, evaluation/samples/{target}.zarr
+Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, targets/{target}/samples.zarr
 Makes   figures/{target}/{method}.png, figures/{target}/masks.png, tables/top_influences.csv; without data
         figures/{target}/trajectory.png
 """
@@ -9,15 +9,14 @@ Makes   figures/{target}/{method}.png, figures/{target}/masks.png, tables/top_in
 PICTURED_ALONE = PLAN.evaluated("samples") if PLAN.evaluation["samples"] and not PLAN.attributed else []
 TRAJECTORY_FIGURES = expand("<results>/figures/{target}/trajectory.png", target=PICTURED_ALONE)
 
-MASK_FIGURES = expand("<results>/figures/{target}/masks.png", target=PLAN.mask_figures)
+MASK_FIGURES = expand("<results>/figures/{target}/masks.png", target=PLAN.region_figures)
 
 if PICTURED_ALONE:
 
     rule plot_trajectory:
         input:
-            current("trajectory_figure", "figures/{target}/trajectory.png"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
-            samples="<results>/evaluation/samples/{target}.zarr",
+            samples="<results>/targets/{target}/samples.zarr",
         output:
             report(
                 "<results>/figures/{target}/trajectory.png",
@@ -30,7 +29,7 @@ if PICTURED_ALONE:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("trajectory_figure"),
+            spec=spec("plot_trajectory"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/plot_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --samples {input.samples:q} --target {wildcards.target} --out {output:q} --log {log:q}"
@@ -40,11 +39,9 @@ if PLAN.attributed:
 
     rule trajectory_panel:
         input:
-            current("panel", "figures/{target}/{method}.png"),
             data="<results>/data/train.zarr",
             trajectory="<results>/targets/{target}/trajectory.zarr",
-            # another checkpoint makes the same continuations again: no reason to redraw
-            continuations=ancient("<results>/targets/{target}/continuations.zarr"),
+            samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
         output:
             report(
@@ -58,15 +55,14 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("panel"),
+            spec=spec("trajectory_panel"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
-            " --trajectory {input.trajectory:q} --continuations {input.continuations:q} --scores {input.scores:q}"
+            " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
             " --target {wildcards.target} --out {output:q} --log {log:q}"
 
     rule plot_regions:
         input:
-            current("mask_figure", "figures/{target}/masks.png"),
             data="<results>/data/train.zarr",
             # of an image with several masks its own, under the id that they share
             trajectory="<results>/targets/{target}/trajectory.zarr",
@@ -84,7 +80,7 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("mask_figure"),
+            spec=spec("plot_regions"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/plot_regions.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
@@ -92,7 +88,6 @@ if PLAN.attributed:
 
     rule top_influences:
         input:
-            current("table", "tables/top_influences.csv"),
             data="<results>/data/train.zarr",
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
@@ -107,7 +102,7 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("table"),
+            spec=spec("top_influences"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
             " --out {output:q} --log {log:q}"

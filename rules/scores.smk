@@ -8,40 +8,44 @@ Makes   scores/{method}/{target}.zarr, embeddings/{encoder}.zarr
 
 rule score_trak:
     input:
-        current("trak_scores", "scores/trak/{target}.zarr"),
-        gradients="<results>/targets/{target}/gradients.zarr",
-        features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
-        kernels=expand("<results>/kernels/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+        gradients=lambda w: f"<results>/targets/{w.target}/gradients/{PLAN.basis(w.method)}.zarr",
+        features=features_of,
+        kernels=expand("<results>/kernels/{{method}}/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
     output:
-        directory("<results>/scores/trak/{target}.zarr"),
+        directory("<results>/scores/{method}/{target}.zarr"),
     log:
-        "<logs>/score_trak/{target}.log",
+        "<logs>/score_trak/{method}-{target}.log",
+    wildcard_constraints:
+        method=of_kind("trak"),
     conda:
         "../envs/waypoint.yaml"
     params:
-        spec=spec("trak_scores"),
+        spec=spec("score_trak"),
         # where one job leaves the scores that it made for others in the same pass over the features
-        waiting=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume/scores"),
+        waiting=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume/scores" / wildcards.method),
+        targets=list(PLAN.targets),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}'
-        " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target}"
-        " --waiting {params.waiting:q} --out {output:q} --log {log:q}"
+        " --features {input.features:q} --kernels {input.kernels:q} --method {wildcards.method}"
+        " --target {wildcards.target} --targets {params.targets:q} --waiting {params.waiting:q} --out {output:q}"
+        " --log {log:q}"
 
 
 rule score_pixel:
     input:
-        current("pixel_scores", "scores/pixel/{target}.zarr"),
         data="<results>/data/train.zarr",
         trajectory="<results>/targets/{target}/trajectory.zarr",
         vae=VAE if PLAN.config["pixel"]["against"] == "x0_hat" else [],
     output:
-        directory("<results>/scores/pixel/{target}.zarr"),
+        directory("<results>/scores/{method}/{target}.zarr"),
     log:
-        "<logs>/score_pixel/{target}.log",
+        "<logs>/score_pixel/{method}-{target}.log",
+    wildcard_constraints:
+        method=of_kind("pixel"),
     conda:
         "../envs/waypoint.yaml"
     params:
-        spec=spec("pixel_scores"),
+        spec=spec("score_pixel"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_pixel.py --spec {params.spec:q} --data {input.data:q}'
         " --trajectory {input.trajectory:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q}"
@@ -50,16 +54,17 @@ rule score_pixel:
 
 rule score_random:
     input:
-        current("random_scores", "scores/random/{target}.zarr"),
         data="<results>/data/train.zarr",
     output:
-        directory("<results>/scores/random/{target}.zarr"),
+        directory("<results>/scores/{method}/{target}.zarr"),
     log:
-        "<logs>/score_random/{target}.log",
+        "<logs>/score_random/{method}-{target}.log",
+    wildcard_constraints:
+        method=of_kind("random"),
     conda:
         "../envs/waypoint.yaml"
     params:
-        spec=spec("random_scores"),
+        spec=spec("score_random"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}'
         " --out {output:q} --log {log:q}"
@@ -67,33 +72,35 @@ rule score_random:
 
 rule score_trak_sum:
     input:
-        current("trak_sum_scores", "scores/trak-sum/{target}.zarr"),
-        scores="<results>/scores/trak/{target}.zarr",
+        scores=lambda w: f"<results>/scores/{PLAN.summed(w.method)}/{w.target}.zarr",
     output:
-        directory("<results>/scores/trak-sum/{target}.zarr"),
+        directory("<results>/scores/{method}/{target}.zarr"),
     log:
-        "<logs>/score_trak_sum/{target}.log",
+        "<logs>/score_trak_sum/{method}-{target}.log",
+    wildcard_constraints:
+        method=of_kind("trak-sum"),
     conda:
         "../envs/waypoint.yaml"
     params:
-        spec=spec("trak_sum_scores"),
+        spec=spec("score_trak_sum"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_trak_sum.py --spec {params.spec:q} --scores {input.scores:q}'
-        " --target {wildcards.target} --out {output:q} --log {log:q}"
+        " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
 
 rule score_norm:
     input:
-        current("norm_scores", "scores/norm/{target}.zarr"),
-        features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints),
+        features=features_of,
     output:
-        directory("<results>/scores/norm/{target}.zarr"),
+        directory("<results>/scores/{method}/{target}.zarr"),
     log:
-        "<logs>/score_norm/{target}.log",
+        "<logs>/score_norm/{method}-{target}.log",
+    wildcard_constraints:
+        method=of_kind("norm"),
     conda:
         "../envs/waypoint.yaml"
     params:
-        spec=spec("norm_scores"),
+        spec=spec("score_norm"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_norm.py --spec {params.spec:q} --features {input.features:q}'
         " --target {wildcards.target} --out {output:q} --log {log:q}"
@@ -103,7 +110,6 @@ if PLAN.encoders:
 
     rule embed_images:
         input:
-            current("embeddings", "embeddings/{encoder}.zarr"),
             data="<results>/data/train.zarr",
         output:
             directory("<results>/embeddings/{encoder}.zarr"),
@@ -116,14 +122,13 @@ if PLAN.encoders:
         resources:
             gpu=1,
         params:
-            spec=spec("embeddings"),
+            spec=spec("embed_images"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/scores/embed_images.py --spec {params.spec:q} --data {input.data:q}'
             ' --encoder {wildcards.encoder} --places "$WAYPOINT_ENCODERS" --out {output:q} --log {log:q}'
 
     rule score_encoder:
         input:
-            current("encoder_scores", "scores/{encoder}/{target}.zarr"),
             embeddings="<results>/embeddings/{encoder}.zarr",
             trajectory="<results>/targets/{target}/trajectory.zarr",
         output:
@@ -137,7 +142,7 @@ if PLAN.encoders:
         resources:
             gpu=1,
         params:
-            spec=spec("encoder_scores"),
+            spec=spec("score_encoder"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/scores/score_encoder.py --spec {params.spec:q} --embeddings {input.embeddings:q}'
             " --trajectory {input.trajectory:q} --encoder {wildcards.encoder} --target {wildcards.target}"

@@ -13,7 +13,6 @@ at the same steps, because a job of their own would spend most of its time on im
 
 rule sample_trajectory:
     input:
-        current("trajectory", "targets/{target}/trajectory.zarr"),
         checkpoint=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
         own=lambda w: outside(PLAN.sampled[w.target].get("trajectory")),
         vae=VAE,
@@ -27,7 +26,7 @@ rule sample_trajectory:
     resources:
         gpu=1,
     params:
-        spec=spec("trajectory"),
+        spec=spec("sample_trajectory"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/targets/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
         " --trajectory {input.own:q} --vae {input.vae:q} --text {input.text:q} --out {output:q} --log {log:q}"
@@ -39,7 +38,6 @@ if PLAN.shared:
 
     rule share_trajectory:
         input:
-            current("trajectory", "targets/{target}/trajectory.zarr"),
             trajectory=lambda w: f"<results>/targets/{PLAN.shared[w.target]}/trajectory.zarr",
         output:
             directory("<results>/targets/{target}/trajectory.zarr"),
@@ -50,7 +48,7 @@ if PLAN.shared:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("trajectory"),
+            spec=spec("sample_trajectory"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/targets/share_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --out {output:q} --log {log:q}"
@@ -60,18 +58,14 @@ if PLAN.attributed:
 
     rule target_gradients:
         input:
-            current("gradients", "targets/{target}/gradients.zarr"),
-            current("gradients", "targets/{target}/continuations.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
             checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
             mask=lambda w: outside(PLAN.mask_file(w.target)),
-            vae=VAE,
         output:
-            gradients=directory("<results>/targets/{target}/gradients.zarr"),
-            continuations=directory("<results>/targets/{target}/continuations.zarr"),
+            directory("<results>/targets/{target}/gradients/{basis}.zarr"),
         log:
-            "<logs>/target_gradients/{target}.log",
+            "<logs>/target_gradients/{basis}/{target}.log",
         # before any scores: those of all targets are then made in one pass over the features
         priority: 1
         conda:
@@ -79,8 +73,8 @@ if PLAN.attributed:
         resources:
             gpu=1,
         params:
-            spec=spec("gradients"),
+            spec=spec("target_gradients"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/targets/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"
-            " --vae {input.vae:q} --out {output.gradients:q} --continuations {output.continuations:q} --log {log:q}"
+            " --out {output:q} --log {log:q}"

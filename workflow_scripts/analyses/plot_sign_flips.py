@@ -6,7 +6,6 @@ import numpy as np
 
 from waypoint.science.evaluation.ranking import constant_steps
 from waypoint.science.evaluation.sign_overlap import ranks, strongest_flip
-from waypoint.store.artifacts.checksums import read_table
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.read_scores import in_words, read_scores, what_ran
 from waypoint.workflow.figures.style import GREEN, RED, plt, save, show
@@ -30,7 +29,7 @@ class Flip:
 
 
 def main(job):
-    k = int(read_table(job.args.table)["top_k"].max())
+    k = int(job.table(job.args.table)[0]["top_k"].max())
     made = what_ran(job)
     found = sorted(flips(job, k), key=lambda flip: flip.strength)
     method = job.open(job.args.scores[0]).attrs["method"]
@@ -99,4 +98,4 @@ def name(axis, *lines):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "data", "scores*", "trajectories*", "out"])
+    run(main, ["table", "data", "scores*", "trajectories*", "out"])

@@ -3,15 +3,13 @@
 import numpy as np
 
 from waypoint.science.evaluation.sign_overlap import random_sign_overlap
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.read_scores import in_words
 from waypoint.workflow.figures.style import line_style, plt, save, styles
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = read_table(job.args.table), read_attributes(job.args.table)
+    table, made = job.table(job.args.table)
     steps, largest = int(table["steps"].iloc[0]), int(table["top_k"].max())
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     k = np.linspace(0, largest, 200)
@@ -32,4 +30,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "out"])
+    run(main, ["table", "out"])

@@ -1,8 +1,6 @@
 """figures/reliability.png: how well halves of the checkpoints and of the draws agree, against t."""
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.style import plt, save, time_axis
 from waypoint.workflow.jobs.job import run
 
@@ -13,7 +11,7 @@ STYLES = {
 
 
 def main(job):
-    table, made = read_table(job.args.table), read_attributes(job.args.table)
+    table, made = job.table(job.args.table)
     if table.empty:
         raise WaypointError(
             f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.reliability"
@@ -44,4 +42,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "out"])
+    run(main, ["table", "out"])

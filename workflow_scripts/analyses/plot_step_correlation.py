@@ -1,15 +1,13 @@
 """figures/step_correlation.png: agreement of two steps' scores against their distance (B.5)."""
 
 from waypoint.science.evaluation.lds import mean_over_targets
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.read_scores import in_words
 from waypoint.workflow.figures.style import line_style, plt, save, styles
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = read_table(job.args.table), read_attributes(job.args.table)
+    table, made = job.table(job.args.table)
     table["distance"] = table["step_b"] - table["step_a"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     looks = styles(table["method"].unique())
@@ -29,4 +27,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "out"])
+    run(main, ["table", "out"])

@@ -1,7 +1,5 @@
 """figures/top_overlap.png: what the top lists of different targets share, against t."""
 
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.read_scores import in_words
 from waypoint.workflow.figures.style import line_style, plt, save, styles, time_axis
 from waypoint.workflow.jobs.job import run
@@ -13,7 +11,8 @@ ROWS = {
 
 
 def main(job):
-    table, made = read_table(job.args.table).sort_values("step", kind="stable"), read_attributes(job.args.table)
+    table, made = job.table(job.args.table)
+    table = table.sort_values("step", kind="stable")
     counts, steps = sorted(table["top_k"].unique()), sorted(table["step"].unique())
     figure, axes = plt.subplots(
         2, len(counts), figsize=(1 + 3.6 * len(counts), 5.6), sharey="row", squeeze=False, layout="constrained"
@@ -37,4 +36,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "out"])
+    run(main, ["table", "out"])

@@ -15,7 +15,7 @@ COLUMNS = ["method", "top_k", "observed", "random", "targets", "steps"]
 
 
 def main(job):
-    common, top_k = common_steps(job), sorted(job.spec["sign_overlap"]["top_k"])
+    common, top_k = common_steps(job), sorted(job.settings["sign_overlap"]["top_k"])
     found = {}  # {method: one row of bool per target}
     for method, target, steps, score in read_scores(job):
         own = found.setdefault(method, [])
@@ -51,4 +51,4 @@ def common_steps(job):
 
 
 if __name__ == "__main__":
-    run(main, "sign_overlap", ["scores*", "out"])
+    run(main, ["scores*", "out"])

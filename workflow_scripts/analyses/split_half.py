@@ -29,7 +29,7 @@ def main(job):
             rows += rows_of(target, stores[target], "draws", even, odd)
     columns = ["method", "target", "step", "halves", "spearman", "full", "signal"]
     first = next(iter(stores.values()))
-    made = {"images": first["score"].shape[1], "checkpoints": len(job.spec["checkpoints"]), "targets": len(stores)}
+    made = {"images": first["score"].shape[1], "checkpoints": len(job.settings["checkpoints"]), "targets": len(stores)}
     with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows, columns=columns).to_csv(tmp, index=False, float_format="%.6g")
 
@@ -56,7 +56,7 @@ def by_half_of_the_draws(job, targets):
         n, _, d = features["phi_half"].shape
         for half in (0, 1):
             rows = partial(half_blocks, features, half)
-            lower, _ = factor(gram(rows, n, d), n, d, job.spec["kernel"]["damping"])
+            lower, _ = factor(gram(rows, n, d), n, d, job.settings["kernel"]["damping"])
             for target, store in gradients.items():
                 tau = gathered(scores(rows, n, d, one_block(lower), read(store["g_half"], m)[:, half]))
                 total.setdefault(target, np.zeros((2, *tau.shape)))[half] += tau
@@ -70,4 +70,4 @@ def half_blocks(features, half, each=None):
 
 
 if __name__ == "__main__":
-    run(main, "reliability", ["scores*", "features*", "gradients*", "out"])
+    run(main, ["scores*", "features*", "gradients*", "out"])

@@ -28,4 +28,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "step_correlation", ["scores*", "out"])
+    run(main, ["scores*", "out"])

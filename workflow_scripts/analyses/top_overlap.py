@@ -13,7 +13,7 @@ COLUMNS = ["method", "step", "top_k", "overlap", "random", "most_common", "frequ
 
 
 def main(job):
-    top_k = sorted(job.spec["top_overlap"]["top_k"])
+    top_k = sorted(job.settings["top_overlap"]["top_k"])
     found = {}  # {(method, step): one list of images per target}
     for method, target, steps, score in read_scores(job):
         for t, row, constant in zip(steps, score, constant_steps(score)):
@@ -35,4 +35,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "top_overlap", ["scores*", "out"])
+    run(main, ["scores*", "out"])

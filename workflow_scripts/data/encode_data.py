@@ -9,7 +9,6 @@ from waypoint.store.zarr.reader import blocks, read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.resuming import identity_of
-from waypoint.workflow.plan.specs import require_agreement
 
 BATCH = 64  # images or captions encoded at once
 
@@ -25,11 +24,9 @@ def main(job):
         for name in source.array_keys():
             store.adopt(source[name])
         if job.args.vae:
-            require_agreement(job.args.vae, job.spec)
-            write_latents(job, store, source, load_vae(job.args.vae, device))
+            write_latents(job, store, source, load_vae(job.folder(job.args.vae), device))
         if job.args.text:
-            require_agreement(job.args.text, job.spec)
-            encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+            encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
             write_captions(job, store, source, encoder)
 
 
@@ -40,9 +37,9 @@ def write_latents(job, store, source, vae):
         for first in range(0, len(rows), BATCH):
             images = torch.from_numpy(rows[first : first + BATCH].copy())
             items, noise = train[start + first : start + first + len(images)], None
-            if job.spec["vae"]["latent"] == "sample":
+            if job.settings["vae"]["latent"] == "sample":
                 shape = vae.latent_shape(images.shape[1:])
-                streams = [torch_stream(job.spec["seed"], "latent", int(i)) for i in items]
+                streams = [torch_stream(job.settings["seed"], "latent", int(i)) for i in items]
                 noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
             latents = vae.encode(images, noise).cpu().numpy()
             if not done:
@@ -65,4 +62,4 @@ def write_captions(job, store, source, encoder):
 
 
 if __name__ == "__main__":
-    run(main, "encoding", ["images", "vae?", "text?", "out"])
+    run(main, ["images", "vae?", "text?", "out"])

@@ -15,7 +15,7 @@ from waypoint.workflow.jobs.job import run
 
 def main(job):
     parts = {"vae": VAE_PARTS, "text_encoder": TEXT_ENCODER_PARTS}
-    ((kind, given),) = ((key, job.spec[key]) for key in parts if key in job.spec)
+    ((kind, given),) = ((key, job.settings[key]) for key in parts if key in job.settings)
     fetched = fetch(given["path"], kind, parts[kind])
     with whole_directory(job.args.out) as tmp:
         if kind == "vae":
@@ -32,4 +32,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "encoder", ["out"])
+    run(main, ["out"])

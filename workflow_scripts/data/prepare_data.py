@@ -1,6 +1,7 @@
 """Read the training images from their source into data/train.zarr."""
 
 import hashlib
+import json
 
 import numpy as np
 
@@ -14,7 +15,8 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    section, seed = job.spec["data"], job.spec["seed"]
+    # where the data lies is no setting
+    section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
     source = SOURCES[section["source"]](section)
 
     def read(i):
@@ -55,4 +57,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "data", ["out"])
+    run(main, ["places", "out"])

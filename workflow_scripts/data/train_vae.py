@@ -23,7 +23,7 @@ from waypoint.workflow.jobs.resuming import identity_of, run_epochs, sole_owner,
 def main(job):
     device, data = job.device(), job.open(job.args.images)
     images = torch.from_numpy(read(data["image"]))
-    recipe, seed, sha256 = job.spec["vae"]["train"], job.spec["seed"], data.attrs["sha256"]
+    recipe, seed, sha256 = job.settings["vae"]["train"], job.settings["seed"], data.attrs["sha256"]
     vae = build(recipe["autoencoder"], tuple(images.shape[1:]), seed).to(device)
     folder, identity = Path(job.args.resume, "vae"), identity_of(job.spec, sha256)
     with sole_owner(folder):
@@ -66,4 +66,4 @@ def build(given, shape, seed):
 
 
 if __name__ == "__main__":
-    run(main, "vae", ["images", "resume", "out"])
+    run(main, ["images", "resume", "out"])

@@ -14,7 +14,7 @@ def main(job):
     features = job.open(job.args.features)
     n, d = features["phi"].shape
     matrix = gram(partial(blocks, features), n, d)
-    lower, strength = factor(matrix, n, d, job.spec["kernel"]["damping"])
+    lower, strength = factor(matrix, n, d, job.settings["kernel"]["damping"])
     form = "primal" if n >= d else "dual"
     dims = ["row", "column"]
 
@@ -29,4 +29,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "kernel", ["features", "out"])
+    run(main, ["features", "out"])

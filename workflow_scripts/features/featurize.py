@@ -10,27 +10,23 @@ from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, Example, with_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.processes.ddpm import repeated
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.training_set import conditions_of, inputs_of
-from waypoint.store.networks import checkpoints
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.gradients_from_spec import engine, projection
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
     device = job.device()
     data = job.open(job.args.data)
-    require_agreement(job.args.checkpoint, job.spec)
-    made = read_attributes(job.args.checkpoint)
-    if made.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
+    checkpoint = job.checkpoint(job.args.checkpoint)
+    if checkpoint.attributes.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
         raise WaypointError(f"{job.args.checkpoint} was trained on other images than {job.args.data} holds; retrain it")
-    theta = checkpoints.load(job.args.checkpoint, device)
+    theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
-    grad, P = engine(job.spec, job.args.name, theta.unet), projection(job.spec, job.args.name)
+    grad, P = engine(job.settings, job.args.name, theta.unet), projection(job.settings, job.args.name)
 
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
@@ -41,8 +37,8 @@ def main(job):
     conditions = conditions_of(data, theta, rows)
 
     def example(r, draws=EVERY_DRAW):
-        settings = job.spec["features"]
-        key = (job.spec["seed"], job.args.name, int(rows[r]))
+        settings = job.settings["features"]
+        key = (job.settings["seed"], job.args.name, int(rows[r]))
         t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, inputs.shape[1:])
         t, epsilon = t[draws], epsilon[draws]
         x0 = inputs[r].expand(epsilon.shape)
@@ -54,10 +50,10 @@ def main(job):
     def project(examples):
         return train_features(theta, P, examples, grad)
 
-    halves, dtype = job.spec["features"]["keep_halves"], job.spec["features"]["dtype"]
+    halves, dtype = job.settings["features"]["keep_halves"], job.settings["features"]["dtype"]
 
     def attributes():
-        return job.provenance(checkpoint=job.args.name, weights=made["weights"], parameters=p)
+        return job.provenance(checkpoint=job.args.name, weights=checkpoint.weights, parameters=p)
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], rows)
@@ -69,7 +65,7 @@ def main(job):
             batch = range(start, min(start + step, len(rows)))
             where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
             if halves:
-                phi, phi_half = with_halves(project, example, batch, job.spec["features"]["train_draws"])
+                phi, phi_half = with_halves(project, example, batch, job.settings["features"]["train_draws"])
                 quantised.put(store, "phi_half", where, phi_half.cpu().numpy(), what, rows[where])
             else:
                 phi = project([example(r) for r in batch])
@@ -78,4 +74,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "features", ["data", "checkpoint", "name", "shard?", "out"])
+    run(main, ["data", "checkpoint", "name", "shard?", "out"])

@@ -30,4 +30,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "features", ["shards*", "out"])
+    run(main, ["shards*", "out"])

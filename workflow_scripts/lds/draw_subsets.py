@@ -8,10 +8,10 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    n, lds = job.open(job.args.data)["image"].shape[0], job.spec["lds"]
+    n, lds = job.open(job.args.data)["image"].shape[0], job.settings["lds"]
     masks = np.zeros((lds["subsets"], n), bool)
     for j, mask in enumerate(masks):
-        mask[subset_rows(job.spec["seed"], j, n, lds["fraction"])] = True
+        mask[subset_rows(job.settings["seed"], j, n, lds["fraction"])] = True
     with create_store(job.args.out, job.provenance) as store:
         store.write("subset", ["subset"], np.arange(len(masks)))
         store.write("train", ["train"], np.arange(n))
@@ -19,4 +19,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "masks", ["data", "out"])
+    run(main, ["data", "out"])

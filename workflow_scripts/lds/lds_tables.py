@@ -8,6 +8,7 @@ from waypoint.science.random_streams import numpy_stream
 from waypoint.store.artifacts.atomic import whole_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 REFERENCES = ("retrain", "ceiling")
 COLUMNS = {
@@ -26,7 +27,7 @@ class Evaluation:
     """
 
     def __init__(self, job):
-        self.settings = job.spec["lds"]
+        self.settings = job.settings["lds"]
         masks = read(job.open(job.args.masks)["mask"])
         self.images = masks.shape[1]
         outputs = {store.attrs["target"]: store for store in map(job.open, job.args.outputs)}
@@ -50,7 +51,7 @@ class Evaluation:
 
     def _scores(self, store):
         """The method's scores, and those of its first checkpoints alone."""
-        method, count = store.attrs["method"], len(store.attrs["spec"].get("checkpoints", []))
+        method, count = store.attrs["method"], len(settings_of(store.attrs["spec"]).get("checkpoints", []))
         yield (method, count or ""), read(store["score"])
         if "score_by_checkpoint" in store:
             for m in self.settings["checkpoints"]:
@@ -82,7 +83,7 @@ class Evaluation:
 def main(job):
     evaluation = Evaluation(job)
     means = evaluation.summary()
-    stream = numpy_stream(job.spec["seed"], "lds bootstrap")
+    stream = numpy_stream(job.settings["seed"], "lds bootstrap")
     samples = {key: [] for key in means}
     shape = evaluation.outputs.shape
     for b, (targets, subsets) in enumerate(lds.resamples(stream, shape[0], shape[2], evaluation.settings["bootstrap"])):
@@ -201,4 +202,4 @@ def comparison(means, samples):
 
 
 if __name__ == "__main__":
-    run(main, "lds", ["masks", "outputs*", "scores*", "lds", "summary", "cross", "overall", "comparison"])
+    run(main, ["masks", "outputs*", "scores*", "lds", "summary", "cross", "overall", "comparison"])

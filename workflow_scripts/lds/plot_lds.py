@@ -2,8 +2,6 @@
 
 import pandas as pd
 
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.style import line_style, plt, save, styles, time_axis
 from waypoint.workflow.jobs.job import run
 
@@ -12,8 +10,8 @@ FEW = 50  # fewer subsets illustrate, they do not measure
 
 
 def main(job):
-    made = read_attributes(job.args.summary)
-    table, overall = (in_order(read_table(path)) for path in (job.args.summary, job.args.overall))
+    (table, made), (overall, _) = (job.table(path) for path in (job.args.summary, job.args.overall))
+    table, overall = in_order(table), in_order(overall)
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(9.4, 4.4), gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
     )
@@ -84,4 +82,4 @@ def title(made):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["summary", "overall", "out"])
+    run(main, ["summary", "overall", "out"])

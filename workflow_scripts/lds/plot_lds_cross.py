@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.style import plt, save
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = read_table(job.args.cross), read_attributes(job.args.cross)
+    table, made = job.table(job.args.cross)
     methods = list(table["method"].unique())
     bound = max(0.05, table["mean"].abs().max())
     figure, axes = plt.subplots(
@@ -33,4 +31,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["cross", "out"])
+    run(main, ["cross", "out"])

@@ -8,15 +8,11 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.artifacts.checksums import require_intact
-from waypoint.store.artifacts.provenance import read_attributes
-from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import require_rows
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target, mask_weight
-from waypoint.workflow.plan.specs import require_agreement
 
 BATCH = 256  # images that a model sees at once
 
@@ -25,15 +21,17 @@ class Output:
     """f_t of one target at all its steps, with noises that all models share and g_t does not."""
 
     def __init__(self, job, generator):
-        lds, device = job.spec["lds"], generator.device
+        lds, device = job.settings["lds"], generator.device
         target = Target(job, generator, lds["steps"])
-        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, target.image.shape[-2:], target.x_t.shape[-2:])
+        weight = mask_weight(
+            job.settings["target"]["mask"], job.args.mask, target.image.shape[-2:], target.x_t.shape[-2:]
+        )
         self.weight = None if weight is None else weight.to(device)
         self.shape = (len(target.steps), lds["draws"])
         self.t = torch.tensor(target.steps, device=device).repeat_interleave(lds["draws"])
         self.x0_hat = target.x0_hat.repeat_interleave(lds["draws"], 0)
         keys = [(target.key, t, k) for t in target.steps for k in range(lds["draws"])]
-        streams = [torch_stream(job.spec["seed"], "output draws", *key) for key in keys]
+        streams = [torch_stream(job.settings["seed"], "output draws", *key) for key in keys]
         self.epsilon = torch.stack([torch.randn(target.x_t.shape[1:], generator=s) for s in streams]).to(device)
         self.target, self.conditions = target, target.conditions(len(keys))
 
@@ -49,13 +47,10 @@ class Output:
 
 def main(job):
     device = job.device()
-    require_agreement(job.args.generator, job.spec)
-    output = Output(job, checkpoints.load(job.args.generator, device))
+    output = Output(job, job.checkpoint(job.args.generator).load(device))
     masks = job.open(job.args.masks)["mask"]
-    require_agreement(job.args.models, job.spec)
-    require_intact(job.args.models)
-    listed = json.loads(Path(job.args.models).read_text())
-    per_subset, steps = job.spec["lds"]["models_per_subset"], job.spec["lds"]["steps"]
+    listed = json.loads(Path(job.folder(job.args.models)).read_text())
+    per_subset, steps = job.settings["lds"]["models_per_subset"], job.settings["lds"]["steps"]
     values = np.empty((masks.shape[0], per_subset, len(steps)), np.float32)
     for j, mask in enumerate(read(masks)):
         for r in range(per_subset):
@@ -72,12 +67,12 @@ def main(job):
 def load(job, name, listed, rows, device):
     """A subset's model, if it is the listed one, of this recipe, and was trained on exactly the subset's images."""
     folder = Path(job.args.models).parent / name.split("/")[1]
-    require_agreement(folder, job.spec)
-    require_rows(folder, rows)
-    if listed is None or read_attributes(folder)["weights"] != listed["weights"]:
+    checkpoint = job.checkpoint(folder)
+    require_rows(checkpoint, rows)
+    if listed is None or checkpoint.weights != listed["weights"]:
         raise WaypointError(f"{folder} is not the model that {job.args.models} lists; delete that file and rerun")
-    return checkpoints.load(folder, device)
+    return checkpoint.load(device)
 
 
 if __name__ == "__main__":
-    run(main, "outputs", ["trajectory", "generator", "mask?", "masks", "models", "target", "out"])
+    run(main, ["trajectory", "generator", "mask?", "masks", "models", "target", "out"])

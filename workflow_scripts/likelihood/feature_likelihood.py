@@ -16,7 +16,7 @@ from waypoint.store.networks.classifier import load_classifier
 from waypoint.store.networks.image_encoder import ImageEncoder
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.plan.specs import require_agreement
+from waypoint.workflow.jobs.samples import chosen_steps
 
 KINDS = ("standard", "robust")
 BATCH = 64  # images that an encoder sees at once
@@ -25,14 +25,14 @@ BATCH = 64  # images that an encoder sees at once
 def main(job):
     device, networks = job.device(), {}
     for kind, folder in zip(KINDS, job.args.classifiers):
-        require_agreement(folder, job.spec)
-        networks[kind] = load_classifier(folder, device)
-    captions = Captions(job, device) if "caption_likelihood" in job.spec else None
+        networks[kind] = load_classifier(job.folder(folder), device)
+    captions = Captions(job, device) if "caption_likelihood" in job.settings else None
     likelihoods, intervals = [], []
     for n, (samples, trajectory) in enumerate(zip(job.args.samples, job.args.trajectories), 1):
         found = job.open(samples)
-        target, steps = found.attrs["target"], read(found["step"]).tolist()
-        sample, judgements = Samples(found["sample"]), []
+        target, number = found.attrs["target"], job.settings["samples"]["number"]
+        rows, steps = zip(*chosen_steps(job, found))
+        sample, judgements = Samples(found["sample"], rows, number), []
         if networks:
             image = read(job.open(trajectory)["image"])
             feature = chosen_feature(job, target, networks["standard"], image)
@@ -43,7 +43,7 @@ def main(job):
         for judge, feature, share in judgements:
             row = {"classifier": judge, "target": target, "feature": feature}
             for step, value in zip(steps, share):
-                likelihoods.append({**row, "step": step, "likelihood": value, "samples": found["sample"].shape[1]})
+                likelihoods.append({**row, "step": step, "likelihood": value, "samples": number})
             intervals.append({**row, **interval_cells(steepest_interval(steps, share))})
         job.progress(n, len(job.args.samples), "targets")
     for path, rows in ((job.args.likelihood, likelihoods), (job.args.intervals, intervals)):
@@ -54,11 +54,11 @@ def main(job):
 class Samples:
     """The samples of every step in turn, (number, C, H, W) each: those of all steps may not fit into memory."""
 
-    def __init__(self, array):
-        self.array = array
+    def __init__(self, array, rows, number):
+        self.array, self.rows, self.number = array, rows, number
 
     def __iter__(self):
-        return (torch.from_numpy(read(self.array, s)) for s in range(self.array.shape[0]))
+        return (torch.from_numpy(read(self.array, s)[: self.number]) for s in self.rows)
 
 
 class Captions:
@@ -69,10 +69,10 @@ class Captions:
     """
 
     def __init__(self, job, device):
-        own = job.spec["caption_likelihood"]
+        own = job.settings["caption_likelihood"]
         self.name, self.pairs = own["encoder"], own["captions"]
         place = json.loads(job.args.places)[self.name]
-        self.encoder = ImageEncoder(self.name, job.spec["image_encoder"], place, device)
+        self.encoder = ImageEncoder(self.name, job.settings["image_encoder"], place, device)
 
     def shares(self, target, sample):
         """Share of each step's samples (number, C, H, W) that are nearer to the first caption: (S,)."""
@@ -92,9 +92,8 @@ def interval_cells(steepest):
 
 def chosen_feature(job, target, network, image):
     """The class whose likelihood is followed: the config's, the target's label, or that of the final image."""
-    named = job.spec["likelihood"]["features"] or {}
-    labels = dict(zip(*[iter(job.args.labels or [])] * 2))
-    feature = named.get(target, labels.get(target))
+    named = job.settings["likelihood"]["features"] or {}
+    feature = named.get(target, job.settings["labels"].get(target))
     if feature is None:
         return int(network.classes(torch.from_numpy(image[None])))
     if not 0 <= int(feature) < network.config["classes"]:
@@ -105,5 +104,5 @@ def chosen_feature(job, target, network, image):
 
 
 if __name__ == "__main__":
-    arguments = ["classifiers*", "samples*", "trajectories*", "labels*", "places?", "likelihood", "intervals"]
-    run(main, "likelihood", arguments)
+    arguments = ["classifiers*", "samples*", "trajectories*", "places?", "likelihood", "intervals"]
+    run(main, arguments)

@@ -3,11 +3,11 @@
 import numpy as np
 
 from waypoint.science.evaluation.ranking import extremes
-from waypoint.store.artifacts.checksums import read_table
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import GREEN, RED, mosaic, plt, save, show
 from waypoint.workflow.figures.trajectory import ROWS, name_row
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 STYLES = {
     "standard": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
@@ -18,12 +18,12 @@ COLUMNS, TOP = 5, 3
 
 
 def main(job):
-    table, intervals = read_table(job.args.likelihood), read_table(job.args.intervals)
+    table, intervals = (job.table(path)[0] for path in (job.args.likelihood, job.args.intervals))
     table, intervals = (found[found["target"] == job.args.target] for found in (table, intervals))
     samples = job.open(job.args.samples)
     scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
     steepest = intervals.dropna(subset=["step_from"])
-    columns = around(steepest, read(samples["step"]).tolist())
+    columns = around(steepest, table["step"].unique().tolist())
     rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 8.6, 1.75)
     figure = plt.figure(figsize=(6.4, height), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, ratio])
@@ -41,7 +41,7 @@ def main(job):
 def scored_by(scores):
     """What the training images are, and whose scores they have."""
     method = scores.attrs["method"]
-    if count := len(scores.attrs["spec"].get("checkpoints", [])):
+    if count := len(settings_of(scores.attrs["spec"]).get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
     return f"{scores['score'].shape[1]} training images; below those by {method}"
 
@@ -109,4 +109,4 @@ def influences(axes, columns, scores, data):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["likelihood", "intervals", "samples", "scores?", "data?", "target", "out"])
+    run(main, ["likelihood", "intervals", "samples", "scores?", "data?", "target", "out"])

@@ -7,8 +7,8 @@ from waypoint.workflow.jobs.job import run
 
 def main(job):
     device, data = job.device(), job.open(job.args.data)
-    kind, seed = job.args.kind, job.spec["seed"]
-    recipe = job.spec["classifier"][kind]
+    kind, seed = job.args.kind, job.settings["seed"]
+    recipe = job.settings["classifier"][kind]
     images, labels = labelled(data, job.args.data)
     seen, kept = held_out(len(images), recipe["holdout"], seed)
     network = build(images.shape[1], int(labels.max()) + 1, recipe["width"], seed, kind).to(device)
@@ -25,4 +25,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "classifier", ["data", "kind", "out"])
+    run(main, ["data", "kind", "out"])

@@ -11,19 +11,20 @@ from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
-    path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"].get("reference")
-    changed = {key: job.spec["checkpoint"].get(key) for key in ("sampler", "timestep_spacing")}
+    path, reference = job.settings["given"]["path"], job.settings["given"]["reference"]
+    changed = {key: job.settings["checkpoint"].get(key) for key in ("sampler", "timestep_spacing")}
     denoiser = checkpoints.load(path, **changed)
     if job.args.data:
         require_fit(denoiser, job.open(job.args.data), f"checkpoint {path}")
     else:
         checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoders(job))
-    if job.spec["model"] is not None:
-        checkpoints.require_same(denoiser, checkpoints.build(job.spec["model"], 0, "reference"), path, "config: model")
+    if job.settings["model"] is not None:
+        checkpoints.require_same(
+            denoiser, checkpoints.build(job.settings["model"], 0, "reference"), path, "config: model"
+        )
     elif reference not in (None, path):
         checkpoints.require_same(denoiser, checkpoints.load(reference, **changed), path, reference)
     with whole_directory(job.args.out) as tmp:
@@ -38,13 +39,11 @@ def encoders(job):
     """Width of embedded captions and channels of latents, of the experiment's encoders; None where there is none."""
     width = channels = None
     if job.args.text:
-        require_agreement(job.args.text, job.spec)
-        width = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"]).width
+        width = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"]).width
     if job.args.vae:
-        require_agreement(job.args.vae, job.spec)
-        channels = load_vae(job.args.vae).vae.config.latent_channels
+        channels = load_vae(job.folder(job.args.vae)).vae.config.latent_channels
     return width, channels
 
 
 if __name__ == "__main__":
-    run(main, "train", ["data?", "vae?", "text?", "name", "out"])
+    run(main, ["data?", "vae?", "text?", "name", "out"])

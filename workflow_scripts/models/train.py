@@ -15,8 +15,9 @@ import torch
 
 from waypoint.science.training import DenoiserTrainer
 from waypoint.store.artifacts.atomic import whole_directory
-from waypoint.store.artifacts.checksums import require_intact, write_marker
+from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
 from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.artifacts.replaced import set_aside
 from waypoint.store.data.training_set import conditions_of, inputs_of, null_of, require_fit
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash, training_rows
@@ -38,7 +39,7 @@ class Training:
 
     def identity(self, spec):
         """Hash of everything the weights depend on: what was begun or finished with another is not used."""
-        settings = {key: value for key, value in spec.items() if key != "images"}  # they are the rows
+        settings = {stage: entry for stage, entry in spec.items() if stage != "item"}  # the images are the rows
         return identity_of(settings, self.stream, self.rows.tolist(), self.data_sha256)
 
 
@@ -46,7 +47,7 @@ def main(job):
     device = job.device()
     data = job.open(job.args.data)
     scores = job.open(job.args.scores) if job.args.scores else None
-    rows = training_rows(job.spec.get("images"), job.spec["seed"], data["image"].shape[0], scores)
+    rows = training_rows(job.settings.get("images"), job.settings["seed"], data["image"].shape[0], scores)
     # a latent model sees its images only as they were encoded
     images = torch.from_numpy(read(inputs_of(data))[rows])
     trained = []
@@ -57,19 +58,28 @@ def main(job):
             folder = Path(job.args.resume, name.replace("/", "-"))
             training = Training(name, stream, out, folder, rows, data.attrs["sha256"])
             owned.enter_context(sole_owner(folder))
-            if not finished(out, training.identity(job.spec)):
+            if finished(out, training.identity(job.spec)):
+                confirm(job, out)
+            else:
                 if stream == name or not take_over(job, training):
                     train(job, training, images, data, device)
                 trained.append(training)
         for training in trained:
-            if training.out.exists():
-                shutil.rmtree(training.out)
+            set_aside(training.out)
             training.out.parent.mkdir(parents=True, exist_ok=True)
             os.rename(training.resume / "model", training.out)
         for name in job.args.name:
             shutil.rmtree(Path(job.args.resume, name.replace("/", "-")))
     with contextlib.suppress(OSError):  # others may be training
         os.rmdir(job.args.resume)
+
+
+def confirm(job, folder):
+    """Let a finished model say that it is also what this job's settings ask for: other scores, the same images."""
+    made = read_attributes(folder)
+    if made["identity"] != job.provenance.identity:
+        rewrite_marker(folder, {**made, **job.provenance.origin()})
+        job.say(f"{folder}: same images and recipe, nothing to train")
 
 
 def take_over(job, training):
@@ -79,8 +89,8 @@ def take_over(job, training):
             require_intact(other)
             with whole_directory(training.resume / "model") as tmp:
                 shutil.copytree(other, tmp, dirs_exist_ok=True)
-                made = {**read_attributes(other), "spec": job.spec, "name": training.name, "same_as": other.name}
-                write_marker(tmp, made)
+                made = {"name": training.name, "same_as": other.name}
+                write_marker(tmp, {**read_attributes(other), **job.provenance.origin(), **made})
             job.say(f"{training.name}: same images and recipe as {other}, nothing to train")
             return True
     return False
@@ -91,10 +101,14 @@ def train(job, training, images, data, device):
     folder, name, identity = training.resume, training.name, training.identity(job.spec)
     if finished(folder / "model", identity):
         return
-    denoiser = checkpoints.build(job.spec["model"], job.spec["seed"], training.stream)
+    denoiser = checkpoints.build(job.settings["model"], job.settings["seed"], training.stream)
     require_fit(denoiser, data, "model.unet", training.rows)
     denoiser = checkpoints.Denoiser(denoiser.unet.train().to(device), denoiser.scheduler)
-    conditions, recipe, seed = conditions_of(data, denoiser, training.rows), job.spec["training"], job.spec["seed"]
+    conditions, recipe, seed = (
+        conditions_of(data, denoiser, training.rows),
+        job.settings["training"],
+        job.settings["seed"],
+    )
     trainer = DenoiserTrainer(denoiser, images, conditions, recipe, seed, training.stream, null_of(data))
     run_epochs(job, trainer, folder, identity, name)
     with whole_directory(folder / "model") as tmp:
@@ -106,4 +120,4 @@ def train(job, training, images, data, device):
 
 
 if __name__ == "__main__":
-    run(main, "train", ["data", "scores?", "resume", "name*", "out*"])
+    run(main, ["data", "scores?", "resume", "name*", "out*"])

@@ -5,6 +5,7 @@ import pandas as pd
 from waypoint.store.artifacts.atomic import whole_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 
 def main(job):
@@ -18,7 +19,7 @@ def main(job):
 
 def compared(store, originals):
     """Rows of one method and target: the distance to the original images, beside that of models of the full set."""
-    original, own = originals[store.attrs["target"]], store.attrs["spec"]["counterfactual"]
+    original, own = originals[store.attrs["target"]], settings_of(store.attrs["spec"])["counterfactual"]
     baseline = read(original["fid_baseline"]).mean()
     for removed, distances in zip(read(store["removed"]), read(store["fid"])):
         row = {"method": store.attrs["method"], "target": store.attrs["target"]}
@@ -29,4 +30,4 @@ def compared(store, originals):
 
 
 if __name__ == "__main__":
-    run(main, "removal_tables", ["originals*", "without*", "out"])
+    run(main, ["originals*", "without*", "out"])

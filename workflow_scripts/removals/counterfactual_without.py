@@ -5,19 +5,17 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.frechet import frechet_distance
-from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.removals import SAMPLES, Features, Restarts, models_without, removals, removed
 from waypoint.workflow.jobs.target import require_generator
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
     device = job.device()
-    require_agreement(job.args.generator, job.spec)
-    restarts, features = Restarts(job, checkpoints.load(job.args.generator, device)), Features(job, device)
+    generator = job.checkpoint(job.args.generator)
+    restarts, features = Restarts(job, generator.load(device)), Features(job, device)
     original = originals(job, features)
     counts = removed(job, "counterfactual")
     distances = np.empty((len(counts), removals(job)))
@@ -28,7 +26,7 @@ def main(job):
         job.progress(done, distances.size, "models")
     made = {"method": job.args.method, "target": job.args.target, "features": features.name}
     with create_store(job.args.out, lambda: job.provenance(**made)) as store:
-        store.write("n_remove", ["n_remove"], np.array(job.spec["counterfactual"]["n_remove"]))
+        store.write("n_remove", ["n_remove"], np.array(job.settings["counterfactual"]["n_remove"]))
         store.write("removal", ["removal"], np.arange(removals(job)))
         store.write("removed", ["n_remove"], counts)
         store.write("fid", ["n_remove", "removal"], distances, "n_remove", counts)
@@ -43,7 +41,7 @@ def originals(job, features):
         WaypointError: they are another model's, or another network's.
     """
     store = job.open(job.args.original)
-    require_generator(store, job.args.original, job.args.generator)
+    require_generator(job, store, job.args.original)
     original, again = read(store["feature"]), features(torch.from_numpy(read(store["sample"])))
     if not np.allclose(again, original[: len(again)], rtol=0.01, atol=0.01 * np.abs(original).max()):
         raise WaypointError(f"{job.args.original} holds features of another network; delete it and rerun")
@@ -52,4 +50,4 @@ def originals(job, features):
 
 if __name__ == "__main__":
     arguments = ["trajectory", "generator", "vae?", "models*", "original", "scores?", "classifier?", "weights?"]
-    run(main, "counterfactual", [*arguments, "method", "target", "out"])
+    run(main, [*arguments, "method", "target", "out"])

@@ -11,13 +11,11 @@ from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.removals import full_models, images_of, models_without, removals, removed
 from waypoint.workflow.jobs.target import conditions, require_generator
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
-    require_agreement(job.args.generator, job.spec)
     trajectory = job.open(job.args.trajectory)
-    require_generator(trajectory, job.args.trajectory, job.args.generator)
+    require_generator(job, trajectory, job.args.trajectory)
     original, decode = read(trajectory["image"]), decoder(job, job.device())
     if job.args.method == "none":
         counts, made = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
@@ -31,9 +29,9 @@ def main(job):
         job.progress(done, len(job.args.models), "models")
     l2 = np.sqrt(((images.astype(np.float64) - original) ** 2).sum((2, 3, 4)))
     attributes = {"method": job.args.method, "target": job.args.target}
-    attributes["train_images"] = images_of(job.args.generator)
+    attributes["train_images"] = images_of(job)
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
-        store.write("n_remove", ["n_remove"], np.array(job.spec["forgetting"].get("n_remove", [0])))
+        store.write("n_remove", ["n_remove"], np.array(job.settings["forgetting"].get("n_remove", [0])))
         store.write("removal", ["removal"], np.arange(shape[1]))
         store.write("removed", ["n_remove"], counts)
         store.write("original", ["channel", "y", "x"], original)
@@ -43,12 +41,12 @@ def main(job):
 
 def again(job, theta, trajectory):
     """What a model makes of the target's x_T, noises and condition: (C, H, W)."""
-    target, sampling = job.spec["target"], job.spec["sampling"]
+    target, sampling = job.settings["target"], job.settings["sampling"]
     condition, null = conditions(trajectory, theta, target)
-    noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
+    noise = torch_stream(job.settings["seed"], "trajectory", target["seed"])
     *_, made = generate(guided(theta, null, sampling.get("guidance", 1)), sampling["steps"], noise, condition)
     return made
 
 
 if __name__ == "__main__":
-    run(main, "forgetting", ["trajectory", "generator", "vae?", "models*", "scores?", "method", "target", "out"])
+    run(main, ["trajectory", "generator", "vae?", "models*", "scores?", "method", "target", "out"])

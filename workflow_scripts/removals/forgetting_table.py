@@ -5,6 +5,7 @@ import pandas as pd
 from waypoint.store.artifacts.atomic import whole_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 
 def main(job):
@@ -18,11 +19,11 @@ def main(job):
 
 def moved(store):
     """Rows of one method and target: ℓ2 in pixel space, the mean over random removals or models of the full set."""
-    step = store.attrs["spec"]["forgetting"]["step"]
+    step = settings_of(store.attrs["spec"])["forgetting"]["step"]
     for removed, l2 in zip(read(store["removed"]), read(store["l2"])):
         row = {"method": store.attrs["method"], "target": store.attrs["target"], "step": step}
         yield {**row, "n_remove": removed, "l2": l2.mean()}
 
 
 if __name__ == "__main__":
-    run(main, "removal_tables", ["stores*", "out"])
+    run(main, ["stores*", "out"])

@@ -1,13 +1,11 @@
 """figures/counterfactual_fid.png: how much each method's removals take samples of p(·|x_t) away (Fig. 5)."""
 
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.style import method_bars, plt, save
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = read_table(job.args.table), read_attributes(job.args.table)
+    table, made = job.table(job.args.table)
     figure, axes = plt.subplots(figsize=(7.2, 4.8), layout="constrained")
     method_bars(axes, table, "fid_increase", made["train_images"])
     axes.set_ylabel(f"increase of the {distance(table['features'][0])}")
@@ -38,4 +36,4 @@ def title(table, made):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "out"])
+    run(main, ["table", "out"])

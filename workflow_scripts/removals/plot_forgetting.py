@@ -1,7 +1,5 @@
 """figures/forgetting.png: how far the same seed's image moves after each method's removals (§5.5, Fig. 7)."""
 
-from waypoint.store.artifacts.checksums import read_table
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import method_bars, plt, save, show, styles
 from waypoint.workflow.jobs.job import run
@@ -10,7 +8,7 @@ BARS, CELL = 5.2, 1.25  # inches
 
 
 def main(job):
-    table, made = read_table(job.args.table), read_attributes(job.args.table)
+    table, made = job.table(job.args.table)
     stores = {(store.attrs["target"], store.attrs["method"]): store for store in map(job.open, job.args.stores)}
     targets = list(dict.fromkeys(target for target, _ in stores))
     methods = list(styles([method for target, method in stores if target == targets[0]]))
@@ -58,4 +56,4 @@ def title(table, made):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "stores*", "out"])
+    run(main, ["table", "stores*", "out"])

@@ -9,6 +9,7 @@ from waypoint.workflow.config.regions import pixels
 from waypoint.workflow.figures.read_scores import in_words
 from waypoint.workflow.figures.style import MASKS, outline, plt, save, show
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 TOP = 8  # training images per mask
 CELL, REGION, ROW, HEADER = 0.92, 1.3, 1.5, 0.78  # inches
@@ -16,7 +17,7 @@ FADED = 0.45  # what is left of an image's contrast outside the mask
 
 
 def main(job):
-    images, rows, step = job.open(job.args.data)["image"], job.spec["masks"], job.spec["figures"]["mask_step"]
+    images, rows, step = job.open(job.args.data)["image"], job.settings["masks"], job.settings["figures"]["mask_step"]
     image, files = read(job.open(job.args.trajectory)["image"]), iter(job.args.pngs)
     top = min(TOP, images.shape[0])
     width, height = 0.3 + REGION + (CELL + 0.08) * top + 0.1, HEADER + ROW * len(rows)
@@ -53,14 +54,14 @@ def scores_at(job, path, mask, step):
         WaypointError: scores of another mask.
     """
     scores = job.open(path)
-    if scores.attrs["spec"]["target"]["mask"] != mask:
+    if settings_of(scores.attrs["spec"])["target"]["mask"] != mask:
         raise WaypointError(f"{path} holds scores of another mask; delete it and rerun")
     return read(scores["score"], read(scores["step"]).tolist().index(step))
 
 
 def header(figure, job, step, n):
     """What was run, and how the figure reads."""
-    spec = job.open(job.args.scores[0]).attrs["spec"]
+    spec = settings_of(job.open(job.args.scores[0]).attrs["spec"])
     ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
     lines = [
         (f"trak · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
@@ -73,4 +74,4 @@ def header(figure, job, step, n):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["data", "trajectory", "scores*", "pngs*", "target", "out"])
+    run(main, ["data", "trajectory", "scores*", "pngs*", "target", "out"])

@@ -4,11 +4,12 @@ from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import save
 from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 
 def main(job):
     trajectory, samples = job.open(job.args.trajectory), job.open(job.args.samples)
-    steps, spec = sorted(read(samples["step"]).tolist(), reverse=True), samples.attrs["spec"]
+    steps, spec = sorted(read(samples["step"]).tolist(), reverse=True), settings_of(samples.attrs["spec"])
     figure, axes = columns(len(ROWS), len(steps))
     for axis, name in zip(axes[:, 0], ROWS):
         name_row(axis, name)
@@ -23,4 +24,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["trajectory", "samples", "target", "out"])
+    run(main, ["trajectory", "samples", "target", "out"])

@@ -22,7 +22,7 @@ def main(job):
             for s, t in enumerate(read(scores["step"])):
                 score = read(scores["score"], s)
                 error = read(scores["score_se"], s) if "score_se" in scores else None
-                for sign, chosen in zip("+-", extremes(score, job.spec["tables"]["top"])):
+                for sign, chosen in zip("+-", extremes(score, job.settings["tables"]["top"])):
                     for rank, i in enumerate(chosen, 1):
                         se = "" if error is None else f"{error[i]:.6g}"
                         label = "" if labels is None else labels[i]
@@ -30,4 +30,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "tables", ["data", "scores*", "out"])
+    run(main, ["data", "scores*", "out"])

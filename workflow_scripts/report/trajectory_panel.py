@@ -7,20 +7,19 @@ from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
 
 
 def main(job):
     data = job.open(job.args.data)
-    trajectory, continuations, scores = (
-        job.open(path) for path in (job.args.trajectory, job.args.continuations, job.args.scores)
-    )
+    trajectory, samples, scores = (job.open(path) for path in (job.args.trajectory, job.args.samples, job.args.scores))
     steps = read(scores["step"]).tolist()
-    top = min(job.spec["figures"]["top"], scores["score"].shape[1] // 2)
+    top = min(job.settings["figures"]["top"], scores["score"].shape[1] // 2)
     figure, axes = columns(len(ROWS) + 2 * top, len(steps))
     row_names(axes[:, 0], top)
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
         score = read(scores["score"], int(s))
-        show_step(axes[:, column], trajectory, continuations, steps[s])
+        show_step(axes[:, column], trajectory, samples, steps[s])
         best, worst = extremes(score, top)
         for row, i in enumerate([*best, *worst], len(ROWS)):
             frame = (GREEN, 2.2, "-") if row < len(ROWS) + top else (RED, 2.2, (0, (2, 1.8)))
@@ -41,7 +40,7 @@ def row_names(axes, top):
 
 def lines(target, scores):
     """What was run, and how the panel reads."""
-    method, n, spec = scores.attrs["method"], scores["score"].shape[1], scores.attrs["spec"]
+    method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
     ran = f"{n} training images"
     if method == "trak":
         ran += f", {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}"
@@ -54,4 +53,4 @@ def lines(target, scores):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["data", "trajectory", "continuations", "scores", "target", "out"])
+    run(main, ["data", "trajectory", "samples", "scores", "target", "out"])

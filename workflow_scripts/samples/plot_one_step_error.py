@@ -1,12 +1,11 @@
 """figures/proxy.png: is x̂0_t a fair stand-in for samples of p(·|x_t), at every t (§2.2)?"""
 
-from waypoint.store.artifacts.checksums import read_table
 from waypoint.workflow.figures.style import plt, save, time_axis
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table = read_table(job.args.table)
+    table, _ = job.table(job.args.table)
     figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
     for _, rows in table.groupby("target"):
         rows = rows.sort_values("step")
@@ -45,4 +44,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["table", "out"])
+    run(main, ["table", "out"])

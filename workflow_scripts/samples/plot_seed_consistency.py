@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from waypoint.store.artifacts.checksums import read_table
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import plt, save, show
 from waypoint.workflow.jobs.job import run
@@ -12,7 +11,7 @@ NOISES = {"same": ("#0072B2", "//", "-"), "independent": ("#E69F00", "..", "--")
 
 
 def main(job):
-    store, table = job.open(job.args.store), read_table(job.args.table)
+    store, (table, _) = job.open(job.args.store), job.table(job.args.table)
     names, same, other = read(store["model"]), read(store["image"]), read(store["independent"])
     shown = min(COLUMNS, same.shape[1])
     rows = [
@@ -47,4 +46,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "figures", ["store", "table", "out"])
+    run(main, ["store", "table", "out"])

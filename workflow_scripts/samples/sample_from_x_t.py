@@ -1,22 +1,19 @@
-"""evaluation/samples/{target}.zarr: samples of p(·|x_t) by the generating model at several steps."""
+"""targets/{target}/samples.zarr: samples of p(·|x_t) by the generating model at several steps."""
 
 import numpy as np
 
 from waypoint.science.processes.ddpm import continuations
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target
-from waypoint.workflow.plan.specs import require_agreement
 
 BATCH, POSITIONS = 250, 1 << 18  # samples made at once: so many, and no more than fill these pixels or cells
 
 
 def main(job):
-    require_agreement(job.args.generator, job.spec)
-    generator, own = checkpoints.load(job.args.generator, job.device()), job.spec["samples"]
+    generator, own = job.checkpoint(job.args.generator).load(job.device()), job.settings["samples"]
     target, decode = Target(job, generator, own["steps"]), decoder(job, generator.device)
     batch = max(1, min(BATCH, POSITIONS // (generator.shape[1] * generator.shape[2])))
     shape = (len(target.steps), own["number"])
@@ -32,8 +29,8 @@ def main(job):
         for s, t in enumerate(target.steps):
             for start in range(0, own["number"], batch):
                 numbers = range(start, min(start + batch, own["number"]))
-                streams = [torch_stream(job.spec["seed"], "samples", target.key, t, k) for k in numbers]
-                steps = job.spec["sampling"]["steps"]
+                streams = [torch_stream(job.settings["seed"], "samples", target.key, t, k) for k in numbers]
+                steps = job.settings["sampling"]["steps"]
                 made = continuations(target.sampling(generator), steps, target.x_t[s], t, streams, target.condition)
                 where, what = (s, slice(numbers.start, numbers.stop)), f"step {t}, sample"
                 store.put("sample", where, decode(made).numpy(), what, numbers)
@@ -43,4 +40,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "samples", ["trajectory", "generator", "vae?", "target", "out"])
+    run(main, ["trajectory", "generator", "vae?", "target", "out"])

@@ -1,7 +1,6 @@
 """evaluation/seed_consistency.zarr and its table: two models' images from the same and from independent noise (B.1)."""
 
 import itertools
-import json
 
 import numpy as np
 import pandas as pd
@@ -12,25 +11,22 @@ from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.artifacts.atomic import whole_file
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
-    own, rows = job.spec["seed_consistency"], json.loads(job.args.rows)
+    own, rows = job.settings["seed_consistency"], list(job.settings["seeded"])
     rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
     if not rows:
         raise WaypointError("evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images")
     device, images, shapes = job.device(), {"image": [], "independent": []}, {}
     decode, texts = decoder(job, device), embedded_prompts(job, rows, device)
     for name, folder in zip(own["models"], job.args.models, strict=True):
-        require_agreement(folder, job.spec)
-        theta = checkpoints.load(folder, device)
+        theta = job.checkpoint(folder).load(device)
         shapes[name] = theta.shape
         if theta.shape != shapes[own["models"][0]]:
             raise WaypointError(
@@ -47,7 +43,7 @@ def main(job):
         job.progress(len(images["image"]), len(own["models"]), "models")
     images = {kind: np.array(found) for kind, found in images.items()}
     ids = [row["id"] for row in rows]
-    made = {"images": read_attributes(job.args.models[0]).get("images"), "targets": len(ids)}
+    made = {"images": job.checkpoint(job.args.models[0]).attributes.get("images"), "targets": len(ids)}
     with create_store(job.args.out, lambda: job.provenance(**made)) as store:
         store.write("model", ["model"], np.array(own["models"]))
         store.write("target", ["target"], np.array(ids))
@@ -61,8 +57,7 @@ def embedded_prompts(job, rows, device):
     """{prompt: its embedding (token, width)} of all rows' and of the empty one, or {} without a text encoder."""
     if not job.args.text:
         return {}
-    require_agreement(job.args.text, job.spec)
-    encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
     return {prompt: encoder([prompt])[0] for prompt in {"", *(row["prompt"] for row in rows if "prompt" in row)}}
 
 
@@ -71,7 +66,7 @@ def made_by(job, theta, name, rows, texts):
 
     A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
     """
-    made, seed, sampling = {"image": [], "independent": []}, job.spec["seed"], job.spec["sampling"]
+    made, seed, sampling = {"image": [], "independent": []}, job.settings["seed"], job.settings["sampling"]
     sampler = guided(theta, texts.get(""), sampling.get("guidance", 1))
     for row in rows:
         condition = checkpoints.target_condition(theta, row, texts.get(row.get("prompt")))
@@ -95,4 +90,4 @@ def distances(images, names, ids):
 
 
 if __name__ == "__main__":
-    run(main, "seed_consistency", ["models*", "rows", "vae?", "text?", "out", "table"])
+    run(main, ["models*", "vae?", "text?", "out", "table"])

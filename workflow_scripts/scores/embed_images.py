@@ -16,7 +16,7 @@ BATCH = 64  # images at the encoder's own size at once
 def main(job):
     images, name = job.open(job.args.data)["image"], job.args.encoder
     place = json.loads(job.args.places)[name]
-    encoder = ImageEncoder(name, job.spec["image_encoder"], place, job.device())
+    encoder = ImageEncoder(name, job.settings["image_encoder"], place, job.device())
     embedded = []
     for start, rows in blocks(images):
         for at in range(0, len(rows), BATCH):
@@ -29,4 +29,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "embeddings", ["data", "encoder", "places", "out"])
+    run(main, ["data", "encoder", "places", "out"])

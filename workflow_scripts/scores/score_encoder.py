@@ -13,11 +13,11 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    name, steps = job.args.encoder, job.spec["target"]["steps"]
+    name, steps = job.args.encoder, job.settings["target"]["steps"]
     embedding = job.open(job.args.embeddings)["embedding"]
     image = torch.from_numpy(read(job.open(job.args.trajectory)["image"]))
     place = json.loads(job.args.places)[name]
-    encoder = ImageEncoder(name, job.spec["image_encoder"], place, job.device())
+    encoder = ImageEncoder(name, job.settings["image_encoder"], place, job.device())
     final = encoder(image[None]).cpu().numpy()
     row = np.concatenate([cosine(rows, final) for _, rows in blocks(embedding)], axis=1)
     score = np.tile(row.astype(np.float32), (len(steps), 1))  # the final image is the same at every step
@@ -28,4 +28,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "encoder_scores", ["embeddings", "trajectory", "encoder", "target", "places", "out"])
+    run(main, ["embeddings", "trajectory", "encoder", "target", "places", "out"])

@@ -9,7 +9,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    steps, mean = job.spec["target"]["steps"], CheckpointMean()
+    steps, mean = job.settings["target"]["steps"], CheckpointMean()
     for path in job.args.features:
         features = job.open(path)
         mean.add(np.concatenate([np.linalg.norm(rows.astype(np.float64), axis=1) for _, rows in blocks(features)]))
@@ -22,4 +22,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "scores", ["features*", "target", "out"])
+    run(main, ["features*", "target", "out"])

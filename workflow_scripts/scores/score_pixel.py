@@ -10,8 +10,8 @@ from waypoint.workflow.jobs.job import run
 
 def main(job):
     trajectory, images = job.open(job.args.trajectory), job.open(job.args.data)["image"]
-    steps = job.spec["target"]["steps"]
-    if job.spec["pixel"]["against"] == "x0_hat":
+    steps = job.settings["target"]["steps"]
+    if job.settings["pixel"]["against"] == "x0_hat":
         references = estimates(job, trajectory, steps)
     else:
         references = np.repeat(read(trajectory["image"])[None], len(steps), axis=0)
@@ -36,4 +36,4 @@ def estimates(job, trajectory, steps):
 
 
 if __name__ == "__main__":
-    run(main, "scores", ["data", "trajectory", "vae?", "target", "out"])
+    run(main, ["data", "trajectory", "vae?", "target", "out"])

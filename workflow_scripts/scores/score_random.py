@@ -9,8 +9,8 @@ from waypoint.workflow.jobs.job import run
 
 def main(job):
     n = job.open(job.args.data)["image"].shape[0]
-    steps = job.spec["target"]["steps"]
-    score = random_scores(job.spec["seed"], job.args.target, steps, n)
+    steps = job.settings["target"]["steps"]
+    score = random_scores(job.settings["seed"], job.args.target, steps, n)
     with create_store(job.args.out, lambda: job.provenance(method="random", target=job.args.target)) as store:
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(n))
@@ -18,4 +18,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "scores", ["data", "target", "out"])
+    run(main, ["data", "target", "out"])

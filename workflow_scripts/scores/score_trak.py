@@ -44,7 +44,7 @@ def one_pass(job, shared):
         for target, gradients in targets.items():
             made = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
-            writers.append(Scores(store, names, read(gradients["step"]), n, job.spec["scores"]["keep_checkpoints"]))
+            writers.append(Scores(store, names, read(gradients["step"]), n, job.settings["scores"]["keep_checkpoints"]))
         ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
         for start, together in side_by_side(parts):
             tau = np.stack(together)
@@ -98,4 +98,4 @@ class Scores:
 
 
 if __name__ == "__main__":
-    run(main, "scores", ["gradients", "features*", "kernels*", "target", "waiting", "out"])
+    run(main, ["gradients", "features*", "kernels*", "target", "waiting", "out"])

@@ -19,4 +19,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "scores", ["scores", "target", "out"])
+    run(main, ["scores", "target", "out"])

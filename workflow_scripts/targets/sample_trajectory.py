@@ -8,23 +8,21 @@ from waypoint.science.algorithm1 import one_step_estimate
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
-    require_agreement(job.args.checkpoint, job.spec)
     device = job.device()
-    theta, decode = checkpoints.load(job.args.checkpoint, device), decoder(job, device)
-    target, clip = job.spec["target"], job.spec["attribution"]["clip_x0_hat"]
+    checkpoint, decode = job.checkpoint(job.args.checkpoint), decoder(job, device)
+    theta = checkpoint.load(device)
+    target, clip = job.settings["target"], job.settings["attribution"]["clip_x0_hat"]
     text = embedded_prompt(job, device)
     condition = checkpoints.target_condition(theta, target, text.get("text_embedding"))
-    theta = guided(theta, text.get("null_embedding"), job.spec["sampling"].get("guidance", 1))
+    theta = guided(theta, text.get("null_embedding"), job.settings["sampling"].get("guidance", 1))
     if job.args.trajectory:
         steps, x_t, image = own_trajectory(job.args.trajectory, theta, None if job.args.vae else theta.shape)
         x0_hat = torch.stack(
@@ -32,11 +30,11 @@ def main(job):
         )
         last = x0_hat[-1]  # stands in for the image where the file has none
     else:
-        noise, image = torch_stream(job.spec["seed"], "trajectory", target["seed"]), None
-        steps, x_t, x0_hat, last = generate(theta, job.spec["sampling"]["steps"], noise, condition, clip)
+        noise, image = torch_stream(job.settings["seed"], "trajectory", target["seed"]), None
+        steps, x_t, x0_hat, last = generate(theta, job.settings["sampling"]["steps"], noise, condition, clip)
     image = decode(last[None])[0] if image is None else image
-    what = f"checkpoint {job.spec['generator']}, step"
-    weights = read_attributes(job.args.checkpoint)["weights"]
+    what = f"checkpoint {job.settings['generator']}, step"
+    weights = checkpoint.weights
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("step", ["step"], np.asarray(steps, np.int64))
         store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
@@ -51,9 +49,8 @@ def embedded_prompt(job, device):
     """{text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}."""
     if not job.args.text:
         return {}
-    require_agreement(job.args.text, job.spec)
-    encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
-    return dict(zip(("text_embedding", "null_embedding"), encoder([job.spec["target"]["prompt"], ""])))
+    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
+    return dict(zip(("text_embedding", "null_embedding"), encoder([job.settings["target"]["prompt"], ""])))
 
 
 def own_trajectory(path, theta, image_shape):
@@ -77,4 +74,4 @@ def own_trajectory(path, theta, image_shape):
 
 
 if __name__ == "__main__":
-    run(main, "trajectory", ["checkpoint", "trajectory?", "vae?", "text?", "out"])
+    run(main, ["checkpoint", "trajectory?", "vae?", "text?", "out"])

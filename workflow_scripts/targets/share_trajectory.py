@@ -10,4 +10,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, "trajectory", ["trajectory", "out"])
+    run(main, ["trajectory", "out"])

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from waypoint.store.artifacts.checksums import checksums
 from waypoint.store.artifacts.provenance import marker_path
+from waypoint.store.artifacts.replaced import set_aside
 
 
 @contextlib.contextmanager
@@ -33,12 +34,8 @@ def whole_directory(path):
         yield built
         if built != tmp:
             shutil.copytree(built, tmp)
-        if path.exists():  # aside first: a kill must not leave half of it
-            os.rename(path, old := tmp.with_name(f"{tmp.name}.old"))
-            os.rename(tmp, path)
-            shutil.rmtree(old)
-        else:
-            os.rename(tmp, path)
+        set_aside(path)
+        os.rename(tmp, path)
     except BaseException:
         shutil.rmtree(tmp, ignore_errors=True)
         raise
@@ -62,7 +59,7 @@ def whole_file(path, attributes):
         yield tmp
         files = {path.name: checksums(tmp)[tmp.name]}
         marker.write_text(json.dumps({**attributes(), "files": files}, indent=2) + "\n")
-        path.unlink(missing_ok=True)  # an old file must not be seen with the new one's attributes
+        set_aside(path, marker_path(path))  # an old file must not be seen with the new one's attributes
         os.replace(marker, marker_path(path))
         os.replace(tmp, path)
     except BaseException:

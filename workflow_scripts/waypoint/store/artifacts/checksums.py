@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from waypoint.errors import WaypointError
@@ -26,6 +27,14 @@ def write_marker(folder, attributes):
     Path(folder, MARKER).write_text(json.dumps(made, indent=2) + "\n")
 
 
+def rewrite_marker(folder, attributes):
+    """Give a finished folder other attributes, at once or not at all."""
+    marker = Path(folder, MARKER)
+    tmp = marker.with_name(f"{MARKER}.tmp-{os.getpid()}")
+    tmp.write_text(json.dumps(attributes, indent=2) + "\n")
+    os.replace(tmp, marker)
+
+
 def require_intact(path):
     """Refuse a folder or a file that is no longer what was written; what has no checksums is somebody's own.
 
@@ -41,18 +50,6 @@ def require_intact(path):
             where = path if Path(path).is_file() else Path(path, name)
             what = "is missing" if name not in found else "is damaged (its checksum does not match)"
             raise WaypointError(f"{where} {what}; delete {path} and rerun")
-
-
-def read_table(path):
-    """A table of a job's as a DataFrame.
-
-    Raises:
-        WaypointError: it is damaged.
-    """
-    import pandas as pd
-
-    require_intact(path)
-    return pd.read_csv(path)
 
 
 def _sha256(file):

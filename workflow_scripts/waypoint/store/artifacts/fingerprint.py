@@ -33,6 +33,22 @@ def content_hash(sources):
 
 
 def source_record(sources):
-    """What an artifact keeps of its sources, or None without any."""
+    """What an artifact keeps of its sources, or None without any: places, a quick look, and the hash of their content."""
     sources = [source for source in sources if source]
-    return {"look": quick_look(sources), "sha256": content_hash(sources)} if sources else None
+    if not sources:
+        return None
+    return {"paths": list(map(str, sources)), "look": quick_look(sources), "sha256": content_hash(sources)}
+
+
+def changed_source(record, sources):
+    """How raw data or models differ from those that an artifact was read from; a touch or another place is no change.
+
+    Args:
+        record: the artifact's ``source_record``, or None. sources: files and folders where they lie now; none: gone.
+
+    Returns:
+        str: one clause, or None.
+    """
+    if not record or not sources or quick_look(sources) == record["look"] or content_hash(sources) == record["sha256"]:
+        return None
+    return f"{', '.join(map(str, sources))} changed since it was read"

@@ -60,18 +60,37 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
 
 
-class Provenance:
-    """Collects an artifact's attributes; call it at the end of the job."""
+class DamagedArtifact(WaypointError):
+    """An artifact whose metadata or marker is missing or unreadable."""
 
-    def __init__(self, stage, spec, device="cpu"):
-        self.stage, self.spec, self.device = stage, spec, device
+
+class Provenance:
+    """Collects an artifact's attributes; call it at the end of the job.
+
+    Attributes:
+        reads: {artifact: SHA-256} of the images, embeddings and weights that the job has read so far, directly or by what
+            it read.
+    """
+
+    def __init__(self, stage, spec, identity, device="cpu"):
+        self.stage, self.spec, self.identity, self.device = stage, spec, identity, device
+        self.reads = {}
         self.started = time.time()
+
+    def has_read(self, name, attributes):
+        """Note what an artifact holds; where that has no hash of its own, what it was made from."""
+        content = content_hash_of(attributes)
+        self.reads |= attributes.get("reads", {}) if content is None else {name: content}
+
+    def origin(self):
+        """What the artifact is the result of: stage, spec, identity and what was read."""
+        reads = dict(sorted(self.reads.items()))
+        return {"stage": self.stage, "spec": self.spec, "identity": self.identity, "reads": reads}
 
     def __call__(self, **extra):
         """The attributes as a JSON-serialisable dict; ``extra`` adds stage-specific ones."""
         return {
-            "stage": self.stage,
-            "spec": self.spec,
+            **self.origin(),
             "packages": _versions(),
             "commit": _commit(),
             "device": self.device,
@@ -90,21 +109,63 @@ def marker_path(path):
     return path.with_name(f".{path.name}.json") if path.suffix and not path.is_dir() else path / MARKER
 
 
+def content_hash_of(attributes):
+    """SHA-256 of the images, embeddings or weights that an artifact holds; None for other artifacts, or none at all."""
+    attributes = attributes or {}
+    # features and trajectories, which are Zarr stores, name the weights that they were made with
+    return attributes.get("sha256") or (attributes.get("weights") if "files" in attributes else None)
+
+
+def consolidated(path):
+    """{array: metadata} of a Zarr store, from the group's own file.
+
+    Raises:
+        DamagedArtifact: there is none.
+    """
+    found = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
+    if "metadata" not in found:
+        raise DamagedArtifact(f"{marker_path(path)} holds no metadata of its arrays; delete {path} and rerun")
+    return found["metadata"]
+
+
 def read_attributes(path):
     """An artifact's attributes, or None where it does not exist or carries none.
 
     Raises:
-        WaypointError: they are damaged, or something else's.
+        DamagedArtifact: they are damaged.
+        WaypointError: they are something else's.
     """
     if not Path(path).exists():
         return None
     try:
-        found = json.loads(marker_path(path).read_text())
+        found = _read_json(path, marker_path(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise WaypointError(f"{marker_path(path)} is damaged ({error}); delete {path} and rerun") from error
+    return attributes_of(path, found)
+
+
+def attributes_of(path, found):
+    """An artifact's attributes in what its marker holds.
+
+    Raises:
+        WaypointError: it is something else's, or an earlier version's.
+    """
     found = found.get("attributes", {}) if Path(path).suffix == ".zarr" else found
     if "spec" not in found:
         raise WaypointError(f"{path} was not made by this workflow; move it away, or use another store")
+    if "versions" in found["spec"]:
+        raise WaypointError(
+            f"{path} was made by an earlier version of Waypoint. `make adopt CONFIG=...` takes over the images and models "
+            "of its experiment; or use another experiment name"
+        )
+    return found
+
+
+def _read_json(path, file):
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise DamagedArtifact(f"{file} is damaged ({error}); delete {path} and rerun") from error
+    if not isinstance(found, dict):
+        raise DamagedArtifact(f"{file} is damaged (it holds no mapping); delete {path} and rerun")
     return found

@@ -6,7 +6,6 @@ import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.subsets import removal_count, subset_rows, without_random, without_top
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import read
 
 
@@ -38,11 +37,14 @@ def rows_hash(rows):
     return hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()
 
 
-def require_rows(folder, rows):
+def require_rows(checkpoint, rows):
     """Refuse a model that was trained on other images than ``rows``.
+
+    Args:
+        checkpoint: has ``path`` and ``attributes``.
 
     Raises:
         WaypointError: names the model.
     """
-    if read_attributes(folder)["rows_sha256"] != rows_hash(rows):
-        raise WaypointError(f"{folder} was trained on other images than are wanted now; delete it and rerun")
+    if checkpoint.attributes["rows_sha256"] != rows_hash(rows):
+        raise WaypointError(f"{checkpoint.path} was trained on other images than are wanted now; delete it and rerun")

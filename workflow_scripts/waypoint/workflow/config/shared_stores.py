@@ -1,30 +1,14 @@
 """Stores to read from besides the one to write to: what others made is linked, and never written.
 
-``store: [mine, /shared/results]`` writes to mine/{experiment}; whatever /shared/results/{experiment} has of the stages
-below and mine has not stands in mine as a symbolic link. Snakemake then finds it made, and the usual checks compare its
-settings.
+``store: [mine, /shared/results]`` writes to mine/{experiment}; an artifact that is missing there, or whose link leads
+nowhere any more, and that /shared/results/{experiment} has as the plan asks for it, stands in mine as a symbolic link.
 """
 
-import contextlib
 import os
 from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import read_attributes
-
-# every artifact that follows from its own settings; tables and figures follow from a list of targets besides
-ARTIFACTS = (
-    "data/*.zarr",
-    "encoders/*",
-    "checkpoints/*/*",
-    "features/*/*.zarr",
-    "kernels/*/*.zarr",
-    "targets/*/*.zarr",
-    "embeddings/*.zarr",
-    "scores/*/*.zarr",
-    "evaluation/**/*.zarr",
-    "evaluation/classifiers/*",
-)
 
 
 def folders(store):
@@ -32,27 +16,34 @@ def folders(store):
     return [store] if isinstance(store, str) else list(store)
 
 
-def link_artifacts(root, others):
-    """Link what stores to read from have and the one to write to has not; the first that has something gives it.
+def other_copy(name, identity, others):
+    """An artifact of this identity in one of the stores to read from: its absolute path, or None.
 
     Args:
-        root: {store}/{experiment} to write to. others: the same of stores to read from.
+        name: its path within the experiment. others: {store}/{experiment} of the stores to read from.
+    """
+    for other in others:
+        place = Path(other, name)
+        try:
+            found = read_attributes(place)
+        except WaypointError:  # damaged, or of another kind: somebody else's business
+            continue
+        if found is not None and found["identity"] == identity:
+            return place.resolve()
+    return None
+
+
+def link(place, artifact):
+    """Let ``place`` lead to somebody else's artifact; a link that leads nowhere is replaced.
 
     Raises:
-        WaypointError: the first one cannot be written.
+        WaypointError: it cannot be written.
     """
-    for other in map(Path, others):
-        for artifact in (path for pattern in ARTIFACTS for path in sorted(other.glob(pattern))):
-            place = Path(root, artifact.relative_to(other))
-            if ".tmp-" in artifact.name or read_attributes(artifact) is None or os.path.lexists(place):
-                continue
-            try:
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with contextlib.suppress(FileExistsError):  # another run was faster
-                    place.symlink_to(artifact.resolve(), target_is_directory=artifact.is_dir())
-                # as old as what it stands for, or everything that follows would seem out of date
-                stamp = artifact / ".snakemake_timestamp"
-                made = (stamp if stamp.exists() else artifact).stat().st_mtime_ns
-                os.utime(place, ns=(made, made), follow_symlinks=False)
-            except OSError as error:
-                raise WaypointError(f"config: store: {place} cannot be written ({error.strerror})") from error
+    place = Path(place)
+    tmp = place.with_name(f"{place.name}.tmp-link-{os.getpid()}")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        tmp.symlink_to(artifact, target_is_directory=artifact.is_dir())
+        os.replace(tmp, place)
+    except OSError as error:
+        raise WaypointError(f"config: store: {place} cannot be written ({error.strerror})") from error

@@ -1,6 +1,7 @@
 """What tables and figures over the scores of all methods and targets share."""
 
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.plan.specs import settings_of
 
 
 def read_scores(job):
@@ -16,7 +17,7 @@ def what_ran(job):
     return {
         "images": stores[0]["score"].shape[1],
         "targets": len({store.attrs["target"] for store in stores}),
-        "models": max(len(store.attrs["spec"].get("checkpoints", [])) for store in stores),
+        "models": max(len(settings_of(store.attrs["spec"]).get("checkpoints", [])) for store in stores),
     }
 
 

@@ -1,7 +1,6 @@
 """From what a model makes to images: a latent model's latents are decoded, a pixel model's are images already."""
 
 from waypoint.store.networks.vae import load_vae
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def decoder(job, device):
@@ -12,6 +11,5 @@ def decoder(job, device):
     """
     if not job.args.vae:
         return lambda made: made.cpu()
-    require_agreement(job.args.vae, job.spec)
-    vae = load_vae(job.args.vae, device)
+    vae = load_vae(job.folder(job.args.vae), device)
     return lambda latents: vae.decode(latents.to(device)).cpu()

@@ -11,30 +11,99 @@ import traceback
 import warnings
 
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store.artifacts.provenance import Provenance
+from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.artifacts.provenance import Provenance, read_attributes
+from waypoint.store.artifacts.replaced import name_of
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.jobs.devices import own_gpu
-from waypoint.workflow.plan.specs import require_agreement
+from waypoint.workflow.plan.specs import require_agreement, settings_of
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class Job:
-    """One run of a script: its arguments, its spec and its log."""
+class Checkpoint:
+    """A model's folder that was made with settings that agree with the job's.
 
-    def __init__(self, args, stage, log):
-        self.args, self.spec, self.log = args, json.loads(args.spec), log
-        self.provenance = Provenance(stage, self.spec)
+    Attributes:
+        attributes: its own. weights: SHA-256 of its weights.
+    """
+
+    def __init__(self, path, attributes):
+        self.path, self.attributes, self.weights = path, attributes, attributes["weights"]
+
+    def load(self, device="cpu"):
+        """The denoiser, after its files' checksums were compared.
+
+        Raises:
+            WaypointError: a damaged file.
+        """
+        from waypoint.store.networks import checkpoints
+
+        return checkpoints.load(self.path, device)
+
+
+class Job:
+    """One run of a script: its arguments, its spec and its log. What it opens is verified by being opened.
+
+    Attributes:
+        args: the command line's values. stage: whose artifact this job makes.
+        spec: keyed by stage (``workflow/plan/stages``). settings: the same, merged into one mapping of sections.
+    """
+
+    def __init__(self, args, log):
+        asked = json.loads(args.spec)
+        self.args, self.stage, self.spec, self.log = args, asked["stage"], asked["spec"], log
+        self.settings = settings_of(self.spec)
+        self.provenance = Provenance(self.stage, self.spec, asked["identity"])
         self._told = self._began = time.monotonic()
 
+    def attributes(self, path):
+        """The attributes of an artifact that was made with settings that agree with this job's.
+
+        Raises:
+            WaypointError: there is none, or it has another setting or stage version.
+        """
+        found = read_attributes(path)
+        require_agreement(path, found, self.spec)
+        self.provenance.has_read(name_of(path), found)
+        return found
+
     def open(self, path):
-        """A store made with settings that agree with this job's.
+        """A Zarr store that agrees with this job's settings, open for reading.
 
         Raises:
             WaypointError: another setting or stage version, or an incomplete store.
         """
-        require_agreement(path, self.spec)
+        self.attributes(path)
         return open_store(path)
+
+    def checkpoint(self, path):
+        """A ``Checkpoint`` that agrees with this job's settings.
+
+        Raises:
+            WaypointError: there is none, or another setting or stage version.
+        """
+        return Checkpoint(path, self.attributes(path))
+
+    def folder(self, path):
+        """The path of a folder or file that agrees with this job's settings and is what was written.
+
+        Raises:
+            WaypointError: another setting or stage version, or a damaged or lost file.
+        """
+        self.attributes(path)
+        require_intact(path)
+        return path
+
+    def table(self, path):
+        """A table as a DataFrame, and its attributes.
+
+        Raises:
+            WaypointError: another setting or stage version, or a damaged file.
+        """
+        import pandas as pd
+
+        return pd.read_csv(self.folder(path)), self.attributes(path)
 
     def device(self):
         """The torch device of this job: a GPU of its own where there are any, for as long as the job runs."""
@@ -75,7 +144,7 @@ def keep_freed_memory():
         libc.mallopt(trim_threshold, -1)  # never
 
 
-def run(main, stage, arguments):
+def run(main, arguments):
     """Parse the command line, run ``main(job)``, and turn errors into one clear message.
 
     Args:
@@ -90,7 +159,8 @@ def run(main, stage, arguments):
         parser.add_argument(f"--{name.rstrip('*?')}", required=name[-1] != "?", nargs=nargs)
     args = parser.parse_args()
     log = open(args.log, "w", encoding="utf-8") if args.log else sys.stderr
-    job = Job(args, stage, log)
+    job = Job(args, log)
+    stage = job.stage
     _show_warnings(log)
     try:
         main(job)

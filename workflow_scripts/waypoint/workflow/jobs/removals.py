@@ -11,14 +11,11 @@ from waypoint.errors import WaypointError
 from waypoint.science.evaluation.subsets import removal_count
 from waypoint.science.processes.ddpm import continuations
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.artifacts.provenance import read_attributes
-from waypoint.store.networks import checkpoints
 from waypoint.store.networks.classifier import load_classifier
 from waypoint.store.networks.inception import Inception
 from waypoint.store.networks.training_rows import require_rows, training_rows
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.target import Target
-from waypoint.workflow.plan.specs import require_agreement
 
 BATCH = 250  # samples made at once, in every job the same ones, so that equal models give bit-equal images
 SAMPLES = 8  # of which so many are stored, to look at
@@ -31,7 +28,11 @@ class Restarts:
     """
 
     def __init__(self, job, generator):
-        self.own, self.seed, self.steps = job.spec["counterfactual"], job.spec["seed"], job.spec["sampling"]["steps"]
+        self.own, self.seed, self.steps = (
+            job.settings["counterfactual"],
+            job.settings["seed"],
+            job.settings["sampling"]["steps"],
+        )
         self.generator, self.target = generator, Target(job, generator, [self.own["step"]])
         self.decode = decoder(job, generator.device)
 
@@ -54,9 +55,8 @@ class Features:
     """
 
     def __init__(self, job, device):
-        self.device, fid = device, job.spec["fid"]
+        self.device, fid = device, job.settings["fid"]
         if fid["features"] == "classifier":
-            require_agreement(job.args.classifier, job.spec)
             self.name, self.network = "classifier", load_classifier(job.args.classifier, device)
         else:
             self.network = Inception(job.args.weights, fid["sha256"], fid["dims"], device)
@@ -78,11 +78,11 @@ class Features:
 
 def full_models(job):
     """Denoisers of the models trained on all images, each made sure of; one after the other, to save memory."""
-    rows = np.arange(images_of(job.args.generator))
+    rows = np.arange(images_of(job))
     for folder in job.args.models:
-        require_agreement(folder, job.spec)
-        require_rows(folder, rows)
-        yield checkpoints.load(folder, job.device())
+        checkpoint = job.checkpoint(folder)
+        require_rows(checkpoint, rows)
+        yield checkpoint.load(job.device())
 
 
 def models_without(job, section):
@@ -94,16 +94,16 @@ def models_without(job, section):
     Raises:
         WaypointError: a model that was trained with other settings, or without other images.
     """
-    own, n = job.spec[section], images_of(job.args.generator)
+    own, n = job.settings[section], images_of(job)
     scores = removing_scores(job, own)
     folders = iter(job.args.models)
     for row, remove in enumerate(own["n_remove"]):
         for removal in range(removals(job)):
             which = {"random": removal} if scores is None else {"step": own["step"]}
             folder = next(folders)
-            require_agreement(folder, job.spec)
-            require_rows(folder, training_rows({**which, "remove": remove}, job.spec["seed"], n, scores))
-            yield (row, removal), checkpoints.load(folder, job.device())
+            checkpoint = job.checkpoint(folder)
+            require_rows(checkpoint, training_rows({**which, "remove": remove}, job.settings["seed"], n, scores))
+            yield (row, removal), checkpoint.load(job.device())
 
 
 def removing_scores(job, own):
@@ -123,15 +123,15 @@ def removing_scores(job, own):
 
 def removals(job):
     """How many models there are per entry of n_remove: 1, or the random ones."""
-    return job.spec["controls"].get("random_removals", 1)
+    return job.settings["controls"].get("random_removals", 1)
 
 
 def removed(job, section):
     """Number of images that each entry of n_remove takes out, (n_remove,)."""
-    n = images_of(job.args.generator)
-    return np.array([removal_count(remove, n) for remove in job.spec[section]["n_remove"]])
+    n = images_of(job)
+    return np.array([removal_count(remove, n) for remove in job.settings[section]["n_remove"]])
 
 
-def images_of(folder):
-    """Number of images that a model was trained on."""
-    return read_attributes(folder)["images"]
+def images_of(job):
+    """Number of images that the generating model was trained on."""
+    return job.checkpoint(job.args.generator).attributes["images"]

@@ -9,7 +9,6 @@ from waypoint.science.processes.ddpm import repeated
 from waypoint.science.processes.guidance import guided
 from waypoint.science.regions import cell_shares
 from waypoint.science.timesteps import check_steps
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.config.regions import pixels
@@ -40,18 +39,18 @@ class Target:
         found = job.open(job.args.trajectory)
         grid = read(found["step"]).tolist()
         check_steps(steps, grid, "targets: steps")
-        require_generator(found, job.args.trajectory, job.args.generator)
+        require_generator(job, found, job.args.trajectory)
         at = [grid.index(t) for t in steps]
         self.steps = steps
         self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
         self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
         self.image = torch.from_numpy(read(found["image"]))
-        origin = {key: job.spec["target"][key] for key in ORIGIN if key in job.spec["target"]}
+        origin = {key: job.settings["target"][key] for key in ORIGIN if key in job.settings["target"]}
         self.condition, self.null = conditions(found, generator, origin)
         self.guidance = {
-            section: job.spec.get(section, {}).get("guidance", 1) for section in ("sampling", "attribution")
+            section: job.settings.get(section, {}).get("guidance", 1) for section in ("sampling", "attribution")
         }
-        self.key = json.dumps([origin, job.spec["generator"], job.spec["sampling"]], sort_keys=True)
+        self.key = json.dumps([origin, job.settings["generator"], job.settings["sampling"]], sort_keys=True)
 
     def conditions(self, count):
         """The condition of ``count`` rows, or None."""
@@ -79,14 +78,16 @@ def conditions(trajectory, generator, origin):
     return checkpoints.target_condition(generator, origin, text), null
 
 
-def require_generator(store, path, folder):
-    """Refuse a store at ``path`` that was sampled from another model than the one in ``folder``.
+def require_generator(job, store, path):
+    """Refuse a store at ``path`` that was sampled from another model than the job's argument ``generator``.
 
     Raises:
         WaypointError: names both.
     """
-    if store.attrs["weights"] != read_attributes(folder)["weights"]:
-        raise WaypointError(f"{path} was sampled from other weights than {folder} holds; delete it and rerun")
+    if store.attrs["weights"] != job.checkpoint(job.args.generator).weights:
+        raise WaypointError(
+            f"{path} was sampled from other weights than {job.args.generator} holds; run snakemake again"
+        )
 
 
 def mask_weight(mask, file, image, grid):

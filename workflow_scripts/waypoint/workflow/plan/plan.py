@@ -1,10 +1,12 @@
-"""Where each artifact lies, and of exactly which config keys it is the result: its *spec*.
+"""What an experiment consists of: its checkpoints, targets and methods, and the spec and identity of every artifact.
 
-A spec holds the sections of a stage and of every stage before it, so that an input can be checked against
-the spec of the job that reads it: wherever both have a key, the values must agree.
+The *spec* of an artifact holds the entry of its own stage and those of the stages that it inherits (``stages``), keyed by
+stage, so that an input can be checked against the spec of the job that reads it: stages that both have must agree. Its
+*identity* is a hash of that spec and of the identities of everything it reads: an artifact of another identity is stale.
 """
 
-import inspect
+import hashlib
+import json
 from pathlib import Path
 
 from waypoint.errors import WaypointError
@@ -15,170 +17,104 @@ from waypoint.workflow.config.image_encoders import identity, place_of
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.shared_stores import folders
 from waypoint.workflow.plan.evaluation import EvaluationPlan
-from waypoint.workflow.plan.stages import VERSIONS
+from waypoint.workflow.plan.stages import STAGES
 
 SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
+PANEL_SAMPLES = 4  # of p(·|x_t), which every panel shows
 
 
 class Plan(EvaluationPlan):
-    """Paths and specs of one complete configuration (``config.complete.complete``)."""
+    """Specs and identities of one complete configuration (``config.complete.complete``)."""
 
     def __init__(self, config):
         self.config = config
         # written to the first store, read from all
         self.root, *self.others = (f"{store}/{config['experiment']}" for store in folders(config["store"]))
         self.checkpoints = checkpoint_names(config)
+        self.methods = config["methods"]
         self.targets = {target["id"]: target for target in config["targets"]}
         # the masks of one image are targets that share the trajectory which lies under the image's own id
         self.shared = {name: row["image"] for name, row in self.targets.items() if "image" in row}
         self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
         self.evaluation = config["evaluation"]
         self.attributed = config["data"] is not None  # else given models are only sampled from
+        self._known = {}
 
-    # ---- specs, in the order of the DAG
+    # ---- specs and identities
 
-    def images(self):
-        """Spec of the training images as they come from their source."""
-        own = self._pick("data", "source path captions size subset") | self._pick_set("data", "near_duplicates")
-        return self._spec("data", seed=self.config["seed"], data=own)
+    def recipe(self, stage, **wildcards):
+        """The ``Recipe`` of one artifact."""
+        row = STAGES[stage]
+        return row.recipe(self, **{name: wildcards[name] for name in row.wildcards})
 
-    def vae(self):
-        """Spec of encoders/vae/: a training on the images, or the path of an existing one."""
-        given = self.config["vae"]
-        if "path" in given:
-            return self._spec("encoder", vae={"path": given["path"]})
-        return self._spec("vae", self.images(), vae={"train": given["train"]})
+    def spec(self, stage, **wildcards):
+        """The spec of one artifact: {"seed": …, stage: {"version": …, section: …}, …, "item": …}.
 
-    def text_encoder(self):
-        """Spec of encoders/text/."""
-        return self._spec("encoder", text_encoder=self.config["text_encoder"])
+        Args:
+            wildcards: those of the artifact's rule; of them the stage's own are used.
+        """
+        return self._artifact(stage, wildcards)[0]
+
+    def identity(self, stage, **wildcards):
+        """SHA-256 of an artifact's spec and of the identities of everything it is made from."""
+        return self._artifact(stage, wildcards)[1]
+
+    def asked(self, stage, **wildcards):
+        """What a rule hands to its script: one sorted JSON string of the stage's name, the spec and the identity."""
+        spec, identity = self._artifact(stage, wildcards)
+        return json.dumps({"stage": stage, "spec": spec, "identity": identity}, sort_keys=True)
+
+    def _artifact(self, stage, wildcards):
+        row = STAGES[stage]
+        key = (stage, *(wildcards[name] for name in row.wildcards))
+        if key not in self._known:
+            recipe, spec = self.recipe(stage, **wildcards), {"seed": self.config["seed"]}
+            for name, of in recipe.inherits:
+                spec |= {entry: value for entry, value in self.spec(name, **of).items() if entry != "item"}
+            spec[row.entry] = {"version": row.version, **recipe.sections}
+            if recipe.item:
+                spec["item"] = recipe.item
+            read = sorted({self.identity(name, **of) for name, of in [*recipe.inherits, *recipe.reads]})
+            digest = hashlib.sha256(json.dumps([key, spec, read], sort_keys=True).encode()).hexdigest()
+            self._known[key] = spec, digest
+        return self._known[key]
+
+    # ---- artifacts that stages read
 
     def data(self):
-        """Spec of data/train.zarr: the images, and for latent and text-conditional models what they see of them.
-
-        Without training images there is no such store, and only the encoders are what everything builds on.
-        """
-        parts = [self.vae()] if self.config["vae"] else []
-        parts += [self.text_encoder()] if self.config["text_encoder"] else []
+        """data/train.zarr; without training images the encoders, which are then what everything builds on."""
         if not self.attributed:
-            return self._merged({"seed": self.config["seed"]}, *parts)
-        if not self.encoded:
-            return self.images()
-        own = {"vae": {**parts[0]["vae"], "latent": self.config["vae"]["latent"]}} if self.config["vae"] else {}
-        return self._spec("encoding", self.images(), *parts, **own)
+            return self.encoders_of_data()
+        return [("encode_data", {})] if self.encoded else [("prepare_data", {})]
 
-    def train(self, checkpoint):
-        """Spec of a checkpoint: a training, or the path of an existing model."""
-        given = self.config["checkpoints"]
-        if "paths" in given:
-            path = given["paths"][int(checkpoint.split("/")[1])]
-            reference = {"reference": given["paths"][0]} if self.attributed else {}
-            made = {"checkpoint": {"path": path, **reference, **self._scheduler()}}
-        else:
-            made = {"training": self._training() | {"flip": self.config["data"]["flip"]}}
-        return self._spec("train", self.data(), model=self.config["model"], **made)
+    def encoders_of_data(self):
+        """encoders/vae/ and encoders/text/, where there are any."""
+        found = []
+        if self.config["vae"]:
+            found.append(("import_vae" if "path" in self.config["vae"] else "train_vae", {}))
+        return found + ([("import_text_encoder", {})] if self.config["text_encoder"] else [])
 
-    def features(self, checkpoint):
-        """Spec of features/{checkpoint}.zarr."""
-        own = {
-            **self._pick("features", "draw_scheme dtype keep_halves"),
-            "train_draws": self.config["attribution"]["train_draws"],
-            "flip": self.config["data"]["flip"],
-        }
-        return self._spec("features", self.train(checkpoint), features=own, **self._gradients())
+    def model(self, checkpoint):
+        """A model of the full set."""
+        stage = "import_checkpoint" if "paths" in self.config["checkpoints"] else "train"
+        return stage, {"checkpoint": checkpoint}
 
-    def kernel(self, checkpoint):
-        """Spec of kernels/{checkpoint}.zarr."""
-        return self._spec("kernel", self.features(checkpoint), kernel=self.config["kernel"])
+    def models(self):
+        """All models of the full set."""
+        return [self.model(checkpoint) for checkpoint in self.checkpoints]
 
-    def trajectory(self, target):
-        """Spec of targets/{target}/trajectory.zarr: its origin, but not its attributed steps."""
-        row = self.sampled[target]
-        origin = {key: row[key] for key in ("seed", "label", "prompt") if key in row}
-        if "trajectory" in row:
-            origin["trajectory"] = file_hash(row["trajectory"])
-        return self._spec(
-            "trajectory",
-            self.train(row["checkpoint"]),
-            generator=row["checkpoint"],
-            sampling=self._sampling(),
-            target=origin,
-            attribution=self._pick("attribution", "clip_x0_hat"),
-        )
+    def score(self, method, target):
+        """A method's scores of a target."""
+        kind = self.methods.get(method, {}).get("method", method)
+        if kind in self.config["image_encoders"]:
+            return "score_encoder", {"encoder": method, "target": target}
+        return f"score_{kind.replace('-', '_')}", {"method": method, "target": target}
 
-    def gradients(self, target):
-        """Spec of targets/{target}/gradients.zarr and of the continuations beside it."""
-        before = self.trajectory(target)
-        return self._spec(
-            "gradients",
-            before,
-            self._ensemble(),
-            attribution=self._pick("attribution", "target_draws x0_hat clip_x0_hat")
-            | self._pick("features", "keep_halves")
-            | self._guidance("attribution"),
-            **self._gradients(),
-            target={
-                **before["target"],
-                "steps": self.steps(target),
-                **self._mask(target),
-            },
-        )
+    def all_scores(self):
+        """The scores of all methods and targets."""
+        return [self.score(method, target) for method in self.methods for target in self.targets]
 
-    def trak_scores(self, target):
-        """Spec of scores/trak/{target}.zarr."""
-        kernel = self.kernel(self.checkpoints[0])
-        return self._spec("scores", kernel, self.gradients(target), self._ensemble(), scores=self.config["scores"])
-
-    def pixel_scores(self, target):
-        """Spec of scores/pixel/{target}.zarr."""
-        before = self.trajectory(target)
-        own = {**before["target"], "steps": self.steps(target)}
-        return self._spec("scores", before, target=own, pixel=self.config["pixel"])
-
-    def embeddings(self, encoder):
-        """Spec of embeddings/{encoder}.zarr."""
-        return self._spec("embeddings", self.data(), image_encoder=self._encoder(encoder))
-
-    def encoder_scores(self, target, encoder):
-        """Spec of scores/{encoder}/{target}.zarr."""
-        before = self.trajectory(target)
-        own = {**before["target"], "steps": self.steps(target)}
-        return self._spec("encoder_scores", before, self.embeddings(encoder), target=own)
-
-    def random_scores(self, target):
-        """Spec of scores/random/{target}.zarr."""
-        return self._spec("scores", self.data(), target={"steps": self.steps(target)})
-
-    def trak_sum_scores(self, target):
-        """Spec of scores/trak-sum/{target}.zarr."""
-        return self.trak_scores(target)
-
-    def norm_scores(self, target):
-        """Spec of scores/norm/{target}.zarr."""
-        features = self.features(self.checkpoints[0])
-        return self._spec("scores", features, self._ensemble(), target={"steps": self.steps(target)})
-
-    def panel(self, target):
-        """Spec of one target's trajectory panels."""
-        return self._spec("figures", figures=self._pick("figures", "top"), target={"steps": self.steps(target)})
-
-    def trajectory_figure(self, target):
-        """Spec of the picture of a trajectory without scores."""
-        return self._spec("figures")
-
-    def mask_figure(self, target):
-        """Spec of the figure of a target's mask, or of all masks of an image."""
-        names, steps = self.masks_of(target), self.steps(target)
-        chosen, nearest = self.config["figures"]["mask_step"], min(steps, key=lambda t: (abs(t - 400), t))
-        step = nearest if chosen is None else chosen
-        shown = [{"name": name, **self._mask(name)} for name in names]
-        return self._spec("figures", figures={"mask_step": step}, masks=shown)
-
-    def table(self):
-        """Spec of tables/top_influences.csv; which targets it lists follows from its inputs."""
-        return self._spec("tables", tables=self.config["tables"])
-
-    # ---- parts
+    # ---- parts of the configuration
 
     @property
     def encoded(self):
@@ -190,31 +126,101 @@ class Plan(EvaluationPlan):
         """Whether targets have prompts."""
         return self.config["text_encoder"] is not None
 
-    def _sampling(self):
-        """How targets are generated; a guidance of 1 is none."""
-        return self._pick("sampling", "steps") | self._guidance("sampling")
+    def pick(self, section, keys):
+        """{key: value} of some keys of a section, named in one string."""
+        return {key: self.config[section][key] for key in keys.split()}
 
-    def _guidance(self, section):
+    def pick_set(self, section, keys):
+        """Those of the keys that are set: a key that is null is left out."""
+        return {key: value for key, value in self.pick(section, keys).items() if value is not None}
+
+    def training(self):
+        """The recipe of a training; no dropped captions are no setting."""
+        return {key: value for key, value in self.config["training"].items() if key != "caption_dropout" or value}
+
+    def scheduler(self):
+        """Scheduler overrides for imported models."""
+        return {key: self.config["checkpoints"][key] for key in SCHEDULER_KEYS if key in self.config["checkpoints"]}
+
+    def ensemble(self):
+        """Names of all checkpoints, and where they come from if they are not trained here."""
+        return {"checkpoints": self.checkpoints, "paths": self.config["checkpoints"].get("paths")}
+
+    def gradients(self):
+        """What train features and target gradients must have in common."""
+        kind = self.config["gradients"]["kind"]
+        own = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
+        return {"gradients": own, "projection": self.config["projection"]}
+
+    def basis(self, method):
+        """The basis of a method's features and gradients."""
+        return "plain"
+
+    def of_kind(self, kind):
+        """Names of the methods of one kind, those that an evaluation alone names among them."""
+        named = {name: settings.get("method", name) for name, settings in self.methods.items()} | {"random": "random"}
+        return [name for name, its in named.items() if its == kind]
+
+    def summed(self, method):
+        """The method whose scores a trajectory score adds up."""
+        return self.methods.get(method, {}).get("of", "trak")
+
+    def kernel(self, method):
+        """The kernel settings of a method: its own, or the experiment's."""
+        return self.config["kernel"] | self.methods.get(method, {}).get("kernel", {})
+
+    def sampling(self):
+        """How targets are generated; a guidance of 1 is none."""
+        return self.pick("sampling", "steps") | self.guidance("sampling")
+
+    def guidance(self, section):
+        """A section's guidance, if there is any."""
         guidance = self.config[section]["guidance"]
         return {"guidance": guidance} if guidance != 1 else {}
 
-    def _scheduler(self):
-        """What is done with the scheduler of an existing model, where anything is."""
-        return {key: self.config["checkpoints"][key] for key in SCHEDULER_KEYS if key in self.config["checkpoints"]}
+    def origin(self, row):
+        """What a target was generated from: its seed, label and prompt, or the hash of a given trajectory."""
+        found = {key: row[key] for key in ("seed", "label", "prompt") if key in row}
+        return found | ({"trajectory": file_hash(row["trajectory"])} if "trajectory" in row else {})
 
-    def wildcards(self, stage):
-        """Names of the wildcards that a stage's spec depends on."""
-        return list(inspect.signature(getattr(self, stage)).parameters)
+    def encoder(self, name):
+        """An image encoder's settings, with the hash of its weights."""
+        return identity(self.config["image_encoders"][name])
+
+    def steps(self, target):
+        """Attributed steps of a target, ascending."""
+        return sorted(self.sampled[target].get("steps", self.config["attribution"]["steps"]))
+
+    def mask(self, target):
+        """A target's mask: a box, the hash of a PNG, or None."""
+        mask = self.targets[target].get("mask")
+        return {"mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask}
+
+    def samples(self, target):
+        """Steps at which a target's samples of p(·|x_t) are made, and how many at each: enough for all who show them."""
+        steps, number = set(self.steps(target)) if self.attributed else set(), PANEL_SAMPLES
+        if self.evaluation["samples"] and target in self.evaluated("samples"):
+            steps |= set(self.steps_of("samples", target))
+            number = max(number, self.evaluation["samples"]["number"])
+        return {"steps": sorted(steps), "number": number}
+
+    # ---- image encoders, masks and files from outside the store
 
     @property
     def encoders(self):
         """Names of the methods that are image encoders."""
-        return [method for method in self.config["methods"] if method in self.config["image_encoders"]]
+        return [method for method in self.methods if method in self.config["image_encoders"]]
 
     @property
     def encoder_places(self):
         """{name: folder, file or hub id} of every image encoder: no result depends on where weights lie."""
         return {name: place_of(encoder) for name, encoder in self.config["image_encoders"].items()}
+
+    @property
+    def data_places(self):
+        """Where the raw data lie: no result depends on it."""
+        data = self.config["data"] or {}
+        return {key: data[key] for key in ("path", "captions") if key in data}
 
     @property
     def data_sources(self):
@@ -235,15 +241,33 @@ class Plan(EvaluationPlan):
             return []
         return [path] if Path(path).exists() else []
 
+    def sources(self, stage, **wildcards):
+        """Files and folders outside the store that an artifact is read from, where they still exist."""
+        if stage == "prepare_data":
+            return self.data_sources
+        if stage == "import_checkpoint":
+            return self.checkpoint_sources(wildcards["checkpoint"])
+        keys = {"import_vae": "vae", "import_text_encoder": "text_encoder"}
+        return self.encoder_sources(keys[stage]) if stage in keys else []
+
     def masks_of(self, image):
         """The targets that are an image's masks: several, or the one under the image's own id."""
         return [name for name, of in self.shared.items() if of == image] or [image]
 
     @property
-    def mask_figures(self):
+    def region_figures(self):
         """The images whose masks have a figure."""
         masked = [self.shared.get(name, name) for name, row in self.targets.items() if "mask" in row]
-        return list(dict.fromkeys(masked)) if "trak" in self.config["methods"] else []
+        return list(dict.fromkeys(masked)) if "trak" in self.methods else []
+
+    def mask_step(self, image):
+        """The step that the figure of an image's masks shows."""
+        chosen, nearest = self.config["figures"]["mask_step"], min(self.steps(image), key=lambda t: (abs(t - 400), t))
+        return nearest if chosen is None else chosen
+
+    def regions_shown(self, image):
+        """Name and mask of each region in an image's figure."""
+        return [{"name": name, **self.mask(name)} for name in self.masks_of(image)]
 
     def mask_files(self, image):
         """The PNGs among an image's masks."""
@@ -253,50 +277,3 @@ class Plan(EvaluationPlan):
         """The PNG that a target's mask comes from, or an empty list."""
         mask = self.targets[target].get("mask")
         return mask if isinstance(mask, str) else []
-
-    def _mask(self, target):
-        mask = self.targets[target].get("mask")
-        return {"mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask}
-
-    def steps(self, target):
-        """Attributed steps of a target, ascending."""
-        return sorted(self.sampled[target].get("steps", self.config["attribution"]["steps"]))
-
-    def _training(self):
-        """The recipe; no dropped captions are no setting."""
-        return {key: value for key, value in self.config["training"].items() if key != "caption_dropout" or value}
-
-    def _ensemble(self):
-        """What a stage over all checkpoints depends on, in place of one checkpoint's own key."""
-        given = {"all": self.config["checkpoints"].get("paths"), **self._scheduler()}
-        return {"checkpoints": self.checkpoints, "checkpoint": given}
-
-    def _gradients(self):
-        """What train features and target gradients must have in common."""
-        kind = self.config["gradients"]["kind"]
-        own = self._pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
-        return {"gradients": own, "projection": self.config["projection"]}
-
-    def _encoder(self, name):
-        return identity(self.config["image_encoders"][name])
-
-    def _pick(self, section, keys):
-        return {key: self.config[section][key] for key in keys.split()}
-
-    def _pick_set(self, section, keys):
-        """Those of the keys that are set: what is null leaves a spec as it was before there was such a key."""
-        return {key: value for key, value in self._pick(section, keys).items() if value is not None}
-
-    @staticmethod
-    def _spec(stage, *before, **sections):
-        """The specs before it, later ones winning, with this stage's sections and version."""
-        return Plan._merged(*before, sections, {"versions": {stage: VERSIONS[stage]}})
-
-    @staticmethod
-    def _merged(*specs):
-        """All sections, later ones winning, and all versions."""
-        merged = {}
-        for spec in specs:
-            versions = {**merged.get("versions", {}), **spec.get("versions", {})}
-            merged = {**merged, **spec, "versions": versions}
-        return merged

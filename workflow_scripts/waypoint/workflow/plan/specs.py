@@ -1,65 +1,91 @@
-"""Comparing specs: an input's with its reader's, an artifact's with the configuration's."""
+"""Comparing specs, which are keyed by stage: an input's with its reader's, an artifact's with the configuration's."""
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.config.schema import join
 
 ABSENT = "nothing"
-# sections that hold more and more keys along the DAG, or stand for one checkpoint here and for all there
-GROWING = {
-    "attribution",
-    "checkpoint",
-    "classifier",
-    "controls",
-    "counterfactual",
-    "forgetting",
-    "lds",
-    "samples",
-    "target",
-    "vae",
-    "versions",
-}
 
 
-def disagreement(stored, expected, where="", exact=False):
-    """The first key on which two specs differ: (key, stored, expected) or None.
+@dataclass(frozen=True)
+class Difference:
+    """A key on which two specs differ, as people write it, and both values."""
 
-    An input's spec is part of its reader's, so there only sections that both have count; ``exact`` compares an
-    artifact with its own stage's spec, where a key that one of them lacks is a difference.
-    """
-    keys = stored.keys() | expected.keys() if exact else stored.keys() & expected.keys()
-    for key in sorted(keys):
-        a, b = stored.get(key, ABSENT), expected.get(key, ABSENT)
-        if isinstance(a, dict) and isinstance(b, dict):
-            found = disagreement(a, b, join(where, key), exact or key not in GROWING)
-            if found:
-                return found
+    key: str
+    old: Any
+    new: Any
+
+    def __str__(self):
+        return f"{self.key} was {self.old!r} and is now {self.new!r}"
+
+
+def differences(stored, wanted):
+    """All differences of two specs of one artifact, in the order of the stages."""
+    found = []
+    for stage in [*wanted, *(stage for stage in stored if stage not in wanted)]:
+        old, new = stored.get(stage, ABSENT), wanted.get(stage, ABSENT)
+        if old == new:
+            continue
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            # a stage that only one of them has, because the model is now trained and was given, say
+            found += [Difference(stage, _shown(old), _shown(new))]
+            continue
+        found += _within(stage, old, new)
+    return found
+
+
+def _within(stage, old, new):
+    """Differences of one stage's entry."""
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key, ABSENT), new.get(key, ABSENT)
+        if key == "version" and a != b:
+            yield Difference(f"the version of stage {stage}", a, b)
         elif a != b:
-            return join(where, key), a, b
-    return None
+            yield from _sections(key, a, b)
 
 
-def require_agreement(path, expected):
-    """Refuse an artifact that was made with other settings, or by another version of a stage.
+def _sections(where, a, b):
+    if not isinstance(a, dict) or not isinstance(b, dict):
+        yield Difference(where, a, b)
+        return
+    for key in sorted(a.keys() | b.keys()):
+        if a.get(key, ABSENT) != b.get(key, ABSENT):
+            yield from _sections(join(where, key), a.get(key, ABSENT), b.get(key, ABSENT))
+
+
+def _shown(value):
+    return "part of it" if isinstance(value, dict) else value
+
+
+def settings_of(spec):
+    """All sections of a spec in one mapping, as the configuration has them: later stages add keys to earlier ones."""
+    merged = {}
+    for entry in spec.values():
+        for name, section in entry.items() if isinstance(entry, dict) else ():
+            if isinstance(section, dict) and isinstance(merged.get(name), dict):
+                merged[name] = merged[name] | section
+            elif name != "version":
+                merged[name] = section
+    return merged | {"seed": spec["seed"]} if "seed" in spec else merged
+
+
+def require_agreement(path, attributes, spec):
+    """Refuse an artifact that was made with other settings, or by another version of a stage, than its reader's spec has.
+
+    Args:
+        attributes: the artifact's own, or None. spec: its reader's; the stages that both have must agree.
 
     Raises:
         WaypointError: names the key, both values, the artifact, and what to do.
     """
-    found = read_attributes(path)
-    if found is None:
+    if attributes is None:
         raise WaypointError(f"{path}: no artifact of Waypoint is there; rerun the rule that makes it")
-    difference = disagreement(found["spec"], expected)
-    if difference:
-        raise WaypointError(stale_message(path, *difference))
-
-
-def stale_message(path, key, stored, wanted):
-    """What to tell someone whose settings differ from an artifact's."""
-    what = f"stage version {key.split('.')[1]}" if key.startswith("versions.") else key
-    return (
-        f"{path} was made with {what} = {stored!r}, this run has {wanted!r}. "
-        f"Use another experiment name, or delete {Path(path)} to have it made again "
-        "(--forceall: everything that was asked for)."
-    )
+    stored = attributes["spec"]
+    common = {stage: entry for stage, entry in spec.items() if stage in stored and stage != "item"}
+    for difference in differences({stage: stored[stage] for stage in common}, common):
+        raise WaypointError(
+            f"{path} was made when {difference.key} was {difference.old!r}; here it is {difference.new!r}. "
+            "Run snakemake again, which makes it anew, or use another experiment name"
+        )

@@ -1,38 +1,518 @@
-"""The version of every stage.
+"""The stages of the workflow in one table: the version of each, the config keys that its result depends on, what it reads.
 
-Code triggers no rerun. Whoever changes what a stage computes raises its number here; the stage and what
-follows from it then rerun, and arrays of another version are refused. A golden test per stage fails when
-its output changes while its number does not.
+Code triggers no rerun. Whoever changes what a stage computes raises its version here; the stage and what follows from it
+then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while its
+version does not.
+
+A stage is a function of the plan and of the wildcards of its rule. It returns a ``Recipe``:
+
+    sections    parts of the configuration, {section: {key: value}}; exactly those that the result depends on
+    inherits    stages of which this one reads one artifact; their sections become part of this stage's spec, so that
+                every job can compare its own spec with that of what it opens
+    reads       stages of which it reads several artifacts; they enter by their identities alone
+    item        what tells this artifact from others of its stage, where that is no business of its readers: they record
+                the hash of what they read
 """
 
-VERSIONS = {
-    "data": 1,
-    "encoder": 1,
-    "vae": 1,
-    "encoding": 1,
-    "train": 1,
-    "features": 2,
-    "kernel": 1,
-    "trajectory": 1,
-    "gradients": 2,
-    "scores": 1,
-    "embeddings": 1,
-    "encoder_scores": 1,
-    "masks": 1,
-    "outputs": 1,
-    "lds": 1,
-    "classifier": 1,
-    "samples": 1,
-    "proxy": 1,
-    "likelihood": 1,
-    "seed_consistency": 1,
-    "counterfactual": 1,
-    "forgetting": 1,
-    "removal_tables": 1,
-    "step_correlation": 1,
-    "sign_overlap": 1,
-    "top_overlap": 1,
-    "reliability": 1,
-    "figures": 3,
-    "tables": 1,
-}
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+STAGES = {}
+FIGURES = 3  # the version of every figure
+Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an artifact is made of."""
+
+    sections: dict[str, Any] = field(default_factory=dict)
+    inherits: list[Reference] = field(default_factory=list)
+    reads: list[Reference] = field(default_factory=list)
+    item: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the table.
+
+    Attributes:
+        recipe: (plan, **wildcards) → Recipe.
+        version: raised whenever the stage computes something else.
+        entry: the name of the stage's entry in specs: models of random subsets are made by the recipe of ``train``.
+        wildcards: names, as rules have them.
+    """
+
+    recipe: Callable[..., Recipe]
+    version: int
+    entry: str
+    wildcards: tuple[str, ...]
+
+
+def stage(version, entry=None):
+    """Enter a function as the stage of its name."""
+
+    def enter(recipe):
+        names = recipe.__code__.co_varnames[1 : recipe.__code__.co_argcount]
+        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, names)
+        return recipe
+
+    return enter
+
+
+# ---- data
+
+
+@stage(version=1)
+def prepare_data(plan):
+    """The training images; where they lie is no setting, and what they are enters by the hash of their content."""
+    data = plan.pick("data", "source size subset") | plan.pick_set("data", "near_duplicates")
+    return Recipe({"data": data | {"captions": plan.config["data"]["captions"] is not None}})
+
+
+@stage(version=1)
+def import_vae(plan):
+    """encoders/vae/ of an existing autoencoder."""
+    return Recipe({"vae": {"path": plan.config["vae"]["path"]}})
+
+
+@stage(version=1)
+def train_vae(plan):
+    """encoders/vae/ trained on the images."""
+    return Recipe({"vae": {"train": plan.config["vae"]["train"]}}, [("prepare_data", {})])
+
+
+@stage(version=1)
+def import_text_encoder(plan):
+    """encoders/text/."""
+    return Recipe({"text_encoder": plan.config["text_encoder"]})
+
+
+@stage(version=1)
+def encode_data(plan):
+    """data/train.zarr of latent and text-conditional models."""
+    latent = {"vae": {"latent": plan.config["vae"]["latent"]}} if plan.config["vae"] else {}
+    return Recipe(latent, [("prepare_data", {}), *plan.encoders_of_data()])
+
+
+# ---- models
+
+
+@stage(version=1)
+def train(plan, checkpoint):
+    """A model of the full set."""
+    training = plan.training() | {"flip": plan.config["data"]["flip"]}
+    return Recipe({"model": plan.config["model"], "training": training}, plan.data())
+
+
+@stage(version=1)
+def import_checkpoint(plan, checkpoint):
+    """An existing model."""
+    paths = plan.config["checkpoints"]["paths"]
+    given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
+    sections = {"model": plan.config["model"], "checkpoint": plan.scheduler()}
+    return Recipe(sections, plan.data(), item={"given": given})
+
+
+@stage(version=1, entry="train")
+def train_subset(plan, subset):
+    """The models of one random subset; models that are added leave the others as they are."""
+    recipe = train(plan, "full/0")
+    images = {"subset": int(subset), "fraction": plan.evaluation["lds"]["fraction"]}
+    return Recipe(recipe.sections, recipe.inherits, item={"images": images})
+
+
+@stage(version=1, entry="train")
+def train_without(plan, method, target, step, n_remove):
+    """A model without a method's top images; which images those are follows from the scores."""
+    recipe = train(plan, "full/0")
+    images = {"method": method, "target": target, "step": int(step), "remove": share_or_count(n_remove)}
+    return Recipe(recipe.sections, recipe.inherits, [plan.score(method, target)], {"images": images})
+
+
+@stage(version=1, entry="train")
+def train_without_random(plan, removal, n_remove):
+    """A model without random images."""
+    recipe = train(plan, "full/0")
+    images = {"random": int(removal), "remove": share_or_count(n_remove)}
+    return Recipe(recipe.sections, recipe.inherits, item={"images": images})
+
+
+@stage(version=1)
+def list_subset_models(plan):
+    """checkpoints/subset/models.json."""
+    lds = {"lds": plan.lds_keys("subsets fraction models_per_subset")}
+    subsets = [("train_subset", {"subset": j}) for j in range(plan.evaluation["lds"]["subsets"])]
+    return Recipe(lds, [plan.model("full/0")], subsets)
+
+
+# ---- Algorithm 1
+
+
+@stage(version=2)
+def featurize(plan, basis, checkpoint):
+    """Train features, whole or in shards."""
+    own = {
+        **plan.pick("features", "draw_scheme dtype keep_halves"),
+        "train_draws": plan.config["attribution"]["train_draws"],
+        "flip": plan.config["data"]["flip"],
+    }
+    return Recipe({"features": own, "basis": basis, **plan.gradients()}, [plan.model(checkpoint)])
+
+
+@stage(version=1)
+def factor_kernel(plan, method, checkpoint):
+    """A method's kernel, factored."""
+    features = ("featurize", {"basis": plan.basis(method), "checkpoint": checkpoint})
+    return Recipe({"kernel": plan.kernel(method)}, [features])
+
+
+@stage(version=1)
+def sample_trajectory(plan, target):
+    """A target's trajectory: its origin, but not its attributed steps."""
+    row = plan.sampled[target]
+    sections = {
+        "generator": row["checkpoint"],
+        "sampling": plan.sampling(),
+        "target": plan.origin(row),
+        "attribution": plan.pick("attribution", "clip_x0_hat"),
+    }
+    return Recipe(sections, [plan.model(row["checkpoint"])])
+
+
+@stage(version=2)
+def target_gradients(plan, basis, target):
+    """A target's gradients at its attributed steps, for all checkpoints."""
+    attribution = plan.pick("attribution", "target_draws x0_hat clip_x0_hat") | plan.guidance("attribution")
+    sections = {
+        "attribution": attribution | plan.pick("features", "keep_halves"),
+        "basis": basis,
+        "target": {"steps": plan.steps(target), **plan.mask(target)},
+        **plan.gradients(),
+        **plan.ensemble(),
+    }
+    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.models())
+
+
+@stage(version=1)
+def sample_from_x_t(plan, target):
+    """Samples of p(·|x_t): those that panels show, and those that evaluations ask for."""
+    return Recipe({"samples": plan.samples(target)}, [("sample_trajectory", {"target": target})])
+
+
+# ---- scores
+
+
+@stage(version=1)
+def score_trak(plan, method, target):
+    """TRAK scores."""
+    basis = plan.basis(method)
+    kernels = [("factor_kernel", {"method": method, "checkpoint": m}) for m in plan.checkpoints]
+    features = [("featurize", {"basis": basis, "checkpoint": m}) for m in plan.checkpoints]
+    gradients = ("target_gradients", {"basis": basis, "target": target})
+    return Recipe(
+        {"scores": plan.config["scores"], **plan.ensemble()}, [kernels[0], gradients], features[1:] + kernels[1:]
+    )
+
+
+@stage(version=1)
+def score_trak_sum(plan, method, target):
+    """One TRAK score for the whole trajectory."""
+    return Recipe(inherits=[plan.score(plan.summed(method), target)])
+
+
+@stage(version=1)
+def score_norm(plan, method, target):
+    """Norms of the train features."""
+    features = [("featurize", {"basis": plan.basis(method), "checkpoint": m}) for m in plan.checkpoints]
+    sections = {"target": {"steps": plan.steps(target)}, **plan.ensemble()}
+    return Recipe(sections, features[:1], features[1:])
+
+
+@stage(version=1)
+def score_pixel(plan, method, target):
+    """Pixel similarity."""
+    sections = {"target": {"steps": plan.steps(target)}, "pixel": plan.config["pixel"]}
+    return Recipe(sections, [("sample_trajectory", {"target": target}), *plan.data()])
+
+
+@stage(version=1)
+def score_random(plan, method, target):
+    """Random scores."""
+    return Recipe({"target": {"steps": plan.steps(target)}}, plan.data())
+
+
+@stage(version=1)
+def embed_images(plan, encoder):
+    """Embeddings of the training images."""
+    return Recipe({"image_encoder": plan.encoder(encoder)}, plan.data())
+
+
+@stage(version=1)
+def score_encoder(plan, encoder, target):
+    """Similarity of embeddings."""
+    inherits = [("sample_trajectory", {"target": target}), ("embed_images", {"encoder": encoder})]
+    return Recipe({"target": {"steps": plan.steps(target)}}, inherits)
+
+
+# ---- linear datamodeling score
+
+
+@stage(version=1)
+def draw_subsets(plan):
+    """evaluation/subsets.zarr."""
+    return Recipe({"lds": plan.lds_keys("subsets fraction")}, plan.data())
+
+
+@stage(version=1)
+def subset_outputs(plan, target):
+    """What the subset models make of a target."""
+    sections = {
+        "lds": plan.lds_keys("models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
+        "attribution": plan.guidance("attribution"),
+        "target": plan.mask(target),
+    }
+    inherits = [("sample_trajectory", {"target": target}), ("draw_subsets", {}), ("list_subset_models", {})]
+    return Recipe(sections, inherits)
+
+
+@stage(version=1)
+def lds_tables(plan):
+    """tables/lds*.csv."""
+    outputs = [("subset_outputs", {"target": target}) for target in plan.targets]
+    lds = plan.lds_keys("models_per_subset draws checkpoints bootstrap")
+    return Recipe({"lds": lds}, [("draw_subsets", {})], outputs + plan.all_scores())
+
+
+@stage(FIGURES)
+def plot_lds(plan):
+    """figures/lds.png."""
+    return Recipe(inherits=[("lds_tables", {})])
+
+
+@stage(FIGURES)
+def plot_lds_cross(plan):
+    """figures/lds_cross.png."""
+    return Recipe(inherits=[("lds_tables", {})])
+
+
+# ---- retraining without images
+
+
+@stage(version=1)
+def counterfactual_original(plan, target):
+    """The original images and the distances of the baseline."""
+    own = {key: plan.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
+    sections = {"counterfactual": own, "fid": plan.fid(), "controls": {"full_models": plan.other_models(target)}}
+    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.others(target) + plan.fid_network())
+
+
+@stage(version=1)
+def counterfactual_without(plan, target, method):
+    """The distances after a method's removals."""
+    sections = plan.removal("counterfactual", method)
+    reads = plan.removed_models("counterfactual", target, method)
+    return Recipe(sections, [("counterfactual_original", {"target": target})], reads)
+
+
+@stage(version=1)
+def counterfactual_table(plan):
+    """tables/counterfactual_fid.csv."""
+    targets, methods = plan.evaluated("counterfactual"), plan.methods_of("counterfactual")
+    reads = [("counterfactual_original", {"target": t}) for t in targets]
+    reads += [("counterfactual_without", {"target": t, "method": m}) for t in targets for m in methods]
+    return Recipe(inherits=plan.data(), reads=reads)
+
+
+@stage(FIGURES)
+def plot_counterfactual(plan):
+    """figures/counterfactual_fid.png."""
+    return Recipe(inherits=[("counterfactual_table", {})])
+
+
+@stage(version=1)
+def forgetting(plan, target, method):
+    """Images of the same seed after a method's removals; for ``none`` those of other models of the full set."""
+    own = {"forgetting": {"step": plan.evaluation["forgetting"]["step"]}}
+    trajectory = [("sample_trajectory", {"target": target})]
+    if method == "none":
+        controls = {"controls": {"full_models": plan.other_models(target)}}
+        return Recipe(own | controls, trajectory, plan.others(target))
+    removal = plan.removal("forgetting", method)
+    sections = own | removal | {"forgetting": own["forgetting"] | removal["forgetting"]}
+    return Recipe(sections, trajectory, plan.removed_models("forgetting", target, method))
+
+
+@stage(version=1)
+def forgetting_table(plan):
+    """tables/forgetting.csv."""
+    methods = [*plan.methods_of("forgetting"), "none"]
+    targets = plan.evaluated("forgetting")
+    reads = [("forgetting", {"target": t, "method": m}) for t in targets for m in methods]
+    return Recipe(inherits=plan.data(), reads=reads)
+
+
+@stage(FIGURES)
+def plot_forgetting(plan):
+    """figures/forgetting.png."""
+    return Recipe(inherits=[("forgetting_table", {})])
+
+
+# ---- samples and likelihoods
+
+
+@stage(version=1)
+def one_step_error(plan):
+    """tables/one_step_error.csv."""
+    targets = plan.evaluated("samples")
+    reads = [(name, {"target": t}) for t in targets for name in ("sample_from_x_t", "sample_trajectory")]
+    return Recipe({"samples": plan.chosen_samples(targets)}, plan.data(), reads)
+
+
+@stage(FIGURES)
+def plot_one_step_error(plan):
+    """figures/one_step_error.png."""
+    return Recipe(inherits=[("one_step_error", {})])
+
+
+@stage(version=1)
+def seed_consistency(plan):
+    """Images of several models from the same noise: the listed models, and no other."""
+    own = {key: plan.evaluation["seed_consistency"][key] for key in ("models", "images")}
+    sections = {"sampling": plan.sampling(), "seed_consistency": own, "seeded": plan.seeded_targets()}
+    models = [plan.model(name) for name in own["models"]]
+    return Recipe(sections, models[:1], models[1:])
+
+
+@stage(FIGURES)
+def plot_seed_consistency(plan):
+    """figures/seed_consistency.png."""
+    return Recipe(inherits=[("seed_consistency", {})])
+
+
+@stage(version=1)
+def train_classifier(plan, kind):
+    """A classifier of the training images, standard or robust."""
+    own = dict(plan.evaluation["classifier"])
+    if kind == "standard":
+        own = {key: value for key, value in own.items() if key not in ("radius", "attack_steps")}
+    return Recipe({}, plan.data(), item={"classifier": {kind: own}})
+
+
+@stage(version=1)
+def feature_likelihood(plan):
+    """Feature likelihoods: of classes, of captions, or of both."""
+    targets, sections = plan.judged(), {}
+    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [
+        ("sample_trajectory", {"target": t}) for t in targets
+    ]
+    if plan.evaluation["likelihood"] is not None:
+        sections["likelihood"] = plan.evaluation["likelihood"]
+        reads += [("train_classifier", {"kind": kind}) for kind in plan.CLASSIFIERS]
+    if plan.evaluation["caption_likelihood"] is not None:
+        own = plan.evaluation["caption_likelihood"]
+        sections |= {"caption_likelihood": own, "image_encoder": plan.encoder(own["encoder"])}
+    sections |= {"samples": plan.chosen_samples(targets), "labels": plan.target_labels(targets)}
+    return Recipe(sections, plan.data(), reads)
+
+
+@stage(FIGURES)
+def plot_likelihood(plan, target):
+    """figures/likelihood-{target}.png."""
+    scores = [plan.score(method, target) for method in plan.likelihood_methods()]
+    return Recipe(inherits=[("feature_likelihood", {})], reads=[("sample_from_x_t", {"target": target}), *scores])
+
+
+# ---- scores compared with each other
+
+
+@stage(version=1)
+def step_correlation(plan):
+    """tables/step_correlation.csv."""
+    return Recipe(inherits=plan.data(), reads=plan.step_scores())
+
+
+@stage(FIGURES)
+def plot_step_correlation(plan):
+    """figures/step_correlation.png."""
+    return Recipe(inherits=[("step_correlation", {})])
+
+
+@stage(version=1)
+def sign_overlap(plan):
+    """tables/sign_overlap.csv."""
+    return Recipe({"sign_overlap": plan.evaluation["sign_overlap"]}, plan.data(), plan.step_scores())
+
+
+@stage(FIGURES)
+def plot_sign_overlap(plan):
+    """figures/sign_overlap.png."""
+    return Recipe(inherits=[("sign_overlap", {})])
+
+
+@stage(FIGURES)
+def plot_sign_flips(plan):
+    """figures/sign_flips.png."""
+    trajectories = [("sample_trajectory", {"target": target}) for target in plan.targets]
+    return Recipe(inherits=[("sign_overlap", {})], reads=trajectories)
+
+
+@stage(version=1)
+def top_overlap(plan):
+    """tables/top_overlap.csv."""
+    return Recipe({"top_overlap": plan.evaluation["top_overlap"]}, plan.data(), plan.all_scores())
+
+
+@stage(FIGURES)
+def plot_top_overlap(plan):
+    """figures/top_overlap.png."""
+    return Recipe(inherits=[("top_overlap", {})])
+
+
+@stage(version=1)
+def split_half(plan):
+    """tables/split_half.csv."""
+    scores = [plan.score("trak", target) for target in plan.targets]
+    return Recipe(plan.ensemble(), [("factor_kernel", {"method": "trak", "checkpoint": plan.checkpoints[0]})], scores)
+
+
+@stage(FIGURES)
+def plot_split_half(plan):
+    """figures/split_half.png."""
+    return Recipe(inherits=[("split_half", {})])
+
+
+# ---- what people look at
+
+
+@stage(version=1)
+def top_influences(plan):
+    """tables/top_influences.csv."""
+    return Recipe({"tables": plan.pick("tables", "top")}, plan.data(), plan.all_scores())
+
+
+@stage(FIGURES)
+def trajectory_panel(plan, target, method):
+    """One target's trajectory panel of a method."""
+    sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
+    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target})])
+
+
+@stage(FIGURES)
+def plot_trajectory(plan, target):
+    """The picture of a trajectory without scores."""
+    return Recipe(inherits=[("sample_from_x_t", {"target": target})])
+
+
+@stage(FIGURES)
+def plot_regions(plan, target):
+    """The figure of an image's region, or of all its regions."""
+    sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
+    scores = [plan.score("trak", name) for name in plan.masks_of(target)]
+    return Recipe(sections, plan.data(), [("sample_trajectory", {"target": target}), *scores])
+
+
+def share_or_count(text):
+    """n_remove as the config has it, from its form in a model's name."""
+    return float(text) if "." in text or "e" in text else int(text)

@@ -1,0 +1,56 @@
+"""What is replaced is moved aside, never deleted: {experiment}/replaced/{k}/ holds it under its own path."""
+
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+FOLDER = "replaced"
+# set by the Snakefile: the experiment's folder as paths of jobs have it, and whether earlier results are deleted instead
+ROOT, DELETE = "WAYPOINT_ROOT", "WAYPOINT_DELETE_REPLACED"
+
+
+def name_of(path):
+    """An artifact's path within its experiment; its own path where it lies in none."""
+    root = os.environ.get(ROOT)
+    _, found, name = str(path).partition(f"{root}/") if root else ("", "", "")
+    return name if found else str(path)
+
+
+def set_aside(*paths):
+    """Make room for an artifact that takes the place of another: move the old one aside, if there is one.
+
+    A link to somebody else's store is removed, not what it leads to; so is what lies in no experiment.
+
+    Args:
+        paths: of the artifact, and of its marker where that lies beside it.
+    """
+    found = [Path(path) for path in paths if os.path.lexists(path)]
+    if not found:
+        return
+    if any(path.is_symlink() or name_of(path) == str(path) for path in found) or os.environ.get(DELETE):
+        for path in found:
+            _remove(path)
+        return
+    name = name_of(found[0])
+    aside = Path(str(found[0])[: -len(name)], FOLDER)
+    free = (aside / str(k) for k in itertools.count(1) if not os.path.lexists(aside / str(k) / name))
+    place = Path(next(free), name).parent
+    place.mkdir(parents=True, exist_ok=True)
+    for path in found:
+        os.rename(path, place / path.name)
+
+
+def replaced_bytes(root):
+    """Bytes of everything that was moved aside in an experiment."""
+    files = (file for file in Path(root, FOLDER).rglob("*") if file.is_file() and not file.is_symlink())
+    return sum(file.stat().st_size for file in files)
+
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink():
+        old = path.with_name(f"{path.name}.tmp-old-{os.getpid()}")  # a kill must not leave half of it in its place
+        os.rename(path, old)
+        shutil.rmtree(old)
+    else:
+        path.unlink()

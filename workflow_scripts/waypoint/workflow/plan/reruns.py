@@ -1,0 +1,189 @@
+"""What runs again: the artifacts of a plan are compared with their own attributes, and nothing else counts.
+
+Not the dates of files, not the records of a working directory. An artifact is made again where
+
+- it is damaged: its metadata, its marker or a part of it is missing or unreadable;
+- its identity is another: a setting, a stage's version or anything that it is made from has changed;
+- the images, embeddings or weights that it recorded having read are others now;
+- the raw data or the existing model that it was read from have another content.
+
+A plan that would replace trained models, features or stored images stops before its first job (``start``).
+"""
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.completeness import missing_part
+from waypoint.store.artifacts.fingerprint import changed_source
+from waypoint.store.artifacts.provenance import DamagedArtifact, content_hash_of, marker_path, read_attributes
+from waypoint.workflow.plan.specs import differences
+
+GUARDED = {  # folders of what is dear, and what messages call it
+    "data": "stored images",
+    "encoders": "encoders",
+    "checkpoints": "models",
+    "curvature": "curvatures",
+    "features": "train features",
+    "fisher": "Fisher rows",
+    "embeddings": "embeddings",
+}
+SHOWN = 5  # artifacts that a message names
+
+
+@dataclass
+class Stale:
+    """An artifact that will be made again.
+
+    Attributes:
+        name: its path within the experiment. why: one clause. key, old, new: what changed, where that is known.
+        seconds: how long it took to make. replaced: whether something whole is replaced.
+    """
+
+    name: str
+    why: str
+    seconds: float = 0.0
+    replaced: bool = False
+    changes: list = field(default_factory=list)
+
+
+class LocalStore:
+    """An experiment's artifacts on a file system.
+
+    Args:
+        root: {store}/{experiment} as the paths of jobs have it.
+    """
+
+    def __init__(self, root):
+        self.root, self._hashes = root, {}
+
+    def name(self, path):
+        """A path within the experiment, or None."""
+        _, found, name = str(path).partition(f"{self.root}/")
+        return name if found else None
+
+    def fetch(self, paths):
+        """Nothing: files are read as they are asked for."""
+
+    def attributes(self, path):
+        """An artifact's attributes; None where it does not exist.
+
+        Raises:
+            DamagedArtifact: its marker is missing or cannot be read.
+        """
+        found = read_attributes(path)
+        if found is None and os.path.exists(path):
+            raise DamagedArtifact(f"{marker_path(path)} is missing")
+        return found
+
+    def missing_part(self, path, attributes):
+        """The first file of an artifact that is not there, or None."""
+        return missing_part(path, attributes)
+
+    def content(self, path, name):
+        """The hash of the images, embeddings or weights in ``name``; None where it is not there.
+
+        Args:
+            path: of any artifact of the experiment.
+        """
+        if name not in self._hashes:
+            before = str(path).partition(f"{self.root}/")[0]
+            try:
+                self._hashes[name] = content_hash_of(self.attributes(f"{before}{self.root}/{name}"))
+            except WaypointError:  # damaged: it is made again itself
+                self._hashes[name] = None
+        return self._hashes[name]
+
+
+def examine(store, path, asked, sources=()):
+    """Whether an existing artifact is what the plan asks for.
+
+    Args:
+        store: ``LocalStore``, or another with its methods. asked: {"spec", "identity"} of ``Plan.asked``.
+        sources: files and folders outside the store that the artifact was read from.
+
+    Returns:
+        ``Stale``, or None where it is current or not there at all.
+
+    Raises:
+        WaypointError: it was made by something else, or by an earlier version of Waypoint.
+    """
+    name = store.name(path)
+    try:
+        found = store.attributes(path)
+    except DamagedArtifact as error:
+        return Stale(name, str(error))
+    if found is None:
+        return None
+    if missing := store.missing_part(path, found):
+        return Stale(name, f"{missing} is missing")
+    # a link leads to somebody else's artifact, which stays as it is
+    stale = Stale(name, "", found.get("seconds", 0.0), not os.path.islink(path))
+    if found["identity"] != asked["identity"]:
+        stale.changes = differences(found["spec"], asked["spec"])
+        stale.why = "; ".join(map(str, stale.changes)) or "what it is made from changed"
+    elif changed := changed_source(found.get("source"), sources):
+        stale.why, stale.changes = changed, [changed]
+    else:
+        others = (name for name, sha256 in found["reads"].items() if store.content(path, name) not in (sha256, None))
+        if (other := next(others, None)) is None:
+            return None
+        stale.why = f"{other} has another content than when it was read"
+        stale.changes = [stale.why]
+    return stale
+
+
+def stale_outputs(store, job, sources=()):
+    """Those of a job's outputs that are there and not what the plan asks for.
+
+    Args:
+        store: ``LocalStore`` or another. job: has ``output`` and ``params.spec`` (``Plan.asked``).
+        sources: files and folders outside the store that the job reads.
+    """
+    asked = json.loads(job.params.spec)
+    found = (examine(store, path, asked, sources) for path in artifacts_of(job))
+    return [stale for stale in found if stale is not None]
+
+
+def artifacts_of(job):
+    """A job's outputs without markers, which a remote store has declared beside them."""
+    return [path for path in job.output if not os.path.basename(path).startswith(".")]
+
+
+def dear(found):
+    """Those of ``found`` that are trained models, features or stored images of other settings or contents.
+
+    What is damaged is lost already; a model that other scores may remove other images from is trained again only if they do.
+    """
+    return [stale for stale in found if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED]
+
+
+def replacing(dear, root):
+    """What a plan would replace, why, how long it took, and what to do, in words."""
+    kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    names = ", ".join(stale.name for stale in dear[:SHOWN]) + (", …" if len(dear) > SHOWN else "")
+    reasons = list(dict.fromkeys(str(change) for stale in dear for change in stale.changes))
+    why = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
+    return (
+        f"this run would replace {counts} in {root} that took {duration(sum(s.seconds for s in dear))} to make ({names}), "
+        f"because {why}. Nothing was changed. Undo the change, use another experiment name, or go on with "
+        f"--config replace=true: what is replaced is then moved to {root}/replaced/"
+    )
+
+
+def duration(seconds):
+    """Seconds as people read them."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def summary(found):
+    """Why artifacts are made again, a line for each reason."""
+    reasons = Counter(stale.why for stale in found)
+    return [f"{count} result{'s' * (count > 1)} made again: {why}" for why, count in reasons.most_common()]
