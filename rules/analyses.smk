@@ -180,10 +180,10 @@ if PLAN.evaluation["top_overlap"]:
             " --log {log:q}"
 
 
-RELIABILITY_TABLES, RELIABILITY_FIGURES = [], []
+SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = [], []
 
 if PLAN.evaluation["split_half"] is not None:
-    RELIABILITY_TABLES, RELIABILITY_FIGURES = ["<results>/tables/split_half.csv"], [
+    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], [
         "<results>/figures/split_half.png"
     ]
     HALVED = PLAN.config["features"]["keep_halves"]

@@ -8,12 +8,12 @@ rule checkpoints:
 
 rule features:
     input:
-        expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints if PLAN.attributed else []),
+        expand("<results>/features/{basis}/{checkpoint}.zarr", basis=PLAN.bases, checkpoint=PLAN.checkpoints if PLAN.attributed else []),
 
 
 rule kernels:
     input:
-        expand("<results>/kernels/{checkpoint}.zarr", checkpoint=PLAN.checkpoints if PLAN.attributed else []),
+        expand("<results>/kernels/{method}/{checkpoint}.zarr", method=PLAN.with_kernel, checkpoint=PLAN.checkpoints),
 
 
 rule gradients:
@@ -21,7 +21,7 @@ rule gradients:
         expand(
             "<results>/targets/{target}/{part}.zarr",
             target=PLAN.targets,
-            part=["trajectory", *(["gradients", "continuations"] if PLAN.attributed else [])],
+            part=["trajectory", *(f"gradients/{basis}" for basis in PLAN.bases)],
         ),
         expand("<results>/targets/{image}/trajectory.zarr", image=dict.fromkeys(PLAN.shared.values())),
 
@@ -50,7 +50,7 @@ rule tables:
     input:
         "<results>/tables/top_influences.csv" if PLAN.attributed else [],
         LDS_TABLES,
-        RELIABILITY_TABLES,
+        SPLIT_HALF_TABLES,
         ANALYSIS_TABLES,
         REMOVAL_TABLES,
         LIKELIHOOD_TABLES,
@@ -63,7 +63,7 @@ rule figures:
         TRAJECTORY_FIGURES,
         MASK_FIGURES,
         LDS_FIGURES,
-        RELIABILITY_FIGURES,
+        SPLIT_HALF_FIGURES,
         ANALYSIS_FIGURES,
         REMOVAL_FIGURES,
         LIKELIHOOD_FIGURES,

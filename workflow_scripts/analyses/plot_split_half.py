@@ -1,4 +1,4 @@
-"""figures/reliability.png: how well halves of the checkpoints and of the draws agree, against t."""
+"""figures/split_half.png: how well halves of the checkpoints and of the draws agree, against t."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.figures.style import plt, save, time_axis
@@ -14,7 +14,7 @@ def main(job):
     table, made = job.table(job.args.table)
     if table.empty:
         raise WaypointError(
-            f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.reliability"
+            f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.split_half"
         )
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
     for halves, style in STYLES.items():

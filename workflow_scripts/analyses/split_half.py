@@ -1,4 +1,4 @@
-"""tables/reliability.csv: scores of two halves of the checkpoints and of the draws, compared; signal against noise."""
+"""tables/split_half.csv: scores of two halves of the checkpoints and of the draws, compared; signal against noise."""
 
 from functools import partial
 

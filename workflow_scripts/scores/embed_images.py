@@ -1,5 +1,6 @@
 """Embeddings of all training images by an image encoder, made once (§5.1)."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -23,7 +24,8 @@ def main(job):
             embedded.append(encoder(torch.from_numpy(rows[at : at + BATCH].copy())).cpu().numpy())
             job.progress(start + min(at + BATCH, len(rows)), images.shape[0], "images")
     embedded = np.concatenate(embedded)
-    with create_store(job.args.out, lambda: job.provenance(encoder=name)) as store:
+    made = {"encoder": name, "sha256": hashlib.sha256(embedded.tobytes()).hexdigest()}
+    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
         store.write("train", ["train"], np.arange(len(embedded)))
         store.write("embedding", ["train", "feature"], embedded, "training image", range(len(embedded)))
 

@@ -13,7 +13,7 @@ def main(job):
     for path in job.args.features:
         features = job.open(path)
         mean.add(np.concatenate([np.linalg.norm(rows.astype(np.float64), axis=1) for _, rows in blocks(features)]))
-    with create_store(job.args.out, lambda: job.provenance(method="norm", target=job.args.target)) as store:
+    with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(len(mean.mean)))
         for name, row in (("score", mean.mean), ("score_se", mean.standard_error())):
@@ -22,4 +22,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, ["features*", "target", "out"])
+    run(main, ["features*", "method", "target", "out"])

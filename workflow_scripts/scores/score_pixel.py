@@ -16,7 +16,7 @@ def main(job):
     else:
         references = np.repeat(read(trajectory["image"])[None], len(steps), axis=0)
     score = np.concatenate([cosine(rows, references) for _, rows in blocks(images)], axis=1)
-    with create_store(job.args.out, lambda: job.provenance(method="pixel", target=job.args.target)) as store:
+    with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(score.shape[1]))
         store.write("score", ["step", "train"], score.astype(np.float32), "step", steps)
@@ -36,4 +36,4 @@ def estimates(job, trajectory, steps):
 
 
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "vae?", "target", "out"])
+    run(main, ["data", "trajectory", "vae?", "method", "target", "out"])

@@ -11,11 +11,11 @@ def main(job):
     n = job.open(job.args.data)["image"].shape[0]
     steps = job.settings["target"]["steps"]
     score = random_scores(job.settings["seed"], job.args.target, steps, n)
-    with create_store(job.args.out, lambda: job.provenance(method="random", target=job.args.target)) as store:
+    with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(n))
         store.write("score", ["step", "train"], score.astype(np.float32))
 
 
 if __name__ == "__main__":
-    run(main, ["data", "target", "out"])
+    run(main, ["data", "method", "target", "out"])

@@ -18,12 +18,12 @@ from waypoint.workflow.jobs.shared_pass import SharedPass
 
 
 def main(job):
-    shared = SharedPass(job.args.waiting, job.args.target, job.open(job.args.gradients), job.spec)
+    shared = SharedPass(job)
     with shared.turn():
         if not shared.waiting():
             one_pass(job, shared)
         adopt_store(
-            shared.place(job.args.target), job.args.out, lambda: job.provenance(method="trak", target=job.args.target)
+            shared.place(job.args.target), job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)
         )
 
 
@@ -98,4 +98,4 @@ class Scores:
 
 
 if __name__ == "__main__":
-    run(main, ["gradients", "features*", "kernels*", "target", "waiting", "out"])
+    run(main, ["gradients", "features*", "kernels*", "method", "target", "targets*", "waiting", "out"])

@@ -12,11 +12,11 @@ def main(job):
     scores = job.open(job.args.scores)
     steps = read(scores["step"])
     total = trajectory_score(read(scores["score"]), steps, job.args.target)
-    with create_store(job.args.out, lambda: job.provenance(method="trak-sum", target=job.args.target)) as store:
+    with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(len(total)))
         store.write("score", ["step", "train"], np.tile(total.astype(np.float32), (len(steps), 1)), "step", steps)
 
 
 if __name__ == "__main__":
-    run(main, ["scores", "target", "out"])
+    run(main, ["scores", "method", "target", "out"])

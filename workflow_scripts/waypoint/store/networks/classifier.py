@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.classifier import Classifier
 from waypoint.store.artifacts.atomic import whole_directory
-from waypoint.store.artifacts.checksums import require_intact, write_marker
+from waypoint.store.artifacts.checksums import checksums, require_intact, write_marker
 from waypoint.store.zarr.reader import read
 
 WEIGHTS, CONFIG = "classifier.safetensors", "config.json"
@@ -21,7 +21,8 @@ def save_classifier(classifier, folder, attributes):
         # from the CPU and contiguous: the same file whatever device trained it
         save_file({name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}, tmp / WEIGHTS)
         Path(tmp, CONFIG).write_text(json.dumps(classifier.config, indent=2) + "\n")
-        write_marker(tmp, attributes())
+        weights = checksums(tmp / WEIGHTS)[WEIGHTS]
+        write_marker(tmp, {**attributes(), "weights": weights})
 
 
 def load_classifier(folder, device="cpu"):

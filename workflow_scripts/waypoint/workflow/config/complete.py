@@ -59,6 +59,7 @@ def complete(config):
     leave_out_missing(config)
     _check_targets(config, places)
     check_evaluation(config, known_grid(config))
+    config["methods"] = {name: {"method": name} for name in config["methods"]}
     return config
 
 

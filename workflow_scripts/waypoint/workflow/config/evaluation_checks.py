@@ -39,11 +39,11 @@ def check_evaluation(config, grid):
     _check_likelihood(config)
     _check_captions(config)
     _check_seed_consistency(config)
-    if evaluation["reliability"] is not None and not config["scores"]["keep_checkpoints"]:
-        raise WaypointError("config: evaluation.reliability needs scores.keep_checkpoints: true")
-    if evaluation["reliability"] is not None and _checkpoints(config) < 2 and not config["features"]["keep_halves"]:
+    if evaluation["split_half"] is not None and not config["scores"]["keep_checkpoints"]:
+        raise WaypointError("config: evaluation.split_half needs scores.keep_checkpoints: true")
+    if evaluation["split_half"] is not None and _checkpoints(config) < 2 and not config["features"]["keep_halves"]:
         raise WaypointError(
-            "config: evaluation.reliability compares halves: it needs two checkpoints or features.keep_halves"
+            "config: evaluation.split_half compares halves: it needs two checkpoints or features.keep_halves"
         )
     if config["features"]["keep_halves"]:
         for key in ("train_draws", "target_draws"):

@@ -11,7 +11,7 @@ EVALUATIONS = (  # what needs training images, or scores of them
     "step_correlation",
     "sign_overlap",
     "top_overlap",
-    "reliability",
+    "split_half",
 )
 
 

@@ -16,9 +16,8 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import open_store, read
 from waypoint.store.zarr.writer import COLUMN_BYTES
-from waypoint.workflow.plan.specs import disagreement
 
-OF_ONE_TARGET = ("target", "generator", "checkpoint")  # sections of a spec in which targets differ
+OF_ONE_TARGET = ("target", "generator")  # sections of a spec in which targets differ
 PASS_BYTES = 1 << 30  # that the targets of a pass may take together
 RIGHT, SCORES = 12, 32  # bytes of one value: of K⁻¹g, in two precisions; of scores ahead, at hand, stacked and averaged
 ARRAYS = 3  # of a target under construction, a chunk of each at hand: scores, their error, those of each checkpoint
@@ -28,14 +27,17 @@ class SharedPass:
     """The turn of one target's job.
 
     Args:
-        folder: resume/scores/ of the experiment. target, gradients: this job's. spec: of this job's scores.
+        job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all that the
+            configuration names), ``gradients`` (this target's) and ``out``.
     """
 
-    def __init__(self, folder, target, gradients, spec):
-        self.folder, self.target = Path(folder), target
-        self.root = self.folder.parents[1]
-        self.own, self.spec = gradients, common(spec)
-        self.weights = list(gradients.attrs["weights"])
+    def __init__(self, job):
+        self.folder, self.target, self.named = Path(job.args.waiting), job.args.target, job.args.targets
+        # others' gradients and scores lie where this target's do
+        self.gradients_of = _siblings(job.args.gradients, f"targets/{self.target}/", "targets/{}/")
+        self.scores_of = _siblings(job.args.out, f"{self.target}.zarr", "{}.zarr")
+        self.own, self.spec = job.open(job.args.gradients), common(job.spec)
+        self.weights = list(self.own.attrs["weights"])
 
     @contextlib.contextmanager
     def turn(self):
@@ -45,8 +47,8 @@ class SharedPass:
             if os.listdir(self.folder) == [Path(lock.name).name]:
                 os.remove(lock.name)
                 with contextlib.suppress(OSError):  # another training's state keeps resume/
-                    self.folder.rmdir()
-                    self.folder.parent.rmdir()
+                    for folder in (self.folder, *self.folder.parents[:2]):
+                        folder.rmdir()
 
     def _lock(self):
         """The lock's open file, once it is ours."""
@@ -89,11 +91,10 @@ class SharedPass:
         """
         chosen = {self.target: self.own}
         left = PASS_BYTES - _bytes(self.own, rows)
-        for path in sorted(self.root.glob("targets/*/gradients.zarr")):
-            target = path.parent.name
-            if target in chosen or not self.needs(target, path):
+        for target in self.named:
+            if target in chosen or not self.needs(target):
                 continue
-            gradients = open_store(path)
+            gradients = open_store(self.gradients_of(target))
             if self.finished(target, gradients):
                 continue
             left -= _bytes(gradients, rows)
@@ -102,13 +103,13 @@ class SharedPass:
             chosen[target] = gradients
         return chosen
 
-    def needs(self, target, path):
+    def needs(self, target):
         """Whether a target would have its scores made by the same pass, and has not."""
-        made = read_attributes(path)
-        if made is None or made.get("weights") != self.weights or disagreement(common(made["spec"]), self.spec):
+        made = read_attributes(self.gradients_of(target))
+        if made is None or made.get("weights") != self.weights or not agree(common(made["spec"]), self.spec):
             return False
-        scored = read_attributes(self.root / "scores/trak" / f"{target}.zarr")
-        return scored is None or disagreement(common(scored["spec"]), self.spec) is not None
+        scored = read_attributes(self.scores_of(target))
+        return scored is None or not agree(common(scored["spec"]), self.spec)
 
 
 def _bytes(gradients, rows):
@@ -118,5 +119,19 @@ def _bytes(gradients, rows):
 
 
 def common(spec):
-    """The sections of a spec that targets of one pass share."""
-    return {key: value for key, value in spec.items() if key not in OF_ONE_TARGET}
+    """The parts of a spec that targets of one pass share."""
+    stages = {stage: entry for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item"}
+    return {
+        stage: {key: value for key, value in entry.items() if key not in OF_ONE_TARGET} for stage, entry in stages.items()
+    }
+
+
+def agree(a, b):
+    """Whether two specs have the same entry for every stage that both have."""
+    return all(a[stage] == b[stage] for stage in a.keys() & b.keys())
+
+
+def _siblings(path, part, pattern):
+    """A function from another target's name to the path that is this target's with the name exchanged."""
+    before, _, after = str(path).rpartition(part)
+    return lambda target: Path(f"{before}{pattern.format(target)}{after}")

@@ -156,9 +156,22 @@ class Plan(EvaluationPlan):
         """The basis of a method's features and gradients."""
         return "plain"
 
+    @property
+    def bases(self):
+        """Names of the bases whose features and gradients are made."""
+        return ["plain"] if self.attributed else []
+
+    @property
+    def with_kernel(self):
+        """Names of the methods that have a kernel."""
+        return self.of_kind("trak") if self.attributed else []
+
     def of_kind(self, kind):
-        """Names of the methods of one kind, those that an evaluation alone names among them."""
-        named = {name: settings.get("method", name) for name, settings in self.methods.items()} | {"random": "random"}
+        """Names of the methods of one kind, those that others are made from among them."""
+        implied = {self.summed(name) for name in self.methods if self.methods[name]["method"] == "trak-sum"} | {"random"}
+        implied |= {"trak"} if self.evaluation["split_half"] is not None else set()
+        named = {name: settings["method"] for name, settings in self.methods.items()}
+        named |= {name: name for name in sorted(implied - named.keys())}
         return [name for name, its in named.items() if its == kind]
 
     def summed(self, method):
