@@ -40,7 +40,7 @@ class Training:
     def identity(self, spec):
         """Hash of everything the weights depend on: what was begun or finished with another is not used."""
         settings = {stage: entry for stage, entry in spec.items() if stage != "item"}  # the images are the rows
-        return identity_of(settings, self.stream, self.rows.tolist(), self.data_sha256)
+        return identity_of(settings, self.stream, rows_hash(self.rows), self.data_sha256)
 
 
 def main(job):

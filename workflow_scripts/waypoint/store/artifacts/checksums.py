@@ -42,10 +42,18 @@ def require_intact(path):
         WaypointError: names the file that was changed or lost, and what to do.
     """
     made = read_attributes(path) if marker_path(path).exists() else None
-    if made is None or "files" not in made:
-        return
-    found = checksums(path)
-    for name, sha256 in made["files"].items():
+    if made is not None:
+        require_checksums(path, made.get("files", {}))
+
+
+def require_checksums(path, files):
+    """Refuse a folder or a file whose files are not those of ``files``, {name: SHA-256}.
+
+    Raises:
+        WaypointError: names the file that was changed or lost, and what to do.
+    """
+    found = checksums(path) if files else {}
+    for name, sha256 in files.items():
         if sha256 != found.get(name):
             where = path if Path(path).is_file() else Path(path, name)
             what = "is missing" if name not in found else "is damaged (its checksum does not match)"

@@ -1,0 +1,54 @@
+"""All artifacts of an experiment's folder, and whether each is still what was written."""
+
+import os
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.artifacts.completeness import missing_part
+from waypoint.store.artifacts.provenance import marker_path, read_attributes
+from waypoint.store.artifacts.replaced import FOLDER
+
+OTHERS = (FOLDER, "resume", "logs", "shards", "explorer")  # folders that hold no finished artifacts
+FOLDERS = ("encoders/*", "checkpoints/*/*", "evaluation/classifiers/*")
+FILES = ("tables/*", "figures/**/*", "checkpoints/subset/models.json")
+
+
+def artifacts(root):
+    """Paths of all artifacts below ``root``, sorted: Zarr stores, folders, and files with their marker beside them."""
+    root = Path(root)
+    found = {path for path in root.rglob("*.zarr") if path.relative_to(root).parts[0] not in OTHERS}
+    found |= {path for pattern in FOLDERS for path in root.glob(pattern) if path.is_dir()}
+    found |= {path for pattern in FILES for path in root.glob(pattern) if path.is_file()}
+    inside = {path for path in found if any(parent in found for parent in path.parents)}
+    hidden = {path for path in found if path.name.startswith(".") or ".tmp-" in path.name}
+    return sorted(found - inside - hidden)
+
+
+def damage(path):
+    """What is wrong with an artifact, as one sentence, or None: every file is there and has the checksum it was made with."""
+    from waypoint.store.zarr.reader import open_store, verify
+
+    try:
+        attributes = read_attributes(path)
+        if attributes is None:
+            return f"{path}: its marker {marker_path(path).name} is missing"
+        if missing := missing_part(path, attributes):
+            return f"{path}: {missing} is missing"
+        if Path(path).suffix == ".zarr":
+            for _, array in open_store(path).arrays():
+                verify(array)
+        else:
+            require_intact(path)
+    except WaypointError as error:
+        return str(error)
+    return None
+
+
+def size(path):
+    """Bytes of an artifact."""
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+

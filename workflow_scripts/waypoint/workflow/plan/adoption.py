@@ -1,0 +1,130 @@
+"""Taking over the images and models of a store whose specs were flat, as Waypoint wrote them until stage tables came.
+
+What agrees with the configuration and has all its checksums gets attributes of today's form; everything else is moved
+aside, to be made again.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.checksums import rewrite_marker
+from waypoint.store.artifacts.provenance import marker_path
+from waypoint.workflow.jobs.resuming import identity_of
+from waypoint.workflow.plan.specs import differences, settings_of
+
+# {stage: what it was called}
+CALLED = {
+    "prepare_data": "data",
+    "import_vae": "encoder",
+    "import_text_encoder": "encoder",
+    "train_vae": "vae",
+    "encode_data": "encoding",
+    "train": "train",
+    "import_checkpoint": "train",
+}
+WITHOUT = re.compile(r"without/(?P<method>[a-z0-9-]+)_(?P<target>[A-Za-z0-9-]+)_t(?P<step>\d+)_n(?P<n_remove>[0-9.e-]+)")
+RANDOM = re.compile(r"without/random_(?P<removal>\d+)_n(?P<n_remove>[0-9.e-]+)")
+
+
+def planned(plan):
+    """{path within the experiment: (stage, wildcards)} of the images, encoders and models of a plan."""
+    found = {}
+    if plan.attributed:
+        found["data/images.zarr" if plan.encoded else "data/train.zarr"] = ("prepare_data", {})
+        if plan.encoded:
+            found["data/train.zarr"] = ("encode_data", {})
+    names = {"import_vae": "encoders/vae", "train_vae": "encoders/vae", "import_text_encoder": "encoders/text"}
+    found |= {names[stage]: (stage, of) for stage, of in plan.encoders_of_data()}
+    found |= {f"checkpoints/{name}": plan.model(name) for name in plan.checkpoints}
+    return found | {f"checkpoints/{name}": _retrained(name) for name in plan.retrained_models()}
+
+
+def _retrained(name):
+    if name.startswith("subset/"):
+        return "train_subset", {"subset": name.removeprefix("subset/").split("-")[0]}
+    if found := RANDOM.fullmatch(name):
+        return "train_without_random", found.groupdict()
+    return "train_without", WITHOUT.fullmatch(name).groupdict()
+
+
+def adopt(plan, name, path, old):
+    """Give an artifact of the earlier form today's attributes.
+
+    Args:
+        name: its path within the experiment. old: its attributes.
+
+    Returns:
+        str: why it was not adopted, or None.
+    """
+    stage, wildcards = planned(plan)[name]
+    spec, identity = plan.spec(stage, **wildcards), plan.identity(stage, **wildcards)
+    if found := differences(_comparable(old["spec"]), _flat(spec)):
+        return str(found[0])
+    if stage == "train_without":
+        identity = ""  # whether the scores still remove these images shows when there are scores
+    new = {**old, "stage": stage, "spec": spec, "identity": identity, "reads": _reads(name, old)}
+    if "training" in old:
+        stream = "without" if name.startswith("checkpoints/without/") else name.removeprefix("checkpoints/")
+        settings = {key: entry for key, entry in spec.items() if key != "item"}
+        parts = (settings, stream, old["rows_sha256"]) if "rows_sha256" in old else (spec,)
+        new["training"] = identity_of(*parts, old["data_sha256"])
+    if path.suffix == ".zarr":
+        _rewrite_group(path, new)
+    else:
+        rewrite_marker(path, new)
+    return None
+
+
+def read_old(path):
+    """The attributes of an artifact of the earlier form; None for one of today's, or of something else."""
+    try:
+        found = json.loads(marker_path(path).read_text())
+    except (OSError, ValueError):
+        return None
+    found = found.get("attributes", {}) if Path(path).suffix == ".zarr" else found
+    return found if "versions" in found.get("spec", {}) else None
+
+
+def _comparable(old):
+    """An earlier spec without what is no setting any more: where the data lie."""
+    spec = {key: value for key, value in old.items() if key != "data"}
+    data = {key: value for key, value in old.get("data", {}).items() if key not in ("path", "captions")}
+    return {"all": spec | ({"data": data} if data else {})}
+
+
+def _flat(spec):
+    """A spec of today as it would have been written earlier."""
+    sections = settings_of(spec)
+    if "data" in sections:
+        sections["data"] = {key: value for key, value in sections["data"].items() if key != "captions"}
+    if given := sections.pop("given", None):
+        sections["checkpoint"] |= {key: value for key, value in given.items() if value is not None}
+    stages = (stage for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item")
+    return {"all": sections | {"versions": {CALLED[stage]: spec[stage]["version"] for stage in stages}}}
+
+
+def _reads(name, old):
+    """{artifact: hash} that a model recorded of its images."""
+    known = name.startswith("checkpoints/") and "data_sha256" in old
+    return {"data/train.zarr": old["data_sha256"]} if known else {}
+
+
+def _rewrite_group(path, attributes):
+    file = marker_path(path)
+    group = json.loads(file.read_text())
+    tmp = file.with_name(f"{file.name}.tmp-{os.getpid()}")
+    tmp.write_text(json.dumps({**group, "attributes": attributes}, indent=2))
+    os.replace(tmp, file)
+
+
+def require_root(root):
+    """Refuse a folder that is not there.
+
+    Raises:
+        WaypointError: names it.
+    """
+    if not Path(root).is_dir():
+        raise WaypointError(f"{root}: there is no such experiment")
