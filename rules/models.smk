@@ -53,8 +53,8 @@ if PLAN.evaluation["lds"]:
         input:
             data="<results>/data/train.zarr",
         output:
-            # kept while the job runs: it trains only what is missing
-            update(directory(expand("<results>/checkpoints/subset/{{subset}}-{r}", r=MODELS_PER_SUBSET))),
+            # models that are there already stay: the job trains only what is missing
+            directory(expand("<results>/checkpoints/subset/{{subset}}-{r}", r=MODELS_PER_SUBSET)),
         log:
             "<logs>/train/subset/{subset}.log",
         conda:
@@ -93,8 +93,8 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
             data="<results>/data/train.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
         output:
-            # kept while the job runs: other scores may remove the same images
-            update(directory("<results>/checkpoints/without/{method}_{target}_t{step}_n{n_remove}")),
+            # a model that is there stays where other scores remove the same images
+            directory("<results>/checkpoints/without/{method}_{target}_t{step}_n{n_remove}"),
         log:
             "<logs>/train/without/{method}_{target}_t{step}_n{n_remove}.log",
         conda:
@@ -113,7 +113,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         input:
             data="<results>/data/train.zarr",
         output:
-            update(directory("<results>/checkpoints/without/random_{removal}_n{n_remove}")),
+            directory("<results>/checkpoints/without/random_{removal}_n{n_remove}"),
         log:
             "<logs>/train/without/random_{removal}_n{n_remove}.log",
         conda:
