@@ -130,17 +130,34 @@ def equal_autograd(model, loss, examples, rows, tolerance=2e-5):
 
 def store(path, attributes=None, **arrays):
     """A store with arrays {name: (dims, values)}; its spec, if none is given, agrees with every other."""
-    with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
+    attributes = {**(attributes or {}), "spec": staged((attributes or {}).get("spec", {}))}
+    with create_store(path, lambda: attributes) as writer:
         for name, (dims, values) in arrays.items():
             writer.write(name, dims, np.asarray(values))
     return path
 
 
-def script_arguments(**values):
-    """Command-line arguments: lists become several words, a spec becomes JSON."""
+def staged(sections, stage="fixed"):
+    """A spec that holds sections of a configuration under one stage; what is keyed by stage already stays as it is."""
+    if any(isinstance(entry, dict) and "version" in entry for entry in sections.values()):
+        return sections
+    seed = {"seed": sections["seed"]} if "seed" in sections else {}
+    return {**seed, stage: {"version": 1, **{name: part for name, part in sections.items() if name != "seed"}}}
+
+
+def asked(stage, spec):
+    """What a rule hands to its script: as ``Plan.asked`` gives it, or from sections of a configuration."""
+    if isinstance(spec, str):
+        return spec
+    spec = staged(spec, stage)
+    return json.dumps({"stage": stage, "spec": spec, "identity": json.dumps(spec, sort_keys=True)}, sort_keys=True)
+
+
+def script_arguments(script, /, **values):
+    """Command-line arguments of a script: lists become several words, a spec becomes JSON."""
     words = []
     for name, value in values.items():
-        value = json.dumps(value) if name == "spec" else value
+        value = asked(script, value) if name == "spec" else value
         words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
     return words
 
@@ -158,7 +175,7 @@ def run_script(script, /, **values):
         SystemExit: the script failed; its message is on standard error.
     """
     path = script_path(script)
-    before, sys.argv = sys.argv, [str(path), *script_arguments(**values)]
+    before, sys.argv = sys.argv, [str(path), *script_arguments(script, **values)]
     try:
         runpy.run_path(str(path), run_name="__main__")
     finally:
