@@ -156,7 +156,8 @@ def artifacts_of(job):
 def dear(found):
     """Those of ``found`` that are trained models, features or stored images of other settings or contents.
 
-    What is damaged is lost already; a model that other scores may remove other images from is trained again only if they do.
+    What is damaged is lost already. A model that other scores may remove other images from is trained again only if
+    they do.
     """
     return [stale for stale in found if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED]
 
@@ -165,12 +166,13 @@ def replacing(dear, root):
     """What a plan would replace, why, how long it took, and what to do, in words."""
     kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    took = duration(sum(stale.seconds for stale in dear))
     names = ", ".join(stale.name for stale in dear[:SHOWN]) + (", …" if len(dear) > SHOWN else "")
     reasons = list(dict.fromkeys(str(change) for stale in dear for change in stale.changes))
     why = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
     return (
-        f"this run would replace {counts} in {root} that took {duration(sum(s.seconds for s in dear))} to make ({names}), "
-        f"because {why}. Nothing was changed. Undo the change, use another experiment name, or go on with "
+        f"this run would replace {counts} in {root} that took {took} to make ({names}), because {why}. "
+        "Nothing was changed. Undo the change, use another experiment name, or go on with "
         f"--config replace=true: what is replaced is then moved to {root}/replaced/"
     )
 

@@ -1,8 +1,8 @@
-"""The stages of the workflow in one table: the version of each, the config keys that its result depends on, what it reads.
+"""The stages of the workflow in one table: each one's version, the config keys that its result depends on, its inputs.
 
-Code triggers no rerun. Whoever changes what a stage computes raises its version here; the stage and what follows from it
-then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while its
-version does not.
+Code triggers no rerun. Whoever changes what a stage computes raises its version here; the stage and what follows from
+it then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while
+its version does not.
 
 A stage is a function of the plan and of the wildcards of its rule. It returns a ``Recipe``:
 
@@ -112,7 +112,7 @@ def import_checkpoint(plan, checkpoint):
     paths = plan.config["checkpoints"]["paths"]
     given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler()}
-    return Recipe(sections, plan.data(), item={"given": given})
+    return Recipe(sections, plan.data(), item={"checkpoint": given})
 
 
 @stage(version=1, entry="train")

@@ -1,7 +1,7 @@
 """The pass at every start: which of the planned jobs run, beside those whose output is missing.
 
-It sees Snakemake's jobs but writes nothing to the store, except links to what other stores have, and those only before a
-run that is not dry.
+It sees Snakemake's jobs but writes nothing to the store, except links to what other stores have, and those only before
+a run that is not dry.
 """
 
 import json
