@@ -90,7 +90,8 @@ class Engine:
 
     def __init__(self, model, autocast=False):
         self.model, self.autocast = model, autocast
-        self.device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, single_or_wider(weight.dtype)
         self.columns = None
 
     def observer(self, name, layer):
@@ -105,11 +106,12 @@ class Engine:
             examples: all with equally many draws.
 
         Returns:
-            (len(examples), columns) float32 on the model's device.
+            (len(examples), columns) on the model's device: float32, float64 of weights in float64.
         """
         if self.columns is None:
             self._prepare(loss, examples)
-        K, rows = len(examples[0].t), torch.empty(len(examples), sum(self.columns.values()), device=self.device)
+        K, size = len(examples[0].t), (len(examples), sum(self.columns.values()))
+        rows = torch.empty(size, dtype=self.dtype, device=self.device)
         together, draws = self._pass(K)
         for start in range(0, len(examples), together):
             some, found = examples[start : start + together], {}
@@ -165,7 +167,8 @@ class Engine:
     def _mean(self, loss, part, K):
         """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
         with narrow_heads(), fewer_products(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            return loss(part).float().sum() / K
+            losses = loss(part)
+            return losses.to(single_or_wider(losses.dtype)).sum() / K
 
 
 class Factorised(Engine):
@@ -194,9 +197,14 @@ def own(layer):
     return list(layer.parameters(recurse=False))
 
 
+def single_or_wider(dtype):
+    """The precision of sums: never below float32."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def add(found, key, gradients):
     """Add to what has been found for a layer or parameter so far."""
-    found[key] = found[key] + gradients if key in found else gradients.float()
+    found[key] = found[key] + gradients if key in found else gradients.to(single_or_wider(gradients.dtype))
 
 
 @contextlib.contextmanager
