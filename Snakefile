@@ -10,28 +10,22 @@ min_version("9.27")
 
 
 include: "rules/common.smk"
-include: "rules/encoders.smk"
-include: "rules/checkpoints.smk"
+include: "rules/data.smk"
+include: "rules/models.smk"
 include: "rules/targets.smk"
-include: "rules/embeddings.smk"
-include: "rules/analyses.smk"
 include: "rules/lds.smk"
-include: "rules/reliability.smk"
 include: "rules/removals.smk"
 include: "rules/samples.smk"
 include: "rules/likelihood.smk"
-include: "rules/figures.smk"
+include: "rules/analyses.smk"
+include: "rules/report.smk"
 include: "rules/collect.smk"
 
 
 if PLAN.attributed:
 
-    include: "rules/data.smk"
     include: "rules/features.smk"
-    include: "rules/kernels.smk"
-    include: "rules/gradients.smk"
     include: "rules/scores.smk"
-    include: "rules/tables.smk"
 
 
 rule all:

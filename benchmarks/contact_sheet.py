@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 import pandas as pd
 
-from waypoint.store.arrays import open_store, read
-from waypoint.store.provenance import read_attributes
-from waypoint.workflow.plots import plt, show
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.zarr.reader import open_store, read
+from waypoint.workflow.figures.style import plt, show
 
 ZOOM, COLUMNS, DPI = 8, 4, 100
 

@@ -15,16 +15,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 import numpy as np
 import torch
 
-from waypoint.science import algorithm1, lds
-from waypoint.science.diffusion import trajectory
+from waypoint.science import algorithm1
 from waypoint.science.draws import target_noise, train_draws
-from waypoint.science.gradients import Engine, Example
+from waypoint.science.evaluation import lds
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.examples import Example
 from waypoint.science.kernel import factor, gathered, gram, one_block, scores
+from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian
-from waypoint.science.streams import torch_stream
-from waypoint.store import models
-from waypoint.store.arrays import open_store
-from waypoint.store.provenance import read_attributes
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
 
 SEEDS, STEPS, DRAWS = range(100, 112), (100, 300, 500, 700, 900), 20
 SCHEMES = [("independent", 20), ("stratified", 20), ("stratified", 60)]
@@ -36,7 +38,7 @@ def main(root="results/digits-lds"):
     masks = open_store(f"{root}/evaluation/masks.zarr")["mask"][:]
     folders = sorted(Path(root, "checkpoints/full").iterdir())
     dim = read_attributes(f"{root}/features/full/0.zarr")["spec"]["projection"]["dim"]
-    thetas = {f"full/{folder.name}": models.load(folder) for folder in folders}
+    thetas = {f"full/{folder.name}": checkpoints.load(folder) for folder in folders}
     estimates = {seed: one_step_estimates(thetas["full/0"], seed) for seed in SEEDS}
     outputs = subset_outputs(root, len(masks), estimates)
     projections = {name: Gaussian(0, name, dim) for name in thetas}
@@ -77,7 +79,7 @@ def subset_outputs(root, subsets, estimates):
     found = np.empty((len(estimates), len(STEPS), subsets, per_subset))
     for j in range(subsets):
         for r in range(per_subset):
-            theta = models.load(f"{root}/checkpoints/subset/{j}-{r}")
+            theta = checkpoints.load(f"{root}/checkpoints/subset/{j}-{r}")
             for k, x0_hat in enumerate(estimates.values()):
                 for s, t in enumerate(STEPS):
                     # noises of their own: those of g_t would flatter the scores
@@ -88,7 +90,7 @@ def subset_outputs(root, subsets, estimates):
 def target_gradients(theta, P, estimates):
     """g_t of all held-out targets: (targets × steps, d)."""
     examples = [example(x[s], t, f"held out {k}") for k, x in estimates.items() for s, t in enumerate(STEPS)]
-    return algorithm1.target_gradients(theta, P, examples, Engine(theta.unet)).numpy()
+    return algorithm1.target_gradients(theta, P, examples, PerExampleGradients(theta.unet)).numpy()
 
 
 def features(theta, P, images, name, scheme, K):
@@ -99,7 +101,7 @@ def features(theta, P, images, name, scheme, K):
         for i in range(start, min(start + 100, len(images))):
             t, epsilon = train_draws(0, name, i, scheme, K, theta.T, images.shape[1:])
             examples.append(Example(images[i].expand(epsilon.shape), t, epsilon))
-        rows.append(algorithm1.train_features(theta, P, examples, Engine(theta.unet)).numpy())
+        rows.append(algorithm1.train_features(theta, P, examples, PerExampleGradients(theta.unet)).numpy())
     return np.concatenate(rows)
 
 

@@ -23,9 +23,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
-from waypoint.science.streams import torch_stream
-from waypoint.store import models
-from waypoint.store.arrays import open_store
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
 
 CLASSIFIERS = {
     "support vectors": CalibratedClassifierCV(SVC(gamma=0.02, C=10, random_state=0), ensemble=False),
@@ -64,7 +64,7 @@ def main(root="results/digits", samples=500):
     near = np.median(nearest(every[compared], train))
     print(f"held-out real digits: {len(compared)}, nearest training image {near:.3f}")
     for folder in sorted(Path(root, "checkpoints/full").iterdir()):
-        images = sample(models.load(folder), store_steps(root), samples, 1)
+        images = sample(checkpoints.load(folder), store_steps(root), samples, 1)
         print(f"full/{folder.name}: {samples} samples, nearest training image {np.median(nearest(images, train)):.3f}")
         for name, classifier in CLASSIFIERS.items():
             made, real = (classifier.predict_proba(x.reshape(len(x), -1)) for x in (images, every[compared]))

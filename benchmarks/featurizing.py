@@ -24,10 +24,13 @@ from trak.projectors import ProjectionType as TrakProjectionType
 from trak.utils import vectorize
 
 from waypoint.science.algorithm1 import train_loss
-from waypoint.science.diffusion import Denoiser
-from waypoint.science.gradients import Engine, Example, Factorised, joined, trainable
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.examples import Example, joined
+from waypoint.science.gradients.hooks import trainable
+from waypoint.science.gradients.logra import LoGra
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.projection import PROJECTIONS, SJLT
-from waypoint.workflow.script import keep_freed_memory
+from waypoint.workflow.jobs.job import keep_freed_memory
 
 CPU, DRAWS, D = torch.device("cpu"), 20, 4096
 DIGITS = {
@@ -93,8 +96,8 @@ class Model:
         """{kind of gradients: featurizing the batch with it and an SJLT to d columns}."""
         project = SJLT(0, "full/0", d).project
         engines = {
-            f"factorised, rank {self.rank}": Factorised(self.theta.unet, 0, "full/0", self.rank),
-            "exact": Engine(self.theta.unet),
+            f"factorised, rank {self.rank}": LoGra(self.theta.unet, 0, "full/0", self.rank),
+            "exact": PerExampleGradients(self.theta.unet),
         }
         return {kind: lambda grad=grad: project(grad(self.loss, self.examples)) for kind, grad in engines.items()}
 

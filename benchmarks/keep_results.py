@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 import numpy as np
 
-from waypoint.store.arrays import open_store
-from waypoint.store.provenance import read_attributes
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.zarr.reader import open_store
 
 
 def main():

@@ -23,21 +23,26 @@ import numpy as np
 import torch
 from measuring import table
 
-from waypoint.science import algorithm1, lds
-from waypoint.science.diffusion import generate
+from waypoint.science import algorithm1
 from waypoint.science.draws import target_noise, train_draws
-from waypoint.science.gradients import Engine, Example, Factorised
+from waypoint.science.evaluation import lds
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.examples import Example
+from waypoint.science.gradients.logra import LoGra
 from waypoint.science.kernel import factor, gathered, gram, one_block, scores
+from waypoint.science.processes.ddpm import generate
 from waypoint.science.projection import PROJECTIONS
-from waypoint.science.streams import derive, torch_stream
-from waypoint.store import features, models
-from waypoint.store.arrays import create_store, open_store
-from waypoint.store.provenance import Provenance, read_attributes
+from waypoint.science.random_streams import derive, torch_stream
+from waypoint.store.artifacts.provenance import Provenance, read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr import quantised
+from waypoint.store.zarr.reader import open_store
+from waypoint.store.zarr.writer import create_store
 
 HELD_OUT, HELD_OUT_STEPS, SAMPLING_STEPS = range(100, 112), (100, 300, 500, 700, 900), 50
 DRAWS, DAMPING, BATCH = 20, 0.03, 256
 RANKS = (None, 16, 12)  # None: exact gradients
-STORAGES = tuple(features.LARGEST)
+STORAGES = tuple(quantised.LARGEST)
 DIM, DIMS = 1024, (256, 512, 1024, 2048, 4096, 8192)
 SEEDS = (0, 1, 2)  # of P and of the random factors; the draws' is 0
 SCHEME, SCHEMES = "stratified", ("independent", "stratified", "shared")
@@ -84,7 +89,7 @@ class Targets:
 
 def held_out(root, cache, subsets):
     """The held-out targets, sampled from the generating model."""
-    theta = models.load(f"{root}/checkpoints/full/0")
+    theta = checkpoints.load(f"{root}/checkpoints/full/0")
     paths = [generate(theta, SAMPLING_STEPS, torch_stream(0, "trajectory", seed)) for seed in HELD_OUT]
     at = [paths[0][0].tolist().index(t) for t in HELD_OUT_STEPS]
     x_t, x0_hat = (torch.stack([path[part][at] for path in paths]) for part in (1, 2))
@@ -125,7 +130,7 @@ def subset_outputs(root, subsets, per_subset, targets):
     found = np.empty((len(asked), subsets, per_subset))
     for j in range(subsets):
         for r in range(per_subset):
-            theta = models.load(f"{root}/checkpoints/subset/{j}-{r}")
+            theta = checkpoints.load(f"{root}/checkpoints/subset/{j}-{r}")
             parts = zip(x0_hat.split(BATCH), t.split(BATCH), epsilon.split(BATCH))
             losses = torch.cat([theta.noise_loss(*part) for part in parts])
             found[:, j, r] = -losses.view(-1, DRAWS).mean(1).numpy()
@@ -163,7 +168,7 @@ def total_scores(root, names, images, sets):
     """
     found, seconds = defaultdict(float), defaultdict(list)
     for name in names:
-        theta = models.load(f"{root}/checkpoints/{name}")
+        theta = checkpoints.load(f"{root}/checkpoints/{name}")
         target = [e for targets in sets for e in target_examples(theta, targets)]
         for part in (engines_scores, schemes_scores):
             for variant, tau in part(theta, name, images, target, seconds):
@@ -211,7 +216,7 @@ def engine_name(rank):
 
 def grad_engine(theta, seed, name, rank):
     """The gradient engine of that rank, exact for None."""
-    return Factorised(theta.unet, seed, name, rank) if rank else Engine(theta.unet)
+    return LoGra(theta.unet, seed, name, rank) if rank else PerExampleGradients(theta.unet)
 
 
 def gradients(theta, grad, train, target, seconds):
@@ -237,9 +242,9 @@ def stored(phi, dtype):
     """The features as they come back from a store of that type."""
     with tempfile.TemporaryDirectory() as folder:
         with create_store(f"{folder}/features.zarr", dict) as store:
-            features.create(store, "phi", ["train", "feature"], phi.shape, dtype)
-            features.put(store, "phi", slice(None), phi, "image", range(len(phi)))
-        return np.concatenate([rows for _, rows in features.blocks(open_store(f"{folder}/features.zarr"))])
+            quantised.create(store, "phi", ["train", "feature"], phi.shape, dtype)
+            quantised.put(store, "phi", slice(None), phi, "image", range(len(phi)))
+        return np.concatenate([rows for _, rows in quantised.blocks(open_store(f"{folder}/features.zarr"))])
 
 
 def attribution(phi, g):
@@ -308,7 +313,7 @@ def by_storage(values, seconds, changes):
             cost = min(seconds[engine,]) + min(seconds[engine, kind])
             for storage in STORAGES:
                 variant = (engine, kind, DIM, storage, SCHEME)
-                size = DIM * np.dtype(storage).itemsize + (4 if features.LARGEST[storage] else 0)
+                size = DIM * np.dtype(storage).itemsize + (4 if quantised.LARGEST[storage] else 0)
                 change = "–" if storage == "float32" else f"{changes[variant]:.1e}"
                 cells = summary_cells(values, variant, REFERENCE)
                 rows.append([engine, kind, storage, *cells, change, size, f"{cost:.1f}"])

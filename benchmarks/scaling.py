@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py           writes docs/scaling.md
 
-Formulas: workflow_scripts/waypoint/workflow/costs.py and memory.py. Every number of a small run is one that its jobs
-recorded: CPU seconds in their logs, peak memory in their artifacts, bytes on the disk.
+Formulas: workflow_scripts/waypoint/workflow/estimate/costs.py and memory.py. Every number of a small run is one that
+its jobs recorded: CPU seconds in their logs, peak memory in their artifacts, bytes on the disk.
 """
 
 import copy
@@ -27,14 +27,14 @@ sys.path.insert(0, str(REPOSITORY / "workflow_scripts"))
 
 import estimate
 
-from waypoint.science.gradients import graph_bytes
-from waypoint.store import models
-from waypoint.store.provenance import read_attributes
-from waypoint.workflow.calibration import Calibration
-from waypoint.workflow.config import complete
-from waypoint.workflow.costs import Costs, Rates, storage
-from waypoint.workflow.memory import Memory
-from waypoint.workflow.plan import Plan
+from waypoint.science.gradients.checking import graph_bytes
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.workflow.config.complete import complete
+from waypoint.workflow.estimate.calibration import Calibration
+from waypoint.workflow.estimate.costs import Costs, Rates, storage
+from waypoint.workflow.estimate.memory import Memory
+from waypoint.workflow.plan.plan import Plan
 
 COMMON = {
     "store": "store",
@@ -209,7 +209,7 @@ def operations(config, denoiser, caption):
 
 def counted(denoiser, caption):
     """Operations of one row: forward, and forward and backward together."""
-    theta = models.Denoiser(denoiser.unet.to("meta").train(), denoiser.scheduler)
+    theta = checkpoints.Denoiser(denoiser.unet.to("meta").train(), denoiser.scheduler)
     x, t = torch.zeros(1, *theta.shape, device="meta"), torch.zeros(1, dtype=torch.int64, device="meta")
     condition = None if caption is None else torch.zeros(1, *caption.shape, device="meta")
     found = []
@@ -245,7 +245,7 @@ class LargeRun:
             Path("config.yaml").write_text(yaml.safe_dump(config))
             made = complete(copy.deepcopy(config))
             self.plan, self.jobs = Plan(made), estimate.planned("config.yaml")[0]
-            denoiser = models.build(made["model"], 0, "full/0")
+            denoiser = checkpoints.build(made["model"], 0, "full/0")
             caption = estimate.caption_of(made, denoiser)
             self.sizes = estimate.sizes_of(made, denoiser, caption, images)
             self.row = row_bytes(denoiser, caption)
@@ -334,7 +334,7 @@ and 211 MiB for training, features, targets and kernels; the formulas say 874, 4
 On a CPU a pass takes 2,560 rows, or as many as keep A within 2 GiB if that is fewer, though up to
 4 GiB of one image; up to 256 gradients are held, 2 GiB of them; on a GPU it is a third and a quarter
 of the memory that is free. Scoring reads the features of all models once, for every target that
-waits. The code: workflow_scripts/waypoint/workflow/costs.py and memory.py.
+waits. The code: workflow_scripts/waypoint/workflow/estimate/costs.py and memory.py.
 """
 
 SMALL = """## Small runs

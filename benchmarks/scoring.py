@@ -22,15 +22,17 @@ from measuring import machine, side_by_side, table
 from threadpoolctl import threadpool_limits
 
 from waypoint.science.kernel import scores
-from waypoint.store import arrays, features
-from waypoint.store.arrays import Columns, create_store, open_store
-from waypoint.store.provenance import read_attributes
-from waypoint.store.readers import Readers
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.zarr import quantised, writer
+from waypoint.store.zarr.parallel_reader import Readers
+from waypoint.store.zarr.reader import blocks, open_store
+from waypoint.store.zarr.writer import Columns, create_store
 
 N, D, STEPS, ROWS = 50_000, 4096, 9, 1000
-CHUNKS_MB, CHUNK_MB = (1, 2, 4, 8, 16, 32), arrays.CHUNK_BYTES >> 20
+CHUNKS_MB, CHUNK_MB = (1, 2, 4, 8, 16, 32), writer.CHUNK_BYTES >> 20
 NUMPY = "numpy over a memory map"
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
 
 
 def synthetic(start, rows, d):
@@ -40,14 +42,14 @@ def synthetic(start, rows, d):
 
 def write(path, n, d, dtype, chunk_mb=CHUNK_MB, attributes=None):
     """A store of synthetic features."""
-    before, arrays.CHUNK_BYTES = arrays.CHUNK_BYTES, chunk_mb << 20
+    before, writer.CHUNK_BYTES = writer.CHUNK_BYTES, chunk_mb << 20
     with create_store(path, partial(dict, spec={}, **(attributes or {}))) as store:
-        features.create(store, "phi", ["train", "feature"], (n, d), dtype)
+        quantised.create(store, "phi", ["train", "feature"], (n, d), dtype)
         step = store.arrays["phi"].chunks[0]
         for start in range(0, n, step):
             rows = synthetic(start, min(step, n - start), d)
-            features.put(store, "phi", slice(start, start + len(rows)), rows, "row", range(start, n))
-    arrays.CHUNK_BYTES = before
+            quantised.put(store, "phi", slice(start, start + len(rows)), rows, "row", range(start, n))
+    writer.CHUNK_BYTES = before
 
 
 def kernel(path, d):
@@ -60,11 +62,11 @@ def kernel(path, d):
 
 def score(path, kernel, g, out):
     """Scores of a new target, as score_trak.py makes them of one checkpoint, into a store."""
-    store, lower = open_store(path), partial(arrays.blocks, open_store(kernel)["factor"])
+    store, lower = open_store(path), partial(blocks, open_store(kernel)["factor"])
     n, d = store["phi"].shape
     with create_store(out, dict) as written, Readers() as readers:
         column = Columns(written, "score", ["step", "train"], (len(g), n), "step", range(len(g)))
-        for _, tau in scores(partial(features.blocks, store, readers=readers), n, d, lower, g):
+        for _, tau in scores(partial(quantised.blocks, store, readers=readers), n, d, lower, g):
             column.append(tau)
 
 
@@ -133,11 +135,14 @@ def peak_memory(folder, n):
     waiting = ["--waiting", folder / "resume/scores", "--target", "a"]
     scored = ["--gradients", folder / "g.zarr", "--features", phi, "--kernels", kernel, *waiting]
     spec = {"kernel": {"damping": 0.03}, "scores": {"keep_checkpoints": False}}
-    for script, words, out in (("factor_kernel", ["--features", phi], kernel), ("score_trak", scored, tau)):
+    for script, words, out in (
+        ("features/factor_kernel", ["--features", phi], kernel),
+        ("scores/score_trak", scored, tau),
+    ):
         command = [sys.executable, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words, "--out", out]
         began = time.monotonic()
-        subprocess.run(list(map(str, command)), capture_output=True, check=True)
-        peak[script] = read_attributes(out)["peak_memory_mb"], time.monotonic() - began
+        subprocess.run(list(map(str, command)), capture_output=True, check=True, env=ENVIRONMENT)
+        peak[Path(script).name] = read_attributes(out)["peak_memory_mb"], time.monotonic() - began
     shutil.rmtree(phi)
     return peak
 

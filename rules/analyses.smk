@@ -1,11 +1,13 @@
-"""Scores compared with each other: across steps (B.3, B.4, B.5) and across targets.
+"""Scores compared with each other: across steps (B.3, B.4, B.5), across targets, and between halves of the draws or
+checkpoints, all without retraining.
 
-Reads   scores/*/*.zarr, data/train.zarr, targets/{target}/trajectory.zarr
-Makes   tables/{step_correlation,sign_overlap,top_overlap}.csv,
-        figures/{step_correlation,sign_overlap,sign_flips,top_overlap}.png
+Reads   scores/*/*.zarr, data/train.zarr, targets/{target}/trajectory.zarr; with features.keep_halves also features/,
+        targets/*/gradients.zarr
+Makes   tables/{step_correlation,sign_overlap,top_overlap,reliability}.csv,
+        figures/{step_correlation,sign_overlap,sign_flips,top_overlap,reliability}.png
 """
 
-from waypoint.workflow.evaluation_checks import step_methods
+from waypoint.workflow.config.evaluation_checks import step_methods
 
 ANALYSIS_TABLES, ANALYSIS_FIGURES = [], []
 STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=step_methods(PLAN.config), target=PLAN.targets)
@@ -33,7 +35,7 @@ if PLAN.evaluation["step_correlation"] is not None:
         params:
             spec=spec("step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_step_correlation:
@@ -55,7 +57,7 @@ if PLAN.evaluation["step_correlation"] is not None:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
             " --out {output:q} --log {log:q}"
 
 
@@ -82,7 +84,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_sign_overlap:
@@ -104,7 +106,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
             " --log {log:q}"
 
     rule plot_sign_flips:
@@ -132,7 +134,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
             " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output:q} --log {log:q}"
 
 
@@ -159,7 +161,7 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_top_overlap:
@@ -181,5 +183,60 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            " --log {log:q}"
+
+
+RELIABILITY_TABLES, RELIABILITY_FIGURES = [], []
+
+if PLAN.evaluation["reliability"] is not None:
+    RELIABILITY_TABLES, RELIABILITY_FIGURES = ["<results>/tables/reliability.csv"], [
+        "<results>/figures/reliability.png"
+    ]
+    HALVED = PLAN.config["features"]["keep_halves"]
+
+    rule split_half:
+        input:
+            current("reliability", "tables/reliability.csv"),
+            scores=expand("<results>/scores/trak/{target}.zarr", target=PLAN.targets),
+            features=expand("<results>/features/{checkpoint}.zarr", checkpoint=PLAN.checkpoints) if HALVED else [],
+            gradients=expand("<results>/targets/{target}/gradients.zarr", target=PLAN.targets) if HALVED else [],
+        output:
+            table=report(
+                "<results>/tables/reliability.csv",
+                caption="../docs/report/reliability.rst",
+                category="Reliability",
+                labels={"table": "reliability"},
+            ),
+            attributes=beside("<results>/tables/reliability.csv"),
+        log:
+            "<logs>/split_half.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("reliability"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/analyses/split_half.py --spec {params.spec:q} --scores {input.scores:q}'
+            " --features {input.features:q} --gradients {input.gradients:q} --out {output.table:q} --log {log:q}"
+
+    rule plot_split_half:
+        input:
+            current("evaluation_figure", "figures/reliability.png"),
+            table="<results>/tables/reliability.csv",
+            attributes=beside("<results>/tables/reliability.csv"),
+        output:
+            report(
+                "<results>/figures/reliability.png",
+                caption="../docs/report/reliability.rst",
+                category="Reliability",
+                labels={"figure": "reliability"},
+            ),
+        log:
+            "<logs>/plot_split_half.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("evaluation_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_split_half.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
             " --log {log:q}"

@@ -13,13 +13,13 @@ sys.path.insert(0, str(SCRIPTS))
 
 from snakemake.io import IOFile
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.workflow.config import complete
-from waypoint.workflow.encoders import BUILT_IN
-from waypoint.workflow.evaluation_checks import require_fid_weights
-from waypoint.workflow.plan import Plan
-from waypoint.workflow.shared_stores import link_artifacts
-from waypoint.workflow.slurm import keep_unanswered_jobs
-from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
+from waypoint.patches.slurm import keep_unanswered_jobs
+from waypoint.workflow.config.complete import complete
+from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.config.image_encoders import BUILT_IN
+from waypoint.workflow.config.shared_stores import link_artifacts
+from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.staleness import refuse_changed_source, refuse_stale
 
 # Snakemake imports every executor that is installed
 if "snakemake_executor_plugin_slurm" in sys.modules:
@@ -55,7 +55,9 @@ VARIABLES = {
 }
 assigned = "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items())
 escaped = assigned.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
-shell.prefix(f"set -euo pipefail; {escaped}")
+# scripts lie in folders: they find the library by PYTHONPATH
+library = 'export PYTHONPATH="$WAYPOINT_SCRIPTS${{PYTHONPATH:+:$PYTHONPATH}}"; '
+shell.prefix(f"set -euo pipefail; {escaped}{library}")
 
 
 pathvars:

@@ -1,21 +1,101 @@
-"""The training images.
+"""The training images, and what a latent or text-conditional model sees of the images and captions, encoded once.
 
-Reads   the raw data that data.path names
-Makes   data/train.zarr, or data/images.zarr where models see something else (rules/encoders.smk)
+Reads   the raw data that data.path names, vae.path, text_encoder.path
+Makes   data/train.zarr, or data/images.zarr where models see something else; encoders/vae/, encoders/text/
 """
 
+if PLAN.attributed:
 
-rule prepare_data:
-    input:
-        # the raw data itself is no input: it may be gone once it is in the store. Its recorded hash tells a change
-        current("images", IMAGES, sources=lambda wildcards: PLAN.data_sources),
-    output:
-        directory(f"<results>/{IMAGES}"),
-    log:
-        "<logs>/prepare_data.log",
-    conda:
-        "../envs/waypoint.yaml"
-    params:
-        spec=spec("images"),
-    shell:
-        'python "$WAYPOINT_SCRIPTS"/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+    rule prepare_data:
+        input:
+            # the raw data itself is no input: it may be gone once it is in the store. Its recorded hash tells a change
+            current("images", IMAGES, sources=lambda wildcards: PLAN.data_sources),
+        output:
+            directory(f"<results>/{IMAGES}"),
+        log:
+            "<logs>/prepare_data.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("images"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/data/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+
+
+if PLAN.config["vae"] and "path" in PLAN.config["vae"]:
+
+    rule import_vae:
+        input:
+            current("vae", "encoders/vae", sources=lambda wildcards: PLAN.encoder_sources("vae")),
+        output:
+            directory("<results>/encoders/vae"),
+        log:
+            "<logs>/import_vae.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("vae"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/data/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+
+
+if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
+
+    rule train_vae:
+        input:
+            current("vae", "encoders/vae"),
+            images="<results>/data/images.zarr",
+        output:
+            directory("<results>/encoders/vae"),
+        log:
+            "<logs>/train_vae.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("vae"),
+            resume=lambda wildcards, output: str(Path(output[0]).parents[1] / "resume"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/data/train_vae.py --spec {params.spec:q} --images {input.images:q}'
+            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+
+
+if PLAN.config["text_encoder"]:
+
+    rule import_text_encoder:
+        input:
+            current("text_encoder", "encoders/text", sources=lambda wildcards: PLAN.encoder_sources("text_encoder")),
+        output:
+            directory("<results>/encoders/text"),
+        log:
+            "<logs>/import_text_encoder.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("text_encoder"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/data/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+
+
+if PLAN.encoded:
+
+    rule encode_data:
+        input:
+            current("data", "data/train.zarr"),
+            images="<results>/data/images.zarr",
+            vae=VAE,
+            text=TEXT_ENCODER,
+        output:
+            directory("<results>/data/train.zarr"),
+        log:
+            "<logs>/encode_data.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("data"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/data/encode_data.py --spec {params.spec:q} --images {input.images:q} --vae {input.vae:q}'
+            " --text {input.text:q} --out {output:q} --log {log:q}"

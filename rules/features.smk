@@ -1,7 +1,7 @@
-"""Train features: Algorithm 1, lines 3 and 7-9.
+"""Train features and TRAK kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
 
 Reads   data/train.zarr, checkpoints/{checkpoint}/
-Makes   features/{checkpoint}.zarr
+Makes   features/{checkpoint}.zarr, kernels/{checkpoint}.zarr
 """
 
 if PLAN.config["features"]["shards"] == 1:
@@ -22,7 +22,7 @@ if PLAN.config["features"]["shards"] == 1:
         params:
             spec=spec("features"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/featurize.py --spec {params.spec:q} --data {input.data:q}'
+            'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
 
 else:
@@ -42,7 +42,7 @@ else:
         params:
             spec=spec("features"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/featurize.py --spec {params.spec:q} --data {input.data:q}'
+            'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
             " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint}"
             " --shard {wildcards.shard}/{wildcards.shards} --out {output:q} --log {log:q}"
 
@@ -63,5 +63,22 @@ else:
         params:
             spec=spec("features"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/features/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}'
             " --log {log:q}"
+
+
+rule factor_kernel:
+    input:
+        current("kernel", "kernels/{checkpoint}.zarr"),
+        features="<results>/features/{checkpoint}.zarr",
+    output:
+        directory("<results>/kernels/{checkpoint}.zarr"),
+    log:
+        "<logs>/factor_kernel/{checkpoint}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    params:
+        spec=spec("kernel"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/features/factor_kernel.py --spec {params.spec:q} --features {input.features:q} --out {output:q}'
+        " --log {log:q}"

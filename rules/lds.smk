@@ -17,20 +17,20 @@ if PLAN.evaluation["lds"]:
     ]
     LDS_FIGURES = ["<results>/figures/lds.png", "<results>/figures/lds_cross.png"]
 
-    rule draw_masks:
+    rule draw_subsets:
         input:
             current("masks", "evaluation/masks.zarr"),
             data="<results>/data/train.zarr",
         output:
             directory("<results>/evaluation/masks.zarr"),
         log:
-            "<logs>/draw_masks.log",
+            "<logs>/draw_subsets.log",
         conda:
             "../envs/waypoint.yaml"
         params:
             spec=spec("masks"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/draw_masks.py --spec {params.spec:q} --data {input.data:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/draw_subsets.py --spec {params.spec:q} --data {input.data:q} --out {output:q}'
             " --log {log:q}"
 
     rule subset_outputs:
@@ -54,7 +54,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("outputs"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --mask {input.mask:q} --masks {input.masks:q} --models {input.models:q}"
             " --target {wildcards.target} --out {output:q} --log {log:q}"
 
@@ -88,7 +88,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("lds"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds_tables.py --spec {params.spec:q} --masks {input.masks:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/lds_tables.py --spec {params.spec:q} --masks {input.masks:q}'
             " --outputs {input.outputs:q} --scores {input.scores:q} --lds {output.lds:q} --summary {output.summary:q}"
             " --cross {output.cross:q} --overall {output.overall:q} --comparison {output.comparison:q} --log {log:q}"
 
@@ -112,7 +112,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
             " --overall {input.overall:q} --out {output:q} --log {log:q}"
 
     rule plot_lds_cross:
@@ -134,5 +134,5 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output:q}'
             " --log {log:q}"

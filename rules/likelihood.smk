@@ -28,7 +28,7 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
         params:
             spec=spec("classifier"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
+            'python "$WAYPOINT_SCRIPTS"/likelihood/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
             " --kind {wildcards.kind} --out {output:q} --log {log:q}"
 
 
@@ -72,7 +72,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             spec=spec("likelihood"),
             labels=[str(word) for pair in PLAN.target_labels(LIKELIHOOD_TARGETS).items() for word in pair],
         shell:
-            'python "$WAYPOINT_SCRIPTS"/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
+            'python "$WAYPOINT_SCRIPTS"/likelihood/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
             " --samples {input.samples:q} --trajectories {input.trajectories:q} --labels {params.labels:q}"
             ' --places "$WAYPOINT_ENCODERS" --likelihood {output.likelihood:q} --intervals {output.intervals:q}'
             " --log {log:q}"
@@ -100,6 +100,6 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
+            'python "$WAYPOINT_SCRIPTS"/likelihood/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
             " --intervals {input.intervals:q} --samples {input.samples:q} --scores {input.scores:q} --data {input.data:q}"
             " --target {wildcards.target} --out {output:q} --log {log:q}"

@@ -42,7 +42,7 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("counterfactual"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q}"
             " --classifier {input.classifier:q}"
             ' --weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target} --out {output:q} --log {log:q}'
@@ -68,7 +68,7 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("counterfactual_without"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/counterfactual_without.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_without.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --original {input.original:q}"
             " --scores {input.scores:q} --classifier {input.classifier:q}"
             ' --weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target} --out {output:q}'
@@ -98,7 +98,7 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("removal_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
             " --without {input.without:q} --out {output.table:q} --log {log:q}"
 
     rule plot_counterfactual:
@@ -120,7 +120,7 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
             " --out {output:q} --log {log:q}"
 
 
@@ -152,7 +152,7 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("forgetting"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/forgetting.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/forgetting.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --scores {input.scores:q}"
             " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
@@ -177,7 +177,7 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("removal_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output.table:q}'
             " --log {log:q}"
 
     rule plot_forgetting:
@@ -204,5 +204,5 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
+            'python "$WAYPOINT_SCRIPTS"/removals/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
             " --stores {input.stores:q} --out {output:q} --log {log:q}"

@@ -13,7 +13,7 @@ if PLAN.evaluation["samples"]:
     SAMPLES_TABLES.append("<results>/tables/proxy.csv")
     SAMPLES_FIGURES.append("<results>/figures/proxy.png")
 
-    rule sample_continuations:
+    rule sample_from_x_t:
         input:
             current("samples", "evaluation/samples/{target}.zarr"),
             trajectory="<results>/targets/{target}/trajectory.zarr",
@@ -22,7 +22,7 @@ if PLAN.evaluation["samples"]:
         output:
             directory("<results>/evaluation/samples/{target}.zarr"),
         log:
-            "<logs>/sample_continuations/{target}.log",
+            "<logs>/sample_from_x_t/{target}.log",
         conda:
             "../envs/waypoint.yaml"
         resources:
@@ -30,10 +30,10 @@ if PLAN.evaluation["samples"]:
         params:
             spec=spec("samples"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/sample_continuations.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            'python "$WAYPOINT_SCRIPTS"/samples/sample_from_x_t.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --generator {input.generator:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q} --log {log:q}"
 
-    rule proxy_table:
+    rule one_step_error:
         input:
             current("proxy", "tables/proxy.csv"),
             samples=expand("<results>/evaluation/samples/{target}.zarr", target=SAMPLED),
@@ -47,16 +47,16 @@ if PLAN.evaluation["samples"]:
             ),
             attributes=beside("<results>/tables/proxy.csv"),
         log:
-            "<logs>/proxy_table.log",
+            "<logs>/one_step_error.log",
         conda:
             "../envs/waypoint.yaml"
         params:
             spec=spec("proxy"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/proxy_table.py --spec {params.spec:q} --samples {input.samples:q}'
+            'python "$WAYPOINT_SCRIPTS"/samples/one_step_error.py --spec {params.spec:q} --samples {input.samples:q}'
             " --trajectories {input.trajectories:q} --out {output.table:q} --log {log:q}"
 
-    rule plot_proxy:
+    rule plot_one_step_error:
         input:
             current("evaluation_figure", "figures/proxy.png"),
             table="<results>/tables/proxy.csv",
@@ -69,13 +69,13 @@ if PLAN.evaluation["samples"]:
                 labels={"figure": "one-step estimate against samples"},
             ),
         log:
-            "<logs>/plot_proxy.log",
+            "<logs>/plot_one_step_error.log",
         conda:
             "../envs/waypoint.yaml"
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_proxy.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/samples/plot_one_step_error.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
             " --log {log:q}"
 
 
@@ -110,7 +110,7 @@ if PLAN.evaluation["seed_consistency"]:
             spec=spec("seed_consistency"),
             rows=json.dumps(PLAN.seeded_targets()),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/seed_consistency.py --spec {params.spec:q} --models {input.models:q}'
+            'python "$WAYPOINT_SCRIPTS"/samples/seed_consistency.py --spec {params.spec:q} --models {input.models:q}'
             " --rows {params.rows:q} --vae {input.vae:q} --text {input.text:q} --out {output.store:q} --table {output.table:q} --log {log:q}"
 
     rule plot_seed_consistency:
@@ -133,5 +133,5 @@ if PLAN.evaluation["seed_consistency"]:
         params:
             spec=spec("evaluation_figure"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/plot_seed_consistency.py --spec {params.spec:q} --store {input.store:q}'
+            'python "$WAYPOINT_SCRIPTS"/samples/plot_seed_consistency.py --spec {params.spec:q} --store {input.store:q}'
             " --table {input.table:q} --out {output:q} --log {log:q}"

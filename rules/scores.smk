@@ -1,7 +1,8 @@
-"""Attribution scores: Algorithm 1, line 17, and the baselines. A method is whatever writes here.
+"""Attribution scores: Algorithm 1, line 17, and the baselines, among them image encoders (§5.1: CLIP), which embed every
+training image once. A method is whatever writes here.
 
 Reads   targets/{target}/*.zarr, features/, kernels/, data/train.zarr
-Makes   scores/{method}/{target}.zarr
+Makes   scores/{method}/{target}.zarr, embeddings/{encoder}.zarr
 """
 
 
@@ -22,7 +23,7 @@ rule score_trak:
         # where one job leaves the scores that it made for others in the same pass over the features
         waiting=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume/scores"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}'
+        'python "$WAYPOINT_SCRIPTS"/scores/score_trak.py --spec {params.spec:q} --gradients {input.gradients:q}'
         " --features {input.features:q} --kernels {input.kernels:q} --target {wildcards.target}"
         " --waiting {params.waiting:q} --out {output:q} --log {log:q}"
 
@@ -42,7 +43,7 @@ rule score_pixel:
     params:
         spec=spec("pixel_scores"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/score_pixel.py --spec {params.spec:q} --data {input.data:q}'
+        'python "$WAYPOINT_SCRIPTS"/scores/score_pixel.py --spec {params.spec:q} --data {input.data:q}'
         " --trajectory {input.trajectory:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q}"
         " --log {log:q}"
 
@@ -60,7 +61,7 @@ rule score_random:
     params:
         spec=spec("random_scores"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}'
+        'python "$WAYPOINT_SCRIPTS"/scores/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}'
         " --out {output:q} --log {log:q}"
 
 
@@ -77,7 +78,7 @@ rule score_trak_sum:
     params:
         spec=spec("trak_sum_scores"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/score_trak_sum.py --spec {params.spec:q} --scores {input.scores:q}'
+        'python "$WAYPOINT_SCRIPTS"/scores/score_trak_sum.py --spec {params.spec:q} --scores {input.scores:q}'
         " --target {wildcards.target} --out {output:q} --log {log:q}"
 
 
@@ -94,5 +95,50 @@ rule score_norm:
     params:
         spec=spec("norm_scores"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/score_norm.py --spec {params.spec:q} --features {input.features:q}'
+        'python "$WAYPOINT_SCRIPTS"/scores/score_norm.py --spec {params.spec:q} --features {input.features:q}'
         " --target {wildcards.target} --out {output:q} --log {log:q}"
+
+
+if PLAN.encoders:
+
+    rule embed_images:
+        input:
+            current("embeddings", "embeddings/{encoder}.zarr"),
+            data="<results>/data/train.zarr",
+        output:
+            directory("<results>/embeddings/{encoder}.zarr"),
+        log:
+            "<logs>/embed_images/{encoder}.log",
+        wildcard_constraints:
+            encoder="|".join(PLAN.encoders),
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("embeddings"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/scores/embed_images.py --spec {params.spec:q} --data {input.data:q}'
+            ' --encoder {wildcards.encoder} --places "$WAYPOINT_ENCODERS" --out {output:q} --log {log:q}'
+
+    rule score_encoder:
+        input:
+            current("encoder_scores", "scores/{encoder}/{target}.zarr"),
+            embeddings="<results>/embeddings/{encoder}.zarr",
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+        output:
+            directory("<results>/scores/{encoder}/{target}.zarr"),
+        log:
+            "<logs>/score_encoder/{encoder}-{target}.log",
+        wildcard_constraints:
+            encoder="|".join(PLAN.encoders),
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("encoder_scores"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/scores/score_encoder.py --spec {params.spec:q} --embeddings {input.embeddings:q}'
+            " --trajectory {input.trajectory:q} --encoder {wildcards.encoder} --target {wildcards.target}"
+            ' --places "$WAYPOINT_ENCODERS" --out {output:q} --log {log:q}'

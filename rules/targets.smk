@@ -1,10 +1,13 @@
-"""Targets' trajectories.
+"""Targets' trajectories and gradients (Algorithm 1, lines 10-13), and samples of p(·|x_t) at the same steps.
 
 Reads   checkpoints/*/, or a trajectory that the user brings
-Makes   targets/{target}/trajectory.zarr
+Makes   targets/{target}/trajectory.zarr, gradients.zarr, continuations.zarr
 
 An image with several named masks is sampled once, to targets/{its own id}/trajectory.zarr; each mask is a target whose
 trajectory.zarr holds the same arrays.
+
+Continuations, the panels' samples of p(·|x_t), need only the generating model. They are made with the gradients,
+at the same steps, because a job of their own would spend most of its time on imports.
 """
 
 
@@ -26,7 +29,7 @@ rule sample_trajectory:
     params:
         spec=spec("trajectory"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
+        'python "$WAYPOINT_SCRIPTS"/targets/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
         " --trajectory {input.own:q} --vae {input.vae:q} --text {input.text:q} --out {output:q} --log {log:q}"
 
 
@@ -49,5 +52,35 @@ if PLAN.shared:
         params:
             spec=spec("trajectory"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/share_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            'python "$WAYPOINT_SCRIPTS"/targets/share_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --out {output:q} --log {log:q}"
+
+
+if PLAN.attributed:
+
+    rule target_gradients:
+        input:
+            current("gradients", "targets/{target}/gradients.zarr"),
+            current("gradients", "targets/{target}/continuations.zarr"),
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
+            generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
+            mask=lambda w: outside(PLAN.mask_file(w.target)),
+            vae=VAE,
+        output:
+            gradients=directory("<results>/targets/{target}/gradients.zarr"),
+            continuations=directory("<results>/targets/{target}/continuations.zarr"),
+        log:
+            "<logs>/target_gradients/{target}.log",
+        # before any scores: those of all targets are then made in one pass over the features
+        priority: 1
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("gradients"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/targets/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"
+            " --vae {input.vae:q} --out {output.gradients:q} --continuations {output.continuations:q} --log {log:q}"

@@ -13,10 +13,11 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from waypoint.science.draws import target_noise, train_draws
-from waypoint.science.gradients import Example
-from waypoint.store import models
-from waypoint.store.arrays import create_store
-from waypoint.workflow.config import complete
+from waypoint.science.gradients.examples import Example
+from waypoint.science.gradients.hooks import trainable
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.config.complete import complete
 
 SCRIPTS = Path(__file__).parents[1] / "workflow_scripts"
 SHAPE = (1, 8, 8)
@@ -43,7 +44,7 @@ AUTOENCODER = {  # 8 × 8 images to latents (2, 4, 4)
 
 def tiny_denoiser(model, name="full/0", **unet):
     """An untrained denoiser, the same for the same name."""
-    denoiser = models.build({**model, "unet": {**model["unet"], **unet}}, 0, name)
+    denoiser = checkpoints.build({**model, "unet": {**model["unet"], **unet}}, 0, name)
     denoiser.unet.eval()
     return denoiser
 
@@ -100,6 +101,33 @@ def target_example(x0_hat, t, k=4, weight=None, key="trajectory"):
     return Example(x0_hat.expand(epsilon.shape), torch.full((k,), t), epsilon, weight=weight)
 
 
+def flat(gradients):
+    """Gradients of single parameters in one row."""
+    return torch.cat([gradient.flatten() for gradient in gradients])
+
+
+def one_by_one(model, loss, example):
+    """Autograd through each draw alone, gradients averaged: one tensor for each trainable parameter."""
+    learned, K = trainable(model), len(example.t)
+    total = [torch.zeros_like(q) for q in learned]
+    for k in range(K):
+        value = loss(example.draws(slice(k, k + 1))).sum()
+        found = torch.autograd.grad(value, learned, allow_unused=True, materialize_grads=True)
+        total = [before + gradient / K for before, gradient in zip(total, found)]
+    return total
+
+
+def equal_autograd(model, loss, examples, rows, tolerance=2e-5):
+    """Whether each row is autograd's gradient, parameter by parameter: small gradients count as much as large ones."""
+    for row, example in zip(rows, examples, strict=True):
+        expected = one_by_one(model, loss, example)
+        rounding = 2e-7 * flat(expected).abs().max()
+        for part, gradient in zip(row.split([g.numel() for g in expected]), expected, strict=True):
+            if (part - gradient.flatten()).abs().max() > tolerance * gradient.abs().max() + rounding:
+                return False
+    return True
+
+
 def store(path, attributes=None, **arrays):
     """A store with arrays {name: (dims, values)}; its spec, if none is given, agrees with every other."""
     with create_store(path, lambda: {"spec": {}, **(attributes or {})}) as writer:
@@ -117,13 +145,19 @@ def script_arguments(**values):
     return words
 
 
+def script_path(name):
+    """The file of a workflow script, in whichever folder it lies."""
+    (path,) = SCRIPTS.glob(f"*/{name}.py")
+    return path
+
+
 def run_script(script, /, **values):
     """Run a workflow script in this process, as its rule would.
 
     Raises:
         SystemExit: the script failed; its message is on standard error.
     """
-    path = SCRIPTS / f"{script}.py"
+    path = script_path(script)
     before, sys.argv = sys.argv, [str(path), *script_arguments(**values)]
     try:
         runpy.run_path(str(path), run_name="__main__")

@@ -21,7 +21,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
-LEAN = Path(__file__).parents[1] / "workflow_scripts/waypoint/store/lean_diffusers.py"
+LEAN = Path(__file__).parents[1] / "workflow_scripts/waypoint/patches/lean_diffusers.py"
 PYTHON = """#!{python} -IS
 import json, os, socket, sys
 
@@ -60,7 +60,8 @@ class Job(socketserver.StreamRequestHandler):
         os.chdir(place)
         os.environ.clear()
         os.environ.update(variables)
-        sys.path[0] = os.path.dirname(os.path.realpath(sys.argv[0]))
+        named = variables.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:1] = [os.path.dirname(os.path.realpath(sys.argv[0])), *filter(None, named)]
         status = run(sys.argv[0])
         sys.stdout.flush()
         sys.stderr.flush()

@@ -17,18 +17,18 @@ import torch
 import yaml
 
 from waypoint.errors import WaypointError
-from waypoint.store import models
-from waypoint.store.arrays import open_store
-from waypoint.store.datasets import SOURCES
-from waypoint.workflow.calibration import Calibration
-from waypoint.workflow.config import complete, known_image_size, stored_images
-from waypoint.workflow.costs import Costs, Sizes, storage
-from waypoint.workflow.memory import Memory
-from waypoint.workflow.plan import Plan
+from waypoint.store.data.sources import SOURCES
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.config.complete import complete, known_image_size, stored_images
+from waypoint.workflow.estimate.calibration import Calibration
+from waypoint.workflow.estimate.costs import Costs, Sizes, storage
+from waypoint.workflow.estimate.memory import Memory
+from waypoint.workflow.plan.plan import Plan
 
 REPOSITORY = Path(__file__).parents[1]
-WITH_MODEL = "waypoint.store.models, waypoint.science.gradients, waypoint.workflow.script"
-WITHOUT = "waypoint.store.features, waypoint.workflow.plots"
+WITH_MODEL = "waypoint.store.networks.checkpoints, waypoint.science.gradients.engine, waypoint.workflow.jobs.job"
+WITHOUT = "waypoint.store.zarr.quantised, waypoint.workflow.figures.style"
 UNKNOWN = {  # rules whose networks are not the denoiser, with what their jobs do
     "train_vae": "training the VAE",
     "encode_data": "encoding images and captions",
@@ -121,9 +121,9 @@ def model_of(config, device):
     given = config["checkpoints"]
     if config["model"] is None:
         options = {key: given[key] for key in ("sampler", "timestep_spacing") if key in given}
-        return models.load(given["paths"][0], device, **options)
-    built = models.build(config["model"], config["seed"], "full/0")
-    return models.Denoiser(built.unet.to(device), built.scheduler)
+        return checkpoints.load(given["paths"][0], device, **options)
+    built = checkpoints.build(config["model"], config["seed"], "full/0")
+    return checkpoints.Denoiser(built.unet.to(device), built.scheduler)
 
 
 def caption_of(config, denoiser):
@@ -170,7 +170,7 @@ def number_of_images(config, images=None):
 
 def job_start(imported):
     """CPU seconds and bytes of a process that imports what jobs import."""
-    code = f"import {imported}; from waypoint.store.provenance import peak_memory; print(peak_memory())"
+    code = f"import {imported}; from waypoint.store.artifacts.provenance import peak_memory; print(peak_memory())"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY / "workflow_scripts", check=True, capture_output=True

@@ -61,7 +61,7 @@ def reliability_stage(tmp_path):
     features = [store(tmp_path / f"phi{m}.zarr", {"weights": "w"}, phi_half=(dims, phi[m])) for m in checkpoints]
     spec = {"checkpoints": [f"full/{m}" for m in checkpoints], "kernel": {"damping": 0.1}}
     given = {"scores": stores, "features": features, "gradients": gradients}
-    return table(tmp_path, "reliability_table", spec={**spec, "features": {"keep_halves": True}}, **given)
+    return table(tmp_path, "split_half", spec={**spec, "features": {"keep_halves": True}}, **given)
 
 
 STAGES = {

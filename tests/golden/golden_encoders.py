@@ -8,7 +8,7 @@ from inputs import STEPS, N, arrays_of, numbers, store
 from support import run_script, tiny_clip
 from transformers import CLIPModel
 
-from waypoint.store.image_encoders import weights_hash
+from waypoint.store.networks.image_encoder import weights_hash
 
 
 def clip(folder):

@@ -8,8 +8,8 @@ import torch
 from inputs import STEPS, N, arrays_of, numbers, store
 from support import run_script
 
-from waypoint.store import models
-from waypoint.store.retrained import rows_hash
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.training_rows import rows_hash
 
 SUBSETS, MODELS = 5, 2
 METHODS = ["trak", "pixel", "retrain", "ceiling"]
@@ -18,16 +18,16 @@ MASKS = np.array([[(i * (j + 2) + j) % 7 < 3 for i in range(N)] for j in range(S
 
 def masks_stage(tmp_path, data):
     spec = {"seed": 0, "lds": {"subsets": SUBSETS, "fraction": 0.5}}
-    run_script("draw_masks", spec=spec, data=data, out=tmp_path / "masks.zarr")
+    run_script("draw_subsets", spec=spec, data=data, out=tmp_path / "masks.zarr")
     return arrays_of(tmp_path / "masks.zarr", "mask", "subset", "train")
 
 
 def subset_model(folder, model, name, rows, seed):
-    denoiser = models.build(model, 0, "golden")
+    denoiser = checkpoints.build(model, 0, "golden")
     with torch.no_grad():
         for k, q in enumerate(denoiser.unet.parameters()):
             q.copy_(torch.from_numpy(0.2 * numbers(*q.shape, seed=seed + k)))
-    models.save(denoiser.unet, denoiser.scheduler, folder)
+    checkpoints.save(denoiser.unet, denoiser.scheduler, folder)
     marker = {"spec": {}, "name": name, "weights": name, "rows_sha256": rows_hash(rows)}
     (folder / "waypoint.json").write_text(json.dumps(marker))
 
@@ -39,7 +39,7 @@ def outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
         rows, seed = np.flatnonzero(MASKS[j]), 1000 * (1 + MODELS * j + r)
         subset_model(subset / f"{j}-{r}", tiny_model, f"subset/{j}-{r}", rows, seed)
     folders = [subset / f"{j}-{r}" for j, r in names]
-    run_script("list_models", spec={}, models=folders, out=subset / "models.json")
+    run_script("list_subset_models", spec={}, models=folders, out=subset / "models.json")
     found = {}
     for name, mask in (("whole", None), ("masked", [0, 0, 4, 8])):
         spec = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3, "mask": mask}}

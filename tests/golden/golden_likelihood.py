@@ -8,8 +8,8 @@ import torch
 from inputs import STEPS, arrays_of, numbers, store
 from support import run_script
 
-from waypoint.science.classifier import Classifier
-from waypoint.store import classifiers
+from waypoint.science.evaluation.classifier import Classifier
+from waypoint.store.networks.classifier import load_classifier, save_classifier
 
 SAMPLING = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3}}
 CLASSES = 3
@@ -35,7 +35,7 @@ def classifier_stage(tmp_path, data):
     for kind, more in (("standard", {}), ("robust", {"radius": 0.1, "attack_steps": 2})):
         spec = {"seed": 0, "classifier": {kind: {**recipe, **more}}}
         run_script("train_classifier", spec=spec, data=data, kind=kind, out=tmp_path / kind)
-        network = classifiers.load(tmp_path / kind)
+        network = load_classifier(tmp_path / kind)
         flat = torch.cat([q.reshape(-1) for q in network.parameters()]).numpy()
         found[kind] = flat @ numbers(len(flat), 8, seed=61)
     return found
@@ -44,13 +44,13 @@ def classifier_stage(tmp_path, data):
 def samples_stage(tmp_path, trajectory, checkpoint):
     spec = {**SAMPLING, "samples": {"steps": STEPS, "number": 3}}
     common = {"trajectory": trajectory, "generator": checkpoint, "target": "a"}
-    run_script("sample_continuations", spec=spec, **common, out=tmp_path / "out.zarr")
+    run_script("sample_from_x_t", spec=spec, **common, out=tmp_path / "out.zarr")
     return arrays_of(tmp_path / "out.zarr", "step", "sample")
 
 
 def proxy_stage(tmp_path, trajectory):
     out = tmp_path / "proxy.csv"
-    run_script("proxy_table", spec={}, samples=[sampled(tmp_path)], trajectories=[trajectory], out=out)
+    run_script("one_step_error", spec={}, samples=[sampled(tmp_path)], trajectories=[trajectory], out=out)
     return {"numbers": pd.read_csv(out)[["step", "l2", "l2_noise", "spread", "samples"]].to_numpy(float)}
 
 
@@ -58,7 +58,7 @@ def likelihood_stage(tmp_path, trajectory):
     folders = []
     for kind, seed in (("standard", 62), ("robust", 90)):
         network = weights(Classifier(1, CLASSES, 2), seed)
-        classifiers.save(network, tmp_path / kind, lambda: {"spec": {}})
+        save_classifier(network, tmp_path / kind, lambda: {"spec": {}})
         folders.append(tmp_path / kind)
     given = {"classifiers": folders, "samples": [sampled(tmp_path)], "trajectories": [trajectory], "labels": ["a", 1]}
     out = {"likelihood": tmp_path / "l.csv", "intervals": tmp_path / "i.csv"}

@@ -9,9 +9,9 @@ import torch
 from inputs import N, arrays_of, numbers, store
 from support import run_script
 
-from waypoint.science.subsets import without_random
-from waypoint.store import models
-from waypoint.store.retrained import rows_hash
+from waypoint.science.evaluation.subsets import without_random
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.training_rows import rows_hash
 
 SAMPLING = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3}}
 REMOVED, REMOVALS = [2, 0.25], 3
@@ -20,11 +20,11 @@ TOP = np.arange(N)  # scores: the last images are on top
 
 def model(folder, section, rows, seed):
     """A denoiser of weights from a formula that says it was trained on ``rows``."""
-    denoiser = models.build(section, 0, "golden")
+    denoiser = checkpoints.build(section, 0, "golden")
     with torch.no_grad():
         for k, q in enumerate(denoiser.unet.parameters()):
             q.copy_(torch.from_numpy(0.2 * numbers(*q.shape, seed=seed + k)))
-    models.save(denoiser.unet, denoiser.scheduler, folder)
+    checkpoints.save(denoiser.unet, denoiser.scheduler, folder)
     marker = {"spec": {}, "weights": "w", "images": len(rows), "rows_sha256": rows_hash(rows)}
     (folder / "waypoint.json").write_text(json.dumps(marker))
     return folder
@@ -48,7 +48,7 @@ def ensemble(tmp_path, section):
 def counterfactual_stage(tmp_path, trajectory, tiny_model, monkeypatch):
     weight = torch.from_numpy(numbers(64, 3, seed=40))
     network = types.SimpleNamespace(features=lambda images: images.flatten(1) @ weight)
-    monkeypatch.setattr("waypoint.store.classifiers.load", lambda folder, device: network)
+    monkeypatch.setattr("waypoint.workflow.jobs.removals.load_classifier", lambda folder, device: network)
     full, removed = ensemble(tmp_path, tiny_model)
     own = {"step": 500, "delta": 200, "images": 10}
     spec = {**SAMPLING, "fid": {"features": "classifier"}, "counterfactual": own}

@@ -3,7 +3,7 @@
 import numpy as np
 from support import store  # noqa: F401, for the golden outputs
 
-from waypoint.store.arrays import open_store
+from waypoint.store.zarr.reader import open_store
 
 N, D, STEPS = 12, 6, [100, 500]
 

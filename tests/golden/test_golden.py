@@ -24,8 +24,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from support import AUTOENCODER, EXACT, run_script
 
-from waypoint.store import models
-from waypoint.workflow.stages import VERSIONS
+from waypoint.store.networks import checkpoints
+from waypoint.workflow.plan.stages import VERSIONS
 
 HERE = Path(__file__).parent
 
@@ -41,11 +41,11 @@ def data(tmp_path):
 @pytest.fixture
 def checkpoint(tmp_path, tiny_model):
     """Weights from a formula, not from the training stage."""
-    denoiser = models.build(tiny_model, 0, "golden")
+    denoiser = checkpoints.build(tiny_model, 0, "golden")
     with torch.no_grad():
         for k, q in enumerate(denoiser.unet.parameters()):
             q.copy_(torch.from_numpy(0.2 * numbers(*q.shape, seed=100 + k)))
-    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
+    checkpoints.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
     (tmp_path / "model/waypoint.json").write_text(json.dumps({"spec": {}, "weights": "w"}))
     return tmp_path / "model"
 
@@ -106,7 +106,7 @@ def train_stage(tmp_path, data, tiny_model):
     spec = {"seed": 0, "model": tiny_model, "training": {**recipe, "gradient_clip": 1.0, "flip": True}}
     common = {"data": data, "name": ["full/0"], "resume": tmp_path / "resume", "out": [tmp_path / "out"]}
     run_script("train", spec=spec, **common)
-    flat = torch.cat([q.detach().reshape(-1) for q in models.load(tmp_path / "out").unet.parameters()]).numpy()
+    flat = torch.cat([q.detach().reshape(-1) for q in checkpoints.load(tmp_path / "out").unet.parameters()]).numpy()
     loss = pd.read_csv(tmp_path / "out/loss.csv").loss.to_numpy()
     return {"loss": loss, "weights": flat @ numbers(len(flat), 8, seed=6)}
 
@@ -197,7 +197,7 @@ def figures_stage(tmp_path, data, trajectory, score):
     arrays = {"sample": (dims, np.tanh(numbers(2, 4, 1, 8, 8, seed=30))), "step": (["step"], np.array(STEPS))}
     samples = store(tmp_path / "samples.zarr", **arrays)
     common = {"data": data, "trajectory": trajectory, "continuations": samples, "scores": score, "target": "a"}
-    run_script("plot_panel", spec={"figures": {"top": 2}}, **common, out=tmp_path / "panel.png")
+    run_script("trajectory_panel", spec={"figures": {"top": 2}}, **common, out=tmp_path / "panel.png")
     with Image.open(tmp_path / "panel.png") as image:
         small = image.convert("RGB").resize((20, 50), Image.Resampling.BOX)
     return {"picture": np.asarray(small, np.float64) / 255}

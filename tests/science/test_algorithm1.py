@@ -9,7 +9,8 @@ import torch
 from support import images, target_example, tiny_denoiser, train_example, values
 
 from waypoint.science import algorithm1
-from waypoint.science.gradients import Engine, trainable
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.hooks import trainable
 from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
 from waypoint.science.projection import PROJECTIONS
 
@@ -65,12 +66,12 @@ def ours(thetas, projections, z, x_t):
     mean = CheckpointMean()
     for name, theta in thetas.items():
         examples = [train_example(z[i], i, K, checkpoint=name) for i in range(N)]
-        phi = algorithm1.train_features(theta, projections[name], examples, Engine(theta.unet)).numpy()
+        phi = algorithm1.train_features(theta, projections[name], examples, PerExampleGradients(theta.unet)).numpy()
         blocks = one_block(phi)
         lower, _ = factor(gram(blocks, N, D), N, D, DAMPING)
         x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
         targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]
-        g = algorithm1.target_gradients(theta, projections[name], targets, Engine(theta.unet)).numpy()
+        g = algorithm1.target_gradients(theta, projections[name], targets, PerExampleGradients(theta.unet)).numpy()
         mean.add(gathered(algorithm1.attribution(blocks, N, D, one_block(lower), g)))
     return mean.mean
 
@@ -96,7 +97,7 @@ def test_order_of_images_only_permutes_scores(setting):
     rows = {}
     for order in (range(N), [4, 1, 0, 5, 2, 3]):
         examples = [train_example(z[i], i, K) for i in order]
-        phi = algorithm1.train_features(theta, P, examples, Engine(theta.unet))
+        phi = algorithm1.train_features(theta, P, examples, PerExampleGradients(theta.unet))
         rows[tuple(order)] = phi[np.argsort(list(order))]
     first, second = rows.values()
     assert (first - second).abs().max() <= 1e-9 * first.abs().max()
@@ -106,9 +107,9 @@ def test_order_of_images_only_permutes_scores(setting):
 def test_batch_size_does_not_matter(setting, batch):
     theta, P, z = setting[0]["full/0"], setting[1]["full/0"], setting[2]
     examples = [train_example(z[i], i, K) for i in range(N)]
-    whole = algorithm1.train_features(theta, P, examples, Engine(theta.unet))
+    whole = algorithm1.train_features(theta, P, examples, PerExampleGradients(theta.unet))
     parts = [
-        algorithm1.train_features(theta, P, examples[start : start + batch], Engine(theta.unet))
+        algorithm1.train_features(theta, P, examples[start : start + batch], PerExampleGradients(theta.unet))
         for start in range(0, N, batch)
     ]
     assert whole.dtype == torch.float64 and (torch.cat(parts) - whole).abs().max() <= 1e-9 * whole.abs().max()

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.distance import cosine as scipy_cosine
 
 from waypoint.science.baselines import cosine, random_scores
-from waypoint.science.ranking import extremes
+from waypoint.science.evaluation.ranking import extremes
 
 
 def test_cosine_is_scipys():

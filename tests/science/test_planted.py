@@ -10,14 +10,16 @@ import torch
 from support import UNET
 
 from waypoint.science import algorithm1
-from waypoint.science.diffusion import trajectory
 from waypoint.science.draws import target_noise, train_draws
-from waypoint.science.gradients import Engine, Example
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.examples import Example
 from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
+from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian
-from waypoint.science.streams import torch_stream
+from waypoint.science.random_streams import torch_stream
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store import datasets, models
+from waypoint.store.data.arrays import digits
+from waypoint.store.networks import checkpoints
 
 N, PLANTED, DIM = 12, 11, 256
 TRAIN_DRAWS, TARGET_DRAWS = 400, 60
@@ -39,7 +41,7 @@ NAMES = ["full/0", "full/1", "full/2"]
 
 
 def train(images, name):
-    denoiser = models.build(MODEL, 0, name)
+    denoiser = checkpoints.build(MODEL, 0, name)
     trainer = DenoiserTrainer(denoiser, images, None, RECIPE, 0, name)
     while not trainer.finished:
         trainer.run_epoch()
@@ -49,9 +51,9 @@ def train(images, name):
 
 @pytest.fixture(scope="module")
 def z():
-    digits = torch.from_numpy(datasets.digits({}).images[: N - 1])
+    first = torch.from_numpy(digits({}).images[: N - 1])
     checkers = torch.tensor([[(x // 2 + y // 2) % 2 for x in range(8)] for y in range(8)]) * 2.0 - 1
-    return torch.cat([digits, checkers[None, None]])
+    return torch.cat([first, checkers[None, None]])
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ def scores(thetas, z, regenerated):
     """τ (step, image) per seed, Algorithm 1 with three checkpoints."""
     means = {seed: CheckpointMean() for seed in regenerated}
     for name, theta in thetas.items():
-        P, grad = Gaussian(0, name, DIM), Engine(theta.unet)
+        P, grad = Gaussian(0, name, DIM), PerExampleGradients(theta.unet)
         examples = []
         for i in range(N):
             t, epsilon = train_draws(0, name, i, "independent", TRAIN_DRAWS, theta.T, (1, 8, 8))

@@ -9,8 +9,8 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from support import images, tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.science.diffusion import Denoiser
-from waypoint.science.streams import torch_stream
+from waypoint.science.processes.ddpm import Denoiser
+from waypoint.science.random_streams import torch_stream
 from waypoint.science.training import DenoiserTrainer
 
 RECIPE = {

@@ -14,7 +14,8 @@ from trak.projectors import NoOpProjector
 from trak.utils import vectorize
 
 from waypoint.science import algorithm1
-from waypoint.science.gradients import Engine, trainable
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.hooks import trainable
 from waypoint.science.kernel import factor, gathered, gram, one_block
 
 N, K, STEPS, LAMBDA = 7, 3, (100, 500, 900), 1e-4
@@ -55,7 +56,7 @@ def check_gradients(unet, task, loss, examples, parts):
     p = sum(q.numel() for q in trainable(unet))
     computer = FunctionalGradientComputer(unet, task, grad_dim=p, dtype=torch.float32, device=torch.device("cpu"))
     theirs = vectorize(computer.compute_per_sample_grad(batch(examples, parts)), device=torch.device("cpu"))
-    ours = Engine(unet)(loss, examples)
+    ours = PerExampleGradients(unet)(loss, examples)
     assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
     assert (ours.flip(0) - theirs).abs().max() > 0.1 * theirs.abs().max()
 
@@ -105,7 +106,7 @@ def test_scores_are_proportional_to_traker(tiny_model, tmp_path):
     tracker.score(batch=batch(target), num_samples=len(STEPS))
     theirs = np.array(tracker.finalize_scores("steps")).T
 
-    grad = Engine(theta.unet)
+    grad = PerExampleGradients(theta.unet)
     phi = grad(lambda e: algorithm1.train_loss(theta, e), train).numpy() / p**0.5
     g = grad(lambda e: algorithm1.output_function(theta, e), target).numpy() / p**0.5
     blocks = one_block(phi)

@@ -12,12 +12,14 @@ import sys
 
 import torch
 
-from waypoint.science import gradients, training
-from waypoint.store import arrays, models
+from waypoint.science import training
+from waypoint.science.gradients import batching
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.writer import StoreWriter
 
 moment, count, script = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 calls = 0
-gradients.rows_in_memory = lambda p, device: 8
+batching.rows_in_memory = lambda p, device: 8
 
 
 def dies(function, act=lambda *arguments: None):
@@ -39,9 +41,9 @@ elif moment == "save":
     half = lambda state, file: (save(state, file), file.truncate(file.tell() // 2))  # noqa: E731
     torch.save = dies(save, half)
 elif moment == "model":
-    models.save = dies(models.save, lambda unet, scheduler, folder: unet.save_pretrained(folder / "unet"))
+    checkpoints.save = dies(checkpoints.save, lambda unet, scheduler, folder: unet.save_pretrained(folder / "unet"))
 elif moment == "put":
-    put = arrays.StoreWriter.put
-    arrays.StoreWriter.put = dies(put, put)
+    put = StoreWriter.put
+    StoreWriter.put = dies(put, put)
 sys.argv = sys.argv[3:]
 runpy.run_path(script, run_name="__main__")

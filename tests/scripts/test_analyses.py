@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 from support import run_script, store
 
-from waypoint.store.provenance import read_attributes
+from waypoint.store.artifacts.provenance import read_attributes
 
 N, STEPS = 60, [100, 500, 900]
 

@@ -11,9 +11,9 @@ from support import images, run_script, tiny_config, tiny_denoiser
 
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate
-from waypoint.store import models
-from waypoint.store.arrays import open_store
-from waypoint.workflow.plan import Plan
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.plan import Plan
 
 
 def saved(folder, denoiser):
@@ -31,7 +31,7 @@ def imported(tmp_path, data, paths, model, checkpoint="full/0", **sections):
     plan = Plan(tiny_config(model, checkpoints={"paths": paths}, **sections))
     out = tmp_path / checkpoint
     run_script("import_checkpoint", spec=plan.train(checkpoint), data=data, name=checkpoint, out=out)
-    return models.load(out)
+    return checkpoints.load(out)
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["against the config", "on its own"])
@@ -118,7 +118,7 @@ def test_a_trajectory_of_ones_own_goes_through_to_gradients(tmp_path, checkpoint
     x_t = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     image = images(1)[0].numpy()
     plan, out = own_trajectory(tmp_path, checkpoint, x_t=x_t.numpy(), step=[100, 437, 20], image=image)
-    stored, theta = open_store(out), models.load(checkpoint)
+    stored, theta = open_store(out), checkpoints.load(checkpoint)
     assert stored["step"][:].tolist() == [437, 100, 20] and np.array_equal(stored["x_t"][:], x_t[[1, 0, 2]].numpy())
     with torch.no_grad():
         expected = one_step_estimate(theta, x_t[1], 437, None, "scheduler").numpy()

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from support import run_script, store, tiny_clip
 
-from waypoint.science.classifier import build
-from waypoint.store import classifiers
-from waypoint.store.image_encoders import ImageEncoder, weights_hash
+from waypoint.science.evaluation.classifier import build
+from waypoint.store.networks.classifier import save_classifier
+from waypoint.store.networks.image_encoder import ImageEncoder, weights_hash
 
 NUMBER, STEPS = 70, [100, 300, 500]  # more samples than one batch
 CAPTIONS = {"a": ["a $_ blouse", "a dark $ blouse"], "b": ["a dog", "something else"]}
@@ -34,7 +34,7 @@ class Study:
             store(folder / f"samples-{name}.zarr", {"target": name}, **arrays)
             store(folder / f"trajectory-{name}.zarr", image=(["channel", "y", "x"], numbers(1, 8, 8, seed=10)))
         for k, kind in enumerate(("standard", "robust")):
-            classifiers.save(build(1, 3, 2, 20 + k, kind), folder / kind, lambda: {"spec": {}})
+            save_classifier(build(1, 3, 2, 20 + k, kind), folder / kind, lambda: {"spec": {}})
 
     def run(self, captions=CAPTIONS, kinds=(), **sections):
         out = {name: self.folder / f"{name}.csv" for name in ("likelihood", "intervals")}

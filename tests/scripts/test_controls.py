@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from support import run_script, store
 
-from waypoint.store.arrays import open_store
+from waypoint.store.zarr.reader import open_store
 
 N, D, STEPS = 9, 6, [100, 500]
 
@@ -51,7 +51,7 @@ def reliability(tmp_path, each, phi_half=None, g_half=None, weights=("w0", "w1")
         dims = ["checkpoint", "step", "half", "feature"]
         given["gradients"] = [store(tmp_path / "g.zarr", {"weights": weights}, g_half=(dims, g_half))]
     spec = {"checkpoints": ["full/0", "full/1"], "kernel": {"damping": 0.1}}
-    run_script("reliability_table", spec=spec, **given, out=tmp_path / "r.csv")
+    run_script("split_half", spec=spec, **given, out=tmp_path / "r.csv")
     return pd.read_csv(tmp_path / "r.csv")
 
 
@@ -93,5 +93,5 @@ def test_one_checkpoint_has_no_halves(tmp_path):
     arrays["step"] = (["step"], np.array(STEPS))
     scores = [store(tmp_path / "s.zarr", {"method": "trak", "target": "a"}, **arrays)]
     spec = {"checkpoints": ["full/0"], "kernel": {"damping": 0.1}}
-    run_script("reliability_table", spec=spec, scores=scores, features=[], gradients=[], out=tmp_path / "r.csv")
+    run_script("split_half", spec=spec, scores=scores, features=[], gradients=[], out=tmp_path / "r.csv")
     assert pd.read_csv(tmp_path / "r.csv").empty

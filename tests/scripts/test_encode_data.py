@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from support import AUTOENCODER, images, run_script, store, tiny_bert
 
-from waypoint.science.streams import torch_stream
-from waypoint.store.arrays import open_store, read
-from waypoint.store.text_encoders import TextEncoder
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.zarr.reader import open_store, read
 
 N = 70  # more than one batch
 CAPTIONS = [f"a {('red', 'blue', 'round')[k % 3]} thing" for k in range(N)]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from support import run_script, store, tiny_clip
 
-from waypoint.store.arrays import open_store
-from waypoint.store.image_encoders import ImageEncoder, weights_hash
+from waypoint.store.networks.image_encoder import ImageEncoder, weights_hash
+from waypoint.store.zarr.reader import open_store
 
 N, STEPS, PLANTED = 150, [100, 500], 137  # more than two batches
 

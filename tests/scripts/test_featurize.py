@@ -9,8 +9,9 @@ from support import EXACT, images, run_script, tiny_denoiser
 
 from waypoint.science.draws import train_draws
 from waypoint.science.projection import Gaussian
-from waypoint.store import models
-from waypoint.store.arrays import create_store, open_store
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
+from waypoint.store.zarr.writer import create_store
 
 N, D = 5, 12
 
@@ -22,7 +23,7 @@ def store(path, image):
 
 
 def saved(folder, denoiser, **marker):
-    models.save(denoiser.unet, denoiser.scheduler, folder)
+    checkpoints.save(denoiser.unet, denoiser.scheduler, folder)
     (folder / "waypoint.json").write_text(json.dumps({"spec": {}, "weights": "w", **marker}))
     return folder
 

@@ -8,8 +8,8 @@ from support import EXACT, SHAPE, images, run_script, store, tiny_denoiser
 
 from waypoint.science.draws import target_noise
 from waypoint.science.projection import Gaussian
-from waypoint.store import models
-from waypoint.store.arrays import open_store
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
 
 D, STEPS, DRAWS = 12, [100, 500], 5
 KEY = json.dumps([{"seed": 3}, "full/0", {"steps": 10}], sort_keys=True)  # the trajectory's, as noises are keyed by it
@@ -18,7 +18,7 @@ KEY = json.dumps([{"seed": 3}, "full/0", {"steps": 10}], sort_keys=True)  # the 
 def test_halves_of_a_targets_draws_and_their_mean(tmp_path, tiny_model):
     """Five draws: the even half has three of them, the odd one two."""
     denoiser, x0_hat = tiny_denoiser(tiny_model), images(2)
-    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
+    checkpoints.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
     (tmp_path / "model/waypoint.json").write_text(json.dumps({"spec": {}, "weights": "w"}))
     dims = ["step", "channel", "y", "x"]
     arrays = {

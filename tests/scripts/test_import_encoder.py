@@ -11,13 +11,13 @@ import torch
 from support import AUTOENCODER, UNET, images, run_script, tiny_bert
 
 from waypoint.errors import WaypointError
-from waypoint.store import autoencoders
-from waypoint.store.models import weights_hash
-from waypoint.store.packages import located
-from waypoint.store.text_encoders import TextEncoder
-from waypoint.workflow.config import complete
-from waypoint.workflow.plan import Plan
-from waypoint.workflow.staleness import refuse_changed_source, refuse_stale
+from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.networks.packages import located
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.vae import load_vae
+from waypoint.workflow.config.complete import complete
+from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.staleness import refuse_changed_source, refuse_stale
 
 CAPTIONS = ["a red thing", ""]
 OF_KIND = {"vae": "encoders/vae", "text_encoder": "encoders/text"}
@@ -57,7 +57,7 @@ def imported(kind, path, out="out"):
 
 def made_with(kind, folder):
     if kind == "vae":
-        return autoencoders.load(folder).encode(images(3))
+        return load_vae(folder).encode(images(3))
     return TextEncoder(folder)(CAPTIONS)
 
 

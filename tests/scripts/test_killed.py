@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from support import SCRIPTS, run_script, script_arguments, tiny_config
+from support import SCRIPTS, run_script, script_arguments, script_path, tiny_config
 
-from waypoint.store.arrays import open_store
-from waypoint.workflow.plan import Plan
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.plan import Plan
 
 HERE = Path(__file__).parent
 
@@ -31,7 +31,7 @@ def data(plan, tmp_path):
 
 def killed(moment, count, script, /, **arguments):
     """The exit status of a run that dies at ``moment``."""
-    command = [sys.executable, HERE / "killed.py", moment, str(count), SCRIPTS / f"{script}.py"]
+    command = [sys.executable, HERE / "killed.py", moment, str(count), script_path(script)]
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     command += script_arguments(**arguments)
     return subprocess.run(command, env=environment, capture_output=True, text=True).returncode

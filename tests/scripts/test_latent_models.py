@@ -9,13 +9,14 @@ import torch
 from support import AUTOENCODER, TEXT_UNET, UNET, images, run_script, store, tiny_bert
 
 from waypoint.science.draws import target_noise
-from waypoint.science.gradients import trainable
+from waypoint.science.gradients.hooks import trainable
 from waypoint.science.projection import Gaussian
-from waypoint.store import autoencoders, models
-from waypoint.store.arrays import open_store
-from waypoint.store.text_encoders import TextEncoder
-from waypoint.workflow.config import complete
-from waypoint.workflow.plan import Plan
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.vae import load_vae
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.config.complete import complete
+from waypoint.workflow.plan.plan import Plan
 
 N, GUIDANCE, JUDGED = 12, 3, 0.5
 BASE = {
@@ -135,7 +136,7 @@ def output(theta, x, t, cond, null, scale):
 
 
 def test_a_trajectory_follows_the_prompt_under_the_samplers_guidance(text):
-    theta, found = models.load(text.folder / "model"), text.open("trajectory")
+    theta, found = checkpoints.load(text.folder / "model"), text.open("trajectory")
     cond, null = embedded(text, "a red thing"), embedded(text, "")
     assert np.allclose(found["text_embedding"], cond[0], atol=1e-5)
     assert np.allclose(found["null_embedding"], null[0], atol=1e-5)
@@ -150,7 +151,7 @@ def test_a_trajectory_follows_the_prompt_under_the_samplers_guidance(text):
 
 def test_gradients_take_the_samplers_guidance_in_x0_hat_and_their_own_in_f_t(text):
     """Algorithm 1, lines 10-13, as a loop: g_t = Pᵀ∇f_t around θ's own guided x̂0_t."""
-    theta, found = models.load(text.folder / "model"), text.open("trajectory")
+    theta, found = checkpoints.load(text.folder / "model"), text.open("trajectory")
     cond, null = (torch.from_numpy(found[name])[None] for name in ("text_embedding", "null_embedding"))
     spec = text.plan.gradients("a")
     assert spec["sampling"]["guidance"] == GUIDANCE and spec["attribution"]["guidance"] == JUDGED
@@ -173,7 +174,7 @@ def test_gradients_take_the_samplers_guidance_in_x0_hat_and_their_own_in_f_t(tex
 
 def test_continuations_of_latents_are_decoded(latent):
     made, found = latent.open("continuations"), latent.open("trajectory")
-    vae = autoencoders.load(latent.encoders["vae"])
+    vae = load_vae(latent.encoders["vae"])
     assert made["sample"].shape == (2, 4, 1, 8, 8) and found["x_t"].shape == (10, 2, 4, 4)
     for place, t in enumerate((100, 500)):
         at = found["step"].tolist().index(t)
@@ -185,7 +186,7 @@ def test_continuations_of_latents_are_decoded(latent):
 
 
 def test_pixel_scores_of_latents_compare_pixels(latent):
-    found, vae = latent.open("trajectory"), autoencoders.load(latent.encoders["vae"])
+    found, vae = latent.open("trajectory"), load_vae(latent.encoders["vae"])
     train = images(N).flatten(1).double()
     for t, score in zip((100, 500), latent.open("pixel")["score"]):
         x0_hat = torch.from_numpy(found["x0_hat"][found["step"].tolist().index(t)])[None]
@@ -201,12 +202,12 @@ def test_an_unconditional_models_stores_hold_no_captions(latent):
 def test_samples_of_latents_keep_both_and_the_proxy_compares_latents(latent):
     spec = {**latent.plan.trajectory("a"), "samples": {"steps": [500], "number": 3}}
     inputs = {"trajectory": latent.at("trajectory"), "generator": latent.folder / "model", **latent.vae}
-    latent("sample_continuations", spec, **inputs, target="a", out=latent.at("samples"))
+    latent("sample_from_x_t", spec, **inputs, target="a", out=latent.at("samples"))
     made, found = latent.open("samples"), latent.open("trajectory")
-    decoded = autoencoders.load(latent.encoders["vae"]).decode(torch.from_numpy(made["latent"][0]))
+    decoded = load_vae(latent.encoders["vae"]).decode(torch.from_numpy(made["latent"][0]))
     assert np.allclose(made["sample"][0], decoded, atol=1e-5)
     out = latent.folder / "proxy.csv"
-    latent("proxy_table", {}, samples=latent.at("samples"), trajectories=latent.at("trajectory"), out=out)
+    latent("one_step_error", {}, samples=latent.at("samples"), trajectories=latent.at("trajectory"), out=out)
     x0_hat = found["x0_hat"][found["step"].tolist().index(500)]
     l2 = np.linalg.norm(x0_hat - made["latent"][0].astype(float).mean(0))
     assert float(out.read_text().splitlines()[1].split(",")[2]) == pytest.approx(l2, rel=1e-4)

@@ -12,14 +12,14 @@ from support import images, run_script, store, tiny_denoiser
 
 from waypoint.science.algorithm1 import output_function
 from waypoint.science.draws import target_noise
-from waypoint.science.gradients import Example
-from waypoint.science.masks import box_mask
-from waypoint.science.streams import numpy_stream, torch_stream
-from waypoint.store import models
-from waypoint.store.arrays import open_store
-from waypoint.store.provenance import read_attributes
-from waypoint.store.retrained import rows_hash
-from waypoint.store.whole import whole_file
+from waypoint.science.gradients.examples import Example
+from waypoint.science.random_streams import numpy_stream, torch_stream
+from waypoint.science.regions import box_mask
+from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.training_rows import rows_hash
+from waypoint.store.zarr.reader import open_store
 
 N, DRAWS, STEPS = 6, 3, [100, 500]
 SUBSETS = [[0, 1, 2], [1, 3, 5], [0, 4, 5]]
@@ -63,13 +63,13 @@ class Target:
 
     def save(self, name, theta, weights, rows, spec=None):
         place = self.folder / "checkpoints" / name
-        models.save(theta.unet, theta.scheduler, place)
+        checkpoints.save(theta.unet, theta.scheduler, place)
         made = {"name": name, "weights": weights, "rows_sha256": rows_hash(np.array(rows)), "spec": spec or {}}
         (place / "waypoint.json").write_text(json.dumps(made))
 
     def list(self):
         names = [self.folder / f"checkpoints/subset/{j}-{r}" for j in range(3) for r in range(2)]
-        run_script("list_models", spec={"seed": 5}, models=names, out=self.list_file)
+        run_script("list_subset_models", spec={"seed": 5}, models=names, out=self.list_file)
 
     @property
     def list_file(self):
@@ -217,7 +217,7 @@ def test_a_missing_model_is_refused(target, capsys):
 
 def test_a_missing_model_is_not_listed(target, capsys):
     with pytest.raises(SystemExit):
-        run_script("list_models", spec={}, models=[target.folder / "nothing"], out=target.folder / "models.json")
+        run_script("list_subset_models", spec={}, models=[target.folder / "nothing"], out=target.folder / "models.json")
     assert "nothing: no model is there" in capsys.readouterr().err
 
 
@@ -228,7 +228,7 @@ def test_an_output_that_is_not_finite_is_refused(target, capsys):
     assert "output: not finite at subset 1" in refused(capsys, target)
 
 
-# ---- draw_masks
+# ---- draw_subsets
 
 
 def test_masks_are_random_halves_and_keep_when_more_are_drawn(tmp_path):
@@ -236,7 +236,7 @@ def test_masks_are_random_halves_and_keep_when_more_are_drawn(tmp_path):
     found = {}
     for count in (8, 12):
         spec = {"seed": 3, "lds": {"subsets": count, "fraction": 0.5}}
-        run_script("draw_masks", spec=spec, data=data, out=tmp_path / f"{count}.zarr")
+        run_script("draw_subsets", spec=spec, data=data, out=tmp_path / f"{count}.zarr")
         found[count] = open_store(tmp_path / f"{count}.zarr")["mask"][:]
         assert found[count].shape == (count, 21) and (found[count].sum(1) == 10).all()
     assert (found[12][:8] == found[8]).all() and len({mask.tobytes() for mask in found[12]}) == 12
@@ -350,13 +350,13 @@ def test_columns_are_those_of_the_contract(plain):
 
 def test_every_target_and_step_against_scipy(plain):
     table = plain.run()["lds"]
-    for method, checkpoints in (("trak", 2), ("pixel", "")):
+    for method, known in (("trak", 2), ("pixel", "")):
         for name, steps in TARGETS.items():
             for s, step in enumerate(steps):
                 found = row(table, method=method, target=name, step=step)
                 assert close(found["lds"], plain.lds(method, name, s))
                 assert (found["subsets"], found["models_per_subset"]) == (J, 2)
-                assert found["checkpoints"] == checkpoints or (checkpoints == "" and np.isnan(found["checkpoints"]))
+                assert found["checkpoints"] == known or (known == "" and np.isnan(found["checkpoints"]))
     assert table["note"].isna().all() and set(table["method"]) == {"trak", "pixel", "retrain", "ceiling"}
 
 

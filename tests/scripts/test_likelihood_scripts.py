@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from support import run_script, store
 
-from waypoint.science.classifier import accuracy, build, held_out
-from waypoint.store import classifiers
-from waypoint.store.arrays import open_store
-from waypoint.store.provenance import read_attributes
+from waypoint.science.evaluation.classifier import accuracy, build, held_out
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks.classifier import load_classifier, save_classifier
+from waypoint.store.zarr.reader import open_store
 
 N, NUMBER, STEPS = 12, 6, [100, 300, 500]
 RECIPE = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "width": 2, "holdout": 0.25}
@@ -39,7 +39,7 @@ def trained(tmp_path, kind, **recipe):
     spec = {"seed": 4, "classifier": {kind: RECIPE | (ATTACK if kind == "robust" else {}) | recipe}}
     source = data(tmp_path / "train.zarr")
     run_script("train_classifier", spec=spec, data=source, kind=kind, out=tmp_path / kind)
-    return classifiers.load(tmp_path / kind), read_attributes(tmp_path / kind)
+    return load_classifier(tmp_path / kind), read_attributes(tmp_path / kind)
 
 
 @pytest.mark.parametrize("kind", ["standard", "robust"])
@@ -63,7 +63,7 @@ def test_images_held_back_are_not_trained_on(tmp_path):
     source = store(changed / "train.zarr", image=(["train", "channel", "y", "x"], image), label=label)
     spec = {"seed": 4, "classifier": {"standard": RECIPE}}
     run_script("train_classifier", spec=spec, data=source, kind="standard", out=changed / "standard")
-    other = classifiers.load(changed / "standard")
+    other = load_classifier(changed / "standard")
     assert all(torch.equal(a, b) for a, b in zip(network.state_dict().values(), other.state_dict().values()))
 
 
@@ -99,7 +99,7 @@ class Study:
                 network.head.weight.mul_(30)
                 called = network(torch.from_numpy(numbers(400, 1, 8, 8, seed=77)))
                 network.head.bias.sub_(called.mean(0))
-            classifiers.save(network, folder / kind, lambda: {"spec": {}})
+            save_classifier(network, folder / kind, lambda: {"spec": {}})
             self.networks[kind] = network.eval()
         self.sample = {name: numbers(len(STEPS), NUMBER, 1, 8, 8, seed=k) for k, name in enumerate("ab")}
         self.image = {name: numbers(1, 8, 8, seed=10 + k) for k, name in enumerate("ab")}

@@ -1,14 +1,15 @@
 """Kernel and scores hold one block of features at a time: a hard limit on memory that the whole Φ would break."""
 
 import json
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from support import SCRIPTS, script_arguments
+from support import SCRIPTS, script_arguments, script_path
 
-from waypoint.store.arrays import CHUNK_BYTES, create_store
+from waypoint.store.zarr.writer import CHUNK_BYTES, create_store
 
 D, ROWS = 256, {"few": 4_000, "many": 500_000}  # 4 MB and 512 MB of features
 ROOM = 64 << 20  # more than a run over few rows takes
@@ -54,12 +55,17 @@ def command(place, script, rows):
 
 def run(words, limit=0):
     """Run a script under a limit of its address space; the finished process."""
-    return subprocess.run([sys.executable, "-c", WRAPPER, str(limit), *words], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", WRAPPER, str(limit), *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+    )
 
 
 @pytest.mark.parametrize("script", ["factor_kernel", "score_trak"])
 def test_memory_does_not_grow_with_the_number_of_images(place, script):
-    path = str(SCRIPTS / f"{script}.py")
+    path = str(script_path(script))
     few = run([path, *command(place, script, "few")])
     assert few.returncode == 0, few.stderr
     limit = int(few.stdout) + ROOM
@@ -76,7 +82,7 @@ def test_the_limit_can_fail(place, tmp_path):
     script.write_text(
         "import sys, zarr\n"
         f"sys.path.insert(0, {str(SCRIPTS)!r})\n"
-        "import waypoint.store.features, waypoint.science.kernel, waypoint.workflow.script\n"
+        "import waypoint.store.zarr.quantised, waypoint.science.kernel, waypoint.workflow.jobs.job\n"
         "phi = zarr.open_group(sys.argv[1], mode='r')['phi'][:]\n"
     )
     few = run([str(script), str(place / "few.zarr")])

@@ -8,8 +8,8 @@ from PIL import Image
 from support import run_script
 
 from waypoint.errors import WaypointError
-from waypoint.store.arrays import open_store
-from waypoint.workflow.staleness import refuse_changed_source
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.staleness import refuse_changed_source
 
 N = 12
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from support import UNET, run_script, tiny_config
 
-from waypoint.science.subsets import removal_count
-from waypoint.store.arrays import create_store, open_store
-from waypoint.store.provenance import read_attributes
-from waypoint.store.retrained import rows_hash
-from waypoint.workflow.plan import Plan
+from waypoint.science.evaluation.subsets import removal_count
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks.training_rows import rows_hash
+from waypoint.store.zarr.reader import open_store
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.plan.plan import Plan
 
 N, STEP, FEATURES = 30, 500, 4
 EVALUATION = {
@@ -94,7 +95,7 @@ def stub():
     weight = torch.randn(64, FEATURES, generator=torch.Generator().manual_seed(0))
     network = types.SimpleNamespace(features=lambda images: images.flatten(1) @ weight)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("waypoint.store.classifiers.load", lambda folder, device: network)
+        patch.setattr("waypoint.workflow.jobs.removals.load_classifier", lambda folder, device: network)
         yield network
 
 
@@ -191,7 +192,7 @@ def test_swapping_in_the_original_weights_gives_distance_zero(made, tmp_path):
 
 
 def test_images_do_not_depend_on_the_batch(made, tmp_path, monkeypatch):
-    monkeypatch.setattr("waypoint.workflow.removals.BATCH", 9)
+    monkeypatch.setattr("waypoint.workflow.jobs.removals.BATCH", 9)
     found, before = made.originals(tmp_path / "nine.zarr"), open_store(made.original)
     for name in ("feature", "fid_baseline"):
         assert np.allclose(found[name][:], before[name][:], rtol=1e-3, atol=1e-4 * np.abs(before[name][:]).max())
@@ -249,7 +250,7 @@ def test_originals_of_other_weights_are_refused(copied, tmp_path, capsys):
 
 def test_originals_of_another_network_are_refused(made, tmp_path, capsys, monkeypatch):
     other = types.SimpleNamespace(features=lambda images: images.flatten(1)[:, :FEATURES])
-    monkeypatch.setattr("waypoint.store.classifiers.load", lambda folder, device: other)
+    monkeypatch.setattr("waypoint.workflow.jobs.removals.load_classifier", lambda folder, device: other)
     with pytest.raises(SystemExit):
         made.without("pixel", tmp_path / "out.zarr")
     assert "features of another network" in capsys.readouterr().err

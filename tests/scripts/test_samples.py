@@ -8,17 +8,18 @@ import pytest
 import torch
 from support import run_script, store, tiny_denoiser
 
-from waypoint.science import classifier
-from waypoint.science.diffusion import continuations, generate
-from waypoint.science.streams import torch_stream
-from waypoint.store import classifiers, models
-from waypoint.store.arrays import open_store
+from waypoint.science.evaluation import classifier
+from waypoint.science.processes.ddpm import continuations, generate
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.classifier import load_classifier, save_classifier
+from waypoint.store.zarr.reader import open_store
 
 SAMPLING, STEPS = {"steps": 10}, [300, 500]
 
 
 def saved(folder, denoiser, weights="w"):
-    models.save(denoiser.unet, denoiser.scheduler, folder)
+    checkpoints.save(denoiser.unet, denoiser.scheduler, folder)
     (folder / "waypoint.json").write_text(json.dumps({"spec": {}, "weights": weights, "images": 30}))
     return folder
 
@@ -38,7 +39,7 @@ def test_samples_are_continuations_with_a_stream_each(tmp_path, tiny_model, traj
     common = {"trajectory": trajectory, "generator": saved(tmp_path / "model", theta), "target": "a"}
     for number in (2, 4):
         own = {**spec, "samples": {"steps": STEPS, "number": number}}
-        run_script("sample_continuations", spec=own, **common, out=tmp_path / f"{number}.zarr")
+        run_script("sample_from_x_t", spec=own, **common, out=tmp_path / f"{number}.zarr")
     few, many = (open_store(tmp_path / f"{n}.zarr") for n in (2, 4))
     assert few.attrs["target"] == "a" and few["step"][:].tolist() == STEPS
     assert np.abs(many["sample"][:, :2] - few["sample"][:]).max() < 1e-5
@@ -53,7 +54,7 @@ def test_steps_that_the_chain_never_visits_are_refused(tmp_path, tiny_model, tra
     spec["samples"] = {"steps": [300, 450], "number": 2}
     common = {"trajectory": trajectory, "generator": saved(tmp_path / "model", tiny_denoiser(tiny_model))}
     with pytest.raises(SystemExit):
-        run_script("sample_continuations", spec=spec, **common, target="a", out=tmp_path / "out.zarr")
+        run_script("sample_from_x_t", spec=spec, **common, target="a", out=tmp_path / "out.zarr")
     assert "step 450 is not on the sampling grid" in capsys.readouterr().err and not (tmp_path / "out.zarr").exists()
 
 
@@ -65,7 +66,7 @@ def sampled(tmp_path, sample, name="samples"):
 def test_the_proxy_is_compared_with_the_samples_mean(tmp_path, trajectory):
     sample = np.random.default_rng(1).standard_normal((2, 5, 1, 8, 8)).astype(np.float32)
     common = {"samples": [sampled(tmp_path, sample)], "trajectories": [trajectory]}
-    run_script("proxy_table", spec={}, **common, out=tmp_path / "proxy.csv")
+    run_script("one_step_error", spec={}, **common, out=tmp_path / "proxy.csv")
     table = pd.read_csv(tmp_path / "proxy.csv")
     assert list(table) == ["target", "step", "l2", "l2_noise", "spread", "samples"]
     x0_hat = open_store(trajectory)["x0_hat"][:]
@@ -85,14 +86,14 @@ def test_samples_of_another_trajectory_are_refused(tmp_path, capsys):
     samples = store(tmp_path / "samples.zarr", {"target": "a", "spec": {"target": {"seed": 3}}}, **sample)
     other = store(tmp_path / "trajectory.zarr", {"spec": {"target": {"seed": 4}}}, **x0_hat)
     with pytest.raises(SystemExit):
-        run_script("proxy_table", spec={}, samples=[samples], trajectories=[other], out=tmp_path / "proxy.csv")
+        run_script("one_step_error", spec={}, samples=[samples], trajectories=[other], out=tmp_path / "proxy.csv")
     assert "trajectory.zarr was made with target.seed = 4" in capsys.readouterr().err
 
 
 def test_samples_that_all_equal_the_estimate_are_no_distance_away(tmp_path, trajectory):
     sample = np.repeat(open_store(trajectory)["x0_hat"][:][[1, 0], None], 3, axis=1)
     common = {"samples": [sampled(tmp_path, sample)], "trajectories": [trajectory]}
-    run_script("proxy_table", spec={}, **common, out=tmp_path / "proxy.csv")
+    run_script("one_step_error", spec={}, **common, out=tmp_path / "proxy.csv")
     assert np.allclose(pd.read_csv(tmp_path / "proxy.csv")[["l2", "spread"]], 0, atol=1e-6)
 
 
@@ -102,7 +103,7 @@ def kinds(tmp_path):
     folders = []
     for kind in ("standard", "robust"):
         network = classifier.build(1, 3, 2, 0, kind)
-        classifiers.save(network, tmp_path / kind, lambda: {"spec": {}})
+        save_classifier(network, tmp_path / kind, lambda: {"spec": {}})
         folders.append(tmp_path / kind)
     return folders
 
@@ -118,7 +119,7 @@ def test_likelihood_counts_what_a_classifier_calls_the_final_images_class(tmp_pa
     sample = 3 * np.random.default_rng(2).standard_normal((2, 40, 1, 8, 8)).astype(np.float32)
     table, intervals = likelihood(tmp_path, trajectory, kinds, sample)
     assert list(table) == ["classifier", "target", "feature", "step", "likelihood", "samples"]
-    standard, robust = (classifiers.load(folder) for folder in kinds)
+    standard, robust = (load_classifier(folder) for folder in kinds)
     feature = int(standard(torch.from_numpy(open_store(trajectory)["image"][:])[None]).argmax())
     assert set(table["feature"]) == {feature} and set(table["samples"]) == {40}
     for kind, network in (("standard", standard), ("robust", robust)):

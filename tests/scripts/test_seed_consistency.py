@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from support import run_script, tiny_denoiser
 
-from waypoint.science.diffusion import generate
-from waypoint.science.streams import torch_stream
-from waypoint.store import models
-from waypoint.store.arrays import open_store
+from waypoint.science.processes.ddpm import generate
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import open_store
 
 SEED = 7
 ROWS = [{"id": "a", "seed": 3}, {"id": "b", "seed": 4}]
@@ -25,7 +25,7 @@ def folders(tmp_path, tiny_model):
 def saved(tmp_path, tiny_model, unet):
     for m, name in enumerate(["full/0", "full/0", "full/2"]):
         theta = tiny_denoiser(tiny_model, name, **unet)
-        models.save(theta.unet, theta.scheduler, tmp_path / f"full/{m}")
+        checkpoints.save(theta.unet, theta.scheduler, tmp_path / f"full/{m}")
         (tmp_path / f"full/{m}/waypoint.json").write_text(json.dumps({"spec": {}, "weights": name, "images": 30}))
     return tmp_path
 
@@ -53,7 +53,7 @@ def test_images_are_those_of_the_trajectories(folders):
     found, table = compared(folders)
     assert found["target"][:].tolist() == ["a", "b"] and found["model"][:].tolist() == ["full/0", "full/1", "full/2"]
     for m, name in enumerate(found["model"][:]):
-        theta = models.load(folders / name)
+        theta = checkpoints.load(folders / name)
         for r, row in enumerate(ROWS):
             expected = generate(theta, 5, torch_stream(SEED, "trajectory", row["seed"]))[-1]
             assert np.allclose(found["image"][m, r], expected, atol=1e-6)

@@ -7,10 +7,10 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file
 from support import UNET, run_script, store
 
-from waypoint.science.diffusion import Denoiser
-from waypoint.science.subsets import subset_rows
+from waypoint.science.evaluation.subsets import subset_rows
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store import models
+from waypoint.store.networks import checkpoints
 
 N = 12
 RECIPE = {"epochs": 2, "batch_size": 5, "learning_rate": 1e-3, "weight_decay": 0.0, "ema": None, "gradient_clip": None}
@@ -76,7 +76,7 @@ def same(found, expected):
 @pytest.mark.parametrize("classes", [None, 3])
 def test_latents_are_trained_on_where_there_are_any(tmp_path, data, classes):
     unet = {**UNET, "num_class_embeds": classes}
-    denoiser = models.build({"unet": unet, "scheduler": {}}, 0, "full/0")
+    denoiser = checkpoints.build({"unet": unet, "scheduler": {}}, 0, "full/0")
     denoiser.unet.train()
     labels = torch.arange(N) % 3 if classes else None
     assert same(trained(tmp_path, data, unet), directly(denoiser, labels))
@@ -85,7 +85,7 @@ def test_latents_are_trained_on_where_there_are_any(tmp_path, data, classes):
 @pytest.mark.parametrize("share", [0, 0.4])
 @pytest.mark.parametrize("images", [None, {"subset": 1, "fraction": 0.5}])
 def test_a_text_conditional_model_is_trained_on_its_images_captions(tmp_path, data, monkeypatch, share, images):
-    monkeypatch.setattr(models, "build", lambda model, seed, name: text_model())
+    monkeypatch.setattr(checkpoints, "build", lambda model, seed, name: text_model())
     dropout = {"caption_dropout": share} if share else {}
     found = trained(tmp_path, data, {}, recipe=dropout, **({"images": images} if images else {}))
     rows = np.arange(N) if images is None else subset_rows(0, 1, N, 0.5)

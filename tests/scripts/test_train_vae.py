@@ -14,8 +14,8 @@ from support import AUTOENCODER, run_script, store
 from test_killed import killed, same
 
 from waypoint.science.autoencoder import Autoencoder
-from waypoint.store.arrays import open_store
-from waypoint.store.models import weights_hash
+from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.zarr.reader import open_store
 
 RECIPE = {"autoencoder": AUTOENCODER, "epochs": 3, "batch_size": 15, "learning_rate": 3e-3, "kl_weight": 1e-6}
 DEEP = {key: AUTOENCODER[key][:1] * 5 for key in ("block_out_channels", "down_block_types", "up_block_types")}

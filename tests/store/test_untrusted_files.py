@@ -15,12 +15,12 @@ import zarr
 from support import store, tiny_bert, tiny_clip, tiny_denoiser
 
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store import models
-from waypoint.store.arrays import open_store
-from waypoint.store.image_encoders import ImageEncoder
-from waypoint.store.text_encoders import TextEncoder
-from waypoint.workflow.config import trajectory_header
-from waypoint.workflow.resuming import run_epochs
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.image_encoder import ImageEncoder
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.config.complete import trajectory_header
+from waypoint.workflow.jobs.resuming import run_epochs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 
@@ -47,12 +47,12 @@ def trap(tmp_path):
 
 def test_a_checkpoints_pickled_weights(tmp_path, tiny_model, trap):
     denoiser = tiny_denoiser(tiny_model)
-    models.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
+    checkpoints.save(denoiser.unet, denoiser.scheduler, tmp_path / "model")
     (weights,) = tmp_path.glob("model/unet/*.safetensors")
     weights.unlink()
     torch.save({"conv_in.weight": trap}, weights.with_suffix(".bin"))
     with pytest.raises(WaypointError, match="checkpoint .* cannot be loaded"):
-        models.load(tmp_path / "model")
+        checkpoints.load(tmp_path / "model")
 
 
 def test_a_training_state(tmp_path, trap):

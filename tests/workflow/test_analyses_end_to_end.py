@@ -4,7 +4,7 @@ import copy
 
 import pandas as pd
 import pytest
-from test_end_to_end import CONFIG, Workspace
+from workspace import CONFIG, Workspace
 
 EVALUATION = {
     "classifier": {"width": 2, "epochs": 2},
@@ -62,21 +62,21 @@ def test_figures_are_made(analysed):
 
 def test_a_second_run_plans_only_what_was_not_asked_for(analysed):
     assert planned(analysed) == []
-    assert {job.split()[0] for job in analysed.planned()} == {"trajectory_panel", "plot_masks"}
+    assert {job.split()[0] for job in analysed.planned()} == {"trajectory_panel", "plot_regions"}
 
 
 def test_added_target_is_sampled_and_the_tables_are_made_again(analysed):
     found = planned(analysed.changed(targets=[*CONFIG["targets"], {"id": "c", "seed": 3}]))
-    own = "sample_trajectory target_gradients sample_continuations score_trak score_trak_sum score_norm".split()
+    own = "sample_trajectory target_gradients sample_from_x_t score_trak score_trak_sum score_norm".split()
     assert [job for job in found if "target=" in job] == sorted(f"{rule} target=c" for rule in own)
-    listed = ["feature_likelihood", "proxy_table", "reliability_table", "seed_consistency", "sign_overlap"]
+    listed = ["feature_likelihood", "one_step_error", "split_half", "seed_consistency", "sign_overlap"]
     listed += ["step_correlation", "top_influences", "top_overlap"]
     assert [job for job in found if "target=" not in job] == sorted(listed)
 
 
 def test_an_analysis_own_setting_reruns_that_analysis(analysed):
     assert planned(with_setting(analysed, "sign_overlap", "top_k", [5, 10])) == ["sign_overlap"]
-    expected = ["feature_likelihood", "proxy_table", *(f"sample_continuations target={t}" for t in "ab")]
+    expected = ["feature_likelihood", "one_step_error", *(f"sample_from_x_t target={t}" for t in "ab")]
     assert planned(with_setting(analysed, "samples", "number", 5)) == sorted(expected)
 
 

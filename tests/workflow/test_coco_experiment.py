@@ -13,11 +13,11 @@ import yaml
 from diffusers import AutoencoderKL
 from PIL import Image
 from support import random_inception, tiny_clip
-from test_end_to_end import REPOSITORY, Workspace
 from transformers import AutoTokenizer, CLIPTextConfig, CLIPTextModel
+from workspace import REPOSITORY, Workspace
 
-from waypoint.store import models
-from waypoint.workflow.config import complete
+from waypoint.store.networks import checkpoints
+from waypoint.workflow.config.complete import complete
 
 COCO = yaml.safe_load((REPOSITORY / "experiments/coco.yaml").read_text())
 METHODS = {"trak", "clip", "pixel", "random"}
@@ -76,7 +76,7 @@ def stand_ins(tmp_path_factory):
 
 
 def test_coco_has_the_reference_codes_model():
-    theta = models.build(COCO["model"], 0, "full/0")
+    theta = checkpoints.build(COCO["model"], 0, "full/0")
     assert sum(q.numel() for q in theta.unet.parameters()) == 57_373_316
     attention = [q.numel() for name, q in theta.unet.named_parameters() if re.search("attn2.to_[kv]", name)]
     assert round(sum(attention) / 1e6, 2) == 7.08
@@ -100,8 +100,8 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     seconds = time.monotonic() - start
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
     targets, removals = 100, 3
-    once = "prepare_data import_vae import_text_encoder encode_data embed_images draw_masks list_subset_models all"
-    once += " lds_tables counterfactual_table proxy_table reliability_table top_influences seed_consistency"
+    once = "prepare_data import_vae import_text_encoder encode_data embed_images draw_subsets list_subset_models all"
+    once += " lds_tables counterfactual_table one_step_error split_half top_influences seed_consistency"
     once += " step_correlation sign_overlap top_overlap"
     plots = "lds lds_cross counterfactual proxy seed_consistency reliability step_correlation sign_overlap sign_flips"
     plots += " top_overlap"
@@ -112,7 +112,7 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     expected |= {"trajectory_panel": len(METHODS) * targets}
     # a job trains the 5 models of a subset; without the top images of trak, clip and pixel, for 50 targets
     expected |= {"train_subset": 100, "train_without": 3 * removals * 50, "train_without_random": 3 * removals}
-    expected |= {"counterfactual_original": 50, "counterfactual_without": len(METHODS) * 50, "sample_continuations": 10}
+    expected |= {"counterfactual_original": 50, "counterfactual_without": len(METHODS) * 50, "sample_from_x_t": 10}
     expected["total"] = sum(expected.values())
     assert {rule: int(n) for rule, n in counts.items()} == expected
     assert seconds < 90  # 6 on one core

@@ -10,9 +10,9 @@ import torch
 import torchvision
 import xarray as xr
 from support import tiny_clip
-from test_end_to_end import CONFIG, Workspace
+from workspace import CONFIG, Workspace
 
-from waypoint.store import datasets
+from waypoint.store.data.arrays import digits
 
 NETWORK = "shufflenet_v2_x0_5"
 PAIR = ["a white {nought}", "a dark one: 'it''s'"]  # braces and quotes pass through the shell
@@ -40,7 +40,7 @@ ASKED = ["scores", *(f"store/tiny/{file}" for file in FILES)]
 def encoded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoded") / "work"
     workspace = Workspace(folder, CONFIGURED)
-    np.savez(folder / "images.npz", image=np.stack(datasets.digits({}).images[:30]))
+    np.savez(folder / "images.npz", image=np.stack(digits({}).images[:30]))
     tiny_clip(folder / "clip model")
     torch.save(torchvision.models.get_model(NETWORK).state_dict(), folder / "shuffle.pth")
     done = workspace.snakemake(*ASKED)

@@ -11,71 +11,13 @@ import shutil
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import warm
 import xarray as xr
-import yaml
-from support import UNET
-
-REPOSITORY = Path(__file__).parents[2]
-CONFIG = {
-    "experiment": "tiny",
-    "store": "store",
-    "data": {"source": "digits", "subset": 40},
-    "model": {"unet": UNET},
-    "training": {"epochs": 2, "batch_size": 20, "learning_rate": 1e-3},
-    "checkpoints": {"count": 2},
-    "sampling": {"steps": 20},
-    "attribution": {"steps": [100, 500], "train_draws": 3, "target_draws": 3},
-    "projection": {"dim": 16},
-    "scores": {"keep_checkpoints": True},
-    "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2, "mask": [0, 0, 4, 8]}],
-}
-
-
-class Workspace:
-    """A working directory with a config; runs Snakemake there.
-
-    Args:
-        warm: jobs are forks of an interpreter that has its libraries loaded, where the test is not about jobs' starts.
-    """
-
-    def __init__(self, folder, config, warm=False):
-        self.folder, self.config, self.warm = folder, config, warm
-        folder.mkdir(exist_ok=True)
-
-    def snakemake(self, *arguments, cores="1"):
-        (self.folder / "experiment.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
-        command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile")]
-        command += ["--configfile", "experiment.yaml", "--cores", cores, *arguments]
-        # `python` in the rules is the interpreter that runs the tests
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        if self.warm:
-            path = f"{warm.folder()}{os.pathsep}{path}"
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env={**os.environ, "PATH": path}
-        )
-
-    def planned(self, *arguments):
-        """Rules and wildcards that a dry run plans: a sorted list of 'rule wildcards'."""
-        done = self.snakemake("-n", *arguments)
-        text = done.stdout + done.stderr
-        assert done.returncode == 0, text
-        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, re.M)
-        named = [f"{rule} {' '.join(re.findall('wildcards: (.*)', body))}".strip() for rule, body in jobs]
-        return sorted(job for job in named if job != "all")
-
-    def changed(self, **sections):
-        """The same working directory with other settings."""
-        return Workspace(self.folder, {**copy.deepcopy(self.config), **sections}, self.warm)
-
-    @property
-    def store(self):
-        return self.folder / self.config["store"] / self.config["experiment"]
+from support import SCRIPTS
+from workspace import CONFIG, REPOSITORY, Workspace, panels, scores
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +37,6 @@ def copied(tiny, tmp_path):
 
 
 TABLES = ["top_influences"]
-
-
-def panels(target):
-    return [f"trajectory_panel target={target}, method={method}" for method in ("pixel", "random", "trak")]
-
-
-def scores(target, methods=("pixel", "random", "trak")):
-    return [f"score_{method} target={target}" for method in methods]
 
 
 def test_run_says_where_the_results_are(tiny):
@@ -179,7 +113,7 @@ def test_added_target_plans_only_its_jobs_and_the_tables(tiny):
 
 def test_added_checkpoint_plans_its_stages_and_what_reads_them(tiny):
     expected = [f"{rule} checkpoint=full/2" for rule in ("train", "featurize", "factor_kernel")]
-    expected.append("plot_masks target=b")
+    expected.append("plot_regions target=b")
     for target in "ab":
         expected += [f"target_gradients target={target}", f"score_trak target={target}", panels(target)[2]]
     assert tiny.changed(checkpoints={"count": 3}).planned() == sorted(expected + TABLES)
@@ -193,7 +127,7 @@ def test_added_step_plans_gradients_and_scores_of_its_target(tiny):
 
 
 def test_damping_plans_kernels_and_scores(tiny):
-    expected = [f"factor_kernel checkpoint=full/{m}" for m in (0, 1)] + TABLES + ["plot_masks target=b"]
+    expected = [f"factor_kernel checkpoint=full/{m}" for m in (0, 1)] + TABLES + ["plot_regions target=b"]
     for target in "ab":
         expected += [f"score_trak target={target}", f"trajectory_panel target={target}, method=trak"]
     # panels of other methods read the same data and stay
@@ -202,7 +136,7 @@ def test_damping_plans_kernels_and_scores(tiny):
 
 def test_deleted_features_plan_themselves_and_what_follows(copied):
     shutil.rmtree(copied.store / "features/full/1.zarr")
-    expected = ["featurize checkpoint=full/1", "factor_kernel checkpoint=full/1", *TABLES, "plot_masks target=b"]
+    expected = ["featurize checkpoint=full/1", "factor_kernel checkpoint=full/1", *TABLES, "plot_regions target=b"]
     for target in "ab":
         expected += [f"score_trak target={target}", f"trajectory_panel target={target}, method=trak"]
     assert copied.planned() == sorted(expected)
@@ -231,10 +165,10 @@ def test_fresh_clone_and_a_comment_plan_nothing(tiny, clone):
 
 
 def test_raised_stage_version_plans_the_stage_and_what_follows(tiny, clone):
-    stages = clone / "workflow_scripts/waypoint/workflow/stages.py"
+    stages = clone / "workflow_scripts/waypoint/workflow/plan/stages.py"
     stages.write_text(stages.read_text().replace('"kernel": 1', '"kernel": 2'))
     rules = {job.split()[0] for job in tiny.planned("-s", str(clone / "Snakefile"))}
-    assert rules == {"factor_kernel", "score_trak", "trajectory_panel", "plot_masks", "top_influences"}
+    assert rules == {"factor_kernel", "score_trak", "trajectory_panel", "plot_regions", "top_influences"}
 
 
 def test_second_working_directory_on_the_same_store_plans_nothing(tiny, tmp_path):
@@ -312,9 +246,11 @@ def test_script_refuses_an_input_of_other_settings(tiny):
     """The same check inside the jobs, for whoever runs a script by hand."""
     spec = json.loads((tiny.store / "kernels/full/0.zarr/zarr.json").read_text())["attributes"]["spec"]
     spec["projection"]["dim"] = 99
-    script = REPOSITORY / "workflow_scripts/factor_kernel.py"
+    script = SCRIPTS / "features/factor_kernel.py"
     command = [sys.executable, script, "--spec", json.dumps(spec), "--features", tiny.store / "features/full/0.zarr"]
-    done = subprocess.run([*command, "--out", tiny.folder / "x.zarr"], capture_output=True, text=True)
+    command += ["--out", tiny.folder / "x.zarr"]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and "projection.dim = 16, this run has 99" in done.stderr
     assert not (tiny.folder / "x.zarr").exists()
 

@@ -3,11 +3,10 @@
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
-from support import SCRIPTS
+from support import SCRIPTS, script_path
 
 ENVS = SCRIPTS.parent / "envs"
 PINNED = [f"requirements{of}.txt" for of in ("", "-test", "-bench", "-slurm", "-s3")]
@@ -41,7 +40,7 @@ def test_every_package_is_pinned_exactly():
         "factor_kernel",
         "score_trak",
         "share_trajectory",
-        "plot_masks",
+        "plot_regions",
         "score_pixel",
         "score_random",
         "top_influences",
@@ -50,14 +49,14 @@ def test_every_package_is_pinned_exactly():
         "step_correlation",
         "sign_overlap",
         "top_overlap",
-        "reliability_table",
+        "split_half",
         "plot_step_correlation",
         "plot_sign_overlap",
         "plot_sign_flips",
         "plot_top_overlap",
-        "plot_reliability",
-        "draw_masks",
-        "list_models",
+        "plot_split_half",
+        "draw_subsets",
+        "list_subset_models",
         "lds_tables",
         "plot_lds",
         "plot_lds_cross",
@@ -65,14 +64,14 @@ def test_every_package_is_pinned_exactly():
         "forgetting_table",
         "plot_counterfactual",
         "plot_forgetting",
-        "proxy_table",
-        "plot_proxy",
+        "one_step_error",
+        "plot_one_step_error",
         "plot_seed_consistency",
     ],
 )
 def test_scripts_without_tensors_do_not_import_torch(script):
     """Torch costs 2 to 3 CPU seconds, diffusers 6: more than all that these jobs do."""
-    code = f"import sys, runpy; runpy.run_path({str(SCRIPTS / script)!r} + '.py'); print('torch' in sys.modules)"
+    code = f"import sys, runpy; runpy.run_path({str(script_path(script))!r}); print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
     )
@@ -81,7 +80,7 @@ def test_scripts_without_tensors_do_not_import_torch(script):
 
 def test_jobs_with_a_model_do_not_import_transformers():
     """It costs a second more, and only captions and some image encoders need it; it stays there for them."""
-    code = "import sys; from waypoint.store import autoencoders, models; print('transformers' in sys.modules); "
+    code = "import sys; from waypoint.store.networks import checkpoints, vae; print('transformers' in sys.modules); "
     code += "import transformers, diffusers; print(transformers.__name__, diffusers.UNet2DModel.__name__)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}
@@ -102,6 +101,6 @@ def test_every_test_file_is_run():
 
 def test_rules_name_only_scripts_that_exist():
     rules = "".join(file.read_text() for file in (SCRIPTS.parent / "rules").glob("*.smk"))
-    named = {part.split(".py")[0] for part in rules.split('$WAYPOINT_SCRIPTS"/')[1:]}
-    commands = {"estimate"}  # of the Makefile
-    assert named | commands == {Path(file).stem for file in SCRIPTS.glob("*.py")}
+    named = {part.split()[0] for part in rules.split('$WAYPOINT_SCRIPTS"/')[1:]}
+    scripts = [file.relative_to(SCRIPTS) for file in SCRIPTS.glob("*/*.py") if file.parts[-2] != "waypoint"]
+    assert named == set(map(str, scripts))

@@ -12,9 +12,11 @@ import pytest
 import xarray as xr
 import yaml
 from support import random_inception
-from test_end_to_end import REPOSITORY, Workspace
+from workspace import REPOSITORY, Workspace
 
-from waypoint.store import datasets, models
+from waypoint.store.data.arrays import digits
+from waypoint.store.data.image_files import resized
+from waypoint.store.networks import checkpoints
 
 CIFAR10 = yaml.safe_load((REPOSITORY / "experiments/cifar10.yaml").read_text())
 
@@ -22,7 +24,7 @@ CIFAR10 = yaml.safe_load((REPOSITORY / "experiments/cifar10.yaml").read_text())
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """Real digits at 32 × 32, tinted, in the official CIFAR-10 python format: five batches of 13 images."""
-    grey = [datasets.resized(image, 32) for image in datasets.digits({}).images[:65]]
+    grey = [resized(image, 32) for image in digits({}).images[:65]]
     tint = np.random.default_rng(0).uniform(0.3, 1, (65, 3, 1, 1))
     rgb = np.round((np.stack(grey) + 1) / 2 * 255 * tint).astype(np.uint8)
     path = tmp_path_factory.mktemp("raw") / "cifar-10-python.tar.gz"
@@ -48,12 +50,12 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     for method in methods:
         expected[f"score_{method.replace('-', '_')}"] = targets
     # 100 subsets of 5 models each; without the top images of trak and pixel, for 50 and 60 targets; 3 random removals
-    expected |= {"draw_masks": 1, "train_subset": 100, "list_subset_models": 1}
+    expected |= {"draw_subsets": 1, "train_subset": 100, "list_subset_models": 1}
     expected |= {"train_without": 2 * counts_removed * (50 + 60), "train_without_random": 3 * counts_removed}
     # trak, pixel and random; forgetting also with nothing removed
     expected |= {"counterfactual_original": 50, "counterfactual_without": 3 * 50, "forgetting": 4 * 60}
-    expected |= {"sample_continuations": 10, "plot_likelihood": 10, "train_classifier": 2}
-    tables = "lds_tables counterfactual_table forgetting_table proxy_table reliability_table top_influences"
+    expected |= {"sample_from_x_t": 10, "plot_likelihood": 10, "train_classifier": 2}
+    tables = "lds_tables counterfactual_table forgetting_table one_step_error split_half top_influences"
     tables += " feature_likelihood seed_consistency step_correlation sign_overlap top_overlap"
     plots = "lds lds_cross counterfactual forgetting proxy seed_consistency reliability step_correlation sign_overlap"
     plots += " sign_flips top_overlap"
@@ -63,7 +65,7 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
 
 
 def test_cifar10_has_the_published_models_size():
-    theta = models.build(CIFAR10["model"], 0, "full/0")
+    theta = checkpoints.build(CIFAR10["model"], 0, "full/0")
     assert sum(q.numel() for q in theta.unet.parameters()) == 35_746_307
     assert not theta.unet.config.flip_sin_to_cos and theta.unet.config.freq_shift == 1
 

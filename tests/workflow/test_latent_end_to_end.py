@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 from support import AUTOENCODER, TEXT_UNET, tiny_bert
-from test_end_to_end import CONFIG, Workspace, panels
+from workspace import CONFIG, Workspace, panels
 
 METHODS = ["trak", "pixel"]
 SHARED = {"targets": ["a"], "step": 500, "n_remove": [0.1], "methods": ["pixel"]}

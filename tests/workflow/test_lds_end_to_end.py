@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from test_end_to_end import CONFIG, Workspace
+from workspace import CONFIG, Workspace
 
-from waypoint.store.retrained import rows_hash
+from waypoint.store.networks.training_rows import rows_hash
 
 LDS = {"subsets": 3, "models_per_subset": 2, "draws": 2, "bootstrap": 100}
 CONFIG = {**CONFIG, "targets": [{"id": "a", "seed": 1}], "evaluation": {"lds": LDS}}
@@ -122,7 +122,7 @@ def test_added_target_plans_its_own_jobs_and_no_training(tiny):
 
 
 def test_more_subsets_train_only_the_new_ones(tiny):
-    expected = ["train_subset subset=3", "train_subset subset=4", "draw_masks", "list_subset_models"]
+    expected = ["train_subset subset=3", "train_subset subset=4", "draw_subsets", "list_subset_models"]
     assert planned(with_lds(tiny, subsets=5)) == sorted(expected + OUTPUTS + WHAT_FOLLOWS)
 
 

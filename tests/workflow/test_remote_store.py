@@ -10,7 +10,7 @@ import pytest
 import zarr
 from moto.server import ThreadedMotoServer
 from PIL import Image
-from test_end_to_end import CONFIG, Workspace
+from workspace import CONFIG, Workspace
 
 KEYS = {"aws_access_key_id": "anyone", "aws_secret_access_key": "anything", "region_name": "us-east-1"}
 EVALUATION = {"lds": {"subsets": 2, "models_per_subset": 1, "draws": 2, "bootstrap": 100}, "step_correlation": {}}
@@ -72,7 +72,7 @@ def runs(bucket, tmp_path_factory):
 def test_another_directory_makes_only_what_the_bucket_lacks(runs):
     rules = {line.split()[0] for line in runs[0]}
     assert {"target_gradients", "score_trak", "subset_outputs"} <= rules
-    assert not rules & {"prepare_data", "train", "train_subset", "featurize", "factor_kernel", "draw_masks"}
+    assert not rules & {"prepare_data", "train", "train_subset", "featurize", "factor_kernel", "draw_subsets"}
 
 
 def test_the_bucket_holds_what_a_local_store_holds(runs):

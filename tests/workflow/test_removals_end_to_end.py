@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from test_end_to_end import CONFIG, Workspace, scores
+from workspace import CONFIG, Workspace, scores
 
 METHODS = ("pixel", "random")
 SHARED = {"targets": ["a"], "step": 500, "n_remove": [0.1], "methods": ["pixel"]}

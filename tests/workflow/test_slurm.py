@@ -16,7 +16,7 @@ import pytest
 import yaml
 import zarr
 from slurm_cluster import Cluster
-from test_end_to_end import CONFIG, REPOSITORY, Workspace
+from workspace import CONFIG, REPOSITORY, Workspace
 
 pytestmark = pytest.mark.slurm
 

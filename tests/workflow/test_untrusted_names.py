@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import SCRIPTS, UNET, tiny_bert
-from test_end_to_end import CONFIG, Workspace
+from workspace import CONFIG, Workspace
 
 from waypoint.errors import WaypointError
-from waypoint.store.datasets import SOURCES
-from waypoint.workflow.config import complete
+from waypoint.store.data.sources import SOURCES
+from waypoint.workflow.config.complete import complete
 
 HOSTILE = [
     "../out",

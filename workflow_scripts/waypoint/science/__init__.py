@@ -1,1 +1,1 @@
-"""The science floor: knows no paths, no configuration file and no Snakemake."""
+"""The paper as functions of tensors and arrays: no paths, no configuration file and no Snakemake."""

@@ -4,7 +4,7 @@
 The ensemble's outer loop (lines 4-5, and the 1/M of line 17) runs over the artifacts of the store.
 """
 
-from .kernel import scores
+from waypoint.science.kernel import scores
 
 
 def train_loss(theta, z):

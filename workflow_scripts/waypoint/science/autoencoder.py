@@ -2,8 +2,8 @@
 
 import torch
 
-from ..errors import WaypointError
-from .training import Trainer
+from waypoint.errors import WaypointError
+from waypoint.science.training import Trainer
 
 PIXELS = 1 << 19  # encoded or decoded at once: every channel of the widest layer then takes 2 MB
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .streams import numpy_stream
+from waypoint.science.random_streams import numpy_stream
 
 
 def cosine(images, references):

@@ -8,7 +8,7 @@ shared       one set of draws for all images, as D-TRAK does: the noise is commo
 
 import torch
 
-from .streams import torch_stream
+from waypoint.science.random_streams import torch_stream
 
 
 def train_draws(seed, checkpoint, image, scheme, K, T, shape):

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, solve_triangular
 from scipy.linalg.blas import dgemm, dsyrk
 
-from ..errors import WaypointError
-from .blas import narrow_product
+from waypoint.errors import WaypointError
+from waypoint.kernels.blas import narrow_product
 
 
 def gram(blocks, n, d):

@@ -4,8 +4,8 @@ Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d i
 from (seed, checkpoint, i) alone and is made again wherever it is needed.
 """
 
-from . import bits
-from .streams import derive
+from waypoint.science import counter_rng
+from waypoint.science.random_streams import derive
 
 
 class Projection:
@@ -32,7 +32,7 @@ class Projection:
 class Gaussian(Projection):
     """Independent N(0, 1/d) entries: the paper's."""
 
-    numbers, per_word = staticmethod(bits.normals), 4
+    numbers, per_word = staticmethod(counter_rng.normals), 4
 
     def rows_per_block(self, device):
         """A million entries stay near a CPU's caches; a GPU needs more of them to be busy."""
@@ -40,7 +40,7 @@ class Gaussian(Projection):
 
     def rows(self, start, rows, device="cpu"):
         """Rows ``start`` to ``start + rows - 1`` of √d P: (rows, d)."""
-        return bits.matrix(self.numbers, self.per_word, self.key, start, rows, self.d, device)
+        return counter_rng.matrix(self.numbers, self.per_word, self.key, start, rows, self.d, device)
 
     def add_block(self, out, start, part):
         """Add what the parameters from ``start`` on contribute to Pᵀg."""
@@ -51,7 +51,7 @@ class Gaussian(Projection):
 class Rademacher(Gaussian):
     """Independent entries ±1/√d."""
 
-    numbers, per_word = staticmethod(bits.signs), 64
+    numbers, per_word = staticmethod(counter_rng.signs), 64
 
 
 class SJLT(Projection):
@@ -66,7 +66,7 @@ class SJLT(Projection):
 
     def entries(self, start, rows, device="cpu"):
         """Column (rows,) int64 and sign (rows,) of the entry of each row."""
-        word = bits.words(self.key, start, rows, device)
+        word = counter_rng.words(self.key, start, rows, device)
         # the upper 32 bits, as a fraction of 2³², times d
         column = (word >> 32).bitwise_and_(0xFFFFFFFF).mul_(self.d) >> 32
         return column, word.bitwise_and_(1).mul_(2).sub_(1).float()

@@ -9,8 +9,8 @@ import math
 
 import torch
 
-from ..errors import WaypointError
-from .streams import derive, torch_stream
+from waypoint.errors import WaypointError
+from waypoint.science.random_streams import derive, torch_stream
 
 
 class Trainer(abc.ABC):

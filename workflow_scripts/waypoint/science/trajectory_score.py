@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import WaypointError
+from waypoint.errors import WaypointError
 
 
 def trajectory_score(score, steps, target):

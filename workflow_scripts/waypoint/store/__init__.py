@@ -1,1 +1,1 @@
-"""The store floor: Zarr in and out, data sets, model folders."""
+"""Everything on disk: Zarr stores, artifacts, data sources and model folders."""

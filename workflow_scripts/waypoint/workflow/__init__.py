@@ -1,1 +1,1 @@
-"""The scripts' floor: configuration, the plan of paths and specs, what every script shares."""
+"""Configuration, the plan of paths and specs, and what scripts share."""

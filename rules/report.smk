@@ -1,0 +1,113 @@
+"""Pictures for people, and the table over all targets.
+
+Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, evaluation/samples/{target}.zarr
+Makes   figures/{target}/{method}.png, figures/{target}/masks.png, tables/top_influences.csv; without data
+        figures/{target}/trajectory.png
+"""
+
+# without data there are no scores to show: then the trajectory alone, of targets with samples
+PICTURED_ALONE = PLAN.evaluated("samples") if PLAN.evaluation["samples"] and not PLAN.attributed else []
+TRAJECTORY_FIGURES = expand("<results>/figures/{target}/trajectory.png", target=PICTURED_ALONE)
+
+MASK_FIGURES = expand("<results>/figures/{target}/masks.png", target=PLAN.mask_figures)
+
+if PICTURED_ALONE:
+
+    rule plot_trajectory:
+        input:
+            current("trajectory_figure", "figures/{target}/trajectory.png"),
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            samples="<results>/evaluation/samples/{target}.zarr",
+        output:
+            report(
+                "<results>/figures/{target}/trajectory.png",
+                caption="../docs/report/trajectory.rst",
+                category="Trajectories",
+                labels={"target": "{target}"},
+            ),
+        log:
+            "<logs>/plot_trajectory/{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("trajectory_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/report/plot_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
+            " --samples {input.samples:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+
+
+if PLAN.attributed:
+
+    rule trajectory_panel:
+        input:
+            current("panel", "figures/{target}/{method}.png"),
+            data="<results>/data/train.zarr",
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            # another checkpoint makes the same continuations again: no reason to redraw
+            continuations=ancient("<results>/targets/{target}/continuations.zarr"),
+            scores="<results>/scores/{method}/{target}.zarr",
+        output:
+            report(
+                "<results>/figures/{target}/{method}.png",
+                caption="../docs/report/panel.rst",
+                category="Trajectory panels",
+                labels={"target": "{target}", "method": "{method}"},
+            ),
+        log:
+            "<logs>/trajectory_panel/{target}-{method}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("panel"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
+            " --trajectory {input.trajectory:q} --continuations {input.continuations:q} --scores {input.scores:q}"
+            " --target {wildcards.target} --out {output:q} --log {log:q}"
+
+    rule plot_regions:
+        input:
+            current("mask_figure", "figures/{target}/masks.png"),
+            data="<results>/data/train.zarr",
+            # of an image with several masks its own, under the id that they share
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            scores=lambda w: expand("<results>/scores/trak/{mask}.zarr", mask=PLAN.masks_of(w.target)),
+            pngs=lambda w: outside(PLAN.mask_files(w.target)),
+        output:
+            report(
+                "<results>/figures/{target}/masks.png",
+                caption="../docs/report/masks.rst",
+                category="Masks",
+                labels={"target": "{target}"},
+            ),
+        log:
+            "<logs>/plot_regions/{target}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("mask_figure"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/report/plot_regions.py --spec {params.spec:q} --data {input.data:q}'
+            " --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
+            " --out {output:q} --log {log:q}"
+
+    rule top_influences:
+        input:
+            current("table", "tables/top_influences.csv"),
+            data="<results>/data/train.zarr",
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
+        output:
+            report(
+                "<results>/tables/top_influences.csv",
+                caption="../docs/report/top_influences.rst",
+                category="Tables",
+                labels={"table": "top influences"},
+            ),
+        log:
+            "<logs>/top_influences.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("table"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
+            " --out {output:q} --log {log:q}"

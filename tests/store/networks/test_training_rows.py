@@ -1,0 +1,54 @@
+"""The images of a retrained model, and the refusal of one that saw others."""
+
+import json
+
+import numpy as np
+import pytest
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.subsets import subset_rows, without_random
+from waypoint.store.networks.training_rows import require_rows, rows_hash, training_rows
+from waypoint.store.zarr.reader import open_store
+from waypoint.store.zarr.writer import create_store
+
+N = 20
+
+
+@pytest.fixture
+def scores(tmp_path):
+    with create_store(tmp_path / "score.zarr", lambda: {"spec": {}}) as store:
+        store.write("step", ["step"], np.array([100, 400]))
+        score = np.stack([np.arange(N), -np.arange(N)]).astype(np.float32)
+        store.write("score", ["step", "train"], score)
+    return open_store(tmp_path / "score.zarr")
+
+
+def test_rows_follow_from_the_spec(scores):
+    assert training_rows(None, 0, N).tolist() == list(range(N))
+    assert np.array_equal(training_rows({"subset": 3, "fraction": 0.5}, 0, N), subset_rows(0, 3, N, 0.5))
+    assert np.array_equal(training_rows({"random": 1, "remove": 0.25}, 0, N), without_random(0, 1, N, 5))
+    top = {"method": "trak", "target": "a", "remove": 3}
+    assert training_rows({**top, "step": 100}, 0, N, scores).tolist() == list(range(N - 3))
+    assert training_rows({**top, "step": 400}, 0, N, scores).tolist() == list(range(3, N))
+
+
+@pytest.mark.parametrize("remove", [20, 21, 0.01])
+def test_a_removal_of_nothing_or_everything_is_refused(remove):
+    with pytest.raises(WaypointError, match="n_remove"):
+        training_rows({"random": 0, "remove": remove}, 0, N)
+
+
+def test_a_model_of_other_rows_is_refused(tmp_path):
+    (tmp_path / "waypoint.json").write_text(json.dumps({"spec": {}, "rows_sha256": rows_hash(range(5))}))
+    require_rows(tmp_path, np.arange(5))
+    for other in (range(4), [0, 1, 2, 3, 5]):
+        with pytest.raises(WaypointError, match="trained on other images"):
+            require_rows(tmp_path, np.array(other))
+
+
+@pytest.mark.parametrize("name", ["trak_a_t400_n0.1", "random_0_n1e-05"])
+def test_a_share_in_a_models_name_is_no_file_ending(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "waypoint.json").write_text(json.dumps({"spec": {}, "rows_sha256": rows_hash(range(5))}))
+    require_rows(folder, np.arange(5))

@@ -1,0 +1,34 @@
+"""Imports of the library go down only: scripts → workflow → store → science → kernels; patches know none of them."""
+
+import ast
+
+import pytest
+from support import SCRIPTS
+
+LIBRARY = SCRIPTS / "waypoint"
+FLOORS = ["kernels", "science", "store", "workflow"]
+MAY_IMPORT = {floor: {*FLOORS[: k + 1], "patches", "errors"} for k, floor in enumerate(FLOORS)}
+MAY_IMPORT |= {"patches": {"patches", "errors"}, "errors": set(), "__init__": set()}
+
+
+def imported(file):
+    """Dotted names of everything that a file imports, wherever in it; relative imports made absolute."""
+    package = file.relative_to(SCRIPTS).parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            module = ".".join([*base, *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("file", sorted(LIBRARY.rglob("*.py")), ids=lambda file: str(file.relative_to(LIBRARY)))
+def test_imports_go_down_only(file):
+    floor = file.relative_to(LIBRARY).with_suffix("").parts[0]
+    used = {name.split(".")[1] for name in imported(file) if name.startswith("waypoint.")}
+    assert used <= MAY_IMPORT[floor]
+
+
+def test_the_floors_are_all_there():
+    assert {path.stem for path in LIBRARY.iterdir() if path.name != "__pycache__"} == MAY_IMPORT.keys()

@@ -1,0 +1,73 @@
+"""tables/reliability.csv: scores of two halves of the checkpoints and of the draws, compared; signal against noise."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.split_half import halves_agree, signal_to_noise
+from waypoint.science.kernel import factor, gathered, gram, one_block, scores
+from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.zarr.quantised import blocks
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.jobs.job import run
+
+
+def main(job):
+    stores = {store.attrs["target"]: store for store in map(job.open, job.args.scores)}
+    rows = []
+    for target, store in stores.items():
+        each = read(store["score_by_checkpoint"]).astype(np.float64)
+        if len(each) < 2:
+            job.say(f"{target}: one checkpoint has no halves")
+            continue
+        signal = signal_to_noise(read(store["score"]), read(store["score_se"]))
+        rows += rows_of(target, store, "checkpoints", each[::2].mean(0), each[1::2].mean(0), signal)
+    if job.args.gradients:
+        for target, (even, odd) in by_half_of_the_draws(job, list(stores)).items():
+            rows += rows_of(target, stores[target], "draws", even, odd)
+    columns = ["method", "target", "step", "halves", "spearman", "full", "signal"]
+    first = next(iter(stores.values()))
+    made = {"images": first["score"].shape[1], "checkpoints": len(job.spec["checkpoints"]), "targets": len(stores)}
+    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+        pd.DataFrame(rows, columns=columns).to_csv(tmp, index=False, float_format="%.6g")
+
+
+def rows_of(target, store, halves, a, b, signal=None):
+    """One row per step; ``signal`` belongs to the checkpoints' halves."""
+    agree, full = halves_agree(a, b)
+    signal = np.full(len(agree), np.nan) if signal is None else signal
+    for s, step in enumerate(read(store["step"])):
+        yield ["trak", target, step, halves, agree[s], full[s], signal[s]]
+
+
+def by_half_of_the_draws(job, targets):
+    """{target: scores (2, steps, N)}: each half of the train draws with its own kernel, and of the target draws."""
+    gradients = {target: job.open(path) for target, path in zip(targets, job.args.gradients)}
+    total = {}
+    for m, path in enumerate(job.args.features):
+        features = job.open(path)
+        for target, store in gradients.items():
+            if store.attrs["weights"][m] != features.attrs["weights"]:
+                raise WaypointError(
+                    f"{path} and the gradients of {target} come from different weights; delete both and rerun"
+                )
+        n, _, d = features["phi_half"].shape
+        for half in (0, 1):
+            rows = partial(half_blocks, features, half)
+            lower, _ = factor(gram(rows, n, d), n, d, job.spec["kernel"]["damping"])
+            for target, store in gradients.items():
+                tau = gathered(scores(rows, n, d, one_block(lower), read(store["g_half"], m)[:, half]))
+                total.setdefault(target, np.zeros((2, *tau.shape)))[half] += tau
+        job.progress(m + 1, len(job.args.features), "checkpoints")
+    return total
+
+
+def half_blocks(features, half, each=None):
+    """Blocks of one half's features, as the kernel wants them."""
+    return blocks(features, "phi_half", lambda rows: each(rows[:, half]) if each else rows[:, half])
+
+
+if __name__ == "__main__":
+    run(main, "reliability", ["scores*", "features*", "gradients*", "out"])

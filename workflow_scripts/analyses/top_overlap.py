@@ -1,0 +1,38 @@
+"""tables/top_overlap.csv: how much the top lists of different targets share, and the image that most of them hold."""
+
+import numpy as np
+import pandas as pd
+
+from waypoint.science.evaluation.ranking import constant_steps, extremes
+from waypoint.science.evaluation.top_overlap import top_overlap
+from waypoint.store.artifacts.atomic import whole_file
+from waypoint.workflow.figures.read_scores import read_scores, what_ran
+from waypoint.workflow.jobs.job import run
+
+COLUMNS = ["method", "step", "top_k", "overlap", "random", "most_common", "frequency", "targets"]
+
+
+def main(job):
+    top_k = sorted(job.spec["top_overlap"]["top_k"])
+    found = {}  # {(method, step): one list of images per target}
+    for method, target, steps, score in read_scores(job):
+        for t, row, constant in zip(steps, score, constant_steps(score)):
+            tops = found.setdefault((method, t), [])
+            if constant:
+                job.say(f"{method}, target {target}: the scores of step {t} are all equal and have no top; not counted")
+            else:
+                tops.append(extremes(row, top_k[-1])[0])
+    made = what_ran(job)
+    rows = []
+    for (method, t), tops in found.items():
+        for k in top_k:
+            # one target has nothing to share
+            shared = top_overlap(np.array(tops)[:, :k], made["images"]) if len(tops) > 1 else (np.nan, "", np.nan)
+            overlap, most_common, frequency = shared
+            rows.append((method, t, k, overlap, k / made["images"], most_common, frequency, len(tops)))
+    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run(main, "top_overlap", ["scores*", "out"])

@@ -1,0 +1,68 @@
+"""data/train.zarr of a latent or text-conditional model: the images, and what the model sees of them, encoded once."""
+
+import torch
+
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.networks.text_encoder import TextEncoder, text_encoder_identity
+from waypoint.store.networks.vae import load_vae, vae_identity
+from waypoint.store.zarr.reader import blocks, read
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.resuming import identity_of
+from waypoint.workflow.plan.specs import require_agreement
+
+BATCH = 64  # images or captions encoded at once
+
+
+def main(job):
+    device, source = job.device(), job.open(job.args.images)
+    # who trains on this sees the images through their encoders: other weights are other data
+    parts = [source.attrs["sha256"]]
+    parts += [vae_identity(job.args.vae)] if job.args.vae else []
+    parts += [text_encoder_identity(job.args.text)] if job.args.text else []
+    made = {"sha256": identity_of(*parts), "source": source.attrs["source"]}
+    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+        for name in source.array_keys():
+            store.adopt(source[name])
+        if job.args.vae:
+            require_agreement(job.args.vae, job.spec)
+            write_latents(job, store, source, load_vae(job.args.vae, device))
+        if job.args.text:
+            require_agreement(job.args.text, job.spec)
+            encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+            write_captions(job, store, source, encoder)
+
+
+def write_latents(job, store, source, vae):
+    """Every image's latent: the posterior's mean, or a sample of it from a stream of the image's own."""
+    done, n, train = 0, source["image"].shape[0], read(source["train"])
+    for start, rows in blocks(source["image"]):
+        for first in range(0, len(rows), BATCH):
+            images = torch.from_numpy(rows[first : first + BATCH].copy())
+            items, noise = train[start + first : start + first + len(images)], None
+            if job.spec["vae"]["latent"] == "sample":
+                shape = vae.latent_shape(images.shape[1:])
+                streams = [torch_stream(job.spec["seed"], "latent", int(i)) for i in items]
+                noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+            latents = vae.encode(images, noise).cpu().numpy()
+            if not done:
+                store.create("latent", ["train", "latent_channel", "latent_y", "latent_x"], (n, *latents.shape[1:]))
+            store.put("latent", slice(done, done + len(latents)), latents, "image", items)
+            done += len(latents)
+            job.progress(done, n, "images")
+
+
+def write_captions(job, store, source, encoder):
+    """Every image's embedded caption, and that of the empty one."""
+    captions, train = read(source["caption"]), read(source["train"])
+    dims, shape = ["train", "token", "width"], (len(captions), encoder.length, encoder.width)
+    store.create("text_embedding", dims, shape)
+    for start in range(0, len(captions), BATCH):
+        where = slice(start, min(start + BATCH, len(captions)))
+        store.put("text_embedding", where, encoder(captions[where]).numpy(), "caption of image", train[where])
+        job.progress(where.stop, len(captions), "captions")
+    store.write("null_embedding", ["token", "width"], encoder([""])[0].numpy())
+
+
+if __name__ == "__main__":
+    run(main, "encoding", ["images", "vae?", "text?", "out"])

@@ -1,0 +1,35 @@
+"""Take a VAE or a text encoder from a folder or hub id into the store: a scored image then needs only the store."""
+
+from pathlib import Path
+
+from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.checksums import write_marker
+from waypoint.store.artifacts.fingerprint import source_record
+from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.networks.hub import fetch
+from waypoint.store.networks.packages import located
+from waypoint.store.networks.text_encoder import TEXT_ENCODER_PARTS, TextEncoder, copy
+from waypoint.store.networks.vae import VAE_PARTS, load_vae, save_vae
+from waypoint.workflow.jobs.job import run
+
+
+def main(job):
+    parts = {"vae": VAE_PARTS, "text_encoder": TEXT_ENCODER_PARTS}
+    ((kind, given),) = ((key, job.spec[key]) for key in parts if key in job.spec)
+    fetched = fetch(given["path"], kind, parts[kind])
+    with whole_directory(job.args.out) as tmp:
+        if kind == "vae":
+            save_vae(load_vae(given["path"]).vae, tmp)
+        else:
+            TextEncoder(fetched, given["max_length"])  # whether it loads
+            copy(given["path"], tmp)
+        folder = located(given["path"], kind)
+        # a hub id's folder carries its revision in its name
+        source = source_record([folder]) if Path(folder).exists() else None
+        made = {"imported_from": fetched, "source": source}
+        made["weights"] = weights_hash(tmp)
+        write_marker(tmp, job.provenance(**made))
+
+
+if __name__ == "__main__":
+    run(main, "encoder", ["out"])

@@ -1,0 +1,81 @@
+"""Train features of one checkpoint: φ_i = Pᵀ∇L_i(θ_m) for all images, or for one shard of them."""
+
+import numpy as np
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.algorithm1 import train_features
+from waypoint.science.draws import train_draws
+from waypoint.science.gradients.batching import rows_in_memory
+from waypoint.science.gradients.examples import EVERY_DRAW, Example, with_halves
+from waypoint.science.gradients.hooks import trainable
+from waypoint.science.processes.ddpm import repeated
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.data.training_set import conditions_of, inputs_of
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr import quantised
+from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.gradients_from_spec import engine, projection
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import require_agreement
+
+
+def main(job):
+    device = job.device()
+    data = job.open(job.args.data)
+    require_agreement(job.args.checkpoint, job.spec)
+    made = read_attributes(job.args.checkpoint)
+    if made.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
+        raise WaypointError(f"{job.args.checkpoint} was trained on other images than {job.args.data} holds; retrain it")
+    theta = checkpoints.load(job.args.checkpoint, device)
+    p = sum(q.numel() for q in trainable(theta.unet))
+    grad, P = engine(job.spec, job.args.name, theta.unet), projection(job.spec, job.args.name)
+
+    n = data["image"].shape[0]
+    shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
+    rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
+    if not len(rows):
+        raise WaypointError(f"features.shards: {shards} is more than the {n} training images")
+    inputs = torch.from_numpy(read(inputs_of(data), slice(rows[0], rows[-1] + 1)))
+    conditions = conditions_of(data, theta, rows)
+
+    def example(r, draws=EVERY_DRAW):
+        settings = job.spec["features"]
+        key = (job.spec["seed"], job.args.name, int(rows[r]))
+        t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, inputs.shape[1:])
+        t, epsilon = t[draws], epsilon[draws]
+        x0 = inputs[r].expand(epsilon.shape)
+        if settings["flip"]:  # a model trained on flips: the average over the image and its flip, same draws
+            x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
+        condition = None if conditions is None else repeated(conditions[[r]].to(device), len(t))
+        return Example(x0.to(device), t.to(device), epsilon.to(device), condition)
+
+    def project(examples):
+        return train_features(theta, P, examples, grad)
+
+    halves, dtype = job.spec["features"]["keep_halves"], job.spec["features"]["dtype"]
+
+    def attributes():
+        return job.provenance(checkpoint=job.args.name, weights=made["weights"], parameters=p)
+
+    with create_store(job.args.out, attributes) as store:
+        store.write("train", ["train"], rows)
+        quantised.create(store, "phi", ["train", "feature"], (len(rows), P.d), dtype)
+        if halves:
+            quantised.create(store, "phi_half", ["train", "half", "feature"], (len(rows), 2, P.d), dtype)
+        step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
+        for start in range(0, len(rows), step):
+            batch = range(start, min(start + step, len(rows)))
+            where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
+            if halves:
+                phi, phi_half = with_halves(project, example, batch, job.spec["features"]["train_draws"])
+                quantised.put(store, "phi_half", where, phi_half.cpu().numpy(), what, rows[where])
+            else:
+                phi = project([example(r) for r in batch])
+            quantised.put(store, "phi", where, phi.cpu().numpy(), what, rows[where])
+            job.progress(batch.stop, len(rows), "images")
+
+
+if __name__ == "__main__":
+    run(main, "features", ["data", "checkpoint", "name", "shard?", "out"])

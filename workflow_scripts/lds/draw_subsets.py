@@ -1,0 +1,22 @@
+"""evaluation/masks.zarr: the random subsets of the training images, one row each, equal for all methods."""
+
+import numpy as np
+
+from waypoint.science.evaluation.subsets import subset_rows
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.job import run
+
+
+def main(job):
+    n, lds = job.open(job.args.data)["image"].shape[0], job.spec["lds"]
+    masks = np.zeros((lds["subsets"], n), bool)
+    for j, mask in enumerate(masks):
+        mask[subset_rows(job.spec["seed"], j, n, lds["fraction"])] = True
+    with create_store(job.args.out, job.provenance) as store:
+        store.write("subset", ["subset"], np.arange(len(masks)))
+        store.write("train", ["train"], np.arange(n))
+        store.write("mask", ["subset", "train"], masks)
+
+
+if __name__ == "__main__":
+    run(main, "masks", ["data", "out"])

@@ -1,0 +1,83 @@
+"""One target's model outputs, −f_t around the generating model's x̂0_t, for all models of all subsets (§5.3)."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.training_rows import require_rows
+from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.target import Target, mask_weight
+from waypoint.workflow.plan.specs import require_agreement
+
+BATCH = 256  # images that a model sees at once
+
+
+class Output:
+    """f_t of one target at all its steps, with noises that all models share and g_t does not."""
+
+    def __init__(self, job, generator):
+        lds, device = job.spec["lds"], generator.device
+        target = Target(job, generator, lds["steps"])
+        weight = mask_weight(job.spec["target"]["mask"], job.args.mask, target.image.shape[-2:], target.x_t.shape[-2:])
+        self.weight = None if weight is None else weight.to(device)
+        self.shape = (len(target.steps), lds["draws"])
+        self.t = torch.tensor(target.steps, device=device).repeat_interleave(lds["draws"])
+        self.x0_hat = target.x0_hat.repeat_interleave(lds["draws"], 0)
+        keys = [(target.key, t, k) for t in target.steps for k in range(lds["draws"])]
+        streams = [torch_stream(job.spec["seed"], "output draws", *key) for key in keys]
+        self.epsilon = torch.stack([torch.randn(target.x_t.shape[1:], generator=s) for s in streams]).to(device)
+        self.target, self.conditions = target, target.conditions(len(keys))
+
+    @torch.inference_mode()
+    def __call__(self, theta):
+        """−f_t(x̂0_t, θ), Eq. 3: (steps,)."""
+        losses, theta = [], self.target.judging(theta)
+        for rows in torch.arange(len(self.t), device=self.t.device).split(BATCH):
+            condition = None if self.conditions is None else self.conditions[rows]
+            losses.append(theta.noise_loss(self.x0_hat[rows], self.t[rows], self.epsilon[rows], condition, self.weight))
+        return -torch.cat(losses).reshape(self.shape).mean(1).cpu().numpy()
+
+
+def main(job):
+    device = job.device()
+    require_agreement(job.args.generator, job.spec)
+    output = Output(job, checkpoints.load(job.args.generator, device))
+    masks = job.open(job.args.masks)["mask"]
+    require_agreement(job.args.models, job.spec)
+    require_intact(job.args.models)
+    listed = json.loads(Path(job.args.models).read_text())
+    per_subset, steps = job.spec["lds"]["models_per_subset"], job.spec["lds"]["steps"]
+    values = np.empty((masks.shape[0], per_subset, len(steps)), np.float32)
+    for j, mask in enumerate(read(masks)):
+        for r in range(per_subset):
+            name = f"subset/{j}-{r}"
+            values[j, r] = output(load(job, name, listed.get(name), np.flatnonzero(mask), device))
+        job.progress(j + 1, len(values), "subsets")
+    with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
+        store.write("subset", ["subset"], np.arange(len(values)))
+        store.write("model", ["model"], np.arange(per_subset))
+        store.write("step", ["step"], np.array(steps))
+        store.write("output", ["subset", "model", "step"], values, "subset")
+
+
+def load(job, name, listed, rows, device):
+    """A subset's model, if it is the listed one, of this recipe, and was trained on exactly the subset's images."""
+    folder = Path(job.args.models).parent / name.split("/")[1]
+    require_agreement(folder, job.spec)
+    require_rows(folder, rows)
+    if listed is None or read_attributes(folder)["weights"] != listed["weights"]:
+        raise WaypointError(f"{folder} is not the model that {job.args.models} lists; delete that file and rerun")
+    return checkpoints.load(folder, device)
+
+
+if __name__ == "__main__":
+    run(main, "outputs", ["trajectory", "generator", "mask?", "masks", "models", "target", "out"])

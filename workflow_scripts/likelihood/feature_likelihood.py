@@ -1,0 +1,109 @@
+"""tables/feature_likelihood.csv and steepest_intervals.csv: when does a feature appear (§3.1, Fig. 3, B.6, B.10)?
+
+A feature is a class, as two classifiers see it, or the first of two captions against the second, as an image-text model
+puts it.
+"""
+
+import json
+
+import pandas as pd
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.feature_likelihood import nearer_to_first, shares, steepest_interval
+from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.networks.classifier import load_classifier
+from waypoint.store.networks.image_encoder import ImageEncoder
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import require_agreement
+
+KINDS = ("standard", "robust")
+BATCH = 64  # images that an encoder sees at once
+
+
+def main(job):
+    device, networks = job.device(), {}
+    for kind, folder in zip(KINDS, job.args.classifiers):
+        require_agreement(folder, job.spec)
+        networks[kind] = load_classifier(folder, device)
+    captions = Captions(job, device) if "caption_likelihood" in job.spec else None
+    likelihoods, intervals = [], []
+    for n, (samples, trajectory) in enumerate(zip(job.args.samples, job.args.trajectories), 1):
+        found = job.open(samples)
+        target, steps = found.attrs["target"], read(found["step"]).tolist()
+        sample, judgements = Samples(found["sample"]), []
+        if networks:
+            image = read(job.open(trajectory)["image"])
+            feature = chosen_feature(job, target, networks["standard"], image)
+            for kind, network in networks.items():
+                judgements.append((kind, feature, shares([network.classes(images) for images in sample], feature)))
+        if captions and target in captions.pairs:
+            judgements.append((captions.name, captions.pairs[target][0], captions.shares(target, sample)))
+        for judge, feature, share in judgements:
+            row = {"classifier": judge, "target": target, "feature": feature}
+            for step, value in zip(steps, share):
+                likelihoods.append({**row, "step": step, "likelihood": value, "samples": found["sample"].shape[1]})
+            intervals.append({**row, **interval_cells(steepest_interval(steps, share))})
+        job.progress(n, len(job.args.samples), "targets")
+    for path, rows in ((job.args.likelihood, likelihoods), (job.args.intervals, intervals)):
+        with whole_file(path, job.provenance) as tmp:
+            pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
+
+
+class Samples:
+    """The samples of every step in turn, (number, C, H, W) each: those of all steps may not fit into memory."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __iter__(self):
+        return (torch.from_numpy(read(self.array, s)) for s in range(self.array.shape[0]))
+
+
+class Captions:
+    """An image-text model that tells two captions of a target apart (B.6).
+
+    Attributes:
+        name: its key in the config's ``image_encoders``. pairs: {target: [first, second]}.
+    """
+
+    def __init__(self, job, device):
+        own = job.spec["caption_likelihood"]
+        self.name, self.pairs = own["encoder"], own["captions"]
+        place = json.loads(job.args.places)[self.name]
+        self.encoder = ImageEncoder(self.name, job.spec["image_encoder"], place, device)
+
+    def shares(self, target, sample):
+        """Share of each step's samples (number, C, H, W) that are nearer to the first caption: (S,)."""
+        captions = self.encoder.captions(self.pairs[target]).cpu().numpy()
+        return shares([nearer_to_first(self.embedded(images), captions) for images in sample], True)
+
+    def embedded(self, images):
+        return torch.cat([self.encoder(batch) for batch in images.split(BATCH)]).cpu().numpy()
+
+
+def interval_cells(steepest):
+    """The steepest interval as cells of the table, or why there is none."""
+    if steepest is None:
+        return {"step_from": None, "step_to": None, "rise": None, "note": "the likelihood never rises"}
+    return {"step_from": steepest[0], "step_to": steepest[1], "rise": steepest[2], "note": ""}
+
+
+def chosen_feature(job, target, network, image):
+    """The class whose likelihood is followed: the config's, the target's label, or that of the final image."""
+    named = job.spec["likelihood"]["features"] or {}
+    labels = dict(zip(*[iter(job.args.labels or [])] * 2))
+    feature = named.get(target, labels.get(target))
+    if feature is None:
+        return int(network.classes(torch.from_numpy(image[None])))
+    if not 0 <= int(feature) < network.config["classes"]:
+        raise WaypointError(
+            f"evaluation.likelihood.features: {target}: class {feature} is not one of {network.config['classes']}"
+        )
+    return int(feature)
+
+
+if __name__ == "__main__":
+    arguments = ["classifiers*", "samples*", "trajectories*", "labels*", "places?", "likelihood", "intervals"]
+    run(main, "likelihood", arguments)

@@ -1,0 +1,112 @@
+"""figures/likelihood-{target}.png: when a feature appears, with samples and training images about then (Fig. 3)."""
+
+import numpy as np
+
+from waypoint.science.evaluation.ranking import extremes
+from waypoint.store.artifacts.checksums import read_table
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.style import GREEN, RED, mosaic, plt, save, show
+from waypoint.workflow.figures.trajectory import ROWS, name_row
+from waypoint.workflow.jobs.job import run
+
+STYLES = {
+    "standard": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "robust": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+}
+CAPTION = {"color": "#CC79A7", "marker": "D", "linestyle": "-."}
+COLUMNS, TOP = 5, 3
+
+
+def main(job):
+    table, intervals = read_table(job.args.likelihood), read_table(job.args.intervals)
+    table, intervals = (found[found["target"] == job.args.target] for found in (table, intervals))
+    samples = job.open(job.args.samples)
+    scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
+    steepest = intervals.dropna(subset=["step_from"])
+    columns = around(steepest, read(samples["step"]).tolist())
+    rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 8.6, 1.75)
+    figure = plt.figure(figsize=(6.4, height), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1, ratio])
+    curve(above.subplots(), table, steepest)
+    axes = below.subplots(rows, len(columns) + 1, squeeze=False)
+    sample_row(axes[0], columns, samples)
+    ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step"
+    if scores is not None:
+        influences(axes[1:], columns, scores, data)
+        ran += f", {scored_by(scores)}"
+    figure.suptitle(f"target {job.args.target}: {question(table)}\n{ran}", x=0.01, ha="left", fontsize=10)
+    save(figure, job)
+
+
+def scored_by(scores):
+    """What the training images are, and whose scores they have."""
+    method = scores.attrs["method"]
+    if count := len(scores.attrs["spec"].get("checkpoints", [])):
+        method += f", {count} model{'s' if count > 1 else ''}"
+    return f"{scores['score'].shape[1]} training images; below those by {method}"
+
+
+def question(table):
+    """What the curves answer."""
+    classes = table.loc[table["classifier"].isin(STYLES), "feature"]
+    return (
+        "when does its caption fit better than the other?" if classes.empty else f"when is it class {classes.iloc[0]}?"
+    )
+
+
+def around(steepest, steps):
+    """Up to COLUMNS steps, descending, about the first classifier's steepest interval, or evenly spread."""
+    steps = sorted(steps, reverse=True)
+    if len(steps) <= COLUMNS:
+        return steps
+    if steepest.empty:
+        return [steps[k] for k in np.linspace(0, len(steps) - 1, COLUMNS).round().astype(int)]
+    middle = steps.index(int(steepest["step_from"].iloc[0]))
+    start = min(max(0, middle - COLUMNS // 2), len(steps) - COLUMNS)
+    return steps[start : start + COLUMNS]
+
+
+def curve(axes, table, steepest):
+    """Likelihood against t for every classifier or image-text model, with their steepest intervals."""
+    for judge, rows in table.groupby("classifier", sort=False):
+        feature = str(rows["feature"].iloc[0]).replace("$", r"\$")  # no formula
+        label = f"{judge} classifier" if judge in STYLES else f"{judge}: “{feature}”"
+        axes.plot(rows["step"], rows["likelihood"], label=label, **STYLES.get(judge, CAPTION))
+    for row in steepest.itertuples():
+        color = STYLES.get(row.classifier, CAPTION)["color"]
+        axes.axvspan(row.step_to, row.step_from, color=color, alpha=0.13, linewidth=0)
+    axes.set_xlim(table["step"].max() + 30, table["step"].min() - 30)
+    axes.set(ylim=(-0.03, 1.03), xlabel="step t (noise on the left, image on the right)", ylabel="share of the samples")
+    axes.set_title("likelihood; shaded: steepest interval of each classifier", fontsize=9)
+    axes.legend(loc="upper left")
+
+
+def sample_row(axes, columns, samples):
+    """Samples of p(·|x_t) for each step."""
+    sampled = read(samples["step"]).tolist()
+    name_row(axes[0], ROWS[-1])
+    for axis, t in zip(axes[1:], columns):
+        axis.set_title(f"t = {t}", fontsize=9, loc="center")
+        show(axis, mosaic(read(samples["sample"], sampled.index(t))))
+
+
+def influences(axes, columns, scores, data):
+    """The training images with the highest and lowest scores, for each step."""
+    scored = read(scores["step"]).tolist()
+    names = [*[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
+    for r, (axis, name) in enumerate(zip(axes[:, 0], names)):
+        name_row(axis, name, 11, GREEN if r < TOP else RED)
+    for line, t in zip(axes[:, 1:].T, columns):
+        if t not in scored:
+            for axis in line:
+                axis.axis("off")
+            line[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
+            continue
+        best, worst = extremes(read(scores["score"], scored.index(t)), TOP)
+        for r, i in enumerate([*best, *worst]):
+            frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
+            show(line[r], read(data["image"], int(i)), *frame)
+
+
+if __name__ == "__main__":
+    run(main, "figures", ["likelihood", "intervals", "samples", "scores?", "data?", "target", "out"])

@@ -1,0 +1,28 @@
+"""evaluation/classifiers/{kind}/: a classifier of the labelled images, trained normally or adversarially (B.10)."""
+
+from waypoint.science.evaluation.classifier import ClassifierTrainer, accuracy, build, held_out, robust_accuracy
+from waypoint.store.networks.classifier import labelled, save_classifier
+from waypoint.workflow.jobs.job import run
+
+
+def main(job):
+    device, data = job.device(), job.open(job.args.data)
+    kind, seed = job.args.kind, job.spec["seed"]
+    recipe = job.spec["classifier"][kind]
+    images, labels = labelled(data, job.args.data)
+    seen, kept = held_out(len(images), recipe["holdout"], seed)
+    network = build(images.shape[1], int(labels.max()) + 1, recipe["width"], seed, kind).to(device)
+    trainer = ClassifierTrainer(network.train(), images[seen], labels[seen], recipe, seed, kind)
+    while trainer.epoch < recipe["epochs"]:
+        loss = trainer.run_epoch()
+        job.progress(trainer.epoch, recipe["epochs"], "epochs", f"loss={loss:.4f}")
+    network.eval()
+    found = {"accuracy": accuracy(network, images[kept], labels[kept]), "held_out": len(kept)}
+    if "radius" in recipe:
+        found["robust_accuracy"] = robust_accuracy(network, images[kept], labels[kept], recipe, seed)
+    save_classifier(network, job.args.out, lambda: job.provenance(kind=kind, **found))
+    job.say(f"{kind}: {found}")
+
+
+if __name__ == "__main__":
+    run(main, "classifier", ["data", "kind", "out"])

@@ -1,0 +1,50 @@
+"""Take an existing diffusers model into the store, checked by value against the experiment's model."""
+
+from pathlib import Path
+
+from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.checksums import write_marker
+from waypoint.store.artifacts.fingerprint import source_record
+from waypoint.store.data.training_set import require_fit
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.hub import fetch
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.vae import load_vae
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import require_agreement
+
+
+def main(job):
+    path, reference = job.spec["checkpoint"]["path"], job.spec["checkpoint"].get("reference")
+    changed = {key: job.spec["checkpoint"].get(key) for key in ("sampler", "timestep_spacing")}
+    denoiser = checkpoints.load(path, **changed)
+    if job.args.data:
+        require_fit(denoiser, job.open(job.args.data), f"checkpoint {path}")
+    else:
+        checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoders(job))
+    if job.spec["model"] is not None:
+        checkpoints.require_same(denoiser, checkpoints.build(job.spec["model"], 0, "reference"), path, "config: model")
+    elif reference not in (None, path):
+        checkpoints.require_same(denoiser, checkpoints.load(reference, **changed), path, reference)
+    with whole_directory(job.args.out) as tmp:
+        checkpoints.save(denoiser.unet, denoiser.scheduler, tmp)
+        # a hub id's folder carries its revision in its name
+        source = source_record([path]) if Path(path).exists() else None
+        made = {"name": job.args.name, "imported_from": str(fetch(path, parts=checkpoints.PARTS)), "source": source}
+        write_marker(tmp, job.provenance(**made, weights=checkpoints.weights_hash(tmp)))
+
+
+def encoders(job):
+    """Width of embedded captions and channels of latents, of the experiment's encoders; None where there is none."""
+    width = channels = None
+    if job.args.text:
+        require_agreement(job.args.text, job.spec)
+        width = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"]).width
+    if job.args.vae:
+        require_agreement(job.args.vae, job.spec)
+        channels = load_vae(job.args.vae).vae.config.latent_channels
+    return width, channels
+
+
+if __name__ == "__main__":
+    run(main, "train", ["data?", "vae?", "text?", "name", "out"])

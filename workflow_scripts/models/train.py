@@ -1,0 +1,109 @@
+"""Train one or several models on the same images: all, a random subset, or all without some; resumable.
+
+The models of one job share the imports. Finished ones wait in resume/ until all are done, so that a kill
+in between loses at most one epoch of one model; with other settings or images both start anew.
+"""
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from waypoint.science.training import DenoiserTrainer
+from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.checksums import require_intact, write_marker
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.data.training_set import conditions_of, inputs_of, null_of, require_fit
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.training_rows import rows_hash, training_rows
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.resuming import finished, identity_of, run_epochs, sole_owner, write_losses
+
+
+@dataclass
+class Training:
+    """One model to train: its name, its place, and the images it sees."""
+
+    name: str
+    stream: str  # keys its randomness
+    out: Path
+    resume: Path
+    rows: np.ndarray
+    data_sha256: str
+
+    def identity(self, spec):
+        """Hash of everything the weights depend on: what was begun or finished with another is not used."""
+        settings = {key: value for key, value in spec.items() if key != "images"}  # they are the rows
+        return identity_of(settings, self.stream, self.rows.tolist(), self.data_sha256)
+
+
+def main(job):
+    device = job.device()
+    data = job.open(job.args.data)
+    scores = job.open(job.args.scores) if job.args.scores else None
+    rows = training_rows(job.spec.get("images"), job.spec["seed"], data["image"].shape[0], scores)
+    # a latent model sees its images only as they were encoded
+    images = torch.from_numpy(read(inputs_of(data))[rows])
+    trained = []
+    with contextlib.ExitStack() as owned:
+        for name, out in zip(job.args.name, map(Path, job.args.out)):
+            # removing the same images gives the same model, whichever method or target asks for it
+            stream = "without" if name.startswith("without/") else name
+            folder = Path(job.args.resume, name.replace("/", "-"))
+            training = Training(name, stream, out, folder, rows, data.attrs["sha256"])
+            owned.enter_context(sole_owner(folder))
+            if not finished(out, training.identity(job.spec)):
+                if stream == name or not take_over(job, training):
+                    train(job, training, images, data, device)
+                trained.append(training)
+        for training in trained:
+            if training.out.exists():
+                shutil.rmtree(training.out)
+            training.out.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(training.resume / "model", training.out)
+        for name in job.args.name:
+            shutil.rmtree(Path(job.args.resume, name.replace("/", "-")))
+    with contextlib.suppress(OSError):  # others may be training
+        os.rmdir(job.args.resume)
+
+
+def take_over(job, training):
+    """Copy an existing model of the same images and recipe, if there is one; whether there was."""
+    for other in sorted(training.out.parent.iterdir()) if training.out.parent.exists() else []:
+        if other != training.out and ".tmp-" not in other.name and finished(other, training.identity(job.spec)):
+            require_intact(other)
+            with whole_directory(training.resume / "model") as tmp:
+                shutil.copytree(other, tmp, dirs_exist_ok=True)
+                made = {**read_attributes(other), "spec": job.spec, "name": training.name, "same_as": other.name}
+                write_marker(tmp, made)
+            job.say(f"{training.name}: same images and recipe as {other}, nothing to train")
+            return True
+    return False
+
+
+def train(job, training, images, data, device):
+    """Train one model from its last finished epoch on, into ``resume/model``."""
+    folder, name, identity = training.resume, training.name, training.identity(job.spec)
+    if finished(folder / "model", identity):
+        return
+    denoiser = checkpoints.build(job.spec["model"], job.spec["seed"], training.stream)
+    require_fit(denoiser, data, "model.unet", training.rows)
+    denoiser = checkpoints.Denoiser(denoiser.unet.train().to(device), denoiser.scheduler)
+    conditions, recipe, seed = conditions_of(data, denoiser, training.rows), job.spec["training"], job.spec["seed"]
+    trainer = DenoiserTrainer(denoiser, images, conditions, recipe, seed, training.stream, null_of(data))
+    run_epochs(job, trainer, folder, identity, name)
+    with whole_directory(folder / "model") as tmp:
+        checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
+        write_losses(tmp, trainer.losses)
+        made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
+        made |= {"data_sha256": training.data_sha256, "training": identity, "weights": checkpoints.weights_hash(tmp)}
+        write_marker(tmp, job.provenance(**made))
+
+
+if __name__ == "__main__":
+    run(main, "train", ["data", "scores?", "resume", "name*", "out*"])

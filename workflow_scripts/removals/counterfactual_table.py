@@ -1,0 +1,32 @@
+"""tables/counterfactual_fid.csv: what retraining without a method's top images does to samples of p(·|x_t) (Fig. 5)."""
+
+import pandas as pd
+
+from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.jobs.job import run
+
+
+def main(job):
+    originals = {store.attrs["target"]: store for store in map(job.open, job.args.originals)}
+    rows = [row for path in job.args.without for row in compared(job.open(path), originals)]
+    store = next(iter(originals.values()))
+    made = {"train_images": store.attrs["train_images"], "baselines": store["baseline"].shape[0]}
+    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+        pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
+
+
+def compared(store, originals):
+    """Rows of one method and target: the distance to the original images, beside that of models of the full set."""
+    original, own = originals[store.attrs["target"]], store.attrs["spec"]["counterfactual"]
+    baseline = read(original["fid_baseline"]).mean()
+    for removed, distances in zip(read(store["removed"]), read(store["fid"])):
+        row = {"method": store.attrs["method"], "target": store.attrs["target"]}
+        row |= {"step": own["step"], "delta": own["delta"], "n_remove": removed, "features": store.attrs["features"]}
+        fid = distances.mean()
+        row |= {"fid": fid, "fid_baseline": baseline, "fid_increase": fid - baseline, "images": own["images"]}
+        yield {**row, "note": f"mean of {len(distances)} removals" if len(distances) > 1 else ""}
+
+
+if __name__ == "__main__":
+    run(main, "removal_tables", ["originals*", "without*", "out"])

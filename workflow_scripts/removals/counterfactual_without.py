@@ -1,0 +1,55 @@
+"""How far models retrained without a method's top images take a target's samples of p(·|x_t) away (Fig. 5)."""
+
+import numpy as np
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.frechet import frechet_distance
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.removals import SAMPLES, Features, Restarts, models_without, removals, removed
+from waypoint.workflow.jobs.target import require_generator
+from waypoint.workflow.plan.specs import require_agreement
+
+
+def main(job):
+    device = job.device()
+    require_agreement(job.args.generator, job.spec)
+    restarts, features = Restarts(job, checkpoints.load(job.args.generator, device)), Features(job, device)
+    original = originals(job, features)
+    counts = removed(job, "counterfactual")
+    distances = np.empty((len(counts), removals(job)))
+    samples = np.empty((*distances.shape, min(SAMPLES, len(original)), *restarts.target.image.shape), np.float32)
+    for done, (place, theta) in enumerate(models_without(job, "counterfactual"), 1):
+        found, samples[place] = features.of(restarts.batches(theta))
+        distances[place] = frechet_distance(original, found)
+        job.progress(done, distances.size, "models")
+    made = {"method": job.args.method, "target": job.args.target, "features": features.name}
+    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+        store.write("n_remove", ["n_remove"], np.array(job.spec["counterfactual"]["n_remove"]))
+        store.write("removal", ["removal"], np.arange(removals(job)))
+        store.write("removed", ["n_remove"], counts)
+        store.write("fid", ["n_remove", "removal"], distances, "n_remove", counts)
+        dims = ["n_remove", "removal", "number", "channel", "y", "x"]
+        store.write("sample", dims, samples, "n_remove", counts)
+
+
+def originals(job, features):
+    """Features of the original images, from the same model and the same network as this job's.
+
+    Raises:
+        WaypointError: they are another model's, or another network's.
+    """
+    store = job.open(job.args.original)
+    require_generator(store, job.args.original, job.args.generator)
+    original, again = read(store["feature"]), features(torch.from_numpy(read(store["sample"])))
+    if not np.allclose(again, original[: len(again)], rtol=0.01, atol=0.01 * np.abs(original).max()):
+        raise WaypointError(f"{job.args.original} holds features of another network; delete it and rerun")
+    return original
+
+
+if __name__ == "__main__":
+    arguments = ["trajectory", "generator", "vae?", "models*", "original", "scores?", "classifier?", "weights?"]
+    run(main, "counterfactual", [*arguments, "method", "target", "out"])

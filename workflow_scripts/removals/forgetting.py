@@ -1,0 +1,54 @@
+"""A target's image from the same seed by models retrained without a method's top images (§5.5, Fig. 7)."""
+
+import numpy as np
+
+from waypoint.science.processes.ddpm import generate
+from waypoint.science.processes.guidance import guided
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.removals import full_models, images_of, models_without, removals, removed
+from waypoint.workflow.jobs.target import conditions, require_generator
+from waypoint.workflow.plan.specs import require_agreement
+
+
+def main(job):
+    require_agreement(job.args.generator, job.spec)
+    trajectory = job.open(job.args.trajectory)
+    require_generator(trajectory, job.args.trajectory, job.args.generator)
+    original, decode = read(trajectory["image"]), decoder(job, job.device())
+    if job.args.method == "none":
+        counts, made = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
+        shape = (1, len(job.args.models))
+    else:
+        counts, made = removed(job, "forgetting"), models_without(job, "forgetting")
+        shape = (len(counts), removals(job))
+    images = np.empty((*shape, *original.shape), np.float32)
+    for done, (place, theta) in enumerate(made, 1):
+        images[place] = decode(again(job, theta, trajectory)[None])[0].numpy()
+        job.progress(done, len(job.args.models), "models")
+    l2 = np.sqrt(((images.astype(np.float64) - original) ** 2).sum((2, 3, 4)))
+    attributes = {"method": job.args.method, "target": job.args.target}
+    attributes["train_images"] = images_of(job.args.generator)
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
+        store.write("n_remove", ["n_remove"], np.array(job.spec["forgetting"].get("n_remove", [0])))
+        store.write("removal", ["removal"], np.arange(shape[1]))
+        store.write("removed", ["n_remove"], counts)
+        store.write("original", ["channel", "y", "x"], original)
+        store.write("image", ["n_remove", "removal", "channel", "y", "x"], images, "n_remove", counts)
+        store.write("l2", ["n_remove", "removal"], l2, "n_remove", counts)
+
+
+def again(job, theta, trajectory):
+    """What a model makes of the target's x_T, noises and condition: (C, H, W)."""
+    target, sampling = job.spec["target"], job.spec["sampling"]
+    condition, null = conditions(trajectory, theta, target)
+    noise = torch_stream(job.spec["seed"], "trajectory", target["seed"])
+    *_, made = generate(guided(theta, null, sampling.get("guidance", 1)), sampling["steps"], noise, condition)
+    return made
+
+
+if __name__ == "__main__":
+    run(main, "forgetting", ["trajectory", "generator", "vae?", "models*", "scores?", "method", "target", "out"])

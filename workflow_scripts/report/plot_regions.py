@@ -1,0 +1,76 @@
+"""An image's masks, and the training images with the highest scores for each region (§5.4, Fig. 6)."""
+
+import numpy as np
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.ranking import extremes
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.config.regions import pixels
+from waypoint.workflow.figures.read_scores import in_words
+from waypoint.workflow.figures.style import MASKS, outline, plt, save, show
+from waypoint.workflow.jobs.job import run
+
+TOP = 8  # training images per mask
+CELL, REGION, ROW, HEADER = 0.92, 1.3, 1.5, 0.78  # inches
+FADED = 0.45  # what is left of an image's contrast outside the mask
+
+
+def main(job):
+    images, rows, step = job.open(job.args.data)["image"], job.spec["masks"], job.spec["figures"]["mask_step"]
+    image, files = read(job.open(job.args.trajectory)["image"]), iter(job.args.pngs)
+    top = min(TOP, images.shape[0])
+    width, height = 0.3 + REGION + (CELL + 0.08) * top + 0.1, HEADER + ROW * len(rows)
+    figure = plt.figure(figsize=(width, height))
+
+    def axes(left, down, side):
+        return figure.add_axes((left / width, 1 - (down + side) / height, side / width, side / height))
+
+    for r, (row, path) in enumerate(zip(rows, job.args.scores, strict=True)):
+        color, style = MASKS[r % len(MASKS)]
+        down, mask = HEADER + ROW * r, pixels(row["mask"], _file(row["mask"], files), image.shape[1:])
+        region = axes(0.1, down, REGION)
+        show(region, np.where(mask > 0, image, FADED * image))
+        outline(region, mask, color, style)
+        score = scores_at(job, path, row["mask"], step)
+        for k, i in enumerate(extremes(score, top)[0]):
+            cell = axes(0.3 + REGION + (CELL + 0.08) * k, down + 0.2, CELL)
+            show(cell, read(images, int(i)), color, 2.2, style)
+            cell.set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=2)
+        figure.text((0.3 + REGION) / width, 1 - (down + 0.09) / height, row["name"], va="center", size=9, color=color)
+    header(figure, job, step, images.shape[0])
+    save(figure, job)
+
+
+def _file(mask, files):
+    """The next PNG, where the mask is one."""
+    return None if isinstance(mask, list) else next(files)
+
+
+def scores_at(job, path, mask, step):
+    """One target's trak scores at a step: (N,).
+
+    Raises:
+        WaypointError: scores of another mask.
+    """
+    scores = job.open(path)
+    if scores.attrs["spec"]["target"]["mask"] != mask:
+        raise WaypointError(f"{path} holds scores of another mask; delete it and rerun")
+    return read(scores["score"], read(scores["step"]).tolist().index(step))
+
+
+def header(figure, job, step, n):
+    """What was run, and how the figure reads."""
+    spec = job.open(job.args.scores[0]).attrs["spec"]
+    ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
+    lines = [
+        (f"trak · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
+        (f"{ran}, d = {spec['projection']['dim']}", {"size": 8}),
+        ("on the right the training images with the highest scores for what is inside the outline", {"size": 8}),
+    ]
+    width, height = figure.get_size_inches()
+    for line, (text, style) in enumerate(lines):
+        figure.text(0.1 / width, 1 - (0.17 + 0.2 * line) / height, text, va="center", **style)
+
+
+if __name__ == "__main__":
+    run(main, "figures", ["data", "trajectory", "scores*", "pngs*", "target", "out"])

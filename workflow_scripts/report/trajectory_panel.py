@@ -1,0 +1,57 @@
+"""The trajectory panel of one target and method (Fig. 1, 2, B.7-B.9): steps as columns, influences below."""
+
+import numpy as np
+
+from waypoint.science.evaluation.ranking import extremes
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.style import GREEN, RED, save, show
+from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
+from waypoint.workflow.jobs.job import run
+
+
+def main(job):
+    data = job.open(job.args.data)
+    trajectory, continuations, scores = (
+        job.open(path) for path in (job.args.trajectory, job.args.continuations, job.args.scores)
+    )
+    steps = read(scores["step"]).tolist()
+    top = min(job.spec["figures"]["top"], scores["score"].shape[1] // 2)
+    figure, axes = columns(len(ROWS) + 2 * top, len(steps))
+    row_names(axes[:, 0], top)
+    for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
+        score = read(scores["score"], int(s))
+        show_step(axes[:, column], trajectory, continuations, steps[s])
+        best, worst = extremes(score, top)
+        for row, i in enumerate([*best, *worst], len(ROWS)):
+            frame = (GREEN, 2.2, "-") if row < len(ROWS) + top else (RED, 2.2, (0, (2, 1.8)))
+            show(axes[row, column], read(data["image"], int(i)), *frame)
+            axes[row, column].set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=1.5)
+    header(figure, read(trajectory["image"]), lines(job.args.target, scores))
+    save(figure, job)
+
+
+def row_names(axes, top):
+    """What each row shows, in the first column."""
+    influences = [(f"+{r + 1}", GREEN) for r in range(top)] + [(f"−{r + 1}", RED) for r in range(top)]
+    for axis, name in zip(axes, ROWS):
+        name_row(axis, name)
+    for axis, (name, color) in zip(axes[len(ROWS) :], influences):
+        name_row(axis, name, 11, color)
+
+
+def lines(target, scores):
+    """What was run, and how the panel reads."""
+    method, n, spec = scores.attrs["method"], scores["score"].shape[1], scores.attrs["spec"]
+    ran = f"{n} training images"
+    if method == "trak":
+        ran += f", {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}"
+    return [
+        (f"{method} · {titled(target, spec)}", {"size": 11, "weight": "bold"}),
+        (ran, {"size": 8}),
+        ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
+        ("−, dashed: with the lowest; below each its score", {"size": 8, "color": RED}),
+    ]
+
+
+if __name__ == "__main__":
+    run(main, "figures", ["data", "trajectory", "continuations", "scores", "target", "out"])

@@ -1,0 +1,46 @@
+"""evaluation/samples/{target}.zarr: samples of p(·|x_t) by the generating model at several steps."""
+
+import numpy as np
+
+from waypoint.science.processes.ddpm import continuations
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.target import Target
+from waypoint.workflow.plan.specs import require_agreement
+
+BATCH, POSITIONS = 250, 1 << 18  # samples made at once: so many, and no more than fill these pixels or cells
+
+
+def main(job):
+    require_agreement(job.args.generator, job.spec)
+    generator, own = checkpoints.load(job.args.generator, job.device()), job.spec["samples"]
+    target, decode = Target(job, generator, own["steps"]), decoder(job, generator.device)
+    batch = max(1, min(BATCH, POSITIONS // (generator.shape[1] * generator.shape[2])))
+    shape = (len(target.steps), own["number"])
+    with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
+        store.write("step", ["step"], np.array(target.steps))
+        dims = ["step", "number", "channel", "y", "x"]
+        store.create("sample", dims, (*shape, *target.image.shape), rows=1)
+        if job.args.vae:
+            latent_dims = [*dims[:2], "latent_channel", "latent_y", "latent_x"]
+            store.create("latent", latent_dims, (*shape, *generator.shape), rows=1)
+            for name, latents in (("x_t_image", target.x_t), ("x0_hat_image", target.x0_hat)):
+                store.write(name, ["step", "channel", "y", "x"], decode(latents).numpy(), "step", target.steps)
+        for s, t in enumerate(target.steps):
+            for start in range(0, own["number"], batch):
+                numbers = range(start, min(start + batch, own["number"]))
+                streams = [torch_stream(job.spec["seed"], "samples", target.key, t, k) for k in numbers]
+                steps = job.spec["sampling"]["steps"]
+                made = continuations(target.sampling(generator), steps, target.x_t[s], t, streams, target.condition)
+                where, what = (s, slice(numbers.start, numbers.stop)), f"step {t}, sample"
+                store.put("sample", where, decode(made).numpy(), what, numbers)
+                if job.args.vae:
+                    store.put("latent", where, made.numpy(), what, numbers)
+            job.progress(s + 1, len(target.steps), "steps")
+
+
+if __name__ == "__main__":
+    run(main, "samples", ["trajectory", "generator", "vae?", "target", "out"])

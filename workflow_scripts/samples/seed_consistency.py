@@ -1,0 +1,98 @@
+"""evaluation/seed_consistency.zarr and its table: two models' images from the same and from independent noise (B.1)."""
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.processes.ddpm import generate
+from waypoint.science.processes.guidance import guided
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import require_agreement
+
+
+def main(job):
+    own, rows = job.spec["seed_consistency"], json.loads(job.args.rows)
+    rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
+    if not rows:
+        raise WaypointError("evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images")
+    device, images, shapes = job.device(), {"image": [], "independent": []}, {}
+    decode, texts = decoder(job, device), embedded_prompts(job, rows, device)
+    for name, folder in zip(own["models"], job.args.models, strict=True):
+        require_agreement(folder, job.spec)
+        theta = checkpoints.load(folder, device)
+        shapes[name] = theta.shape
+        if theta.shape != shapes[own["models"][0]]:
+            raise WaypointError(
+                f"evaluation.seed_consistency.models: {name} makes {theta.shape}, {own['models'][0]} makes "
+                f"{shapes[own['models'][0]]} (channels, height, width): no noise is the same for both"
+            )
+        if own["images"] and theta.conditioned_by is not None:
+            raise WaypointError(
+                f"evaluation.seed_consistency.images: {folder} is conditional, and further seeds have no condition; "
+                "set it to 0 and use more targets"
+            )
+        for kind, found in made_by(job, theta, name, rows, texts).items():
+            images[kind].append(decode(found).numpy())
+        job.progress(len(images["image"]), len(own["models"]), "models")
+    images = {kind: np.array(found) for kind, found in images.items()}
+    ids = [row["id"] for row in rows]
+    made = {"images": read_attributes(job.args.models[0]).get("images"), "targets": len(ids)}
+    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+        store.write("model", ["model"], np.array(own["models"]))
+        store.write("target", ["target"], np.array(ids))
+        for kind, found in images.items():
+            store.write(kind, ["model", "target", "channel", "y", "x"], found, "model", own["models"])
+    with whole_file(job.args.table, lambda: job.provenance(**made)) as tmp:
+        pd.DataFrame(distances(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
+
+
+def embedded_prompts(job, rows, device):
+    """{prompt: its embedding (token, width)} of all rows' and of the empty one, or {} without a text encoder."""
+    if not job.args.text:
+        return {}
+    require_agreement(job.args.text, job.spec)
+    encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+    return {prompt: encoder([prompt])[0] for prompt in {"", *(row["prompt"] for row in rows if "prompt" in row)}}
+
+
+def made_by(job, theta, name, rows, texts):
+    """What one model makes: {image: of each row's x_T and noises, independent: of noise of its own}, (rows, C, H, W).
+
+    A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
+    """
+    made, seed, sampling = {"image": [], "independent": []}, job.spec["seed"], job.spec["sampling"]
+    sampler = guided(theta, texts.get(""), sampling.get("guidance", 1))
+    for row in rows:
+        condition = checkpoints.target_condition(theta, row, texts.get(row.get("prompt")))
+        streams = {"image": ("trajectory", row["seed"]), "independent": ("independent noise", name, row["id"])}
+        for kind, key in streams.items():
+            made[kind].append(generate(sampler, sampling["steps"], torch_stream(seed, *key), condition)[-1])
+    return {kind: torch.stack(found) for kind, found in made.items()}
+
+
+def distances(images, names, ids):
+    """Rows of seed_consistency.csv: ℓ2 in pixel space between every two models' images.
+
+    Args:
+        images: {image, independent: (models, targets, C, H, W)}; independent noise is model b's.
+    """
+    for a, b in itertools.combinations(range(len(names)), 2):
+        for noise, other in (("same", images["image"]), ("independent", images["independent"])):
+            l2 = np.sqrt(((images["image"][a].astype(np.float64) - other[b]) ** 2).sum((1, 2, 3)))
+            for target, value in zip(ids, l2):
+                yield {"model_a": names[a], "model_b": names[b], "target": target, "noise": noise, "l2": value}
+
+
+if __name__ == "__main__":
+    run(main, "seed_consistency", ["models*", "rows", "vae?", "text?", "out", "table"])

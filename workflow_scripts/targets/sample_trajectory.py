@@ -1,0 +1,80 @@
+"""One target's sampling trajectory: generated from its seed, or the user's own from a file."""
+
+import numpy as np
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.algorithm1 import one_step_estimate
+from waypoint.science.processes.ddpm import generate
+from waypoint.science.processes.guidance import guided
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import require_agreement
+
+
+def main(job):
+    require_agreement(job.args.checkpoint, job.spec)
+    device = job.device()
+    theta, decode = checkpoints.load(job.args.checkpoint, device), decoder(job, device)
+    target, clip = job.spec["target"], job.spec["attribution"]["clip_x0_hat"]
+    text = embedded_prompt(job, device)
+    condition = checkpoints.target_condition(theta, target, text.get("text_embedding"))
+    theta = guided(theta, text.get("null_embedding"), job.spec["sampling"].get("guidance", 1))
+    if job.args.trajectory:
+        steps, x_t, image = own_trajectory(job.args.trajectory, theta, None if job.args.vae else theta.shape)
+        x0_hat = torch.stack(
+            [one_step_estimate(theta, x.to(theta.device), int(t), condition, clip).cpu() for t, x in zip(steps, x_t)]
+        )
+        last = x0_hat[-1]  # stands in for the image where the file has none
+    else:
+        noise, image = torch_stream(job.spec["seed"], "trajectory", target["seed"]), None
+        steps, x_t, x0_hat, last = generate(theta, job.spec["sampling"]["steps"], noise, condition, clip)
+    image = decode(last[None])[0] if image is None else image
+    what = f"checkpoint {job.spec['generator']}, step"
+    weights = read_attributes(job.args.checkpoint)["weights"]
+    with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
+        store.write("step", ["step"], np.asarray(steps, np.int64))
+        store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
+        store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), what, steps)
+        dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if job.args.vae else ["channel", "y", "x"]
+        store.write("image", dims, image.numpy())
+        for name, embedding in text.items():
+            store.write(name, ["token", "width"], embedding.numpy())
+
+
+def embedded_prompt(job, device):
+    """{text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}."""
+    if not job.args.text:
+        return {}
+    require_agreement(job.args.text, job.spec)
+    encoder = TextEncoder(job.args.text, job.spec["text_encoder"]["max_length"], device)
+    return dict(zip(("text_embedding", "null_embedding"), encoder([job.spec["target"]["prompt"], ""])))
+
+
+def own_trajectory(path, theta, image_shape):
+    """Steps (descending), x_t and image (or None) of a user's npz file, checked against the model.
+
+    Raises:
+        WaypointError: shapes or steps that do not fit the model.
+    """
+    with np.load(path, allow_pickle=False) as found:
+        steps, x_t = found["step"].astype(np.int64), found["x_t"].astype(np.float32)
+        image = torch.from_numpy(found["image"].astype(np.float32)) if "image" in found.files else None
+    shape = theta.shape
+    if x_t.shape != (len(steps), *shape):
+        raise WaypointError(f"{path}: x_t has shape {x_t.shape}; {(len(steps), *shape)} is needed for this model")
+    if image is not None and image_shape is not None and tuple(image.shape) != image_shape:
+        raise WaypointError(f"{path}: image has shape {tuple(image.shape)}; the model makes {image_shape}")
+    if len(set(steps.tolist())) != len(steps) or steps.min() < 0 or steps.max() >= theta.T:
+        raise WaypointError(f"{path}: step must list distinct training-time steps 0..{theta.T - 1}")
+    order = np.argsort(-steps)
+    return steps[order], torch.from_numpy(x_t[order]), image
+
+
+if __name__ == "__main__":
+    run(main, "trajectory", ["checkpoint", "trajectory?", "vae?", "text?", "out"])

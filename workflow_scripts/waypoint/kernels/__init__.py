@@ -1,0 +1,1 @@
+"""Compiled CPU kernels; nothing above this package knows how they work."""

@@ -1,0 +1,176 @@
+"""A small residual classifier, trained normally or adversarially (B.10): whose classes are the features of Fig. 3.
+
+Images are (B, C, H, W) in [-1, 1], of any channels and of at least 8 × 8 pixels.
+"""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from waypoint.errors import WaypointError
+from waypoint.science.random_streams import derive, torch_stream
+
+KINDS = ("standard", "robust")
+BATCH = 500  # images looked at together where no gradient is kept
+
+
+class Residual(nn.Module):
+    """x + f(x), with f of two convolutions after norm and ReLU; a stride halves the picture."""
+
+    def __init__(self, before, after, stride):
+        super().__init__()
+        # one group per sample: no running statistics, and any width
+        self.norms = nn.ModuleList([nn.GroupNorm(1, before), nn.GroupNorm(1, after)])
+        self.first = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.skip = nn.Identity() if before == after else nn.Conv2d(before, after, 1, stride, bias=False)
+
+    def forward(self, x):
+        """(B, before, H, W) → (B, after, H / stride, W / stride)."""
+        inner = self.first(F.relu(self.norms[0](x)))
+        return self.skip(x) + self.second(F.relu(self.norms[1](inner)))
+
+
+class Classifier(nn.Module):
+    """Three residual blocks of ``width``, 2 ``width`` and 4 ``width`` channels, global pooling, a linear head.
+
+    Args:
+        channels: of the images. classes: number of classes. width: of the first block.
+    """
+
+    def __init__(self, channels, classes, width):
+        super().__init__()
+        self.config = {"channels": channels, "classes": classes, "width": width}
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1, bias=False),
+            Residual(width, width, 1),
+            Residual(width, 2 * width, 2),
+            Residual(2 * width, 4 * width, 2),
+            nn.GroupNorm(1, 4 * width),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(4 * width, classes)
+
+    def features(self, images):
+        """What the head sees: (B, 4 width)."""
+        return self.body(images).mean((2, 3))
+
+    def forward(self, images):
+        """Logits (B, classes)."""
+        return self.head(self.features(images))
+
+    @torch.no_grad()
+    def classes(self, images):
+        """The class (B,) that the classifier gives each image; images are on any device, the answer on the CPU."""
+        device = self.head.weight.device
+        return torch.cat([self(batch.to(device)).argmax(1).cpu() for batch in images.split(BATCH)])
+
+
+def build(channels, classes, width, seed, kind):
+    """A fresh classifier; its weights come from stream (seed, kind)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "classifier", kind, "weights"))
+        return Classifier(channels, classes, width)
+
+
+def attack(classifier, images, labels, radius, steps, stream):
+    """Projected gradient ascent of the loss in the ℓ∞ ball (Madry et al. 2018) from a random start.
+
+    Args:
+        radius: of the ball, images lying in [-1, 1]. steps: of radius × 2.5 / steps each. stream: a CPU generator.
+
+    Returns:
+        (B, C, H, W): within ``radius`` of ``images`` and within [-1, 1].
+    """
+
+    def inside(x):
+        return torch.minimum(torch.maximum(x, images - radius), images + radius).clamp(-1, 1)
+
+    start = 2 * torch.rand(images.shape, generator=stream) - 1
+    x = inside(images + radius * start.to(images.device))
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        loss = F.cross_entropy(classifier(x), labels)
+        (slope,) = torch.autograd.grad(loss, x)
+        x = inside(x.detach() + 2.5 * radius / steps * slope.sign())
+    return x.detach()
+
+
+class ClassifierTrainer:
+    """AdamW with a cosine schedule; adversarial where the recipe has an attack.
+
+    Args:
+        classifier: at its initial weights, on its device.
+        images, labels: (n, C, H, W) float and (n,) int64, on any device.
+        recipe: the spec's entry: epochs, batch_size, learning_rate; radius and attack_steps if "robust".
+        seed, kind: key of the streams, one per epoch.
+    """
+
+    def __init__(self, classifier, images, labels, recipe, seed, kind):
+        self.classifier, self.images, self.labels, self.recipe = classifier, images, labels, recipe
+        self.key, self.epoch = (seed, "classifier", kind), 0
+        self.device = classifier.head.weight.device
+        steps = recipe["epochs"] * math.ceil(len(images) / recipe["batch_size"])
+        self.optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe["learning_rate"])
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
+
+    def run_epoch(self):
+        """One pass in a fresh order; returns the mean loss, for a robust classifier that of the attacked images.
+
+        Raises:
+            WaypointError: a loss that is not finite.
+        """
+        stream, total = torch_stream(*self.key, self.epoch), 0.0
+        for rows in torch.randperm(len(self.images), generator=stream).split(self.recipe["batch_size"]):
+            images, labels = self.images[rows].to(self.device), self.labels[rows].to(self.device)
+            if "radius" in self.recipe:
+                images = attack(
+                    self.classifier, images, labels, self.recipe["radius"], self.recipe["attack_steps"], stream
+                )
+            loss = F.cross_entropy(self.classifier(images), labels)
+            self._require_finite(loss, "loss")
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.schedule.step()
+            total += loss.item() * len(rows)
+        for name, parameter in self.classifier.named_parameters():
+            self._require_finite(parameter, name)  # the last loss was taken before the last step
+        self.epoch += 1
+        return total / len(self.images)
+
+    def _require_finite(self, values, what):
+        if not torch.isfinite(values).all():
+            raise WaypointError(
+                f"{self.key[-1]} classifier: {what} is not finite in epoch {self.epoch + 1}; "
+                "lower evaluation.classifier.learning_rate"
+            )
+
+
+def held_out(n, share, seed):
+    """Rows to train on and rows kept back, of n; the same for both kinds, so that their accuracies compare.
+
+    Raises:
+        WaypointError: the share leaves nothing on one side.
+    """
+    order = torch.randperm(n, generator=torch_stream(seed, "classifier", "held out"))
+    back = round(share * n)
+    if not 0 < back < n:
+        raise WaypointError(f"evaluation.classifier.holdout: {share} of {n} images leaves none on one side")
+    return order[back:].sort().values, order[:back].sort().values
+
+
+def accuracy(classifier, images, labels):
+    """Share of the images that get their own label; images (n, C, H, W) and labels (n,) on the CPU."""
+    return (classifier.classes(images) == labels).double().mean().item()
+
+
+def robust_accuracy(classifier, images, labels, recipe, seed):
+    """``accuracy`` after ``attack``, whose start is the same for every classifier (B.10)."""
+    device, stream, attacked = classifier.head.weight.device, torch_stream(seed, "classifier", "attack"), []
+    for batch, own in zip(images.split(BATCH), labels.split(BATCH)):
+        found = attack(classifier, batch.to(device), own.to(device), recipe["radius"], recipe["attack_steps"], stream)
+        attacked.append(found.cpu())
+    return accuracy(classifier, torch.cat(attacked), labels)

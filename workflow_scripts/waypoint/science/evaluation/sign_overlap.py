@@ -1,0 +1,64 @@
+"""Training images in the top list of one step and in the bottom list of another (B.3, B.4).
+
+Shapes: S steps, N training images; K is the length of the top and of the bottom list of a step. Ties are broken by
+index, as wherever images are ranked.
+"""
+
+import numpy as np
+
+from waypoint.science.evaluation.ranking import extremes
+
+
+def ranks(score):
+    """Every image's place, 1 being the first, in the list of largest scores of a step and in that of smallest ones.
+
+    Args:
+        score: (S, N).
+
+    Returns:
+        two int arrays (S, N).
+    """
+    n = score.shape[1]
+    best, worst = np.stack([extremes(row, n) for row in score], 1)
+    return np.argsort(best, axis=1) + 1, np.argsort(worst, axis=1) + 1
+
+
+def changes_sides(from_top, from_bottom, k):
+    """Images in the top list of one step and in the bottom list of another (B.3).
+
+    Args:
+        from_top, from_bottom: (S, N), as from ``ranks``. k: K.
+
+    Returns:
+        bool (N,).
+    """
+    top, bottom = from_top <= k, from_bottom <= k
+    pairs = top.sum(0) * bottom.sum(0) - (top & bottom).sum(0)  # with equal scores, both lists of one step may hold it
+    return pairs > 0
+
+
+def random_sign_overlap(n, steps, k):
+    """Probability that some image changes sides when all scores are independent noise: 1 − exp(−S(S−1)K²/N) (B.4).
+
+    A step's lists hold a given image with probability K/N each, and there are S(S−1) ordered pairs of steps; for K well
+    below N the number of images that change sides is Poisson.
+    """
+    return -np.expm1(-steps * (steps - 1) * np.square(k, dtype=float) / n)
+
+
+def strongest_flip(from_top, from_bottom, k):
+    """The image with the smallest sum of its places in the top list of one step and the bottom list of another.
+
+    Args:
+        from_top, from_bottom: (S, N), as from ``ranks``. k: K, the length of the lists.
+
+    Returns:
+        (image, sum of places), or None where no image changes sides.
+    """
+    images = np.flatnonzero(changes_sides(from_top, from_bottom, k))
+    if not len(images):
+        return None
+    sums = from_top[:, None, images] + from_bottom[None, :, images]
+    sums[np.arange(len(sums)), np.arange(len(sums))] = np.iinfo(sums.dtype).max  # of two different steps
+    least = sums.min((0, 1))
+    return int(images[least.argmin()]), int(least.min())

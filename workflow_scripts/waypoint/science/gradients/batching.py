@@ -1,0 +1,22 @@
+"""How many rows and gradients fit into memory at once."""
+
+import torch
+
+
+def rows_in_a_pass(K, row_bytes, device):
+    """How many examples of K draws go through a model at once, and how many draws of each.
+
+    Args:
+        row_bytes: what autograd keeps of one row.
+    """
+    # CPU: 2560 rows hide what a pass costs however small, as far as 2 GiB go; one image may have what a laptop has
+    near, most = min(1 << 31, 2560 * row_bytes), 1 << 32
+    if device.type == "cuda":
+        near = most = torch.cuda.mem_get_info(device)[0] // 3
+    return max(1, near // row_bytes // K), max(1, min(K, most // row_bytes))
+
+
+def rows_in_memory(p, device):
+    """How many gradients of p parameters to hold at once: 2 GiB, or a quarter of a GPU's free memory; at most 256."""
+    budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 2 << 30
+    return max(1, min(256, budget // (4 * p)))

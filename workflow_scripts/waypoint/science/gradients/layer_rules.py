@@ -1,0 +1,109 @@
+"""Rules for the per-example gradients of single layers.
+
+A rule maps a layer's input x and its output's gradient δ, both with rows ordered by example, to the gradients of the
+layer's own parameters, contracted over the rows of each example. With K draws an example that is the gradient of the
+draw-averaged loss (Alg. 1 line 3) at the cost of the weight gradients of one plain backward pass.
+
+Shapes: R = B examples × K rows each; x (R, …), δ (R, …) of the layer's output; a rule returns one tensor
+(B, parameter's size) for the layer's weight and one for its bias, None for a bias that it lacks.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from waypoint.kernels import convolution
+
+
+def conv2d(layer, x, delta, B):
+    """Convolution: of a 1 × 1 kernel a product of matrices; else ``convolution``'s weight gradient or the backend's.
+
+    A single one of the backend's makes all, with each example as a group of its own, unless that is slower than one
+    after the other.
+    """
+    bias = None if layer.bias is None else delta.sum((2, 3)).unflatten(0, (B, -1)).sum(1)
+    if is_pointwise(layer):
+        return contract(delta, x, B).flatten(1), bias
+    if convolution.known(x, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups):
+        weight = convolution.weight_gradient(x, delta, B)
+    elif groups_are_slow(layer, delta, B):
+        weight = one_by_one(layer, x, delta, B)
+    else:
+        weight = weight_gradient(layer, grouped_by_example(x, B), grouped_by_example(delta, B), B)
+    return weight.reshape(B, -1), bias
+
+
+def groups_are_slow(layer, delta, B):
+    """Of many channels on a GPU and of very few on a CPU, where an example is work enough to be a call of its own."""
+    multiplications = delta.numel() // B * layer.weight[0].numel()
+    if delta.is_cuda:
+        return multiplications >= 1 << 28
+    return multiplications >= 1 << 24 and min(layer.weight.shape[:2]) < 8
+
+
+def one_by_one(layer, x, delta, B):
+    """A convolution's weight gradient example by example: (B, …)."""
+    return torch.stack([weight_gradient(layer, *one, 1) for one in zip(x.chunk(B), delta.chunk(B))])
+
+
+def is_pointwise(layer):
+    """Whether a convolution is a linear map of the channels at each position."""
+    at_each = (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+    return at_each and layer.groups == 1
+
+
+def weight_gradient(layer, x, delta, copies):
+    """The backend's weight gradient, with copies of the layer side by side as groups: (copies · outputs, …)."""
+    weights = layer.weight.to(delta.dtype).repeat(copies, 1, 1, 1)
+    place = layer.stride, layer.padding, layer.dilation, False, (0, 0), copies * layer.groups
+    return torch.ops.aten.convolution_backward(delta, x, weights, None, *place, (False, True, False))[1]
+
+
+def contract(a, delta, B):
+    """Σ a ⊗ δ over draws and positions, for (R, r, H, W) and (R, C, H, W) in either memory format: (B, r, C)."""
+    few = delta[0, 0].numel() < min(a.shape[1], delta.shape[1])  # positions: a product of each row would be larger
+    if few or not delta.is_contiguous():
+        a, delta = (by_example(x.permute(0, 2, 3, 1), B) for x in (a, delta))
+        return a.transpose(1, 2) @ delta
+    rows = a.flatten(2) @ delta.flatten(2).transpose(1, 2)
+    return rows.unflatten(0, (B, -1)).sum(1)
+
+
+def grouped_by_example(x, B):
+    """(B K, C, H, W) to (K, B C, H, W): an example's channels side by side with the others'."""
+    return x.unflatten(0, (B, -1)).transpose(0, 1).flatten(1, 2)
+
+
+def linear(layer, x, delta, B):
+    """Linear map of the last dimension: Σ δ ⊗ x over rows and positions."""
+    delta, x = by_example(delta, B), by_example(x, B)
+    weight = (delta.transpose(1, 2) @ x).flatten(1)
+    return weight, None if layer.bias is None else delta.sum(1)
+
+
+def by_example(x, B):
+    """(R, …, features) to (B, rows and positions of one example, features)."""
+    return x.reshape(B, -1, x.shape[-1])
+
+
+def layer_norm(layer, x, delta, B):
+    """LayerNorm: Σ δ x̂ and Σ δ over rows and positions, per normalised feature."""
+    shape = layer.normalized_shape
+    scaled = by_example((delta * F.layer_norm(x, shape, None, None, layer.eps)).flatten(-len(shape)), B)
+    return scaled.sum(1), None if layer.bias is None else by_example(delta.flatten(-len(shape)), B).sum(1)
+
+
+def embedding(layer, x, delta, B):
+    """Embedding: each row's δ added to the embedding that it looked up."""
+    delta = by_example(delta, B)
+    weight = delta.new_zeros(B, layer.num_embeddings, layer.embedding_dim)
+    index = x.reshape(B, -1, 1).expand(delta.shape)
+    return weight.scatter_add_(1, index, delta).flatten(1), None
+
+
+RULES = {
+    nn.Conv2d: conv2d,
+    nn.Linear: linear,
+    nn.LayerNorm: layer_norm,
+    nn.Embedding: embedding,
+}

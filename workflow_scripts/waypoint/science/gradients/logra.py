@@ -1,0 +1,103 @@
+"""Gradients of single layers compressed within the backward pass: neither they nor weight gradients are ever formed.
+
+A layer's weight gradient is Σ δ ⊗ a over rows and positions, a being the layer's input with a constant 1 for the
+bias. Random matrices P_in (inputs × r_in) and P_out (outputs × r_out) on both sides of it give
+P_outᵀ (Σ δ ⊗ a) P_in = Σ (P_outᵀ δ) ⊗ (P_inᵀ a): the Kronecker factors of LoGra (Choe et al., arXiv 2405.13954).
+E[P Pᵀ] = I on both sides and both are independent, so inner products stay unbiased.
+
+For a convolution a is the patch under the kernel, and P_in is block diagonal: each tap of the kernel projects the
+channels below it on its own. Then P_inᵀ a is a random 1 × 1 convolution followed by a shift of each of its channels
+by its tap: no patch is unfolded, and dense random filters of as many columns would cost taps times as much for the
+same variance.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from waypoint.science import counter_rng
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.hooks import LayerHook, exact_hook, own
+from waypoint.science.gradients.layer_rules import by_example, contract
+from waypoint.science.random_streams import derive
+
+
+class LoGraHook(LayerHook):
+    """Compressed gradients of one layer, r_out × r_in columns.
+
+    Args:
+        layer: a Linear, or a Conv2d of one group, with weight and perhaps bias, both trainable.
+        rank: rank² columns are shared out: r_out = min(rank, outputs), the rest to r_in, in equal parts for each tap.
+        keys: two keys, of P_in and of P_out.
+    """
+
+    def __init__(self, layer, rank, keys):
+        weight = layer.weight
+        outputs, channels, *kernel = weight.shape
+        taps = weight[0, 0].numel()
+        r_out = min(rank, outputs)
+        columns = min(channels, max(1, rank**2 // r_out // taps))  # of each tap
+        rows = sign_matrix(keys[0], taps * channels + 1, columns).to(weight)
+        blocks = rows[:-1].view(taps, channels, columns)
+        if columns == channels:
+            blocks = torch.eye(channels).to(weight).expand(blocks.shape)
+        super().__init__(layer)
+        self.P_in = blocks.transpose(1, 2).reshape(-1, channels)
+        self.offset = None
+        if layer.bias is not None:  # the constant shares the first tap's columns
+            self.offset = F.pad(rows[-1], (0, len(self.P_in) - columns))
+        if kernel:
+            tap = torch.eye(taps).to(weight).repeat_interleave(columns, 0)
+            self.shift = tap.view(-1, 1, *kernel)
+        self.P_out = None if r_out == outputs else sign_matrix(keys[1], outputs, r_out).to(weight)
+        self.width = r_out * len(self.P_in)
+
+    def keep(self, x, output):
+        """P_inᵀ a, all that the backward pass needs of the input: (R, …, r_in), or (R, r_in, H, W)."""
+        layer = self.layer
+        if isinstance(layer, nn.Linear):
+            return F.linear(x, self.P_in, self.offset)
+        place = layer.stride, layer.padding, layer.dilation
+        if len(self.shift[0, 0].flatten()) == 1:
+            return F.conv2d(x, self.P_in[..., None, None], self.offset, *place)
+        if x.is_contiguous():
+            projected = (self.P_in @ x.flatten(2)).unflatten(2, x.shape[2:])
+        else:
+            projected = F.conv2d(x, self.P_in[..., None, None])
+        return F.conv2d(projected, self.shift, self.offset, *place, groups=len(self.shift))
+
+    def gradients(self, kept, delta, B):
+        """Σ kept ⊗ (P_outᵀ δ) over rows and positions of each example: (B, width)."""
+        kept = kept.to(delta.dtype)
+        if isinstance(self.layer, nn.Linear):
+            found = by_example(kept, B).transpose(1, 2) @ by_example(delta, B)
+        else:
+            found = contract(kept, delta, B)
+        # P_out comes last: the sum over positions is the same, and this is one product instead of one a position
+        return (found if self.P_out is None else found.to(self.P_out.dtype) @ self.P_out).flatten(1)
+
+
+def sign_matrix(key, rows, columns):
+    """Independent entries ±1/√columns: (rows, columns)."""
+    return counter_rng.matrix(counter_rng.signs, 64, key, 0, rows, columns) / columns**0.5
+
+
+class LoGra(PerExampleGradients):
+    """Rows of compressed gradients: about rank² columns for every Linear and Conv2d, its own for any other parameter.
+
+    Args:
+        seed, checkpoint: key of the random factors; train and target side share it.
+        rank: as ``LoGraHook``'s.
+    """
+
+    def __init__(self, model, seed, checkpoint, rank, autocast=False):
+        super().__init__(model, autocast)
+        self.key, self.rank = (seed, "factors", checkpoint), rank
+
+    def hook(self, name, layer):
+        """Random factors for matrices; exact gradients of vectors, and of layers too small or too odd to compress."""
+        matrix = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        whole = all(q.requires_grad for q in own(layer))
+        if not (matrix and whole and layer.weight.numel() > self.rank**2):
+            return exact_hook(layer)
+        return LoGraHook(layer, self.rank, [derive(*self.key, name, side) for side in ("in", "out")])

@@ -1,0 +1,1 @@
+"""Diffusion processes: noising, training target, one-step estimate, output function, a sampling step."""

@@ -1,0 +1,177 @@
+"""Denoising diffusion (DDPM) with ε- and v-prediction: noising, losses, one-step estimates, ancestral sampling.
+
+Symbols: T training steps; t is always a training-time step 0..T-1; ᾱ_t is the scheduler's cumulative
+product; x_t is what the model is *called on* at step t.
+"""
+
+import copy
+
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.networks import unet as network
+
+
+class Denoiser:
+    """A UNet ε_θ (or v_θ) together with its DDPM scheduler.
+
+    Args:
+        unet: a diffusers ``UNet2DModel``, or ``UNet2DConditionModel``, which sees embedded captions.
+        scheduler: a diffusers ``DDPMScheduler``; ε- and v-prediction are supported.
+    """
+
+    def __init__(self, unet, scheduler):
+        self.unet = unet
+        self.scheduler = scheduler
+        self.device = next(unet.parameters()).device
+        self.alphas_cumprod = scheduler.alphas_cumprod.to(self.device)
+        self.T = scheduler.config.num_train_timesteps
+        self.predicts_v = scheduler.config.prediction_type == "v_prediction"
+        self.conditioned_by = network.condition_keyword(unet)
+
+    @property
+    def shape(self):
+        """(C, H, W) of the model's images."""
+        return network.input_shape(self.unet)
+
+    def coefficients(self, t, x):
+        """√ᾱ_t and √(1-ᾱ_t), shaped to multiply ``x``; ``t`` is (B,) or a number."""
+        t = torch.as_tensor(t, device=self.device)
+        alpha_bar = self.alphas_cumprod[t].reshape(-1, *[1] * (x.dim() - 1))
+        return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+    def output(self, x, t, condition=None):
+        """The network's raw output on x (B, C, H, W) at steps t (B,) or one number.
+
+        Args:
+            condition: classes (B,), embedded captions (B, token, width), or None; unconditional networks ignore it.
+        """
+        t = torch.as_tensor(t, device=self.device)
+        return network.output(self.unet, x, t, self.conditioned_by, condition)
+
+    @torch.no_grad()
+    def prediction(self, x, t, condition=None):
+        """``output`` where no gradient is wanted: sampling and detached estimates."""
+        return self.output(x, t, condition)
+
+    def epsilon(self, x, t, condition=None):
+        """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
+        out = self.output(x, t, condition)
+        if not self.predicts_v:
+            return out
+        signal, noise = self.coefficients(t, x)
+        return signal * out + noise * x
+
+    def add_noise(self, x0, epsilon, t):
+        """√ᾱ_t x_0 + √(1-ᾱ_t) ε for x0, epsilon (B, C, H, W) and t (B,)."""
+        signal, noise = self.coefficients(t, x0)
+        return signal * x0 + noise * epsilon
+
+    def x0_hat(self, x_t, t, out, clip):
+        """The one-step estimate (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (§2.2, Alg. 1 line 11; its parenthesis is a misprint).
+
+        Args:
+            out: the network's output at (x_t, t). From v it is √ᾱ_t x_t - √(1-ᾱ_t) v, the same without cancellation.
+            clip: "scheduler" clips where the scheduler's own configuration does, as its sampler does; "none" never.
+        """
+        signal, noise = self.coefficients(t, x_t)
+        estimate = signal * x_t - noise * out if self.predicts_v else (x_t - noise * out) / signal
+        if clip == "scheduler" and self.scheduler.config.clip_sample:
+            bound = self.scheduler.config.clip_sample_range
+            estimate = estimate.clamp(-bound, bound)
+        return estimate
+
+    def train_loss(self, x0, t, epsilon, condition=None):
+        """The loss the model was trained on, element-mean per row (Alg. 1 line 3, inner term): (B,)."""
+        out = self.output(self.add_noise(x0, epsilon, t), t, condition)
+        target = epsilon
+        if self.predicts_v:
+            signal, noise = self.coefficients(t, x0)
+            target = signal * epsilon - noise * x0
+        return (target - out).pow(2).flatten(1).mean(1)
+
+    def noise_loss(self, x0, t, epsilon, condition=None, weight=None):
+        """Eq. 3's inner term per row: mean of (ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t))², (B,).
+
+        ``weight`` (H, W), a mask: the mean is weighted by it (§5.4) over positions, and plain over channels.
+        """
+        error = (epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2)
+        if weight is None:
+            return error.flatten(1).mean(1)
+        return (error.mean(1) * weight).flatten(1).sum(1) / weight.sum()
+
+
+def repeated(condition, count):
+    """The condition of one row (1, ...) for ``count`` rows, or None."""
+    return None if condition is None else condition.expand(count, *condition.shape[1:])
+
+
+def trajectory(denoiser, steps, x_T, generator, condition=None, clip="scheduler"):
+    """Ancestral DDPM sampling that keeps everything Algorithm 1 needs.
+
+    Args:
+        steps: number of sampling steps; the scheduler's own spacing gives the grid (T ≥ steps).
+        x_T: (1, C, H, W) starting noise. generator: CPU generator of the noise of every step.
+
+    Returns:
+        grid (S,) int, x_t (S, C, H, W), x0_hat (S, C, H, W), image (C, H, W); all on the CPU.
+    """
+    scheduler = copy.deepcopy(denoiser.scheduler)
+    scheduler.set_timesteps(steps)
+    x, visited, estimates = x_T.to(denoiser.device), [], []
+    for t in scheduler.timesteps.tolist():
+        out = denoiser.prediction(x, t, condition)
+        visited.append(x[0].cpu())
+        estimates.append(denoiser.x0_hat(x, t, out, clip)[0].cpu())
+        x = scheduler.step(out, t, x, generator=generator).prev_sample
+    return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
+
+
+def generate(denoiser, steps, noise, condition=None, clip="scheduler"):
+    """A ``trajectory`` from a seed: ``noise``, a CPU generator, gives x_T first and then every step's noise."""
+    x_T = torch.randn(1, *denoiser.shape, generator=noise)
+    return trajectory(denoiser, steps, x_T, noise, condition, clip)
+
+
+def continuations(denoiser, steps, x_t, t, generators, condition=None, swap=None):
+    """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
+
+    Args:
+        steps: number of sampling steps; the chain goes from t on over the grid's steps below t.
+        x_t: (C, H, W), what the model is called on at step t.
+        generators: one CPU generator per sample, so that a sample does not depend on how many there are.
+        swap: (other denoiser, Δ): the other one makes the calls at steps in (t - Δ, t], with the same noises as
+            without it: the intervention of §3.2 and Fig. 5.
+
+    Returns:
+        (samples, C, H, W) on the CPU.
+    """
+    scheduler = copy.deepcopy(denoiser.scheduler)
+    scheduler.set_timesteps(steps)
+    scheduler.set_timesteps(timesteps=[t, *(s for s in scheduler.timesteps.tolist() if s < t)])
+    x = x_t.to(denoiser.device).expand(len(generators), *x_t.shape)
+    conditions = repeated(condition, len(generators))
+    other, delta = swap or (denoiser, 0)
+    for s in scheduler.timesteps.tolist():
+        theta = other if s > t - delta else denoiser
+        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=generators).prev_sample
+    return x.cpu()
+
+
+def check_scheduler(scheduler):
+    """Refuse, by name, what this module does not compute.
+
+    Raises:
+        WaypointError: another scheduler than DDPM, another prediction than ε or v, learned variance, thresholding.
+    """
+    name, config = type(scheduler).__name__, scheduler.config
+    if name != "DDPMScheduler":
+        raise WaypointError(f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; use DDPMScheduler")
+    if config.prediction_type not in ("epsilon", "v_prediction"):
+        raise WaypointError(
+            f"scheduler.prediction_type {config.prediction_type!r} is not supported; epsilon and v_prediction are"
+        )
+    if config.variance_type in ("learned", "learned_range"):
+        raise WaypointError(f"scheduler.variance_type {config.variance_type!r} (learned variance) is not supported")
+    if config.thresholding:
+        raise WaypointError("scheduler.thresholding (dynamic thresholding) is not supported; set it to false")

@@ -1,0 +1,97 @@
+"""Directories and files that appear whole or not at all: written beside their place, renamed last.
+
+Where the environment variable WAYPOINT_SCRATCH names a folder, directories are built in it and copied beside their
+place when they are finished: a node's own disk is better at many small writes than a shared file system.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import uuid
+from pathlib import Path
+
+from waypoint.store.artifacts.checksums import checksums
+from waypoint.store.artifacts.provenance import marker_path
+
+
+@contextlib.contextmanager
+def whole_directory(path):
+    """A directory that appears at ``path`` only when the block ends without an error.
+
+    The temporary name holds host and process id: an orphan and its successor never share one, and what a
+    killed process of this host left behind is removed first.
+    """
+    path = Path(path)
+    tmp = _temporary(path)
+    scratch = Path(os.environ.get("WAYPOINT_SCRATCH") or tmp.parent)
+    built = _temporary(scratch / path.name).with_name(tmp.name)
+    built.mkdir()
+    try:
+        yield built
+        if built != tmp:
+            shutil.copytree(built, tmp)
+        if path.exists():  # aside first: a kill must not leave half of it
+            os.rename(path, old := tmp.with_name(f"{tmp.name}.old"))
+            os.rename(tmp, path)
+            shutil.rmtree(old)
+        else:
+            os.rename(tmp, path)
+    except BaseException:
+        shutil.rmtree(tmp, ignore_errors=True)
+        raise
+    finally:
+        if built != tmp:
+            shutil.rmtree(built, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def whole_file(path, attributes):
+    """A file that appears at ``path`` only when the block ends without an error, with its attributes beside it.
+
+    Yields a temporary path with the same suffix. ``attributes`` is called last; they are in place before the
+    file is, so that no file is ever without its own.
+    """
+    path = Path(path)
+    tmp = _temporary(path)
+    tmp = tmp.with_name(tmp.name + path.suffix)
+    marker = tmp.with_name(tmp.name + ".json")
+    try:
+        yield tmp
+        files = {path.name: checksums(tmp)[tmp.name]}
+        marker.write_text(json.dumps({**attributes(), "files": files}, indent=2) + "\n")
+        path.unlink(missing_ok=True)  # an old file must not be seen with the new one's attributes
+        os.replace(marker, marker_path(path))
+        os.replace(tmp, path)
+    except BaseException:
+        tmp.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
+        raise
+
+
+def share(folder):
+    """Give a folder's files the permissions that the umask allows; safetensors writes them for their owner alone.
+
+    Args:
+        folder: made in this run, so that its own permissions are the umask's.
+    """
+    allowed = Path(folder).stat().st_mode & 0o666
+    for file in Path(folder).iterdir():
+        if file.is_file():
+            file.chmod(allowed)
+
+
+def _temporary(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    return path.with_name(f"{path.name}.tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def _remove_leftovers(path):
+    mark = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}")
+    for sibling in path.parent.iterdir():
+        found = mark.match(sibling.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            shutil.rmtree(sibling, ignore_errors=True) if sibling.is_dir() else sibling.unlink(missing_ok=True)

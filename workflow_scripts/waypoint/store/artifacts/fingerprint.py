@@ -1,0 +1,38 @@
+"""Fingerprints of raw data and models from outside: file metadata is compared first, contents if that differs."""
+
+import hashlib
+from pathlib import Path
+
+
+def _files(sources):
+    for source in map(Path, sources):
+        if source.is_dir():
+            yield from ((file, file.relative_to(source)) for file in sorted(source.rglob("*")) if file.is_file())
+        else:
+            yield source, source.name
+
+
+def quick_look(sources):
+    """SHA-256 over names, sizes and change times (ctime, which copying tools cannot set back)."""
+    digest = hashlib.sha256()
+    for file, name in _files(sources):
+        state = file.stat()
+        digest.update(f"{name}\0{state.st_size}\0{state.st_ctime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def content_hash(sources):
+    """SHA-256 over names and contents."""
+    digest = hashlib.sha256()
+    for file, name in _files(sources):
+        digest.update(f"{name}\0{file.stat().st_size}\n".encode())
+        with open(file, "rb") as handle:
+            while chunk := handle.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def source_record(sources):
+    """What an artifact keeps of its sources, or None without any."""
+    sources = [source for source in sources if source]
+    return {"look": quick_look(sources), "sha256": content_hash(sources)} if sources else None

@@ -1,0 +1,1 @@
+"""Folders of models: denoisers, VAEs, text and image encoders, classifiers."""

@@ -1,0 +1,276 @@
+"""Diffusers folders: build, save, load and check models by value, not only by shape."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.patches.lean_diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
+from waypoint.science.processes.ddpm import Denoiser, check_scheduler
+from waypoint.science.random_streams import derive
+from waypoint.store.artifacts.atomic import share
+from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.networks.hub import fetch
+
+# of UNet2DConditionModel: what it would be given besides a caption, which Waypoint does not have
+MORE_CONDITIONS = (
+    "class_embed_type",
+    "num_class_embeds",
+    "addition_embed_type",
+    "encoder_hid_dim_type",
+    "time_cond_proj_dim",
+)
+
+
+PARTS = ("unet", "scheduler")  # of a pipeline's folder
+
+
+def build(model, seed, name):
+    """A freshly initialised denoiser from the config section ``model``; weights from stream (seed, name).
+
+    Raises:
+        WaypointError: a configuration that diffusers refuses or Waypoint does not support.
+    """
+    scheduler = DDPMScheduler(**model["scheduler"])
+    check_scheduler(scheduler)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "initial weights", name))
+        kind = UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
+        try:
+            unet = kind(**model["unet"])
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise WaypointError(f"model.unet: {error}") from error
+    return Denoiser(unet, scheduler)
+
+
+def save(unet, scheduler, folder):
+    """Write a diffusers pipeline folder, safetensors weights.
+
+    ``DDPMPipeline.from_pretrained`` opens an unconditional model's; a text-conditional one's is opened by
+    ``StableDiffusionPipeline``, which is given the experiment's VAE, text encoder and tokenizer.
+    """
+    unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
+    share(Path(folder, "unet"))
+    scheduler.save_pretrained(Path(folder, "scheduler"))
+    index = {
+        "_class_name": "StableDiffusionPipeline" if isinstance(unet, UNet2DConditionModel) else "DDPMPipeline",
+        "_diffusers_version": __version__,
+        "scheduler": ["diffusers", type(scheduler).__name__],
+        "unet": ["diffusers", type(unet).__name__],
+    }
+    Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def load(source, device="cpu", sampler=None, timestep_spacing=None):
+    """A denoiser in evaluation mode from a pipeline folder, a bare UNet folder with a scheduler, or a hub id.
+
+    Args:
+        sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
+            samples ancestrally; None wants a stored DDPMScheduler.
+        timestep_spacing: instead of the scheduler's own, if not None.
+
+    Raises:
+        WaypointError: nothing there, damaged, or not supported; the message names ``source``.
+    """
+    name, source = str(source), fetch(str(source), parts=PARTS)
+    require_intact(source)
+    unet_part = "unet" if Path(source, "unet").is_dir() else ""
+    scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
+    try:
+        kind = unet_class(UNet2DModel.load_config(source, subfolder=unet_part, local_files_only=True))
+        unet, info = kind.from_pretrained(
+            source, subfolder=unet_part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
+        stored = DDPMScheduler.load_config(source, subfolder=scheduler_part, local_files_only=True)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+    amiss = [*info["missing_keys"], *info["unexpected_keys"]]
+    if amiss:  # diffusers would fill in random weights, or leave some out, with a warning
+        raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
+    try:
+        scheduler = ancestral(stored) if sampler == "ddpm" else stored_scheduler(stored)
+        if timestep_spacing is not None:
+            scheduler.register_to_config(timestep_spacing=timestep_spacing)
+        check_scheduler(scheduler)
+        check_conditions(unet.config)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
+    return Denoiser(unet.eval().to(device), scheduler)
+
+
+def unet_class(config):
+    """The diffusers class of a stored UNet's config.
+
+    Raises:
+        WaypointError: another network than a UNet2DModel or UNet2DConditionModel.
+    """
+    name = config.get("_class_name", "UNet2DModel")
+    known = {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}
+    if name not in known:
+        raise WaypointError(f"network {name} is not supported; {' and '.join(known)} are")
+    return known[name]
+
+
+def stored_scheduler(config):
+    """The DDPMScheduler of a stored config.
+
+    Raises:
+        WaypointError: the config is another scheduler's.
+    """
+    name = config.get("_class_name", "DDPMScheduler")
+    if name != "DDPMScheduler":
+        raise WaypointError(
+            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
+            "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
+        )
+    return DDPMScheduler.from_config(config)
+
+
+def ancestral(config):
+    """A DDPMScheduler with the noise schedule and prediction of any scheduler's config.
+
+    A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would.
+
+    Raises:
+        WaypointError: the config says nothing of a variance-preserving noise schedule.
+    """
+    missing = {"beta_schedule", "beta_start", "beta_end", "num_train_timesteps"} - config.keys()
+    if missing and config.get("trained_betas") is None:
+        name = config.get("_class_name", "without a name")
+        raise WaypointError(f"scheduler {name} has no {sorted(missing)[0]}: it is not one of betas over training steps")
+    return DDPMScheduler.from_config({"clip_sample": False, **config, "_class_name": "DDPMScheduler"})
+
+
+def check_conditions(config):
+    """Refuse a UNet that wants more than an image, a step, and a class or a caption.
+
+    Raises:
+        WaypointError: names the key of its config.
+    """
+    text = "cross_attention_dim" in config
+    for key in MORE_CONDITIONS if text else ("class_embed_type",):
+        if config.get(key) is not None:
+            instead = "captions are" if text else "num_class_embeds is"
+            raise WaypointError(f"{key} {config[key]!r} is not supported; {instead}")
+
+
+def differences(mine, theirs):
+    """Keys whose *values* differ between two diffusers configs, defaults filled in: 'key: a against b'.
+
+    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``,
+    ``freq_shift``, ``norm_eps`` …), and load each other's weights without an error.
+    """
+    as_json = [json.loads(json.dumps(dict(config), default=str)) for config in (mine, theirs)]
+    keys = sorted(k for k in as_json[0].keys() | as_json[1].keys() if not k.startswith("_"))
+    return [
+        f"{k}: {as_json[0].get(k)!r} against {as_json[1].get(k)!r}"
+        for k in keys
+        if as_json[0].get(k) != as_json[1].get(k)
+    ]
+
+
+def require_same(denoiser, reference, name, reference_name):
+    """Refuse a checkpoint whose UNet config, scheduler or image shape is not the reference's.
+
+    Raises:
+        WaypointError: lists every key that differs, with both values.
+    """
+    for part in ("unet", "scheduler"):
+        found = differences(getattr(denoiser, part).config, getattr(reference, part).config)
+        if found:
+            raise WaypointError(
+                f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
+            )
+
+
+def require_encoders(denoiser, name, text_width=None, latent_channels=None):
+    """Refuse a model that the encoders do not fit, where there is no data to compare it with.
+
+    Args:
+        text_width: width of embedded captions, or None without a text encoder.
+        latent_channels: channels of the VAE's latents, or None without a VAE.
+
+    Raises:
+        WaypointError: captions of another width, or none; other latents; no image size; unequal channels.
+    """
+    config = denoiser.unet.config
+    if config.sample_size is None or config.in_channels != config.out_channels:
+        raise WaypointError(
+            f"{name} takes {config.in_channels} channels of size {config.sample_size} and gives {config.out_channels}; "
+            "a size, and as many channels as it takes, are needed"
+        )
+    if latent_channels not in (None, config.in_channels):
+        raise WaypointError(
+            f"{name} takes {config.in_channels} channels, but the VAE's latents have {latent_channels}; fit vae"
+        )
+    wants = config.cross_attention_dim if denoiser.conditioned_by == "encoder_hidden_states" else None
+    if wants != text_width:
+        found = (
+            "there is no text_encoder" if text_width is None else f"text_encoder embeds them in {text_width} numbers"
+        )
+        needs = "attends to no captions" if wants is None else f"attends to captions (cross_attention_dim {wants})"
+        raise WaypointError(f"{name} {needs}, but {found}; fit text_encoder")
+
+
+def require_fit(denoiser, shape, labels, name, text_width=None):
+    """Refuse a model that does not take inputs of ``shape`` (C, H, W), or conditions that the data does not have.
+
+    Args:
+        labels: (n,) class of every image, array or tensor, or None.
+        text_width: width of the data's embedded captions, or None.
+
+    Raises:
+        WaypointError: another shape, no labels, classes that the model does not have, no captions, or of another width.
+    """
+    config, (channels, *size) = denoiser.unet.config, shape
+    takes = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
+    if takes is None or (config.in_channels, config.out_channels, *takes) != (channels, channels, *size):
+        raise WaypointError(
+            f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
+            f"but the data has {channels} channels of {size}; fit model.unet or data.size"
+        )
+    if denoiser.conditioned_by == "encoder_hidden_states":
+        wants = config.cross_attention_dim
+        if text_width != wants:
+            found = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
+            raise WaypointError(
+                f"{name} attends to captions (cross_attention_dim {wants}), but the data has {found}; fit text_encoder"
+            )
+        return
+    classes = config.num_class_embeds
+    if classes is not None and (labels is None or labels.min() < 0 or labels.max() >= classes):
+        found = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
+        raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
+
+
+def target_condition(denoiser, target, text=None):
+    """What a target is conditioned on, one row: its class (1,), its embedded prompt (1, token, width), or None.
+
+    Args:
+        target: a row with a label or a prompt, or neither. text: the embedded prompt (token, width), or None.
+
+    Raises:
+        WaypointError: the model wants a class or a prompt and there is none, or the other way round.
+    """
+    for key, by, kind in (("label", "class_labels", "class"), ("prompt", "encoder_hidden_states", "text")):
+        wanted = denoiser.conditioned_by == by
+        if wanted != (key in target):
+            need = f"is {kind}-conditional and needs one" if wanted else f"is not {kind}-conditional"
+            raise WaypointError(f"targets: {key}: the generating model {need}")
+    if denoiser.conditioned_by is None:
+        return None
+    return torch.tensor([target["label"]], device=denoiser.device) if text is None else text[None].to(denoiser.device)
+
+
+def weights_hash(folder):
+    """SHA-256 of all weights stored in a folder: the identity that what was made with a model carries."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(folder).rglob("*.safetensors")):
+        with open(file, "rb") as handle:
+            while chunk := handle.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()

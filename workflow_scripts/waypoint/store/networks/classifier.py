@@ -1,0 +1,57 @@
+"""Classifier folders: safetensors weights, their config, and the marker that says what made them. No diffusers."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.classifier import Classifier
+from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.checksums import require_intact, write_marker
+from waypoint.store.zarr.reader import read
+
+WEIGHTS, CONFIG = "classifier.safetensors", "config.json"
+
+
+def save_classifier(classifier, folder, attributes):
+    """Write a classifier's folder, whole or not at all; ``attributes`` is called last and fills the marker."""
+    with whole_directory(folder) as tmp:
+        # from the CPU and contiguous: the same file whatever device trained it
+        save_file({name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}, tmp / WEIGHTS)
+        Path(tmp, CONFIG).write_text(json.dumps(classifier.config, indent=2) + "\n")
+        write_marker(tmp, attributes())
+
+
+def load_classifier(folder, device="cpu"):
+    """The classifier of a folder, in evaluation mode.
+
+    Raises:
+        WaypointError: nothing there, or damaged.
+    """
+    require_intact(folder)
+    try:
+        classifier = Classifier(**json.loads(Path(folder, CONFIG).read_text()))
+        classifier.load_state_dict(load_file(Path(folder, WEIGHTS)))
+    except Exception as error:  # json, safetensors and torch each raise their own kinds
+        raise WaypointError(f"classifier {folder}: cannot be loaded ({error}); delete it and rerun") from error
+    return classifier.requires_grad_(False).eval().to(device)
+
+
+def labelled(data, path):
+    """The images (n, C, H, W) and labels (n,) of an open data store at ``path``, as tensors.
+
+    Raises:
+        WaypointError: it has no labels, or negative ones; names the keys that ask for them.
+    """
+    wanted = "evaluation.likelihood and evaluation.fid.features: classifier need"
+    if "label" not in data:
+        raise WaypointError(
+            f"{path} has no labels, but {wanted} them; give labelled data (data.captions may hold them), "
+            "leave evaluation.likelihood out, and use evaluation.fid.features: inception"
+        )
+    labels = torch.from_numpy(read(data["label"])).long()
+    if labels.min() < 0:
+        raise WaypointError(f"{path} has labels down to {labels.min()}, but {wanted} classes 0, 1, 2 …")
+    return torch.from_numpy(read(data["image"])), labels

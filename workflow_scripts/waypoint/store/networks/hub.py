@@ -1,0 +1,40 @@
+"""Folders of models: local ones, ones of installed packages, and snapshots of hub repositories."""
+
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+
+from waypoint.errors import WaypointError
+from waypoint.store.networks.packages import located
+
+# the same weights once more, as single files too (768-v-ema.safetensors), and what nothing here reads
+VARIANTS = ["*.fp16.*", "*.non_ema.*", "*-ema.*", "*-pruned*", "safety_checker/*"]
+
+
+def fetch(source, what="checkpoint", parts=()):
+    """The local folder of ``source``: itself, one of a package, or a snapshot of the hub repository of that id.
+
+    Args:
+        what: the kind of thing, for errors.
+        parts: folders of a pipeline's repository, weights in the first one: nothing else of it is downloaded, where
+            it has them.
+
+    Raises:
+        WaypointError: no such folder, and nothing to be had under that id.
+    """
+    source = located(source, what)
+    if Path(source).is_dir():
+        return source
+    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise WaypointError(f"{what} {source}: no such folder")
+    try:
+        for places in filter(None, ([f"{part}/" for part in parts], [""])):
+            # older repositories have no safetensors; their weights are loaded with weights_only
+            for endings in (["json", "txt", "model", "safetensors"], ["json", "bin"]):
+                wanted = [f"{place}*.{ending}" for place in places for ending in endings]
+                folder = snapshot_download(source, allow_patterns=wanted, ignore_patterns=VARIANTS)
+                if any(Path(folder, places[0]).rglob(f"*.{endings[-1]}")):
+                    return folder
+        return folder
+    except Exception as error:  # network, authentication, cache: each library raises its own kinds
+        raise WaypointError(f"{what} {source}: cannot be fetched from the hub ({error})") from error

@@ -1,0 +1,96 @@
+"""Text encoders: transformers folders that turn captions into the embeddings a text-conditional UNet attends to."""
+
+import shutil
+from pathlib import Path
+
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.artifacts.fingerprint import content_hash
+from waypoint.store.artifacts.provenance import MARKER
+from waypoint.store.networks.hub import fetch
+
+TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer")  # of a pipeline's folder; other folders hold both side by side
+
+
+class TextEncoder:
+    """Embedded captions, one vector for every token: call it with a list of texts.
+
+    Captions are padded to one length, as Stable Diffusion's are; the UNet sees the padding's vectors too.
+
+    Args:
+        folder: a pipeline folder, or one that holds a transformers model and its tokenizer.
+        max_length: tokens of every caption; longer ones are cut. None: the tokenizer's own limit.
+
+    Attributes:
+        length, width: shape of an embedded caption.
+
+    Raises:
+        WaypointError: no such model, damaged, or of a kind that Waypoint does not know.
+    """
+
+    def __init__(self, folder, max_length=None, device="cpu"):
+        from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, CLIPTextModel
+
+        require_intact(folder)
+        encoder, tokenizer = (
+            part if part.is_dir() else Path(folder) for part in (Path(folder, name) for name in TEXT_ENCODER_PARTS)
+        )
+        try:
+            # code that a folder brings along is never run
+            local = {"local_files_only": True, "trust_remote_code": False}
+            model_type = AutoConfig.from_pretrained(encoder, **local).model_type
+            self.clip = model_type in ("clip", "clip_text_model")
+            kind = CLIPTextModel if self.clip else AutoModelForTextEncoding
+            self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **local)
+            self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, **local)
+        except Exception as error:  # each library on the way raises its own kinds
+            raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
+        # a pooler comes after the last hidden states; many encoders are stored without one
+        missing = sorted(key for key in info["missing_keys"] if "pooler." not in key)
+        if missing:
+            raise WaypointError(f"text_encoder: {folder} lacks the weights {', '.join(missing[:3])}")
+        files = self.tokenizer.vocab_files_names.values()
+        if files and not any((tokenizer / name).is_file() for name in files):  # every word would be the unknown one
+            raise WaypointError(f"text_encoder: {folder} has no vocabulary; a tokenizer needs {' or '.join(files)}")
+        self.model.eval().to(device)
+        positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 20
+        limit = min(self.tokenizer.model_max_length, positions)
+        if limit == 1 << 20 and max_length is None:
+            raise WaypointError(f"text_encoder.max_length: {folder} has no limit of its own; set it")
+        if max_length is not None and max_length > limit:
+            raise WaypointError(f"text_encoder.max_length: {max_length} is more than the {limit} tokens of {folder}")
+        self.length, self.width = max_length or limit, self.model.config.hidden_size
+
+    @torch.inference_mode()
+    def __call__(self, captions):
+        """The last hidden states (n, length, width), float32 on the CPU."""
+        tokens = self.tokenizer(
+            list(captions), padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
+        ).to(self.model.device)
+        # Stable Diffusion's CLIP attends to its padding; other encoders were trained not to
+        mask = None if self.clip else tokens.attention_mask
+        return self.model(tokens.input_ids, attention_mask=mask).last_hidden_state.float().cpu()
+
+
+def text_encoder_identity(folder):
+    """SHA-256 of a stored text encoder's and tokenizer's files: all that an embedded caption follows from."""
+    return content_hash(sorted(file for file in Path(folder).rglob("*") if file.is_file() and file.name != MARKER))
+
+
+def copy(source, folder):
+    """Take a text encoder and its tokenizer from a folder or hub id into ``folder``: only what loading them needs.
+
+    Raises:
+        WaypointError: nothing there.
+    """
+    source = Path(fetch(source, "text_encoder", TEXT_ENCODER_PARTS))
+    kept = (".json", ".txt", ".model", ".safetensors")
+    parts = [source / name for name in TEXT_ENCODER_PARTS if (source / name).is_dir()] or [source]
+    for part in parts:
+        to = folder if part == source else Path(folder, part.name)
+        Path(to).mkdir(parents=True, exist_ok=True)
+        for file in sorted(part.iterdir()):
+            if file.is_file() and file.suffix in kept:
+                shutil.copyfile(file, Path(to, file.name))

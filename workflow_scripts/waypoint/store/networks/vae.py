@@ -1,0 +1,54 @@
+"""VAE folders: diffusers' AutoencoderKL, trained here or brought along."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.patches.lean_diffusers import AutoencoderKL
+from waypoint.science.autoencoder import Autoencoder
+from waypoint.store.artifacts.atomic import share
+from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.networks.hub import fetch
+
+VAE_PARTS = ("vae",)  # of a pipeline's folder
+
+
+def load_vae(source, device="cpu"):
+    """The autoencoder of a folder or hub id: a VAE's own folder, or a pipeline's with a folder ``vae``.
+
+    Raises:
+        WaypointError: nothing there, damaged, or another kind of VAE.
+    """
+    folder = fetch(str(source), "vae", VAE_PARTS)
+    require_intact(folder)
+    part = "vae" if Path(folder, "vae").is_dir() else ""
+    try:
+        name = AutoencoderKL.load_config(folder, subfolder=part, local_files_only=True).get("_class_name")
+        if name != "AutoencoderKL":
+            raise WaypointError(f"vae {source}: {name} is not supported; AutoencoderKL is")
+        vae, info = AutoencoderKL.from_pretrained(
+            folder, subfolder=part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
+    except WaypointError:
+        raise
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
+    amiss = [*info["missing_keys"], *info["unexpected_keys"]]
+    if amiss:
+        raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
+    return Autoencoder(vae.eval().to(device))
+
+
+def save_vae(vae, folder):
+    """Write a diffusers ``AutoencoderKL`` to a folder, safetensors weights."""
+    vae.save_pretrained(folder, safe_serialization=True)
+    share(folder)
+
+
+def vae_identity(folder):
+    """SHA-256 of a stored VAE's weights and settings: all that an image's latent follows from."""
+    settings = AutoencoderKL.load_config(folder, local_files_only=True)
+    public = {key: value for key, value in settings.items() if not key.startswith("_")}  # not where it came from
+    return hashlib.sha256(json.dumps([weights_hash(folder), public], sort_keys=True).encode()).hexdigest()

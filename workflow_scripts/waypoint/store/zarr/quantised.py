@@ -1,0 +1,51 @@
+"""Feature matrices on disk: float32, float16, or int8, the narrow ones with a scale for each row.
+
+A row is stored as value / scale, scale being the row's largest magnitude (divided by 127 for int8), so that no row
+is too small for its type: ``phi`` times ``phi_scale`` are the features.
+"""
+
+import numpy as np
+
+from waypoint.store.zarr.reader import blocks as stored_blocks
+from waypoint.store.zarr.reader import read
+
+LARGEST = {"float32": None, "float16": 1.0, "int8": 127.0}
+
+
+def create(store, name, dims, shape, dtype):
+    """An array ``name`` of features, and its scales where ``dtype`` has them; filled by ``put``."""
+    store.create(name, dims, shape, dtype)
+    if LARGEST[dtype]:
+        store.create(f"{name}_scale", dims[:-1], shape[:-1])
+
+
+def put(store, name, where, values, what, items):
+    """Write rows of features at ``where``; ``what`` and ``items`` as in ``StoreWriter.put``."""
+    largest = LARGEST[store.arrays[name].dtype.name]
+    if largest:
+        scale = np.abs(values).max(-1) / np.float32(largest)
+        store.put(f"{name}_scale", where, scale, what, items)  # before the division: not finite is refused here
+        values = values / np.where(scale > 0, scale, 1)[..., None]
+        values = np.rint(values).astype(np.int8) if largest > 1 else values.astype(np.float16)
+    store.put(name, where, values, what, items)
+
+
+def blocks(group, name="phi", each=None, readers=None):
+    """Iterate (start, rows float32) over stored features, a chunk at a time, or (start, the values of ``each``).
+
+    Args:
+        each: a function of rows (b, ...) that returns an array (b, ...). readers: ``Readers`` to call it in.
+
+    Raises:
+        WaypointError: a chunk whose checksum does not match.
+    """
+    scale = read(group[f"{name}_scale"]) if f"{name}_scale" in group else None
+
+    def values(start, rows):
+        if scale is not None:
+            rows = rows * scale[start : start + len(rows)][..., None]  # float32: as wide as the scale
+        return each(rows) if each else rows
+
+    if readers:
+        return readers.blocks(group[name], values)
+    return ((start, values(start, rows)) for start, rows in stored_blocks(group[name]))

@@ -1,0 +1,1 @@
+"""The configuration: its schema and defaults, and every mistake found before the first job."""

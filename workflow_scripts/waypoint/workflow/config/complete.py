@@ -1,0 +1,239 @@
+"""The configuration: defaults from the schema, and every mistake found before the first job.
+
+Needs no torch and no model library: the Snakefile reads it at every start.
+"""
+
+import copy
+import csv
+import functools
+import hashlib
+import json
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.science.timesteps import check_steps
+from waypoint.store.data.emoji import require_emoji
+from waypoint.workflow.config import regions
+from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
+from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
+from waypoint.workflow.config.models import (
+    check_captions,
+    check_checkpoints,
+    check_clipping,
+    check_model,
+    check_vae,
+    checkpoint_names,
+    known_grid,
+    known_of_model,
+)
+from waypoint.workflow.config.sampling_only import refuse_what_needs_data
+from waypoint.workflow.config.schema import SCHEMA, check_keys, check_schema, fill
+from waypoint.workflow.config.shared_stores import folders
+
+
+def complete(config):
+    """A copy of ``config`` with every default filled in, checked; without methods whose encoder's files are missing.
+
+    Raises:
+        WaypointError: one message that names the first wrong key and what is wrong with it.
+    """
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    config = copy.deepcopy(dict(config))
+    check_keys(config, [])
+    if isinstance(config.get("targets"), str):
+        config["targets"] = read_targets(config["targets"])
+    check_schema(config, schema)
+    if config.get("data") is None:
+        refuse_what_needs_data(config)
+    fill(config, schema)
+    if config["data"] is None:
+        config["methods"] = []
+    places = regions.expand(config)
+    _check_data(config["data"], stored_images(config) is not None)
+    check_checkpoints(config)
+    check_model(config)
+    check_vae(config)
+    check_clipping(config)
+    check_captions(config)
+    check_encoders(config)
+    leave_out_missing(config)
+    _check_targets(config, places)
+    check_evaluation(config, known_grid(config))
+    return config
+
+
+def read_targets(path):
+    """The rows of a targets CSV, as in ``targets:``; empty cells are left out, steps are separated by spaces.
+
+    Raises:
+        WaypointError: no such file, or a cell that is no number where one is needed; names file and line.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise WaypointError(f"config: targets: cannot read {path} ({error})") from error
+    if not rows:
+        raise WaypointError(f"config: targets: {path} has no rows")
+    read = {"seed": int, "label": int, "steps": lambda cell: [int(step) for step in cell.split()]}
+    read["mask"] = lambda cell: [int(edge) for edge in cell.split()] if cell[0].isdigit() and " " in cell else cell
+    targets = []
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise WaypointError(f"config: targets: {path} line {line} has more or fewer cells than the header")
+        target = {}
+        for key, cell in row.items():
+            try:
+                if cell.strip():
+                    target[key] = read.get(key, str)(cell.strip())
+            except ValueError as error:
+                raise WaypointError(f"config: targets: {path} line {line}: {key} {cell!r} ({error})") from error
+        targets.append(target)
+    return targets
+
+
+def _check_data(data, stored):
+    if data is None:
+        return
+    source = data["source"]
+    if source in ("imagefolder", "npz", "coco") and data["path"] is None:
+        raise WaypointError(f"config: data.path is missing; source {source} needs it")
+    if source == "digits" and data["path"] is not None:
+        raise WaypointError("config: data.path: source digits comes with scikit-learn; leave the key out")
+    if source == "coco" and data["captions"] is None:
+        raise WaypointError("config: data.captions is missing; source coco needs captions_train2017.json or alike")
+    if source == "coco" and data["size"] is None:
+        raise WaypointError("config: data.size is missing; source coco has images of many sizes")
+    if data["captions"] is not None and source not in ("imagefolder", "coco"):
+        raise WaypointError("config: data.captions is for sources imagefolder and coco")
+    if stored:  # what is in the store needs no raw data any more
+        return
+    for key in ("path", "captions"):
+        if data[key] is not None:
+            _readable(data[key], f"data.{key}")
+    if data["path"] is not None and source in ("imagefolder", "coco", "emoji") and not Path(data["path"]).is_dir():
+        raise WaypointError(f"config: data.path: {data['path']} is not a folder")
+    if data["captions"] is not None and Path(data["captions"]).is_dir():
+        raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
+    if source == "emoji":
+        try:
+            require_emoji(data)
+        except WaypointError as error:
+            raise WaypointError(f"config: {error}") from error
+
+
+def stored_images(config):
+    """The stored training images, in the first store that has them, or None."""
+    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
+    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
+    return next((store for store in stored if store.exists()), None)
+
+
+def _readable(path, key):
+    path = Path(path)
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            open(path, "rb").close()
+    except OSError as error:
+        raise WaypointError(f"config: {key}: cannot read {path} ({error.strerror})") from error
+
+
+def _check_targets(config, places):
+    names, owners = checkpoint_names(config), {}
+    for i, target in zip(places, config["targets"]):
+        where = f"config: targets[{i}] ({target['id']})"
+        for name in (target["id"], target.get("image", target["id"])):
+            if owners.setdefault(name, i) != i:
+                raise WaypointError(f"{where}: the id {name} is used twice")
+        if ("seed" in target) == ("trajectory" in target):
+            raise WaypointError(f"{where}: give either a seed or a trajectory")
+        if target["checkpoint"] not in names:
+            raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
+        unet, grid = known_of_model(config, "unet", target["checkpoint"]), known_grid(config, target["checkpoint"])
+        classes = None if unet is None else unet.get("num_class_embeds")
+        prompted = config["text_encoder"] is not None
+        if ("prompt" in target) != prompted:
+            need = "is text-conditional and needs one" if prompted else "has no text_encoder"
+            raise WaypointError(f"{where}: prompt: the model {need}")
+        if unet is not None and (classes is None) != ("label" not in target):
+            need = "is not class-conditional" if classes is None else "is class-conditional and needs one"
+            raise WaypointError(f"{where}: label: the model {need} (model.unet.num_class_embeds)")
+        if classes is not None and target["label"] >= classes:
+            raise WaypointError(f"{where}: label: {target['label']} is not below num_class_embeds {classes}")
+        steps = target.get("steps", config["attribution"]["steps"])
+        owner = where if "steps" in target else f"{where}: attribution.steps"
+        if "trajectory" in target:
+            _readable(target["trajectory"], f"targets[{i}].trajectory")
+            given, shape = trajectory_header(target["trajectory"], where)
+            check_steps(steps, given, f"{owner}: trajectory")
+            for section in ("lds", "samples"):  # their steps, where they have any of their own
+                if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
+                    more = config["evaluation"][section]["steps"] or []
+                    check_steps(more, given, f"{where}: evaluation.{section}.steps: trajectory")
+            wanted = _image_shape(unet)
+            if wanted is not None and shape != (len(given), *wanted):
+                raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
+        elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
+            check_steps(steps, grid, owner)
+        if "mask" in target:
+            shape = _image_shape(unet)
+            regions.check(target["mask"], known_image_size(config), shape and shape[1:], where)
+            if config["figures"]["mask_step"] not in (None, *steps):
+                raise WaypointError(
+                    f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "
+                    f"of target {target['id']}, which has a mask"
+                )
+
+
+def _restarted_at_steps(config, target):
+    """Whether samples of p(·|x_t) are made at a target's own steps."""
+    samples = config["evaluation"]["samples"]
+    return bool(samples) and samples["steps"] is None and target["id"] in chosen_targets(config, "samples")
+
+
+def _image_shape(unet):
+    """(C, H, W) of what the model works on, images or latents, or None where planning cannot know it."""
+    size = None if unet is None else unet.get("sample_size")
+    return None if size is None else (unet.get("in_channels", 3), *([size] * 2 if isinstance(size, int) else size))
+
+
+def known_image_size(config):
+    """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
+    if config.get("vae"):
+        size = config["data"]["size"]
+        return None if size is None else (size, size)
+    shape = _image_shape(known_of_model(config, "unet"))
+    return None if shape is None else shape[1:]
+
+
+def trajectory_header(path, where):
+    """Steps of a user's trajectory file, and the shape of its x_t.
+
+    Raises:
+        WaypointError: no npz file, without the keys x_t and step, or steps that are not whole numbers.
+    """
+    import numpy as np
+
+    from waypoint.store.data.arrays import NPZ_ERRORS
+
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            missing = {"x_t", "step"} - set(found.files)
+            steps, shape = (None, None) if missing else (found["step"], found["x_t"].shape)
+    except NPZ_ERRORS as error:
+        raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
+    if missing:
+        raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
+    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
+        raise WaypointError(f"{where}: trajectory: step in {path} must be a list of whole training-time steps")
+    return steps.tolist(), shape
+
+
+@functools.cache
+def file_hash(path):
+    """SHA-256 of a file that a target brings along, read once per start."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,0 +1,193 @@
+"""Mistakes in what the configuration says of models, VAE and text encoder, and what planning can know of them."""
+
+import json
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.science.timesteps import sampling_grid
+from waypoint.store.networks.packages import PREFIX, located
+
+TEXT_ONLY = {  # keys of UNet2DConditionModel alone
+    "conv_in_kernel",
+    "conv_out_kernel",
+    "cross_attention_dim",
+    "only_cross_attention",
+    "resnet_out_scale_factor",
+    "time_embedding_act_fn",
+    "transformer_layers_per_block",
+    "use_linear_projection",
+}
+IMAGE_ONLY = {  # keys of UNet2DModel alone
+    "add_attention",
+    "attn_norm_num_groups",
+    "downsample_type",
+    "num_class_embeds",
+    "num_train_timesteps",
+    "upsample_type",
+}
+TEXT_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}
+IMAGE_BLOCKS = {"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "AttnSkipUpBlock2D"}
+
+
+def check_checkpoints(config):
+    given = config["checkpoints"]
+    for key in ("sampler", "timestep_spacing"):
+        if key in given and "paths" not in given:
+            raise WaypointError(f"config: checkpoints.{key} is for existing models; use model.scheduler for new ones")
+    if ("count" in given) == ("paths" in given):
+        raise WaypointError("config: checkpoints needs either count (train that many) or paths (use existing ones)")
+    if "count" in given and config["model"] is None:
+        raise WaypointError("config: model is missing; training needs model.unet")
+    for i, path in enumerate(given.get("paths", [])):
+        if not Path(path).exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
+            raise WaypointError(f"config: checkpoints.paths[{i}]: no folder {path}, and it is no hub id")
+
+
+def check_model(config):
+    if config["model"] is None:
+        return
+    data = config["data"] or {}
+    unet, size = config["model"]["unet"], data.get("size")
+    _check_kind(config, unet)
+    if unet["in_channels"] != unet["out_channels"]:
+        raise WaypointError("config: model.unet: in_channels and out_channels must be equal: both are the image's")
+    groups = unet.get("norm_num_groups", 32)  # diffusers' default
+    if any(channels % groups for channels in unet["block_out_channels"]):
+        raise WaypointError(f"config: model.unet.norm_num_groups: {groups} does not divide every block_out_channels")
+    levels = {len(unet[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}
+    if len(levels) > 1:
+        raise WaypointError(
+            "config: model.unet: block_out_channels, down_block_types and up_block_types differ in length"
+        )
+    latent = config["vae"] is not None  # its VAE says what the network sees
+    if size is not None and not latent and unet["sample_size"] not in (size, [size, size]):
+        raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
+    n, d = data.get("subset"), config["projection"]["dim"]
+    n = len(n) if isinstance(n, list) else n
+    if config["kernel"]["damping"] == 0 and n is not None and n < d:
+        raise WaypointError(
+            f"config: kernel.damping: 0 needs at least projection.dim ({d}) training images; data.subset leaves {n}"
+        )
+
+
+def _check_kind(config, unet):
+    """Refuse keys and blocks of the other kind of network, and captions where the network does not see any."""
+    text = "cross_attention_dim" in unet
+    for key in sorted(unet.keys() & (IMAGE_ONLY if text else TEXT_ONLY)):
+        other = "without" if text else "with"
+        raise WaypointError(f"config: model.unet.{key} belongs to a network {other} cross_attention_dim")
+    for key in ("down_block_types", "mid_block_type", "up_block_types"):
+        blocks = [unet[key]] if isinstance(unet.get(key), str) else unet.get(key) or []
+        for block in blocks:
+            if block in (IMAGE_BLOCKS if text else TEXT_BLOCKS):
+                kind = "text-conditional network" if text else "network without cross_attention_dim"
+                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {kind}")
+    if text and config["text_encoder"] is None:
+        raise WaypointError("config: text_encoder is missing; model.unet.cross_attention_dim attends to its vectors")
+    if config["text_encoder"] is not None and not text:
+        raise WaypointError("config: text_encoder: model.unet has no cross_attention_dim, so it sees no captions")
+
+
+def check_captions(config):
+    """Refuse guidance and captions' settings where there are no captions."""
+    if config["text_encoder"] is not None:
+        _check_folder(config["text_encoder"]["path"], "text_encoder.path")
+        if config["data"] and config["data"]["flip"]:
+            raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
+        return
+    if config["training"]["caption_dropout"]:
+        share = config["training"]["caption_dropout"]
+        raise WaypointError(f"config: training.caption_dropout: {share} needs captions: the section text_encoder")
+    for section in ("sampling", "attribution"):
+        if config[section]["guidance"] != 1:
+            raise WaypointError(f"config: {section}.guidance needs captions: the section text_encoder")
+
+
+def check_vae(config):
+    if config["vae"] is None:
+        return
+    if ("path" in config["vae"]) == ("train" in config["vae"]):
+        raise WaypointError("config: vae needs either path (use an existing one) or train (train one on the images)")
+    if config["data"] and config["data"]["flip"]:
+        raise WaypointError(
+            "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
+        )
+    if "path" in config["vae"]:
+        _check_folder(config["vae"]["path"], "vae.path")
+        return
+    where, given, size = "config: vae.train.autoencoder", config["vae"]["train"]["autoencoder"], config["data"]["size"]
+    if len({len(given[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
+        raise WaypointError(f"{where}: block_out_channels, down_block_types and up_block_types differ in length")
+    groups = given.get("norm_num_groups", 32)  # diffusers' default
+    if any(channels % groups for channels in given["block_out_channels"]):
+        raise WaypointError(f"{where}.norm_num_groups: {groups} does not divide every block_out_channels")
+    factor = 2 ** (len(given["block_out_channels"]) - 1)
+    if size is not None and size % factor:
+        raise WaypointError(
+            f"config: data.size: {size} is no multiple of {factor}, the side of a latent cell with the "
+            f"{len(given['block_out_channels'])} blocks of vae.train.autoencoder"
+        )
+    if size is not None and given.get("sample_size", size) != size:
+        raise WaypointError(f"{where}.sample_size: {given['sample_size']} is not data.size {size}")
+    unet = (config["model"] or {}).get("unet")
+    cells = None if size is None else size // factor
+    if unet and cells and unet["sample_size"] not in (cells, [cells, cells]):
+        raise WaypointError(f"config: model.unet.sample_size: {unet['sample_size']}, but the VAE's latents are {cells}")
+    if unet and unet["in_channels"] != given.get("latent_channels", 4):
+        raise WaypointError(
+            f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
+            f"{given.get('latent_channels', 4)}"
+        )
+
+
+def check_clipping(config):
+    if config["vae"] is not None and config["model"] is not None and config["model"]["scheduler"]["clip_sample"]:
+        raise WaypointError("config: model.scheduler.clip_sample: latents must not be clipped; set it to false")
+
+
+def _check_folder(path, key):
+    """Refuse a place that is no folder, here or in an installed package, and cannot be a hub id."""
+    folder = Path(located(path, f"config: {key}"))
+    if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
+        raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
+
+
+def checkpoint_names(config):
+    """full/0 … full/M-1."""
+    given = config["checkpoints"]
+    return [f"full/{i}" for i in range(given["count"] if "count" in given else len(given["paths"]))]
+
+
+def known_of_model(config, part, checkpoint="full/0"):
+    """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's.
+
+    Args:
+        checkpoint: matters without data, where each model stands for itself; else all are alike.
+    """
+    if config["model"] is not None:
+        return config["model"][part]
+    place = 0 if config["data"] else int(checkpoint.split("/")[1])
+    folder = Path(config["checkpoints"]["paths"][place])
+    name = {"unet": "config.json"}.get(part, f"{part}_config.json")
+    for file in (folder / part / name, folder / name):
+        if file.is_file():
+            try:
+                return json.loads(file.read_text())
+            except ValueError as error:
+                raise WaypointError(f"config: checkpoints.paths[{place}]: {file} is damaged ({error})") from error
+    return None
+
+
+def known_grid(config, checkpoint="full/0"):
+    """A model's sampling grid, or None where planning cannot know it."""
+    scheduler = known_of_model(config, "scheduler", checkpoint)
+    if scheduler is None:
+        return None
+    if "timestep_spacing" in config["checkpoints"]:
+        scheduler = {**scheduler, "timestep_spacing": config["checkpoints"]["timestep_spacing"]}
+    return sampling_grid(
+        scheduler.get("num_train_timesteps", 1000),
+        config["sampling"]["steps"],
+        scheduler.get("timestep_spacing", "leading"),
+        scheduler.get("steps_offset", 0),
+    )

@@ -1,0 +1,119 @@
+"""A target's masks as the configuration writes them (§5.4): a box, a PNG, or a list of either with names."""
+
+import numpy as np
+
+from waypoint.errors import WaypointError
+from waypoint.science.regions import box_mask, cell_shares
+
+FORMS = "a PNG, a box [x0, y0, x1, y1], or a list of {name: …, mask: a PNG or a box}"
+
+
+def expand(config):
+    """Make every named mask a target of its own, ``{id}-{name}``, in ``config``, whose defaults are filled in.
+
+    Such rows keep the id that they come from as ``image``: they share its trajectory. Where an evaluation lists that
+    id, it gets the ids of all its masks.
+
+    Returns:
+        the place in the written list that each row of ``targets`` comes from.
+
+    Raises:
+        WaypointError: a list that is neither a box nor named masks, or a name that is used twice.
+    """
+    rows, places, masks_of = [], [], {}
+    for place, row in enumerate(config["targets"]):
+        named = _named(row.get("mask"), f"config: targets[{place}].mask")
+        made = [row]
+        if named is not None:
+            made = [{**row, "id": f"{row['id']}-{name}", "image": row["id"], "mask": mask} for name, mask in named]
+            masks_of[row["id"]] = [target["id"] for target in made]
+        rows += made
+        places += [place] * len(made)
+    config["targets"] = rows
+    _expand_evaluations(config["evaluation"], masks_of)
+    return places
+
+
+def _named(mask, where):
+    """[(name, mask)] of a list of named masks, or None for any other mask."""
+    if not isinstance(mask, list):
+        return None
+    if all(isinstance(entry, int) for entry in mask):
+        if len(mask) != 4:
+            raise WaypointError(f"{where}: {mask} is no box; a mask is {FORMS}")
+        return None
+    if not all(isinstance(entry, dict) for entry in mask):
+        raise WaypointError(f"{where}: {mask} mixes numbers and named masks; a mask is {FORMS}")
+    names = [entry["name"] for entry in mask]
+    for name in names:
+        if names.count(name) > 1:
+            raise WaypointError(f"{where}: the name {name!r} is used twice")
+    return [(entry["name"], entry["mask"]) for entry in mask]
+
+
+def _expand_evaluations(evaluation, masks_of):
+    for section in filter(None, evaluation.values()):
+        if isinstance(section.get("targets"), list):
+            named = [target for name in section["targets"] for target in masks_of.get(name, [name])]
+            section["targets"] = list(dict.fromkeys(named))
+    likelihood = evaluation["likelihood"]
+    if likelihood and likelihood["features"]:
+        features = {}
+        for name, feature in likelihood["features"].items():
+            features |= dict.fromkeys(masks_of.get(name, [name]), feature)
+        likelihood["features"] = features
+
+
+def check(mask, image, grid, where):
+    """Refuse what is no mask of the image; as far as planning knows the sizes.
+
+    Args:
+        mask: a box or a PNG. image, grid: (H, W) of the image in pixels, and of the model's own positions, or None.
+
+    Raises:
+        WaypointError: unreadable, of another size than the image, outside of it, or nothing selected.
+    """
+    try:
+        if isinstance(mask, str):
+            found = painted(mask, image)
+        else:
+            found = None if image is None else box_mask(mask, *image)
+        if found is not None:
+            cell_shares(found, *(grid or found.shape))
+    except WaypointError as error:
+        raise WaypointError(f"{where}: {error}") from error
+
+
+def pixels(mask, file, image):
+    """A spec's mask as a 0/1 array over an image of shape ``image`` (H, W).
+
+    Args:
+        mask: a box, or the hash of a PNG. file: the PNG, where there is one.
+    """
+    return box_mask(mask, *image) if isinstance(mask, list) else painted(file, image)
+
+
+def painted(file, image):
+    """The white pixels of a PNG as a 0/1 array (H, W).
+
+    Args:
+        image: (H, W) of the image, or None where it is not known.
+
+    Raises:
+        WaypointError: no readable picture, none of it white, or not of the image's size.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as picture:
+            found = (np.asarray(picture.convert("L")) > 127).astype(np.float32)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise WaypointError(f"mask: {file} is no readable image ({error})") from error
+    if not found.any():
+        raise WaypointError(f"mask: {file} has no white pixel, so it selects nothing")
+    if image is not None and found.shape != tuple(image):
+        raise WaypointError(
+            f"mask: {file} has {found.shape[1]} × {found.shape[0]} pixels, but the image has {image[1]} × {image[0]}; "
+            "a mask is as large as the image"
+        )
+    return found

@@ -1,0 +1,32 @@
+"""Experiments without training images: given models are sampled from, nothing is trained and nothing attributed."""
+
+from waypoint.errors import WaypointError
+
+SECTIONS = ("methods", "training", "features", "gradients", "projection", "kernel", "scores", "pixel")
+EVALUATIONS = (  # what needs training images, or scores of them
+    "lds",
+    "counterfactual",
+    "forgetting",
+    "likelihood",
+    "step_correlation",
+    "sign_overlap",
+    "top_overlap",
+    "reliability",
+)
+
+
+def refuse_what_needs_data(config):
+    """Refuse settings, as they were written, that mean nothing where there is no section ``data``.
+
+    Raises:
+        WaypointError: names the first such key.
+    """
+    if "paths" not in config["checkpoints"]:
+        raise WaypointError("config: data is missing: only checkpoints.paths, existing models, need no training images")
+    evaluation = config.get("evaluation", {})
+    keys = [key for key in SECTIONS if key in config]
+    keys += [f"evaluation.{key}" for key in EVALUATIONS if evaluation.get(key) is not None]
+    keys += ["vae.train"] if "train" in (config.get("vae") or {}) else []
+    keys += [f"targets[{i}].mask" for i, target in enumerate(config["targets"]) if "mask" in target]
+    if keys:
+        raise WaypointError(f"config: {keys[0]} needs training images: the section data; leave it out, or add that")

@@ -1,0 +1,119 @@
+"""The configuration against its JSON schema: defaults filled in, and mistakes in words for people."""
+
+import copy
+import difflib
+import json
+import math
+import re
+from pathlib import Path
+
+import jsonschema
+
+from waypoint.errors import WaypointError
+
+SCHEMA = Path(__file__).parents[4] / "schemas" / "config.schema.json"
+
+
+def _is_integer(_, value):
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_, value):
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _pattern(_, pattern, value, __):
+    """Names become file names: a pattern's $ is the very end here, not the place before a last line break."""
+    if isinstance(value, str) and ("\n" in value or not re.search(pattern, value)):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+# YAML's 16.0 is no integer here, and .nan no number
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES
+)
+
+
+def check_keys(value, path):
+    """YAML keys such as 1 or yes are no text; JSON schema has no words for them."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        if isinstance(value, dict) and not isinstance(key, str):
+            raise WaypointError(f"config: key {join(key_path(path), str(key))} is not text; quote it")
+        check_keys(part, [*path, key])
+
+
+def check_schema(config, schema):
+    errors = list(_Validator(schema).iter_errors(config))
+    if not errors:
+        return
+    error = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
+    where = key_path(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = sorted(set(error.instance) - set(known))[0]
+        close = difflib.get_close_matches(unknown, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        raise WaypointError(f"config: unknown key {join(where, unknown)!r}; {hint}")
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))[0]
+        raise WaypointError(f"config: {join(where, missing)} is missing: {_description(error.schema, missing)}")
+    raise WaypointError(f"config: {where or 'the configuration'}: {_sentence(error)}")
+
+
+def _sentence(error):
+    value, limit = error.instance, error.validator_value
+    shown = json.dumps(value, ensure_ascii=False)
+    if error.validator == "type":
+        kinds = [limit] if isinstance(limit, str) else limit
+        return f"{shown} is not {' or '.join(_article(kind) for kind in kinds)}"
+    if error.validator == "enum":
+        return f"{shown} is not one of {', '.join(map(json.dumps, limit))}"
+    if error.validator == "minimum":
+        return f"{shown} is too small; at least {limit}"
+    if error.validator == "exclusiveMinimum":
+        return f"{shown} is too small; more than {limit}"
+    if error.validator == "exclusiveMaximum":
+        return f"{shown} is too large; less than {limit}"
+    if error.validator == "pattern":
+        return f"{shown} does not match {limit}"
+    if error.validator == "uniqueItems":
+        return f"{shown} lists something twice"
+    return error.message
+
+
+def _article(kind):
+    return {"null": "null", "integer": "an integer", "array": "a list", "object": "a mapping"}.get(kind, f"a {kind}")
+
+
+def _description(schema, key):
+    return schema["properties"].get(key, {}).get("description", "")
+
+
+def key_path(parts):
+    """data.subset, targets[2].seed: a key as people write it."""
+    text = ""
+    for part in parts:
+        text = f"{text}[{part}]" if isinstance(part, int) else join(text, part)
+    return text
+
+
+def join(where, key):
+    """``where.key``, or ``key`` at the top."""
+    return f"{where}.{key}" if where else key
+
+
+def fill(value, schema):
+    if isinstance(value, dict):
+        for key, part in schema.get("properties", {}).items():
+            if key not in value and "default" in part:
+                value[key] = copy.deepcopy(part["default"])
+            if key in value:
+                fill(value[key], part)
+        if isinstance(every := schema.get("additionalProperties"), dict):
+            for part in value.values():
+                fill(part, every)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for item in value:
+            fill(item, schema["items"])

@@ -1,0 +1,1 @@
+"""What an experiment will cost: seconds, memory and storage."""

@@ -1,0 +1,196 @@
+"""What an experiment costs: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
+
+The formulas of docs/scaling.md, which compares them with measured runs. Rates are measured on the machine at hand
+(``calibration``), so the same formulas hold for a laptop and for a GPU.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from waypoint.science.timesteps import sampling_grid
+from waypoint.workflow.config.models import known_grid
+
+PANEL_SAMPLES = 4  # of p(·|x_t), made with every target's gradients
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers that follow from data and model."""
+
+    images: int  # N
+    parameters: int  # p
+    pixels: int  # values of an image
+    inputs: int  # values of what the model sees: an image, or a latent
+    caption: int  # values of an embedded caption; 0 without
+    latent: bool  # whether data/train.zarr holds latents beside the images
+    T: int  # training steps of the scheduler
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds that work takes on one machine, one job at a time."""
+
+    start: float  # of a job with a model: interpreter, imports
+    light_start: float  # of a job without
+    load: float  # of one model
+    call: float  # of the model, per row of a large batch; guidance counted in
+    single: float  # of the model on one row; guidance counted in
+    train: float  # of a training step, per image
+    feature: float  # of an image's feature φ_i, all its draws
+    gradient: float  # of g_t at one step, all its draws
+    product: float  # of one multiply-add of a float64 matrix product
+    score: float  # of one value of Φ, read and multiplied for one target
+
+
+class Costs:
+    """Seconds of the average job of every rule.
+
+    Args:
+        plan: a ``Plan``. sizes, rates: as above. with_model: names of the rules whose jobs import a model library.
+    """
+
+    def __init__(self, plan, sizes, rates, with_model):
+        self.plan, self.config, self.sizes, self.rates = plan, plan.config, sizes, rates
+        self.with_model = with_model
+        self.grid = known_grid(plan.config)
+        if self.grid is None:  # of an existing model that is not at hand
+            self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
+
+    def seconds(self, rule):
+        """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
+        formula = getattr(self, f"_{rule}", None)
+        start = self.rates.start if rule in self.with_model else self.rates.light_start
+        return start + (formula() if formula else 0.0)
+
+    def _training(self, images):
+        return self.config["training"]["epochs"] * images * self.rates.train
+
+    def _train(self):
+        return self._training(self.sizes.images)
+
+    def _train_subset(self):
+        lds = self.plan.evaluation["lds"]
+        return lds["models_per_subset"] * self._training(int(lds["fraction"] * self.sizes.images))
+
+    def _train_without(self):
+        return self._training(self.sizes.images - self._removed())
+
+    _train_without_random = _train_without
+
+    def _featurize(self):
+        return self.rates.load + self.sizes.images * self.rates.feature
+
+    def _featurize_shard(self):
+        return self.rates.load + self.sizes.images / self.config["features"]["shards"] * self.rates.feature
+
+    def _factor_kernel(self):
+        n, d = self.sizes.images, self.config["projection"]["dim"]
+        k = min(n, d)
+        # half of a symmetric product (all of it in the dual form), and a Cholesky factor
+        products = n * d * d / 2 if n >= d else n * n * d
+        return (products + k**3 / 6) * self.rates.product
+
+    def _sample_trajectory(self):
+        return self.rates.load + len(self.grid) * self.rates.single
+
+    def _target_gradients(self):
+        models = len(self.plan.checkpoints)
+        panels = PANEL_SAMPLES * self._mean(lambda name: sum(map(self.calls, self.plan.steps(name)))) * self.rates.call
+        return models * (self.rates.load + self._steps() * self.rates.gradient) + panels
+
+    def _score_trak(self):
+        n, d, models = self.sizes.images, self.config["projection"]["dim"], len(self.plan.checkpoints)
+        return models * (n * d * self.rates.score + min(n, d) ** 2 * self._steps() * self.rates.product)
+
+    def _subset_outputs(self):
+        lds = self.plan.evaluation["lds"]
+        steps = self._mean(lambda name: len(self.plan.lds_steps(name)), "lds")
+        each = self.rates.load + steps * lds["draws"] * self.rates.call
+        return lds["subsets"] * lds["models_per_subset"] * each
+
+    def _sample_from_x_t(self):
+        steps = self.plan.evaluation["samples"]["steps"]
+        calls = self._mean(lambda name: sum(map(self.calls, steps or self.plan.steps(name))), "samples")
+        return self.rates.load + self.plan.evaluation["samples"]["number"] * calls * self.rates.call
+
+    def _counterfactual_original(self):
+        others = self.plan.evaluation["controls"]["full_models"]
+        return (1 + others) * self._restarts()
+
+    def _counterfactual_without(self):
+        own = self.plan.evaluation["counterfactual"]
+        methods = self.plan.methods_of("counterfactual")
+        removals = len(methods) - 1 + self.plan.evaluation["controls"]["random_removals"]
+        return len(own["n_remove"]) * removals / len(methods) * self._restarts()
+
+    def _forgetting(self):
+        own, controls = self.plan.evaluation["forgetting"], self.plan.evaluation["controls"]
+        methods = self.plan.methods_of("forgetting")
+        removals = len(methods) - 1 + controls["random_removals"]
+        models = (len(own["n_remove"]) * removals + controls["full_models"]) / (len(methods) + 1)
+        return models * self._sample_trajectory()
+
+    def _seed_consistency(self):
+        own = self.plan.evaluation["seed_consistency"]
+        images = own["images"] + len(self.plan.seeded_targets())
+        return len(own["models"]) * (self.rates.load + images * len(self.grid) * self.rates.single)
+
+    def calls(self, t):
+        """Calls of the model from step t on."""
+        return 1 + sum(s < t for s in self.grid)
+
+    def _restarts(self):
+        own = self.plan.evaluation["counterfactual"]
+        return self.rates.load + own["images"] * self.calls(own["step"]) * self.rates.call
+
+    def _removed(self):
+        """Images that a removal takes out, on average."""
+        sections = filter(None, (self.plan.evaluation[name] for name in ("counterfactual", "forgetting")))
+        shares = [n for section in sections for n in section["n_remove"]]
+        return float(np.mean([n * self.sizes.images if isinstance(n, float) else n for n in shares]))
+
+    def _steps(self):
+        return self._mean(lambda name: len(self.plan.steps(name)))
+
+    def _mean(self, of, section=None):
+        return float(np.mean([of(name) for name in (self.plan.evaluated(section) if section else self.plan.targets)]))
+
+
+def storage(plan, sizes):
+    """Bytes of every stage's finished artifacts, {stage: bytes}, without their metadata."""
+    config, n, d = plan.config, sizes.images, plan.config["projection"]["dim"]
+    models, k = len(plan.checkpoints), min(n, d)
+    steps = sum(len(plan.steps(name)) for name in plan.targets)
+    features, evaluation = config["features"], plan.evaluation
+    width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
+    width += 4 * (features["dtype"] != "float32")  # a scale per row
+    grid = config["sampling"]["steps"]
+    found = {
+        "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
+        "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
+        "features": models * n * width * (3 if features["keep_halves"] else 1),
+        "kernels": models * 2 * 8 * k * k,
+        "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
+        + 4 * models * steps * d * (3 if features["keep_halves"] else 1)
+        + 4 * steps * PANEL_SAMPLES * sizes.pixels,
+        # and in every store the images' own numbers
+        "scores": 4 * n * steps * sum(_rows(config, method, models) for method in config["methods"])
+        + 8 * n * len(plan.targets) * len(config["methods"]),
+        "evaluation": 0,
+    }
+    if evaluation["samples"]:
+        own = evaluation["samples"]
+        for name in plan.evaluated("samples"):
+            values = sizes.pixels + sizes.latent * sizes.inputs
+            found["evaluation"] += 4 * len(own["steps"] or plan.steps(name)) * own["number"] * values
+    if not plan.attributed:
+        found = {stage: found[stage] for stage in ("checkpoints", "targets", "evaluation")}
+    return found
+
+
+def _rows(config, method, models):
+    """Rows of scores that a method stores per step: the mean, its standard error, on request every checkpoint's."""
+    if method not in ("trak", "norm"):
+        return 1
+    return 1 + (models > 1) + (models if config["scores"]["keep_checkpoints"] and method == "trak" else 0)

@@ -1,0 +1,67 @@
+"""Bytes that the largest jobs hold at their peak, as formulas of the configuration (docs/scaling.md checks them)."""
+
+from waypoint.science.gradients.batching import rows_in_a_pass, rows_in_memory
+
+FLOAT, DOUBLE = 4, 8
+STEP_STATES = 4  # a training step's weights, gradients and AdamW's two moments
+THERE_AND_BACK = 2  # of what autograd keeps of a pass: as much again goes through the allocator on the way back
+KERNEL_COPIES = 4  # of the k × k matrix, while its triangle is mirrored, or damped and factored
+
+
+class Memory:
+    """Peak bytes of one job of every rule that holds more than its imports.
+
+    Args:
+        plan: a ``Plan``. sizes: ``costs.Sizes``. row: bytes that autograd keeps of one row of the model.
+        columns: of a gradient, before its projection: p, or what the factorised kind leaves.
+        device: the torch device. start, light_start: bytes of a process that has imported what jobs import.
+    """
+
+    def __init__(self, plan, sizes, row, columns, device, start, light_start):
+        self.plan, self.config, self.sizes, self.row, self.columns = plan, plan.config, sizes, row, columns
+        self.device, self.start, self.light_start = device, start, light_start
+
+    def bytes(self, rule):
+        """Of one job, or None for a rule without a formula."""
+        formula = getattr(self, f"_{rule}", None)
+        return None if formula is None else formula()
+
+    def _train(self):
+        recipe = self.config["training"]
+        weights = (STEP_STATES + (recipe["ema"] is not None)) * FLOAT * self.sizes.parameters
+        return self.start + weights + self._images() + self._pass(recipe["batch_size"])
+
+    _train_subset = _train_without = _train_without_random = _train
+
+    def _featurize(self, shards=1):
+        settings = self.config["attribution"]
+        draws = settings["train_draws"] * (2 if self.config["data"]["flip"] else 1)
+        images = self.sizes.images // shards
+        rows = min(images, rows_in_memory(self.sizes.parameters, self.device))
+        return self.start + self._images() / shards + self._gradients(rows, draws)
+
+    def _featurize_shard(self):
+        return self._featurize(self.config["features"]["shards"])
+
+    def _target_gradients(self):
+        steps = max(len(self.plan.steps(name)) for name in self.plan.targets)
+        return self.start + self._gradients(steps, self.config["attribution"]["target_draws"])
+
+    def _gradients(self, rows, draws):
+        """The weights, the rows of gradients, those of the pass under way, and what autograd keeps of it."""
+        together, at_once = rows_in_a_pass(draws, self.row, self.device)
+        together = min(together, rows)
+        gradients = (rows + together) * FLOAT * self.columns
+        return FLOAT * self.sizes.parameters + gradients + self._pass(together * at_once)
+
+    def _factor_kernel(self):
+        n, d = self.sizes.images, self.config["projection"]["dim"]
+        k = min(n, d)
+        dual = 2 * DOUBLE * n * d if n < d else 0  # all of Φ, in blocks and in one piece
+        return self.light_start + KERNEL_COPIES * DOUBLE * k * k + dual
+
+    def _pass(self, rows):
+        return THERE_AND_BACK * rows * self.row
+
+    def _images(self):
+        return FLOAT * self.sizes.images * self.sizes.inputs

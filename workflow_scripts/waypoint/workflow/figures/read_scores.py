@@ -1,0 +1,26 @@
+"""What tables and figures over the scores of all methods and targets share."""
+
+from waypoint.store.zarr.reader import read
+
+
+def read_scores(job):
+    """Iterate (method, target, steps, score) over the job's ``scores``, one store at a time; score is (S, N)."""
+    for done, store in enumerate(map(job.open, job.args.scores), 1):
+        yield store.attrs["method"], store.attrs["target"], read(store["step"]).tolist(), read(store["score"])
+        job.progress(done, len(job.args.scores), "scores")
+
+
+def what_ran(job):
+    """Numbers for a figure's title: training images, targets, and models where a method has any."""
+    stores = [job.open(path) for path in job.args.scores]
+    return {
+        "images": stores[0]["score"].shape[1],
+        "targets": len({store.attrs["target"] for store in stores}),
+        "models": max(len(store.attrs["spec"].get("checkpoints", [])) for store in stores),
+    }
+
+
+def in_words(made):
+    """``what_ran`` as a part of a title."""
+    words = [(made["targets"], "target"), (made["images"], "training image"), (made["models"], "model")]
+    return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in words if count)

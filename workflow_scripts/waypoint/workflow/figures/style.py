@@ -1,0 +1,150 @@
+"""What all figures share: colours, images in frames, and how a figure is stored."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib import pyplot as plt
+
+from waypoint.store.artifacts.atomic import whole_file
+
+GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
+# Okabe and Ito's colours, then Tol's, and a marker and a hatch each: no method is told by its colour alone
+METHODS = {
+    "trak": {"color": "#0072B2", "marker": "o", "hatch": ""},
+    "trak-sum": {"color": "#56B4E9", "marker": "s", "hatch": "//"},
+    "pixel": {"color": "#E69F00", "marker": "^", "hatch": ".."},
+    "clip": {"color": "#D55E00", "marker": "D", "hatch": "++"},
+    "norm": {"color": "#CC79A7", "marker": "v", "hatch": "xx"},
+    "random": {"color": "#777777", "marker": "x", "hatch": "--"},
+    "none": {"color": "#BBBBBB", "marker": ".", "hatch": ""},
+}
+CONTROLS = ("norm", "random", "none")
+# image encoders under names of their own take these in turn
+OTHERS = [
+    {"color": "#882255", "marker": "P", "hatch": "\\\\"},
+    {"color": "#332288", "marker": "<", "hatch": "oo"},
+    {"color": "#999933", "marker": ">", "hatch": "||"},
+    {"color": "#44AA99", "marker": "*", "hatch": "**"},
+    {"color": "#661100", "marker": "h", "hatch": "OO"},
+]
+# an image's masks are told apart by colour and by line style
+DASHES = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
+MASKS = [
+    (color, DASHES[k % len(DASHES)])
+    for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
+]
+
+plt.rcParams.update(
+    {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 10,
+        "axes.titlelocation": "left",
+        "axes.labelsize": 9,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "figure.dpi": 140,
+    }
+)
+
+
+def picture(image):
+    """A (C, H, W) image in [-1, 1] as matplotlib wants it."""
+    pixels = np.clip((image + 1) / 2, 0, 1).transpose(1, 2, 0)
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
+
+
+def mosaic(images):
+    """Four (C, H, W) images as one 2 × 2 picture with a light gap."""
+    c, h, w = images[0].shape
+    gap = max(1, h // 16)
+    out = np.ones((c, 2 * h + gap, 2 * w + gap), np.float32)
+    for k, image in enumerate(images[:4]):
+        y, x = (k // 2) * (h + gap), (k % 2) * (w + gap)
+        out[:, y : y + h, x : x + w] = image
+    return out
+
+
+def show(axes, image, edge="#888888", width=0.6, style="-"):
+    """Draw one (C, H, W) image with a frame."""
+    axes.imshow(picture(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
+
+
+def styles(methods):
+    """{method: {"color", "marker", "hatch"}} of a figure's methods, in one order everywhere: controls come last."""
+    others = [method for method in dict.fromkeys(methods) if method not in METHODS]
+    look = {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(others)}
+    before = [method for method in METHODS if method not in CONTROLS]
+    order = [method for method in [*before, *others, *CONTROLS] if method in set(methods)]
+    return {method: METHODS.get(method) or look[method] for method in order}
+
+
+def line_style(style):
+    """What a line takes of a method's style."""
+    return {key: style[key] for key in ("color", "marker")}
+
+
+def outline(axes, mask, color, style):
+    """Draw the border of a mask (H, W) on its image, just inside its pixels' edges, so that neighbours show both."""
+    fine = 8  # parts of a pixel's edge
+    inset = max(1, round(fine * max(mask.shape) / 60))
+    inside = np.pad(np.kron(mask > 0, np.ones((fine, fine), bool)), inset + 1)
+    for axis in (0, 1):
+        inside = np.logical_and.reduce([np.roll(inside, shift, axis) for shift in range(-inset, inset + 1)])
+    y, x = ((np.arange(n) - inset - 0.5) / fine - 0.5 for n in inside.shape)
+    limits = axes.get_xlim(), axes.get_ylim()
+    for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # seen on dark and on light
+        axes.contour(x, y, inside, [0.5], colors=[shade], linewidths=width, linestyles=[dashes])
+    axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def method_bars(axes, table, column, images):
+    """Bars of a table's column, methods side by side in groups of n_remove, with what lies behind each bar.
+
+    Bars are means over targets, with their standard errors; dots are the targets, in one order everywhere.
+
+    Args:
+        table: with columns method, target, n_remove and ``column``. images: training images, for shares.
+    """
+    counts, labelled = sorted(table["n_remove"].unique()), set()
+    targets, ticks, left = list(table["target"].unique()), [], 0.0
+    looks = styles(table["method"].unique())
+    for count in counts:
+        there = set(table.loc[table["n_remove"] == count, "method"])
+        methods = [method for method in looks if method in there]
+        for k, method in enumerate(methods):
+            rows = table[(table["n_remove"] == count) & (table["method"] == method)]
+            values, x = rows[column].to_numpy(), left + k
+            style = {"color": looks[method]["color"], "hatch": looks[method]["hatch"], "edgecolor": "white"}
+            axes.bar(x, values.mean(), 0.85, label=None if method in labelled else method, **style)
+            spread = [(targets.index(t) + 0.5) / len(targets) - 0.5 for t in rows["target"]]
+            axes.plot(x + 0.6 * np.array(spread), values, ".", color="black", markersize=5, zorder=3)
+            if len(values) > 1:
+                error = values.std(ddof=1) / len(values) ** 0.5
+                axes.errorbar(x, values.mean(), error, color="black", capsize=5, linewidth=1.4, zorder=2)
+            labelled.add(method)
+        ticks.append(left + (len(methods) - 1) / 2)
+        left += len(methods) + 0.7
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_xticks(ticks, [f"{count} ({100 * count / images:.3g} %)" if count else "0" for count in counts])
+    axes.set_xlabel("training images removed")
+
+
+def time_axis(axes, steps):
+    """t from left to right as the image is made: from noise (large t) to image."""
+    axes.set_xlim(max(steps) + 30, min(steps) - 30)
+    axes.set_xticks(steps)
+    axes.set_xlabel("step t (noise on the left, image on the right)")
+
+
+def save(figure, job):
+    """Store a figure at the job's ``out``, whole or not at all, and close it."""
+    with whole_file(job.args.out, job.provenance) as tmp:
+        figure.savefig(tmp)
+    plt.close(figure)

@@ -1,0 +1,62 @@
+"""What pictures of a trajectory share: a header, and by step x_t, x̂0_t and samples of p(·|x_t) (Fig. 1, 2)."""
+
+import textwrap
+
+import numpy as np
+
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.style import mosaic, plt, show
+
+PROMPT = 26  # characters of a prompt that fit the narrowest heading
+CELL, HEADER, HEADING = 0.8, 1.12, 5.2  # inches; the heading's lines take that width
+ROWS = ["noisy input\n$x_t$", "one-step\nestimate $\\hat{x}_0^t$", "samples of\n$p(\\cdot|x_t)$"]
+
+
+def columns(rows, steps):
+    """A figure with ``rows`` × (1 + steps) axes below a header; the first column is for the rows' names."""
+    used, height = CELL * (steps + 1.15), CELL * 1.18 * rows + HEADER
+    width = max(HEADING, used)
+    figure, axes = plt.subplots(rows, steps + 1, figsize=(width, height), squeeze=False)
+    right, top = 0.985 * used / width, 1 - (HEADER + 0.1) / height
+    figure.subplots_adjust(0.01, 0.25 / height, right, top, wspace=0.07, hspace=0.25)
+    return figure, axes
+
+
+def show_step(axes, trajectory, sampled, t):
+    """Fill the first three axes of a step's column.
+
+    Args:
+        trajectory: open store of the target's trajectory. sampled: one with samples of p(·|x_t) at step t; of latents
+            also what x_t and x̂0_t are decoded to.
+    """
+    at = read(sampled["step"]).tolist().index(t)
+    if "x_t_image" in sampled:
+        x_t, x0_hat = (read(sampled[name], at) for name in ("x_t_image", "x0_hat_image"))
+    else:
+        before = read(trajectory["step"]).tolist().index(t)
+        x_t, x0_hat = (read(trajectory[name], before) for name in ("x_t", "x0_hat"))
+    show(axes[0], x_t / max(1.0, np.abs(x_t).max() / 2))
+    axes[0].set_title(f"t = {t}", size=9)
+    show(axes[1], x0_hat)
+    show(axes[2], mosaic(read(sampled["sample"], at)))
+
+
+def name_row(axis, name, size=8, color="black"):
+    """What a row shows, in its first column."""
+    axis.axis("off")
+    axis.text(0.95, 0.5, name, ha="right", va="center", size=size, color=color)
+
+
+def header(figure, image, lines):
+    """The image itself, and beside it lines of text: (text, matplotlib's style)."""
+    width, height = figure.get_size_inches()
+    side = HEADER - 0.25
+    show(figure.add_axes((0.1 / width, 1 - (side + 0.08) / height, side / width, side / height)), image, "black", 1)
+    for line, (text, style) in enumerate(lines):
+        figure.text((side + 0.25) / width, 1 - (0.2 + 0.21 * line) / height, text, va="center", **style)
+
+
+def titled(target, spec):
+    """A target's name, with its prompt, shortened, where it has one; no character of it is a formula."""
+    prompt = textwrap.shorten(spec.get("target", {}).get("prompt", ""), PROMPT, placeholder=" …")
+    return f"target {target}" + (f" · “{prompt}”".replace("$", r"\$") if prompt else "")

@@ -1,0 +1,142 @@
+"""What every script shares: arguments, log, progress, provenance and errors meant for people."""
+
+import argparse
+import contextlib
+import ctypes
+import errno
+import json
+import sys
+import time
+import traceback
+import warnings
+
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.artifacts.provenance import Provenance
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.jobs.devices import own_gpu
+from waypoint.workflow.plan.specs import require_agreement
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Job:
+    """One run of a script: its arguments, its spec and its log."""
+
+    def __init__(self, args, stage, log):
+        self.args, self.spec, self.log = args, json.loads(args.spec), log
+        self.provenance = Provenance(stage, self.spec)
+        self._told = self._began = time.monotonic()
+
+    def open(self, path):
+        """A store made with settings that agree with this job's.
+
+        Raises:
+            WaypointError: another setting or stage version, or an incomplete store.
+        """
+        require_agreement(path, self.spec)
+        return open_store(path)
+
+    def device(self):
+        """The torch device of this job: a GPU of its own where there are any, for as long as the job runs."""
+        import torch
+
+        # float32 means float32: TF32's ten bits would differ from the CPU's arrays
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        keep_freed_memory()
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        index = own_gpu([str(gpu.uuid) for gpu in gpus], self.say)
+        torch.cuda.set_device(index)
+        self.provenance.device = gpus[index].name
+        return torch.device("cuda", index)
+
+    def say(self, text):
+        """One line in the log."""
+        print(text, file=self.log, flush=True)
+
+    def progress(self, done, total, unit, note=""):
+        """A progress line, at most one a second, with rate and time left."""
+        now = time.monotonic()
+        if now - self._told < 1 and done != total:
+            return
+        self._told = now
+        rate = done / max(now - self._began, 1e-9)
+        left = (total - done) / max(rate, 1e-9)
+        self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={left:.0f}s {note}".rstrip())
+
+
+def keep_freed_memory():
+    """Have malloc keep what is freed: handing every activation's pages back costs a tenth of exact featurizing."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc's
+        mmap_max, trim_threshold = -4, -1
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)  # never
+
+
+def run(main, stage, arguments):
+    """Parse the command line, run ``main(job)``, and turn errors into one clear message.
+
+    Args:
+        arguments: option names; one that ends in '*' takes any number of values, one in '?' may be absent.
+    """
+    startup = time.process_time()
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
+    parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
+    parser.add_argument("--log", help="log file; default: standard error")
+    for name in arguments:
+        nargs = {"*": "*", "?": "?"}.get(name[-1])
+        parser.add_argument(f"--{name.rstrip('*?')}", required=name[-1] != "?", nargs=nargs)
+    args = parser.parse_args()
+    log = open(args.log, "w", encoding="utf-8") if args.log else sys.stderr
+    job = Job(args, stage, log)
+    _show_warnings(log)
+    try:
+        main(job)
+    except WaypointError as error:
+        _fail(log, f"Waypoint: {error}")
+    except Exception as error:
+        if _full_disk(error):
+            _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
+        traceback.print_exc(file=log)
+        if isinstance(error, OSError):
+            _fail(log, f"Waypoint: {stage}: {error}")
+        if isinstance(error, MemoryError) or "memory" in str(error):  # torch's is a RuntimeError
+            _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
+        _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
+    work = time.process_time() - startup
+    job.say(f"cpu startup={startup:.2f}s work={work:.2f}s")
+
+
+def _show_warnings(log):
+    """Waypoint's own warnings go where its errors go."""
+    show = warnings.showwarning
+
+    def told(message, category, *place, **named):
+        if not issubclass(category, WaypointWarning):
+            return show(message, category, *place, **named)
+        for stream in {log, sys.stderr}:
+            print(f"Waypoint: warning: {message}", file=stream, flush=True)
+
+    warnings.showwarning = told
+    warnings.simplefilter("always", WaypointWarning)
+
+
+def _full_disk(error):
+    """Whether a full disk is what an error comes from: torch and safetensors raise kinds of their own over it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(f"(os error {code})" in str(error) for code in FULL):  # safetensors'
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _fail(log, message):
+    print(message, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the log may be on the disk that is full
+        if log is not sys.stderr:
+            print(message, file=log, flush=True)
+    sys.exit(1)

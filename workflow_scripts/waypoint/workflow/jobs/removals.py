@@ -1,0 +1,137 @@
+"""What counterfactual and forgetting share: models retrained without some images, and what is made with them.
+
+The models' folders come as ``job.args.models``, for every entry of n_remove all its removals: one for a
+method, several for ``random``.
+"""
+
+import numpy as np
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.evaluation.subsets import removal_count
+from waypoint.science.processes.ddpm import continuations
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.classifier import load_classifier
+from waypoint.store.networks.inception import Inception
+from waypoint.store.networks.training_rows import require_rows, training_rows
+from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.target import Target
+from waypoint.workflow.plan.specs import require_agreement
+
+BATCH = 250  # samples made at once, in every job the same ones, so that equal models give bit-equal images
+SAMPLES = 8  # of which so many are stored, to look at
+
+
+class Restarts:
+    """Samples of p(·|x_t) of one target, where another model may make the calls at steps in (t - Δ, t].
+
+    x_t and all noises are the same whichever model that is (§3.2, Fig. 5).
+    """
+
+    def __init__(self, job, generator):
+        self.own, self.seed, self.steps = job.spec["counterfactual"], job.spec["seed"], job.spec["sampling"]["steps"]
+        self.generator, self.target = generator, Target(job, generator, [self.own["step"]])
+        self.decode = decoder(job, generator.device)
+
+    def batches(self, other=None):
+        """The samples, ``counterfactual.images`` in all: tensors (≤ BATCH, C, H, W) on the CPU."""
+        t, target = self.own["step"], self.target
+        theta = target.sampling(self.generator)
+        for start in range(0, self.own["images"], BATCH):
+            numbers = range(start, min(start + BATCH, self.own["images"]))
+            streams = [torch_stream(self.seed, "counterfactual", target.key, t, k) for k in numbers]
+            swap = None if other is None else (target.sampling(other), self.own["delta"])
+            yield self.decode(continuations(theta, self.steps, target.x_t[0], t, streams, target.condition, swap))
+
+
+class Features:
+    """The network whose features are compared, as the spec's section ``fid`` names it.
+
+    Attributes:
+        name: for tables.
+    """
+
+    def __init__(self, job, device):
+        self.device, fid = device, job.spec["fid"]
+        if fid["features"] == "classifier":
+            require_agreement(job.args.classifier, job.spec)
+            self.name, self.network = "classifier", load_classifier(job.args.classifier, device)
+        else:
+            self.network = Inception(job.args.weights, fid["sha256"], fid["dims"], device)
+            self.name = self.network.name
+
+    @torch.inference_mode()
+    def __call__(self, images):
+        """Features (B, F) of images (B, C, H, W) in [-1, 1], as a float32 array."""
+        return self.network.features(images.to(self.device)).float().cpu().numpy()
+
+    def of(self, batches):
+        """Features (n, F) of all images of the batches, and the first SAMPLES images."""
+        found, first = [], None
+        for images in batches:
+            first = images[:SAMPLES].numpy() if first is None else first
+            found.append(self(images))
+        return np.concatenate(found), first
+
+
+def full_models(job):
+    """Denoisers of the models trained on all images, each made sure of; one after the other, to save memory."""
+    rows = np.arange(images_of(job.args.generator))
+    for folder in job.args.models:
+        require_agreement(folder, job.spec)
+        require_rows(folder, rows)
+        yield checkpoints.load(folder, job.device())
+
+
+def models_without(job, section):
+    """The retrained models, each made sure to lack exactly the images that the spec's ``section`` removes now.
+
+    Yields:
+        (row, removal), the place of n_remove in the spec's list and the number of the removal; and the denoiser.
+
+    Raises:
+        WaypointError: a model that was trained with other settings, or without other images.
+    """
+    own, n = job.spec[section], images_of(job.args.generator)
+    scores = removing_scores(job, own)
+    folders = iter(job.args.models)
+    for row, remove in enumerate(own["n_remove"]):
+        for removal in range(removals(job)):
+            which = {"random": removal} if scores is None else {"step": own["step"]}
+            folder = next(folders)
+            require_agreement(folder, job.spec)
+            require_rows(folder, training_rows({**which, "remove": remove}, job.spec["seed"], n, scores))
+            yield (row, removal), checkpoints.load(folder, job.device())
+
+
+def removing_scores(job, own):
+    """The open scores that say which images are removed, or None for random removals.
+
+    Raises:
+        WaypointError: scores of another method or target.
+    """
+    if "method" not in own:
+        return None
+    scores = job.open(job.args.scores)
+    found, wanted = (scores.attrs["method"], scores.attrs["target"]), (own["method"], job.args.target)
+    if found != wanted:
+        raise WaypointError(f"{job.args.scores} holds scores of {found}, wanted are those of {wanted}")
+    return scores
+
+
+def removals(job):
+    """How many models there are per entry of n_remove: 1, or the random ones."""
+    return job.spec["controls"].get("random_removals", 1)
+
+
+def removed(job, section):
+    """Number of images that each entry of n_remove takes out, (n_remove,)."""
+    n = images_of(job.args.generator)
+    return np.array([removal_count(remove, n) for remove in job.spec[section]["n_remove"]])
+
+
+def images_of(folder):
+    """Number of images that a model was trained on."""
+    return read_attributes(folder)["images"]

@@ -1,0 +1,81 @@
+"""What every training that a kill may interrupt shares: its lock, its identity, its epochs and its loss curve."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+import torch
+
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.artifacts.provenance import read_attributes
+
+
+@contextlib.contextmanager
+def sole_owner(folder):
+    """Hold the training's lock, so that an orphan and its successor never write the same state.
+
+    Raises:
+        WaypointError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WaypointError(f"{folder} is locked: another process is training this model; stop it first") from error
+        yield
+
+
+def identity_of(*parts):
+    """Hash of everything the weights depend on: what was begun or finished with another is not used."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def finished(folder, identity):
+    """Whether ``folder`` holds the finished model of this identity."""
+    found = read_attributes(folder)
+    return found is not None and found["training"] == identity
+
+
+def run_epochs(job, trainer, folder, identity, name):
+    """Run a trainer's epochs, from the last one that is kept in ``folder`` on; each is kept when it ends."""
+    state = folder / "state.pt"
+    if state.exists() and (stored := _read_state(state)) is not None and stored["identity"] == identity:
+        trainer.load_state(stored)
+        job.say(f"{name}: resumes after epoch {trainer.epoch}")
+    while not trainer.finished:
+        loss = trainer.run_epoch()
+        _write_state(state, {**trainer.state(), "identity": identity})
+        job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
+
+
+def _write_state(path, state):
+    tmp = path.with_suffix(".tmp")
+    try:
+        with open(tmp, "wb") as file:  # torch, given a path, does not say that the disk is full
+            torch.save(state, file)
+        os.replace(tmp, path)
+    except BaseException:
+        tmp.unlink(missing_ok=True)
+        raise
+
+
+def _read_state(path):
+    """A training's state, or None where it is damaged: the training then starts anew, to the same weights."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds over a file that is not what it should be
+        warnings.warn(
+            WaypointWarning(f"{path} is damaged ({type(error).__name__}); its training starts anew"), stacklevel=2
+        )
+        return None
+
+
+def write_losses(folder, losses):
+    """Write loss.csv, the mean loss of every epoch."""
+    curve = "".join(f"{epoch},{loss:.6g}\n" for epoch, loss in enumerate(losses, 1))
+    Path(folder, "loss.csv").write_text(f"epoch,loss\n{curve}")

@@ -1,0 +1,102 @@
+"""A target as scripts see it: the generated image, its trajectory at some steps, its key and mask."""
+
+import json
+
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.processes.ddpm import repeated
+from waypoint.science.processes.guidance import guided
+from waypoint.science.regions import cell_shares
+from waypoint.science.timesteps import check_steps
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.config.regions import pixels
+
+ORIGIN = ("seed", "label", "prompt", "trajectory")
+
+
+class Target:
+    """What was generated, and how the process stood at ``steps``.
+
+    Args:
+        job: its ``spec`` holds ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
+            ``generator`` (the model's folder).
+        generator: the generating model.
+        steps: training-time steps on the sampling grid.
+
+    Attributes:
+        steps, x_t, x0_hat: (S,), (S, C, H, W), (S, C, H, W); x̂0_t is the generating model's.
+        image: pixels (C, H, W). condition: class (1,), embedded prompt (1, token, width), or None.
+        key: names the trajectory: equal for all targets and masks that share it. Noises are keyed by it.
+
+    Raises:
+        WaypointError: a step off the grid, or a trajectory of other weights than the generator's.
+    """
+
+    def __init__(self, job, generator, steps):
+        device = generator.device
+        found = job.open(job.args.trajectory)
+        grid = read(found["step"]).tolist()
+        check_steps(steps, grid, "targets: steps")
+        require_generator(found, job.args.trajectory, job.args.generator)
+        at = [grid.index(t) for t in steps]
+        self.steps = steps
+        self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
+        self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
+        self.image = torch.from_numpy(read(found["image"]))
+        origin = {key: job.spec["target"][key] for key in ORIGIN if key in job.spec["target"]}
+        self.condition, self.null = conditions(found, generator, origin)
+        self.guidance = {
+            section: job.spec.get(section, {}).get("guidance", 1) for section in ("sampling", "attribution")
+        }
+        self.key = json.dumps([origin, job.spec["generator"], job.spec["sampling"]], sort_keys=True)
+
+    def conditions(self, count):
+        """The condition of ``count`` rows, or None."""
+        return repeated(self.condition, count)
+
+    def sampling(self, theta):
+        """``theta`` under the sampler's guidance, as it makes images and x̂0_t."""
+        return guided(theta, self.null, self.guidance["sampling"])
+
+    def judging(self, theta):
+        """``theta`` under the guidance of f_t."""
+        return guided(theta, self.null, self.guidance["attribution"])
+
+
+def conditions(trajectory, generator, origin):
+    """A target's condition, one row or None, and the embedding of the empty caption (token, width) or None.
+
+    Args:
+        trajectory: the target's open store. origin: its row, with a label or prompt where it has one.
+    """
+    text, null = (
+        torch.from_numpy(read(trajectory[name])) if name in trajectory else None
+        for name in ("text_embedding", "null_embedding")
+    )
+    return checkpoints.target_condition(generator, origin, text), null
+
+
+def require_generator(store, path, folder):
+    """Refuse a store at ``path`` that was sampled from another model than the one in ``folder``.
+
+    Raises:
+        WaypointError: names both.
+    """
+    if store.attrs["weights"] != read_attributes(folder)["weights"]:
+        raise WaypointError(f"{path} was sampled from other weights than {folder} holds; delete it and rerun")
+
+
+def mask_weight(mask, file, image, grid):
+    """The weights of a target's mask on the model's own positions, each the masked share of its area, or None.
+
+    Args:
+        mask: the spec's entry: a box, a file's hash, or None. file: the PNG, where there is one.
+        image, grid: (H, W) of the image, in whose pixels the mask is given, and of x_t.
+
+    Returns:
+        (H, W) of ``grid``.
+    """
+    return None if mask is None else torch.from_numpy(cell_shares(pixels(mask, file, image), *grid))

@@ -1,0 +1,1 @@
+"""Paths and specs of every artifact, the version of every stage, and checks against both."""
