@@ -1,296 +1,284 @@
-"""Specs hold exactly the keys that a result depends on: what changes them, what does not, and how they are compared."""
+"""Specs and identities hold exactly what a result depends on: what changes them, what does not, and how they agree."""
 
 import copy
+import functools
 import itertools
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
-from support import AUTOENCODER, UNET
+from support import AUTOENCODER, TEXT_UNET, UNET
 
-from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.plan import stages
-from waypoint.workflow.plan.evaluation import share_or_count
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.specs import disagreement, require_agreement, stale_message
+from waypoint.workflow.plan.specs import differences
+from waypoint.workflow.plan.stages import STAGES, share_or_count
 
 BASE = {
     "experiment": "test",
     "store": "store",
-    "data": {"source": "digits"},
+    "data": {"source": "digits", "subset": 60},
     "model": {"unet": UNET},
     "training": {"epochs": 2},
-    "checkpoints": {"count": 2},
-    "attribution": {"steps": [100, 300, 500, 700, 900]},
+    "checkpoints": {"count": 4},
+    "attribution": {"steps": [100, 300, 400]},
+    "scores": {"keep_checkpoints": True},
+    "methods": ["trak", "trak-sum", "pixel", "clip", "norm", "random"],
+    "image_encoders": {name: {"kind": "clip", "path": f"somebody/{name}"} for name in ("clip", "other")},
     "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2, "checkpoint": "full/1"}],
 }
-CHECKPOINT_STAGES = ["train", "features", "kernel"]
-TARGET_STAGES = ["trajectory", "gradients", "trak_scores", "pixel_scores", "random_scores", "panel"]
-SCORES = ["trak_scores", "pixel_scores", "random_scores"]
-FROM_TRAJECTORY = ["trajectory", "gradients", "trak_scores", "pixel_scores"]
-FROM_STEPS = ["gradients", *SCORES, "panel"]
-# what every stage's script opens, as its rule names it
-INPUTS = {
-    "data": [],
-    "train": ["data"],
-    "features": ["data", "train"],
-    "kernel": ["features"],
-    "trajectory": ["train"],
-    "gradients": ["trajectory", "train"],
-    "trak_scores": ["gradients", "features", "kernel"],
-    "pixel_scores": ["data", "trajectory"],
-    "random_scores": ["data"],
-    "panel": ["data", "trajectory", "gradients", *SCORES],
-    "table": ["data", *SCORES],
+REMOVALS = {"targets": 2, "n_remove": [5, 0.1]}
+EVALUATION = {
+    "lds": {"subsets": 2, "models_per_subset": 2},
+    "counterfactual": {**REMOVALS, "images": 2100},
+    "forgetting": REMOVALS,
+    **{name: {} for name in ("samples", "likelihood", "seed_consistency", "step_correlation")},
+    "caption_likelihood": {"encoder": "clip", "captions": {"a": ["a dog", "a cat"]}},
+    "sign_overlap": {"top_k": [5]},
+    "top_overlap": {"top_k": [5]},
+    "split_half": {},
 }
+# What every stage's script opens, by stage. Of targets, checkpoints, methods and removals it opens its own where it has
+# one, and else all.
+SCORES = ["score_trak", "score_trak_sum", "score_norm", "score_pixel", "score_random", "score_encoder"]
+PER_STEP = ["score_trak", "score_pixel", "score_random"]
+OPENS = {
+    "prepare_data": [],
+    "import_vae": [],
+    "import_text_encoder": [],
+    "train_vae": ["prepare_data"],
+    "encode_data": ["prepare_data", "import_vae", "train_vae", "import_text_encoder"],
+    "train": ["data"],
+    "import_checkpoint": ["data"],
+    "train_subset": ["data"],
+    "train_without": ["data", *SCORES],
+    "train_without_random": ["data"],
+    "list_subset_models": ["train_subset"],
+    "featurize": ["data", "model"],
+    "factor_kernel": ["featurize"],
+    "sample_trajectory": ["generator"],
+    "target_gradients": ["sample_trajectory", "model"],
+    "sample_from_x_t": ["sample_trajectory", "generator"],
+    "score_trak": ["target_gradients", "featurize", "factor_kernel"],
+    "score_trak_sum": ["score_trak"],
+    "score_norm": ["featurize"],
+    "score_pixel": ["data", "sample_trajectory"],
+    "score_random": ["data"],
+    "embed_images": ["data"],
+    "score_encoder": ["embed_images", "sample_trajectory"],
+    "draw_subsets": ["data"],
+    "subset_outputs": ["sample_trajectory", "generator", "draw_subsets", "list_subset_models"],
+    "lds_tables": ["draw_subsets", "subset_outputs", *SCORES],
+    "plot_lds": ["lds_tables"],
+    "plot_lds_cross": ["lds_tables"],
+    "counterfactual_original": ["sample_trajectory", "generator", "baseline"],
+    "counterfactual_without": ["counterfactual_original", "train_without", "train_without_random", *SCORES],
+    "counterfactual_table": ["data", "counterfactual_original", "counterfactual_without"],
+    "plot_counterfactual": ["counterfactual_table"],
+    "forgetting": ["sample_trajectory", "generator", "train_without", "train_without_random", *SCORES],
+    "forgetting_table": ["data", "forgetting"],
+    "plot_forgetting": ["forgetting_table"],
+    "one_step_error": ["data", "sample_from_x_t", "sample_trajectory"],
+    "plot_one_step_error": ["one_step_error"],
+    "seed_consistency": ["compared"],
+    "plot_seed_consistency": ["seed_consistency"],
+    "train_classifier": ["data"],
+    "feature_likelihood": ["data", "sample_from_x_t", "sample_trajectory", "train_classifier"],
+    "plot_likelihood": ["feature_likelihood", "sample_from_x_t", "score_trak"],
+    "step_correlation": ["data", *PER_STEP],
+    "plot_step_correlation": ["step_correlation"],
+    "sign_overlap": ["data", *PER_STEP],
+    "plot_sign_overlap": ["sign_overlap"],
+    "plot_sign_flips": ["sign_overlap", "sample_trajectory"],
+    "top_overlap": ["data", *SCORES],
+    "plot_top_overlap": ["top_overlap"],
+    "split_half": ["featurize", "factor_kernel", "score_trak"],
+    "plot_split_half": ["split_half"],
+    "top_influences": ["data", *SCORES],
+    "trajectory_panel": ["sample_from_x_t", *SCORES],
+    "plot_trajectory": ["sample_from_x_t"],
+    "plot_regions": ["data", "sample_trajectory", "score_trak"],
+}
+OF_SECTIONS = {  # stages that are there only with a section of the evaluation
+    "lds": {
+        "train_subset",
+        "list_subset_models",
+        "draw_subsets",
+        "subset_outputs",
+        "lds_tables",
+        "plot_lds",
+        "plot_lds_cross",
+    },
+    "counterfactual": {
+        "counterfactual_original",
+        "counterfactual_without",
+        "counterfactual_table",
+        "plot_counterfactual",
+    },
+    "forgetting": {"train_without", "train_without_random", "forgetting", "forgetting_table", "plot_forgetting"},
+    "samples": {"one_step_error", "plot_one_step_error", "feature_likelihood", "plot_likelihood"},
+    "likelihood": {"train_classifier"},
+}
+METHOD_OF = {"score_trak": "trak", "score_trak_sum": "trak-sum", "score_norm": "norm", "score_pixel": "pixel"}
+METHOD_OF |= {"score_random": "random", "score_encoder": "clip", "factor_kernel": "trak"}
+
+NEED_COMMON_STEPS = [
+    "lds",
+    "counterfactual",
+    "forgetting",
+    "samples",
+    "likelihood",
+    "caption_likelihood",
+    "sign_overlap",
+]
+NEED_COMMON_STEPS += ["step_correlation"]
+TARGETS = {"a": "full/0", "b": "full/1"}  # and the models that make them
 
 
 def config(change=lambda c: None):
-    """BASE after ``change``, not yet complete."""
-    made = copy.deepcopy(BASE)
+    """BASE with every evaluation, after ``change``, not yet complete."""
+    made = copy.deepcopy({**BASE, "evaluation": EVALUATION})
     change(made)
     return made
 
 
-def specs(change=lambda c: None):
-    """Every spec of a configuration: {(stage, checkpoint or target or None): spec}."""
-    return specs_of(complete(config(change)))
+def plan(change=None):
+    return base() if change is None else Plan(complete(config(change)))
 
 
-def specs_of(completed):
-    plan = Plan(completed)
-    found = {("data", None): plan.data(), ("table", None): plan.table()}
-    for stages_, names in ((CHECKPOINT_STAGES, plan.checkpoints), (TARGET_STAGES, plan.targets)):
-        found |= {(stage, name): getattr(plan, stage)(name) for stage in stages_ for name in names}
+@functools.cache
+def base():
+    """The plan of BASE, for tests that only ask it."""
+    return Plan(complete(config()))
+
+
+def artifacts(of):
+    """Every artifact of a plan: {(stage, *wildcards): wildcards by name}."""
+    encoded, given = of.encoded, "paths" in of.config["checkpoints"]
+    absent = {"train" if given else "import_checkpoint"}
+    absent |= set() if encoded else {"encode_data"}
+    absent |= {"import_vae", "train_vae"} - {stage for stage, _ in of.encoders_of_data()}
+    absent |= set() if of.config["text_encoder"] else {"import_text_encoder"}
+    for section, its in OF_SECTIONS.items():
+        absent |= set() if of.evaluation[section] is not None else its
+    values = {
+        "checkpoint": of.checkpoints,
+        "target": list(TARGETS),
+        "basis": ["plain"],
+        "encoder": ["clip"],
+        "subset": ["0", "1"],
+        "removal": ["0", "1"],
+        "step": ["300", "400"],
+        "n_remove": ["5", "0.1"],
+        "kind": ["standard", "robust"],
+    }
+    methods = {stage: [method] for stage, method in METHOD_OF.items()}
+    methods["train_without"] = ["trak", "trak-sum", "pixel", "clip", "norm"]
+    methods["counterfactual_without"] = [*methods["train_without"], "random"]
+    methods["trajectory_panel"] = methods["counterfactual_without"]
+    methods["forgetting"] = [*methods["counterfactual_without"], "none"]
+    found = {}
+    for stage in STAGES.keys() - absent:
+        names = STAGES[stage].wildcards
+        for chosen in itertools.product(*(methods[stage] if n == "method" else values[n] for n in names)):
+            found[stage, *chosen] = dict(zip(names, chosen))
     return found
 
 
-def changed(change, before=lambda c: None):
-    """The stages whose spec differs after ``change``, among those there before."""
-    old, new = specs(before), specs(change)
+@functools.cache
+def identities(of):
+    return {key: of.identity(key[0], **wildcards) for key, wildcards in artifacts(of).items()}
+
+
+def opens(reader, wildcards, other, theirs):
+    """Whether a job opens an artifact, as OPENS has it."""
+    stage, named = other[0], set(OPENS[reader[0]])
+    target, method = wildcards.get("target"), wildcards.get("method")
+    if stage in ("train", "import_checkpoint"):
+        checkpoint = theirs["checkpoint"]
+        baseline = [name for name in ("full/0", "full/1", "full/2") if name != TARGETS.get(target)][:2]
+        asked = {"generator": checkpoint == TARGETS.get(target), "compared": checkpoint in ("full/0", "full/1")}
+        asked["baseline"] = checkpoint in baseline
+        asked["model"] = wildcards.get("checkpoint", checkpoint) == checkpoint
+        named |= {"baseline"} if method == "none" else set()
+        return any(asked[name] for name in named & asked.keys())
+    if stage in ("prepare_data", "encode_data") and "data" in named:
+        return True
+    if stage not in named or method == "none" and stage != "sample_trajectory":
+        return False
+    if reader[0] in ("counterfactual_without", "forgetting"):
+        if stage == "train_without_random":
+            return method == "random"
+        if method == "random" and stage in (*SCORES, "train_without"):
+            return False
+        if stage == "train_without" and theirs["step"] != {"forgetting": "300"}.get(reader[0], "400"):
+            return False
+    same = {"target", "checkpoint", "basis", "step" if reader[0] == "train_without" else "target"}
+    if any(wildcards.get(name, theirs[name]) != theirs[name] for name in same & theirs.keys()):
+        return False
+    own = theirs.get("method", theirs.get("encoder"))
+    compared = reader[0] in ("train_without", "counterfactual_without", "forgetting", "trajectory_panel")
+    return not compared or own is None or own == method
+
+
+@functools.cache
+def edges(of):
+    """{artifact: those that its job opens}, by OPENS."""
+    found = artifacts(of)
+    return {
+        key: {other for other, theirs in found.items() if opens(key, wildcards, other, theirs)}
+        for key, wildcards in found.items()
+    }
+
+
+def following(of, changed):
+    """The artifacts ``changed``, and everything that is made from them."""
+    opened, found, more = edges(of), set(), set(changed)
+    while more:
+        found |= more
+        more = {key for key, inputs in opened.items() if inputs & found} - found
+    return found
+
+
+def every(*stages_, among=lambda key: True):
+    return {key for key in artifacts(plan()) if key[0] in stages_ and among(key)}
+
+
+def changed(change, before=None):
+    """Artifacts of both configurations whose identity differs."""
+    old, new = identities(plan(before)), identities(plan(change))
     return {key for key in old.keys() & new.keys() if old[key] != new[key]}
 
 
-def of(stages_, names=("a", "b")):
-    return {(stage, name) for stage in stages_ for name in names}
-
-
-def checkpoints(*stages_):
-    return of(stages_, ("full/0", "full/1"))
-
-
-EVERY_MODEL = checkpoints(*CHECKPOINT_STAGES) | of(FROM_TRAJECTORY)
-EVERYTHING = EVERY_MODEL | {("data", None)} | of(["random_scores"])
-
-
-@pytest.fixture
-def folders(tmp_path, monkeypatch):
-    """A working directory with three existing models, a mask and a trajectory."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("m0", "m1", "m2"):
-        (tmp_path / name).mkdir()
-    Image.new("L", (8, 8), "white").save("mask.png")
-    np.savez("own.npz", x_t=np.zeros((2, 1, 8, 8)), step=np.array([500, 100]))
-    return tmp_path
-
-
-def existing(*paths):
+def after(*changes):
     def change(c):
-        c["checkpoints"] = {"paths": list(paths)}
-        del c["model"]
+        for one in changes:
+            one(c)
 
     return change
-
-
-# ---- what a change reruns
-
-
-def test_another_target_changes_nothing():
-    more = specs(lambda c: c["targets"].append({"id": "c", "seed": 3}))
-    assert changed(lambda c: c["targets"].append({"id": "c", "seed": 3})) == set()
-    assert more.keys() - specs().keys() == of(TARGET_STAGES, ["c"])
-
-
-def test_a_target_less_or_their_order_changes_nothing():
-    assert changed(lambda c: c["targets"].pop(0)) == set()
-    assert changed(lambda c: c["targets"].reverse()) == set()
-
-
-def test_another_checkpoint_changes_only_what_reads_them_all():
-    assert changed(lambda c: c["checkpoints"].update(count=3)) == of(["gradients", "trak_scores"])
-
-
-def test_another_existing_checkpoint_changes_only_what_reads_them_all(folders):
-    found = changed(existing("m0", "m1", "m2"), before=existing("m0", "m1"))
-    assert found == of(["gradients", "trak_scores"])
-
-
-def test_a_replaced_existing_checkpoint_is_noticed(folders):
-    found = changed(existing("m0", "m2"), before=existing("m0", "m1"))
-    expected = of(CHECKPOINT_STAGES, ["full/1"]) | of(["gradients", "trak_scores"])
-    assert found == expected | of(["trajectory", "pixel_scores"], ["b"])  # b is generated by full/1
-
-
-def test_flips_change_only_the_features_of_existing_checkpoints(folders):
-    def flipped(c):
-        existing("m0", "m1")(c)
-        c["data"]["flip"] = True
-
-    found = changed(flipped, before=existing("m0", "m1"))
-    assert found == checkpoints("features", "kernel") | of(["trak_scores"])
-
-
-def test_another_step_of_a_target_keeps_its_trajectory():
-    found = changed(lambda c: c["targets"][0].update(steps=[100, 300, 500, 700, 900, 980]))
-    assert found == of(FROM_STEPS, ["a"])
-
-
-def test_the_default_steps_are_those_of_targets_without_their_own():
-    def own(c):
-        c["targets"][0]["steps"] = [100, 300, 500, 700, 900]
-
-    assert changed(own) == set()
-
-    def default(c):
-        own(c)
-        c["attribution"]["steps"] = [100]
-
-    assert changed(default, before=own) == of(FROM_STEPS, ["b"])
-
-
-def test_the_order_of_steps_does_not_matter():
-    assert changed(lambda c: c["attribution"].update(steps=[900, 100, 500, 300, 700])) == set()
 
 
 def set_key(section, **values):
     return lambda c: c.setdefault(section, {}).update(values)
 
 
-CHANGES = {
-    "damping": (set_key("kernel", damping=9), checkpoints("kernel") | of(["trak_scores"])),
-    "draw scheme": (set_key("features", draw_scheme="shared"), checkpoints("features", "kernel") | of(["trak_scores"])),
-    "train draws": (set_key("attribution", train_draws=5), checkpoints("features", "kernel") | of(["trak_scores"])),
-    "target draws": (set_key("attribution", target_draws=5), of(["gradients", "trak_scores"])),
-    "x0_hat": (set_key("attribution", x0_hat="generating"), of(["gradients", "trak_scores"])),
-    "clip": (set_key("attribution", clip_x0_hat="none"), of(FROM_TRAJECTORY)),
-    "kind of gradients": (
-        set_key("gradients", kind="factorised"),
-        checkpoints("features", "kernel") | of(["gradients", "trak_scores"]),
-    ),
-    "rank of exact gradients": (set_key("gradients", rank=3), set()),
-    "storage type": (set_key("features", dtype="int8"), checkpoints("features", "kernel") | of(["trak_scores"])),
-    "d": (set_key("projection", dim=64), checkpoints("features", "kernel") | of(["gradients", "trak_scores"])),
-    "sampling steps": (set_key("sampling", steps=10), of(FROM_TRAJECTORY)),
-    "keep checkpoints": (set_key("scores", keep_checkpoints=True), of(["trak_scores"])),
-    "pixel": (set_key("pixel", against="x0_hat"), of(["pixel_scores"])),
-    "figure": (set_key("figures", top=2), of(["panel"])),
-    "table": (set_key("tables", top=2), {("table", None)}),
-    "epochs": (set_key("training", epochs=3), EVERY_MODEL),
-    "scheduler": (set_key("model", scheduler={"beta_schedule": "squaredcos_cap_v2"}), EVERY_MODEL),
-    "unet": (lambda c: c["model"]["unet"].update(dropout=0.1), EVERY_MODEL),
-    "flip": (set_key("data", flip=True), EVERY_MODEL),
-    "subset": (set_key("data", subset=100), EVERYTHING),
-    "size": (set_key("data", size=8), EVERYTHING),
-    "near-duplicates": (set_key("data", near_duplicates=0.03), EVERYTHING),
-    "seed": (lambda c: c.update(seed=1), EVERYTHING),
-    "target's seed": (lambda c: c["targets"][0].update(seed=9), of(FROM_TRAJECTORY, ["a"])),
-    "target's model": (lambda c: c["targets"][0].update(checkpoint="full/1"), of(FROM_TRAJECTORY, ["a"])),
-    "target's mask": (lambda c: c["targets"][0].update(mask=[0, 0, 4, 4]), of(["gradients", "trak_scores"], ["a"])),
-    "shards": (set_key("features", shards=4), set()),
-    "methods": (lambda c: c.update(methods=["trak"]), set()),
-    "store": (lambda c: c.update(store="elsewhere"), set()),
-    "experiment": (lambda c: c.update(experiment="other"), set()),
-}
+def evaluation(section, **values):
+    return lambda c: c["evaluation"].setdefault(section, {}).update(values)
 
 
-@pytest.mark.parametrize("change, expected", CHANGES.values(), ids=CHANGES)
-def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, expected):
-    assert changed(change) == expected
+def existing(*paths):
+    """Given models; evaluations that retrain are left out."""
 
+    def change(c):
+        c["checkpoints"] = {"paths": list(paths)}
+        del c["model"]
+        for section in ("lds", "counterfactual", "forgetting"):
+            c["evaluation"][section] = None
 
-# where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
-# and the step of a figure that only targets with masks have: test_masked_targets.py
-FREE = {"experiment", "store", "methods", "features.shards", "gradients.rank", "figures.mask_step"}
-
-
-def leaves(completed):
-    """(section, key) of every setting; key None where the section itself is one. Targets and counts are tried above,
-    evaluations and the VAE below."""
-    for section, value in completed.items():
-        if section not in ("targets", "checkpoints", "evaluation", "vae"):
-            yield from ((section, key) for key in value) if isinstance(value, dict) else [(section, None)]
-
-
-@pytest.mark.parametrize("section, key", list(leaves(complete(BASE))))
-def test_no_setting_is_forgotten_in_the_specs(section, key):
-    done = complete(BASE)
-    (done if key is None else done[section])[section if key is None else key] = [7]
-    name = section if key is None else f"{section}.{key}"
-    assert (specs_of(done) == specs()) == (name in FREE)
-
-
-def test_what_older_stores_have_is_the_spec_of_data_without_near_duplicates():
-    assert specs()["data", None]["data"].keys() == {"source", "path", "captions", "size", "subset"}
-
-
-def test_raw_data_is_watched_where_it_still_is(folders, monkeypatch):
-    (folders / "images").mkdir()
-    (folders / "captions.json").touch()
-    coco = {"source": "coco", "path": "images", "captions": "captions.json", "size": 8}
-    plan = Plan(complete(config(set_key("data", **coco))))
-    assert plan.data_sources == ["images", "captions.json"]
-    (folders / "captions.json").unlink()
-    assert plan.data_sources == []
-    assert Plan(complete(config())).data_sources == []
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    plan.config["data"] |= {"source": "emoji", "captions": None}
-    assert plan.data_sources == []  # its names are not installed
-
-
-def test_factorised_gradients_depend_on_their_rank():
-    found = changed(set_key("gradients", kind="factorised", rank=3), set_key("gradients", kind="factorised"))
-    assert found == checkpoints("features", "kernel") | of(["gradients", "trak_scores"])
-
-
-def test_masks_and_trajectories_enter_by_content(folders):
-    def own(trajectory, mask):
-        row = {"id": "a", "trajectory": trajectory, "steps": [100], "mask": mask}
-        return lambda c: c["targets"].__setitem__(0, row)
-
-    before = own("own.npz", "mask.png")
-    shutil.copy("own.npz", "moved.npz")
-    shutil.copy("mask.png", "moved.png")
-    assert changed(own("moved.npz", "moved.png"), before) == set()
-    other = Image.new("L", (8, 8), "white")
-    other.putpixel((0, 0), 0)
-    other.save("other.png")
-    assert changed(own("own.npz", "other.png"), before) == of(["gradients", "trak_scores"], ["a"])
-    np.savez("other.npz", x_t=np.ones((2, 1, 8, 8)), step=np.array([500, 100]))
-    assert changed(own("other.npz", "mask.png"), before) == of(FROM_TRAJECTORY, ["a"])
-
-
-def of_earlier_stages():
-    """Versions of the stages that attribute; evaluations follow below."""
-    return [stage for stage in stages.VERSIONS if stage in INPUTS or stage in ("scores", "figures", "tables")]
-
-
-@pytest.mark.parametrize("stage", of_earlier_stages())
-def test_a_stages_version_enters_its_spec_and_those_that_follow(monkeypatch, stage):
-    plan_name = {"scores": SCORES, "figures": ["panel"], "tables": ["table"]}
-    follow = set(plan_name.get(stage, [stage]))
-    for later, inputs in INPUTS.items():
-        if later not in ("panel", "table") and follow & set(inputs):  # those are remade with their inputs
-            follow.add(later)
-    before = specs()
-    monkeypatch.setitem(stages.VERSIONS, stage, 99)
-    after = specs()
-    assert {name for name, _ in before if any(before[k] != after[k] for k in before if k[0] == name)} == follow
-
-
-# ---- specs among each other
+    return change
 
 
 def with_everything(c):
@@ -300,356 +288,458 @@ def with_everything(c):
         {"id": "a", "seed": 1, "label": 3, "mask": [0, 0, 4, 4], "steps": [900, 100]},
         {"id": "b", "trajectory": "own.npz", "label": 4, "mask": "mask.png", "steps": [100], "checkpoint": "full/1"},
     ]
+    for section in NEED_COMMON_STEPS:
+        c["evaluation"][section] = None
 
 
-VARIANTS = pytest.mark.parametrize(
-    "change",
-    [lambda c: None, with_everything, existing("m0", "m1")],
-    ids=["plain", "with everything", "existing models"],
-)
+def latent(c):
+    c["vae"] = {"train": {"autoencoder": copy.deepcopy(AUTOENCODER)}}
+    c["text_encoder"] = {"path": "somebody/text"}
+    c["data"] = {"source": "imagefolder", "path": "images", "captions": "captions.csv", "size": 8}
+    c["model"]["unet"] = copy.deepcopy(TEXT_UNET) | {"sample_size": 4, "in_channels": 2, "out_channels": 2}
+    c["model"]["scheduler"] = {"clip_sample": False}
+    for row in c["targets"]:
+        row["prompt"] = "a thing"
 
 
-def inputs(stage, name, found):
-    """Keys of the specs of what a job opens."""
-    for other in INPUTS[stage]:
-        names = [n for s, n in found if s == other]
-        if other in CHECKPOINT_STAGES and stage in CHECKPOINT_STAGES or other in TARGET_STAGES and stage != "table":
-            names = [name]
-        elif stage == "trajectory":
-            names = [found[stage, name]["generator"]]
-        yield from ((other, n) for n in names)
+def given_vae(c):
+    latent(c)
+    c["vae"] = {"path": "somebody/vae"}
 
 
-@VARIANTS
-def test_every_spec_agrees_with_those_of_its_inputs(folders, change):
-    found = specs(change)
-    for stage, name in found:
-        for key in inputs(stage, name, found):
-            assert disagreement(found[key], found[stage, name]) is None, (stage, name, key)
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A working directory with images, five existing models, a mask and a trajectory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("m0", "m1", "m2", "m3", "m4", "images"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "captions.csv").write_text("file,caption\n")
+    Image.new("L", (8, 8), "white").save("mask.png")
+    np.savez("own.npz", x_t=np.zeros((2, 1, 8, 8)), step=np.array([500, 100]))
+    return tmp_path
 
 
-@VARIANTS
-def test_specs_are_json(folders, change):
-    for spec in specs(change).values():
+VARIANTS = {
+    "plain": lambda c: None,
+    "with everything": with_everything,
+    "existing models": existing("m0", "m1", "m2", "m3"),
+    "latent": latent,
+    "existing vae": given_vae,
+}
+IN_EVERY_VARIANT = pytest.mark.parametrize("change", VARIANTS.values(), ids=VARIANTS)
+
+
+# ---- all stages
+
+
+def test_every_stage_is_looked_at_here(folders):
+    assert OPENS.keys() == STAGES.keys()
+    assert {key[0] for change in VARIANTS.values() for key in artifacts(plan(change))} == STAGES.keys()
+
+
+@IN_EVERY_VARIANT
+def test_every_spec_agrees_with_those_of_what_its_job_opens(folders, change):
+    """As jobs compare them when they open something: wherever both have a stage, its entries are equal."""
+    made, pairs = plan(change), 0
+    found = artifacts(made)
+    spec = {key: made.spec(key[0], **wildcards) for key, wildcards in found.items()}
+    for key, inputs in edges(made).items():
+        for other in inputs:
+            common = spec[key].keys() & spec[other].keys() - {"item"}
+            assert common, (key, other)
+            own, theirs = ({stage: spec[of][stage] for stage in common} for of in (key, other))
+            assert differences(theirs, own) == [], (key, other)
+            pairs += 1
+    assert pairs > 150
+
+
+@IN_EVERY_VARIANT
+def test_an_identity_follows_from_everything_that_its_job_opens(folders, change):
+    made = plan(change)
+    found, names = artifacts(made), {}
+
+    def read(stage, **wildcards):
+        """All artifacts that one is made from, at however many removes."""
+        key = stage, *(str(wildcards[name]) for name in STAGES[stage].wildcards)
+        if key not in names:
+            recipe = made.recipe(stage, **wildcards)
+            direct = [*recipe.inherits, *recipe.reads]
+            names[key] = {key}.union(*(read(other, **of) for other, of in direct))
+        return names[key]
+
+    for key, inputs in edges(made).items():
+        assert inputs <= read(key[0], **found[key]), key
+
+
+@IN_EVERY_VARIANT
+def test_specs_are_json_of_the_stages_own_section_and_name_it(folders, change):
+    made = plan(change)
+    for key, wildcards in artifacts(made).items():
+        spec = made.spec(key[0], **wildcards)
         assert json.loads(json.dumps(spec)) == spec
+        assert spec["seed"] == 0 and spec[STAGES[key[0]].entry]["version"] == STAGES[key[0]].version
+        assert spec.keys() - {"seed", "item"} <= STAGES.keys()
+        asked = json.loads(made.asked(key[0], **wildcards, others="are left alone"))
+        assert asked == {"stage": key[0], "spec": spec, "identity": made.identity(key[0], **wildcards)}
 
 
-@VARIANTS
-def test_shards_are_in_no_spec(folders, change):
-    assert "shards" not in json.dumps(list(specs(change).values()))
+@IN_EVERY_VARIANT
+def test_identities_are_the_same_every_time_and_differ_between_artifacts(folders, change):
+    first, second = identities(plan(change)), identities(plan(change))
+    assert first == second and len(set(first.values())) == len(first)
+    assert all(len(sha256) == 64 for sha256 in first.values())
 
 
-def test_specs_do_not_share_what_they_hold():
-    plan = Plan(complete(config()))
-    plan.gradients("a")["versions"]["gradients"] = 99
-    assert plan.gradients("a")["versions"]["gradients"] == stages.VERSIONS["gradients"]
+@IN_EVERY_VARIANT
+def test_neither_places_nor_numbers_of_jobs_are_in_a_spec(folders, change):
+    made = plan(change)
+    text = json.dumps([made.spec(key[0], **wildcards) for key, wildcards in artifacts(made).items()])
+    assert "shards" not in text and "images/" not in text and "captions.csv" not in text and "store" not in text
 
 
-def test_wildcards_are_those_of_the_spec():
-    plan = Plan(complete(config()))
-    assert plan.wildcards("data") == [] and plan.wildcards("table") == []
-    assert all(plan.wildcards(stage) == ["checkpoint"] for stage in CHECKPOINT_STAGES)
-    assert all(plan.wildcards(stage) == ["target"] for stage in TARGET_STAGES)
+@pytest.mark.parametrize("name", sorted(STAGES))
+@pytest.mark.parametrize("change", [VARIANTS["plain"], latent, given_vae, VARIANTS["existing models"]])
+def test_a_stages_version_changes_it_and_what_follows(folders, monkeypatch, name, change):
+    before = plan(change)
+    first, together = identities(before), {other for other in STAGES if STAGES[other].entry == STAGES[name].entry}
+    bumped = {key for key in first if key[0] in together}
+    for other in together:
+        monkeypatch.setitem(STAGES, other, replace(STAGES[other], version=99))
+    second = identities(plan(change))
+    assert {key for key in first if first[key] != second[key]} == following(before, bumped)
 
 
-def test_names_follow_from_the_configuration(folders):
-    plan = Plan(complete(config()))
-    assert plan.root == "store/test" and list(plan.targets) == ["a", "b"]
-    assert plan.checkpoints == ["full/0", "full/1"]
-    assert Plan(complete(config(existing("m2", "m0", "m1")))).checkpoints == ["full/0", "full/1", "full/2"]
-    masked = Plan(complete(config(with_everything)))
-    assert masked.mask_file("b") == "mask.png" and masked.mask_file("a") == plan.mask_file("a") == []
-    assert masked.steps("a") == [100, 900] and plan.steps("a") == [100, 300, 500, 700, 900]
+def test_all_trainings_have_one_version():
+    """A subset's model is opened beside one of the full set: were their versions others, they would not agree."""
+    entries = {}
+    for row in STAGES.values():
+        entries.setdefault(row.entry, set()).add(row.version)
+    assert all(len(versions) == 1 for versions in entries.values())
 
 
-# ---- the VAE
+def test_specs_do_not_share_what_they_hold_with_the_configuration():
+    made = plan()
+    before = copy.deepcopy(made.config)
+    for key, wildcards in artifacts(made).items():
+        made.spec(key[0], **wildcards)
+    assert made.config == before
 
 
-def latent(change=lambda c: None):
-    """Spec of a VAE that is trained."""
-    made = config(change)
-    made.setdefault("vae", {"train": {"autoencoder": copy.deepcopy(AUTOENCODER)}})
-    made["model"]["unet"] |= {"sample_size": 4, "in_channels": 2, "out_channels": 2}
-    made["model"]["scheduler"] = {"clip_sample": False}
-    return Plan(complete(made)).vae()
+# ---- what a change reruns
+
+TRAININGS = ["train", "train_subset", "train_without", "train_without_random"]
+ALL_SCORES_READ = ["lds_tables", "top_influences", "top_overlap"]
+PER_STEP_READ = ["step_correlation", "sign_overlap"]
 
 
-def test_a_vaes_spec_holds_its_training_and_its_data():
-    found = latent()
-    recipe = {"autoencoder": AUTOENCODER, "epochs": 100, "batch_size": 32, "learning_rate": 1e-3, "kl_weight": 1e-6}
-    assert found["vae"] == {"train": recipe}
-    assert found.keys() == {"seed", "data", "vae", "versions"} and found["versions"].keys() == {"data", "vae"}
-    assert json.loads(json.dumps(found)) == found
+def of_a(*stages_):
+    return every(*stages_, among=lambda key: "a" in key[1:])
 
 
-@pytest.mark.parametrize(
-    "change, same",
-    [
-        (set_key("training", epochs=3), True),
-        (lambda c: c["model"]["unet"].update(dropout=0.1), True),
-        (lambda c: c.update(vae={"train": {"autoencoder": AUTOENCODER}, "latent": "sample"}), True),
-        (lambda c: c.update(vae={"train": {"autoencoder": AUTOENCODER, "kl_weight": 0.1}}), False),
-        (set_key("data", subset=100), False),
-        (lambda c: c.update(seed=1), False),
-    ],
-)
-def test_a_vae_is_trained_again_only_for_what_it_depends_on(change, same):
-    assert (latent(change) == latent()) == same
+def with_method(method, *stages_):
+    return every(*stages_, among=lambda key: method in key[1:])
 
 
-def test_without_a_vae_no_spec_names_one():
-    assert "vae" not in json.dumps(list(specs().values()))
-
-
-def test_dropped_captions_are_in_the_spec_only_where_there_are_any():
-    done = complete(config())
-    assert "caption_dropout" not in Plan(done).train("full/0")["training"]
-    done["training"]["caption_dropout"] = 0.1
-    assert Plan(done).train("full/0")["training"]["caption_dropout"] == 0.1
-
-
-# ---- evaluations
-
-REMOVALS = {"targets": 2, "n_remove": [5, 0.1]}
-EVALUATED = {
-    **BASE,
-    "data": {"source": "digits", "subset": 60},
-    "checkpoints": {"count": 4},
-    "attribution": {"steps": [100, 300, 400]},
-    "scores": {"keep_checkpoints": True},
-    "methods": ["trak", "trak-sum", "pixel", "clip", "norm", "random"],
-    "image_encoders": {name: {"kind": "clip", "path": f"somebody/{name}"} for name in ("clip", "other")},
-    "evaluation": {
-        "lds": {"subsets": 2, "models_per_subset": 2},
-        "counterfactual": {**REMOVALS, "images": 2100},
-        "forgetting": REMOVALS,
-        **{name: {} for name in ("samples", "likelihood", "seed_consistency", "step_correlation", "top_overlap")},
-        "caption_likelihood": {"encoder": "clip", "captions": {"a": ["a dog", "a cat"]}},
-        "sign_overlap": {"top_k": [5]},
-        "top_overlap": {"top_k": [5]},
-        "reliability": {},
-    },
-}
-# what a stage's spec builds on: the settings and versions of these are its own too
-BUILDS_ON = {
-    "trak_sum_scores": ["trak_scores"],
-    "norm_scores": ["features"],
-    "embeddings": ["data"],
-    "encoder_scores": ["trajectory", "embeddings"],
-    "subset": ["train"],
-    "without": ["train"],
-    "without_random": ["train"],
-    "masks": ["data"],
-    "outputs": ["trajectory", "masks"],
-    "lds": ["data"],
-    "classifier": ["data"],
-    "samples": ["trajectory"],
-    "proxy": ["data"],
-    "likelihood": ["classifier"],
-    "seed_consistency": ["train"],
-    "counterfactual": ["trajectory"],
-    "counterfactual_without": ["counterfactual"],
-    "forgetting": ["trajectory"],
-    "removal_table": ["data"],
-    "step_correlation": ["data"],
-    "sign_overlap": ["data"],
-    "top_overlap": ["data"],
-    "reliability": ["kernel"],
-    "evaluation_figure": [],
-}
-# and what it opens beside those: their attributes must not contradict its spec
-OPENS = {
-    "trak_sum_scores": ["gradients", "kernel"],
-    "embeddings": ["data"],
-    "encoder_scores": ["trajectory", "embeddings"],
-    "without": ["data", *SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
-    "subset": ["data"],
-    "without_random": ["data"],
-    "outputs": ["train", "subset"],
-    "lds": ["masks", "outputs", *SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
-    "samples": ["train"],
-    "proxy": ["samples"],
-    "likelihood": ["samples", "trajectory"],
-    "counterfactual": ["train"],
-    "counterfactual_without": ["trajectory", "train", "without", "without_random", *SCORES],
-    "forgetting": ["train", "without", "without_random", *SCORES],
-    "removal_table": ["counterfactual", "counterfactual_without", "forgetting"],
-    "step_correlation": [*SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
-    "sign_overlap": [*SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
-    "top_overlap": [*SCORES, "trak_sum_scores", "norm_scores", "encoder_scores"],
-    "reliability": ["features", "trak_scores", "gradients"],
-}
-WILDCARDS = {
-    **{name: ["target"] for name in ("trak_sum_scores", "norm_scores", "outputs", "samples", "counterfactual")},
-    **{name: ["target", "method"] for name in ("counterfactual_without", "forgetting")},
-    "embeddings": ["encoder"],
-    "encoder_scores": ["target", "encoder"],
-    "subset": ["subset"],
-    "without": ["method", "target", "step", "n_remove"],
-    "without_random": ["removal", "n_remove"],
-    "classifier": ["kind"],
-}
-
-
-def evaluated(change=lambda c: None):
-    """Every spec of a configuration with all evaluations: {(stage, *wildcards): spec}."""
-    made = copy.deepcopy(EVALUATED)
-    change(made)
-    plan = Plan(complete(made))
-    found = {key if key[1] else key[:1]: spec for key, spec in specs_of(plan.config).items()}
-    values = {
-        "target": plan.targets,
-        "method": [*plan.methods_of("counterfactual"), "none"],
-        "subset": [str(j) for j in range(plan.evaluation["lds"]["subsets"])],
-        "removal": ["0", "1"],
-        "n_remove": ["5", "0.1"],
-        "step": ["300"],
-        "kind": ["standard", "robust"],
-        "encoder": ["clip"],
-    }
-    for stage in BUILDS_ON:
-        for key in itertools.product(*(values[name] for name in WILDCARDS.get(stage, []))):
-            if not (stage == "counterfactual_without" and "none" in key or stage == "without" and "none" in key):
-                found[stage, *key] = getattr(plan, stage)(*key)
-    return found
-
-
-def changed_evaluations(change, before=lambda c: None):
-    old, new = evaluated(before), evaluated(change)
-    return {key for key in old.keys() & new.keys() if old[key] != new[key]}
-
-
-def every(*stages_, among=lambda key: True):
-    return {key for key in evaluated() if key[0] in stages_ and among(key)}
-
-
-def following(*stages_):
-    """All keys of these stages and of those that build on them."""
-    follow = set(stages_)
-    for later, earlier in [*INPUTS.items(), *BUILDS_ON.items()]:
-        if later not in ("panel", "table") and follow & set(earlier):
-            follow.add(later)
-    return every(*follow)
-
-
-def evaluation(section, **values):
-    return lambda c: c["evaluation"].setdefault(section, {}).update(values)
-
-
-EVALUATION_CHANGES = {
-    # subsets or models are added to a set: only the new ones
-    "subsets": (evaluation("lds", subsets=3), every("masks", "outputs", "lds")),
-    "models per subset": (evaluation("lds", models_per_subset=5), every("outputs", "lds")),
-    "fraction": (evaluation("lds", fraction=0.4), every("subset", "masks", "outputs", "lds")),
-    "output draws": (evaluation("lds", draws=9), every("outputs", "lds")),
-    "lds steps": (evaluation("lds", steps=[100]), every("outputs")),
-    "bootstrap": (evaluation("lds", bootstrap=200), every("lds")),
-    "smaller ensembles": (evaluation("lds", checkpoints=[1]), every("lds")),
-    "counterfactual images": (
-        evaluation("counterfactual", images=2200),
-        every("counterfactual", "counterfactual_without"),
+CHANGES = {  # what changes by itself; what is made from it follows
+    "damping": (set_key("kernel", damping=9), every("factor_kernel")),
+    "draw scheme": (set_key("features", draw_scheme="shared"), every("featurize")),
+    "train draws": (set_key("attribution", train_draws=9), every("featurize")),
+    "target draws": (set_key("attribution", target_draws=9), every("target_gradients")),
+    "x0_hat": (set_key("attribution", x0_hat="generating"), every("target_gradients")),
+    "clip": (set_key("attribution", clip_x0_hat="none"), every("sample_trajectory")),
+    "kind of gradients": (set_key("gradients", kind="factorised"), every("featurize", "target_gradients")),
+    "rank of exact gradients": (set_key("gradients", rank=3), set()),
+    "storage type": (set_key("features", dtype="int8"), every("featurize")),
+    "keep halves": (set_key("features", keep_halves=True), every("featurize", "target_gradients")),
+    "d": (set_key("projection", dim=64), every("featurize", "target_gradients")),
+    "sampling steps": (set_key("sampling", steps=10), every("sample_trajectory", "seed_consistency")),
+    "pixel": (set_key("pixel", against="x0_hat"), every("score_pixel")),
+    "figure": (set_key("figures", top=2), every("trajectory_panel")),
+    "table": (set_key("tables", top=2), every("top_influences")),
+    "epochs": (set_key("training", epochs=3), every(*TRAININGS)),
+    "scheduler": (set_key("model", scheduler={"beta_schedule": "squaredcos_cap_v2"}), every(*TRAININGS)),
+    "unet": (lambda c: c["model"]["unet"].update(dropout=0.1), every(*TRAININGS)),
+    "flip": (set_key("data", flip=True), every(*TRAININGS, "featurize")),
+    "image subset": (set_key("data", subset=50), every("prepare_data")),
+    "size": (set_key("data", size=8), every("prepare_data")),
+    "near-duplicates": (set_key("data", near_duplicates=0.03), every("prepare_data")),
+    "seed": (lambda c: c.update(seed=1), every(*STAGES)),
+    "target's seed": (
+        lambda c: c["targets"][0].update(seed=9),
+        of_a("sample_trajectory") | every("seed_consistency"),
     ),
-    "delta": (evaluation("counterfactual", delta=50), every("counterfactual", "counterfactual_without")),
-    "counterfactual step": (evaluation("counterfactual", step=300), every("counterfactual", "counterfactual_without")),
+    "target's model": (
+        lambda c: c["targets"][0].update(checkpoint="full/2"),
+        of_a("sample_trajectory", "counterfactual_original") | {("forgetting", "a", "none")},
+    ),
+    "target's mask": (
+        lambda c: c["targets"][0].update(mask=[0, 0, 4, 4]),
+        of_a("target_gradients", "subset_outputs", "plot_regions"),
+    ),
+    "a step more of a target": (
+        lambda c: c["targets"][0].update(steps=[100, 300, 400, 500]),
+        of_a("target_gradients", "score_norm", "score_pixel", "score_random", "score_encoder", "sample_from_x_t")
+        | of_a("subset_outputs", "trajectory_panel")
+        | every("one_step_error", "feature_likelihood"),
+    ),
+    "the order of steps": (lambda c: c["attribution"].update(steps=[400, 100, 300]), set()),
+    "a target more": (
+        lambda c: c["targets"].append({"id": "c", "seed": 3}),
+        every(*ALL_SCORES_READ, *PER_STEP_READ, "plot_sign_flips", "split_half", "one_step_error")
+        | every("feature_likelihood", "seed_consistency"),
+    ),
+    "a checkpoint more": (
+        lambda c: c["checkpoints"].update(count=5),
+        every("target_gradients", "score_trak", "score_norm", "split_half"),
+    ),
+    "methods less": (
+        lambda c: c.update(methods=["trak", "pixel"]),
+        every(*ALL_SCORES_READ, *PER_STEP_READ, "counterfactual_table", "forgetting_table"),
+    ),
+    "the order of methods": (lambda c: c["methods"].reverse(), set()),
+    "shards": (set_key("features", shards=4), set()),
+    "store": (lambda c: c.update(store=["elsewhere", "and there"]), set()),
+    "experiment": (lambda c: c.update(experiment="other"), set()),
+    "what becomes of what is replaced": (lambda c: c.update(replace=True), set()),
+    # evaluations
+    "subsets": (evaluation("lds", subsets=3), every("draw_subsets", "list_subset_models")),
+    "models per subset": (
+        evaluation("lds", models_per_subset=5),
+        every("list_subset_models", "subset_outputs", "lds_tables"),
+    ),
+    "fraction": (evaluation("lds", fraction=0.4), every("train_subset", "draw_subsets", "list_subset_models")),
+    "output draws": (evaluation("lds", draws=9), every("subset_outputs", "lds_tables")),
+    "lds steps": (evaluation("lds", steps=[100]), every("subset_outputs")),
+    "bootstrap": (evaluation("lds", bootstrap=200), every("lds_tables")),
+    "smaller ensembles": (evaluation("lds", checkpoints=[1]), every("lds_tables")),
+    "counterfactual images": (evaluation("counterfactual", images=2200), every("counterfactual_original")),
+    "delta": (evaluation("counterfactual", delta=50), every("counterfactual_original")),
+    "counterfactual step": (evaluation("counterfactual", step=300), every("counterfactual_original")),
     "counterfactual n_remove": (evaluation("counterfactual", n_remove=[7]), every("counterfactual_without")),
-    "counterfactual methods": (evaluation("counterfactual", methods=["trak"]), set()),
-    "counterfactual targets": (evaluation("counterfactual", targets=["b"]), set()),
+    "counterfactual methods": (evaluation("counterfactual", methods=["trak"]), every("counterfactual_table")),
+    "counterfactual targets": (evaluation("counterfactual", targets=["b"]), every("counterfactual_table")),
     "forgetting step": (evaluation("forgetting", step=400), every("forgetting")),
     "forgetting n_remove": (
         evaluation("forgetting", n_remove=[7]),
         every("forgetting", among=lambda key: "none" not in key),
     ),
+    "forgetting methods": (evaluation("forgetting", methods=["trak"]), every("forgetting_table")),
+    "forgetting targets": (evaluation("forgetting", targets=["b"]), every("forgetting_table")),
     "random removals": (
         evaluation("controls", random_removals=4),
-        every("counterfactual_without", "forgetting", among=lambda key: "random" in key),
+        with_method("random", "counterfactual_without", "forgetting"),
     ),
     "full models": (
         evaluation("controls", full_models=3),
-        every("counterfactual", "counterfactual_without") | every("forgetting", among=lambda key: "none" in key),
+        every("counterfactual_original") | with_method("none", "forgetting"),
     ),
-    "dims": (evaluation("fid", dims=64), every("counterfactual", "counterfactual_without")),
-    "weights' hash": (evaluation("fid", sha256="12345678"), every("counterfactual", "counterfactual_without")),
+    "dims": (evaluation("fid", dims=64), every("counterfactual_original")),
+    "weights' hash": (evaluation("fid", sha256="12345678"), every("counterfactual_original")),
     "weights' place": (evaluation("fid", weights="elsewhere.pth"), set()),
-    "features": (evaluation("fid", features="classifier"), every("counterfactual", "counterfactual_without")),
-    "classifier": (evaluation("classifier", width=8), every("classifier", "likelihood")),
-    "radius": (evaluation("classifier", radius=0.2), every("likelihood") | {("classifier", "robust")}),
-    "samples": (evaluation("samples", number=9), every("samples", "proxy", "likelihood")),
-    "samples' steps": (evaluation("samples", steps=[100]), every("samples")),
-    "samples' targets": (evaluation("samples", targets=["a"]), set()),
-    "classes": (evaluation("likelihood", features={"a": 1}), every("likelihood")),
+    "features of distances": (evaluation("fid", features="classifier"), every("counterfactual_original")),
+    "classifier": (evaluation("classifier", width=8), every("train_classifier")),
+    "radius": (evaluation("classifier", radius=0.2), {("train_classifier", "robust")}),
+    "number of samples": (
+        evaluation("samples", number=9),
+        every("sample_from_x_t", "one_step_error", "feature_likelihood"),
+    ),
+    "samples' steps": (evaluation("samples", steps=[100]), every("one_step_error", "feature_likelihood")),
+    "samples' targets": (
+        evaluation("samples", targets=["a"]),
+        {("sample_from_x_t", "b")} | every("one_step_error", "feature_likelihood"),
+    ),
+    "classes": (evaluation("likelihood", features={"a": 1}), every("feature_likelihood")),
+    "captions": (
+        evaluation("caption_likelihood", captions={"a": ["a dog", "a cow"]}),
+        every("feature_likelihood"),
+    ),
     "compared models": (evaluation("seed_consistency", models=["full/0", "full/3"]), every("seed_consistency")),
     "top k": (evaluation("sign_overlap", top_k=[7]), every("sign_overlap")),
     "top lists": (evaluation("top_overlap", top_k=[7]), every("top_overlap")),
-    "an evaluation less": (lambda c: c["evaluation"].update(reliability=None), set()),
-    # settings of other stages
-    "damping": (set_key("kernel", damping=9), following("kernel")),
-    "keep halves": (set_key("features", keep_halves=True), following("features", "gradients")),
-    "target draws": (set_key("attribution", target_draws=9), following("gradients")),
-    "train draws": (set_key("attribution", train_draws=9), following("features")),
-    "sampling": (set_key("sampling", steps=10), following("trajectory") | every("seed_consistency")),
-    "recipe": (set_key("training", epochs=9), following("train")),
-    "image subset": (set_key("data", subset=70), following("data")),
-    "mask": (
-        lambda c: c["targets"][0].update(mask=[0, 0, 4, 4]),
-        every("gradients", "trak_scores", "trak_sum_scores", "outputs", among=lambda key: key[1] == "a"),
-    ),
-    "a step more": (
-        lambda c: c["targets"][0].update(steps=[100, 300, 400, 500]),
-        every(
-            *[*FROM_STEPS, "trak_sum_scores", "norm_scores", "encoder_scores", "outputs", "samples"],
-            among=lambda key: key[1] == "a",
-        ),
-    ),
-    "a target more": (lambda c: c["targets"].append({"id": "c", "seed": 3}), set()),
-    "a checkpoint more": (
-        lambda c: c["checkpoints"].update(count=5),
-        every("gradients", "trak_scores", "trak_sum_scores", "norm_scores", "reliability"),
-    ),
-    "a method less": (lambda c: c.update(methods=["trak"]), set()),
+    "an evaluation less": (lambda c: c["evaluation"].update(step_correlation=None), set()),
 }
 
 
-@pytest.mark.parametrize("change, expected", EVALUATION_CHANGES.values(), ids=EVALUATION_CHANGES)
-def test_a_setting_changes_what_depends_on_it_and_no_other_evaluation(change, expected):
-    assert changed_evaluations(change) == expected
+@pytest.mark.parametrize("change, by_itself", CHANGES.values(), ids=CHANGES)
+def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, by_itself):
+    assert changed(change) == following(plan(), by_itself)
 
 
-def test_the_classifiers_settings_matter_where_it_gives_the_features():
+def test_the_default_steps_are_those_of_targets_without_their_own():
+    def own(c):
+        c["targets"][0]["steps"] = [100, 300, 400]
+
+    def default(c):
+        own(c)
+        c["attribution"]["steps"] = [100, 300, 400, 500]
+
+    assert changed(own) == set()
+    found = changed(default, before=own)
+    assert ("target_gradients", "plain", "b") in found and ("target_gradients", "plain", "a") not in found
+
+
+def test_the_order_of_targets_matters_only_to_what_lists_them():
+    found = {key[0] for key in changed(lambda c: c["targets"].reverse())}
+    assert not found & {"target_gradients", "sample_trajectory", "subset_outputs", *SCORES}
+
+
+def test_keeping_scores_by_checkpoint_changes_them_alone():
+    def alone(c):
+        c["evaluation"] |= {"split_half": None}
+
+    def less(c):
+        alone(c)
+        c["scores"]["keep_checkpoints"] = False
+
+    assert changed(less, before=alone) == following(plan(alone), every("score_trak"))
+
+
+def test_factorised_gradients_depend_on_their_rank():
+    factorised = set_key("gradients", kind="factorised")
+    found = changed(after(factorised, set_key("gradients", rank=3)), factorised)
+    assert found == following(plan(), every("featurize", "target_gradients"))
+
+
+def test_the_classifiers_settings_matter_to_distances_where_it_gives_the_features():
     before = evaluation("fid", features="classifier")
-
-    def wider(c):
-        before(c)
-        c["evaluation"]["classifier"] = {"width": 8}
-
-    found = changed_evaluations(wider, before)
-    assert found == every("classifier", "likelihood", "counterfactual", "counterfactual_without")
+    found = changed(after(before, evaluation("classifier", width=8)), before)
+    reads = every("counterfactual_original", "counterfactual_table", "plot_counterfactual", "counterfactual_without")
+    assert found == following(plan(before), every("train_classifier")) | reads
 
 
-def test_no_training_depends_on_scores_or_on_an_evaluations_settings():
-    """A subset model is retrained for its recipe, its images and nothing else."""
-    trained = every("train", "subset", "without", "without_random")
-    harmless = {"recipe", "image subset", "fraction"}
-    for name, (change, _) in EVALUATION_CHANGES.items():
-        if name not in harmless:
-            assert not changed_evaluations(change) & trained, name
+def test_no_training_depends_on_an_evaluations_settings_but_for_the_images_it_sees():
+    """A subset's model is retrained for its recipe, its images and nothing else."""
+    trained = every("train", "train_subset", "train_without_random")
+    for name in [*list(CHANGES)[list(CHANGES).index("subsets") :], "damping", "d", "sampling steps", "a target more"]:
+        if name != "fraction":
+            assert not changed(CHANGES[name][0]) & trained, name
 
 
+# ---- given models, masks and trajectories
+
+
+def test_another_existing_checkpoint_changes_only_what_reads_them_all(folders):
+    before, more = existing("m0", "m1", "m2", "m3"), existing("m0", "m1", "m2", "m3", "m4")
+    expected = {key for key in artifacts(plan(before)) if key[0] in ("target_gradients", "score_trak", "score_norm")}
+    assert changed(more, before) == following(plan(before), expected | {("split_half",)})
+
+
+def test_a_replaced_existing_checkpoint_is_noticed(folders):
+    before = existing("m0", "m1", "m2", "m3")
+    found = changed(existing("m0", "m4", "m2", "m3"), before)
+    read_all = {key for key in artifacts(plan(before)) if key[0] in ("target_gradients", "score_trak", "score_norm")}
+    expected = following(plan(before), read_all | {("import_checkpoint", "full/1"), ("split_half",)})
+    assert found == expected and ("sample_trajectory", "b") in found and ("sample_trajectory", "a") not in found
+
+
+def test_flips_change_only_the_features_of_existing_checkpoints(folders):
+    before = existing("m0", "m1", "m2", "m3")
+    made = {key for key in artifacts(plan(before)) if key[0] == "featurize"}
+    assert changed(after(before, set_key("data", flip=True)), before) == following(plan(before), made)
+
+
+def test_masks_and_trajectories_enter_by_content(folders):
+    def own(trajectory, mask):
+        row = {"id": "a", "trajectory": trajectory, "steps": [100], "mask": mask}
+
+        def change(c):
+            c["targets"][0] = row
+            for section in NEED_COMMON_STEPS:
+                c["evaluation"][section] = None
+
+        return change
+
+    before = own("own.npz", "mask.png")
+    shutil.copy("own.npz", "moved.npz")
+    shutil.copy("mask.png", "moved.png")
+    assert changed_of(own("moved.npz", "moved.png"), before) == set()
+    other = Image.new("L", (8, 8), "white")
+    other.putpixel((0, 0), 0)
+    other.save("other.png")
+    assert changed_of(own("own.npz", "other.png"), before) == {"target_gradients", "score_trak", "plot_regions"}
+    np.savez("other.npz", x_t=np.ones((2, 1, 8, 8)), step=np.array([500, 100]))
+    expected = {"sample_trajectory", "target_gradients", "score_trak", "score_pixel", "plot_regions"}
+    assert changed_of(own("other.npz", "mask.png"), before) == expected
+
+
+def changed_of(change, before):
+    """Stages of target a whose identity differs, among these."""
+    old, new = plan(before), plan(change)
+    stages_ = ["sample_trajectory", "target_gradients", "score_trak", "score_pixel", "score_random", "plot_regions"]
+    key = {"basis": "plain", "target": "a"}
+    return {
+        s
+        for s in stages_
+        if old.identity(s, **key, method=METHOD_OF.get(s)) != new.identity(s, **key, method=METHOD_OF.get(s))
+    }
+
+
+def test_raw_data_is_watched_where_it_still_is(folders, monkeypatch):
+    (folders / "captions.json").touch()
+    coco = {"source": "coco", "path": "images", "captions": "captions.json", "size": 8}
+    made = plan(lambda c: c.update(data=coco))
+    assert made.data_sources == made.sources("prepare_data") == ["images", "captions.json"]
+    (folders / "captions.json").unlink()
+    assert made.data_sources == []
+    assert plan().data_sources == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    made.config["data"] |= {"source": "emoji", "captions": None}
+    assert made.data_sources == []  # its names are not installed
+
+
+def test_the_place_of_the_data_is_no_setting(folders):
+    shutil.copytree("images", "elsewhere")
+    shutil.copy("captions.csv", "elsewhere.csv")
+    moved = {"source": "imagefolder", "path": "elsewhere", "captions": "elsewhere.csv", "size": 8}
+    assert changed(after(latent, lambda c: c.update(data=moved)), latent) == set()
+    assert json.dumps(plan(latent).data_places) == '{"path": "images", "captions": "captions.csv"}'
+
+
+def test_given_models_and_encoders_are_watched_where_they_are_folders(folders):
+    made = plan(existing("m0", "m1", "somebody/on-the-hub", "m3"))
+    assert made.sources("import_checkpoint", checkpoint="full/1") == ["m1"]
+    assert made.sources("import_checkpoint", checkpoint="full/2") == [] == made.sources("featurize")
+    (folders / "own vae").mkdir()
+    made = plan(after(given_vae, lambda c: c["vae"].update(path="own vae")))
+    assert made.sources("import_vae") == ["own vae"] and made.sources("import_text_encoder") == []
+
+
+# ---- no setting is forgotten
+
+# where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
+FREE = {"experiment", "store", "replace", "features.shards", "gradients.rank", "data.path"}
 # which targets and methods, in how many jobs, and where a file lies that its hash stands for
-FREE_IN_EVALUATIONS = {
-    *(f"{section}.targets" for section in ("counterfactual", "forgetting", "samples", "seed_consistency")),
-    *(f"{section}.methods" for section in ("counterfactual", "forgetting")),
-    "fid.weights",
-}
+FREE_IN_EVALUATIONS = {"fid.weights"}
+
+
+def settings():
+    """(section, key) of every setting; key None where the section itself is one. Targets, checkpoints, methods and
+    encoders are tried above, evaluations below."""
+    for section, value in complete(config()).items():
+        if section not in ("targets", "checkpoints", "methods", "image_encoders", "evaluation", "vae"):
+            yield from ((section, key) for key in value) if isinstance(value, dict) else [(section, None)]
+
+
+@pytest.mark.parametrize("section, key", list(settings()))
+def test_no_setting_is_forgotten_in_the_identities(section, key):
+    done = complete(config())
+    (done if key is None else done[section])[section if key is None else key] = [7]
+    if (section, key) == ("text_encoder", None):
+        done["text_encoder"] = {"path": "somebody/text"}
+        for row in done["targets"]:
+            row["prompt"] = "a thing"
+    same = identities(Plan(done)).items() >= identities(plan()).items()
+    assert same == ((section if key is None else f"{section}.{key}") in FREE)
 
 
 def evaluation_settings():
-    done = complete(EVALUATED)["evaluation"]
+    done = complete(config())["evaluation"]
     return [(section, key) for section, settings in done.items() for key in settings or {}]
 
 
 @pytest.mark.parametrize("section, key", evaluation_settings())
-def test_no_setting_of_an_evaluation_is_forgotten_in_the_specs(section, key):
-    value = complete(EVALUATED)["evaluation"][section][key]
+def test_no_setting_of_an_evaluation_is_forgotten_in_the_identities(section, key):
+    value = complete(config())["evaluation"][section][key]
     another = {
         "targets": ["a"],
         "methods": ["pixel"],
@@ -667,97 +757,102 @@ def test_no_setting_of_an_evaluation_is_forgotten_in_the_specs(section, key):
     }
     new = another.get(key, [3] if isinstance(value, list) else value + 1 if isinstance(value, int) else 0.5)
     assert new != value
-    assert (changed_evaluations(evaluation(section, **{key: new})) == set()) == (
-        f"{section}.{key}" in FREE_IN_EVALUATIONS
-    )
+    assert (changed(evaluation(section, **{key: new})) == set()) == (f"{section}.{key}" in FREE_IN_EVALUATIONS)
 
 
-PLAN_NAMES = {
-    "scores": [*SCORES, "trak_sum_scores", "norm_scores"],
-    "figures": ["panel", "evaluation_figure"],
-    "tables": ["table"],
-    "removal_tables": ["removal_table"],
-    "counterfactual": ["counterfactual", "counterfactual_without"],
-}
+# ---- the VAE, text and what is left out
 
 
-@pytest.mark.parametrize("stage", stages.VERSIONS)
-def test_a_stages_version_enters_every_evaluation_that_builds_on_it(monkeypatch, stage):
-    before = evaluated()
-    monkeypatch.setitem(stages.VERSIONS, stage, 99)
-    after = evaluated()
-    assert {key for key in before if before[key] != after[key]} == following(*PLAN_NAMES.get(stage, [stage]))
+def vae_identity(change=lambda c: None):
+    return plan(after(latent, change)).identity("train_vae")
 
 
-def belong_together(stage, key, other, other_key):
-    """Whether a job opens this artifact: of its own target, method, step and number."""
-    names = dict(zip(WILDCARDS.get(stage, ["name"]), key))
-    if other in TARGET_STAGES or "target" in WILDCARDS.get(other, []):
-        theirs = dict(zip(WILDCARDS.get(other, ["target"]), other_key))
-        return all(names.get(name, value) == value for name, value in theirs.items())
-    return True
+def test_a_vaes_spec_holds_its_training_and_its_data(folders):
+    found = plan(latent).spec("train_vae")
+    recipe = {"autoencoder": AUTOENCODER, "epochs": 100, "batch_size": 32, "learning_rate": 1e-3, "kl_weight": 1e-6}
+    assert found["train_vae"] == {"version": 1, "vae": {"train": recipe}}
+    assert found.keys() == {"seed", "prepare_data", "train_vae"}
 
 
-@pytest.mark.parametrize("features", ["inception", "classifier"])
-def test_every_evaluations_spec_agrees_with_those_of_its_inputs(features):
-    found, pairs = evaluated(evaluation("fid", features=features)), 0
-    for stage, *key in found:
-        for other, *other_key in found:
-            opened = other in [*BUILDS_ON.get(stage, []), *OPENS.get(stage, [])]
-            opened |= stage.startswith("counterfactual") and other == "classifier" and other_key == ["standard"]
-            if opened and belong_together(stage, key, other, other_key):
-                difference = disagreement(found[other, *other_key], found[stage, *key])
-                assert difference is None, (stage, key, other, other_key)
-                pairs += 1
-    assert pairs > 300
+@pytest.mark.parametrize(
+    "change, same",
+    [
+        (set_key("training", epochs=3), True),
+        (lambda c: c["model"]["unet"].update(dropout=0.1), True),
+        (lambda c: c["vae"].update(latent="sample"), True),
+        (lambda c: c["vae"]["train"].update(kl_weight=0.1), False),
+        (set_key("data", subset=100), False),
+        (lambda c: c.update(seed=1), False),
+    ],
+)
+def test_a_vae_is_trained_again_only_for_what_it_depends_on(folders, change, same):
+    assert (vae_identity(change) == vae_identity()) == same
 
 
-def test_specs_of_evaluations_are_json_and_share_nothing():
-    for spec in evaluated().values():
-        assert json.loads(json.dumps(spec)) == spec
-    plan = Plan(complete(EVALUATED))
-    plan.counterfactual("a")["counterfactual"]["images"] = 0
-    plan.classifier("robust")["classifier"]["robust"]["width"] = 0
-    plan.sign_overlap()["sign_overlap"]["top_k"] = 0
-    assert plan.counterfactual("a")["counterfactual"]["images"] == 2100
-    assert plan.classifier("robust")["classifier"]["robust"]["width"] == 16
+def test_without_a_vae_no_spec_names_one():
+    made = plan()
+    assert "vae" not in json.dumps([made.spec(key[0], **w) for key, w in artifacts(made).items()])
 
 
-def test_wildcards_of_evaluations_are_those_of_their_specs():
-    plan = Plan(complete(EVALUATED))
-    assert {stage: plan.wildcards(stage) for stage in BUILDS_ON} == {s: WILDCARDS.get(s, []) for s in BUILDS_ON}
+def test_dropped_captions_are_in_the_spec_only_where_there_are_any(folders):
+    done = complete(config(latent))
+    assert "caption_dropout" not in Plan(done).spec("train", checkpoint="full/0")["train"]["training"]
+    done["training"]["caption_dropout"] = 0.1
+    assert Plan(done).spec("train", checkpoint="full/0")["train"]["training"]["caption_dropout"] == 0.1
+
+
+@pytest.mark.parametrize("unet", [{"dropout": 0.1}, {"norm_eps": 1e-6}, {"act_fn": "gelu"}])
+def test_a_key_of_the_model_that_one_side_leaves_out_is_a_difference(unet):
+    """Left out, it has diffusers' default; features must not be computed from a model with another."""
+    key = {"basis": "plain", "method": "trak", "checkpoint": "full/0"}
+    given, left_out = (plan(change).spec("factor_kernel", **key) for change in (with_unet(unet), lambda c: None))
+    (name,) = unet
+    for stored, wanted in ((left_out, given), (given, left_out)):
+        assert [difference.key for difference in differences(stored, wanted)] == [f"model.unet.{name}"]
+
+
+def with_unet(keys):
+    return lambda c: c["model"]["unet"].update(keys)
+
+
+# ---- names
+
+
+def test_names_follow_from_the_configuration(folders):
+    made = plan()
+    assert made.root == "store/test" and list(made.targets) == ["a", "b"]
+    assert made.checkpoints == ["full/0", "full/1", "full/2", "full/3"]
+    assert plan(existing("m2", "m0", "m1")).checkpoints == ["full/0", "full/1", "full/2"]
+    masked = plan(with_everything)
+    assert masked.mask_file("b") == "mask.png" and masked.mask_file("a") == made.mask_file("a") == []
+    assert masked.steps("a") == [100, 900] and made.steps("a") == [100, 300, 400]
 
 
 def test_names_of_retrained_models():
-    plan = Plan(complete(EVALUATED))
-    assert plan.subset_models() == ["subset/0-0", "subset/0-1", "subset/1-0", "subset/1-1"]
-    assert plan.without_models("counterfactual", "a", "trak") == ["without/trak_a_t400_n5", "without/trak_a_t400_n0.1"]
+    made = plan()
+    assert made.subset_models() == ["subset/0-0", "subset/0-1", "subset/1-0", "subset/1-1"]
+    assert made.without_models("counterfactual", "a", "trak") == ["without/trak_a_t400_n5", "without/trak_a_t400_n0.1"]
     random = [f"without/random_{r}_n{n}" for n in ("5", "0.1") for r in (0, 1, 2)]
-    assert plan.without_models("forgetting", "b", "random") == random
-    names = plan.retrained_models()
-    assert len(names) == len(set(names)) and set(plan.subset_models()) | set(random) <= set(names)
+    assert made.without_models("forgetting", "b", "random") == random
+    names = made.retrained_models()
+    assert len(names) == len(set(names)) and set(made.subset_models()) | set(random) <= set(names)
     # 5 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
     assert len(names) == 4 + 6 + 2 * 5 * 2 * 2
 
 
 def test_counterfactual_and_forgetting_share_models_of_the_same_step():
-    made = copy.deepcopy(EVALUATED)
-    made["evaluation"]["forgetting"] = {**REMOVALS, "step": 400}
-    assert len(Plan(complete(made)).retrained_models()) == 4 + 6 + 5 * 2 * 2
+    assert len(plan(evaluation("forgetting", step=400)).retrained_models()) == 4 + 6 + 5 * 2 * 2
 
 
 def test_random_is_always_among_the_methods():
     for given in (["trak"], ["random", "trak"], ["trak", "random"]):
-        made = copy.deepcopy(EVALUATED)
-        made["evaluation"]["forgetting"] = {**REMOVALS, "methods": given}
-        assert Plan(complete(made)).methods_of("forgetting") == ["trak", "random"]
-    assert Plan(complete(EVALUATED)).methods_of("counterfactual")[-1] == "random"
+        assert plan(evaluation("forgetting", methods=given)).methods_of("forgetting") == ["trak", "random"]
+    assert plan().methods_of("counterfactual")[-1] == "random"
 
 
 def test_the_baseline_is_never_the_generating_model():
-    plan = Plan(complete(EVALUATED))
-    assert plan.other_models("a") == ["full/1", "full/2"]
-    assert plan.other_models("b") == ["full/0", "full/2"]  # it is made by full/1
+    assert plan().other_models("a") == ["full/1", "full/2"]
+    assert plan().other_models("b") == ["full/0", "full/2"]  # it is made by full/1
 
 
 @pytest.mark.parametrize("n_remove", [1, 200, 0.5, 0.05, 1e-05, 0.1])
@@ -765,85 +860,5 @@ def test_a_models_name_tells_n_remove(n_remove):
     """An integer stays one, and a share a share: 1 image is not all of them."""
     found = share_or_count(str(n_remove))
     assert found == n_remove and type(found) is type(n_remove)
-    assert Plan(complete(EVALUATED)).without_random("0", str(n_remove))["images"]["remove"] == n_remove
-
-
-# ---- disagreement
-
-
-@pytest.mark.parametrize(
-    "stored, expected, found",
-    [
-        ({}, {}, None),
-        ({"seed": 0}, {"seed": 0}, None),
-        ({"seed": 0}, {"seed": 1}, ("seed", 0, 1)),
-        ({"seed": 0, "kernel": {"damping": 1}}, {"seed": 0}, None),
-        ({"data": {"size": 8}}, {"data": {"size": 16}}, ("data.size", 8, 16)),
-        ({"model": {"unet": {"eps": 1e-5}}}, {"model": {"unet": {"eps": 1e-6}}}, ("model.unet.eps", 1e-5, 1e-6)),
-        ({"a": {"x": 1, "y": {"z": 2}}}, {"a": {"x": 1, "y": {"z": 3}}}, ("a.y.z", 2, 3)),
-        ({"target": {"mask": None}}, {"target": {"mask": [0, 0, 4, 4]}}, ("target.mask", None, [0, 0, 4, 4])),
-        ({"target": {"mask": {"file": "x"}}}, {"target": {"mask": None}}, ("target.mask", {"file": "x"}, None)),
-        ({"b": 1, "a": 1}, {"a": 2, "b": 2}, ("a", 1, 2)),
-        ({"versions": {"train": 1, "data": 1}}, {"versions": {"train": 2}}, ("versions.train", 1, 2)),
-    ],
-    ids=str,
-)
-def test_disagreement_is_the_first_differing_key(stored, expected, found):
-    assert disagreement(stored, expected) == found
-
-
-@pytest.mark.parametrize("unet", [{"dropout": 0.1}, {"norm_eps": 1e-6}, {"act_fn": "gelu"}])
-def test_a_key_of_the_model_that_one_side_leaves_out_is_a_disagreement(unet):
-    """Left out, it has diffusers' default; features must not be computed from a model with another."""
-    given, left_out = specs(lambda c: c["model"]["unet"].update(unet)), specs()
-    (key,) = unet
-    for stored, expected in ((left_out, given), (given, left_out)):
-        for stage in ("features", "kernel"):
-            found = disagreement(stored["train", "full/0"], expected[stage, "full/0"])
-            assert found is not None and found[0] == f"model.unet.{key}"
-
-
-# ---- require_agreement
-
-
-@pytest.fixture
-def artifact(tmp_path):
-    """A folder whose marker holds the spec of a checkpoint."""
-    folder = tmp_path / "full" / "0"
-    folder.mkdir(parents=True)
-    (folder / "waypoint.json").write_text(json.dumps({"spec": specs()["train", "full/0"]}))
-    return folder
-
-
-def test_an_artifact_of_the_same_settings_is_accepted(artifact):
-    require_agreement(artifact, specs()["features", "full/0"])
-    require_agreement(str(artifact), specs(set_key("kernel", damping=3))["kernel", "full/0"])
-
-
-def test_an_artifact_of_other_settings_is_refused(artifact):
-    with pytest.raises(WaypointError) as caught:
-        require_agreement(artifact, specs(set_key("training", epochs=3))["features", "full/0"])
-    for word in (str(artifact), "training.epochs = 2,", "has 3", "another experiment name", "delete"):
-        assert word in str(caught.value)
-
-
-def test_an_artifact_of_another_stage_version_is_refused(artifact, monkeypatch):
-    monkeypatch.setitem(stages.VERSIONS, "train", 2)
-    with pytest.raises(WaypointError, match=f"{artifact} was made with stage version train = 1, this run has 2"):
-        require_agreement(artifact, specs()["features", "full/0"])
-
-
-def test_what_is_no_artifact_is_refused(tmp_path):
-    (tmp_path / "strange.zarr").mkdir()
-    (tmp_path / "strange.zarr" / "zarr.json").write_text('{"attributes": {}, "zarr_format": 3, "node_type": "group"}')
-    for path in (tmp_path / "absent", tmp_path, tmp_path / "absent.zarr"):
-        with pytest.raises(WaypointError, match=f"{path}: no artifact of Waypoint is there; rerun"):
-            require_agreement(path, {"seed": 0})
-    with pytest.raises(WaypointError, match="strange.zarr was not made by this workflow"):
-        require_agreement(tmp_path / "strange.zarr", {"seed": 0})
-
-
-def test_a_message_says_what_to_do():
-    text = stale_message("store/a.zarr", "kernel.damping", 0.1, 0.2)
-    assert "store/a.zarr was made with kernel.damping = 0.1, this run has 0.2." in text
-    assert "Use another experiment name, or delete store/a.zarr" in text
+    spec = plan().spec("train_without_random", removal="0", n_remove=str(n_remove))
+    assert spec["item"] == {"images": {"random": 0, "remove": n_remove}}

@@ -49,7 +49,7 @@ class EvaluationPlan:
         others = [name for name in self.checkpoints if name != self.targets[target]["checkpoint"]]
         return others[: self.evaluation["controls"]["full_models"]]
 
-    def others(self, target):
+    def baseline(self, target):
         """The same as artifacts."""
         return [self.model(name) for name in self.other_models(target)]
 

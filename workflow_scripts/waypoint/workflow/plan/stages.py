@@ -20,6 +20,7 @@ from typing import Any
 
 STAGES = {}
 FIGURES = 3  # the version of every figure
+TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
 
@@ -99,7 +100,7 @@ def encode_data(plan):
 # ---- models
 
 
-@stage(version=1)
+@stage(TRAININGS)
 def train(plan, checkpoint):
     """A model of the full set."""
     training = plan.training() | {"flip": plan.config["data"]["flip"]}
@@ -115,7 +116,7 @@ def import_checkpoint(plan, checkpoint):
     return Recipe(sections, plan.data(), item={"checkpoint": given})
 
 
-@stage(version=1, entry="train")
+@stage(TRAININGS, entry="train")
 def train_subset(plan, subset):
     """The models of one random subset; models that are added leave the others as they are."""
     recipe = train(plan, "full/0")
@@ -123,7 +124,7 @@ def train_subset(plan, subset):
     return Recipe(recipe.sections, recipe.inherits, item={"images": images})
 
 
-@stage(version=1, entry="train")
+@stage(TRAININGS, entry="train")
 def train_without(plan, method, target, step, n_remove):
     """A model without a method's top images; which images those are follows from the scores."""
     recipe = train(plan, "full/0")
@@ -131,7 +132,7 @@ def train_without(plan, method, target, step, n_remove):
     return Recipe(recipe.sections, recipe.inherits, [plan.score(method, target)], {"images": images})
 
 
-@stage(version=1, entry="train")
+@stage(TRAININGS, entry="train")
 def train_without_random(plan, removal, n_remove):
     """A model without random images."""
     recipe = train(plan, "full/0")
@@ -305,7 +306,7 @@ def counterfactual_original(plan, target):
     """The original images and the distances of the baseline."""
     own = {key: plan.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
     sections = {"counterfactual": own, "fid": plan.fid(), "controls": {"full_models": plan.other_models(target)}}
-    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.others(target) + plan.fid_network())
+    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.baseline(target) + plan.fid_network())
 
 
 @stage(version=1)
@@ -338,7 +339,7 @@ def forgetting(plan, target, method):
     trajectory = [("sample_trajectory", {"target": target})]
     if method == "none":
         controls = {"controls": {"full_models": plan.other_models(target)}}
-        return Recipe(own | controls, trajectory, plan.others(target))
+        return Recipe(own | controls, trajectory, plan.baseline(target))
     removal = plan.removal("forgetting", method)
     sections = own | removal | {"forgetting": own["forgetting"] | removal["forgetting"]}
     return Recipe(sections, trajectory, plan.removed_models("forgetting", target, method))
