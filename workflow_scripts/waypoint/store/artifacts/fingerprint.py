@@ -33,7 +33,7 @@ def content_hash(sources):
 
 
 def source_record(sources):
-    """The record that an artifact keeps of its sources: places, a quick look, a hash of their content; None without any."""
+    """The record that an artifact keeps of its sources, places, a look and a content hash; None without any."""
     sources = [source for source in sources if source]
     if not sources:
         return None

@@ -39,8 +39,10 @@ class Stale:
     """An artifact that will be made again.
 
     Attributes:
-        name: its path within the experiment. why: one clause. key, old, new: what changed, where that is known.
+        name: its path within the experiment. why: one clause.
         seconds: how long it took to make. replaced: whether something whole is replaced.
+        changes: the settings or contents that are others now, where something whole is replaced because of them.
+        spreads: whether everything made from it is stale too, although no setting tells so: it has another content.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Stale:
     seconds: float = 0.0
     replaced: bool = False
     changes: list = field(default_factory=list)
+    spreads: bool = False
 
 
 class LocalStore:
@@ -126,14 +129,24 @@ def examine(store, path, asked, sources=()):
         stale.changes = differences(found["spec"], asked["spec"])
         stale.why = "; ".join(map(str, stale.changes)) or "what it is made from changed"
     elif changed := changed_source(found.get("source"), sources):
-        stale.why, stale.changes = changed, [changed]
+        stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
         others = (name for name, sha256 in found["reads"].items() if store.content(path, name) not in (sha256, None))
         if (other := next(others, None)) is None:
             return None
         stale.why = f"{other} has another content than when it was read"
-        stale.changes = [stale.why]
+        stale.changes, stale.spreads = [stale.why], True
     return stale
+
+
+def following(store, job, root):
+    """The outputs of a job that are there and follow from ``root``, a ``Stale`` with another content."""
+    there = ((path, store.attributes(path)) for path in artifacts_of(job))
+    return [
+        Stale(store.name(path), root.why, found.get("seconds", 0.0), not os.path.islink(path), root.changes)
+        for path, found in there
+        if found is not None
+    ]
 
 
 def stale_outputs(store, job, sources=()):

@@ -14,6 +14,7 @@ A stage is a function of the plan and of the wildcards of its rule. It returns a
                 the hash of what they read
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,8 +56,8 @@ def stage(version, entry=None):
     """Enter a function as the stage of its name."""
 
     def enter(recipe):
-        names = recipe.__code__.co_varnames[1 : recipe.__code__.co_argcount]
-        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, names)
+        _, *names = inspect.signature(recipe).parameters
+        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names))
         return recipe
 
     return enter
