@@ -17,13 +17,13 @@ from waypoint.kernels import blas
 @pytest.mark.parametrize("columns", [1, 9, 40, 300])
 @pytest.mark.parametrize("b", [0, 1, 15, 16, 37])
 @pytest.mark.parametrize("d", [1, 3000])
-def test_narrow_products_equal_sums(monkeypatch, d, b, columns, dtype, small):
+def test_tall_skinny_matmuls_equal_sums(monkeypatch, d, b, columns, dtype, small):
     """At d = 3,000 the stacks are of 16 rows, 8 (40 columns) and none at all (300)."""
     monkeypatch.setattr(blas, "has_small_kernels", lambda: small)
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((b, d)).astype(dtype)
     right = np.asfortranarray(rng.standard_normal((d, columns)), dtype)
-    found = blas.narrow_product(rows, right)
+    found = blas.tall_skinny_matmul(rows, right)
     expected = np.einsum("bd,dk->bk", rows.astype(float), right.astype(float))
     assert found.dtype == dtype and found.shape == (b, columns)
     assert np.abs(found - expected).max(initial=0) <= 60 * d**0.5 * np.finfo(dtype).eps
@@ -34,16 +34,16 @@ def test_products_take_one_thread_where_told_so():
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
     with threadpool_limits(2):
-        assert blas.threads() == 2
-        with blas.one_thread():
-            assert blas.threads() == 1 and counts() == {1}
+        assert blas.blas_threads() == 2
+        with blas.one_blas_thread():
+            assert blas.blas_threads() == 1 and counts() == {1}
         assert counts() == {2}
 
 
 def test_scipys_library_is_known_although_it_comes_with_scipy():
     """Found too late, it would keep its threads."""
     script = (
-        "from waypoint.kernels import blas; blas.one_thread(); import scipy.linalg, threadpoolctl; "
+        "from waypoint.kernels import blas; blas.one_blas_thread(); import scipy.linalg, threadpoolctl; "
         "print({x['num_threads'] for x in threadpoolctl.threadpool_info() if x['user_api'] == 'blas'})"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(SCRIPTS)}
