@@ -21,10 +21,6 @@ from waypoint.workflow.config.shared_stores import link_artifacts
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.staleness import refuse_changed_source, refuse_stale
 
-# Snakemake imports every executor that is installed
-if "snakemake_executor_plugin_slurm" in sys.modules:
-    keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
-
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
 
@@ -36,6 +32,9 @@ try:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
         PLAN = Plan(complete(config))
+        # Snakemake imports every executor that is installed
+        if "snakemake_executor_plugin_slurm" in sys.modules:
+            keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
     raise WorkflowError(str(error))
 if workflow.is_main_process:  # jobs read this file again
