@@ -22,10 +22,6 @@ from waypoint.workflow.config.evaluation_checks import require_fid_weights
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
 
-# Snakemake imports every executor that is installed
-if "snakemake_executor_plugin_slurm" in sys.modules:
-    keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
-
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
 
@@ -37,6 +33,9 @@ try:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
         PLAN = Plan(complete(config))
+        # Snakemake imports every executor that is installed
+        if "snakemake_executor_plugin_slurm" in sys.modules:
+            keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
     raise WorkflowError(str(error))
 if workflow.is_main_process:  # jobs read this file again

@@ -103,8 +103,8 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     once = "prepare_data import_vae import_text_encoder encode_data embed_images draw_subsets list_subset_models all"
     once += " lds_tables counterfactual_table one_step_error split_half top_influences seed_consistency"
     once += " step_correlation sign_overlap top_overlap"
-    plots = "lds lds_cross counterfactual proxy seed_consistency reliability step_correlation sign_overlap sign_flips"
-    plots += " top_overlap"
+    plots = "lds lds_cross counterfactual one_step_error seed_consistency split_half step_correlation"
+    plots += " sign_overlap sign_flips top_overlap"
     expected = dict.fromkeys([*once.split(), *(f"plot_{name}" for name in plots.split())], 1)
     expected |= dict.fromkeys(("train", "featurize", "factor_kernel"), 20)
     expected |= dict.fromkeys(("sample_trajectory", "target_gradients", "subset_outputs"), targets)

@@ -12,14 +12,14 @@ import pytest
 import yaml
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image
-from support import AUTOENCODER, UNET
+from support import AUTOENCODER, SCRIPTS, UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete, read_targets
 from waypoint.workflow.config.models import IMAGE_ONLY, TEXT_ONLY
 from waypoint.workflow.config.schema import SCHEMA, key_path
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = SCRIPTS.parent
 SCHEMA = json.loads(SCHEMA.read_text())
 GONE = "key left out"
 BASE = {
