@@ -109,6 +109,18 @@ ROWS = [
         per_step=False,
     ),
     Method(
+        "graddot",
+        "⟨φ_i, g_t⟩: trak without its kernel",
+        reads=("gradients", "features"),
+        look=Look("#117733", "p", "/o"),
+        error=True,
+        by_checkpoint=True,
+        basis="plain",
+        settings=("scores",),
+        one_pass=True,
+        cost=pass_over_features,
+    ),
+    Method(
         "pixel",
         "cosine with the final image, or with x̂0_t",
         reads=("data", "trajectory", "vae"),
