@@ -121,6 +121,18 @@ ROWS = [
         cost=pass_over_features,
     ),
     Method(
+        "gradcos",
+        "cosine of φ_i and g_t",
+        reads=("gradients", "features"),
+        look=Look("#AA4499", "d", "-."),
+        error=True,
+        by_checkpoint=True,
+        basis="plain",
+        settings=("scores",),
+        one_pass=True,
+        cost=pass_over_features,
+    ),
+    Method(
         "pixel",
         "cosine with the final image, or with x̂0_t",
         reads=("data", "trajectory", "vae"),
