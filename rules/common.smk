@@ -17,8 +17,10 @@ from waypoint.patches.slurm import keep_unanswered_jobs
 from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.plan.method_inputs import SOURCE, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
 
@@ -71,8 +73,8 @@ pathvars:
 wildcard_constraints:
     checkpoint=r"full/[0-9]+",
     target=r"[A-Za-z0-9-]+",
-    method="|".join([*PLAN.methods, "random", "none"]),
-    basis="plain",
+    method="|".join([*PLAN.instances, "random", "none"]),
+    basis="|".join(BASES),
     shard=r"[0-9]+",
     shards=r"[0-9]+",
     subset=r"[0-9]+",
@@ -140,15 +142,41 @@ let_artifacts_decide(
 )
 
 
-def of_kind(kind):
-    """The wildcard constraint of a rule that scores by methods of one kind."""
-    return "|".join(PLAN.of_kind(kind)) or "(?!)"
+# what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml
+SLURM_GROUPS = {"small": "scoring"}
+SLURM_RESOURCES = {"small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}, "gpu": {"gpu": 1}}
 
 
-def features_of(wildcards):
-    """The train features of a method's basis, of all checkpoints."""
-    basis = PLAN.basis(wildcards.method)
-    return expand("<results>/features/{basis}/{checkpoint}.zarr", basis=basis, checkpoint=PLAN.checkpoints)
+def scores_from(kind):
+    """The named inputs of the rule that scores by methods of one kind."""
+
+    def lying(name):
+        if name == SOURCE:
+            return lambda w: outside(PLAN.source(w.method, w.target))
+        return lambda w: [f"<results>/{path}" for path in paths(PLAN, name, w.method, w.target)]
+
+    return {name: lying(name) for name in kind.reads}
+
+
+def shared_by_targets(kind):
+    """Further params of the same rule: where one job leaves the scores that it made for others, and who they are."""
+    if not kind.one_pass:
+        return {}
+
+    def waiting(wildcards, output):
+        return str(Path(output[0]).parents[2] / "resume/scores" / wildcards.method)
+
+    return {"waiting": waiting, "targets": list(PLAN.targets)}
+
+
+def scoring_command(kind):
+    """The shell command of the same rule."""
+    words = [f'python "$WAYPOINT_SCRIPTS/scores/{kind.stage}.py" --spec {{params.spec:q}}']
+    words += [f"--{name} {{input.{name}:q}}" for name in kind.reads]
+    words += ["--targets {params.targets:q} --waiting {params.waiting:q}"] if kind.one_pass else []
+    words += ['--places "$WAYPOINT_ENCODERS"'] if "embeddings" in kind.reads else []
+    words += ["--method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"]
+    return " ".join(words)
 
 
 def generating_model(wildcards):

@@ -66,7 +66,9 @@ if PLAN.attributed:
             data="<results>/data/train.zarr",
             # of an image with several masks its own, under the id that they share
             trajectory="<results>/targets/{target}/trajectory.zarr",
-            scores=lambda w: expand("<results>/scores/trak/{mask}.zarr", mask=PLAN.masks_of(w.target)),
+            scores=lambda w: expand(
+                "<results>/scores/{method}/{mask}.zarr", method=PLAN.regional, mask=PLAN.masks_of(w.target)
+            ),
             pngs=lambda w: outside(PLAN.mask_files(w.target)),
         output:
             report(

@@ -30,6 +30,7 @@ def main(job):
     columns = ["method", "target", "step", "halves", "spearman", "full", "signal"]
     first = next(iter(stores.values()))
     made = {"images": first["score"].shape[1], "checkpoints": len(job.settings["checkpoints"]), "targets": len(stores)}
+    made["method"] = first.attrs["method"]
     with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows, columns=columns).to_csv(tmp, index=False, float_format="%.6g")
 
@@ -39,7 +40,7 @@ def rows_of(target, store, halves, a, b, signal=None):
     agree, full = halves_agree(a, b)
     signal = np.full(len(agree), np.nan) if signal is None else signal
     for s, step in enumerate(read(store["step"])):
-        yield ["trak", target, step, halves, agree[s], full[s], signal[s]]
+        yield [store.attrs["method"], target, step, halves, agree[s], full[s], signal[s]]
 
 
 def by_half_of_the_draws(job, targets):

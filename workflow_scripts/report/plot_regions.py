@@ -48,7 +48,7 @@ def _file(mask, files):
 
 
 def scores_at(job, path, mask, step):
-    """One target's trak scores at a step: (N,).
+    """One target's scores at a step: (N,).
 
     Raises:
         WaypointError: scores of another mask.
@@ -61,10 +61,11 @@ def scores_at(job, path, mask, step):
 
 def header(figure, job, step, n):
     """What was run, and how the figure reads."""
-    spec = settings_of(job.open(job.args.scores[0]).attrs["spec"])
+    attributes = job.open(job.args.scores[0]).attrs
+    spec = settings_of(attributes["spec"])
     ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
     lines = [
-        (f"trak · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
+        (f"{attributes['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
         (f"{ran}, d = {spec['projection']['dim']}", {"size": 8}),
         ("on the right the training images with the highest scores for what is inside the outline", {"size": 8}),
     ]

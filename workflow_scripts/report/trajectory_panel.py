@@ -42,7 +42,7 @@ def lines(target, scores):
     """What was run, and how the panel reads."""
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
     ran = f"{n} training images"
-    if method == "trak":
+    if "target_gradients" in scores.attrs["spec"]:
         ran += f", {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}"
     return [
         (f"{method} · {titled(target, spec)}", {"size": 11, "weight": "bold"}),

@@ -16,6 +16,13 @@ def folders(store):
     return [store] if isinstance(store, str) else list(store)
 
 
+def stored_images(config):
+    """The stored training images, in the first store that has them, or None."""
+    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
+    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
+    return next((store for store in stored if store.exists()), None)
+
+
 def other_copy(name, identity, others):
     """An artifact of this identity in one of the stores to read from: its absolute path, or None.
 
