@@ -53,3 +53,5 @@ onstart:
 
 onsuccess:
     print(closing_words())
+    if later := START.afterwards():
+        print(f"Waypoint: {later}", file=sys.stderr)

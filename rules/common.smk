@@ -123,9 +123,20 @@ def forced(job):
     return job.rule in job.dag.forcerules or not job.dag.forcefiles.isdisjoint(job.output)
 
 
+def downstream(job):
+    """This workflow's jobs that read what a job makes, directly or not."""
+    return [reader for reader in job.dag.bfs(job.dag.depending, job) if reader is not job and own_job(reader)]
+
+
+def dry():
+    """Whether nothing may be written: a dry run, --touch, or something else than a run."""
+    return workflow.executor_plugin is None or workflow.dryrun or workflow.touch
+
+
+START = Start(PLAN, REMOTE, dry, forced, downstream)
 let_artifacts_decide(
     own_job,
-    Start(PLAN, REMOTE, lambda: workflow.dryrun or workflow.touch, forced) if workflow.is_main_process else None,
+    START if workflow.is_main_process else None,
     (lambda files: set_aside(files, PLAN.root)) if REMOTE else None,
 )
 

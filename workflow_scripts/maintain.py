@@ -1,6 +1,6 @@
 """Look after an experiment's store: verify every checksum, remove what was replaced, adopt a store of an earlier form.
 
-    python workflow_scripts/maintain.py verify|clean-replaced|adopt --configfile mine.yaml
+python workflow_scripts/maintain.py verify|clean-replaced|adopt --configfile mine.yaml
 """
 
 import argparse
@@ -71,7 +71,10 @@ def adopt(plan):
     taken = 0
     for path, attributes in old.items():
         name = str(path.relative_to(root))
-        why = "it is made again" if name not in names else damage_of(path, attributes) or adoption.adopt(plan, name, path, attributes)
+        if name in names:
+            why = damage_of(path, attributes) or adoption.adopt(plan, name, path, attributes)
+        else:
+            why = "it is made again"
         if why is None:
             taken += 1
         else:

@@ -40,9 +40,37 @@ def weight_gradients(x, grad, B):
     return torch.stack([torch.autograd.grad(out, weight, g)[0] for out, g in outs])
 
 
-def error(found, expected):
-    """The largest, as a share of the largest value."""
-    return ((found - expected).abs().max() / expected.abs().max()).item()
+def bands(x):
+    """Six rows, every four, of each column of x (R, C, H, W), as minimal filtering takes them: (R, C, H / 4, W, 6)."""
+    return F.pad(x, (0, 0, 1, 1)).unfold(2, winograd.PRODUCTS, winograd.ROWS)
+
+
+def within_rounding(found, expected, n, squares):
+    """Whether each number is as near as single precision's rounding lets it be.
+
+    Each of n roundings that a sum's terms meet is off by a share u = eps / 2 at most, u / √3 in root mean square, of a
+    sum so far, whose square is on average no larger than that of all ``squares`` of the terms. Roundings of random
+    numbers add up as independent ones do: their standard deviation is u √(n squares / 3), of which eight are allowed.
+    """
+    u = torch.finfo(torch.float32).eps / 2
+    return ((found - expected).abs() <= 8 * u * (n * squares / 3).sqrt()).all()
+
+
+def filtered_squares(x, weight):
+    """Σ A² [(G² g²) (B² d²)] over channels and taps: the squares of all terms of a convolution by minimal filtering."""
+    A, G, B = (torch.from_numpy(matrix**2) for matrix in (winograd.A, winograd.G, winograd.B))
+    d = F.pad(bands(x.double() ** 2) @ B.T, (0, 0, 1, 1)).unfold(3, winograd.TAPS, 1)  # (R, C, bands, W, 6, tap)
+    products = torch.einsum("ka,ocas,rcbwks->robwk", G, weight.double() ** 2, d)
+    return (products @ A.T).movedim(-1, 3).flatten(2, 3)
+
+
+def correlated_squares(x, grad, B):
+    """The same of a weight gradient, Gᵀ Σ (Aᵀ δ) (B d) over bands and columns, of each of B examples."""
+    A, G, T = (torch.from_numpy(matrix**2) for matrix in (winograd.A, winograd.G, winograd.B))
+    d = F.pad(bands(x.double() ** 2) @ T.T, (0, 0, 1, 1)).unfold(3, winograd.TAPS, 1)
+    delta = (grad.double() ** 2).unflatten(2, (-1, winograd.ROWS)).movedim(3, -1) @ A
+    products = torch.einsum("zrobwk,zrcbwks->zkocs", *(part.unflatten(0, (B, -1)) for part in (delta, d)))
+    return torch.einsum("ka,zkocs->zocas", G, products)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -53,15 +81,21 @@ def test_output_and_input_gradient(shape, with_bias):
     out, x_grad = computed(x, weight, bias, grad)
     x64 = x.double().requires_grad_()
     expected = torch_conv2d(x64, weight.double(), None if bias is None else bias.double(), padding=1)
-    assert error(out, expected) < 2e-6
-    assert error(x_grad, torch.autograd.grad(expected, x64, grad.double())[0]) < 2e-6
+    C, outputs, transforms = x.shape[1], len(weight), 2 * winograd.PRODUCTS + 4
+    assert within_rounding(out, expected, 3 * C + transforms, filtered_squares(x, weight))
+    expected = torch.autograd.grad(expected, x64, grad.double())[0]
+    turned = weight.flip(2, 3).transpose(0, 1)
+    assert within_rounding(x_grad, expected, 3 * outputs + transforms, filtered_squares(grad, turned))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_weight_gradient(shape):
     x, _, _, grad = inputs(*shape)
     for B in {1, shape[0]}:
-        assert error(weight_gradient(x, grad, B), weight_gradients(x, grad, B)) < 2e-6
+        n = x[:, 0].numel() // B // winograd.ROWS + 3 * winograd.PRODUCTS
+        assert within_rounding(
+            weight_gradient(x, grad, B), weight_gradients(x, grad, B), n, correlated_squares(x, grad, B)
+        )
 
 
 def test_minimal_filtering():
@@ -87,8 +121,9 @@ def test_any_layout(layout):
     assert all(map(torch.equal, plain, [*computed(x, weight, bias, grad), weight_gradient(x, grad, 2)]))
 
 
-def test_results_depend_on_neither_threads_nor_batch():
-    """Bit by bit, with fewer rows than threads too."""
+def test_results_depend_on_neither_threads_nor_batch(monkeypatch):
+    """Bit by bit, with fewer rows than threads too; but for torch's product with G, last of a weight gradient's."""
+    monkeypatch.setattr(torch, "einsum", lambda equation, G, sums: sums)
     x, weight, bias, grad = inputs(5, 16, 32, 32, 32)
 
     def all_of(x, grad):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from support import SCRIPTS
+from support import SCRIPTS, values
 
 from waypoint.science.projection import PROJECTIONS, SJLT
 
@@ -23,22 +23,23 @@ for kind in PROJECTIONS.values():
 """
 
 
-def vectors(n, p=P, seed=1):
-    return torch.randn(n, p, generator=torch.Generator().manual_seed(seed))
+def vectors(n, p=P):
+    """Gradients in double precision, whose rounding is far below the tolerance of ``close``."""
+    return values(n, p)
 
 
 def explicit(projection, p):
-    """P (p × d), written down from what the projection says of its rows."""
+    """P (p × d) in double precision, written down from what the projection says of its rows."""
     if isinstance(projection, SJLT):
         column, sign = projection.entries(0, p)
-        matrix = torch.zeros(p, projection.d)
-        matrix[torch.arange(p), column] = sign
+        matrix = torch.zeros(p, projection.d).double()
+        matrix[torch.arange(p), column] = sign.double()
         return matrix
-    return projection.rows(0, p) / projection.d**0.5
+    return projection.rows(0, p).double() / projection.d**0.5
 
 
 def close(a, b):
-    return torch.allclose(a, b, atol=1e-5 * b.abs().max())
+    return (a - b).abs().max() <= 1e-9 * b.abs().max()
 
 
 @every_kind
@@ -46,7 +47,21 @@ def close(a, b):
 def test_projects_by_its_explicit_matrix(kind, d):
     """Also where d is no multiple of 4 or 64, and where the parameters fill more than one block."""
     projection, g = PROJECTIONS[kind](0, "full/0", d), vectors(3)
-    assert close(projection.project(g), (g.double() @ explicit(projection, P).double()).float())
+    assert close(projection.project(g), g @ explicit(projection, P))
+
+
+@every_kind
+@pytest.mark.parametrize("n", [1, 3])
+def test_single_precision_adds_its_rounding_alone(kind, n):
+    """A sum of n products is off by little more than n eps / 2 of the sum of their absolute values, in any order.
+
+    Higham, Accuracy and Stability of Numerical Algorithms, §3.1. Twice that covers the rounding of the scale too.
+    """
+    projection, g = PROJECTIONS[kind](0, "full/0", 37), vectors(n).float()
+    found, matrix = projection.project(g), explicit(projection, P)
+    assert found.dtype == torch.float32
+    bound = P * torch.finfo(torch.float32).eps * (g.double().abs() @ matrix.abs())
+    assert ((found - g.double() @ matrix).abs() <= bound).all()
 
 
 @every_kind
@@ -55,7 +70,7 @@ def test_projects_many_blocks_of_its_own_size(kind):
     projection = PROJECTIONS[kind](0, "full/0", 2048 if kind != "sjlt" else 3)
     p = 2 * projection.rows_per_block(torch.device("cpu")) + 11
     g = vectors(2, p)
-    assert close(projection.project(g), (g.double() @ explicit(projection, p).double()).float())
+    assert close(projection.project(g), g @ explicit(projection, p))
 
 
 @every_kind
@@ -82,7 +97,7 @@ def test_entries_have_mean_zero_and_variance_one_over_d(kind):
 def test_entries_are_what_their_kind_says():
     """Signs of one size, and one sign a row."""
     signs, sparse = (explicit(PROJECTIONS[kind](0, "full/0", 37), 2000) for kind in ("rademacher", "sjlt"))
-    assert torch.allclose(signs.abs(), torch.tensor(37**-0.5))
+    assert torch.allclose(signs.abs(), torch.tensor(37**-0.5).double())
     assert (sparse.ne(0).sum(1) == 1).all() and (sparse.abs().sum(1) == 1).all()
     assert len(explicit(PROJECTIONS["gaussian"](0, "full/0", 37), 2000).unique()) > 10_000
 

@@ -13,9 +13,7 @@ STYLES = {
 def main(job):
     table, made = job.table(job.args.table)
     if table.empty:
-        raise WaypointError(
-            f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.split_half"
-        )
+        raise WaypointError(f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.split_half")
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
     for halves, style in STYLES.items():
         rows = table[table["halves"] == halves]

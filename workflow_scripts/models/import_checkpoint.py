@@ -14,7 +14,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    path, reference = job.settings["given"]["path"], job.settings["given"]["reference"]
+    path, reference = job.settings["checkpoint"]["path"], job.settings["checkpoint"]["reference"]
     changed = {key: job.settings["checkpoint"].get(key) for key in ("sampler", "timestep_spacing")}
     denoiser = checkpoints.load(path, **changed)
     if job.args.data:

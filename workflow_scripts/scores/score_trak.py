@@ -22,9 +22,8 @@ def main(job):
     with shared.turn():
         if not shared.waiting():
             one_pass(job, shared)
-        adopt_store(
-            shared.place(job.args.target), job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)
-        )
+        made = {"method": job.args.method, "target": job.args.target}
+        adopt_store(shared.place(job.args.target), job.args.out, lambda: job.provenance(**made))
 
 
 def one_pass(job, shared):

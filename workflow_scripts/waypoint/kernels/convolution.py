@@ -1,7 +1,8 @@
 """3 × 3 convolutions on CPUs with half the multiplications: ``winograd.py`` as torch sees it.
 
 The sums are the same ones in another order, with roundings of their own: results differ from torch's by a few times
-the rounding error that those have. They depend neither on the number of threads nor on the batch.
+the rounding error that those have. They depend neither on the number of threads nor on the batch, but for the rounding
+of one product of torch's, the last of a weight gradient's.
 """
 
 import contextlib

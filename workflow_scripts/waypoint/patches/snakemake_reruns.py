@@ -1,10 +1,10 @@
 """Snakemake runs the jobs that the store asks for, and a job's old output stays until the new one takes its place.
 
-Why: for Snakemake, dates of files and the records of one working directory decide what runs, and it removes the outputs of
-a job before the job starts. A copy without dates, a clock that is an hour off, or a setting that was mistyped for a second
-then costs trained models. Waypoint's artifacts say themselves what made them, appear whole or not at all, and are moved
-aside by the job that replaces them, so all of this is left out for jobs of Waypoint's own rules. Jobs of other workflows
-that include Waypoint as a module keep Snakemake's behaviour.
+Why: for Snakemake, dates of files and the records of one working directory decide what runs, and it removes the
+outputs of a job before the job starts. A copy without dates, a clock that is an hour off, or a setting that was
+mistyped for a second then costs trained models. Waypoint's artifacts say themselves what made them, appear whole or not
+at all, and are moved aside by the job that replaces them, so all of this is left out for jobs of Waypoint's own rules.
+Jobs of other workflows that include Waypoint as a module keep Snakemake's behaviour.
 
 Written for Snakemake 9.27 (the classes ``DAG``, ``Job`` and ``PersistenceBase``); there is no setting for any of this.
 """

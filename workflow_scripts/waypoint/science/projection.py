@@ -44,7 +44,8 @@ class Gaussian(Projection):
 
     def add_block(self, out, start, part):
         """Add what the parameters from ``start`` on contribute to Pᵀg."""
-        out.addmm_(part, self.rows(start, part.shape[1], part.device), alpha=self.d**-0.5)
+        rows = self.rows(start, part.shape[1], part.device).to(part.dtype)
+        out.addmm_(part, rows, alpha=self.d**-0.5)
 
 
 class Rademacher(Gaussian):

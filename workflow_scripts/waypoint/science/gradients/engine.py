@@ -18,7 +18,7 @@ from waypoint.kernels.convolution import fewer_products
 from waypoint.science.gradients.batching import rows_in_a_pass
 from waypoint.science.gradients.checking import autograd_reference, covered_layers
 from waypoint.science.gradients.examples import joined
-from waypoint.science.gradients.hooks import add, attached, backward, exact_hook, own
+from waypoint.science.gradients.hooks import add, attached, backward, exact_hook, own, single_or_wider
 
 
 class PerExampleGradients:
@@ -35,7 +35,8 @@ class PerExampleGradients:
 
     def __init__(self, model, autocast=False):
         self.model, self.autocast = model, autocast
-        self.device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self.device, self.dtype = weight.device, single_or_wider(weight.dtype)
         self.columns = None
 
     def hook(self, name, layer):
@@ -50,11 +51,12 @@ class PerExampleGradients:
             examples: all with equally many draws.
 
         Returns:
-            (len(examples), columns) float32 on the model's device.
+            (len(examples), columns) on the model's device: float32, float64 of weights in float64.
         """
         if self.columns is None:
             self._prepare(loss, examples)
-        K, rows = len(examples[0].t), torch.empty(len(examples), sum(self.columns.values()), device=self.device)
+        K, size = len(examples[0].t), (len(examples), sum(self.columns.values()))
+        rows = torch.empty(size, dtype=self.dtype, device=self.device)
         together, draws = self._pass(K)
         for start in range(0, len(examples), together):
             some, found = examples[start : start + together], {}
@@ -110,4 +112,5 @@ class PerExampleGradients:
     def _mean(self, loss, part, K):
         """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
         with narrow_heads(), fewer_products(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            return loss(part).float().sum() / K
+            losses = loss(part)
+            return losses.to(single_or_wider(losses.dtype)).sum() / K

@@ -119,9 +119,14 @@ def own(layer):
     return list(layer.parameters(recurse=False))
 
 
+def single_or_wider(dtype):
+    """The precision of sums: never below float32."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def add(found, key, gradients):
     """Add to what has been found for a layer or parameter so far."""
-    found[key] = found[key] + gradients if key in found else gradients.float()
+    found[key] = found[key] + gradients if key in found else gradients.to(single_or_wider(gradients.dtype))
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ def content_hash(sources):
 
 
 def source_record(sources):
-    """What an artifact keeps of its sources, or None without any: places, a quick look, and the hash of their content."""
+    """The record that an artifact keeps of its sources, places, a look and a content hash; None without any."""
     sources = [source for source in sources if source]
     if not sources:
         return None

@@ -26,7 +26,7 @@ def artifacts(root):
 
 
 def damage(path):
-    """What is wrong with an artifact, as one sentence, or None: every file is there and has the checksum it was made with."""
+    """The first fault of an artifact as one sentence; None where every file is there and has its own checksum."""
     from waypoint.store.zarr.reader import open_store, verify
 
     try:
@@ -50,5 +50,3 @@ def size(path):
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
-
-

@@ -68,8 +68,8 @@ class Provenance:
     """Collects an artifact's attributes; call it at the end of the job.
 
     Attributes:
-        reads: {artifact: SHA-256} of the images, embeddings and weights that the job has read so far, directly or by what
-            it read.
+        reads: {artifact: SHA-256} of the images, embeddings and weights that the job has read so far, itself or through
+            what it read.
     """
 
     def __init__(self, stage, spec, identity, device="cpu"):
@@ -155,8 +155,8 @@ def attributes_of(path, found):
         raise WaypointError(f"{path} was not made by this workflow; move it away, or use another store")
     if "versions" in found["spec"]:
         raise WaypointError(
-            f"{path} was made by an earlier version of Waypoint. `make adopt CONFIG=...` takes over the images and models "
-            "of its experiment; or use another experiment name"
+            f"{path} was made by an earlier version of Waypoint. `make adopt CONFIG=...` takes over the images and "
+            "models of its experiment; or use another experiment name"
         )
     return found
 

@@ -1,7 +1,8 @@
 """Artifacts in a remote store, through the storage objects of Snakemake's plugins (S3 and others).
 
-A storage object stands for a file or folder: ``query`` is its address, ``local_path()`` its place while a job works with
-it; ``exists``, ``retrieve_object``, ``store_object`` and ``remove`` move it; ``provider.object(query)`` makes another.
+A storage object stands for a file or folder: ``query`` is its address, ``local_path()`` its place while a job works
+with it; ``exists``, ``retrieve_object``, ``store_object`` and ``remove`` move it; ``provider.object(query)`` makes
+another.
 """
 
 import contextlib

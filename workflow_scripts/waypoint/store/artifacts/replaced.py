@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 FOLDER = "replaced"
-# set by the Snakefile: the experiment's folder as paths of jobs have it, and whether earlier results are deleted instead
+# set by the Snakefile: the experiment's folder as jobs' paths have it, and whether earlier results are deleted instead
 ROOT, DELETE = "WAYPOINT_ROOT", "WAYPOINT_DELETE_REPLACED"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
+from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.emoji import require_emoji
 from waypoint.workflow.config import regions
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
@@ -49,7 +50,7 @@ def complete(config):
     if config["data"] is None:
         config["methods"] = []
     places = regions.expand(config)
-    _check_data(config["data"], stored_images(config) is not None)
+    _check_data(config["data"], stored_images(config))
     check_checkpoints(config)
     check_model(config)
     check_vae(config)
@@ -109,6 +110,7 @@ def _check_data(data, stored):
     if data["captions"] is not None and source not in ("imagefolder", "coco"):
         raise WaypointError("config: data.captions is for sources imagefolder and coco")
     if stored:  # what is in the store needs no raw data any more
+        _check_moved(data, stored)
         return
     for key in ("path", "captions"):
         if data[key] is not None:
@@ -122,6 +124,21 @@ def _check_data(data, stored):
             require_emoji(data)
         except WaypointError as error:
             raise WaypointError(f"config: {error}") from error
+
+
+def _check_moved(data, stored):
+    """Refuse a place that is not there, where the stored images were read from another one: a typing error."""
+    try:
+        source = (read_attributes(stored) or {}).get("source") or {}
+    except WaypointError:  # the pass at start says what is wrong with the store
+        return
+    for key in ("path", "captions"):
+        place = data[key]
+        if place is not None and source and place not in source.get("paths", [place]) and not Path(place).exists():
+            raise WaypointError(
+                f"config: data.{key}: there is no {place}; the images in {stored} were read from "
+                f"{', '.join(source['paths'])}. Where the raw data are gone, leave the key as it was"
+            )
 
 
 def stored_images(config):

@@ -121,9 +121,11 @@ def _bytes(gradients, rows):
 def common(spec):
     """The parts of a spec that targets of one pass share."""
     stages = {stage: entry for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item"}
-    return {
-        stage: {key: value for key, value in entry.items() if key not in OF_ONE_TARGET} for stage, entry in stages.items()
-    }
+    return {stage: _without(entry, OF_ONE_TARGET) for stage, entry in stages.items()}
+
+
+def _without(entry, keys):
+    return {key: value for key, value in entry.items() if key not in keys}
 
 
 def agree(a, b):

@@ -25,8 +25,9 @@ CALLED = {
     "train": "train",
     "import_checkpoint": "train",
 }
-WITHOUT = re.compile(r"without/(?P<method>[a-z0-9-]+)_(?P<target>[A-Za-z0-9-]+)_t(?P<step>\d+)_n(?P<n_remove>[0-9.e-]+)")
-RANDOM = re.compile(r"without/random_(?P<removal>\d+)_n(?P<n_remove>[0-9.e-]+)")
+N_REMOVE = r"n(?P<n_remove>[0-9.e-]+)"
+WITHOUT = re.compile(rf"without/(?P<method>[a-z0-9-]+)_(?P<target>[A-Za-z0-9-]+)_t(?P<step>\d+)_{N_REMOVE}")
+RANDOM = re.compile(rf"without/random_(?P<removal>\d+)_{N_REMOVE}")
 
 
 def planned(plan):
@@ -100,8 +101,8 @@ def _flat(spec):
     sections = settings_of(spec)
     if "data" in sections:
         sections["data"] = {key: value for key, value in sections["data"].items() if key != "captions"}
-    if given := sections.pop("given", None):
-        sections["checkpoint"] |= {key: value for key, value in given.items() if value is not None}
+    if "checkpoint" in sections:
+        sections["checkpoint"] = {key: value for key, value in sections["checkpoint"].items() if value is not None}
     stages = (stage for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item")
     return {"all": sections | {"versions": {CALLED[stage]: spec[stage]["version"] for stage in stages}}}
 

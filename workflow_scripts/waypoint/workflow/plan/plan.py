@@ -1,8 +1,9 @@
 """What an experiment consists of: its checkpoints, targets and methods, and the spec and identity of every artifact.
 
-The *spec* of an artifact holds the entry of its own stage and those of the stages that it inherits (``stages``), keyed by
-stage, so that an input can be checked against the spec of the job that reads it: stages that both have must agree. Its
-*identity* is a hash of that spec and of the identities of everything it reads: an artifact of another identity is stale.
+The *spec* of an artifact holds the entry of its own stage and those of the stages that it inherits (``stages``), keyed
+by stage, so that an input can be checked against the spec of the job that reads it: stages that both have must agree.
+Its *identity* is a hash of that spec and of the identities of everything it reads: an artifact of another identity is
+stale.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ class Plan(EvaluationPlan):
     def __init__(self, config):
         self.config = config
         # written to the first store, read from all
-        self.root, *self.others = (f"{store}/{config['experiment']}" for store in folders(config["store"]))
+        self.root, *self.other_stores = (f"{store}/{config['experiment']}" for store in folders(config["store"]))
         self.checkpoints = checkpoint_names(config)
         self.methods = config["methods"]
         self.targets = {target["id"]: target for target in config["targets"]}
@@ -168,7 +169,7 @@ class Plan(EvaluationPlan):
 
     def of_kind(self, kind):
         """Names of the methods of one kind, those that others are made from among them."""
-        implied = {self.summed(name) for name in self.methods if self.methods[name]["method"] == "trak-sum"} | {"random"}
+        implied = {"random"} | {self.summed(name) for name, own in self.methods.items() if own["method"] == "trak-sum"}
         implied |= {"trak"} if self.evaluation["split_half"] is not None else set()
         named = {name: settings["method"] for name, settings in self.methods.items()}
         named |= {name: name for name in sorted(implied - named.keys())}
@@ -210,7 +211,7 @@ class Plan(EvaluationPlan):
         return {"mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask}
 
     def samples(self, target):
-        """Steps at which a target's samples of p(·|x_t) are made, and how many at each: enough for all who show them."""
+        """Steps at which a target's samples of p(·|x_t) are made, and how many: enough for all who show them."""
         steps, number = set(self.steps(target)) if self.attributed else set(), PANEL_SAMPLES
         if self.evaluation["samples"] and target in self.evaluated("samples"):
             steps |= set(self.steps_of("samples", target))

@@ -39,8 +39,10 @@ class Stale:
     """An artifact that will be made again.
 
     Attributes:
-        name: its path within the experiment. why: one clause. key, old, new: what changed, where that is known.
+        name: its path within the experiment. why: one clause.
         seconds: how long it took to make. replaced: whether something whole is replaced.
+        changes: the settings or contents that are others now, where something whole is replaced because of them.
+        spreads: whether everything made from it is stale too, although no setting tells so: it has another content.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Stale:
     seconds: float = 0.0
     replaced: bool = False
     changes: list = field(default_factory=list)
+    spreads: bool = False
 
 
 class LocalStore:
@@ -126,14 +129,24 @@ def examine(store, path, asked, sources=()):
         stale.changes = differences(found["spec"], asked["spec"])
         stale.why = "; ".join(map(str, stale.changes)) or "what it is made from changed"
     elif changed := changed_source(found.get("source"), sources):
-        stale.why, stale.changes = changed, [changed]
+        stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
         others = (name for name, sha256 in found["reads"].items() if store.content(path, name) not in (sha256, None))
         if (other := next(others, None)) is None:
             return None
         stale.why = f"{other} has another content than when it was read"
-        stale.changes = [stale.why]
+        stale.changes, stale.spreads = [stale.why], True
     return stale
+
+
+def following(store, job, root):
+    """The outputs of a job that are there and follow from ``root``, a ``Stale`` with another content."""
+    there = ((path, store.attributes(path)) for path in artifacts_of(job))
+    return [
+        Stale(store.name(path), root.why, found.get("seconds", 0.0), not os.path.islink(path), root.changes)
+        for path, found in there
+        if found is not None
+    ]
 
 
 def stale_outputs(store, job, sources=()):
@@ -156,7 +169,8 @@ def artifacts_of(job):
 def dear(found):
     """Those of ``found`` that are trained models, features or stored images of other settings or contents.
 
-    What is damaged is lost already; a model that other scores may remove other images from is trained again only if they do.
+    What is damaged is lost already. A model that other scores may remove other images from is trained again only if
+    they do.
     """
     return [stale for stale in found if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED]
 
@@ -165,12 +179,13 @@ def replacing(dear, root):
     """What a plan would replace, why, how long it took, and what to do, in words."""
     kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    took = duration(sum(stale.seconds for stale in dear))
     names = ", ".join(stale.name for stale in dear[:SHOWN]) + (", …" if len(dear) > SHOWN else "")
     reasons = list(dict.fromkeys(str(change) for stale in dear for change in stale.changes))
     why = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
     return (
-        f"this run would replace {counts} in {root} that took {duration(sum(s.seconds for s in dear))} to make ({names}), "
-        f"because {why}. Nothing was changed. Undo the change, use another experiment name, or go on with "
+        f"this run would replace {counts} in {root} that took {took} to make ({names}), because {why}. "
+        "Nothing was changed. Undo the change, use another experiment name, or go on with "
         f"--config replace=true: what is replaced is then moved to {root}/replaced/"
     )
 

@@ -72,7 +72,7 @@ def settings_of(spec):
 
 
 def require_agreement(path, attributes, spec):
-    """Refuse an artifact that was made with other settings, or by another version of a stage, than its reader's spec has.
+    """Refuse an artifact that was made with other settings, or by another version of a stage, than its reader's.
 
     Args:
         attributes: the artifact's own, or None. spec: its reader's; the stages that both have must agree.

@@ -1,8 +1,8 @@
-"""The stages of the workflow in one table: the version of each, the config keys that its result depends on, what it reads.
+"""The stages of the workflow in one table: each one's version, the config keys that its result depends on, its inputs.
 
-Code triggers no rerun. Whoever changes what a stage computes raises its version here; the stage and what follows from it
-then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while its
-version does not.
+Code triggers no rerun. Whoever changes what a stage computes raises its version here; the stage and what follows from
+it then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while
+its version does not.
 
 A stage is a function of the plan and of the wildcards of its rule. It returns a ``Recipe``:
 
@@ -14,6 +14,7 @@ A stage is a function of the plan and of the wildcards of its rule. It returns a
                 the hash of what they read
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,8 +56,8 @@ def stage(version, entry=None):
     """Enter a function as the stage of its name."""
 
     def enter(recipe):
-        names = recipe.__code__.co_varnames[1 : recipe.__code__.co_argcount]
-        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, names)
+        _, *names = inspect.signature(recipe).parameters
+        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names))
         return recipe
 
     return enter
@@ -113,7 +114,7 @@ def import_checkpoint(plan, checkpoint):
     paths = plan.config["checkpoints"]["paths"]
     given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler()}
-    return Recipe(sections, plan.data(), item={"given": given})
+    return Recipe(sections, plan.data(), item={"checkpoint": given})
 
 
 @stage(TRAININGS, entry="train")

@@ -1,7 +1,7 @@
 """The pass at every start: which of the planned jobs run, beside those whose output is missing.
 
-It sees Snakemake's jobs but writes nothing to the store, except links to what other stores have, and those only before a
-run that is not dry.
+It sees Snakemake's jobs but writes nothing to the store, except links to what other stores have, and those only before
+a run that is not dry.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.remote import RemoteStore
 from waypoint.workflow.config.shared_stores import link, other_copy
-from waypoint.workflow.plan.reruns import LocalStore, artifacts_of, dear, replacing, stale_outputs, summary
+from waypoint.workflow.plan.reruns import LocalStore, artifacts_of, dear, following, replacing, stale_outputs, summary
 
 
 class Start:
@@ -20,12 +20,14 @@ class Start:
     Args:
         plan: a ``Plan``. remote: whether the store is behind a storage plugin.
         dry: () → whether nothing may be written. forced: job → whether the command line forces it.
+        downstream: job → the jobs that read what it makes, directly or not.
     """
 
-    def __init__(self, plan, remote, dry, forced):
-        self.plan, self.dry, self.forced = plan, dry, forced
-        self.store = RemoteStore(plan.root) if remote else LocalStore(plan.root)
+    def __init__(self, plan, remote, dry, forced, downstream):
+        self.plan, self.dry, self.forced, self.downstream = plan, dry, forced, downstream
+        self.kind = RemoteStore if remote else LocalStore
         self.linked = {}  # output: an artifact in another store that stands for it
+        self.jobs = []
 
     def decide(self, jobs):
         """{job: why} of the jobs among ``jobs`` whose outputs are there but not what the plan asks for.
@@ -33,8 +35,8 @@ class Start:
         Raises:
             WaypointError: trained models, features or stored images would be replaced, or something else's files.
         """
-        self.store.fetch([path for job in jobs for path in artifacts_of(job)])
-        found = {job: stale for job in jobs if (stale := self._stale(job))}
+        self.jobs = jobs
+        found = self._stale()
         everything = [stale for job, outputs in found.items() if not self.forced(job) for stale in outputs]
         if (lost := dear(everything)) and not self.plan.config["replace"]:
             if not self.dry():
@@ -44,11 +46,33 @@ class Start:
             print(f"Waypoint: {line}", file=sys.stderr)
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
 
-    def _stale(self, job):
-        if self.plan.others:
-            self._link(job)
-        asked = json.loads(job.params.spec)
-        return stale_outputs(self.store, job, self.plan.sources(asked["stage"], **job.wildcards_dict))
+    def afterwards(self):
+        """What to tell after a run: a model that was lost and made again may have come out otherwise than before."""
+        found = [stale for outputs in self._stale().values() for stale in outputs if stale.spreads]
+        if not found:
+            return ""
+        return (
+            f"{len(found)} results were made from images or models that are others now ({found[0].name}: "
+            f"{found[0].why}). Run the same command again to make them anew"
+        )
+
+    def _stale(self):
+        """{job: its ``Stale`` outputs} as the store is now."""
+        self.store = self.kind(self.plan.root)
+        self.store.fetch([path for job in self.jobs for path in artifacts_of(job)])
+        found = {}
+        for job in self.jobs:
+            if self.plan.other_stores:
+                self._link(job)
+            asked = json.loads(job.params.spec)
+            if stale := stale_outputs(self.store, job, self.plan.sources(asked["stage"], **job.wildcards_dict)):
+                found[job] = stale
+        roots = [(job, stale) for job, outputs in found.items() for stale in outputs if stale.spreads]
+        for job, root in roots:
+            for reader in self.downstream(job):
+                if reader not in found and (outputs := following(self.store, reader, root)):
+                    found[reader] = outputs
+        return found
 
     def _link(self, job):
         """Take what is missing from the stores to read from."""
@@ -56,7 +80,7 @@ class Start:
         for path in artifacts_of(job):
             if os.path.exists(path):
                 continue
-            artifact = other_copy(self.store.name(path), identity, self.plan.others)
+            artifact = other_copy(self.store.name(path), identity, self.plan.other_stores)
             if artifact is not None:
                 self.linked[path] = artifact
                 if not self.dry():
