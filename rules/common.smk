@@ -125,7 +125,7 @@ def forced(job):
 
 let_artifacts_decide(
     own_job,
-    Start(PLAN, REMOTE, workflow.dryrun, forced) if workflow.is_main_process else None,
+    Start(PLAN, REMOTE, lambda: workflow.dryrun or workflow.touch, forced) if workflow.is_main_process else None,
     (lambda files: set_aside(files, PLAN.root)) if REMOTE else None,
 )
 

@@ -9,7 +9,10 @@ that include Waypoint as a module keep Snakemake's behaviour.
 Written for Snakemake 9.27 (the classes ``DAG``, ``Job`` and ``PersistenceBase``); there is no setting for any of this.
 """
 
+from collections import deque
+
 from snakemake import dag, jobs, persistence
+from snakemake.exceptions import WorkflowError
 from snakemake.io import flag
 from snakemake_interface_storage_plugins.io import Mtime
 
@@ -51,6 +54,40 @@ def _owned(job):
     return any(owns(job) for owns, *_ in DECIDERS)
 
 
+async def _add(self, owned, why):
+    """Let the jobs of ``why`` run, and requested ones whose output is missing, with whatever they need.
+
+    Snakemake does not look at jobs downstream of one that runs: it takes for granted that they run too.
+    """
+    queue = deque()
+    for job in owned:
+        self.reason(job).no_metadata = False  # nothing that anyone needs to know
+        if job in why:
+            self.reason(job).forced = True
+        elif job in self.targetjobs:
+            self.reason(job).missing_output.update([file async for file in job.missing_output(job.output)])
+        allowed = not self.rules_allowed_for_needrun or job.rule.name in self.rules_allowed_for_needrun
+        if allowed and self.reason(job) and not self.finished(job) and job not in self._needrun:
+            queue.append(job)
+    while queue:
+        job = queue.popleft()
+        if job in self._needrun:
+            continue
+        self._needrun.add(job)
+        for needed, files in self.dependencies[job].items():
+            missing = [file async for file in needed.missing_output(files)]
+            self.reason(needed).missing_output.update(missing)
+            if missing and needed not in self._needrun:
+                queue.append(needed)
+        for reader, files in self.depending[job].items():
+            if not _owned(reader) and reader not in self._needrun:
+                self.reason(reader).updated_input_run.update(files)
+                queue.append(reader)
+    for job in self._needrun:
+        self._n_until_ready[job] = sum(1 for needed in self.dependencies[job] if needed in self._needrun)
+    self._len = len(self._finished | self._needrun)
+
+
 def _patch():
     update_needrun, check_output_mtime = dag.DAG.update_needrun, dag.DAG.check_output_mtime
     incomplete_files, handle_storage = dag.DAG.incomplete_files, dag.DAG.handle_storage
@@ -65,14 +102,15 @@ def _patch():
             for file in (file for job in own for file in job.input):
                 file._file = flag(file._file, "ancient")  # its date is no reason
             if start is not None:
-                why |= start.decide(own)
+                try:
+                    why |= start.decide(own)
+                except WaypointError as error:  # any other kind would come out with a traceback
+                    raise WorkflowError(f"Waypoint: {error}") from None
                 for file in start.linked:
                     self.workflow.iocache.exists_local[file] = True
                     self.workflow.iocache.mtime[file] = Mtime(local=0.0)
-        self.forcefiles.update(file for job in why for file in job.output)
         await update_needrun(self, create_inventory)
-        for job in filter(_owned, planned):
-            self.reason(job).no_metadata = False  # nothing that anyone needs to know
+        await _add(self, [job for job in planned if _owned(job)], why)
 
     async def dates_of_others(self, job, expanded_output):
         if not _owned(job):

@@ -18,8 +18,8 @@ class Start:
     """Decides what runs at one start of Snakemake.
 
     Args:
-        plan: a ``Plan``. remote: whether the store is behind a storage plugin. dry: whether nothing may be written.
-        forced: job → whether the command line forces it.
+        plan: a ``Plan``. remote: whether the store is behind a storage plugin.
+        dry: () → whether nothing may be written. forced: job → whether the command line forces it.
     """
 
     def __init__(self, plan, remote, dry, forced):
@@ -37,7 +37,7 @@ class Start:
         found = {job: stale for job in jobs if (stale := self._stale(job))}
         everything = [stale for job, outputs in found.items() if not self.forced(job) for stale in outputs]
         if (lost := dear(everything)) and not self.plan.config["replace"]:
-            if not self.dry:
+            if not self.dry():
                 raise WaypointError(replacing(lost, self.plan.root))
             print(f"Waypoint: warning: {replacing(lost, self.plan.root)}", file=sys.stderr)
         for line in summary(everything):
@@ -59,5 +59,5 @@ class Start:
             artifact = other_copy(self.store.name(path), identity, self.plan.others)
             if artifact is not None:
                 self.linked[path] = artifact
-                if not self.dry:
+                if not self.dry():
                     link(path, artifact)
