@@ -48,8 +48,8 @@ rule score_pixel:
         spec=spec("score_pixel"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_pixel.py --spec {params.spec:q} --data {input.data:q}'
-        " --trajectory {input.trajectory:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q}"
-        " --log {log:q}"
+        " --trajectory {input.trajectory:q} --vae {input.vae:q} --method {wildcards.method} --target {wildcards.target}"
+        " --out {output:q} --log {log:q}"
 
 
 rule score_random:
@@ -66,8 +66,8 @@ rule score_random:
     params:
         spec=spec("score_random"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/scores/score_random.py --spec {params.spec:q} --data {input.data:q} --target {wildcards.target}'
-        " --out {output:q} --log {log:q}"
+        'python "$WAYPOINT_SCRIPTS"/scores/score_random.py --spec {params.spec:q} --data {input.data:q}'
+        " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
 
 rule score_trak_sum:
@@ -103,7 +103,7 @@ rule score_norm:
         spec=spec("score_norm"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/scores/score_norm.py --spec {params.spec:q} --features {input.features:q}'
-        " --target {wildcards.target} --out {output:q} --log {log:q}"
+        " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
 
 if PLAN.encoders:
