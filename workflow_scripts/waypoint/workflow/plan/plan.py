@@ -29,7 +29,7 @@ class Plan(EvaluationPlan):
     def __init__(self, config):
         self.config = config
         # written to the first store, read from all
-        self.root, *self.others = (f"{store}/{config['experiment']}" for store in folders(config["store"]))
+        self.root, *self.other_stores = (f"{store}/{config['experiment']}" for store in folders(config["store"]))
         self.checkpoints = checkpoint_names(config)
         self.methods = config["methods"]
         self.targets = {target["id"]: target for target in config["targets"]}

@@ -45,7 +45,7 @@ class Start:
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
 
     def _stale(self, job):
-        if self.plan.others:
+        if self.plan.other_stores:
             self._link(job)
         asked = json.loads(job.params.spec)
         return stale_outputs(self.store, job, self.plan.sources(asked["stage"], **job.wildcards_dict))
@@ -56,7 +56,7 @@ class Start:
         for path in artifacts_of(job):
             if os.path.exists(path):
                 continue
-            artifact = other_copy(self.store.name(path), identity, self.plan.others)
+            artifact = other_copy(self.store.name(path), identity, self.plan.other_stores)
             if artifact is not None:
                 self.linked[path] = artifact
                 if not self.dry():
