@@ -91,7 +91,8 @@ def test_changed_images_or_captions_are_noticed(tmp_path, places, changed):
 def test_images_that_lie_elsewhere_are_the_same(tmp_path, places):
     """Where the raw data lies is no setting: neither the spec nor the hash of the content changes."""
     first = prepared(tmp_path, places)
-    moved = {"path": str(tmp_path / "moved"), "captions": str(tmp_path / "moved.json")}
+    (tmp_path / "elsewhere").mkdir()
+    moved = {"path": str(tmp_path / "elsewhere/pictures"), "captions": str(tmp_path / "elsewhere/captions.json")}
     for name, path in places.items():
         Path(path).rename(moved[name])
     again = prepared(tmp_path, moved)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support import UNET, run_script, tiny_config
+from support import UNET, run_script, staged, tiny_config
 
 from waypoint.science.evaluation.subsets import removal_count
 from waypoint.store.artifacts.provenance import read_attributes
@@ -319,7 +319,7 @@ def test_tables_average_over_removals_and_baselines(made, tmp_path):
 @pytest.mark.parametrize("removed", [[3, 3], [3, 8]])
 def test_two_spellings_of_one_number_are_one_row(tmp_path, removed):
     """30 images: 0.1 and 3 remove the same ones, with the same model."""
-    attributes = {"spec": {"forgetting": {"step": STEP}}, "method": "pixel", "target": "a", "train_images": N}
+    attributes = {"spec": staged({"forgetting": {"step": STEP}}), "method": "pixel", "target": "a", "train_images": N}
     with create_store(tmp_path / "a.zarr", lambda: attributes) as store:
         store.write("removed", ["n_remove"], np.array(removed))
         store.write("l2", ["n_remove", "removal"], np.ones((2, 1)))
