@@ -12,6 +12,7 @@ from support import UNET, run_script, staged, tiny_config
 
 from waypoint.science.evaluation.subsets import removal_count
 from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import create_store
@@ -162,6 +163,35 @@ def test_changed_scores_retrain_only_where_the_removed_set_changed(copied):
     assert "epochs" in log and weights_time(folder) != before[0.1]
     rows = np.setdiff1d(np.arange(N), [N - 8, N - 7, N - 6])
     assert read_attributes(folder)["rows_sha256"] == rows_hash(rows)
+
+
+def asked_anew(spec):
+    """What a rule asks for where the same spec has another identity: the scores came about in another way."""
+    return json.dumps({**json.loads(spec), "identity": "another"})
+
+
+def test_a_model_says_that_it_is_also_what_is_asked_for_now(copied):
+    """Other scores that remove the same images change the model's identity, not the model."""
+    name = f"without/pixel_a_t{STEP}_n8"
+    before, at = read_attributes(copied.folder(name)), weights_time(copied.folder(name))
+    spec = copied.plan.asked("train_without", method="pixel", target="a", step=str(STEP), n_remove="8")
+    log = copied.train(name, asked_anew(spec), scores=copied.scores("pixel", np.arange(N)))
+    assert "nothing to train" in log and weights_time(copied.folder(name)) == at
+    assert read_attributes(copied.folder(name)) == {**before, "identity": "another"}
+    checkpoints.load(copied.folder(name))
+
+
+def test_somebody_elses_model_is_copied_and_stays_as_it_is(copied):
+    name = f"without/pixel_a_t{STEP}_n8"
+    theirs, mine = copied.root / "theirs", copied.folder(name)
+    mine.rename(theirs)
+    mine.symlink_to(theirs, target_is_directory=True)
+    before = read_attributes(theirs)
+    spec = copied.plan.asked("train_without", method="pixel", target="a", step=str(STEP), n_remove="8")
+    log = copied.train(name, asked_anew(spec), scores=copied.scores("pixel", np.arange(N)))
+    assert "nothing to train" in log and read_attributes(theirs) == before
+    assert not mine.is_symlink() and read_attributes(mine) == {**before, "identity": "another"}
+    checkpoints.load(mine)
 
 
 def test_models_of_one_removal_differ_from_the_full_sets_only_in_images_and_seed(made):
