@@ -16,7 +16,7 @@ METHODS = ["trak", "pixel", "retrain", "ceiling"]
 MASKS = np.array([[(i * (j + 2) + j) % 7 < 3 for i in range(N)] for j in range(SUBSETS)])
 
 
-def masks_stage(tmp_path, data):
+def draw_subsets_stage(tmp_path, data):
     spec = {"seed": 0, "lds": {"subsets": SUBSETS, "fraction": 0.5}}
     run_script("draw_subsets", spec=spec, data=data, out=tmp_path / "masks.zarr")
     return arrays_of(tmp_path / "masks.zarr", "mask", "subset", "train")
@@ -32,7 +32,7 @@ def subset_model(folder, model, name, rows, seed):
     (folder / "waypoint.json").write_text(json.dumps(marker))
 
 
-def outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
+def subset_outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
     masks, subset = store(tmp_path / "masks.zarr", mask=(["subset", "train"], MASKS[:2])), tmp_path / "subset"
     names = [(j, r) for j in range(2) for r in range(MODELS)]
     for j, r in names:
@@ -50,7 +50,7 @@ def outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
     return found
 
 
-def lds_stage(tmp_path):
+def lds_tables_stage(tmp_path):
     """Two targets, of which one lacks a step; two methods, of which one also with its first checkpoint alone."""
     masks, outputs, scores = store(tmp_path / "masks.zarr", mask=(["subset", "train"], MASKS)), [], []
     for k, (target, steps) in enumerate({"a": STEPS, "b": STEPS[1:]}.items()):
@@ -77,4 +77,4 @@ def lds_stage(tmp_path):
     return found
 
 
-STAGES = {"masks": masks_stage, "outputs": outputs_stage, "lds": lds_stage}
+GOLDEN = {"draw_subsets": draw_subsets_stage, "subset_outputs": subset_outputs_stage, "lds_tables": lds_tables_stage}

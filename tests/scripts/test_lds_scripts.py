@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
-from support import images, run_script, store, tiny_denoiser
+from support import images, run_script, staged, store, tiny_denoiser
 
 from waypoint.science.algorithm1 import output_function
 from waypoint.science.draws import target_noise
@@ -43,9 +43,15 @@ class Target:
     def __init__(self, folder, model, mask=None, names=lambda j, r: f"subset/{j}-{r}", **unet):
         self.folder, self.mask, self.label = folder, mask, 2 if "num_class_embeds" in unet else None
         self.origin = {"seed": 3} | ({} if self.label is None else {"label": self.label})
-        self.spec = {"seed": 5, "generator": "full/0", "sampling": {"steps": 10}, "training": {"epochs": 2}}
-        self.spec["target"] = {**self.origin, "mask": mask}
-        self.spec["lds"] = {"subsets": 3, "fraction": 0.5, "models_per_subset": 2, "draws": DRAWS, "steps": STEPS}
+        self.lds = {"models_per_subset": 2, "draws": DRAWS, "steps": STEPS}
+        sampled = {"generator": "full/0", "sampling": {"steps": 10}, "target": self.origin}
+        self.spec = {
+            "seed": 5,
+            "train": {"version": 1, "training": {"epochs": 2}},
+            "sample_trajectory": {"version": 1, **sampled},
+            "draw_subsets": {"version": 1, "lds": {"subsets": 3, "fraction": 0.5}},
+            "subset_outputs": {"version": 1, "target": {"mask": mask}, "lds": self.lds},
+        }
         self.theta = {(j, r): tiny_denoiser(model, names(j, r), **unet) for j in range(3) for r in range(2)}
         for (j, r), theta in self.theta.items():
             self.save(f"subset/{j}-{r}", theta, f"{j}-{r}", SUBSETS[j])
@@ -161,7 +167,7 @@ def test_a_masks_noises_are_those_without_it(tmp_path, tiny_model):
 
 def test_outputs_do_not_depend_on_other_steps(target):
     both = target.outputs()
-    target.spec["lds"]["steps"] = [500]
+    target.lds["steps"] = [500]
     assert equal(target.outputs(out="one.zarr")[..., 0], both[..., 1])
 
 
@@ -170,7 +176,9 @@ def test_outputs_carry_coordinates_and_provenance(target):
     found = open_store(target.folder / "outputs.zarr")
     assert found["output"].metadata.dimension_names == ("subset", "model", "step")
     assert found["step"][:].tolist() == STEPS and found["subset"][:].tolist() == [0, 1, 2]
-    assert found.attrs["target"] == "a" and found.attrs["stage"] == "outputs" and found.attrs["spec"] == target.spec
+    assert (
+        found.attrs["target"] == "a" and found.attrs["stage"] == "subset_outputs" and found.attrs["spec"] == target.spec
+    )
 
 
 def test_a_model_of_other_images_is_refused(target, capsys):
@@ -200,13 +208,21 @@ def test_a_list_that_lacks_a_model_is_refused(target, capsys):
 
 def test_a_model_of_another_recipe_is_refused(target, capsys):
     """All models of one comparison are trained alike; a script by hand must not mix them either."""
-    target.save("subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2], spec={"training": {"epochs": 3}})
-    assert "subset/2-1 was made with training.epochs = 3, this run has 2" in refused(capsys, target)
+    target.save(
+        "subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2], spec={"train": {"version": 1, "training": {"epochs": 3}}}
+    )
+    assert "subset/2-1 was made when training.epochs was 3; here it is 2" in refused(capsys, target)
+
+
+def test_a_model_of_another_version_is_refused(target, capsys):
+    spec = {"train": {**target.spec["train"], "version": 0}}
+    target.save("subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2], spec=spec)
+    assert "subset/2-1 was made when the version of stage train was 0; here it is 1" in refused(capsys, target)
 
 
 def test_a_list_of_other_settings_is_refused(target, capsys):
     target.spec["seed"] = 6
-    assert "models.json was made with seed = 5, this run has 6" in refused(capsys, target)
+    assert "models.json was made when seed was 5; here it is 6" in refused(capsys, target)
 
 
 def test_a_missing_model_is_refused(target, capsys):
@@ -218,7 +234,7 @@ def test_a_missing_model_is_refused(target, capsys):
 def test_a_missing_model_is_not_listed(target, capsys):
     with pytest.raises(SystemExit):
         run_script("list_subset_models", spec={}, models=[target.folder / "nothing"], out=target.folder / "models.json")
-    assert "nothing: no model is there" in capsys.readouterr().err
+    assert "nothing: no artifact of Waypoint is there" in capsys.readouterr().err
 
 
 def test_an_output_that_is_not_finite_is_refused(target, capsys):
@@ -612,8 +628,8 @@ def test_tables_say_what_they_are_of(plain):
     plain.run()
     for table in TABLES:
         made = read_attributes(plain.folder / f"run/{table}.csv")
-        wanted = {"stage": "lds", "images": IMAGES, "targets": 3, "subsets": J, "models_per_subset": 2}
-        assert wanted.items() <= made.items() and made["spec"] == plain.spec
+        wanted = {"stage": "lds_tables", "images": IMAGES, "targets": 3, "subsets": J, "models_per_subset": 2}
+        assert wanted.items() <= made.items() and made["spec"] == staged(plain.spec, "lds_tables")
 
 
 def test_scores_of_other_data_are_refused(plain, capsys):
@@ -622,7 +638,7 @@ def test_scores_of_other_data_are_refused(plain, capsys):
     out = {table: plain.folder / f"{table}.csv" for table in TABLES}
     with pytest.raises(SystemExit):
         run_script("lds_tables", spec=plain.spec, masks=other, outputs=[other], scores=[other], **out)
-    assert "other.zarr was made with seed = 9, this run has 4" in capsys.readouterr().err
+    assert "other.zarr was made when seed was 9; here it is 4" in capsys.readouterr().err
 
 
 # ---- figures
