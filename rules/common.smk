@@ -142,8 +142,9 @@ let_artifacts_decide(
 )
 
 
-# what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml
-SLURM_GROUPS = {"small": "scoring"}
+# what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
+# where a profile gives its size: a dry run shows jobs of groups in another form
+SLURM_GROUPS = {"small": "scoring"} if "scoring" in workflow.group_settings.group_components else {}
 SLURM_RESOURCES = {"small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}, "gpu": {"gpu": 1}}
 
 
