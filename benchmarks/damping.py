@@ -27,6 +27,7 @@ from waypoint.science.random_streams import torch_stream
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.specs import settings_of
 
 SEEDS, STEPS, DRAWS = range(100, 112), (100, 300, 500, 700, 900), 20
 SCHEMES = [("independent", 20), ("stratified", 20), ("stratified", 60)]
@@ -35,9 +36,9 @@ DAMPINGS = (0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 10, 100)
 
 def main(root="results/digits-lds"):
     images = torch.from_numpy(open_store(f"{root}/data/train.zarr")["image"][:])
-    masks = open_store(f"{root}/evaluation/masks.zarr")["mask"][:]
+    masks = open_store(f"{root}/evaluation/subsets.zarr")["mask"][:]
     folders = sorted(Path(root, "checkpoints/full").iterdir())
-    dim = read_attributes(f"{root}/features/full/0.zarr")["spec"]["projection"]["dim"]
+    dim = settings_of(read_attributes(f"{root}/features/plain/full/0.zarr")["spec"])["projection"]["dim"]
     thetas = {f"full/{folder.name}": checkpoints.load(folder) for folder in folders}
     estimates = {seed: one_step_estimates(thetas["full/0"], seed) for seed in SEEDS}
     outputs = subset_outputs(root, len(masks), estimates)

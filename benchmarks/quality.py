@@ -56,9 +56,9 @@ def main():
     parser.add_argument("--cache", type=Path, default="results/quality")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    made = Provenance("quality", {})()
+    made = Provenance("quality", {}, "")()
     images = torch.from_numpy(open_store(f"{args.store}/data/train.zarr")["image"][:])
-    masks = open_store(f"{args.store}/evaluation/masks.zarr")["mask"][:]
+    masks = open_store(f"{args.store}/evaluation/subsets.zarr")["mask"][:]
     names = [f"full/{folder.name}" for folder in sorted(Path(args.store, "checkpoints/full").iterdir())]
     sets = {"held-out": held_out(args.store, args.cache, len(masks)), "reported": reported(args.store)}
     found, seconds = total_scores(args.store, names, images, list(sets.values()))

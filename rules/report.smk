@@ -73,7 +73,7 @@ if PLAN.attributed:
         output:
             report(
                 "<results>/figures/{target}/masks.png",
-                caption="../docs/report/masks.rst",
+                caption="../docs/report/regions.rst",
                 category="Masks",
                 labels={"target": "{target}"},
             ),

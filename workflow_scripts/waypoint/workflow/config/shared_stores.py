@@ -35,7 +35,7 @@ def other_copy(name, identity, others):
             found = read_attributes(place)
         except WaypointError:  # damaged, or of another kind: somebody else's business
             continue
-        if found is not None and found["identity"] == identity:
+        if found is not None and found.get("identity") == identity:
             return place.resolve()
     return None
 

@@ -38,7 +38,7 @@ def identity_of(*parts):
 def finished(folder, identity):
     """Whether ``folder`` holds the finished model of this identity."""
     found = read_attributes(folder)
-    return found is not None and found["training"] == identity
+    return found is not None and found.get("training") == identity
 
 
 def run_epochs(job, trainer, folder, identity, name):

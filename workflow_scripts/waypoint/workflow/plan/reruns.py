@@ -31,6 +31,7 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "fisher": "Fisher rows",
     "embeddings": "embeddings",
 }
+DAMAGED = "its attributes are damaged"
 SHOWN = 5  # artifacts that a message names
 
 
@@ -43,6 +44,7 @@ class Stale:
         seconds: how long it took to make. replaced: whether something whole is replaced.
         changes: the settings or contents that are others now, where something whole is replaced because of them.
         spreads: whether everything made from it is stale too, although no setting tells so: it has another content.
+        read: the artifact that has another content than when this one read it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Stale:
     replaced: bool = False
     changes: list = field(default_factory=list)
     spreads: bool = False
+    read: str | None = None
 
 
 class LocalStore:
@@ -123,11 +126,15 @@ def examine(store, path, asked, sources=()):
         return None
     if missing := store.missing_part(path, found):
         return Stale(name, f"{missing} is missing")
+    if not {"identity", "reads"} <= found.keys():
+        return Stale(name, DAMAGED)
     # a link leads to somebody else's artifact, which stays as it is
     stale = Stale(name, "", found.get("seconds", 0.0), not os.path.islink(path))
     if found["identity"] != asked["identity"]:
         stale.changes = differences(found["spec"], asked["spec"])
         stale.why = "; ".join(map(str, stale.changes)) or "what it is made from changed"
+    elif found["spec"] != asked["spec"]:  # of the same identity
+        return Stale(name, DAMAGED)
     elif changed := changed_source(found.get("source"), sources):
         stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
@@ -135,7 +142,7 @@ def examine(store, path, asked, sources=()):
         if (other := next(others, None)) is None:
             return None
         stale.why = f"{other} has another content than when it was read"
-        stale.changes, stale.spreads = [stale.why], True
+        stale.changes, stale.spreads, stale.read = [stale.why], True, other
     return stale
 
 

@@ -67,6 +67,10 @@ class Start:
             asked = json.loads(job.params.spec)
             if stale := stale_outputs(self.store, job, self.plan.sources(asked["stage"], **job.wildcards_dict)):
                 found[job] = stale
+        # what is made again for a reason of its own becomes what its readers read: a setting was changed and undone
+        again = {stale.name for outputs in found.values() for stale in outputs if not stale.spreads}
+        left = {job: [stale for stale in outputs if stale.read not in again] for job, outputs in found.items()}
+        found = {job: outputs for job, outputs in left.items() if outputs}
         roots = [(job, stale) for job, outputs in found.items() for stale in outputs if stale.spreads]
         for job, root in roots:
             for reader in self.downstream(job):
