@@ -144,8 +144,14 @@ let_artifacts_decide(
 
 # what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
 # where a profile gives its size: a dry run shows jobs of groups in another form
-SLURM_GROUPS = {"small": "scoring"} if "scoring" in workflow.group_settings.group_components else {}
+SLURM_GROUPS = {"small": "scoring"}
 SLURM_RESOURCES = {"small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}, "gpu": {"gpu": 1}}
+
+
+def submitted_with(kind):
+    """The group of the rule that scores by methods of one kind."""
+    group = SLURM_GROUPS.get(kind.slurm)
+    return lambda wildcards: group if group in workflow.group_settings.group_components else None
 
 
 def scores_from(kind):

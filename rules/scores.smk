@@ -22,7 +22,7 @@ for KIND in PLAN.kinds:
         wildcard_constraints:
             method="|".join(PLAN.of_kind(KIND.name)),
         group:
-            SLURM_GROUPS.get(KIND.slurm)
+            submitted_with(KIND)
         conda:
             "../envs/waypoint.yaml"
         resources:
