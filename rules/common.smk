@@ -1,5 +1,6 @@
 """Configuration, paths and specs. No rules."""
 
+import functools
 import json
 import os
 import shlex
@@ -114,9 +115,15 @@ def outside(paths):
     return ancient(local(paths)) if paths else []
 
 
+@functools.cache
+def own(rule):
+    """Whether a rule is of this workflow, not of another one that includes it, and makes artifacts."""
+    return Path(rule.snakefile).is_relative_to(RULES) and "spec" in rule.params.keys()
+
+
 def own_job(job):
-    """Whether a job is of this workflow's rules, not of another one that includes it, and makes an artifact."""
-    return Path(job.rule.snakefile).is_relative_to(RULES) and "spec" in job.params.keys()
+    """Whether a job is of such a rule."""
+    return own(job.rule)
 
 
 def forced(job):
