@@ -2,7 +2,8 @@
 
 Code triggers no rerun, so whoever changes what a stage computes must raise its number in stages.py; then
 `pytest tests/golden --write-golden` writes the file of the new version (and never replaces one). Every stage
-gets fixed inputs of its own, so that another stage's change does not show here.
+gets fixed inputs of its own, so that another stage's change does not show here; only score_trak_sum and
+counterfactual_without are given what the stage before them makes of its own fixed inputs.
 """
 
 import json

@@ -20,7 +20,7 @@ class Target:
     """What was generated, and how the process stood at ``steps``.
 
     Args:
-        job: its ``spec`` holds ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
+        job: its ``settings`` hold ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
             ``generator`` (the model's folder).
         generator: the generating model.
         steps: training-time steps on the sampling grid.
