@@ -172,25 +172,26 @@ def scores_from(kind):
     return {name: lying(name) for name in kind.reads}
 
 
-def shared_by_targets(kind):
-    """Further params of the same rule: where one job leaves the scores that it made for others, and who they are."""
-    if not kind.one_pass:
-        return {}
+def options_of(kind):
+    """The params function of the same rule: what its script is handed of its inputs.
 
-    def waiting(wildcards, output):
-        return str(Path(output[0]).parents[2] / "resume/scores" / wildcards.method)
+    Not a part of the shell command: Snakemake evaluates that when a job runs, long after the loop over all kinds.
+    """
 
-    return {"waiting": waiting, "targets": list(PLAN.targets)}
+    def options(wildcards, input, output):
+        words = [word for name in kind.reads for word in (f"--{name}", *paths_of(input, name))]
+        if kind.one_pass:  # where one job leaves the scores that it made for others, and who they are
+            waiting = Path(output[0]).parents[2] / "resume/scores" / wildcards.method
+            words += ["--waiting", str(waiting), "--targets", *PLAN.targets]
+        return shlex.join(words)
+
+    return options
 
 
-def scoring_command(kind):
-    """The shell command of the same rule."""
-    words = [f'python "$WAYPOINT_SCRIPTS/scores/{kind.stage}.py" --spec {{params.spec:q}}']
-    words += [f"--{name} {{input.{name}:q}}" for name in kind.reads]
-    words += ["--targets {params.targets:q} --waiting {params.waiting:q}"] if kind.one_pass else []
-    words += ['--places "$WAYPOINT_ENCODERS"'] if "embeddings" in kind.reads else []
-    words += ["--method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"]
-    return " ".join(words)
+def paths_of(input, name):
+    """The paths of a named input: one, several or none."""
+    found = input.get(name)
+    return [str(found)] if isinstance(found, str) else [str(path) for path in found]
 
 
 def generating_model(wildcards):

@@ -28,10 +28,14 @@ for KIND in PLAN.kinds:
         resources:
             **SLURM_RESOURCES[KIND.slurm],
         params:
-            **shared_by_targets(KIND),
             spec=spec(KIND.stage),
+            script=KIND.stage,
+            options=options_of(KIND),
+            # a place outside the store, which is no reason to rerun
+            places='--places "$WAYPOINT_ENCODERS"' if "embeddings" in KIND.reads else "",
         shell:
-            scoring_command(KIND)
+            'python "$WAYPOINT_SCRIPTS/scores/{params.script}.py" --spec {params.spec:q} {params.options} {params.places}'
+            " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
 
 if PLAN.encoders:
