@@ -11,8 +11,6 @@ import numpy as np
 from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
 
-PANEL_SAMPLES = 4  # of p(·|x_t), made with every target's gradients
-
 
 @dataclass(frozen=True)
 class Sizes:
@@ -95,9 +93,7 @@ class Costs:
         return self.rates.load + len(self.grid) * self.rates.single
 
     def _target_gradients(self):
-        models = len(self.plan.checkpoints)
-        panels = PANEL_SAMPLES * self._mean(lambda name: sum(map(self.calls, self.plan.steps(name)))) * self.rates.call
-        return models * (self.rates.load + self._steps() * self.rates.gradient) + panels
+        return len(self.plan.checkpoints) * (self.rates.load + self._steps() * self.rates.gradient)
 
     def _score_trak(self):
         n, d, models = self.sizes.images, self.config["projection"]["dim"], len(self.plan.checkpoints)
@@ -105,14 +101,14 @@ class Costs:
 
     def _subset_outputs(self):
         lds = self.plan.evaluation["lds"]
-        steps = self._mean(lambda name: len(self.plan.lds_steps(name)), "lds")
+        steps = self._mean(lambda name: len(self.plan.steps_of("lds", name)), "lds")
         each = self.rates.load + steps * lds["draws"] * self.rates.call
         return lds["subsets"] * lds["models_per_subset"] * each
 
     def _sample_from_x_t(self):
-        steps = self.plan.evaluation["samples"]["steps"]
-        calls = self._mean(lambda name: sum(map(self.calls, steps or self.plan.steps(name))), "samples")
-        return self.rates.load + self.plan.evaluation["samples"]["number"] * calls * self.rates.call
+        made = map(self.plan.samples, sampled_targets(self.plan))
+        calls = [own["number"] * sum(map(self.calls, own["steps"])) for own in made]
+        return self.rates.load + float(np.mean(calls)) * self.rates.call
 
     def _counterfactual_original(self):
         others = self.plan.evaluation["controls"]["full_models"]
@@ -162,7 +158,7 @@ def storage(plan, sizes):
     config, n, d = plan.config, sizes.images, plan.config["projection"]["dim"]
     models, k = len(plan.checkpoints), min(n, d)
     steps = sum(len(plan.steps(name)) for name in plan.targets)
-    features, evaluation = config["features"], plan.evaluation
+    features, values = config["features"], sizes.pixels + sizes.latent * sizes.inputs
     width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
     width += 4 * (features["dtype"] != "float32")  # a scale per row
     grid = config["sampling"]["steps"]
@@ -173,20 +169,19 @@ def storage(plan, sizes):
         "kernels": models * 2 * 8 * k * k,
         "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
         + 4 * models * steps * d * (3 if features["keep_halves"] else 1)
-        + 4 * steps * PANEL_SAMPLES * sizes.pixels,
+        + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
         # and in every store the images' own numbers
         "scores": 4 * n * steps * sum(_rows(config, method, models) for method in config["methods"])
         + 8 * n * len(plan.targets) * len(config["methods"]),
-        "evaluation": 0,
     }
-    if evaluation["samples"]:
-        own = evaluation["samples"]
-        for name in plan.evaluated("samples"):
-            values = sizes.pixels + sizes.latent * sizes.inputs
-            found["evaluation"] += 4 * len(own["steps"] or plan.steps(name)) * own["number"] * values
-    if not plan.attributed:
-        found = {stage: found[stage] for stage in ("checkpoints", "targets", "evaluation")}
-    return found
+    return found if plan.attributed else {stage: found[stage] for stage in ("checkpoints", "targets")}
+
+
+def sampled_targets(plan):
+    """Targets of which samples of p(·|x_t) are made: those that panels show, or evaluations ask for."""
+    if plan.attributed:
+        return list(plan.targets)
+    return plan.evaluated("samples") if plan.evaluation["samples"] else []
 
 
 def _rows(config, method, models):
