@@ -1,4 +1,4 @@
-"""One kind with two settings, trajectory scores of the second, and a user's own scores: beside all others everywhere."""
+"""Methods in the whole workflow: kernels of their own on shared features, scores from elsewhere, all in every table."""
 
 import copy
 

@@ -361,8 +361,13 @@ class Job(SimpleNamespace):
     __hash__ = object.__hash__
 
 
-def decide(of, jobs, dry=False, forced=()):
-    return start.Start(of, remote=False, dry=dry, forced=lambda job: job in forced).decide(jobs)
+def pass_(of, dry=False, forced=(), downstream=None):
+    readers = downstream or {}
+    return start.Start(of, False, lambda: dry, lambda job: job in forced, lambda job: readers.get(job, []))
+
+
+def decide(of, jobs, **settings):
+    return pass_(of, **settings).decide(jobs)
 
 
 def retrained(replace_=False):
@@ -387,7 +392,7 @@ def test_cheap_jobs_are_named_with_their_reason(capsys):
 
 def test_a_plan_that_replaces_a_model_stops():
     of, stale = retrained()
-    with pytest.raises(WaypointError, match="would replace 1 models .* training.epochs was 100 and is now 7"):
+    with pytest.raises(WaypointError, match="would replace 1 models .* training.epochs was 200 and is now 7"):
         decide(of, [stale])
 
 
@@ -406,6 +411,36 @@ def test_with_permission_it_goes_on(allowed):
 def test_what_the_command_line_forces_needs_no_permission():
     of, stale = retrained()
     assert list(decide(of, [stale], forced=[stale])) == [stale]
+
+
+def of_other_images():
+    """Jobs of features that were made from other images than are there, and of a kernel that was made from them."""
+    store("store/test/data/train.zarr", attributes(plan(), "prepare_data") | {"sha256": "i1"})
+    made = job(plan(), "featurize", features(), **FEATURES), job(plan(), "factor_kernel", kernel(), **KERNEL)
+    return made
+
+
+def test_other_images_spread_to_everything_that_is_made_from_them():
+    read, reader = of_other_images()
+    why = "data/train.zarr has another content than when it was read"
+    found = decide(plan(lambda c: c.update(replace=True)), [read, reader], downstream={read: [reader]})
+    assert found == {read: why, reader: why}
+
+
+def test_what_spreads_to_features_is_dear():
+    read, reader = of_other_images()
+    with pytest.raises(WaypointError, match="would replace 1 train features .* data/train.zarr has another content"):
+        decide(plan(), [read, reader], downstream={read: [reader]})
+
+
+def test_what_a_run_left_stale_is_said_at_its_end():
+    read, reader = of_other_images()
+    store("store/test/data/train.zarr", attributes(plan(), "prepare_data") | {"sha256": "i0"})
+    run = pass_(plan(), downstream={read: [reader]})
+    assert run.decide([read, reader]) == {} and run.afterwards() == ""
+    store("store/test/data/train.zarr", attributes(plan(), "prepare_data") | {"sha256": "i2"})
+    assert "features/plain/full/0.zarr: data/train.zarr has another content" in run.afterwards()
+    assert "Run the same command again" in run.afterwards()
 
 
 def test_markers_beside_outputs_are_no_outputs_of_their_own():
@@ -460,7 +495,7 @@ def test_a_reader_refuses_other_settings_and_versions_by_name(monkeypatch):
     other = plan(lambda c: c.update(training={"epochs": 3})).spec("featurize", **FEATURES)
     with pytest.raises(WaypointError) as caught:
         require_agreement("some/model", made, other)
-    for word in ("some/model was made when training.epochs was 100; here it is 3", "another experiment name"):
+    for word in ("some/model was made when training.epochs was 200; here it is 3", "another experiment name"):
         assert word in str(caught.value)
     monkeypatch.setitem(STAGES, "train", replace(STAGES["train"], version=99))
     with pytest.raises(WaypointError, match="when the version of stage train was 1; here it is 99"):

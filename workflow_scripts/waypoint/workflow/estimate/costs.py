@@ -13,8 +13,6 @@ from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
 from waypoint.workflow.methods import METHODS
 
-PANEL_SAMPLES = 4  # of p(·|x_t), made with every target's gradients
-
 
 @dataclass(frozen=True)
 class Sizes:
@@ -108,11 +106,9 @@ class Costs:
         return lds["subsets"] * lds["models_per_subset"] * each
 
     def _sample_from_x_t(self):
-        def calls(name):
-            wanted = self.plan.samples(name)
-            return wanted["number"] * sum(map(self.calls, wanted["steps"]))
-
-        return self.rates.load + self._mean(calls, None if self.plan.attributed else "samples") * self.rates.call
+        made = map(self.plan.samples, sampled_targets(self.plan))
+        calls = [own["number"] * sum(map(self.calls, own["steps"])) for own in made]
+        return self.rates.load + float(np.mean(calls)) * self.rates.call
 
     def _counterfactual_original(self):
         others = self.plan.evaluation["controls"]["full_models"]
@@ -163,7 +159,7 @@ def storage(plan, sizes):
     config, n, d = plan.config, sizes.images, plan.config["projection"]["dim"]
     models, k = len(plan.checkpoints), min(n, d)
     steps = sum(len(plan.steps(name)) for name in plan.targets)
-    features, evaluation = config["features"], plan.evaluation
+    features, values = config["features"], sizes.pixels + sizes.latent * sizes.inputs
     width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
     width += 4 * (features["dtype"] != "float32")  # a scale per row
     grid = config["sampling"]["steps"]
@@ -174,20 +170,19 @@ def storage(plan, sizes):
         "kernels": len(plan.with_kernel) * models * 2 * 8 * k * k,
         "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
         + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
-        + 4 * steps * PANEL_SAMPLES * sizes.pixels,
+        + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
         # and in every store the images' own numbers
         "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models) for method in plan.instances)
         + 8 * n * len(plan.targets) * len(plan.instances),
-        "evaluation": 0,
     }
-    if evaluation["samples"]:
-        own = evaluation["samples"]
-        for name in plan.evaluated("samples"):
-            values = sizes.pixels + sizes.latent * sizes.inputs
-            found["evaluation"] += 4 * len(own["steps"] or plan.steps(name)) * own["number"] * values
-    if not plan.attributed:
-        found = {stage: found[stage] for stage in ("checkpoints", "targets", "evaluation")}
-    return found
+    return found if plan.attributed else {stage: found[stage] for stage in ("checkpoints", "targets")}
+
+
+def sampled_targets(plan):
+    """Targets of which samples of p(·|x_t) are made: those that panels show, or evaluations ask for."""
+    if plan.attributed:
+        return list(plan.targets)
+    return plan.evaluated("samples") if plan.evaluation["samples"] else []
 
 
 def _rows(config, kind, models):
