@@ -195,8 +195,8 @@ if PLAN.evaluation["split_half"] is not None:
             table=report(
                 "<results>/tables/split_half.csv",
                 caption="../docs/report/split_half.rst",
-                category="Reliability",
-                labels={"table": "split_half"},
+                category="Split-half reliability",
+                labels={"table": "split-half reliability"},
             ),
             attributes=beside("<results>/tables/split_half.csv"),
         log:
@@ -217,8 +217,8 @@ if PLAN.evaluation["split_half"] is not None:
             report(
                 "<results>/figures/split_half.png",
                 caption="../docs/report/split_half.rst",
-                category="Reliability",
-                labels={"figure": "split_half"},
+                category="Split-half reliability",
+                labels={"figure": "split-half reliability"},
             ),
         log:
             "<logs>/plot_split_half.log",

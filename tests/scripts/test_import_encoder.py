@@ -12,7 +12,7 @@ from support import AUTOENCODER, UNET, asked, images, run_script, tiny_bert
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.checkpoints import weights_hash
-from waypoint.store.networks.packages import located
+from waypoint.store.networks.packages import package_path
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae
 from waypoint.workflow.config.complete import complete
@@ -103,9 +103,9 @@ def test_another_kind_of_vae_is_named(capsys):
 
 
 def test_a_path_without_the_prefix_stays_as_it_is():
-    assert located("some/where", "vae") == "some/where"
+    assert package_path("some/where", "vae") == "some/where"
     with pytest.raises(WaypointError, match="vae: the Python package  is not installed"):
-        located("package:/x", "vae")
+        package_path("package:/x", "vae")
 
 
 def configured(path, kind):

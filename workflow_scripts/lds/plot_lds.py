@@ -71,7 +71,7 @@ def averages(axes, looks, table, overall):
 
 
 def title(made):
-    """What was run."""
+    """The figure's title: what was run, in numbers."""
     each = "1 model" if made["models_per_subset"] == 1 else f"{made['models_per_subset']} models"
     ran = (
         f"LDS: {made['targets']} targets, {made['subsets']} random subsets of {made['images']} training images, "

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.artifacts.replaced import set_aside
@@ -90,7 +90,7 @@ def confirm(job, folder):
 def copy(model, place, attributes):
     """A copy of a finished model, under other attributes."""
     require_intact(model)
-    with whole_directory(place) as tmp:
+    with atomic_directory(place) as tmp:
         shutil.copytree(model, tmp, dirs_exist_ok=True)
         write_marker(tmp, attributes)
 
@@ -121,7 +121,7 @@ def train(job, training, images, data, device):
     )
     trainer = DenoiserTrainer(denoiser, images, conditions, recipe, seed, training.stream, null_of(data))
     run_epochs(job, trainer, folder, identity, name)
-    with whole_directory(folder / "model") as tmp:
+    with atomic_directory(folder / "model") as tmp:
         checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
         write_losses(tmp, trainer.losses)
         made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}

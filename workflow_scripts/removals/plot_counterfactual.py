@@ -15,14 +15,14 @@ def main(job):
 
 
 def distance(features):
-    """What the distance may be called: FID is that of the published Inception's 2048 features alone."""
+    """The distance's name: only that of the published Inception's 2048 features is FID."""
     if features == "inception":
         return "FID"
     return f"Fréchet distance\nof {'classifier' if features == 'classifier' else features} features"
 
 
 def title(table, made):
-    """What was run."""
+    """The figure's title: what was run, in numbers."""
     first, targets = table.iloc[0], table["target"].nunique()
     random = table.loc[table["method"] == "random", "note"].iloc[0]
     return (

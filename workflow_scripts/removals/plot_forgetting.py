@@ -45,7 +45,7 @@ def images(row, target, stores, looks):
 
 
 def title(table, made):
-    """What was run."""
+    """The figure's title: what was run, in numbers."""
     targets, models = table["target"].nunique(), made["models"]
     return (
         f"The same seed after retraining without each method's top images (of {made['train_images']}) "

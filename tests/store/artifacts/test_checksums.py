@@ -7,7 +7,7 @@ import pytest
 from support import tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
 from waypoint.store.artifacts.provenance import MARKER, read_attributes
 from waypoint.store.networks import checkpoints
@@ -25,7 +25,7 @@ def model(tmp_path, tiny_model):
 
 @pytest.fixture
 def table(tmp_path):
-    with whole_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
+    with atomic_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
         tmp.write_text("method,lds\ntrak,0.5\n")
     return tmp_path / "lds.csv"
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from waypoint.store.artifacts.atomic import whole_directory, whole_file
+from waypoint.store.artifacts.atomic import atomic_directory, atomic_file
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.completeness import missing_part
 from waypoint.store.artifacts.provenance import DamagedArtifact, marker_path, read_attributes
@@ -25,7 +25,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    with whole_directory(tmp_path / "full/0.5") as tmp:  # a share of removed images is no suffix
+    with atomic_directory(tmp_path / "full/0.5") as tmp:  # a share of removed images is no suffix
         (tmp / "unet").mkdir()
         (tmp / "unet/weights").write_text("weights")
         (tmp / "loss.csv").write_text("epoch,loss\n")
@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def table(tmp_path):
-    with whole_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
+    with atomic_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
         tmp.write_text("method,lds\n")
     return tmp_path / "lds.csv"
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from waypoint.store.artifacts.atomic import whole_directory, whole_file
+from waypoint.store.artifacts.atomic import atomic_directory, atomic_file
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.inventory import artifacts, damage, size
 from waypoint.store.artifacts.provenance import marker_path
@@ -24,7 +24,7 @@ def zarr(path):
 
 
 def folder(path):
-    with whole_directory(path) as tmp:
+    with atomic_directory(path) as tmp:
         (tmp / "unet").mkdir()
         (tmp / "unet/weights").write_text("weights")
         (tmp / "loss.csv").write_text("epoch,loss\n")
@@ -32,7 +32,7 @@ def folder(path):
 
 
 def file(path):
-    with whole_file(path, lambda: {"spec": {}}) as tmp:
+    with atomic_file(path, lambda: {"spec": {}}) as tmp:
         tmp.write_text("some text")
 
 

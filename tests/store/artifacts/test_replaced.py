@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from waypoint.store.artifacts.atomic import whole_directory, whole_file
+from waypoint.store.artifacts.atomic import atomic_directory, atomic_file
 from waypoint.store.artifacts.provenance import marker_path
 from waypoint.store.artifacts.replaced import DELETE, ROOT, name_of, replaced_bytes, set_aside
 
@@ -113,9 +113,9 @@ def test_people_may_have_it_deleted(root, monkeypatch):
 
 def test_what_is_written_again_leaves_the_old_one_aside(root):
     for text in ("old", "new"):
-        with whole_directory(root / NAME) as tmp:
+        with atomic_directory(root / NAME) as tmp:
             (tmp / "weights").write_text(text)
-        with whole_file(root / "tables/lds.csv", lambda text=text: {"spec": {}, "of": text}) as tmp:
+        with atomic_file(root / "tables/lds.csv", lambda text=text: {"spec": {}, "of": text}) as tmp:
             tmp.write_text(text)
     found = files(root)
     for place, text in (("", "new"), ("replaced/1/", "old")):
@@ -126,7 +126,7 @@ def test_what_is_written_again_leaves_the_old_one_aside(root):
 
 def test_a_job_that_fails_leaves_everything_in_place(root):
     folder(root / NAME)
-    with pytest.raises(OSError, match="full"), whole_directory(root / NAME) as tmp:
+    with pytest.raises(OSError, match="full"), atomic_directory(root / NAME) as tmp:
         (tmp / "weights").write_text("half")
         raise OSError("full")
     assert files(root) == {f"{NAME}/weights": "old"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypoint.store.artifacts.atomic import whole_directory, whole_file
+from waypoint.store.artifacts.atomic import atomic_directory, atomic_file
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.completeness import missing_part
 from waypoint.store.artifacts.provenance import marker_path, read_attributes
@@ -16,10 +16,10 @@ MADE = {"spec": {}, "identity": "wanted"}
 @pytest.fixture
 def theirs(tmp_path):
     """Somebody's experiment of a model and a table."""
-    with whole_directory(tmp_path / "theirs" / FOLDER) as tmp:
+    with atomic_directory(tmp_path / "theirs" / FOLDER) as tmp:
         (tmp / "weights").write_text("theirs")
         write_marker(tmp, MADE)
-    with whole_file(tmp_path / "theirs" / TABLE, lambda: MADE) as tmp:
+    with atomic_file(tmp_path / "theirs" / TABLE, lambda: MADE) as tmp:
         tmp.write_text("theirs")
     return tmp_path / "theirs"
 

@@ -109,7 +109,7 @@ class PerExampleGradients:
                 add(found, q, torch.stack([gradient.flatten() for gradient in gradients]))
 
     def _mean(self, loss, part, K):
-        """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
+        """The contribution of the rows of ``part`` to their examples' means over K draws, summed."""
         with kernels.fast_cpu(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             losses = loss(part)
             return losses.to(single_or_wider(losses.dtype)).sum() / K

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.networks.image_encoder import weights_hash
-from waypoint.store.networks.packages import PREFIX, located
+from waypoint.store.networks.packages import PREFIX, package_path
 from waypoint.workflow.config.method_settings import TAKEN
 
 NEEDS = {"clip": ("path",), "timm": ("name", "weights"), "torchvision": ("name", "weights")}
@@ -62,7 +62,7 @@ def leave_out_missing(config):
 
 
 def _missing(name, encoder):
-    """What is missing of an encoder's files, as a clause, or an empty string."""
+    """A clause that says which of an encoder's files are missing, or an empty string."""
     key = "path" if encoder["kind"] == "clip" else "weights"
     where = f"image_encoders.{name}.{key}"
     if is_hub_id(encoder):
@@ -85,7 +85,7 @@ def _missing(name, encoder):
 
 def place_of(encoder):
     """The folder, file or hub id that an encoder comes from."""
-    return located(encoder["path"] if encoder["kind"] == "clip" else encoder["weights"], "image_encoders")
+    return package_path(encoder["path"] if encoder["kind"] == "clip" else encoder["weights"], "image_encoders")
 
 
 def is_hub_id(encoder):

@@ -1,4 +1,4 @@
-"""What an experiment costs: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
+"""Costs of an experiment: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
 
 The formulas of docs/scaling.md, which compares them with measured runs. Rates are measured on the machine at hand
 (``calibration``), so the same formulas hold for a laptop and for a GPU.

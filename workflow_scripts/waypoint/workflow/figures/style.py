@@ -1,4 +1,4 @@
-"""What all figures share: colours, images in frames, and how a figure is stored."""
+"""Colours, images in frames, and how a figure is stored, the same in all figures."""
 
 from dataclasses import asdict
 
@@ -8,7 +8,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow.methods import LOOKS, ROWS
 
 GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
@@ -26,7 +26,7 @@ OTHERS = [
 ]
 # an image's masks are told apart by colour and by line style
 DASHES = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
-MASKS = [
+REGIONS = [
     (color, DASHES[k % len(DASHES)])
     for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
 ]
@@ -89,7 +89,7 @@ def styles(methods, turns=None):
 
 
 def line_style(style):
-    """What a line takes of a method's style."""
+    """The part of a method's style that applies to a line."""
     return {key: style[key] for key in ("color", "marker")}
 
 
@@ -149,6 +149,6 @@ def time_axis(axes, steps):
 
 def save(figure, job):
     """Store a figure at the job's ``out``, whole or not at all, and close it."""
-    with whole_file(job.args.out, job.provenance) as tmp:
+    with atomic_file(job.args.out, job.provenance) as tmp:
         figure.savefig(tmp)
     plt.close(figure)

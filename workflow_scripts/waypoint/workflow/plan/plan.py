@@ -12,7 +12,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.paths import raw_paths
-from waypoint.store.networks.packages import located
+from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.image_encoders import identity, place_of
@@ -295,7 +295,7 @@ class Plan(EvaluationPlan):
     def encoder_sources(self, key):
         """The folder that a VAE or text encoder is taken from; nothing for a hub id, or a package that is gone."""
         try:
-            path = located(self.config[key]["path"], key)
+            path = package_path(self.config[key]["path"], key)
         except WaypointError:
             return []
         return [path] if Path(path).exists() else []
