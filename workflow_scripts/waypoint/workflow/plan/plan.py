@@ -51,6 +51,8 @@ class Plan(EvaluationPlan):
         names = [summed(row) for row in self.methods.values() if "scores" in METHODS[row["method"]].reads]
         if self.evaluation["split_half"] is not None and all(row["method"] != "trak" for row in self.methods.values()):
             names.append("trak")
+        for section in ("counterfactual", "forgetting"):
+            names += (self.evaluation[section] or {}).get("methods") or []
         return {name: {"method": name} for name in names if name not in self.methods}
 
     # ---- specs and identities
