@@ -43,6 +43,8 @@ def complete(config):
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     config = copy.deepcopy(dict(config))
     check_keys(config, [])
+    if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
+        config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     check_schema(config, schema)

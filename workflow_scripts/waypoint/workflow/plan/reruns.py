@@ -10,7 +10,6 @@ Not the dates of files, not the records of a working directory. An artifact is m
 A plan that would replace trained models, features or stored images stops before its first job (``start``).
 """
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -156,14 +155,13 @@ def following(store, job, root):
     ]
 
 
-def stale_outputs(store, job, sources=()):
+def stale_outputs(store, job, asked, sources=()):
     """Those of a job's outputs that are there and not what the plan asks for.
 
     Args:
-        store: ``LocalStore`` or another. job: has ``output`` and ``params.spec`` (``Plan.asked``).
+        store: ``LocalStore`` or another. job: has ``output``. asked: {"spec", "identity"} of ``Plan.asked``.
         sources: files and folders outside the store that the job reads.
     """
-    asked = json.loads(job.params.spec)
     found = (examine(store, path, asked, sources) for path in artifacts_of(job))
     return [stale for stale in found if stale is not None]
 
@@ -177,9 +175,13 @@ def dear(found):
     """Those of ``found`` that are trained models, features or stored images of other settings or contents.
 
     What is damaged is lost already. A model that other scores may remove other images from is trained again only if
-    they do.
+    they do. A list of models is made in a moment.
     """
-    return [stale for stale in found if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED]
+    return [stale for stale in found if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
+
+
+def _guarded(name):
+    return name.parts[0] in GUARDED and name.suffix != ".json"
 
 
 def replacing(dear, root):
