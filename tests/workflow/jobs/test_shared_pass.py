@@ -1,13 +1,14 @@
 """Targets that share a pass over the features get the scores that each would have got alone."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from support import run_script, script_arguments, script_path, store
+from support import SCRIPTS, run_script, script_arguments, script_path, store
 
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import COLUMN_BYTES, create_store
@@ -173,7 +174,7 @@ def test_weights_that_differ_are_named(experiment, capsys):
 
 def test_jobs_at_the_same_time_take_turns_and_leave_nothing(experiment, tmp_path):
     """Three processes at once: right scores, and no lock or folder left."""
-    processes = []
+    processes, environment = [], {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     for target in "abc":
         values = {
             "spec": {**SPEC, "target": {"seed": ord(target)}},
@@ -187,7 +188,7 @@ def test_jobs_at_the_same_time_take_turns_and_leave_nothing(experiment, tmp_path
             "out": tmp_path / f"scores/trak/{target}.zarr",
         }
         command = [sys.executable, script_path("score_trak"), *script_arguments("score_trak", **values)]
-        processes.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True))
+        processes.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment))
     said = [process.communicate()[1] for process in processes]
     assert all(process.returncode == 0 for process in processes), said
     assert all(agrees(open_store(tmp_path / f"scores/trak/{target}.zarr"), target) for target in "abc")

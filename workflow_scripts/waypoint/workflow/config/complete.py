@@ -40,6 +40,8 @@ def complete(config):
     """
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     config = copy.deepcopy(dict(config))
+    if config.get("replace") in ("true", "false"):  # as --config replace=true has it
+        config["replace"] = config["replace"] == "true"
     check_keys(config, [])
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])

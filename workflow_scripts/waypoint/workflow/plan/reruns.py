@@ -31,6 +31,7 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "fisher": "Fisher rows",
     "embeddings": "embeddings",
 }
+LIST = "checkpoints/subset/models.json"
 SHOWN = 5  # artifacts that a message names
 
 
@@ -170,9 +171,13 @@ def dear(found):
     """Those of ``found`` that are trained models, features or stored images of other settings or contents.
 
     What is damaged is lost already. A model that other scores may remove other images from is trained again only if
-    they do.
+    they do; the list of subset models only follows from what is there.
     """
-    return [stale for stale in found if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED]
+    return [
+        stale
+        for stale in found
+        if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED and stale.name != LIST
+    ]
 
 
 def replacing(dear, root):
