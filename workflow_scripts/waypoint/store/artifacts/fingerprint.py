@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def _files(sources, names):
-    """Files and their names: those below folders by their place there, single ones by ``names``, one for each source."""
+    """Files and their names: below folders their place there, of single ones those in ``names``, one per source."""
     for source, name in zip(map(Path, sources), names):
         if source.is_dir():
             yield from ((file, file.relative_to(source)) for file in sorted(source.rglob("*")) if file.is_file())
