@@ -72,7 +72,7 @@ def test_featurize_stores_what_engine_and_projection_make(tmp_path, tiny_model, 
     error = {"float32": 1e-5, "float16": 1e-3, "int8": 0.5 / 127 + 1e-5}[dtype]
     phi = np.concatenate([part for _, part in quantised.blocks(found)])
     assert (np.abs(phi - expected) <= error * np.abs(expected).max(1, keepdims=True)).all()
-    assert found.attrs["spec"] == staged(asked, "featurize") and found["phi"].dtype == dtype
+    assert found.attrs["spec"] == staged(asked, "join_features") and found["phi"].dtype == dtype
 
 
 def test_a_warning_of_the_engine_is_told_like_an_error(tmp_path, capsys):

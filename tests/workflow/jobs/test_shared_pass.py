@@ -174,7 +174,7 @@ def test_weights_that_differ_are_named(experiment, capsys):
 
 def test_jobs_at_the_same_time_take_turns_and_leave_nothing(experiment, tmp_path):
     """Three processes at once: right scores, and no lock or folder left."""
-    processes = []
+    processes, environment = [], {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     for target in "abc":
         values = {
             "spec": {**SPEC, "target": {"seed": ord(target)}},
@@ -188,7 +188,6 @@ def test_jobs_at_the_same_time_take_turns_and_leave_nothing(experiment, tmp_path
             "out": tmp_path / f"scores/trak/{target}.zarr",
         }
         command = [sys.executable, script_path("score_trak"), *script_arguments("score_trak", **values)]
-        environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
         processes.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment))
     said = [process.communicate()[1] for process in processes]
     assert all(process.returncode == 0 for process in processes), said

@@ -291,6 +291,17 @@ def test_a_file_replaced_by_an_older_one_is_noticed(here):
     assert "raw.npz changed" in of_images(path, "raw.npz").why
 
 
+def test_a_file_under_another_name_is_the_same(here):
+    (here / "raw.npz").write_bytes(b"content")
+    path = store(
+        "store/test/data/train.zarr", attributes(plan(), "prepare_data") | {"source": source_record(["raw.npz"])}
+    )
+    os.rename("raw.npz", "renamed.npz")
+    assert of_images(path, "renamed.npz") is None
+    (here / "renamed.npz").write_bytes(b"contenT")
+    assert "renamed.npz changed" in of_images(path, "renamed.npz").why
+
+
 # ---- the guard
 
 
@@ -402,7 +413,14 @@ def test_a_dry_run_only_warns(capsys):
     assert "Waypoint: warning: this run would replace 1 models" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("allowed", [True, "delete"])
+def test_the_list_of_subset_models_is_not_dear():
+    """It changes whenever models are added to a set."""
+    assert (
+        dear([reruns.Stale("checkpoints/subset/models.json", "", 1.0, True, [Difference("lds.subsets", 2, 3)])]) == []
+    )
+
+
+@pytest.mark.parametrize("allowed", [True, "true", "delete"])
 def test_with_permission_it_goes_on(allowed):
     of, stale = retrained(allowed)
     assert list(decide(of, [stale])) == [stale]

@@ -42,6 +42,8 @@ def complete(config):
     """
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     config = copy.deepcopy(dict(config))
+    if config.get("replace") in ("true", "false"):  # as --config replace=true has it
+        config["replace"] = config["replace"] == "true"
     check_keys(config, [])
     if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
         config["replace"] = config["replace"] == "true"
