@@ -34,7 +34,8 @@ def score_encoder_stage(tmp_path, trajectory):
     embedded = store(tmp_path / "embedded.zarr", embedding=(["train", "feature"], numbers(N, 8, seed=7)))
     spec = {"image_encoder": settings, "target": {"steps": STEPS}}
     given = {"embeddings": embedded, "trajectory": trajectory, "target": "a"}
-    run_script("score_encoder", spec=spec, **given, **named, out=tmp_path / "out.zarr")
+    given |= {"method": "clip", "places": named["places"]}
+    run_script("score_encoder", spec=spec, **given, out=tmp_path / "out.zarr")
     found = arrays_of(tmp_path / "out.zarr", "score", "step")
     assert found["score"].shape == (len(STEPS), N) and np.array_equal(*found["score"])
     return found

@@ -163,25 +163,43 @@ def features(tmp_path):
     return [store(tmp_path / f"phi{m}.zarr", {"weights": "w"}, **phi[m]) for m in (0, 1)]
 
 
-@pytest.fixture
-def trak_scores(tmp_path):
-    """Scores made by the script."""
+def gradients(tmp_path):
+    """Target gradients of two checkpoints at two steps."""
     dims = ["checkpoint", "step", "feature"]
     g = {"g": (dims, numbers(2, 2, D, seed=8)), "step": (["step"], np.array(STEPS))}
     g["checkpoint"] = (["checkpoint"], np.array(["full/0", "full/1"]))
-    gradients = store(tmp_path / "g.zarr", {"weights": ["w", "w"]}, **g)
+    return store(tmp_path / "g.zarr", {"weights": ["w", "w"]}, **g)
+
+
+def scored(tmp_path, method, **more):
+    """Scores of a method that makes one pass over the features."""
+    out = tmp_path / f"{method}.zarr"
+    given = {"gradients": gradients(tmp_path), "features": features(tmp_path), "method": method, **more}
+    to = {"targets": ["a"], "waiting": tmp_path / "resume/scores", "out": out}
+    run_script(f"score_{method}", spec={"scores": {"keep_checkpoints": True}}, **given, target="a", **to)
+    return out
+
+
+@pytest.fixture
+def trak_scores(tmp_path):
+    """Scores made by the script."""
     kernels = []
     for m in (0, 1):
         lower = np.tril(numbers(D, D, seed=20 + m)).astype(np.float64) + 5 * np.eye(D)
         kernels.append(store(tmp_path / f"k{m}.zarr", {"weights": "w"}, factor=(["row", "column"], lower)))
-    given = {"gradients": gradients, "features": features(tmp_path), "kernels": kernels, "method": "trak"}
-    to = {"targets": ["a"], "waiting": tmp_path / "resume/scores", "out": tmp_path / "trak.zarr"}
-    run_script("score_trak", spec={"scores": {"keep_checkpoints": True}}, **given, target="a", **to)
-    return tmp_path / "trak.zarr"
+    return scored(tmp_path, "trak", kernels=kernels)
 
 
 def score_trak_stage(trak_scores):
     return arrays_of(trak_scores, "score", "score_se", "score_by_checkpoint")
+
+
+def score_graddot_stage(tmp_path):
+    return arrays_of(scored(tmp_path, "graddot"), "score", "score_se")
+
+
+def score_gradcos_stage(tmp_path):
+    return arrays_of(scored(tmp_path, "gradcos"), "score", "score_se")
 
 
 def score_trak_sum_stage(tmp_path, trak_scores):
@@ -238,6 +256,8 @@ GOLDEN = {
     "sample_trajectory": sample_trajectory_stage,
     "target_gradients": target_gradients_stage,
     "score_trak": score_trak_stage,
+    "score_graddot": score_graddot_stage,
+    "score_gradcos": score_gradcos_stage,
     "score_trak_sum": score_trak_sum_stage,
     "score_pixel": score_pixel_stage,
     "score_random": score_random_stage,
@@ -254,6 +274,7 @@ GOLDEN = {
 WITHOUT = {  # stages that have no golden output, and why
     "import_checkpoint": "it copies the model that it is given",
     "list_subset_models": "it lists what others made",
+    "import_scores": "it copies the scores that it is given",
     **dict.fromkeys(("train_subset", "train_without", "train_without_random"), "their recipe and script are train's"),
     **{name: "figures have one version, and trajectory_panel's output" for name in STAGES if name.startswith("plot_")},
 }
