@@ -5,6 +5,7 @@ from waypoint.workflow.figures.style import method_bars, plt, save, show, styles
 from waypoint.workflow.jobs.job import run
 
 BARS, CELL = 5.2, 1.25  # inches
+LEGEND = 4  # columns
 
 
 def main(job):
@@ -18,10 +19,11 @@ def main(job):
     figure = plt.figure(figsize=(BARS + 0.5 + columns, height))
     left, right = figure.subfigures(1, 2, width_ratios=(BARS, 0.5 + columns))
     axes = left.subplots()
-    left.subplots_adjust(0.13, 0.2, 0.97, 1 - 1 / height)
+    legend = -(-len(methods) // LEGEND)  # rows
+    left.subplots_adjust(0.13, max(0.2, (0.55 + 0.19 * legend) / height), 0.97, 1 - 1 / height)
     method_bars(axes, table, "l2", made["train_images"], turns)
     axes.set(ylabel="ℓ2 to the original image (pixels in [−1, 1])")
-    left.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=4)
+    left.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=LEGEND)
     rows = right.subplots(len(targets), columns, squeeze=False)
     right.subplots_adjust(
         0.07, 1 - (1.1 + CELL * len(targets)) / height, 0.99, 1 - 1.1 / height, wspace=0.12, hspace=0.35
