@@ -49,9 +49,8 @@ def main():
 
 def keep_arrays(root, out):
     """Everything that the LDS follows from."""
-    np.savez_compressed(
-        out / "subsets.npz", mask=np.packbits(open_store(root / "evaluation/subsets.zarr")["mask"][:], axis=1)
-    )
+    included = open_store(root / "evaluation/subsets.zarr")["included"][:]
+    np.savez_compressed(out / "subsets.npz", included=np.packbits(included, axis=1))
     outputs = {path.stem: open_store(path) for path in sorted((root / "evaluation/outputs").iterdir())}
     steps = next(iter(outputs.values()))["step"][:]
     np.savez_compressed(

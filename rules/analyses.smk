@@ -7,10 +7,8 @@ Makes   tables/{step_correlation,sign_overlap,top_overlap,split_half}.csv,
         figures/{step_correlation,sign_overlap,sign_flips,top_overlap,split_half}.png
 """
 
-from waypoint.workflow.config.evaluation_checks import step_methods
-
 ANALYSIS_TABLES, ANALYSIS_FIGURES = [], []
-STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=step_methods(PLAN.config), target=PLAN.targets)
+STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=PLAN.step_methods, target=PLAN.targets)
 
 if PLAN.evaluation["step_correlation"] is not None:
     ANALYSIS_TABLES.append("<results>/tables/step_correlation.csv")
@@ -110,9 +108,7 @@ if PLAN.evaluation["sign_overlap"]:
             table="<results>/tables/sign_overlap.csv",
             data="<results>/data/train.zarr",
             # the first method alone: no other one is computed for a figure
-            scores=expand(
-                "<results>/scores/{method}/{target}.zarr", method=step_methods(PLAN.config)[0], target=PLAN.targets
-            ),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.step_methods[0], target=PLAN.targets),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
             attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
@@ -183,22 +179,24 @@ if PLAN.evaluation["top_overlap"]:
 SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = [], []
 
 if PLAN.evaluation["split_half"] is not None:
-    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], [
-        "<results>/figures/split_half.png"
-    ]
-    HALVED = PLAN.config["features"]["keep_halves"]
+    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], ["<results>/figures/split_half.png"]
+    HALVED_FEATURES, HALVED_GRADIENTS = [], []
+    if PLAN.config["features"]["keep_halves"]:
+        BASIS = PLAN.basis(PLAN.halved)
+        HALVED_FEATURES = expand(f"<results>/features/{BASIS}/{{name}}.zarr", name=PLAN.checkpoints)
+        HALVED_GRADIENTS = expand(f"<results>/targets/{{target}}/gradients/{BASIS}.zarr", target=PLAN.targets)
 
     rule split_half:
         input:
-            scores=expand("<results>/scores/trak/{target}.zarr", target=PLAN.targets),
-            features=expand("<results>/features/plain/{checkpoint}.zarr", checkpoint=PLAN.checkpoints) if HALVED else [],
-            gradients=expand("<results>/targets/{target}/gradients/plain.zarr", target=PLAN.targets) if HALVED else [],
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.halved, target=PLAN.targets),
+            features=HALVED_FEATURES,
+            gradients=HALVED_GRADIENTS,
         output:
             table=report(
                 "<results>/tables/split_half.csv",
                 caption="../docs/report/split_half.rst",
-                category="Reliability",
-                labels={"table": "split_half"},
+                category="Split-half reliability",
+                labels={"table": "split-half reliability"},
             ),
             attributes=beside("<results>/tables/split_half.csv"),
         log:
@@ -219,8 +217,8 @@ if PLAN.evaluation["split_half"] is not None:
             report(
                 "<results>/figures/split_half.png",
                 caption="../docs/report/split_half.rst",
-                category="Reliability",
-                labels={"figure": "split_half"},
+                category="Split-half reliability",
+                labels={"figure": "split-half reliability"},
             ),
         log:
             "<logs>/plot_split_half.log",

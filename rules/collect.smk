@@ -8,7 +8,11 @@ rule checkpoints:
 
 rule features:
     input:
-        expand("<results>/features/{basis}/{checkpoint}.zarr", basis=PLAN.bases, checkpoint=PLAN.checkpoints if PLAN.attributed else []),
+        expand(
+            "<results>/features/{basis}/{checkpoint}.zarr",
+            basis=PLAN.bases,
+            checkpoint=PLAN.checkpoints if PLAN.attributed else [],
+        ),
 
 
 rule kernels:
@@ -61,7 +65,7 @@ rule figures:
     input:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
         TRAJECTORY_FIGURES,
-        MASK_FIGURES,
+        REGION_FIGURES,
         LDS_FIGURES,
         SPLIT_HALF_FIGURES,
         ANALYSIS_FIGURES,

@@ -17,7 +17,7 @@ if PLAN.attributed:
         params:
             spec=spec("prepare_data"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/prepare_data.py --spec {params.spec:q} --places "$WAYPOINT_DATA"'
+            'python "$WAYPOINT_SCRIPTS/data/prepare_data.py" --spec {params.spec:q} --places "$WAYPOINT_DATA"'
             " --out {output:q} --log {log:q}"
 
 

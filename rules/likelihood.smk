@@ -1,7 +1,7 @@
 """Classifiers of the labelled images, and feature likelihood along the trajectory: the share of samples that are of a
 class (Fig. 3, B.10), or nearer to the first of two captions (B.6).
 
-Reads   data/train.zarr, evaluation/samples/{target}.zarr, scores/
+Reads   data/train.zarr, targets/{target}/samples.zarr, scores/
 Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_intervals.csv,
         figures/likelihood-{target}.png
 """

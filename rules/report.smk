@@ -1,7 +1,7 @@
 """Pictures for people, and the table over all targets.
 
 Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, targets/{target}/samples.zarr
-Makes   figures/{target}/{method}.png, figures/{target}/masks.png, tables/top_influences.csv; without data
+Makes   figures/{target}/{method}.png, figures/{target}/regions.png, tables/top_influences.csv; without data
         figures/{target}/trajectory.png
 """
 
@@ -9,7 +9,7 @@ Makes   figures/{target}/{method}.png, figures/{target}/masks.png, tables/top_in
 PICTURED_ALONE = PLAN.evaluated("samples") if PLAN.evaluation["samples"] and not PLAN.attributed else []
 TRAJECTORY_FIGURES = expand("<results>/figures/{target}/trajectory.png", target=PICTURED_ALONE)
 
-MASK_FIGURES = expand("<results>/figures/{target}/masks.png", target=PLAN.region_figures)
+REGION_FIGURES = expand("<results>/figures/{target}/regions.png", target=PLAN.region_figures)
 
 if PICTURED_ALONE:
 
@@ -66,13 +66,15 @@ if PLAN.attributed:
             data="<results>/data/train.zarr",
             # of an image with several masks its own, under the id that they share
             trajectory="<results>/targets/{target}/trajectory.zarr",
-            scores=lambda w: expand("<results>/scores/trak/{mask}.zarr", mask=PLAN.masks_of(w.target)),
+            scores=lambda w: expand(
+                "<results>/scores/{method}/{mask}.zarr", method=PLAN.regional, mask=PLAN.masks_of(w.target)
+            ),
             pngs=lambda w: outside(PLAN.mask_files(w.target)),
         output:
             report(
-                "<results>/figures/{target}/masks.png",
+                "<results>/figures/{target}/regions.png",
                 caption="../docs/report/regions.rst",
-                category="Masks",
+                category="Regions",
                 labels={"target": "{target}"},
             ),
         log:

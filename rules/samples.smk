@@ -1,7 +1,7 @@
 """Samples of p(·|x_t), the check of x̂0_t against them, and seed consistency (B.1).
 
 Reads   targets/{target}/trajectory.zarr, checkpoints/full/*/
-Makes   evaluation/samples/{target}.zarr, evaluation/seed_consistency.zarr, tables/one_step_error.csv, seed_consistency.csv,
+Makes   targets/{target}/samples.zarr, evaluation/seed_consistency.zarr, tables/one_step_error.csv, seed_consistency.csv,
         figures/one_step_error.png, seed_consistency.png
 """
 

@@ -1,13 +1,10 @@
-"""Targets' trajectories and gradients (Algorithm 1, lines 10-13), and samples of p(·|x_t) at the same steps.
+"""Targets' trajectories and gradients (Algorithm 1, lines 10-13).
 
 Reads   checkpoints/*/, or a trajectory that the user brings
-Makes   targets/{target}/trajectory.zarr, gradients.zarr, continuations.zarr
+Makes   targets/{target}/trajectory.zarr, targets/{target}/gradients/{basis}.zarr
 
 An image with several named masks is sampled once, to targets/{its own id}/trajectory.zarr; each mask is a target whose
 trajectory.zarr holds the same arrays.
-
-Continuations, the panels' samples of p(·|x_t), need only the generating model. They are made with the gradients,
-at the same steps, because a job of their own would spend most of its time on imports.
 """
 
 

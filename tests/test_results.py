@@ -25,7 +25,7 @@ def test_lds_is_what_the_kept_arrays_give(experiment):
         rows = table[table["method"] == method]
         rows = rows[rows["checkpoints"].isna() | (rows["checkpoints"] == rows["checkpoints"].max())]
         subsets = np.unpackbits(
-            np.load(kept / "subsets.npz")["mask"], axis=1, count=scores[rows["target"].iloc[0]].shape[1]
+            np.load(kept / "subsets.npz")["included"], axis=1, count=scores[rows["target"].iloc[0]].shape[1]
         )
         for row in rows.itertuples():
             s = steps.index(row.step)

@@ -68,9 +68,20 @@ class Workspace:
         return self.folder / self.config["store"] / self.config["experiment"]
 
 
-def panels(target):
-    return [f"trajectory_panel target={target}, method={method}" for method in ("pixel", "random", "trak")]
+def panels(target, methods=("pixel", "random", "trak")):
+    return [f"trajectory_panel target={target}, method={method}" for method in methods]
 
 
 def scores(target, methods=("pixel", "random", "trak")):
-    return [f"score_{method} target={target}" for method in methods]
+    return [f"score_{method.replace('-', '_')} method={method}, target={target}" for method in methods]
+
+
+def of_checkpoint(m):
+    """The jobs between a model of the full set and its kernel."""
+    return [f"featurize basis=plain, checkpoint=full/{m}", f"factor_kernel method=trak, checkpoint=full/{m}"]
+
+
+def own_jobs(target):
+    """The jobs that an attributed target has before its scores."""
+    parts = [f"sample_trajectory target={target}", f"sample_from_x_t target={target}"]
+    return [*parts, f"target_gradients target={target}, basis=plain"]

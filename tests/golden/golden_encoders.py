@@ -23,13 +23,13 @@ def clip(folder):
     return settings, {"encoder": "clip", "places": json.dumps({"clip": str(folder)})}
 
 
-def embeddings_stage(tmp_path, data):
+def embed_images_stage(tmp_path, data):
     settings, named = clip(tmp_path / "clip")
     run_script("embed_images", spec={"image_encoder": settings}, data=data, **named, out=tmp_path / "out.zarr")
     return arrays_of(tmp_path / "out.zarr", "embedding")
 
 
-def encoder_scores_stage(tmp_path, trajectory):
+def score_encoder_stage(tmp_path, trajectory):
     settings, named = clip(tmp_path / "clip")
     embedded = store(tmp_path / "embedded.zarr", embedding=(["train", "feature"], numbers(N, 8, seed=7)))
     spec = {"image_encoder": settings, "target": {"steps": STEPS}}
@@ -40,4 +40,4 @@ def encoder_scores_stage(tmp_path, trajectory):
     return found
 
 
-STAGES = {"embeddings": embeddings_stage, "encoder_scores": encoder_scores_stage}
+GOLDEN = {"embed_images": embed_images_stage, "score_encoder": score_encoder_stage}

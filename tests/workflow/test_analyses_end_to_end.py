@@ -4,7 +4,7 @@ import copy
 
 import pandas as pd
 import pytest
-from workspace import CONFIG, Workspace
+from workspace import CONFIG, Workspace, own_jobs, scores
 
 EVALUATION = {
     "classifier": {"width": 2, "epochs": 2},
@@ -14,11 +14,12 @@ EVALUATION = {
     "step_correlation": {},
     "sign_overlap": {"top_k": [5]},
     "top_overlap": {"top_k": [5]},
-    "reliability": {},
+    "split_half": {},
 }
-BY_TARGET = ["proxy", "feature_likelihood", "steepest_intervals", "seed_consistency", "step_correlation", "reliability"]
-FIGURES = ["proxy", "likelihood-a", "likelihood-b", "seed_consistency", "step_correlation", "sign_overlap"]
-FIGURES += ["sign_flips", "top_overlap", "reliability"]
+BY_TARGET = ["one_step_error", "feature_likelihood", "steepest_intervals", "seed_consistency", "step_correlation"]
+BY_TARGET += ["split_half"]
+FIGURES = ["one_step_error", "likelihood-a", "likelihood-b", "seed_consistency", "step_correlation", "sign_overlap"]
+FIGURES += ["sign_flips", "top_overlap", "split_half"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def analysed(tmp_path_factory):
     figures = [f"store/tiny/figures/{name}.png" for name in FIGURES]
     done = workspace.snakemake(*figures[:-1])
     assert done.returncode == 0, done.stdout + done.stderr
-    # no other test starts the scripts of reliability by themselves
+    # no other test starts the scripts of split_half by themselves
     done = Workspace(workspace.folder, config).snakemake("tables", *figures)
     assert done.returncode == 0, done.stdout + done.stderr
     return workspace
@@ -52,7 +53,7 @@ def test_tables_have_rows_for_every_target(analysed):
         assert set(pd.read_csv(analysed.store / f"tables/{name}.csv")["target"]) == {"a", "b"}, name
     for name in ("sign_overlap", "top_overlap"):
         assert len(pd.read_csv(analysed.store / f"tables/{name}.csv")), name
-    assert set(pd.read_csv(analysed.store / "tables/reliability.csv")["halves"]) == {"checkpoints", "draws"}
+    assert set(pd.read_csv(analysed.store / "tables/split_half.csv")["halves"]) == {"checkpoints", "draws"}
 
 
 def test_figures_are_made(analysed):
@@ -67,8 +68,8 @@ def test_a_second_run_plans_only_what_was_not_asked_for(analysed):
 
 def test_added_target_is_sampled_and_the_tables_are_made_again(analysed):
     found = planned(analysed.changed(targets=[*CONFIG["targets"], {"id": "c", "seed": 3}]))
-    own = "sample_trajectory target_gradients sample_from_x_t score_trak score_trak_sum score_norm".split()
-    assert [job for job in found if "target=" in job] == sorted(f"{rule} target=c" for rule in own)
+    own = own_jobs("c") + scores("c", ["trak", "trak-sum", "norm"])
+    assert [job for job in found if "target=" in job] == sorted(own)
     listed = ["feature_likelihood", "one_step_error", "split_half", "seed_consistency", "sign_overlap"]
     listed += ["step_correlation", "top_influences", "top_overlap"]
     assert [job for job in found if "target=" not in job] == sorted(listed)

@@ -10,7 +10,7 @@ import torch
 import torchvision
 import xarray as xr
 from support import tiny_clip
-from workspace import CONFIG, Workspace
+from workspace import CONFIG, Workspace, scores
 
 from waypoint.store.data.arrays import digits
 
@@ -89,9 +89,9 @@ def test_a_second_run_plans_nothing(encoded):
 
 def test_an_added_target_embeds_no_training_image_again(encoded):
     found = planned(encoded.changed(targets=[*CONFIG["targets"], {"id": "c", "seed": 3}]))
-    scores = [f"score_encoder encoder={name}, target=c" for name in METHODS[1:]] + ["score_pixel target=c"]
+    scored = [f"score_encoder encoder={name}, target=c" for name in METHODS[1:]] + scores("c", ["pixel"])
     tables = ["plot_top_overlap", "top_influences", "top_overlap"]
-    assert found == sorted(["sample_trajectory target=c", *scores, *tables])
+    assert found == sorted(["sample_trajectory target=c", "sample_from_x_t target=c", *scored, *tables])
 
 
 def test_removals_retrain_without_an_encoders_top_images(encoded):

@@ -54,11 +54,11 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     expected |= {"train_without": 2 * counts_removed * (50 + 60), "train_without_random": 3 * counts_removed}
     # trak, pixel and random; forgetting also with nothing removed
     expected |= {"counterfactual_original": 50, "counterfactual_without": 3 * 50, "forgetting": 4 * 60}
-    expected |= {"sample_from_x_t": 10, "plot_likelihood": 10, "train_classifier": 2}
+    expected |= {"sample_from_x_t": 100, "plot_likelihood": 10, "train_classifier": 2}
     tables = "lds_tables counterfactual_table forgetting_table one_step_error split_half top_influences"
     tables += " feature_likelihood seed_consistency step_correlation sign_overlap top_overlap"
-    plots = "lds lds_cross counterfactual forgetting proxy seed_consistency reliability step_correlation sign_overlap"
-    plots += " sign_flips top_overlap"
+    plots = "lds lds_cross counterfactual forgetting one_step_error seed_consistency split_half step_correlation"
+    plots += " sign_overlap sign_flips top_overlap"
     expected |= dict.fromkeys(tables.split() + [f"plot_{name}" for name in plots.split()], 1)
     expected["total"] = sum(expected.values())
     assert {rule: int(n) for rule, n in counts.items()} == expected
@@ -121,9 +121,10 @@ def test_cifar10_runs_to_its_last_table(archive, tmp_path):
     done = workspace.snakemake(cores="2")
     assert done.returncode == 0, done.stdout + done.stderr
     tables = {file.stem: pd.read_csv(file) for file in (workspace.store / "tables").glob("*.csv")}
-    names = "lds lds_summary lds_cross lds_overall lds_comparison counterfactual_fid forgetting seed_consistency proxy"
+    names = "lds lds_summary lds_cross lds_overall lds_comparison counterfactual_fid forgetting seed_consistency"
+    names += " one_step_error"
     names += (
-        " feature_likelihood steepest_intervals step_correlation sign_overlap top_overlap reliability top_influences"
+        " feature_likelihood steepest_intervals step_correlation sign_overlap top_overlap split_half top_influences"
     )
     assert set(tables) == set(names.split()) and all(len(table) for table in tables.values())
     fid = tables["counterfactual_fid"]

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 from support import AUTOENCODER, TEXT_UNET, tiny_bert
-from workspace import CONFIG, Workspace, panels
+from workspace import CONFIG, Workspace, own_jobs, panels, scores
 
 METHODS = ["trak", "pixel"]
 SHARED = {"targets": ["a"], "step": 500, "n_remove": [0.1], "methods": ["pixel"]}
@@ -41,7 +41,8 @@ LATENT = {
         "forgetting": SHARED,
     },
 }
-TABLES = ["lds", "lds_summary", "counterfactual_fid", "forgetting", "seed_consistency", "proxy", "top_influences"]
+TABLES = ["lds", "lds_summary", "counterfactual_fid", "forgetting", "seed_consistency", "one_step_error"]
+TABLES += ["top_influences"]
 FIGURES = ["lds", "counterfactual_fid", "forgetting", "seed_consistency", "a/trak", "b/pixel"]
 NO_TRAINING = {"train_vae", "train", "train_subset", "train_without", "encode_data", "featurize", "factor_kernel"}
 
@@ -83,8 +84,7 @@ def test_stores_hold_latents_captions_and_pixels(latent):
     shapes = {
         "data/train.zarr": {"image": (32, 1, 8, 8), "latent": (32, 2, 4, 4), "text_embedding": (32, 6, 8)},
         "targets/a/trajectory.zarr": {"x_t": (20, 2, 4, 4), "image": (1, 8, 8), "text_embedding": (6, 8)},
-        "targets/a/continuations.zarr": {"sample": (2, 4, 1, 8, 8), "x_t_image": (2, 1, 8, 8)},
-        "evaluation/samples/a.zarr": {"sample": (1, 3, 1, 8, 8), "latent": (1, 3, 2, 4, 4)},
+        "targets/a/samples.zarr": {"sample": (2, 4, 1, 8, 8), "latent": (2, 4, 2, 4, 4), "x_t_image": (2, 1, 8, 8)},
         "evaluation/forgetting/pixel/a.zarr": {"image": (1, 1, 1, 8, 8), "original": (1, 8, 8)},
         "evaluation/counterfactual/a.zarr": {"sample": (8, 1, 8, 8)},
         "evaluation/seed_consistency.zarr": {"image": (2, 1, 1, 8, 8)},
@@ -106,8 +106,7 @@ def test_a_second_run_plans_nothing(latent):
 def test_a_new_prompt_trains_and_encodes_nothing(latent):
     rows = [*LATENT["targets"], {"id": "c", "seed": 3, "prompt": "round"}]
     planned = latent.changed(targets=rows).planned()
-    own = ["sample_trajectory target=c", "target_gradients target=c", "score_trak target=c", "score_pixel target=c"]
-    own += [panel for panel in panels("c") if "random" not in panel] + ["subset_outputs target=c"]
+    own = own_jobs("c") + scores("c", METHODS) + panels("c", METHODS) + ["subset_outputs target=c"]
     assert planned == sorted([*own, "lds_tables", "plot_lds", "plot_lds_cross", "top_influences"])
 
 

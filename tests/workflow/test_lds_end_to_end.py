@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from workspace import CONFIG, Workspace
+from workspace import CONFIG, Workspace, of_checkpoint, own_jobs, scores
 
 from waypoint.store.networks.training_rows import rows_hash
 
@@ -61,20 +61,20 @@ def made(workspace, name):
 def test_stores_open_in_xarray_without_a_warning(tiny):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        masks = xr.open_zarr(tiny.store / "evaluation/masks.zarr")
+        subsets = xr.open_zarr(tiny.store / "evaluation/subsets.zarr")
         outputs = xr.open_zarr(tiny.store / "evaluation/outputs/a.zarr")
-    assert masks["mask"].dims == ("subset", "train") and masks["mask"].shape == (3, 40)
+    assert subsets["included"].dims == ("subset", "train") and subsets["included"].shape == (3, 40)
     assert outputs["output"].dims == ("subset", "model", "step") and outputs["output"].shape == (3, 2, 2)
     assert list(outputs["step"].values) == [100, 500] and (outputs["output"] < 0).all()
 
 
 def test_every_model_was_trained_on_its_subset(tiny):
-    masks, seen = xr.open_zarr(tiny.store / "evaluation/masks.zarr")["mask"].values, set()
-    assert (masks.sum(1) == 20).all()
+    included, seen = xr.open_zarr(tiny.store / "evaluation/subsets.zarr")["included"].values, set()
+    assert (included.sum(1) == 20).all()
     for j in range(3):
         for r in range(2):
             attributes = made(tiny, f"{j}-{r}")
-            assert attributes["rows_sha256"] == rows_hash(np.flatnonzero(masks[j])) and attributes["images"] == 20
+            assert attributes["rows_sha256"] == rows_hash(np.flatnonzero(included[j])) and attributes["images"] == 20
             seen.add(attributes["weights"])
     assert len(seen) == 6  # each with a seed of its own
 
@@ -117,8 +117,8 @@ def test_second_working_directory_on_the_same_store_plans_nothing(tiny, tmp_path
 
 def test_added_target_plans_its_own_jobs_and_no_training(tiny):
     more = tiny.changed(targets=[*CONFIG["targets"], {"id": "b", "seed": 2}])
-    own = ["sample_trajectory", "target_gradients", "score_trak", "score_pixel", "score_random", "subset_outputs"]
-    assert planned(more) == sorted([f"{rule} target=b" for rule in own] + WHAT_FOLLOWS + ["top_influences"])
+    own = [job for job in own_jobs("b") if "sample_from" not in job] + scores("b") + ["subset_outputs target=b"]
+    assert planned(more) == sorted(own + WHAT_FOLLOWS + ["top_influences"])
 
 
 def test_more_subsets_train_only_the_new_ones(tiny):
@@ -131,7 +131,7 @@ def test_fewer_subsets_train_nothing(tiny):
 
 
 def test_damping_plans_no_subset_training(tiny):
-    expected = [f"factor_kernel checkpoint=full/{m}" for m in (0, 1)] + ["score_trak target=a", "top_influences"]
+    expected = [of_checkpoint(m)[1] for m in (0, 1)] + scores("a", ["trak"]) + ["top_influences"]
     assert planned(tiny.changed(kernel={"damping": 0.5})) == sorted(expected + WHAT_FOLLOWS)
 
 
@@ -149,7 +149,7 @@ def test_another_fraction_trains_all_subsets_anew(tiny):
 
 
 def test_without_the_section_nothing_of_lds_is_planned(tiny):
-    words = ("subset", "lds", "masks")
+    words = ("subset", "lds")
     for evaluation in ({"lds": None}, {}):
         other = tiny.changed(evaluation=evaluation)
         assert not [job for job in other.planned("--forceall") if any(word in job for word in words)]

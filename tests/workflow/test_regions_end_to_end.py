@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
-from workspace import CONFIG, Workspace
+from workspace import CONFIG, Workspace, own_jobs, panels, scores
 
 LEFT = {"name": "left", "mask": [0, 0, 4, 8]}
 MASKED = {
@@ -49,7 +49,7 @@ def test_all_masks_have_the_one_trajectory(masked):
 
 
 def test_masks_share_samples_and_differ_in_scores(masked):
-    left, right = (part(masked, f"targets/a-{name}/continuations.zarr")["sample"].values for name in ("left", "right"))
+    left, right = (part(masked, f"targets/a-{name}/samples.zarr")["sample"].values for name in ("left", "right"))
     assert np.array_equal(left, right)
     left, right = (part(masked, f"scores/trak/a-{name}.zarr")["score"].values for name in ("left", "right"))
     assert left.shape == right.shape == (2, 40) and not np.allclose(left, right, rtol=0.1)
@@ -59,8 +59,8 @@ def test_all_masks_are_in_one_figure(masked):
     figures = sorted(
         str(file.relative_to(masked.store / "figures")) for file in (masked.store / "figures").rglob("*.png")
     )
-    assert figures == ["a-left/trak.png", "a-right/trak.png", "a/masks.png"]
-    spec = json.loads((masked.store / "figures/a/.masks.png.json").read_text())["spec"]
+    assert figures == ["a-left/trak.png", "a-right/trak.png", "a/regions.png"]
+    spec = json.loads((masked.store / "figures/a/.regions.png.json").read_text())["spec"]
     assert [row["name"] for row in spec["masks"]] == ["a-left", "a-right"] and spec["figures"] == {"mask_step": 300}
 
 
@@ -72,8 +72,8 @@ def test_a_second_run_plans_nothing(masked):
 def test_another_mask_plans_its_own_parts_and_what_lists_masks(masked, place):
     rows = copy.deepcopy(MASKED["targets"])
     rows[0]["mask"].insert(place, {"name": "top", "mask": [0, 0, 8, 4]})
-    stages = ("share_trajectory", "target_gradients", "score_trak")
-    expected = [f"{rule} target=a-top" for rule in stages] + ["trajectory_panel target=a-top, method=trak"]
+    expected = ["share_trajectory target=a-top", *own_jobs("a-top")[1:], *scores("a-top", ["trak"])]
+    expected += panels("a-top", ["trak"])
     assert masked.changed(targets=rows).planned() == sorted([*expected, "plot_regions target=a", "top_influences"])
 
 
@@ -93,5 +93,5 @@ def test_a_deleted_trajectory_is_taken_from_the_images_own(masked, tmp_path):
     copied = Workspace(tmp_path / "work", copy.deepcopy(MASKED))
     shutil.rmtree(copied.store / "targets/a-left/trajectory.zarr")
     planned = copied.planned()
-    assert "share_trajectory target=a-left" in planned and "target_gradients target=a-left" in planned
+    assert "share_trajectory target=a-left" in planned and "target_gradients target=a-left, basis=plain" in planned
     assert not [job for job in planned if "sample" in job or "a-right" in job and "plot" not in job]

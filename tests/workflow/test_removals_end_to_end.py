@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from workspace import CONFIG, Workspace, scores
+from workspace import CONFIG, Workspace, of_checkpoint, scores
 
 METHODS = ("pixel", "random")
 SHARED = {"targets": ["a"], "step": 500, "n_remove": [0.1], "methods": ["pixel"]}
@@ -75,8 +75,8 @@ def test_second_run_plans_nothing(tiny):
 def test_added_method_plans_only_its_part(tiny):
     both = {section: {"methods": ["pixel", "trak"]} for section in ("counterfactual", "forgetting")}
     planned = changed(tiny, methods=["trak", *METHODS], evaluation=both).planned(*TABLES, *FIGURES)
-    expected = [f"{rule} checkpoint=full/{m}" for rule in ("featurize", "factor_kernel") for m in range(3)]
-    expected += ["target_gradients target=a", *scores("a", ["trak"]), *evaluations("trak", "a"), *OUTPUTS]
+    expected = [job for m in range(3) for job in of_checkpoint(m)]
+    expected += ["target_gradients target=a, basis=plain", *scores("a", ["trak"]), *evaluations("trak", "a"), *OUTPUTS]
     expected += ["train_without method=trak, target=a, step=500, n_remove=0.1"]
     assert planned == sorted(expected)
 

@@ -34,13 +34,13 @@ MADE = [
     "encoders/text/waypoint.json",
     "targets/chair/trajectory.zarr",
     "targets/vase/trajectory.zarr",
-    "evaluation/samples/chair.zarr",
+    "targets/chair/samples.zarr",
     "tables/feature_likelihood.csv",
     "tables/steepest_intervals.csv",
-    "tables/proxy.csv",
+    "tables/one_step_error.csv",
     "figures/chair/trajectory.png",
     "figures/likelihood-chair.png",
-    "figures/proxy.png",
+    "figures/one_step_error.png",
 ]
 
 
@@ -64,7 +64,7 @@ def test_it_runs_to_its_last_table_and_figure(analysed):
     assert [file for file in MADE if not (analysed.store / file).exists()] == []
     made = {path.name for path in analysed.store.iterdir()}
     assert made == {"encoders", "checkpoints", "targets", "evaluation", "tables", "figures", "logs"}
-    assert not list(analysed.store.rglob("gradients.zarr")) and "warning" not in analysed.output.lower()
+    assert not list(analysed.store.rglob("gradients")) and "warning" not in analysed.output.lower()
 
 
 def test_the_chain_starts_at_the_last_training_step(analysed):
@@ -74,7 +74,7 @@ def test_the_chain_starts_at_the_last_training_step(analysed):
 
 
 def test_samples_lie_beside_what_their_step_is_decoded_to(analysed):
-    found = xr.open_zarr(analysed.store / "evaluation/samples/chair.zarr")
+    found = xr.open_zarr(analysed.store / "targets/chair/samples.zarr")
     assert found["sample"].shape == (3, 6, 3, 8, 8) and list(found["step"].values) == [49, 499, 999]
     for name in ("x_t_image", "x0_hat_image"):
         assert found[name].shape == (3, 3, 8, 8) and float(abs(found[name]).max()) <= 1
@@ -85,7 +85,7 @@ def test_tables_hold_the_sampled_target(analysed):
     table = pd.read_csv(analysed.store / "tables/feature_likelihood.csv")
     assert set(table["target"]) == {"chair"} and set(table["classifier"]) == {"clip"} and set(table["samples"]) == {6}
     assert sorted(table["step"]) == [49, 499, 999] and table["likelihood"].between(0, 1).all()
-    assert np.isfinite(pd.read_csv(analysed.store / "tables/proxy.csv")["l2"]).all()
+    assert np.isfinite(pd.read_csv(analysed.store / "tables/one_step_error.csv")["l2"]).all()
 
 
 def test_a_second_run_plans_nothing(analysed):

@@ -3,13 +3,13 @@
 import json
 import random
 
-import pandas as pd
 import pytest
 from support import tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.atomic import whole_file
-from waypoint.store.artifacts.checksums import read_table, require_intact, write_marker
+from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
+from waypoint.store.artifacts.provenance import MARKER, read_attributes
 from waypoint.store.networks import checkpoints
 
 
@@ -25,7 +25,7 @@ def model(tmp_path, tiny_model):
 
 @pytest.fixture
 def table(tmp_path):
-    with whole_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
+    with atomic_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
         tmp.write_text("method,lds\ntrak,0.5\n")
     return tmp_path / "lds.csv"
 
@@ -71,13 +71,32 @@ def test_somebody_elses_model_has_no_checksums(model):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_damaged_table_is_refused(table, seed):
-    assert read_table(table).equals(pd.DataFrame({"method": ["trak"], "lds": [0.5]}))
+    require_intact(table)
     damage(table, "flip", seed)
     with pytest.raises(WaypointError, match="lds.csv is damaged .*; delete .*lds.csv and rerun"):
-        read_table(table)
+        require_intact(table)
 
 
-def test_a_table_of_the_users_is_read_as_it_is(tmp_path):
+def test_a_table_of_the_users_has_no_checksums(tmp_path):
     (tmp_path / "own.csv").write_text("a\n1\n")
     require_intact(tmp_path / "own.csv")
-    assert read_table(tmp_path / "own.csv")["a"].tolist() == [1]
+
+
+def test_a_finished_folder_gets_other_attributes_and_keeps_its_files(model):
+    made = read_attributes(model)
+    rewrite_marker(model, {**made, "identity": "new"})
+    assert read_attributes(model) == {**made, "identity": "new"}
+    assert not list(model.glob(f"{MARKER}.tmp-*"))
+    checkpoints.load(model)
+
+
+def test_attributes_that_cannot_be_written_leave_the_old_ones(model, monkeypatch):
+    made = read_attributes(model)
+
+    def failing(source, to):
+        raise OSError("no space")
+
+    monkeypatch.setattr("os.replace", failing)
+    with pytest.raises(OSError, match="no space"):
+        rewrite_marker(model, {**made, "identity": "new"})
+    assert read_attributes(model) == made

@@ -15,13 +15,16 @@ from waypoint.store.artifacts import provenance
 from waypoint.store.artifacts.provenance import MARKER, Provenance, marker_path, read_attributes
 from waypoint.store.zarr.writer import create_store
 
-SPEC = {"seed": 3, "versions": {"data": 1}, "data": {"source": "digits"}}
+SPEC = {"seed": 3, "prepare_data": {"version": 1, "data": {"source": "digits"}}}
+MADE = ("prepare_data", SPEC, "identity")
 
 
 def test_attributes_say_what_made_an_artifact():
-    made = Provenance("data", SPEC)(sha256="ab")
-    assert set(made) == {"stage", "spec", "packages", "commit", "device", "seconds", "peak_memory_mb", "sha256"}
-    assert made["stage"] == "data" and made["spec"] == SPEC and made["sha256"] == "ab"
+    made = Provenance(*MADE)(sha256="ab")
+    run = {"packages", "commit", "device", "seconds", "peak_memory_mb"}
+    assert set(made) == {"stage", "spec", "identity", "reads", "sha256"} | run
+    assert made["stage"] == "prepare_data" and made["spec"] == SPEC and made["sha256"] == "ab"
+    assert made["identity"] == "identity" and made["reads"] == {}
     assert {"python", "numpy", "zarr", "torch", "diffusers"} <= set(made["packages"])
     assert made["packages"]["numpy"] == __import__("numpy").__version__
     assert made["device"] == "cpu" and made["peak_memory_mb"] > 10
@@ -29,13 +32,13 @@ def test_attributes_say_what_made_an_artifact():
 
 
 def test_seconds_are_the_jobs_own():
-    job = Provenance("data", SPEC)
+    job = Provenance(*MADE)
     time.sleep(0.05)
     assert 0.05 <= job()["seconds"] < 5
 
 
 def test_device_may_be_told_later():
-    job = Provenance("train", SPEC)
+    job = Provenance("train", SPEC, "identity")
     job.device = "NVIDIA H100"
     assert job()["device"] == "NVIDIA H100"
 
@@ -64,26 +67,26 @@ def checkout(tmp_path, monkeypatch, no_outer_git):
 
 
 def test_commit_is_the_checkouts(checkout):
-    commit = Provenance("data", SPEC)()["commit"]
+    commit = Provenance(*MADE)()["commit"]
     assert re.fullmatch("[0-9a-f]{40}", commit) and commit == checkout("rev-parse", "HEAD").stdout.strip()
     checkout("tag", "v1")
-    assert Provenance("data", SPEC)()["commit"] == commit
+    assert Provenance(*MADE)()["commit"] == commit
 
 
 def test_commit_shows_that_tracked_files_differ(checkout, tmp_path):
-    commit = Provenance("data", SPEC)()["commit"]
+    commit = Provenance(*MADE)()["commit"]
     (tmp_path / "untracked").touch()
-    assert Provenance("data", SPEC)()["commit"] == commit
+    assert Provenance(*MADE)()["commit"] == commit
     (tmp_path / "provenance.py").write_text("# two\n")
-    assert Provenance("data", SPEC)()["commit"] == commit + "+"
+    assert Provenance(*MADE)()["commit"] == commit + "+"
 
 
 def test_commit_is_none_outside_git(tmp_path, monkeypatch, no_outer_git):
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert Provenance("data", SPEC)()["commit"] is None
+    assert Provenance(*MADE)()["commit"] is None
     monkeypatch.setenv("PATH", "")
-    assert Provenance("data", SPEC)()["commit"] is None
+    assert Provenance(*MADE)()["commit"] is None
 
 
 def test_attributes_are_read_from_a_store(tmp_path):
@@ -98,6 +101,29 @@ def test_attributes_are_read_from_a_folders_marker(tmp_path):
     folder.mkdir(parents=True)
     (folder / MARKER).write_text(json.dumps({"spec": SPEC}))
     assert marker_path(folder) == folder / "waypoint.json" and read_attributes(folder) == {"spec": SPEC}
+
+
+@pytest.mark.parametrize("name", ["trak_a_t400_n0.1", "random_0_n1e-05"])
+def test_a_share_in_a_models_name_is_no_file_ending(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / MARKER).write_text(json.dumps({"spec": SPEC}))
+    assert marker_path(folder) == folder / "waypoint.json" and read_attributes(folder) == {"spec": SPEC}
+
+
+def test_an_artifact_of_the_earlier_form_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / MARKER).write_text(json.dumps({"spec": {"seed": 3, "versions": {"data": 1}}}))
+    with pytest.raises(WaypointError, match="made by an earlier version of Waypoint. `make adopt"):
+        read_attributes(tmp_path)
+
+
+def test_what_was_read_is_recorded_by_its_hash_or_by_what_it_was_made_from():
+    job = Provenance(*MADE)
+    job.has_read("data/train.zarr", {"sha256": "images"})
+    job.has_read("checkpoints/full/0", {"files": {}, "weights": "weights", "reads": {"data/train.zarr": "images"}})
+    job.has_read("features/plain/full/1.zarr", {"weights": "others", "reads": {"checkpoints/full/1": "others"}})
+    wanted = {"checkpoints/full/0": "weights", "checkpoints/full/1": "others", "data/train.zarr": "images"}
+    assert job()["reads"] == wanted
 
 
 def test_attributes_are_read_from_beside_a_file(tmp_path):

@@ -52,7 +52,7 @@ def test_it_is_loaded_to_be_used_not_trained(folder):
 
 def test_the_marker_says_what_made_it(folder):
     made = read_attributes(folder)
-    assert made.pop("files").keys() == {WEIGHTS, CONFIG}
+    assert made.pop("files").keys() == {WEIGHTS, CONFIG} and len(made.pop("weights")) == 64
     assert made == {"spec": {"seed": 1}, "accuracy": 0.5}
 
 

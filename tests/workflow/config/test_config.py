@@ -12,14 +12,14 @@ import pytest
 import yaml
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image
-from support import AUTOENCODER, UNET
+from support import AUTOENCODER, SCRIPTS, UNET
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete, read_targets
 from waypoint.workflow.config.models import IMAGE_ONLY, TEXT_ONLY
 from waypoint.workflow.config.schema import SCHEMA, key_path
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = SCRIPTS.parent
 SCHEMA = json.loads(SCHEMA.read_text())
 GONE = "key left out"
 BASE = {
@@ -67,7 +67,7 @@ EVERY_EVALUATION = {
     "image_encoders": {"clip": {"kind": "clip", "path": "somebody/clip"}},
     **{f"evaluation.{name}": NEEDED[name] for name in ("counterfactual", "forgetting", "caption_likelihood")},
     **{f"evaluation.{name}": {} for name in ("lds", "samples", "likelihood", "seed_consistency", "step_correlation")},
-    **{f"evaluation.{name}": {} for name in ("sign_overlap", "top_overlap", "reliability")},
+    **{f"evaluation.{name}": {} for name in ("sign_overlap", "top_overlap", "split_half")},
 }
 
 
@@ -632,16 +632,17 @@ def test_what_is_given_stays():
 
 
 def test_completing_twice_changes_nothing():
-    assert complete(complete(BASE)) == complete(BASE)
+    done = complete(BASE)
+    assert complete({**done, "methods": list(done["methods"])}) == done
 
 
 def test_the_given_configuration_is_not_modified():
     given, before = config({"attribution.steps": [100]}), config({"attribution.steps": [100]})
     done = complete(given)
     done["attribution"]["steps"].append(300)
-    done["methods"].append("more")
+    done["methods"]["more"] = {}
     done["targets"][0]["id"] = "c"
-    assert given == before and complete(given)["methods"] == SCHEMA["properties"]["methods"]["default"]
+    assert given == before and list(complete(given)["methods"]) == SCHEMA["properties"]["methods"]["default"]
 
 
 # ---- the schema itself

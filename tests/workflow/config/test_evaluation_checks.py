@@ -186,10 +186,10 @@ REFUSED = {
         ["evaluation.seed_consistency.targets", "3", "2 targets"],
     ),
     # analyses of scores
-    "reliability": (
-        {"evaluation.reliability": {}, "scores.keep_checkpoints": True},
+    "split_half": (
+        {"evaluation.split_half": {}, "scores.keep_checkpoints": True},
         {"scores.keep_checkpoints": False},
-        ["evaluation.reliability", "scores.keep_checkpoints: true"],
+        ["evaluation.split_half", "scores.keep_checkpoints: true"],
     ),
     "keep_halves of one train draw": (
         {"features.keep_halves": True, "attribution.train_draws": 2, "attribution.target_draws": 2},

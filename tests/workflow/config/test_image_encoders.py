@@ -12,7 +12,7 @@ from waypoint.errors import WaypointWarning
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import step_methods
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.specs import disagreement
+from waypoint.workflow.plan.specs import differences
 
 CLIP = {"kind": "clip", "path": "models/clip"}
 LITE = {"kind": "timm", "name": "tf_efficientnet_lite0", "weights": "lite.pth"}
@@ -138,7 +138,7 @@ def test_a_method_whose_weights_are_missing_is_off_with_one_warning(method, key,
     done, (text,) = told(USED)
     for word in (f"method {method} is off", f"image_encoders.{method}.{key}", place, "Everything else runs"):
         assert word in text
-    assert done["methods"] == [name for name in USED["methods"] if name != method]
+    assert list(done["methods"]) == [name for name in USED["methods"] if name != method]
 
 
 def test_removals_of_such_a_method_are_off_too():
@@ -179,7 +179,7 @@ def test_a_folder_of_something_else_is_refused():
 def test_a_hub_id_is_taken_as_given():
     done, told_ = told({**USED, "image_encoders.clip.path": "somebody/clip"})
     assert told_ == [] and "clip" in done["methods"]
-    assert Plan(done).embeddings("clip")["image_encoder"] == {"kind": "clip", "hub": "somebody/clip"}
+    assert embeddings(Plan(done), "clip")["image_encoder"] == {"kind": "clip", "hub": "somebody/clip"}
 
 
 @pytest.mark.parametrize("path", ["./clip", "/nowhere/clip", "~/clip", "a/b/clip", "clip", "models/other"])
@@ -190,16 +190,21 @@ def test_other_paths_are_no_hub_ids(path):
 def test_completing_twice_changes_nothing():
     Path("lite.pth").unlink()
     done, _ = told(USED)
-    assert complete(done) == done
+    assert complete({**done, "methods": list(done["methods"])}) == done
 
 
 # ---- specs
 
 
+def embeddings(plan, name):
+    return plan.spec("embed_images", encoder=name)["embed_images"]
+
+
 def specs(encoders):
     done = complete({**copy.deepcopy(BASE), "image_encoders": encoders, "methods": list(encoders)})
     plan = Plan(done)
-    return {name: (plan.embeddings(name), plan.encoder_scores("a", name)) for name in plan.encoders}
+    stages = ("embed_images", "score_encoder")
+    return {name: [plan.spec(stage, encoder=name, target="a") for stage in stages] for name in plan.encoders}
 
 
 @pytest.mark.parametrize("kind, given", [("clip", CLIP), ("timm", LITE)])
@@ -214,7 +219,7 @@ def test_weights_enter_by_content_not_by_place(kind, given):
         Path(file).write_bytes(b"other")
     changed = specs({"e": {**given, key: place.replace("copies", "others")}})
     for stored, expected in zip(before["e"], changed["e"]):
-        assert disagreement(stored, expected)[0] == "image_encoder.sha256"
+        assert [difference.key for difference in differences(stored, expected)] == ["image_encoder.sha256"]
 
 
 def test_settings_of_an_encoder_enter_and_those_of_others_do_not():
@@ -227,16 +232,18 @@ def test_settings_of_an_encoder_enter_and_those_of_others_do_not():
 def test_a_table_of_captions_alone_depends_on_no_classifier():
     done = complete(config(copy.deepcopy(CAPTIONS)))
     plan = Plan(done)
-    found = plan.likelihood()
-    assert "classifier" not in found and "likelihood" not in found
+    found = plan.spec("feature_likelihood")["feature_likelihood"]
+    assert "likelihood" not in found
+    assert not [stage for stage, _ in plan.recipe("feature_likelihood").reads if stage == "train_classifier"]
     assert found["caption_likelihood"] == done["evaluation"]["caption_likelihood"]
-    assert found["image_encoder"] == plan.embeddings("clip")["image_encoder"]
+    assert found["image_encoder"] == embeddings(plan, "clip")["image_encoder"]
     assert plan.judged() == ["a"]
 
 
-def test_a_table_of_classes_alone_has_the_spec_that_it_always_had():
+def test_a_table_of_classes_alone_depends_on_both_classifiers_and_no_encoder():
     plan = Plan(complete(config({"evaluation.samples": {}, "evaluation.likelihood": {}})))
-    found = plan.likelihood()
-    assert set(found) == {"seed", "data", "versions", "classifier", "samples", "likelihood"}
-    assert set(found["versions"]) == {"data", "classifier", "likelihood"}
-    assert set(found["classifier"]) == {"standard", "robust"} and plan.judged() == ["a", "b"]
+    assert set(plan.spec("feature_likelihood")) == {"seed", "prepare_data", "feature_likelihood"}
+    found = plan.spec("feature_likelihood")["feature_likelihood"]
+    assert set(found) == {"version", "samples", "likelihood", "labels"} and plan.judged() == ["a", "b"]
+    read = plan.recipe("feature_likelihood").reads
+    assert [own["kind"] for stage, own in read if stage == "train_classifier"] == ["standard", "robust"]

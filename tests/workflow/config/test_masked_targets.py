@@ -32,6 +32,10 @@ def plan(rows=None, **sections):
     return Plan(complete(made))
 
 
+def spec(of, stage, target, **wildcards):
+    return of.spec(stage, target=target, **{"basis": "plain", "method": stage.removeprefix("score_"), **wildcards})
+
+
 def test_each_named_mask_is_a_target_in_the_order_of_the_rows():
     found = plan().config["targets"]
     assert [row["id"] for row in found] == ["a-left", "a-right", "b"]
@@ -41,16 +45,18 @@ def test_each_named_mask_is_a_target_in_the_order_of_the_rows():
 def test_named_masks_have_the_specs_of_single_ones():
     """All that a name changes is the path."""
     named, single = plan(), plan([{"id": "x", "seed": 1, "mask": RIGHT}, {"id": "b", "seed": 2}])
-    for stage in ("trajectory", "gradients", "trak_scores", "pixel_scores", "random_scores"):
-        assert getattr(named, stage)("a-right") == getattr(single, stage)("x"), stage
-        assert getattr(named, stage)("b") == getattr(single, stage)("b"), stage
-    assert named.trajectory("a") == named.trajectory("a-left") == single.trajectory("x")
+    for stage in ("sample_trajectory", "target_gradients", "score_trak", "score_pixel", "score_random"):
+        assert spec(named, stage, "a-right") == spec(single, stage, "x"), stage
+        assert spec(named, stage, "b") == spec(single, stage, "b"), stage
+    trajectories = [spec(named, "sample_trajectory", name) for name in ("a", "a-left")]
+    assert trajectories == [spec(single, "sample_trajectory", "x")] * 2
 
 
 def test_masks_of_one_image_differ_in_their_gradients_only():
     found = plan()
-    left, right = (found.gradients(name) for name in ("a-left", "a-right"))
-    assert left["target"].pop("mask") == LEFT and right["target"].pop("mask") == RIGHT and left == right
+    left, right = (copy.deepcopy(spec(found, "target_gradients", name)) for name in ("a-left", "a-right"))
+    assert [made["target_gradients"]["target"].pop("mask") for made in (left, right)] == [LEFT, RIGHT]
+    assert left == right
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
@@ -59,10 +65,12 @@ def test_another_mask_changes_no_other_target(order):
     more = [*NAMED, {"name": "top", "mask": [0, 0, 8, 4]}]
     rows[0]["mask"] = [more[k] for k in order]
     before, after = plan(), plan(rows)
-    for stage in ("trajectory", "gradients", "trak_scores", "panel"):
+    for stage in ("sample_trajectory", "target_gradients", "score_trak", "trajectory_panel"):
         for name in before.targets:
-            assert getattr(before, stage)(name) == getattr(after, stage)(name), (stage, name)
-    assert before.trajectory("a") == after.trajectory("a") and set(after.shared.values()) == {"a"}
+            key = {"target": name, "basis": "plain", "method": "trak"}
+            assert before.identity(stage, **key) == after.identity(stage, **key), (stage, name)
+    same = [made.identity("sample_trajectory", target="a") for made in (before, after)]
+    assert same[0] == same[1] and set(after.shared.values()) == {"a"}
 
 
 def test_an_evaluation_of_the_id_means_all_its_masks():
@@ -76,7 +84,11 @@ def test_an_evaluation_of_the_id_means_all_its_masks():
     found = plan(evaluation={"samples": {"targets": 2}})
     assert found.evaluated("samples") == ["a-left", "a-right"]
     found = plan(evaluation={"samples": {}, "likelihood": likelihood})
-    assert found.likelihood()["likelihood"]["features"] == {"a-left": 3, "a-right": 3, "b": 4}
+    assert found.spec("feature_likelihood")["feature_likelihood"]["likelihood"]["features"] == {
+        "a-left": 3,
+        "a-right": 3,
+        "b": 4,
+    }
 
 
 def test_an_unknown_mask_of_an_evaluation_is_refused():
@@ -92,13 +104,15 @@ def test_one_image_counts_once_for_seed_consistency():
 def test_figures_are_one_per_image_at_the_step_nearest_to_the_papers():
     rows = [*BASE["targets"], {"id": "c", "seed": 3, "mask": RIGHT, "steps": [0, 340, 500]}]
     found = plan(rows)
-    assert found.mask_figures == ["a", "c"] and plan(rows, methods=["pixel"]).mask_figures == []
-    assert found.mask_figure("a")["figures"] == {"mask_step": 300}  # of two equally near ones the cleaner image
-    assert found.mask_figure("c")["figures"] == {"mask_step": 340}
-    assert found.mask_figure("a")["masks"] == [{"name": "a-left", "mask": LEFT}, {"name": "a-right", "mask": RIGHT}]
+    assert found.region_figures == ["a", "c"] and plan(rows, methods=["pixel"]).region_figures == []
+    drawn = {name: found.spec("plot_regions", target=name)["plot_regions"] for name in "ac"}
+    assert drawn["a"]["figures"] == {"mask_step": 300}  # of two equally near ones the cleaner image
+    assert drawn["c"]["figures"] == {"mask_step": 340}
+    assert drawn["a"]["masks"] == [{"name": "a-left", "mask": LEFT}, {"name": "a-right", "mask": RIGHT}]
     chosen = plan(rows[2:], figures={"mask_step": 0})
-    assert chosen.mask_figure("c")["figures"] == {"mask_step": 0}
-    assert chosen.panel("c") == plan(rows[2:]).panel("c")  # no panel is drawn again
+    assert chosen.spec("plot_regions", target="c")["plot_regions"]["figures"] == {"mask_step": 0}
+    panels = [made.identity("trajectory_panel", target="c", method="trak") for made in (chosen, plan(rows[2:]))]
+    assert panels[0] == panels[1]  # none is drawn again
 
 
 # ---- sizes

@@ -46,9 +46,9 @@ def message(**changes):
 def test_nothing_is_attributed():
     for given in (config(), config(data=None)):
         done = complete(given)
-        assert done["data"] is None and done["methods"] == []
+        assert done["data"] is None and done["methods"] == {}
         plan = Plan(done)
-        assert not plan.attributed and not plan.encoded and plan.mask_figures == [] and plan.encoders == []
+        assert not plan.attributed and not plan.encoded and plan.region_figures == [] and plan.encoders == []
 
 
 @pytest.mark.parametrize("key", "methods training features gradients projection kernel scores pixel".split())
@@ -61,7 +61,7 @@ def test_sections_about_training_images_are_refused(key):
 
 @pytest.mark.parametrize(
     "section",
-    "lds counterfactual forgetting likelihood step_correlation sign_overlap top_overlap reliability".split(),
+    "lds counterfactual forgetting likelihood step_correlation sign_overlap top_overlap split_half".split(),
 )
 def test_evaluations_of_training_images_are_refused(section):
     own = {"targets": 1, "n_remove": [1]} if section in ("counterfactual", "forgetting") else {}
@@ -105,14 +105,21 @@ def test_a_missing_image_text_model_is_left_out_with_a_warning():
 
 def test_specs_hold_the_encoders_and_no_data():
     plan = Plan(complete(config(evaluation={"samples": {"steps": [1]}})))
-    made = plan.train("full/1")
-    assert made["checkpoint"] == {"path": "second", "sampler": "ddpm"}  # it is compared with no reference
-    assert made["vae"] == {"path": "some/vae"} and made["text_encoder"]["path"] == "some/encoder"
-    assert made["versions"] == {"encoder": 1, "train": 1} and "data" not in made
-    for spec in (plan.trajectory("a"), plan.samples("a"), plan.proxy()):
-        assert spec["text_encoder"] == made["text_encoder"] and "data" not in spec
+    made = plan.spec("import_checkpoint", checkpoint="full/1")
+    assert made["item"] == {"checkpoint": {"path": "second", "reference": None}}  # it is compared with no reference
+    assert made["import_checkpoint"]["checkpoint"] == {"sampler": "ddpm"}
+    assert made["import_vae"]["vae"] == {"path": "some/vae"}
+    assert made["import_text_encoder"]["text_encoder"]["path"] == "some/encoder"
+    assert made.keys() == {"seed", "item", "import_vae", "import_text_encoder", "import_checkpoint"}
+    for stage in ("sample_trajectory", "sample_from_x_t", "one_step_error", "plot_trajectory"):
+        spec = plan.spec(stage, target="a")
+        assert spec["import_text_encoder"] == made["import_text_encoder"] and "prepare_data" not in spec
 
 
 def test_compared_models_carry_their_sampler():
-    plan = Plan(complete(config(evaluation={"seed_consistency": {}})))
-    assert plan.seed_consistency()["checkpoint"] == {"all": ["first", "second"], "sampler": "ddpm"}
+    def made(**checkpoints):
+        given = {**BASE["checkpoints"], **checkpoints}
+        return Plan(complete(config(checkpoints=given, evaluation={"seed_consistency": {}})))
+
+    assert made().spec("seed_consistency")["import_checkpoint"]["checkpoint"] == {"sampler": "ddpm"}
+    assert made().identity("seed_consistency") != made(paths=["second", "first"]).identity("seed_consistency")

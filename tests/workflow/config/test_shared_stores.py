@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import xarray as xr
 from support import store
-from workspace import CONFIG, Workspace, panels, scores
+from workspace import CONFIG, Workspace, of_checkpoint, own_jobs, panels, scores
 
 from waypoint.errors import WaypointError
-from waypoint.workflow.config.shared_stores import folders, link_artifacts
+from waypoint.workflow.config.shared_stores import folders, link, other_copy
 
 OTHERS = "shared"
 
@@ -42,52 +42,85 @@ def mine(published, tmp_path):
 def test_a_new_target_is_scored_in_a_store_of_my_own(published, mine):
     before = tree(published.folder)
     planned = mine.planned()
-    assert planned == sorted(
-        ["sample_trajectory target=new", "target_gradients target=new", *scores("new"), *panels("new"), *panels("a")]
-        + ["top_influences"]
-    )
+    assert planned == sorted([*own_jobs("new"), *scores("new"), *panels("new"), "top_influences"])
     done = mine.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
     assert mine.planned() == []
     root = mine.folder / "mine/tiny"
     assert xr.open_zarr(root / "scores/trak/new.zarr")["score"].shape == (2, 40)
-    assert not (root / "scores/trak/new.zarr").is_symlink() and (root / "features/full/0.zarr").is_symlink()
+    assert not (root / "scores/trak/new.zarr").is_symlink() and (root / "features/plain/full/0.zarr").is_symlink()
     assert tree(published.folder) == before
 
 
-def test_other_settings_than_theirs_are_refused_by_key(mine):
+def test_what_they_made_with_other_settings_is_not_taken(published, mine):
+    """Their images and models are; features of another size are made again, in a store of my own."""
+    before = tree(published.folder)
     mine.config["projection"] = {"dim": 8}
-    done = mine.snakemake("-n")
-    assert done.returncode and "projection.dim" in done.stdout + done.stderr
+    planned = mine.planned()
+    assert set(of_checkpoint(0) + of_checkpoint(1)) < set(planned)
+    assert not [job for job in planned if job.split()[0] in ("prepare_data", "train")]
+    assert "sample_trajectory target=a" not in planned and "sample_trajectory target=new" in planned
+    assert not (mine.folder / "mine").exists() and tree(published.folder) == before  # a dry run leaves no link
+
+
+def test_a_link_whose_store_moved_is_made_anew(published, mine):
+    features = "mine/tiny/features/plain/full/0.zarr"
+    done = mine.snakemake(features)
+    assert done.returncode == 0, done.stdout + done.stderr
+    place = mine.folder / features
+    theirs = place.resolve()
+    place.unlink()
+    place.symlink_to(theirs.parent / "gone.zarr")
+    done = mine.snakemake(features)
+    assert "Nothing to be done" in done.stdout + done.stderr
+    assert place.resolve() == theirs
+
+
+def test_my_settings_replace_a_link_and_not_what_it_leads_to(published, mine):
+    mine.config["targets"] = [{"id": "a", "seed": 1}]
+    kernel = "mine/tiny/kernels/trak/full/0.zarr"
+    assert mine.snakemake(kernel).returncode == 0 and (mine.folder / kernel).is_symlink()
+    before = tree(published.folder)
+    mine.config["kernel"] = {"damping": 0.5}
+    done = mine.snakemake(kernel)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (mine.folder / kernel).is_symlink() and not (mine.folder / "mine/tiny/replaced").exists()
+    assert tree(published.folder) == before
 
 
 def test_a_store_is_one_folder_or_several():
     assert folders("results") == ["results"] and folders(["a", "b"]) == ["a", "b"]
 
 
-def test_the_first_store_that_has_something_gives_it(tmp_path):
-    for name, values in (("mine", [1.0]), ("theirs", [2.0]), ("others", [3.0])):
-        if name != "mine":
-            store(tmp_path / name / "e/features/full/0.zarr", phi=(["train"], values))
-        store(tmp_path / name / "e/data/train.zarr", image=(["train"], values))
-    link_artifacts(tmp_path / "mine/e", [tmp_path / "theirs/e", tmp_path / "others/e"])
-    link_artifacts(tmp_path / "mine/e", [tmp_path / "others/e"])  # nothing is left to link
-    opened = {name: xr.open_zarr(tmp_path / "mine/e" / name) for name in ("features/full/0.zarr", "data/train.zarr")}
-    assert opened["features/full/0.zarr"]["phi"].values == [2.0] and opened["data/train.zarr"]["image"].values == [1.0]
+def made(place, identity, value):
+    return store(place / "e/features/0.zarr", {"identity": identity}, phi=(["train"], [value]))
 
 
-def test_what_is_half_written_or_follows_from_a_list_of_targets_is_left(tmp_path):
+def test_the_first_store_that_has_something_of_the_same_identity_gives_it(tmp_path):
+    for name, identity in (("first", "other"), ("second", "wanted"), ("third", "wanted")):
+        made(tmp_path / name, identity, 1.0)
+    others = [tmp_path / name / "e" for name in ("absent", "first", "second", "third")]
+    found = other_copy("features/0.zarr", "wanted", others)
+    assert found == tmp_path / "second/e/features/0.zarr"
+    assert other_copy("features/0.zarr", "nobody's", others) is None
+    assert other_copy("features/1.zarr", "wanted", others) is None
+    link(tmp_path / "mine/e/features/0.zarr", found)
+    link(tmp_path / "mine/e/features/0.zarr", found)  # again, and over a link that leads nowhere
+    assert xr.open_zarr(tmp_path / "mine/e/features/0.zarr")["phi"].values == [1.0]
+    assert os.listdir(tmp_path / "mine/e/features") == ["0.zarr"]
+
+
+def test_what_is_half_written_or_damaged_is_left(tmp_path):
     theirs = tmp_path / "theirs/e"
-    (theirs / "features/full/0.zarr.tmp-host-1-aaaaaaaa").mkdir(parents=True)
     (theirs / "checkpoints/full/0").mkdir(parents=True)  # no marker: not finished
-    (theirs / "tables").mkdir()
-    (theirs / "tables/top_influences.csv").write_text("a\n")
-    link_artifacts(tmp_path / "mine/e", [theirs])
-    assert not (tmp_path / "mine").exists()
+    (theirs / "features/0.zarr").mkdir(parents=True)
+    (theirs / "features/0.zarr/zarr.json").write_text("{")
+    for name in ("checkpoints/full/0", "features/0.zarr", "features/0.zarr.tmp-host-1-aaaaaaaa"):
+        assert other_copy(name, "wanted", [theirs]) is None
 
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path):
-    store(tmp_path / "theirs/e/data/train.zarr", image=(["train"], [1.0]))
+    found = made(tmp_path / "theirs", "wanted", 1.0)
     (tmp_path / "mine").write_text("a file")
     with pytest.raises(WaypointError, match="store: .*mine.* cannot be written"):
-        link_artifacts(tmp_path / "mine/e", [tmp_path / "theirs/e"])
+        link(tmp_path / "mine/e/features/0.zarr", found)

@@ -44,9 +44,12 @@ def test_calls_of_the_model_are_counted_on_the_sampling_grid():
     made = costs(only(call=1.0))
     assert made.grid[0] == 950 and made.calls(100) == 3 and made.calls(500) == 11  # 100, 50, 0; 500, 450 … 0
     assert costs(only(single=2.0)).seconds("sample_trajectory") == 40
-    assert made.seconds("target_gradients") == 4 * (3 + 11)  # four samples of p(·|x_t) for the panel
+    assert made.seconds("sample_from_x_t") == 4 * (3 + 11)  # four for the panel
     samples = {"samples": {"number": 7, "steps": [100]}}
-    assert costs(only(call=1.0), evaluation=samples).seconds("sample_from_x_t") == 7 * 3
+    assert costs(only(call=1.0), evaluation=samples).seconds("sample_from_x_t") == 7 * (3 + 11)
+    assert made.seconds("target_gradients") == 0
+    lds = {"lds": {"subsets": 3, "models_per_subset": 2, "draws": 5}}
+    assert costs(only(call=1.0), evaluation=lds).seconds("subset_outputs") == 3 * 2 * 2 * 5
 
 
 def test_removals_continue_every_image_once_per_model():
@@ -120,7 +123,7 @@ def test_an_estimate_names_jobs_hours_and_storage(tmp_path):
     command = [sys.executable, str(SCRIPTS / "estimate.py"), "--configfile", "experiment.yaml"]
     done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "tiny: 25 jobs to run" in done.stdout and "40 images" in done.stdout
+    assert "tiny: 27 jobs to run" in done.stdout and "40 images" in done.stdout
     for word in ("train ", "trajectory_panel", "one holds", "core hours", "features", "in all"):
         assert word in done.stdout
     assert not (workspace.folder / "store").exists()

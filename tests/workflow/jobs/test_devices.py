@@ -7,7 +7,7 @@ import types
 
 import pytest
 import torch
-from support import SCRIPTS
+from support import SCRIPTS, asked
 
 from waypoint.workflow.jobs import devices
 from waypoint.workflow.jobs.job import Job
@@ -81,7 +81,7 @@ def test_a_job_keeps_its_gpu_and_pins_torch_to_it(monkeypatch, tmp_path):
     seen = lambda index: types.SimpleNamespace(uuid=index, name=f"pretended {index}")  # noqa: E731
     monkeypatch.setattr(torch.cuda, "get_device_properties", seen)
     monkeypatch.setattr(torch.cuda, "set_device", pinned.append)
-    job_of = Job(types.SimpleNamespace(spec="{}"), "features", sys.stderr)
+    job_of = Job(types.SimpleNamespace(spec=asked("featurize", {})), sys.stderr)
     assert [job_of.device(), job_of.device()] == [torch.device("cuda", 1)] * 2
     assert pinned == [1, 1] and job_of.provenance()["device"] == "pretended 1"
     taken.kill()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import sys
 
 import pytest
@@ -9,11 +10,25 @@ import pytest
 from waypoint.errors import WaypointError
 from waypoint.workflow.jobs.job import _fail, run
 
+SPEC = {"seed": 0, "featurize": {"version": 1, "a": {"b": 1}}}
+
 
 def script(monkeypatch, tmp_path, main):
     log = tmp_path / "job.log"
-    monkeypatch.setattr(sys, "argv", ["script", "--spec", '{"a": 1}', "--log", str(log), "--out", "x"])
-    run(main, "features", ["out", "mask?", "inputs?"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "script",
+            "--spec",
+            json.dumps({"stage": "featurize", "spec": SPEC, "identity": "i"}),
+            "--log",
+            str(log),
+            "--out",
+            "x",
+        ],
+    )
+    run(main, ["out", "mask?", "inputs?"])
     return log.read_text()
 
 
@@ -21,14 +36,14 @@ def script(monkeypatch, tmp_path, main):
     "error,message",
     [
         (WaypointError("kernel.damping: too small"), "Waypoint: kernel.damping: too small"),
-        (MemoryError(), "out of memory in features"),
+        (MemoryError(), "out of memory in featurize"),
         (
             OSError(errno.ENOSPC, "No space left on device", "x"),
-            "features: the disk is full; nothing was left half written",
+            "featurize: the disk is full; nothing was left half written",
         ),
-        (Exception("I/O error: No space left on device (os error 28)"), "features: the disk is full"),
+        (Exception("I/O error: No space left on device (os error 28)"), "featurize: the disk is full"),
         (OSError(errno.EACCES, "Permission denied", "x"), "Permission denied"),
-        (ZeroDivisionError("division by zero"), "features failed unexpectedly"),
+        (ZeroDivisionError("division by zero"), "featurize failed unexpectedly"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -54,13 +69,13 @@ def test_a_full_disk_is_told_whatever_torch_makes_of_it(monkeypatch, tmp_path, c
     with pytest.raises(SystemExit):
         script(monkeypatch, tmp_path, main)
     shown = capsys.readouterr().err
-    assert "features: the disk is full" in shown and "unexpected" not in shown
+    assert "featurize: the disk is full" in shown and "unexpected" not in shown
 
 
 def test_a_log_on_a_full_disk_does_not_hide_the_message(capsys):
     full = open("/dev/full", "w")
     with pytest.raises(SystemExit):
-        _fail(full, "Waypoint: features: the disk is full")
+        _fail(full, "Waypoint: featurize: the disk is full")
     assert "the disk is full" in capsys.readouterr().err
     with contextlib.suppress(OSError):
         full.close()
@@ -75,4 +90,4 @@ def test_log_tells_progress_and_cpu_times(monkeypatch, tmp_path):
 def test_optional_arguments_may_be_absent(monkeypatch, tmp_path):
     seen = {}
     script(monkeypatch, tmp_path, lambda job: seen.update(vars(job.args), spec=job.spec))
-    assert seen["mask"] is None and seen["out"] == "x" and seen["spec"] == {"a": 1}
+    assert seen["mask"] is None and seen["out"] == "x" and seen["spec"] == SPEC

@@ -1,13 +1,14 @@
 """Targets that share a pass over the features get the scores that each would have got alone."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from support import run_script, script_arguments, script_path, store
+from support import SCRIPTS, run_script, script_arguments, script_path, store
 
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import COLUMN_BYTES, create_store
@@ -27,8 +28,10 @@ class Experiment:
         self.features, self.kernels = [], []
         for m in (0, 1):
             made = {"weights": f"w{m}"}
-            self.features.append(store(root / f"features/full/{m}.zarr", made, phi=(["train", "feature"], PHI[m])))
-            self.kernels.append(root / f"kernels/full/{m}.zarr")
+            self.features.append(
+                store(root / f"features/plain/full/{m}.zarr", made, phi=(["train", "feature"], PHI[m]))
+            )
+            self.kernels.append(root / f"kernels/trak/full/{m}.zarr")
             run_script("factor_kernel", spec=SPEC, features=self.features[m], out=self.kernels[m])
         for target in G:
             self.gradients(target, G[target])
@@ -37,7 +40,7 @@ class Experiment:
         dims = ["checkpoint", "step", "feature"]
         arrays = {"g": (dims, g), "step": (["step"], STEPS), "checkpoint": (["checkpoint"], ["full/0", "full/1"])}
         made = {"weights": ["w0", "w1"], "spec": {"target": {"seed": ord(target)}}, **attributes}
-        return store(self.root / f"targets/{target}/gradients.zarr", made, **arrays)
+        return store(self.root / f"targets/{target}/gradients/plain.zarr", made, **arrays)
 
     def score(self, target, **changes):
         spec = {**SPEC, "target": {"seed": ord(target)}, **changes}
@@ -45,18 +48,20 @@ class Experiment:
         run_script(
             "score_trak",
             spec=spec,
-            gradients=self.root / f"targets/{target}/gradients.zarr",
+            gradients=self.root / f"targets/{target}/gradients/plain.zarr",
             features=self.features,
             kernels=self.kernels,
+            method="trak",
             target=target,
-            waiting=self.root / "resume/scores",
+            targets=list("abc"),
+            waiting=self.root / "resume/scores/trak",
             out=out,
         )
         return open_store(out)
 
     @property
     def waiting(self):
-        return sorted(path.stem for path in (self.root / "resume/scores").glob("*.zarr"))
+        return sorted(path.stem for path in (self.root / "resume/scores/trak").glob("*.zarr"))
 
 
 @pytest.fixture
@@ -129,7 +134,7 @@ def test_gradients_of_another_make_are_left_to_their_own_job(experiment, change)
 
 def test_a_damaged_result_that_waits_is_made_again(experiment):
     experiment.score("b")
-    (experiment.root / "resume/scores/a.zarr/score/c/0/0").unlink()
+    (experiment.root / "resume/scores/trak/a.zarr/score/c/0/0").unlink()
     assert agrees(experiment.score("a"), "a")
 
 
@@ -169,19 +174,21 @@ def test_weights_that_differ_are_named(experiment, capsys):
 
 def test_jobs_at_the_same_time_take_turns_and_leave_nothing(experiment, tmp_path):
     """Three processes at once: right scores, and no lock or folder left."""
-    processes = []
+    processes, environment = [], {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     for target in "abc":
         values = {
             "spec": {**SPEC, "target": {"seed": ord(target)}},
-            "gradients": tmp_path / f"targets/{target}/gradients.zarr",
+            "gradients": tmp_path / f"targets/{target}/gradients/plain.zarr",
             "features": experiment.features,
             "kernels": experiment.kernels,
+            "method": "trak",
             "target": target,
-            "waiting": tmp_path / "resume/scores",
+            "targets": list("abc"),
+            "waiting": tmp_path / "resume/scores/trak",
             "out": tmp_path / f"scores/trak/{target}.zarr",
         }
-        command = [sys.executable, script_path("score_trak"), *script_arguments(**values)]
-        processes.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True))
+        command = [sys.executable, script_path("score_trak"), *script_arguments("score_trak", **values)]
+        processes.append(subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment))
     said = [process.communicate()[1] for process in processes]
     assert all(process.returncode == 0 for process in processes), said
     assert all(agrees(open_store(tmp_path / f"scores/trak/{target}.zarr"), target) for target in "abc")

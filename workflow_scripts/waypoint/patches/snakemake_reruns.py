@@ -54,21 +54,36 @@ def _owned(job):
     return any(owns(job) for owns, *_ in DECIDERS)
 
 
-async def _add(self, owned, why):
-    """Let the jobs of ``why`` run, and requested ones whose output is missing, with whatever they need.
+async def _decide(self, planned, why):
+    """Plan anew what Snakemake has planned: the jobs of ``why``, requested ones whose output is missing, what these
+    need, and readers that are not Waypoint's.
 
-    Snakemake does not look at jobs downstream of one that runs: it takes for granted that they run too.
+    Snakemake itself also runs whatever reads a missing file that is made again, although its inputs are ancient, and
+    does not look at jobs downstream of one that runs: it takes for granted that they run too.
     """
-    queue = deque()
-    for job in owned:
-        self.reason(job).no_metadata = False  # nothing that anyone needs to know
-        if job in why:
-            self.reason(job).forced = True
-        elif job in self.targetjobs:
-            self.reason(job).missing_output.update([file async for file in job.missing_output(job.output)])
+    queue, runs = deque(), set(self._needrun)
+    for job in (job for level in self.toposorted() for job in level if job in planned):
+        reason = self.reason(job)
+        if _owned(job):
+            reason.no_metadata = False  # nothing that anyone needs to know
+            reason.updated_input_run.clear()
+            reason.missing_output.clear()
+            if job in why:
+                reason.forced = True
+            elif job in self.targetjobs:
+                reason.missing_output.update([file async for file in job.missing_output(job.output)])
+        else:
+            again = {file for file in reason.updated_input_run if not await file.exists() and job in self.targetjobs}
+            above = ((needed, files) for needed, files in self.dependencies[job].items() if needed in runs)
+            again.update(file for needed, files in above if not _owned(needed) for file in files)
+            reason.updated_input_run.intersection_update(again)
         allowed = not self.rules_allowed_for_needrun or job.rule.name in self.rules_allowed_for_needrun
-        if allowed and self.reason(job) and not self.finished(job) and job not in self._needrun:
+        if allowed and reason and not self.finished(job):
             queue.append(job)
+        else:
+            runs.discard(job)
+    self._needrun.clear()
+    self._n_until_ready.clear()
     while queue:
         job = queue.popleft()
         if job in self._needrun:
@@ -110,7 +125,7 @@ def _patch():
                     self.workflow.iocache.exists_local[file] = True
                     self.workflow.iocache.mtime[file] = Mtime(local=0.0)
         await update_needrun(self, create_inventory)
-        await _add(self, [job for job in planned if _owned(job)], why)
+        await _decide(self, set(planned), why)
 
     async def dates_of_others(self, job, expanded_output):
         if not _owned(job):

@@ -1,17 +1,17 @@
-"""What an experiment costs: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
+"""Costs of an experiment: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
 
 The formulas of docs/scaling.md, which compares them with measured runs. Rates are measured on the machine at hand
 (``calibration``), so the same formulas hold for a laptop and for a GPU.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
-
-PANEL_SAMPLES = 4  # of p(·|x_t), made with every target's gradients
+from waypoint.workflow.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,15 @@ class Costs:
     def __init__(self, plan, sizes, rates, with_model):
         self.plan, self.config, self.sizes, self.rates = plan, plan.config, sizes, rates
         self.with_model = with_model
+        self.models = len(plan.checkpoints)
+        self.by_rule = {row.stage: partial(row.cost, self) for row in METHODS.values()}
         self.grid = known_grid(plan.config)
         if self.grid is None:  # of an existing model that is not at hand
             self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
 
     def seconds(self, rule):
         """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
-        formula = getattr(self, f"_{rule}", None)
+        formula = self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
         start = self.rates.start if rule in self.with_model else self.rates.light_start
         return start + (formula() if formula else 0.0)
 
@@ -95,24 +97,18 @@ class Costs:
         return self.rates.load + len(self.grid) * self.rates.single
 
     def _target_gradients(self):
-        models = len(self.plan.checkpoints)
-        panels = PANEL_SAMPLES * self._mean(lambda name: sum(map(self.calls, self.plan.steps(name)))) * self.rates.call
-        return models * (self.rates.load + self._steps() * self.rates.gradient) + panels
-
-    def _score_trak(self):
-        n, d, models = self.sizes.images, self.config["projection"]["dim"], len(self.plan.checkpoints)
-        return models * (n * d * self.rates.score + min(n, d) ** 2 * self._steps() * self.rates.product)
+        return self.models * (self.rates.load + self.steps() * self.rates.gradient)
 
     def _subset_outputs(self):
         lds = self.plan.evaluation["lds"]
-        steps = self._mean(lambda name: len(self.plan.lds_steps(name)), "lds")
+        steps = self._mean(lambda name: len(self.plan.steps_of("lds", name)), "lds")
         each = self.rates.load + steps * lds["draws"] * self.rates.call
         return lds["subsets"] * lds["models_per_subset"] * each
 
     def _sample_from_x_t(self):
-        steps = self.plan.evaluation["samples"]["steps"]
-        calls = self._mean(lambda name: sum(map(self.calls, steps or self.plan.steps(name))), "samples")
-        return self.rates.load + self.plan.evaluation["samples"]["number"] * calls * self.rates.call
+        made = map(self.plan.samples, sampled_targets(self.plan))
+        calls = [own["number"] * sum(map(self.calls, own["steps"])) for own in made]
+        return self.rates.load + float(np.mean(calls)) * self.rates.call
 
     def _counterfactual_original(self):
         others = self.plan.evaluation["controls"]["full_models"]
@@ -150,7 +146,8 @@ class Costs:
         shares = [n for section in sections for n in section["n_remove"]]
         return float(np.mean([n * self.sizes.images if isinstance(n, float) else n for n in shares]))
 
-    def _steps(self):
+    def steps(self):
+        """Attributed steps of a target, on average."""
         return self._mean(lambda name: len(self.plan.steps(name)))
 
     def _mean(self, of, section=None):
@@ -162,35 +159,33 @@ def storage(plan, sizes):
     config, n, d = plan.config, sizes.images, plan.config["projection"]["dim"]
     models, k = len(plan.checkpoints), min(n, d)
     steps = sum(len(plan.steps(name)) for name in plan.targets)
-    features, evaluation = config["features"], plan.evaluation
+    features, values = config["features"], sizes.pixels + sizes.latent * sizes.inputs
     width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
     width += 4 * (features["dtype"] != "float32")  # a scale per row
     grid = config["sampling"]["steps"]
     found = {
         "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
         "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
-        "features": models * n * width * (3 if features["keep_halves"] else 1),
-        "kernels": models * 2 * 8 * k * k,
+        "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),
+        "kernels": len(plan.with_kernel) * models * 2 * 8 * k * k,
         "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
-        + 4 * models * steps * d * (3 if features["keep_halves"] else 1)
-        + 4 * steps * PANEL_SAMPLES * sizes.pixels,
+        + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
+        + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
         # and in every store the images' own numbers
-        "scores": 4 * n * steps * sum(_rows(config, method, models) for method in config["methods"])
-        + 8 * n * len(plan.targets) * len(config["methods"]),
-        "evaluation": 0,
+        "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models) for method in plan.instances)
+        + 8 * n * len(plan.targets) * len(plan.instances),
     }
-    if evaluation["samples"]:
-        own = evaluation["samples"]
-        for name in plan.evaluated("samples"):
-            values = sizes.pixels + sizes.latent * sizes.inputs
-            found["evaluation"] += 4 * len(own["steps"] or plan.steps(name)) * own["number"] * values
-    if not plan.attributed:
-        found = {stage: found[stage] for stage in ("checkpoints", "targets", "evaluation")}
-    return found
+    return found if plan.attributed else {stage: found[stage] for stage in ("checkpoints", "targets")}
 
 
-def _rows(config, method, models):
+def sampled_targets(plan):
+    """Targets of which samples of p(·|x_t) are made: those that panels show, or evaluations ask for."""
+    if plan.attributed:
+        return list(plan.targets)
+    return plan.evaluated("samples") if plan.evaluation["samples"] else []
+
+
+def _rows(config, kind, models):
     """Rows of scores that a method stores per step: the mean, its standard error, on request every checkpoint's."""
-    if method not in ("trak", "norm"):
-        return 1
-    return 1 + (models > 1) + (models if config["scores"]["keep_checkpoints"] and method == "trak" else 0)
+    each = models if config["scores"]["keep_checkpoints"] and kind.by_checkpoint else 0
+    return 1 + (kind.error and models > 1) + each
