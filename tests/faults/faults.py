@@ -626,9 +626,11 @@ Then comes what the message asks for, at most `--unlock` or the removal of a dam
 with `replace=true` where a changed setting was undone. Every last run gave the undisturbed run's results, byte for byte
 in arrays, models and tables, and after the lower seven kinds Snakemake had nothing left to do.
 
-Such accidents brought to light, all mended since: a full disk that torch and safetensors report as something else; a
-log on that disk that swallowed the message; metadata of an array in which one bit was another; a damaged chunk that was
-handed on when arrays are linked instead of copied."""
+Such accidents, 200 of them to stores of the version before, brought to light, all mended since: a full disk that torch
+and safetensors report as something else; a log on that disk that swallowed the message; metadata of an array in which
+one bit was another; a damaged chunk that was handed on when arrays are linked instead of copied. Those that are counted
+here: models that are added were refused, since their list was taken for a model; `--config replace=true` was not
+understood; readers of a model whose setting was changed and undone were made again with it."""
     lines = [
         "# Reliability",
         "",
