@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from support import SCRIPTS, run_script, script_arguments, script_path, store
+from support import SCRIPTS, asked, run_script, script_arguments, script_path, store
 
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import COLUMN_BYTES, create_store
@@ -17,7 +17,14 @@ N, D, STEPS = 20, 6, [100, 500]
 RNG = np.random.default_rng(0)
 PHI = RNG.standard_normal((2, N, D)).astype(np.float32)
 G = {target: RNG.standard_normal((2, len(STEPS), D)).astype(np.float32) for target in "abc"}
+IMAGES = {"version": 1, "data": {"subset": N}}
 SPEC = {"kernel": {"damping": 0.1}, "scores": {"keep_checkpoints": True}}
+
+
+def asked_of(target, **changes):
+    """The spec of a target's scores: they share the images' stage with whatever is opened."""
+    own = {"version": 1, **SPEC, "target": {"seed": ord(target)}, **changes}
+    return {"seed": 0, "prepare_data": IMAGES, "score_trak": own}
 
 
 class Experiment:
@@ -43,7 +50,7 @@ class Experiment:
         return store(self.root / f"targets/{target}/gradients/plain.zarr", made, **arrays)
 
     def score(self, target, **changes):
-        spec = {**SPEC, "target": {"seed": ord(target)}, **changes}
+        spec = asked_of(target, **changes)
         out = self.root / f"scores/trak/{target}.zarr"
         run_script(
             "score_trak",
@@ -101,8 +108,9 @@ def test_the_first_job_scores_for_all_that_wait(experiment, capsys):
 def test_attributes_are_those_of_the_targets_own_job(experiment):
     experiment.score("b")
     found = experiment.score("a")
-    assert found.attrs["target"] == "a" and found.attrs["spec"]["target"] == {"seed": ord("a")}
-    assert "identity" not in found.attrs and found.attrs["method"] == "trak"
+    assert found.attrs["target"] == "a" and found.attrs["method"] == "trak"
+    own = json.loads(asked("score_trak", asked_of("a")))
+    assert found.attrs["spec"] == own["spec"] == asked_of("a") and found.attrs["identity"] == own["identity"]
 
 
 def test_a_scored_target_is_not_scored_again(experiment):
@@ -125,7 +133,9 @@ def test_other_settings_are_scored_anew(experiment):
     assert agrees(experiment.score("a", kernel={"damping": 3.0}), "a", damping=3.0)
 
 
-@pytest.mark.parametrize("change", [{"weights": ["w0", "other"]}, {"spec": {"kernel": {"damping": 9}}}])
+@pytest.mark.parametrize(
+    "change", [{"weights": ["w0", "other"]}, {"spec": {"prepare_data": {"version": 1, "data": {"subset": 9}}}}]
+)
 def test_gradients_of_another_make_are_left_to_their_own_job(experiment, change):
     experiment.gradients("c", G["c"], **change)
     experiment.score("b")
@@ -177,7 +187,7 @@ def test_jobs_at_the_same_time_take_turns_and_leave_nothing(experiment, tmp_path
     processes, environment = [], {**os.environ, "PYTHONPATH": str(SCRIPTS)}
     for target in "abc":
         values = {
-            "spec": {**SPEC, "target": {"seed": ord(target)}},
+            "spec": asked_of(target),
             "gradients": tmp_path / f"targets/{target}/gradients/plain.zarr",
             "features": experiment.features,
             "kernels": experiment.kernels,

@@ -94,6 +94,16 @@ def test_other_settings_are_named_by_key_with_both_values():
     assert stale.why == "kernel.damping was 0.1 and is now 0.2"
 
 
+def test_a_setting_that_several_stages_have_is_named_once():
+    def of(fraction):
+        return plan(
+            lambda c: c.update(evaluation={"lds": {"subsets": 2, "models_per_subset": 1, "fraction": fraction}})
+        )
+
+    path = store("store/test/evaluation/outputs/a.zarr", attributes(of(0.5), "subset_outputs", target="a"))
+    assert compared(path, of(0.25), "subset_outputs", target="a").why == "lds.fraction was 0.5 and is now 0.25"
+
+
 def test_a_raised_version_is_named_by_stage(monkeypatch):
     path = kernel()
     monkeypatch.setitem(STAGES, "featurize", replace(STAGES["featurize"], version=99))

@@ -131,7 +131,7 @@ def examine(store, path, asked, sources=()):
     stale = Stale(name, "", found.get("seconds", 0.0), not os.path.islink(path))
     if found["identity"] != asked["identity"]:
         stale.changes = differences(found["spec"], asked["spec"])
-        stale.why = "; ".join(map(str, stale.changes)) or "what it is made from changed"
+        stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "what it is made from changed"
     elif found["spec"] != asked["spec"]:  # of the same identity
         return Stale(name, DAMAGED)
     elif changed := changed_source(found.get("source"), sources):
