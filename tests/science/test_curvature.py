@@ -68,7 +68,9 @@ def test_factors_are_explicit_sums(panel, monkeypatch):
                 assert np.allclose(np.triu(factors.totals[f"{name}/{side}/0"]), np.triu(expected), rtol=1e-12)
 
 
-def test_eigenvectors_diagonalise_their_factor_and_have_a_definite_sign():
+@pytest.mark.parametrize("panel", [5, 512])
+def test_eigenvectors_diagonalise_their_factor_and_have_a_definite_sign(panel, monkeypatch):
+    monkeypatch.setattr(curvature, "PANEL", panel)
     rows = fisher_rows(200)
     factors = Factors(curvature.factored_matrices(SHAPES, 200, 100))
     factors.add(rows)
