@@ -6,11 +6,11 @@ factors      A = Σ_r G_rᵀG_r and S = Σ_r G_rG_rᵀ, with eigenvectors Q_A an
 eigenvalues  Λ = mean_r (Q_Sᵀ G_r Q_A)², entry by entry, over *other* rows than those that gave Q
 whitening    W∇ = (Λ + λ)^-½ ⊙ Q_Sᵀ ∇ Q_A, with λ = ``curvature.damping`` × the mean of Λ over all tensors
 
-The name `ekfac` is that of influence functions for diffusion models by K-FAC (Mlodozeniec et al., arXiv 2410.13850) and
-of the ensembles compared in arXiv 2507.14740. What is computed differs from both in one point. K-FAC's eigenbasis comes
-from a layer's inputs and output gradients; the eigenbasis here is that of the rows' own weight gradients, which are
-Shampoo's factors (Gupta et al., 2018). It needs no hooks and holds for any kind of layer. The eigenvalues are corrected
-as EK-FAC's (George et al., arXiv 1806.03884): measured along the basis, not products of those of the factors.
+Influence functions for diffusion models by (E)K-FAC are those of arXiv 2410.13850; what the approximation loses against
+an accurate inverse is the subject of arXiv 2507.14740. The basis differs from theirs, and the name `ekfac` does not say
+so: K-FAC's factors are of a layer's inputs and of its output gradients, A and S here are of the rows' own weight
+gradients, as Shampoo's (arXiv 1802.09568). They need no hooks and hold for any kind of layer. The eigenvalues are
+corrected as EK-FAC's (George et al., arXiv 1806.03884): measured along the basis, not products of those of the factors.
 
 Why other rows: on the rows that gave Q, directions which these rows happen to miss seem flat, and a fresh gradient gets
 most of its whitened energy from them. Why trust: with fewer than ``SAMPLES`` samples for each of its dimensions the
