@@ -1,0 +1,433 @@
+"""The curvature of the bases `ekfac` and `diagonal`: eigenvectors and eigenvalues for every parameter tensor.
+
+A tensor is seen as a matrix: out × in·kh·kw, a vector as 1 × n. G_r is there what Fisher row u_r holds (``fisher.py``).
+
+factors      A = Σ_r G_rᵀG_r and S = Σ_r G_rG_rᵀ, with eigenvectors Q_A and Q_S in float64
+eigenvalues  Λ = mean_r (Q_Sᵀ G_r Q_A)², entry by entry, over *other* rows than those that gave Q
+whitening    W∇ = (Λ + λ)^-½ ⊙ Q_Sᵀ ∇ Q_A, with λ = ``curvature.damping`` × the mean of Λ over all tensors
+
+Influence functions for diffusion models by (E)K-FAC are those of arXiv 2410.13850; what the approximation loses against
+an accurate inverse is the subject of arXiv 2507.14740. The basis differs from theirs, and the name `ekfac` does not say
+so: K-FAC's factors are of a layer's inputs and of its output gradients, A and S here are of the rows' own weight
+gradients, as Shampoo's (arXiv 1802.09568). They need no hooks and hold for any kind of layer. The eigenvalues are
+corrected as EK-FAC's (George et al., arXiv 1806.03884): measured along the basis, not products of those of the factors.
+
+Why other rows: on the rows that gave Q, directions which these rows happen to miss seem flat, and a fresh gradient gets
+most of its whitened energy from them. Why trust: with fewer than ``SAMPLES`` samples for each of its dimensions the
+eigenvectors of a factor are those of noise, so that such a tensor is whitened by its diagonal, Q being the identity.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from waypoint.errors import WaypointError
+
+SAMPLES = 4  # for each dimension of a factor; with fewer it is not trusted
+PANEL = 512  # columns of a Gram matrix that are made at once
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One parameter tensor as a matrix, and how its two sides are factored.
+
+    Attributes:
+        name: of the parameter.
+        start: column of a flat gradient at which the tensor begins.
+        rows, columns: shape of the matrix.
+        row_blocks, column_blocks: (start, stop) of the diagonal blocks in which S and A are factored; none for a side
+            of length 1, and none where the tensor is whitened by its diagonal.
+    """
+
+    name: str
+    start: int
+    rows: int
+    columns: int
+    row_blocks: tuple[tuple[int, int], ...] = ()
+    column_blocks: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.rows * self.columns
+
+    def of(self, gradients: torch.Tensor) -> torch.Tensor:
+        """This tensor's part of flat gradients (B, p), as a view (B, rows, columns)."""
+        return gradients[:, self.start : self.start + self.size].unflatten(1, (self.rows, self.columns))
+
+
+def diagonal_matrices(shapes: Mapping[str, Iterable[int]]) -> list[Matrix]:
+    """Every tensor whitened by its diagonal: the basis `diagonal`.
+
+    Args:
+        shapes: {parameter: shape} in the order of the flat gradient, that of ``named_parameters``.
+    """
+    matrices, start = [], 0
+    for name, shape in shapes.items():
+        out, *rest = shape if len(tuple(shape)) > 1 else (1, *shape)
+        matrices.append(Matrix(name, start, out, math.prod(rest)))
+        start += matrices[-1].size
+    return matrices
+
+
+def factored_matrices(shapes: Mapping[str, Iterable[int]], rows: int, bound: int) -> list[Matrix]:
+    """The basis `ekfac`: tensors factored where both factors can be trusted, by their diagonal elsewhere.
+
+    Args:
+        shapes: as for ``diagonal_matrices``.
+        rows: R, the Fisher rows that will give the factors. A factor of one side has R × the other side as samples.
+        bound: the longest side that is factored whole; longer ones are cut into equal blocks up to this size.
+    """
+    return [_factored(matrix, rows, bound) for matrix in diagonal_matrices(shapes)]
+
+
+def _factored(matrix: Matrix, rows: int, bound: int) -> Matrix:
+    row_blocks, column_blocks = equal_blocks(matrix.rows, bound), equal_blocks(matrix.columns, bound)
+    sides = ((row_blocks, matrix.columns), (column_blocks, matrix.rows))
+    if any(rows * other < SAMPLES * (stop - start) for blocks, other in sides for start, stop in blocks):
+        return matrix
+    return Matrix(matrix.name, matrix.start, matrix.rows, matrix.columns, row_blocks, column_blocks)
+
+
+def equal_blocks(side: int, bound: int) -> tuple[tuple[int, int], ...]:
+    """The fewest blocks (start, stop) of at most ``bound`` that cover a side, equal to within 1; none for length 1."""
+    if side == 1:
+        return ()
+    count = -(-side // bound)
+    edges = [side * k // count for k in range(count + 1)]
+    return tuple(zip(edges, edges[1:]))
+
+
+def factor_numbers(matrices: Iterable[Matrix]) -> int:
+    """Numbers in all factors, and so in all Q: their sums take 8 bytes each, the eigenvectors that are kept 4."""
+    return sum((b - a) ** 2 for matrix in matrices for a, b in (*matrix.row_blocks, *matrix.column_blocks))
+
+
+class _Sums:
+    """Float64 sums over Fisher rows, kept for every tensor, that can be saved and taken up again.
+
+    Attributes:
+        rows: how many rows the sums are of.
+        totals: {key: tensor}; a key is ``{parameter}/{what}``.
+    """
+
+    def __init__(self, matrices: list[Matrix], totals: dict[str, torch.Tensor]):
+        self.matrices, self.totals, self.rows = matrices, totals, 0
+        self.parameters = sum(matrix.size for matrix in matrices)
+
+    def add(self, gradients: torch.Tensor) -> None:
+        """Take in Fisher rows: flat gradients (B, p), on the device of the sums.
+
+        Raises:
+            WaypointError: another number of columns than the parameters have, or a number that is not finite.
+        """
+        if gradients.shape[1] != self.parameters:
+            raise WaypointError(f"curvature: {gradients.shape[1]} columns for {self.parameters} parameters")
+        for matrix in self.matrices:
+            part = matrix.of(gradients)
+            if not part.isfinite().all():
+                bad = (~part.isfinite()).flatten(1).any(1).nonzero()[0].item()
+                raise WaypointError(f"curvature: Fisher row {self.rows + bad} is not finite in {matrix.name}")
+            self._add(matrix, part)
+        self.rows += len(gradients)
+
+    def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
+        raise NotImplementedError
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that is needed to go on later, as arrays: ``rows`` and the sums; write them before the next ``add``."""
+        return {"rows": np.array(self.rows), **{key: total.cpu().numpy() for key, total in self.totals.items()}}
+
+    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a ``state`` of the same tensors.
+
+        Raises:
+            WaypointError: the state is one of other tensors, or of another way to factor them.
+        """
+        if {key: state[key].shape for key in state if key != "rows"} != {
+            key: tuple(total.shape) for key, total in self.totals.items()
+        }:
+            raise WaypointError("curvature: the state to resume from is not one of these parameters and blocks")
+        for key, total in self.totals.items():
+            total.copy_(torch.from_numpy(np.array(state[key])))
+        self.rows = int(state["rows"])
+
+
+class Factors(_Sums):
+    """A = Σ GᵀG and S = Σ GGᵀ of every tensor that is factored, from a first set of Fisher rows.
+
+    They take 8 bytes × ``factor_numbers``. Products and sums are float64; of each only the upper triangle is made.
+
+    Args:
+        matrices: from ``factored_matrices``.
+        device: where the rows will be.
+    """
+
+    def __init__(self, matrices: list[Matrix], device: torch.device | str = "cpu"):
+        zeros = {
+            key: torch.zeros(stop - start, stop - start, dtype=torch.float64, device=device)
+            for matrix in matrices
+            for key, (start, stop) in _sides(matrix)
+        }
+        super().__init__(matrices, zeros)
+
+    def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
+        by_column = part.transpose(1, 2)
+        for side, blocks, samples in (("A", matrix.column_blocks, part), ("S", matrix.row_blocks, by_column)):
+            for k, (start, stop) in enumerate(blocks):
+                block = samples[:, :, start:stop].double().reshape(-1, stop - start)
+                add_upper_gram(self.totals[f"{matrix.name}/{side}/{k}"], block)
+
+    def eigenvectors(self) -> dict[str, torch.Tensor]:
+        """Q_A and Q_S, computed in float64 and rounded to float32. The sums are used up, one after the other.
+
+        Of each eigenvector the entry of largest magnitude is positive, so that no library chooses its sign.
+
+        Returns:
+            {``{parameter}/Q_A/{block}``, ``…/Q_S/{block}``: (side, side), eigenvectors in columns}.
+        """
+        vectors = {}
+        while self.totals:
+            key = next(iter(self.totals))
+            q = torch.linalg.eigh(self.totals.pop(key), UPLO="U").eigenvectors
+            largest = q.gather(0, q.abs().argmax(0, keepdim=True))
+            name, side, block = key.rsplit("/", 2)
+            vectors[f"{name}/Q_{side}/{block}"] = (q * largest.sign()).float()
+        return vectors
+
+
+def _sides(matrix: Matrix, letters: tuple[str, str] = ("A", "S")) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The key of every factor of a tensor, with its block (start, stop)."""
+    for letter, blocks in zip(letters, (matrix.column_blocks, matrix.row_blocks)):
+        for k, block in enumerate(blocks):
+            yield f"{matrix.name}/{letter}/{k}", block
+
+
+def add_upper_gram(total: torch.Tensor, rows: torch.Tensor) -> None:
+    """Add XᵀX of X (n, side) to the upper triangle of ``total`` (side, side), a panel of columns at a time."""
+    for start in range(0, len(total), PANEL):
+        stop = start + PANEL
+        total[:stop, start:stop].addmm_(rows[:, :stop].T, rows[:, start:stop])
+
+
+def rotated(matrix: Matrix, part: torch.Tensor, vectors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Q_Sᵀ G Q_A of every G in ``part`` (B, rows, columns); ``part`` itself where the tensor is not factored."""
+    if matrix.column_blocks:
+        q = [vectors[f"{matrix.name}/Q_A/{k}"] for k in range(len(matrix.column_blocks))]
+        part = torch.cat([part[:, :, start:stop] @ q[k] for k, (start, stop) in enumerate(matrix.column_blocks)], 2)
+    if matrix.row_blocks:
+        q = [vectors[f"{matrix.name}/Q_S/{k}"] for k in range(len(matrix.row_blocks))]
+        part = torch.cat([q[k].T @ part[:, start:stop] for k, (start, stop) in enumerate(matrix.row_blocks)], 1)
+    return part
+
+
+class Eigenvalues(_Sums):
+    """Λ = mean (Q_Sᵀ G Q_A)² from a second set of Fisher rows, which must not be those that gave Q.
+
+    Args:
+        matrices: as for ``Factors``, or ``diagonal_matrices``.
+        vectors: ``Factors.eigenvectors``; empty where no tensor is factored.
+        device: where the rows will be.
+    """
+
+    def __init__(self, matrices: list[Matrix], vectors: Mapping[str, torch.Tensor], device: torch.device | str = "cpu"):
+        zeros = {
+            f"{matrix.name}/squares": torch.zeros(matrix.rows, matrix.columns, dtype=torch.float64, device=device)
+            for matrix in matrices
+        }
+        super().__init__(matrices, zeros)
+        self.vectors = {key: q.to(device) for key, q in vectors.items()}
+
+    def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
+        squares = rotated(matrix, part, self.vectors).double().square_().sum(0)
+        self.totals[f"{matrix.name}/squares"] += squares
+
+    def curvature(self) -> "Curvature":
+        """The curvature that these rows give.
+
+        Raises:
+            WaypointError: no rows, or rows that are all zero.
+        """
+        if not any(total.any() for total in self.totals.values()):
+            raise WaypointError("curvature: all Fisher rows are zero: the network's output does not depend on θ")
+        values = {matrix.name: (self.totals[f"{matrix.name}/squares"] / self.rows).float() for matrix in self.matrices}
+        return Curvature(self.matrices, self.vectors, values)
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Eigenvectors and eigenvalues of every tensor: what ``curvature/{checkpoint}.zarr`` keeps.
+
+    They take 4 bytes × (``factor_numbers`` + p). Damping is no part of them.
+
+    Attributes:
+        matrices: one for every tensor, in the order of the flat gradient.
+        vectors: {``{parameter}/Q_A/{block}``, ``…/Q_S/{block}``: (side, side) float32}.
+        values: {parameter: Λ (rows, columns) float32}.
+    """
+
+    matrices: list[Matrix]
+    vectors: Mapping[str, torch.Tensor]
+    values: Mapping[str, torch.Tensor]
+
+    def mean_eigenvalue(self) -> float:
+        """The mean of Λ over all parameters of all tensors: the trace of the Fisher matrix over p."""
+        total = sum(value.sum(dtype=torch.float64).item() for value in self.values.values())
+        return total / sum(matrix.size for matrix in self.matrices)
+
+    def strength(self, damping: float) -> float:
+        """λ = damping × the mean eigenvalue.
+
+        Raises:
+            WaypointError: damping is not above 0.
+        """
+        if not damping > 0:
+            raise WaypointError(
+                f"curvature.damping: {damping} is refused: many eigenvalues are zero but for rounding (those of an "
+                "attention's key bias, which softmax ignores), and whitening divides by them. Set it above 0"
+            )
+        return damping * self.mean_eigenvalue()
+
+    def whitening(self, damping: float) -> "Whitening":
+        """The map W of the basis, for λ = ``strength(damping)``; errors as there."""
+        return Whitening(self, self.strength(damping))
+
+    def to(self, device: torch.device | str) -> "Curvature":
+        """The same on another device."""
+        vectors = {key: q.to(device) for key, q in self.vectors.items()}
+        return Curvature(self.matrices, vectors, {name: value.to(device) for name, value in self.values.items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """{``{parameter}/eigenvalues``, ``{parameter}/Q_A/{block}``, ``…/Q_S/{block}``: float32 array}."""
+        values = {f"{name}/eigenvalues": value for name, value in self.values.items()}
+        return {key: value.cpu().numpy() for key, value in {**values, **self.vectors}.items()}
+
+    @classmethod
+    def from_arrays(cls, shapes: Mapping[str, Iterable[int]], arrays: Mapping[str, np.ndarray]) -> "Curvature":
+        """The curvature that ``arrays`` wrote; how tensors are factored follows from the arrays.
+
+        Args:
+            shapes: as for ``diagonal_matrices``, of the network at hand.
+
+        Raises:
+            WaypointError: the arrays are not of these parameters.
+        """
+        matrices = [_stored(matrix, arrays) for matrix in diagonal_matrices(shapes)]
+        keys = {f"{name}/eigenvalues" for name in shapes}
+        keys |= {key for matrix in matrices for key, _ in _sides(matrix, ("Q_A", "Q_S"))}
+        if extra := sorted(set(arrays) - keys):
+            raise WaypointError(f"curvature: {extra[0]} belongs to no parameter of this network")
+        tensors = {key: torch.from_numpy(np.require(arrays[key], np.float32, "W")) for key in arrays}
+        values = {matrix.name: tensors.pop(f"{matrix.name}/eigenvalues") for matrix in matrices}
+        return cls(matrices, tensors, values)
+
+
+def _stored(matrix: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:
+    """A tensor with the blocks that its arrays have."""
+    values = arrays.get(f"{matrix.name}/eigenvalues")
+    if values is None or values.shape != (matrix.rows, matrix.columns):
+        found = "none" if values is None else " × ".join(map(str, values.shape))
+        raise WaypointError(
+            f"curvature: {matrix.name} is {matrix.rows} × {matrix.columns} in this network, its eigenvalues are {found}"
+        )
+    row_blocks = _stored_blocks(f"{matrix.name}/Q_S", matrix.rows, arrays)
+    column_blocks = _stored_blocks(f"{matrix.name}/Q_A", matrix.columns, arrays)
+    return Matrix(matrix.name, matrix.start, matrix.rows, matrix.columns, row_blocks, column_blocks)
+
+
+def _stored_blocks(name: str, side: int, arrays: Mapping[str, np.ndarray]) -> tuple[tuple[int, int], ...]:
+    """The blocks (start, stop) of one side, from the sizes of its eigenvectors."""
+    edges = [0]
+    while (key := f"{name}/{len(edges) - 1}") in arrays:
+        edges.append(edges[-1] + len(arrays[key]))
+    if edges[-1] not in (0, side):
+        raise WaypointError(f"curvature: {name} has {edges[-1]} dimensions, not {side}")
+    return tuple(zip(edges, edges[1:]))
+
+
+class Whitening:
+    """W∇ = (Λ + λ)^-½ ⊙ Q_Sᵀ ∇ Q_A for every tensor, so that W∇ · W∇' = ∇ᵀ (Q Λ Qᵀ + λI)⁻¹ ∇'.
+
+    Args:
+        curvature: on the device of the gradients.
+        strength: λ, in the units of Λ: see ``Curvature.strength``.
+    """
+
+    def __init__(self, curvature: Curvature, strength: float):
+        self.matrices, self.vectors = curvature.matrices, curvature.vectors
+        self.scales = {name: (value.double() + strength).rsqrt_().float() for name, value in curvature.values.items()}
+
+    def parts(self, gradients: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
+        """Whitened gradients tensor by tensor, so that none of the others needs a copy.
+
+        Args:
+            gradients: (B, p) float32, which are left as they are.
+
+        Returns:
+            an iterator of (start, (B, size)): the columns from ``start`` on.
+        """
+        for matrix in self.matrices:
+            whitened = rotated(matrix, matrix.of(gradients), self.vectors) * self.scales[matrix.name]
+            yield matrix.start, whitened.flatten(1)
+
+    def whiten(self, gradients: torch.Tensor) -> torch.Tensor:
+        """Whitened copies of flat gradients (B, p)."""
+        return self.whiten_(gradients.clone())
+
+    def whiten_(self, gradients: torch.Tensor) -> torch.Tensor:
+        """Whiten flat gradients (B, p) in place; beside them two copies of the largest tensor's part are held."""
+        for start, part in self.parts(gradients):
+            gradients[:, start : start + part.shape[1]] = part
+        return gradients
+
+
+class Projector(Protocol):
+    """What is used of a projection (``projection.py``)."""
+
+    d: int
+
+    def rows_per_block(self, device: torch.device) -> int: ...
+
+    def add_block(self, out: torch.Tensor, start: int, part: torch.Tensor) -> None: ...
+
+
+class WhitenedProjection:
+    """PᵀW∇: whitened first, then projected, tensor by tensor; stands wherever P does.
+
+    Args:
+        whitening: W. projection: P.
+    """
+
+    def __init__(self, whitening: Whitening, projection: Projector):
+        self.whitening, self.projection, self.d = whitening, projection, projection.d
+
+    def project(self, gradients: torch.Tensor) -> torch.Tensor:
+        """PᵀW∇ for each row ∇: (B, p) to (B, d), on the gradients' device."""
+        out = gradients.new_zeros(len(gradients), self.d)
+        width = self.projection.rows_per_block(gradients.device)
+        for start, part in self.whitening.parts(gradients):
+            for at in range(0, part.shape[1], width):
+                self.projection.add_block(out, start + at, part[:, at : at + width])
+        return out
+
+
+def estimate(matrices: list[Matrix], first: Iterable[torch.Tensor], second: Iterable[torch.Tensor]) -> Curvature:
+    """The curvature of batches of Fisher rows, in one go.
+
+    Args:
+        matrices: from ``factored_matrices`` or ``diagonal_matrices``.
+        first, second: batches (B, p) float32 of two independent sets of rows: for Q, then for Λ. ``first`` is not read
+            where no tensor is factored.
+    """
+    factors = Factors(matrices)
+    if factors.totals:
+        for gradients in first:
+            factors.add(gradients)
+    eigenvalues = Eigenvalues(matrices, factors.eigenvectors())
+    for gradients in second:
+        eigenvalues.add(gradients)
+    return eigenvalues.curvature()

@@ -1,0 +1,94 @@
+"""The kernel K = UᵀU/R + δ (trace/dim) I of R Fisher rows (``fisher.py``), and K⁻¹g, in float64.
+
+U (R × dim) holds the rows u_r after the map of their basis and the projection; trace is that of UᵀU/R; dim is d, or p
+without projection. It stands where TRAK's ΦᵀΦ + λI does (Alg. 1 line 17): τ(i) = φ_iᵀ K⁻¹ g. It estimates the Fisher
+matrix JᵀJ/D (arXiv 2410.13850) in place of the Gram matrix of the losses' gradients.
+
+For R ≥ dim the dim × dim matrix is factored. For R < dim the R × R form is, by Woodbury's identity: with
+s = δ trace(UᵀU)/dim, the same number in both forms, K⁻¹ = R (UᵀU + s I)⁻¹ = (R/s) [I − Uᵀ(UUᵀ + s I)⁻¹U].
+U and Φ are only ever seen in blocks of rows.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from scipy.linalg.blas import dsyrk
+
+from waypoint.errors import WaypointError
+from waypoint.science import kernel
+
+Blocks = Callable[..., Iterator[tuple[int, np.ndarray]]]  # as kernel.py's: a fresh iterator of (start, rows)
+COLUMNS = 4096  # of U that are float64 at once in the dual form
+
+
+def gram(blocks: Blocks, rows: int, dim: int) -> np.ndarray:
+    """UᵀU (dim × dim) when rows ≥ dim, else UUᵀ (rows × rows), for which U is held as it is stored.
+
+    Args:
+        blocks: over U, rows float (b, dim). rows, dim: shape of U.
+
+    Returns:
+        float64, of size min(rows, dim).
+    """
+    if rows >= dim:
+        return kernel.gram(blocks, rows, dim)
+    u = np.concatenate([part for _, part in blocks()])
+    out = np.zeros((rows, rows), order="F")
+    for start in range(0, dim, COLUMNS):
+        part = u[:, start : start + COLUMNS].astype(np.float64, order="C")
+        out = dsyrk(1, part.T, trans=1, beta=1, c=out, lower=1, overwrite_c=1)
+    return np.tril(out) + np.tril(out, -1).T
+
+
+def factor(matrix: np.ndarray, rows: int, dim: int, damping: float) -> tuple[np.ndarray, float]:
+    """Lower Cholesky factor of ``gram``'s matrix + s I, and s = δ trace/dim.
+
+    Args:
+        matrix: from ``gram``. rows, dim: shape of U. damping: δ, ``kernel.damping``.
+
+    Raises:
+        WaypointError: δ is below 0, or 0 with fewer rows than dimensions; a matrix that is singular in float64.
+    """
+    if damping < 0 or (damping == 0 and rows < dim):
+        raise WaypointError(
+            f"kernel.damping: {damping} needs at least as many Fisher rows as dimensions; here kernel.rows = {rows} "
+            f"< {dim}, so UᵀU is singular. Set kernel.damping above 0"
+        )
+    # kernel.factor's λ is relative to trace / min(rows, dim)
+    return kernel.factor(matrix, rows, dim, damping if rows >= dim else damping * rows / dim)
+
+
+def solve(blocks: Blocks, rows: int, dim: int, lower: Blocks, strength: float, g: np.ndarray) -> np.ndarray:
+    """K⁻¹ g for every row of g.
+
+    Args:
+        blocks: as for ``gram``; read only for rows < dim. rows, dim: shape of U.
+        lower: over the rows of ``factor``'s factor. strength: its s.
+        g: (steps, dim), in the basis and projection of U.
+
+    Returns:
+        float64 (steps, dim).
+    """
+    g = g.astype(np.float64)
+    if rows >= dim:
+        return rows * kernel.solve(lower, g.T).T
+    seen = np.concatenate([part.astype(np.float64) @ g.T for _, part in blocks()])
+    weights = kernel.solve(lower, seen)
+    for start, part in blocks():
+        g = g - weights[start : start + len(part)].T @ part.astype(np.float64)
+    return rows / strength * g
+
+
+def scores(blocks: Blocks, solved: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and of g, block by block, in the precision of Φ.
+
+    Args:
+        blocks: over Φ, rows float (b, dim); given ``each``, a function of rows, it iterates (start, its array).
+        solved: ``solve``'s K⁻¹g (steps, dim).
+
+    Returns:
+        an iterator of start, (steps, b).
+    """
+    right = {kind: np.asfortranarray(solved.T, kind) for kind in ("float32", "float64")}
+    products = blocks(each=lambda phi: kernel.narrow_product(phi, right[phi.dtype.name]))
+    return ((start, product.T) for start, product in products)
