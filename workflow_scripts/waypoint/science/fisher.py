@@ -11,7 +11,7 @@ Row r depends on (seed, purpose, checkpoint, r) and on how many rows there are, 
 import numpy as np
 import torch
 
-from waypoint.science.streams import numpy_stream, torch_stream
+from waypoint.science.random_streams import numpy_stream, torch_stream
 
 # purposes: the rows that give a curvature's eigenvectors, those that give its eigenvalues, and a kernel's
 EIGENVECTORS, EIGENVALUES, KERNEL = "fisher eigenvectors", "fisher eigenvalues", "fisher kernel"

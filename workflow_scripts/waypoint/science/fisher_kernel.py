@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 
 from waypoint.errors import WaypointError
+from waypoint.kernels import tall_skinny_matmul
 from waypoint.science import kernel
 
 Blocks = Callable[..., Iterator[tuple[int, np.ndarray]]]  # as kernel.py's: a fresh iterator of (start, rows)
@@ -90,5 +91,5 @@ def scores(blocks: Blocks, solved: np.ndarray) -> Iterator[tuple[int, np.ndarray
         an iterator of start, (steps, b).
     """
     right = {kind: np.asfortranarray(solved.T, kind) for kind in ("float32", "float64")}
-    products = blocks(each=lambda phi: kernel.narrow_product(phi, right[phi.dtype.name]))
+    products = blocks(each=lambda phi: tall_skinny_matmul(phi, right[phi.dtype.name]))
     return ((start, product.T) for start, product in products)
