@@ -323,6 +323,7 @@ FORMULAS = [
     ["kernels", "model", "N d² / 2 + k³ / 6 multiply-adds", "32 k²", "16 k² M"],
     ["targets", "target", "G F + M S (K' B + F) + samples for panels", "as features", "8 G · image + 4 M S d"],
     ["scores", "target", "M (N d + S k²) multiply-adds", "does not grow with N", "4 N S · rows kept"],
+    ["scores of `wiener`", "target", "1.5 N D² + 3 D³ + 200 N D S of them, D numbers an image", "32 D²", "4 N S"],
     ["subset models", "subset", "its models · epochs · N / 2 · B", "as checkpoints", "4 p R"],
     ["subset outputs", "target", "R S · draws · F", "4 p + a batch", "little"],
     ["removals", "model", "epochs · (N - removed) · B, then images · G(t) · F", "as checkpoints", "4 p each"],

@@ -21,7 +21,7 @@ from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
-from waypoint.workflow.plan.method_inputs import SOURCE, paths
+from waypoint.workflow.plan.method_inputs import MASK, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
 
@@ -152,7 +152,11 @@ let_artifacts_decide(
 # what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
 # where a profile gives its size: a dry run shows jobs of groups in another form
 SLURM_GROUPS = {"small": "scoring"}
-SLURM_RESOURCES = {"small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}, "gpu": {"gpu": 1}}
+SLURM_RESOURCES = {
+    "small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt},
+    "matrices": {},
+    "gpu": {"gpu": 1},
+}
 
 
 def submitted_with(kind):
@@ -165,8 +169,8 @@ def scores_from(kind):
     """The named inputs of the rule that scores by methods of one kind."""
 
     def lying(name):
-        if name == SOURCE:
-            return lambda w: outside(PLAN.source(w.method, w.target))
+        if name in (SOURCE, MASK):
+            return lambda w: outside(files(PLAN, name, w.method, w.target))
         return lambda w: [f"<results>/{path}" for path in paths(PLAN, name, w.method, w.target)]
 
     return {name: lying(name) for name in kind.reads}

@@ -217,6 +217,15 @@ def score_pixel_stage(tmp_path, data, trajectory):
     return found
 
 
+def score_wiener_stage(tmp_path, data, trajectory, checkpoint):
+    found, given = {}, {"data": data, "trajectory": trajectory, "generator": checkpoint, "method": "wiener"}
+    for name, mask in (("whole", None), ("half", [0, 0, 4, 8])):
+        spec, out = {"target": {"steps": STEPS, "mask": mask}}, tmp_path / f"{name}.zarr"
+        run_script("score_wiener", spec=spec, **given, target="a", out=out)
+        found[name] = arrays_of(out, "score")["score"]
+    return found
+
+
 def score_random_stage(tmp_path, data):
     spec, out = {"seed": 0, "target": {"steps": STEPS}}, tmp_path / "out.zarr"
     run_script("score_random", spec=spec, data=data, method="random", target="a", out=out)
@@ -260,6 +269,7 @@ GOLDEN = {
     "score_gradcos": score_gradcos_stage,
     "score_trak_sum": score_trak_sum_stage,
     "score_pixel": score_pixel_stage,
+    "score_wiener": score_wiener_stage,
     "score_random": score_random_stage,
     "score_norm": score_norm_stage,
     "top_influences": top_influences_stage,

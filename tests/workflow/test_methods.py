@@ -38,6 +38,8 @@ def test_the_rule_of_a_row_is_of_its_slurm_class(row):
     asked = SLURM["set-resources"].get(row.stage, {})
     if row.slurm == "gpu":
         assert asked == SLURM["set-resources"]["train"] and row.stage not in SLURM["groups"]
+    elif row.slurm == "matrices":
+        assert asked == SLURM["set-resources"]["factor_kernel"] and row.stage not in SLURM["groups"]
     else:  # the rule itself says that it is small and one of a group, whose size the profile gives
         assert row.slurm == "small" and not asked and row.stage not in SLURM["groups"]
         assert "scoring" in SLURM["group-components"] and "slot" in SLURM["resources"]
@@ -75,6 +77,18 @@ def test_what_others_are_made_from_is_made_too_but_not_shown():
     assert list(found.methods) == ["trak-sum"] and list(found.instances) == ["trak-sum", "trak"]
     assert found.summed("trak-sum") == "trak" and found.with_kernel == ["trak"]
     assert plan(methods=["pixel"]).bases == plan(methods=["pixel"]).with_kernel == []
+
+
+def test_wiener_reads_the_generating_model_and_the_mask_and_no_other_model():
+    masked = {"id": "b", "seed": 2, "checkpoint": "full/1", "mask": [0, 0, 4, 8]}
+    found = plan(methods=["wiener"], targets=[{"id": "a", "seed": 1}, masked])
+    assert [paths(found, "generator", "wiener", target) for target in "ab"] == [
+        ["checkpoints/full/0"],
+        ["checkpoints/full/1"],
+    ]
+    assert found.bases == found.with_kernel == []
+    spec = found.spec("score_wiener", method="wiener", target="b")
+    assert spec["score_wiener"] == {"version": 1, "target": {"steps": [100, 500], "mask": [0, 0, 4, 8]}}
 
 
 def test_a_method_more_leaves_the_others_as_they_are():

@@ -17,6 +17,7 @@ METHODS = {
     "mine": {"scores": "own"},
     "graddot": None,
     "gradcos": None,
+    "wiener": {},
     "random": {},
 }
 EVALUATION = {"lds": {"subsets": 3, "models_per_subset": 1}, "step_correlation": {}, "top_overlap": {"top_k": [3]}}

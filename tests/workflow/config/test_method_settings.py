@@ -30,6 +30,22 @@ def test_one_kind_may_be_listed_with_several_settings():
     assert step_methods(found) == ["trak", "strong"]
 
 
+def test_wiener_is_refused_where_its_covariance_is_too_large_or_a_step_is_noise_alone():
+    large, last = (
+        {"sample_size": 128, "in_channels": 3, "out_channels": 3},
+        [{"id": "a", "seed": 1, "steps": [100, 999]}],
+    )
+    sampled = {"methods": ["wiener"], "sampling": {"steps": 1000}, "targets": last}
+    tiny_config({"unet": UNET, "scheduler": {"prediction_type": "v_prediction"}}, **sampled)
+    for model, words in (
+        ({"unet": {**UNET, **large}}, ["methods: wiener", "49152 numbers", "12288"]),
+        ({"unet": UNET, "scheduler": {"rescale_betas_zero_snr": True}}, ["target a at step 999", "rescale_betas"]),
+    ):
+        with pytest.raises(WaypointError) as refused:
+            tiny_config(model, **sampled)
+        assert all(word in str(refused.value) for word in words)
+
+
 @pytest.mark.parametrize(
     "methods, words",
     [

@@ -84,6 +84,12 @@ def test_memory_of_gradients_is_bounded_by_what_a_pass_and_a_batch_may_hold():
     assert large._gradients(40, 3) == 4 * 1000 + (40 + 1) * 4 * 1000 + 2 * 3 * (1 << 30)
 
 
+def test_a_gaussian_costs_by_the_numbers_of_what_the_model_sees():
+    made = costs(only(product=1.0), methods=["wiener"])
+    assert made.seconds("score_wiener") == 40 * 64**2 * 3 / 2 + 3 * 64**3 + 2 * 40 * 64 * 200
+    assert memory().bytes("score_wiener") == 5 + 32 * 64**2
+
+
 def test_memory_of_a_kernel_does_not_grow_with_the_images():
     assert memory().bytes("factor_kernel") == 5 + 32 * 16**2
     assert memory(projection={"dim": 64}).bytes("factor_kernel") == 5 + 32 * 40**2 + 16 * 40 * 64

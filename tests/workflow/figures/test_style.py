@@ -21,9 +21,9 @@ def test_every_method_has_a_style_of_its_own():
 @pytest.mark.parametrize("methods", [MANY, MANY[::-1]])
 def test_known_methods_have_one_order_and_controls_come_last(methods):
     order = list(styles(methods))
-    controls = ["norm", "random", "none"]
+    controls = ["norm", "wiener", "random", "none"]
     others = [name for name in NAMED if name not in controls]
-    assert order[: len(others) + 1] == [*others, "clip"] and order[-3:] == controls
+    assert order[: len(others) + 1] == [*others, "clip"] and order[-4:] == controls
     assert list(styles(["random", "trak"])) == ["trak", "random"]
 
 

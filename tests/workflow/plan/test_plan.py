@@ -27,7 +27,7 @@ BASE = {
     "checkpoints": {"count": 4},
     "attribution": {"steps": [100, 300, 400]},
     "scores": {"keep_checkpoints": True},
-    "methods": ["trak", "trak-sum", "pixel", "clip", "norm", "random"],
+    "methods": ["trak", "trak-sum", "pixel", "clip", "norm", "wiener", "random"],
     "image_encoders": {name: {"kind": "clip", "path": f"somebody/{name}"} for name in ("clip", "other")},
     "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2, "checkpoint": "full/1"}],
 }
@@ -44,8 +44,8 @@ EVALUATION = {
 }
 # What every stage's script opens, by stage. Of targets, checkpoints, methods and removals it opens its own where it has
 # one, and else all.
-SCORES = ["score_trak", "score_trak_sum", "score_norm", "score_pixel", "score_random", "score_encoder"]
-PER_STEP = ["score_trak", "score_pixel", "score_random"]
+SCORES = ["score_trak", "score_trak_sum", "score_norm", "score_pixel", "score_wiener", "score_random", "score_encoder"]
+PER_STEP = ["score_trak", "score_pixel", "score_wiener", "score_random"]
 OPENS = {
     "prepare_data": [],
     "import_vae": [],
@@ -67,6 +67,7 @@ OPENS = {
     "score_trak_sum": ["score_trak"],
     "score_norm": ["featurize"],
     "score_pixel": ["data", "sample_trajectory"],
+    "score_wiener": ["data", "sample_trajectory", "generator"],
     "score_random": ["data"],
     "embed_images": ["data"],
     "score_encoder": ["embed_images", "sample_trajectory"],
@@ -124,7 +125,7 @@ OF_SECTIONS = {  # stages that are there only with a section of the evaluation
     "likelihood": {"train_classifier"},
 }
 METHOD_OF = {"score_trak": "trak", "score_trak_sum": "trak-sum", "score_norm": "norm", "score_pixel": "pixel"}
-METHOD_OF |= {"score_random": "random", "score_encoder": "clip", "factor_kernel": "trak"}
+METHOD_OF |= {"score_wiener": "wiener", "score_random": "random", "score_encoder": "clip", "factor_kernel": "trak"}
 
 NEED_COMMON_STEPS = [
     "lds",
@@ -177,7 +178,9 @@ def artifacts(of):
         "kind": ["standard", "robust"],
     }
     methods = {stage: [method] * (method in of.instances) for stage, method in METHOD_OF.items()}
-    methods["train_without"] = [name for name in ("trak", "trak-sum", "pixel", "clip", "norm") if name in of.instances]
+    methods["train_without"] = [
+        name for name in ("trak", "trak-sum", "pixel", "clip", "norm", "wiener") if name in of.instances
+    ]
     methods["counterfactual_without"] = [*methods["train_without"], "random"]
     methods["trajectory_panel"] = [name for name in methods["counterfactual_without"] if name in of.instances]
     methods["forgetting"] = [*methods["counterfactual_without"], "none"]
@@ -478,12 +481,12 @@ CHANGES = {  # what changes by itself; what is made from it follows
     ),
     "target's mask": (
         lambda c: c["targets"][0].update(mask=[0, 0, 4, 4]),
-        of_a("target_gradients", "subset_outputs", "plot_regions"),
+        of_a("target_gradients", "subset_outputs", "plot_regions", "score_wiener"),
     ),
     "a step more of a target": (
         lambda c: c["targets"][0].update(steps=[100, 300, 400, 500]),
         of_a("target_gradients", "score_norm", "score_pixel", "score_random", "score_encoder", "sample_from_x_t")
-        | of_a("subset_outputs", "trajectory_panel")
+        | of_a("subset_outputs", "trajectory_panel", "score_wiener")
         | every("one_step_error", "feature_likelihood"),
     ),
     "the order of steps": (lambda c: c["attribution"].update(steps=[400, 100, 300]), set()),
@@ -840,12 +843,12 @@ def test_names_of_retrained_models():
     assert made.without_models("forgetting", "b", "random") == random
     names = made.retrained_models()
     assert len(names) == len(set(names)) and set(made.subset_models()) | set(random) <= set(names)
-    # 5 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
-    assert len(names) == 4 + 6 + 2 * 5 * 2 * 2
+    # 6 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
+    assert len(names) == 4 + 6 + 2 * 6 * 2 * 2
 
 
 def test_counterfactual_and_forgetting_share_models_of_the_same_step():
-    assert len(plan(evaluation("forgetting", step=400)).retrained_models()) == 4 + 6 + 5 * 2 * 2
+    assert len(plan(evaluation("forgetting", step=400)).retrained_models()) == 4 + 6 + 6 * 2 * 2
 
 
 def test_random_is_always_among_the_methods():

@@ -43,7 +43,8 @@ class Method:
         control: whether it is what others must beat, and stands last.
         one_pass: whether one job scores all targets that wait (``jobs/features_pass``).
         cost: seconds of a job beyond its start, from ``estimate.costs.Costs``.
-        slurm: small (jobs of seconds, many to a submission) or gpu (needs one, and a line in slurm/config.yaml).
+        slurm: small (jobs of seconds, many to a submission), matrices (large ones in float64) or gpu (needs one); the
+            latter two have a line in slurm/config.yaml.
         version: raised whenever the scores become others.
         stage: of its scores, also its rule and its script; default score_{name}.
     """
@@ -85,6 +86,15 @@ def kernel_products(costs) -> float:
     """The same, with K⁻¹g of every step."""
     k = min(costs.sizes.images, costs.config["projection"]["dim"])
     return pass_over_features(costs) + costs.models * k**2 * costs.steps() * costs.rates.product
+
+
+def gaussians(costs) -> float:
+    """Seconds of a covariance of N vectors of D numbers, its eigenvectors, and f_t without every image; no masks."""
+    n, size = costs.sizes.images, costs.sizes.inputs
+    # half of a symmetric product, a change of basis, and what eigenvectors take: 3.0 and 3.3 for D = 1,728 and 768
+    products = n * size**2 * 3 / 2 + 3 * size**3
+    # 200: f_t goes some twenty times through rows of D numbers, which takes longer than to multiply them
+    return (products + costs.steps() * n * size * 200) * costs.rates.product
 
 
 ROWS = [
@@ -156,6 +166,15 @@ ROWS = [
         error=True,
         basis="plain",
         control=True,
+    ),
+    Method(
+        "wiener",
+        "exact leave-one-out of the optimal denoiser of a Gaussian fitted to the images",
+        reads=("data", "trajectory", "generator", "mask"),
+        look=Look("#CC6677", "X", "/"),
+        control=True,
+        cost=gaussians,
+        slurm="matrices",
     ),
     Method("random", "random scores", reads=("data",), look=Look("#777777", "x", "--"), control=True),
 ]

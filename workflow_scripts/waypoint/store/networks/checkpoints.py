@@ -102,6 +102,20 @@ def load(source, device="cpu", sampler=None, timestep_spacing=None):
     return Denoiser(unet.eval().to(device), scheduler)
 
 
+def alpha_bars(folder):
+    """ᾱ_t (T,), float64, of the scheduler in a folder that ``save`` wrote, without its network.
+
+    Raises:
+        WaypointError: a damaged file, or no DDPMScheduler.
+    """
+    require_intact(folder)
+    try:
+        stored = DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
+    except OSError as error:
+        raise WaypointError(f"checkpoint {folder}: its scheduler cannot be read ({error})") from error
+    return stored_scheduler(stored).alphas_cumprod.double().numpy()
+
+
 def unet_class(config):
     """The diffusers class of a stored UNet's config.
 

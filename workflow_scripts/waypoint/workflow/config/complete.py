@@ -8,6 +8,7 @@ import csv
 import functools
 import hashlib
 import json
+import math
 from pathlib import Path
 
 from waypoint.errors import WaypointError
@@ -65,6 +66,7 @@ def complete(config):
     check_lists(config)
     leave_out_missing(config)
     _check_targets(config, places)
+    _check_gaussian(config)
     check_evaluation(config, known_grid(config))
     check_own_scores(config)
     return config
@@ -203,6 +205,32 @@ def _check_targets(config, places):
                     f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "
                     f"of target {target['id']}, which has a mask"
                 )
+
+
+def _check_gaussian(config):
+    """Refuse the method wiener where its covariance would be too large, and at a step where nothing is left to see."""
+    listed = {settings["method"] for settings in config["methods"].values()}
+    for section in filter(None, (config["evaluation"][name] for name in ("counterfactual", "forgetting"))):
+        listed |= set(section["methods"] or [])
+    if "wiener" not in listed:
+        return
+    from waypoint.science.wiener import LARGEST  # takes a moment that other configurations need not wait
+
+    shape = _image_shape(known_of_model(config, "unet"))
+    if shape is not None and math.prod(shape) > LARGEST:
+        raise WaypointError(
+            f"config: methods: wiener fits a covariance to what the model sees, here {math.prod(shape)} numbers an "
+            f"image; more than {LARGEST} do not fit. Leave wiener out, or use latents"
+        )
+    scheduler = known_of_model(config, "scheduler") or {}
+    last = scheduler.get("num_train_timesteps", 1000) - 1
+    for target in config["targets"]:
+        if scheduler.get("rescale_betas_zero_snr") and last in target.get("steps", config["attribution"]["steps"]):
+            raise WaypointError(
+                f"config: methods: wiener has no scores of target {target['id']} at step {last}, where "
+                "rescale_betas_zero_snr makes ᾱ_t 0, so that f_t does not depend on the training images. Leave out "
+                "the step, or wiener"
+            )
 
 
 def _restarted_at_steps(config, target):

@@ -6,6 +6,7 @@ FLOAT, DOUBLE = 4, 8
 STEP_STATES = 4  # a training step's weights, gradients and AdamW's two moments
 THERE_AND_BACK = 2  # of what autograd keeps of a pass: as much again goes through the allocator on the way back
 KERNEL_COPIES = 4  # of the k × k matrix, while its triangle is mirrored, or damped and factored
+GAUSSIAN_COPIES = 4  # of the D × D covariance: its eigenvectors, and what finding them takes
 
 
 class Memory:
@@ -59,6 +60,9 @@ class Memory:
         k = min(n, d)
         dual = 2 * DOUBLE * n * d if n < d else 0  # all of Φ, in blocks and in one piece
         return self.light_start + KERNEL_COPIES * DOUBLE * k * k + dual
+
+    def _score_wiener(self):
+        return self.light_start + GAUSSIAN_COPIES * DOUBLE * self.sizes.inputs**2
 
     def _pass(self, rows):
         return THERE_AND_BACK * rows * self.row

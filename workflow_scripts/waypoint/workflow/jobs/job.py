@@ -41,6 +41,16 @@ class Checkpoint:
 
         return checkpoints.load(self.path, device)
 
+    def alpha_bars(self):
+        """ᾱ_t of every training step, float64 (T,), after its files' checksums were compared; no network is loaded.
+
+        Raises:
+            WaypointError: a damaged file.
+        """
+        from waypoint.store.networks import checkpoints
+
+        return checkpoints.alpha_bars(self.path)
+
 
 class Job:
     """One run of a script: its arguments, its spec and its log. What it opens is verified by being opened.

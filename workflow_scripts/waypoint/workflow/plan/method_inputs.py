@@ -5,7 +5,7 @@ Of several artifacts of one kind, one for each checkpoint, a stage inherits the 
 
 from waypoint.workflow.methods import METHODS
 
-SOURCE = "source"  # a file from outside the store
+SOURCE, MASK = "source", "mask"  # files from outside the store
 
 
 def _data(plan, method, target):
@@ -42,7 +42,11 @@ def _embeddings(plan, method, target):
     return [("embed_images", {"encoder": method})]
 
 
-def _source(plan, method, target):
+def _generator(plan, method, target):
+    return [plan.model(plan.targets[target]["checkpoint"])]
+
+
+def _outside(plan, method, target):
     return []
 
 
@@ -56,7 +60,9 @@ READS = {
     "gradients": _gradients,
     "scores": _scores,
     "embeddings": _embeddings,
-    SOURCE: _source,
+    "generator": _generator,
+    SOURCE: _outside,
+    MASK: _outside,
 }
 # {stage: where its artifacts lie in the experiment}
 PLACES = {
@@ -64,6 +70,8 @@ PLACES = {
     "encode_data": "data/train.zarr",
     "import_vae": "encoders/vae",
     "train_vae": "encoders/vae",
+    "train": "checkpoints/{checkpoint}",
+    "import_checkpoint": "checkpoints/{checkpoint}",
     "sample_trajectory": "targets/{target}/trajectory.zarr",
     "featurize": "features/{basis}/{checkpoint}.zarr",
     "factor_kernel": "kernels/{method}/{checkpoint}.zarr",
@@ -77,6 +85,11 @@ def paths(plan, name: str, method: str, target: str) -> list[str]:
     return [PLACES[stage].format(**wildcards) for stage, wildcards in READS[name](plan, method, target)]
 
 
+def files(plan, name: str, method: str, target: str) -> str | list:
+    """What a method reads from outside the store under a name of ``READS``: a path, or an empty list."""
+    return plan.source(method, target) if name == SOURCE else plan.mask_file(target)
+
+
 def sections(plan, method: str, target: str) -> dict:
     """The parts of the configuration that a method's scores depend on, beyond those that what it reads depends on."""
     row, found = plan.kind(method), {}
@@ -85,6 +98,8 @@ def sections(plan, method: str, target: str) -> dict:
         found |= {section: found.get(section, {}) | plan.pick(section, key)} if key else {section: plan.config[section]}
     if not {"gradients", "scores"} & set(row.reads):  # these know the steps
         found["target"] = {"steps": plan.steps(target)}
+    if MASK in row.reads:
+        found["target"] |= plan.mask(target)
     if "features" in row.reads:
         found |= plan.ensemble()
     if SOURCE in row.reads:

@@ -1,0 +1,38 @@
+"""Control: f_t without each image − f_t, of the optimal denoiser of a Gaussian fitted to the training images."""
+
+from functools import partial
+
+import numpy as np
+
+from waypoint.science import wiener
+from waypoint.store.data.training_set import inputs_of
+from waypoint.store.zarr.reader import blocks, read
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.target import mask_weight, require_generator
+
+
+def main(job):
+    data, trajectory = job.open(job.args.data), job.open(job.args.trajectory)
+    require_generator(job, trajectory, job.args.trajectory)
+    steps, mask = job.settings["target"]["steps"], job.settings["target"]["mask"]
+    grid = read(trajectory["step"]).tolist()
+    x0_hat = read(trajectory["x0_hat"])[[grid.index(t) for t in steps]]
+    weight = mask_weight(mask, job.args.mask, trajectory["image"].shape[-2:], x0_hat.shape[-2:])
+    alpha_bars = job.checkpoint(job.args.generator).alpha_bars()[steps]
+
+    images = partial(blocks, inputs_of(data))
+    gaussian, parts = wiener.fit(images), []
+    weight = None if weight is None else weight.numpy()
+    for start, tau in wiener.scores(gaussian, images, x0_hat, alpha_bars, weight):
+        parts.append(tau.astype(np.float32))
+        job.progress(start + tau.shape[1], gaussian.count, "images")
+    score = np.concatenate(parts, axis=1)
+    with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.write("step", ["step"], np.array(steps))
+        store.write("train", ["train"], np.arange(score.shape[1]))
+        store.write("score", ["step", "train"], score, "step", steps)
+
+
+if __name__ == "__main__":
+    run(main, ["data", "trajectory", "generator", "mask?", "method", "target", "out"])
