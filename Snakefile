@@ -36,6 +36,7 @@ rule all:
         TEXT_ENCODER,
         rules.checkpoints.input,
         rules.features.input,
+        rules.fisher.input,
         rules.kernels.input,
         rules.gradients.input,
         rules.scores.input,

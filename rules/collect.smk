@@ -15,6 +15,11 @@ rule features:
         ),
 
 
+rule fisher:
+    input:
+        expand("<results>/fisher/{basis}/{checkpoint}.zarr", basis=PLAN.fisher_bases, checkpoint=PLAN.checkpoints),
+
+
 rule kernels:
     input:
         expand("<results>/kernels/{method}/{checkpoint}.zarr", method=PLAN.with_kernel, checkpoint=PLAN.checkpoints),

@@ -198,6 +198,13 @@ def paths_of(input, name):
     return [str(found)] if isinstance(found, str) else [str(path) for path in found]
 
 
+def rows_of(kind, wildcards):
+    """What a method's kernel is made from, where it is of that kind: train features, or Fisher rows."""
+    if PLAN.kind(wildcards.method).kernel != kind:
+        return []
+    return f"<results>/{kind}/{PLAN.basis(wildcards.method)}/{wildcards.checkpoint}.zarr"
+
+
 def generating_model(wildcards):
     """The model that made a target."""
     return f"<results>/checkpoints/{PLAN.targets[wildcards.target]['checkpoint']}"

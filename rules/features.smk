@@ -1,7 +1,7 @@
-"""Train features and TRAK kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
+"""Train features, Fisher rows and kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
 
 Reads   data/train.zarr, checkpoints/{checkpoint}/
-Makes   features/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
+Makes   features/{basis}/{checkpoint}.zarr, fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
 """
 
 if PLAN.config["features"]["shards"] == 1:
@@ -65,9 +65,30 @@ else:
             " --log {log:q}"
 
 
+rule fisher_rows:
+    input:
+        data="<results>/data/train.zarr",
+        checkpoint="<results>/checkpoints/{checkpoint}",
+    output:
+        directory("<results>/fisher/{basis}/{checkpoint}.zarr"),
+    log:
+        "<logs>/fisher_rows/{basis}/{checkpoint}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    resources:
+        gpu=1,
+    params:
+        spec=spec("fisher_rows"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/features/fisher_rows.py --spec {params.spec:q} --data {input.data:q}'
+        " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+
+
 rule factor_kernel:
     input:
-        features=lambda w: f"<results>/features/{PLAN.basis(w.method)}/{w.checkpoint}.zarr",
+        # what it is made from; the other one is no input
+        features=lambda w: rows_of("features", w),
+        fisher=lambda w: rows_of("fisher", w),
     output:
         directory("<results>/kernels/{method}/{checkpoint}.zarr"),
     log:
@@ -77,5 +98,5 @@ rule factor_kernel:
     params:
         spec=spec("factor_kernel"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/features/factor_kernel.py --spec {params.spec:q} --features {input.features:q} --out {output:q}'
-        " --log {log:q}"
+        'python "$WAYPOINT_SCRIPTS"/features/factor_kernel.py --spec {params.spec:q} --features {input.features:q}'
+        " --fisher {input.fisher:q} --out {output:q} --log {log:q}"

@@ -202,6 +202,35 @@ def score_gradcos_stage(tmp_path):
     return arrays_of(scored(tmp_path, "gradcos"), "score", "score_se")
 
 
+def fisher_rows_stage(tmp_path, data, checkpoint):
+    found = {}
+    factorised = {"kind": "factorised", "precision": "float32", "rank": 4}
+    for name, gradients, projection in (("plain", EXACT, "gaussian"), ("flipped", factorised, "sjlt")):
+        spec = {"seed": 0, "kernel": {"rows": 2 * N + 3}, "data": {"flip": name == "flipped"}, "gradients": gradients}
+        spec["projection"] = {"kind": projection, "dim": D}
+        common = {"data": data, "checkpoint": checkpoint, "name": "full/0"}
+        run_script("fisher_rows", spec=spec, **common, out=tmp_path / f"{name}.zarr")
+        found[name] = arrays_of(tmp_path / f"{name}.zarr", "u")["u"]
+    return found
+
+
+def score_fisher_stage(tmp_path):
+    """With more rows than dimensions, and with fewer."""
+    found = {}
+    for form, rows in (("primal", 9), ("dual", 4)):
+        kernels, fisher, size = [], [], min(rows, D)
+        for m in (0, 1):
+            lower = np.tril(numbers(size, size, seed=20 + m)).astype(np.float64) + 5 * np.eye(size)
+            made = {"weights": "w", "damping_strength": 0.7}
+            kernels.append(store(tmp_path / f"{form}-k{m}.zarr", made, factor=(["row", "column"], lower)))
+            u = {"u": (["row", "feature"], numbers(rows, D, seed=30 + m))}
+            fisher.append(store(tmp_path / f"{form}-u{m}.zarr", {"weights": "w"}, **u))
+        (tmp_path / form).mkdir()
+        out = scored(tmp_path / form, "fisher", kernels=kernels, fisher=fisher)
+        found |= {f"{form}_{name}": values for name, values in arrays_of(out, "score", "score_se").items()}
+    return found
+
+
 def score_trak_sum_stage(tmp_path, trak_scores):
     given, out = {"scores": trak_scores, "method": "trak_sum", "target": "a"}, tmp_path / "out.zarr"
     run_script("score_trak_sum", spec={}, **given, out=out)
@@ -265,6 +294,8 @@ GOLDEN = {
     "sample_trajectory": sample_trajectory_stage,
     "target_gradients": target_gradients_stage,
     "score_trak": score_trak_stage,
+    "fisher_rows": fisher_rows_stage,
+    "score_fisher": score_fisher_stage,
     "score_graddot": score_graddot_stage,
     "score_gradcos": score_gradcos_stage,
     "score_trak_sum": score_trak_sum_stage,

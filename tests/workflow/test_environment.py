@@ -39,6 +39,7 @@ def test_every_package_is_pinned_exactly():
         "join_features",
         "factor_kernel",
         "score_trak",
+        "score_fisher",
         "share_trajectory",
         "plot_regions",
         "score_pixel",

@@ -1,17 +1,20 @@
 """The table of methods: whole rows, and what follows from them."""
 
+import copy
 import itertools
 
 import pytest
 import yaml
 from support import SCRIPTS, UNET, tiny_config
 
+from waypoint.errors import WaypointError
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.figures.style import METHODS as STYLES
 from waypoint.workflow.figures.style import OTHERS
 from waypoint.workflow.methods import ENCODER, IMPORTED, KERNEL_KEYS, LOOKS, METHODS, NAMED, ROWS
 from waypoint.workflow.plan.method_inputs import PLACES, READS, paths
 from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.specs import settings_of
 from waypoint.workflow.plan.stages import STAGES
 
 SLURM = yaml.safe_load((SCRIPTS.parent / "slurm/config.yaml").read_text())
@@ -30,6 +33,9 @@ def test_a_row_is_whole(row):
     assert (row.basis is not None) == bool({"features", "gradients"} & set(row.reads)) and row.basis in (None, *BASES)
     assert (row.look is None) == (row.name in (ENCODER, IMPORTED))
     assert not row.by_checkpoint or (row.error and "scores" in row.settings)
+    assert (row.kernel == "fisher") == ("fisher" in row.reads) and set(row.kernel_settings) <= set(
+        KERNEL_KEYS.get(row.kernel, ())
+    )
     assert not row.one_pass or {"features", "gradients"} <= set(row.reads)
 
 
@@ -70,6 +76,64 @@ def test_methods_of_one_kind_share_features_and_gradients_and_have_kernels_of_th
     assert found.with_kernel == ["trak", "strong"] and found.bases == ["plain"]
     spec = found.spec("score_trak", method="strong", target="a")
     assert spec["factor_kernel"]["kernel"] == {"damping": 0.3}
+
+
+def changes(before, after):
+    """Stages of a target's scores by `fisher`, `gentle` and `trak` whose identities differ between two plans."""
+    parts = [("featurize", {"basis": "plain"}), ("fisher_rows", {"basis": "plain"}), ("target_gradients", PLAIN)]
+    parts += [("factor_kernel", {"method": name}) for name in ("trak", "fisher", "gentle")]
+    parts += [before.score(name, "a") for name in ("trak", "fisher", "gentle")]
+    every = [(stage, {"checkpoint": "full/1", **wildcards}) for stage, wildcards in parts]
+    differ = [part for part in every if before.identity(part[0], **part[1]) != after.identity(part[0], **part[1])]
+    return [f"{stage} {wildcards['method']}" if "method" in wildcards else stage for stage, wildcards in differ]
+
+
+PLAIN = {"basis": "plain", "target": "a"}
+FISHER = {"trak": {}, "fisher": {}, "gentle": {"method": "fisher", "kernel": {"damping": 0.01}}}
+
+
+def with_fisher(*kernels, **sections):
+    """A plan of FISHER with other kernel settings of its methods ``fisher`` and ``gentle``."""
+    methods = copy.deepcopy(FISHER)
+    for name, kernel in zip(("fisher", "gentle"), kernels):
+        methods[name].setdefault("kernel", {}).update(kernel)
+    return plan(methods=methods, **sections)
+
+
+def test_kernels_of_fisher_rows_have_settings_of_their_own():
+    found = with_fisher()
+    assert found.kernel("fisher") == {"rows": 2048, "damping": 0.1}
+    assert found.kernel("gentle") == {"rows": 2048, "damping": 0.01} and found.kernel("trak") == {"damping": 0.03}
+    assert found.fisher_bases == ["plain"] and found.fisher_rows("plain") == 2048
+    assert plan(methods=["trak"]).fisher_bases == []
+    spec = found.spec("score_fisher", method="gentle", target="a")
+    assert spec["fisher_rows"]["kernel"] == {"rows": 2048} and spec["factor_kernel"]["kernel"] == {"damping": 0.01}
+    assert settings_of(spec)["kernel"] == {"rows": 2048, "damping": 0.01}
+    for name in ("features", "fisher"):
+        assert paths(found, name, "gentle", "a") == [f"{name}/plain/full/{m}.zarr" for m in range(2)]
+
+
+def test_a_kernels_damping_reruns_its_scores_and_the_number_of_rows_those_of_all_that_share_them():
+    before = with_fisher()
+    assert changes(before, with_fisher({"damping": 0.3})) == ["factor_kernel fisher", "score_fisher fisher"]
+    assert changes(before, with_fisher({}, {"damping": 0.3})) == ["factor_kernel gentle", "score_fisher gentle"]
+    rows = ["fisher_rows", "factor_kernel fisher", "factor_kernel gentle", "score_fisher fisher", "score_fisher gentle"]
+    assert changes(before, with_fisher({"rows": 512}, {"rows": 512})) == rows
+    assert changes(before, with_fisher(kernel={"damping": 0.3})) == ["factor_kernel trak", "score_trak trak"]
+    assert changes(before, with_fisher(features={"shards": 3})) == []
+    draws = changes(before, with_fisher(attribution={"steps": [100, 500], "train_draws": 9, "target_draws": 3}))
+    assert draws == ["featurize", "factor_kernel trak", "score_trak trak", "score_fisher fisher", "score_fisher gentle"]
+
+
+def test_methods_that_share_fisher_rows_want_equally_many_and_enough_of_them():
+    with pytest.raises(WaypointError, match=r"methods\.gentle\.kernel\.rows: 512, but fisher has 2048"):
+        with_fisher({}, {"rows": 512})
+    few, total = {"method": "fisher", "kernel": {"rows": 9}}, {"method": "trak-sum", "of": "fisher"}
+    with pytest.raises(WaypointError, match=r"methods\.fisher\.kernel\.rows: 2048, but few has 9"):
+        plan(methods={"few": few, "total": total})
+    with pytest.raises(WaypointError, match=r"fisher\.kernel\.damping: 0 needs at least projection\.dim \(16\)"):
+        plan(methods={"fisher": {"kernel": {"rows": 15, "damping": 0}}})
+    assert plan(methods={"fisher": {"kernel": {"rows": 16, "damping": 0}}}).fisher_rows("plain") == 16
 
 
 def test_what_others_are_made_from_is_made_too_but_not_shown():

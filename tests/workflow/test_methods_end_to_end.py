@@ -17,6 +17,7 @@ METHODS = {
     "mine": {"scores": "own"},
     "graddot": None,
     "gradcos": None,
+    "fisher": {"kernel": {"rows": 12}},
     "wiener": {},
     "random": {},
 }
@@ -50,7 +51,8 @@ def test_every_table_and_every_panel_has_every_method(done):
 def test_features_and_gradients_are_made_once_and_kernels_for_each(done):
     assert [path.name for path in (done.store / "features").iterdir()] == ["plain"]
     assert [path.name for path in (done.store / "targets/a/gradients").iterdir()] == ["plain.zarr"]
-    assert {path.name for path in (done.store / "kernels").iterdir()} == {"trak", "trak-strong"}
+    assert {path.name for path in (done.store / "kernels").iterdir()} == {"trak", "trak-strong", "fisher"}
+    assert [path.name for path in (done.store / "fisher").iterdir()] == ["plain"]
 
 
 @pytest.mark.parametrize("method, damping", [("trak", 0.03), ("trak-strong", 0.3)])
@@ -64,6 +66,36 @@ def test_scores_have_the_damping_of_their_method(done, method, damping):
         expected = expected + g @ np.linalg.solve(kernel, phi.T) / 2
     score = read(open_store(done.store / f"scores/{method}/a.zarr")["score"])
     np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+def test_scores_with_a_fisher_kernel_are_those_of_its_rows(done):
+    """12 rows and d = 16: the dual form, against the whole matrix."""
+    expected = 0
+    for m in range(2):
+        u, phi = (
+            read(open_store(done.store / f"{kind}/plain/full/{m}.zarr")[name]).astype(np.float64)
+            for kind, name in (("fisher", "u"), ("features", "phi"))
+        )
+        g = read(open_store(done.store / "targets/a/gradients/plain.zarr")["g"])[m].astype(np.float64)
+        kernel = u.T @ u / len(u)
+        kernel += 0.1 * np.trace(kernel) / len(kernel) * np.eye(len(kernel))
+        expected = expected + g @ np.linalg.solve(kernel, phi.T) / 2
+    score = read(open_store(done.store / "scores/fisher/a.zarr")["score"])
+    assert u.shape == (12, 16)
+    np.testing.assert_allclose(score, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kernel, makes_rows", [({"rows": 12, "damping": 0.5}, False), ({"rows": 11}, True)], ids=str)
+def test_other_settings_of_a_fisher_kernel_plan_what_depends_on_them(done, kernel, makes_rows):
+    planned = done.changed(methods={**METHODS, "fisher": {"kernel": kernel}}).planned("--config", "replace=true")
+    of_scores = {
+        job for job in planned if job.startswith(("factor", "score", "fisher", "featurize", "target", "train"))
+    }
+    expected = {f"factor_kernel method=fisher, checkpoint=full/{m}" for m in (0, 1)}
+    expected |= {f"score_fisher method=fisher, target={target}" for target in "ab"}
+    if makes_rows:
+        expected |= {f"fisher_rows basis=plain, checkpoint=full/{m}" for m in (0, 1)}
+    assert of_scores == expected
 
 
 def test_trajectory_scores_are_those_of_the_method_that_they_name(done):

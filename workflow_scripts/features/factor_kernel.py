@@ -1,8 +1,8 @@
-"""The TRAK kernel of one checkpoint: Gram matrix and Cholesky factor."""
+"""The kernel of one method and checkpoint: Gram matrix and Cholesky factor, of train features or of Fisher rows."""
 
 from functools import partial
 
-from waypoint.science.kernel import factor, gram
+from waypoint.science import fisher_kernel, kernel
 from waypoint.store.zarr.quantised import blocks
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
@@ -11,15 +11,18 @@ FACTOR_CHUNKS = 32
 
 
 def main(job):
-    features = job.open(job.args.features)
-    n, d = features["phi"].shape
-    matrix = gram(partial(blocks, features), n, d)
-    lower, strength = factor(matrix, n, d, job.settings["kernel"]["damping"])
+    if job.args.fisher:
+        science, rows, name = fisher_kernel, job.open(job.args.fisher), "u"
+    else:
+        science, rows, name = kernel, job.open(job.args.features), "phi"
+    n, d = rows[name].shape
+    matrix = science.gram(partial(blocks, rows, name), n, d)
+    lower, strength = science.factor(matrix, n, d, job.settings["kernel"]["damping"])
     form = "primal" if n >= d else "dual"
     dims = ["row", "column"]
 
     def attributes():
-        return job.provenance(form=form, damping_strength=strength, weights=features.attrs["weights"])
+        return job.provenance(form=form, damping_strength=strength, weights=rows.attrs["weights"])
 
     with create_store(job.args.out, attributes) as store:
         store.write("gram", dims, matrix)
@@ -29,4 +32,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, ["features", "out"])
+    run(main, ["features?", "fisher?", "out"])

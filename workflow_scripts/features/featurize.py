@@ -10,7 +10,7 @@ from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.processes.ddpm import repeated
-from waypoint.store.data.training_set import conditions_of, inputs_of
+from waypoint.store.data.training_set import conditions_of, inputs_of, require_own_images
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
@@ -22,8 +22,7 @@ def main(job):
     device = job.device()
     data = job.open(job.args.data)
     checkpoint = job.checkpoint(job.args.checkpoint)
-    if checkpoint.attributes.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
-        raise WaypointError(f"{job.args.checkpoint} was trained on other images than {job.args.data} holds; retrain it")
+    require_own_images(checkpoint, data, job.args.data)
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
     grad, P = per_example_gradients(job.settings, job.args.name, theta.unet), projection(job.settings, job.args.name)

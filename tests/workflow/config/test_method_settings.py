@@ -51,7 +51,7 @@ def test_wiener_is_refused_where_its_covariance_is_too_large_or_a_step_is_noise_
     [
         (["trak", "trac"], ["methods[1]", "'trac'", "did you mean 'trak'?"]),
         ({"trac": {}}, ["methods.trac", "did you mean 'trak'?"]),
-        ({"wholly-other": {}}, ["methods.wholly-other", "known are trak, trak-sum"]),
+        ({"wholly-other": {}}, ["methods.wholly-other", "known are trak, fisher, trak-sum"]),
         ({}, ["methods", "no method"]),
         ({"strong": {"kernel": {"damping": 1}}}, ["methods.strong", "needs method", "or scores"]),
         ({"strong": {"method": "track"}}, ["methods.strong.method", "'track'", "did you mean 'trak'?"]),
@@ -59,6 +59,8 @@ def test_wiener_is_refused_where_its_covariance_is_too_large_or_a_step_is_noise_
         ({"pixel": {"kernel": {"damping": 1}}}, ["methods.pixel.kernel", "method pixel has no such setting"]),
         ({"trak": {"of": "pixel"}}, ["methods.trak.of", "method trak has no such setting"]),
         ({"trak": {"kernel": {"damp": 1}}}, ["methods.trak.kernel.damp", "did you mean 'damping'?"]),
+        ({"trak": {"kernel": {"rows": 9}}}, ["methods.trak.kernel.rows", "the kernel of method trak has no such"]),
+        ({"fisher": {"kernel": {"rows": 0}}}, ["methods.fisher.kernel.rows", "too small"]),
         ({"trak": {"kernel": {"damping": -1}}}, ["methods.trak.kernel.damping", "too small"]),
         ({"trak": {"dampin": 1}}, ["methods.trak.dampin"]),
         ({"trak": {"method": "pixel"}}, ["methods.trak.method", "belongs to another method"]),

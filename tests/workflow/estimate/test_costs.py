@@ -15,7 +15,7 @@ from waypoint.workflow.estimate.memory import Memory
 from waypoint.workflow.plan.plan import Plan
 
 CPU = torch.device("cpu")
-ONE = Rates(*[1.0] * 10)
+ONE = Rates(*[1.0] * 11)
 SIZES = Sizes(images=40, parameters=1000, pixels=64, inputs=64, caption=0, latent=False, T=1000)
 
 
@@ -88,6 +88,20 @@ def test_a_gaussian_costs_by_the_numbers_of_what_the_model_sees():
     made = costs(only(product=1.0), methods=["wiener"])
     assert made.seconds("score_wiener") == 40 * 64**2 * 3 / 2 + 3 * 64**3 + 2 * 40 * 64 * 200
     assert memory().bytes("score_wiener") == 5 + 32 * 64**2
+
+
+def test_fisher_rows_take_a_gradient_each_and_their_kernel_does_not_grow_with_the_images():
+    listed = {"trak": {}, "fisher": {"kernel": {"rows": 12}}}
+    made = costs(only(row=2.0), methods=listed)
+    assert made.seconds("fisher_rows") == 24
+    trak, fisher = 40 * 16**2 / 2 + 16**3 / 6, 12 * 12 * 16 + 12**3 / 6  # 40 images and d = 16, 12 rows: the dual form
+    assert costs(only(product=1.0), methods=listed).seconds("factor_kernel") == pytest.approx((trak + fisher) / 2)
+    scoring = costs(only(product=1.0), methods=listed).seconds("score_fisher")
+    assert scoring == 2 * (12**2 + 2 * 12 * 16) * 2
+    assert memory(methods=listed).bytes("factor_kernel") == 5 + 32 * 16**2
+    assert memory(methods=listed).bytes("fisher_rows") == 7 + 4 * 1000 + (12 + 12) * 4 * 1000 + 2 * 12 * 10
+    stored = storage(made.plan, SIZES)
+    assert stored["fisher"] == 4 * 2 * 12 * 16 and stored["kernels"] == 2 * 16 * (16**2 + 12**2)
 
 
 def test_memory_of_a_kernel_does_not_grow_with_the_images():

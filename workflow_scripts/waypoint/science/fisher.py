@@ -60,6 +60,22 @@ def row_noise(
     return epsilon, v
 
 
+def fisher_rows(theta, P, examples, grad) -> torch.Tensor:
+    """Pᵀ u_r: one example a row, a single draw with its pseudo-target ``v``.
+
+    Args:
+        theta: a ``Denoiser``. P: a projection. grad: per-example gradients, as in ``algorithm1``.
+
+    Returns:
+        (len(examples), d).
+    """
+
+    def loss(z):
+        return row_loss(theta.output(theta.add_noise(z.x0, z.epsilon, z.t), z.t, z.condition), z.v)
+
+    return P.project(grad(loss, examples))
+
+
 def row_loss(output: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """⟨net_θ(x_t, t), v⟩ / √D for every row, the gradient of which is u_r.
 

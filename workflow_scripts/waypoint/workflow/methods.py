@@ -8,12 +8,12 @@ costs follow from the row. A script gets an option for everything that its row r
 A row is a *kind*. A configuration may name several methods of one kind, with settings of their own.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations do not name: see ``config/method_settings``
-KERNEL_KEYS = {"features": ("damping",)}  # {what a kernel is made from: its settings}
+KERNEL_KEYS = {"features": ("damping",), "fisher": ("rows", "damping")}  # {what a kernel is made from: its settings}
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Method:
         by_checkpoint: whether every checkpoint's scores are kept on request.
         basis: of its features and gradients; None: it reads none.
         kernel: what its kernel is made from, a key of ``KERNEL_KEYS``; None: it has none.
+        kernel_settings: defaults of its kernel's settings; those that are not here have the section ``kernel``'s.
         settings: what its scores depend on in the configuration: sections, or section.key.
         own: further keys that a method of this kind may have in the section ``methods``.
         control: whether it is what others must beat, and stands last.
@@ -58,6 +59,7 @@ class Method:
     by_checkpoint: bool = False
     basis: str | None = None
     kernel: str | None = None
+    kernel_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
     control: bool = False
@@ -88,6 +90,13 @@ def kernel_products(costs) -> float:
     return pass_over_features(costs) + costs.models * k**2 * costs.steps() * costs.rates.product
 
 
+def fisher_products(costs) -> float:
+    """The same, with a kernel of Fisher rows, which are read twice where they are fewer than the dimensions."""
+    rows, d = costs.plan.fisher_rows("plain"), costs.config["projection"]["dim"]
+    solving = d**2 if rows >= d else rows**2 + 2 * rows * d
+    return pass_over_features(costs) + costs.models * solving * costs.steps() * costs.rates.product
+
+
 def gaussians(costs) -> float:
     """Seconds of a covariance of N vectors of D numbers, its eigenvectors, and f_t without every image; no masks."""
     n, size = costs.sizes.images, costs.sizes.inputs
@@ -110,6 +119,20 @@ ROWS = [
         settings=("scores",),
         one_pass=True,
         cost=kernel_products,
+    ),
+    Method(
+        "fisher",
+        "trak with the Fisher matrix of the network's output instead of ΦᵀΦ",
+        reads=("gradients", "features", "kernels", "fisher"),
+        look=Look("#332211", "8", "--o"),
+        error=True,
+        by_checkpoint=True,
+        basis="plain",
+        kernel="fisher",
+        kernel_settings={"rows": 2048, "damping": 0.1},
+        settings=("scores",),
+        one_pass=True,
+        cost=fisher_products,
     ),
     Method(
         "trak-sum",

@@ -10,7 +10,7 @@ class Example:
     """One image with its draws, or the rows of several.
 
     x0, epsilon: (K, C, H, W). t: (K,). condition: classes (K,), embedded captions (K, token, width), or None.
-    weight: (H, W) mask or None, one for all rows.
+    weight: (H, W) mask or None, one for all rows. v: (K, C, H, W) pseudo-targets of Fisher rows, or None.
     """
 
     x0: torch.Tensor
@@ -18,19 +18,22 @@ class Example:
     epsilon: torch.Tensor
     condition: torch.Tensor | None = None
     weight: torch.Tensor | None = None
+    v: torch.Tensor | None = None
 
     def draws(self, rows):
         """The same image with some of its draws."""
         condition = None if self.condition is None else self.condition[rows]
-        return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], condition=condition)
+        v = None if self.v is None else self.v[rows]
+        return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], condition=condition, v=v)
 
 
 def joined(examples):
     """The rows of several examples in one."""
     first = examples[0]
     parts = {name: torch.cat([getattr(e, name) for e in examples]) for name in ("x0", "t", "epsilon")}
-    condition = None if first.condition is None else torch.cat([e.condition for e in examples])
-    return replace(first, **parts, condition=condition)
+    for name in ("condition", "v"):
+        parts[name] = None if getattr(first, name) is None else torch.cat([getattr(e, name) for e in examples])
+    return replace(first, **parts)
 
 
 EVERY_DRAW = slice(None)

@@ -38,6 +38,19 @@ def null_of(data):
     return torch.from_numpy(read(data["null_embedding"])) if "null_embedding" in data else None
 
 
+def require_own_images(checkpoint, data, place):
+    """Refuse a model that was trained here on other images than an open data/train.zarr at ``place`` holds.
+
+    Args:
+        checkpoint: a job's ``Checkpoint``.
+
+    Raises:
+        WaypointError: names both.
+    """
+    if checkpoint.attributes.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
+        raise WaypointError(f"{checkpoint.path} was trained on other images than {place} holds; retrain it")
+
+
 def require_fit(denoiser, data, name, rows=slice(None)):
     """Refuse a model that does not fit the data, or those of its rows that count.
 

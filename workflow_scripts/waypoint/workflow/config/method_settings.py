@@ -115,6 +115,42 @@ def check_lists(config):
                 )
 
 
+def kernel_settings(config, settings) -> dict:
+    """A method's kernel settings, from its own: those, or its kind's defaults, or the experiment's."""
+    row = METHODS[settings["method"]]
+    found = {key: config["kernel"][key] for key in KERNEL_KEYS[row.kernel] if key not in row.kernel_settings}
+    return found | dict(row.kernel_settings) | settings.get("kernel", {})
+
+
+def check_fisher_rows(config, methods):
+    """Refuse kernels that their Fisher rows cannot give.
+
+    Args:
+        methods: {name: settings} of all methods, also of those that only an evaluation names.
+
+    Raises:
+        WaypointError: methods of one basis, which share their rows, want several numbers of them; or a kernel without
+            damping has fewer rows than dimensions. Names the key.
+    """
+    first = {}
+    for name, settings in methods.items():
+        row = METHODS[settings["method"]]
+        if row.kernel != "fisher":
+            continue
+        found, d = kernel_settings(config, settings), config["projection"]["dim"]
+        where = f"config: methods.{name}.kernel"
+        other, rows = first.setdefault(row.basis, (name, found["rows"]))
+        if found["rows"] != rows:
+            raise WaypointError(
+                f"{where}.rows: {found['rows']}, but {other} has {rows}: methods of basis {row.basis} share their "
+                "Fisher rows; give both the same number"
+            )
+        if found["damping"] == 0 and found["rows"] < d:
+            raise WaypointError(
+                f"{where}.damping: 0 needs at least projection.dim ({d}) Fisher rows, but {where[8:]}.rows is {rows}"
+            )
+
+
 def step_methods(config):
     """Methods whose scores differ from step to step."""
     return [name for name, settings in config["methods"].items() if METHODS[settings["method"]].per_step]

@@ -5,11 +5,13 @@ Images are noise and the weights are random: neither changes what the work takes
 
 import tempfile
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients, train_features, train_loss
+from waypoint.science.fisher import fisher_rows
 from waypoint.science.gradients.examples import Example
 from waypoint.science.kernel import gram, one_block, scores
 from waypoint.science.processes.ddpm import repeated
@@ -18,6 +20,7 @@ from waypoint.science.training import DenoiserTrainer
 from waypoint.store.networks import checkpoints
 from waypoint.workflow.estimate.costs import Rates
 from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
+from waypoint.workflow.methods import METHODS
 
 NAME = "full/0"
 
@@ -49,8 +52,10 @@ class Calibration:
             "product": self.product(),
         }
         if self.config["data"] is None:
-            return Rates(start, light_start, **found, train=0.0, feature=0.0, gradient=0.0, score=0.0)
+            return Rates(start, light_start, **found, train=0.0, feature=0.0, row=0.0, gradient=0.0, score=0.0)
         found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
+        kernels = {METHODS[settings["method"]].kernel for settings in self.config["methods"].values()}
+        found["row"] = self.row() if "fisher" in kernels else 0.0
         # last: it changes the weights
         found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
         return Rates(start, light_start, **found)
@@ -104,6 +109,12 @@ class Calibration:
         halves = 2 if self.config["features"]["keep_halves"] else 1
         each = self.seconds(lambda: train_features(self.denoiser, P, examples, grad)) / images
         return each * draws / done * halves
+
+    def row(self):
+        """Seconds of a Fisher row."""
+        examples = [replace(self._example(1), v=torch.randn(1, *self.denoiser.shape, device=self.device))] * self.rows
+        grad, P = per_example_gradients(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        return self.seconds(lambda: fisher_rows(self.denoiser, P, examples, grad)) / self.rows
 
     def gradient(self):
         """Seconds of g_t at one step, x̂0_t included; as ``feature``."""

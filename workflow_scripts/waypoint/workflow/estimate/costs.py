@@ -38,6 +38,7 @@ class Rates:
     single: float  # of the model on one row; guidance counted in
     train: float  # of a training step, per image
     feature: float  # of an image's feature φ_i, all its draws
+    row: float  # of a Fisher row; 0 where there are none
     gradient: float  # of g_t at one step, all its draws
     product: float  # of one multiply-add of a float64 matrix product
     score: float  # of one value of Φ, read and multiplied for one target
@@ -86,8 +87,15 @@ class Costs:
     def _featurize_shard(self):
         return self.rates.load + self.sizes.images / self.config["features"]["shards"] * self.rates.feature
 
+    def _fisher_rows(self):
+        return self.rates.load + self.plan.fisher_rows(self.plan.fisher_bases[0]) * self.rates.row
+
     def _factor_kernel(self):
-        n, d = self.sizes.images, self.config["projection"]["dim"]
+        return float(np.mean([self._factored(n) for n in kernel_rows(self.plan, self.sizes.images)]))
+
+    def _factored(self, n):
+        """Seconds of a Gram matrix of n rows, and of its factor."""
+        d = self.config["projection"]["dim"]
         k = min(n, d)
         # half of a symmetric product (all of it in the dual form), and a Cholesky factor
         products = n * d * d / 2 if n >= d else n * n * d
@@ -154,10 +162,16 @@ class Costs:
         return float(np.mean([of(name) for name in (self.plan.evaluated(section) if section else self.plan.targets)]))
 
 
+def kernel_rows(plan, images):
+    """Rows that the kernel of every method with one is made from: of train features, or of Fisher rows."""
+    kinds = {"features": lambda basis: images, "fisher": plan.fisher_rows}
+    return [kinds[plan.kind(method).kernel](plan.basis(method)) for method in plan.with_kernel]
+
+
 def storage(plan, sizes):
     """Bytes of every stage's finished artifacts, {stage: bytes}, without their metadata."""
     config, n, d = plan.config, sizes.images, plan.config["projection"]["dim"]
-    models, k = len(plan.checkpoints), min(n, d)
+    models = len(plan.checkpoints)
     steps = sum(len(plan.steps(name)) for name in plan.targets)
     features, values = config["features"], sizes.pixels + sizes.latent * sizes.inputs
     width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
@@ -167,7 +181,8 @@ def storage(plan, sizes):
         "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
         "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
         "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),
-        "kernels": len(plan.with_kernel) * models * 2 * 8 * k * k,
+        "fisher": 4 * models * d * sum(map(plan.fisher_rows, plan.fisher_bases)),
+        "kernels": models * 2 * 8 * sum(min(rows, d) ** 2 for rows in kernel_rows(plan, n)),
         "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
         + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
         + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),

@@ -1,6 +1,7 @@
 """Bytes that the largest jobs hold at their peak, as formulas of the configuration (docs/scaling.md checks them)."""
 
 from waypoint.science.gradients.batching import rows_in_a_pass, rows_in_memory
+from waypoint.workflow.estimate.costs import kernel_rows
 
 FLOAT, DOUBLE = 4, 8
 STEP_STATES = 4  # a training step's weights, gradients and AdamW's two moments
@@ -55,11 +56,17 @@ class Memory:
         gradients = (rows + together) * FLOAT * self.columns
         return FLOAT * self.sizes.parameters + gradients + self._pass(together * at_once)
 
+    def _fisher_rows(self):
+        rows = min(self.plan.fisher_rows(self.plan.fisher_bases[0]), rows_in_memory(self.sizes.parameters, self.device))
+        return self.start + self._gradients(rows, 1)
+
     def _factor_kernel(self):
-        n, d = self.sizes.images, self.config["projection"]["dim"]
-        k = min(n, d)
-        dual = 2 * DOUBLE * n * d if n < d else 0  # all of Φ, in blocks and in one piece
-        return self.light_start + KERNEL_COPIES * DOUBLE * k * k + dual
+        d, held = self.config["projection"]["dim"], [0]
+        for method, n in zip(self.plan.with_kernel, kernel_rows(self.plan, self.sizes.images)):
+            # the dual form has all of Φ, in blocks and in one piece, or all Fisher rows as they are stored
+            dual = FLOAT if self.plan.kind(method).kernel == "fisher" else 2 * DOUBLE
+            held.append(KERNEL_COPIES * DOUBLE * min(n, d) ** 2 + (dual * n * d if n < d else 0))
+        return self.light_start + max(held)
 
     def _score_wiener(self):
         return self.light_start + GAUSSIAN_COPIES * DOUBLE * self.sizes.inputs**2

@@ -19,7 +19,7 @@ from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import Columns, adopt_store, create_store
 from waypoint.workflow.jobs.shared_pass import SharedPass
 
-# of scripts; those whose method has a kernel add kernels*
+# of scripts; those whose method has a kernel add kernels*, and fisher* where it is made from Fisher rows
 ARGUMENTS = ["gradients", "features*", "method", "target", "targets*", "waiting", "out"]
 
 
@@ -29,12 +29,14 @@ class Features:
 
     Attributes:
         blocks: as for ``science.kernel.scores``. n, d: its shape. kernel: the method's open store, or None.
+        rows: the open store of its Fisher rows, or None.
     """
 
     blocks: Callable
     n: int
     d: int
     kernel: Any = None
+    rows: Any = None
 
 
 Term = Callable[[Features, np.ndarray], Iterator[tuple[int, np.ndarray]]]
@@ -65,9 +67,9 @@ def one_pass(job, shared, term):
     with contextlib.ExitStack() as stack:
         readers = stack.enter_context(Readers(len(names)))
         parts, writers = [], []
-        for m, (features, *kernel) in enumerate(checkpoints):
+        for m, (features, *others) in enumerate(checkpoints):
             g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
-            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *kernel), g))
+            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *others), g))
         for target, gradients in targets.items():
             made = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
@@ -81,13 +83,13 @@ def one_pass(job, shared, term):
 
 
 def opened(job, shared, m, name):
-    """Features of checkpoint m, and its kernel where the method has one.
+    """Features of checkpoint m, its kernel where the method has one, and its Fisher rows where that is made from them.
 
     Raises:
         WaypointError: they were not made from the weights that the gradients were made from.
     """
-    kernels = getattr(job.args, "kernels", None)
-    stores = [job.open(paths[m]) for paths in (job.args.features, kernels) if paths]
+    given = [getattr(job.args, kind, None) for kind in ("features", "kernels", "fisher")]
+    stores = [job.open(paths[m]) for paths in given if paths]
     for store in stores:
         if store.attrs["weights"] != shared.weights[m]:
             raise WaypointError(

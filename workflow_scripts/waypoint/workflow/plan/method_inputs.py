@@ -30,6 +30,10 @@ def _kernels(plan, method, target):
     return [("factor_kernel", {"method": method, "checkpoint": name}) for name in plan.checkpoints]
 
 
+def _fisher(plan, method, target):
+    return [("fisher_rows", {"basis": plan.basis(method), "checkpoint": name}) for name in plan.checkpoints]
+
+
 def _gradients(plan, method, target):
     return [("target_gradients", {"basis": plan.basis(method), "target": target})]
 
@@ -57,6 +61,7 @@ READS = {
     "vae": _vae,
     "features": _features,
     "kernels": _kernels,
+    "fisher": _fisher,
     "gradients": _gradients,
     "scores": _scores,
     "embeddings": _embeddings,
@@ -74,6 +79,7 @@ PLACES = {
     "import_checkpoint": "checkpoints/{checkpoint}",
     "sample_trajectory": "targets/{target}/trajectory.zarr",
     "featurize": "features/{basis}/{checkpoint}.zarr",
+    "fisher_rows": "fisher/{basis}/{checkpoint}.zarr",
     "factor_kernel": "kernels/{method}/{checkpoint}.zarr",
     "target_gradients": "targets/{target}/gradients/{basis}.zarr",
     "embed_images": "embeddings/{encoder}.zarr",

@@ -16,7 +16,7 @@ from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.image_encoders import identity, place_of
-from waypoint.workflow.config.method_settings import summed
+from waypoint.workflow.config.method_settings import check_fisher_rows, kernel_settings, summed
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.own_scores import cached_content_hash
 from waypoint.workflow.config.shared_stores import folders
@@ -43,6 +43,7 @@ class Plan(EvaluationPlan):
         self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
         self.evaluation = config["evaluation"]
         self.instances = self.methods | self._implied()
+        check_fisher_rows(config, self.instances)
         self.attributed = config["data"] is not None  # else given models are only sampled from
         self._known = {}
 
@@ -195,8 +196,19 @@ class Plan(EvaluationPlan):
         return [method for method in self.instances if self.kind(method).kernel]
 
     def kernel(self, method):
-        """The kernel settings of a method: its own, or the experiment's."""
-        return self.config["kernel"] | self.instances[method].get("kernel", {})
+        """The kernel settings of a method: its own, or its kind's, or the experiment's."""
+        return kernel_settings(self.config, self.instances[method])
+
+    @property
+    def fisher_bases(self):
+        """Names of the bases of which there are Fisher rows."""
+        used = {self.basis(method) for method in self.with_kernel if self.kind(method).kernel == "fisher"}
+        return [name for name in BASES if name in used]
+
+    def fisher_rows(self, basis):
+        """How many Fisher rows of a basis there are: all kernels from them have the same."""
+        kernels = (name for name in self.with_kernel if self.kind(name).kernel == "fisher")
+        return next(self.kernel(name)["rows"] for name in kernels if self.basis(name) == basis)
 
     def summed(self, method):
         """The method whose scores a trajectory score adds up."""

@@ -167,10 +167,18 @@ def featurize(plan, basis, checkpoint):
 
 
 @stage(version=1)
+def fisher_rows(plan, basis, checkpoint):
+    """Fisher rows, in the basis of the features and projected as they are."""
+    own = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
+    return Recipe({**own, "basis": basis, **plan.gradients()}, [plan.model(checkpoint)])
+
+
+@stage(version=1)
 def factor_kernel(plan, method, checkpoint):
-    """A method's kernel, factored."""
-    features = ("featurize", {"basis": plan.basis(method), "checkpoint": checkpoint})
-    return Recipe({"kernel": plan.kernel(method)}, [features])
+    """A method's kernel, factored: of train features or of Fisher rows, whose number is theirs."""
+    made_from = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
+    rows = (made_from, {"basis": plan.basis(method), "checkpoint": checkpoint})
+    return Recipe({"kernel": {"damping": plan.kernel(method)["damping"]}}, [rows])
 
 
 @stage(version=1)
