@@ -103,7 +103,9 @@ def gaussians(costs) -> float:
     # half of a symmetric product, a change of basis, and what eigenvectors take: 3.0 and 3.3 for D = 1,728 and 768
     products = n * size**2 * 3 / 2 + 3 * size**3
     # 200: f_t goes some twenty times through rows of D numbers, which takes longer than to multiply them
-    return (products + costs.steps() * n * size * 200) * costs.rates.product
+    work = (products + costs.steps() * n * size * 200) * costs.rates.product
+    # the noise schedule comes from the library of models
+    return costs.rates.start - costs.rates.light_start + work
 
 
 ROWS = [

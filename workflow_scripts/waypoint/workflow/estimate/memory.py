@@ -69,7 +69,7 @@ class Memory:
         return self.light_start + max(held)
 
     def _score_wiener(self):
-        return self.light_start + GAUSSIAN_COPIES * DOUBLE * self.sizes.inputs**2
+        return self.start + GAUSSIAN_COPIES * DOUBLE * self.sizes.inputs**2
 
     def _pass(self, rows):
         return THERE_AND_BACK * rows * self.row
