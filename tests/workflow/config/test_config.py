@@ -749,3 +749,9 @@ def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeyp
             (replacement.mkdir if is_folder else replacement.touch)()
             data[key] = str(replacement)
     complete(given)
+
+
+@pytest.mark.parametrize("word, value", [("true", True), ("false", False), ("delete", "delete"), (True, True)])
+def test_replace_is_understood_as_snakemake_hands_it_on(word, value):
+    """The command line's `--config replace=true` comes as a word."""
+    assert complete(config({"replace": word}))["replace"] == value

@@ -530,3 +530,27 @@ def test_a_reader_refuses_other_settings_and_versions_by_name(monkeypatch):
         require_agreement("some/model", made, plan().spec("featurize", **FEATURES))
     with pytest.raises(WaypointError, match="some/model: no artifact of Waypoint is there; rerun"):
         require_agreement("some/model", None, other)
+
+
+# ---- what accidents brought to light
+
+
+def test_a_list_of_models_is_nothing_dear():
+    listed = reruns.Stale("checkpoints/subset/models.json", "", 1.0, True, [Difference("lds.subsets", 2, 3)])
+    share = reruns.Stale("checkpoints/without/trak_a_t500_n0.1", "", 1.0, True, [Difference("training.epochs", 2, 3)])
+    assert dear([listed, share]) == [share]
+
+
+@pytest.mark.parametrize("changes", [{"identity": None}, {"reads": None}, {"spec": {"seed": 7}}])
+def test_attributes_that_are_not_what_was_written_are_damage(changes):
+    path = kernel()
+    rewritten(path, **changes)
+    stale = compared(path)
+    assert stale.why == "its attributes are damaged" and not stale.replaced and dear([stale]) == []
+
+
+def test_what_was_made_from_a_model_stays_when_its_setting_is_changed_and_undone():
+    made = job(plan(), "train", model(plan(lambda c: c.update(training={"epochs": 7})), "w1"), checkpoint="full/0")
+    read = job(plan(), "featurize", features(), **FEATURES)
+    allowed = plan(lambda c: c.update(replace=True))
+    assert list(decide(allowed, [made, read], downstream={made: [read]})) == [made]
