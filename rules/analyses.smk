@@ -183,9 +183,7 @@ if PLAN.evaluation["top_overlap"]:
 SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = [], []
 
 if PLAN.evaluation["split_half"] is not None:
-    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], [
-        "<results>/figures/split_half.png"
-    ]
+    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], ["<results>/figures/split_half.png"]
     HALVED = PLAN.config["features"]["keep_halves"]
 
     rule split_half:

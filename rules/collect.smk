@@ -8,7 +8,11 @@ rule checkpoints:
 
 rule features:
     input:
-        expand("<results>/features/{basis}/{checkpoint}.zarr", basis=PLAN.bases, checkpoint=PLAN.checkpoints if PLAN.attributed else []),
+        expand(
+            "<results>/features/{basis}/{checkpoint}.zarr",
+            basis=PLAN.bases,
+            checkpoint=PLAN.checkpoints if PLAN.attributed else [],
+        ),
 
 
 rule kernels:
