@@ -413,14 +413,14 @@ def test_cheap_jobs_are_named_with_their_reason(capsys):
 
 def test_a_plan_that_replaces_a_model_stops():
     of, stale = retrained()
-    with pytest.raises(WaypointError, match="would replace 1 models .* training.epochs was 200 and is now 7"):
+    with pytest.raises(WaypointError, match="would replace 1 model .* training.epochs was 200 and is now 7"):
         decide(of, [stale])
 
 
 def test_a_dry_run_only_warns(capsys):
     of, stale = retrained()
     assert list(decide(of, [stale], dry=True)) == [stale]
-    assert "Waypoint: warning: this run would replace 1 models" in capsys.readouterr().err
+    assert "Waypoint: warning: this run would replace 1 model" in capsys.readouterr().err
 
 
 def test_the_list_of_subset_models_is_not_dear():
@@ -492,6 +492,8 @@ def test_markers_beside_outputs_are_no_outputs_of_their_own():
         ({"x": {"m": {}}}, {"x": {"m": {"new": 1}}}, [("m.new", "nothing", 1)]),
         ({"x": {"m": {"old": 1}}}, {"x": {"m": {}}}, [("m.old", 1, "nothing")]),
         ({"x": {"b": 1, "a": 1}}, {"x": {"b": 2, "a": 2}}, [("a", 1, 2), ("b", 1, 2)]),
+        ({"x": {"features": {"flip": 0}}}, {"x": {"features": {"flip": 1}}}, [("data.flip", 0, 1)]),
+        ({"x": {"checkpoint": {"path": "a"}}}, {"x": {"checkpoint": {"path": "b"}}}, [("checkpoints.paths", "a", "b")]),
         ({"train": {}}, {"import_checkpoint": {}}, [("import_checkpoint", "nothing", "part of it")]),
     ],
     ids=str,
