@@ -371,12 +371,9 @@ def wait_for(found, process, seconds=300):
 
 
 def killed(process, how):
-    """End a run and its jobs; what it said."""
-    if how == signal.SIGINT:
-        process.send_signal(how)
-    else:
-        os.killpg(process.pid, how)
-    text = process.communicate()[0]
+    """End a run and its jobs, as Ctrl-C on a terminal or a full memory does; what it said."""
+    os.killpg(process.pid, how)
+    text = process.communicate(timeout=120)[0]
     leftover = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True).stdout
     for pid in leftover.split():
         os.kill(int(pid), signal.SIGKILL)
