@@ -13,6 +13,7 @@ import pandas as pd
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import open_store, read
 from waypoint.workflow.figures.style import plt, show
+from waypoint.workflow.plan.specs import settings_of
 
 ZOOM, COLUMNS, DPI = 8, 4, 100
 
@@ -28,7 +29,7 @@ def main(root, out):
         axis.axis("off")
     for axis, path in zip(axes.flat, images):
         show(axis, read(open_store(path)["image"]))
-        axis.set_title(read_attributes(path)["spec"]["target"].get("prompt", path.parent.name), size=11)
+        axis.set_title(settings_of(read_attributes(path)["spec"])["target"].get("prompt", path.parent.name), size=11)
     curve = figure.add_subplot(rows + 1, 1, rows + 1)
     for folder in sorted((root / "checkpoints/full").iterdir()):
         loss = pd.read_csv(folder / "loss.csv")

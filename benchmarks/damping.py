@@ -27,6 +27,7 @@ from waypoint.science.random_streams import torch_stream
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.specs import settings_of
 
 SEEDS, STEPS, DRAWS = range(100, 112), (100, 300, 500, 700, 900), 20
 SCHEMES = [("independent", 20), ("stratified", 20), ("stratified", 60)]
@@ -35,15 +36,15 @@ DAMPINGS = (0, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 10, 100)
 
 def main(root="results/digits-lds"):
     images = torch.from_numpy(open_store(f"{root}/data/train.zarr")["image"][:])
-    masks = open_store(f"{root}/evaluation/masks.zarr")["mask"][:]
+    subsets = open_store(f"{root}/evaluation/subsets.zarr")["included"][:]
     folders = sorted(Path(root, "checkpoints/full").iterdir())
-    dim = read_attributes(f"{root}/features/full/0.zarr")["spec"]["projection"]["dim"]
+    dim = settings_of(read_attributes(f"{root}/features/plain/full/0.zarr")["spec"])["projection"]["dim"]
     thetas = {f"full/{folder.name}": checkpoints.load(folder) for folder in folders}
     estimates = {seed: one_step_estimates(thetas["full/0"], seed) for seed in SEEDS}
-    outputs = subset_outputs(root, len(masks), estimates)
+    outputs = subset_outputs(root, len(subsets), estimates)
     projections = {name: Gaussian(0, name, dim) for name in thetas}
     g = {name: target_gradients(theta, projections[name], estimates) for name, theta in thetas.items()}
-    print(f"{len(masks)} subsets, {len(SEEDS)} held-out targets, {len(thetas)} checkpoints, d = {dim}")
+    print(f"{len(subsets)} subsets, {len(SEEDS)} held-out targets, {len(thetas)} checkpoints, d = {dim}")
     for scheme, draws in SCHEMES:
         phi = {name: features(theta, projections[name], images, name, scheme, draws) for name, theta in thetas.items()}
         for damping in DAMPINGS:
@@ -52,7 +53,7 @@ def main(root="results/digits-lds"):
             tau = np.array([attribution(phi[name], g[name], damping) for name in thetas])
             for count in {1, len(tau)}:
                 score = tau[:count].mean(0).reshape(len(SEEDS), len(STEPS), -1)
-                found = lds.lds(lds.predictions(masks, score), outputs)
+                found = lds.lds(lds.predictions(subsets, score), outputs)
                 steps = " ".join(f"{value:+.3f}" for value in found.mean(0))
                 mean, error = lds.mean_over_targets(found.mean(1))
                 settings = f"{scheme:11} draws={draws} damping={damping:<5g} checkpoints={count}"

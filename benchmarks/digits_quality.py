@@ -26,6 +26,7 @@ from sklearn.svm import SVC
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.specs import settings_of
 
 CLASSIFIERS = {
     "support vectors": CalibratedClassifierCV(SVC(gamma=0.02, C=10, random_state=0), ensemble=False),
@@ -76,7 +77,7 @@ def main(root="results/digits", samples=500):
 def store_steps(root):
     """Sampling steps of the run."""
     first = next(Path(root, "targets").iterdir())
-    return open_store(first / "trajectory.zarr").attrs["spec"]["sampling"]["steps"]
+    return settings_of(open_store(first / "trajectory.zarr").attrs["spec"])["sampling"]["steps"]
 
 
 if __name__ == "__main__":

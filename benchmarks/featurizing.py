@@ -13,10 +13,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 import torch
+import yaml
 from dattri.func.projection import BasicProjector as DattriProjector
 from dattri.func.projection import ProjectionType
 from diffusers import DDPMScheduler, UNet2DModel
-from measuring import at_least, machine, seconds, side_by_side, table, verdict
+from measuring import REPOSITORY, at_least, machine, seconds, side_by_side, table, verdict
 from trak.gradient_computers import FunctionalGradientComputer
 from trak.modelout_functions import AbstractModelOutput
 from trak.projectors import BasicProjector as TrakProjector
@@ -43,17 +44,7 @@ DIGITS = {
     "layers_per_block": 1,
     "norm_num_groups": 8,
 }
-CIFAR = {
-    "sample_size": 32,
-    "block_out_channels": [128, 256, 256, 256],
-    "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
-    "layers_per_block": 2,
-    "flip_sin_to_cos": False,
-    "freq_shift": 1,
-    "downsample_padding": 0,
-    "norm_eps": 1e-6,
-}
+CIFAR = yaml.safe_load((REPOSITORY / "experiments/cifar10.yaml").read_text())["model"]["unet"]
 QUARTER = {**CIFAR, "block_out_channels": [32, 64, 64, 64], "norm_num_groups": 8}
 
 

@@ -1,7 +1,7 @@
 """Keep a finished evaluation small enough for the repository.
 
 Copies the tables and the figures over all targets; with --panels the figures of every target too; with --arrays also
-what its LDS can be computed from again: the ensemble's weights, and packed masks, subset outputs and scores.
+what its LDS can be computed from again: the ensemble's weights, and packed subsets, their outputs and scores.
 
     python benchmarks/keep_results.py --arrays results/digits-lds experiments/digits-lds.yaml docs/results/digits-lds
     python benchmarks/keep_results.py --panels results/emoji experiments/emoji.yaml docs/results/emoji
@@ -49,9 +49,8 @@ def main():
 
 def keep_arrays(root, out):
     """Everything that the LDS follows from."""
-    np.savez_compressed(
-        out / "masks.npz", mask=np.packbits(open_store(root / "evaluation/masks.zarr")["mask"][:], axis=1)
-    )
+    included = open_store(root / "evaluation/subsets.zarr")["included"][:]
+    np.savez_compressed(out / "subsets.npz", included=np.packbits(included, axis=1))
     outputs = {path.stem: open_store(path) for path in sorted((root / "evaluation/outputs").iterdir())}
     steps = next(iter(outputs.values()))["step"][:]
     np.savez_compressed(

@@ -1,9 +1,9 @@
-"""How long Snakemake plans: large experiments from nothing, and a finished one with one more target.
+"""How long Snakemake plans: large experiments from nothing, finished ones, and a finished one with one more target.
 
     python benchmarks/planning.py          prints Markdown tables; docs/scaling.md has them
 
-A finished experiment is pretended: every artifact of experiments/cifar10.yaml is a folder or file with the attributes
-that its job would have written, and `snakemake --touch` records it.
+A finished experiment is pretended: every artifact is a folder or file with the attributes, identity and (empty) files
+that its job would have written. CPU seconds; the pass is what compares every artifact with the plan at start.
 """
 
 import csv
@@ -21,6 +21,25 @@ import yaml
 from measuring import REPOSITORY, table
 
 SIZES = [(100, 500, 250), (100, 500, 500), (100, 500, 1000), (50, 500, 1000), (100, 100, 1000)]
+LARGEST = (100, 500, 1000)
+MODEL = ("model_index.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors")
+TIMED = f"""
+import sys, time
+sys.path.insert(0, {str(REPOSITORY / "workflow_scripts")!r})
+from snakemake.cli import main
+from waypoint.workflow.plan.start import Start
+
+decide = Start.decide
+
+def timed(self, jobs):
+    began = time.process_time()
+    found = decide(self, jobs)
+    print(f"pass: {{time.process_time() - began:.2f}}")
+    return found
+
+Start.decide = timed
+main()
+"""
 
 
 class Folder:
@@ -35,7 +54,7 @@ class Folder:
     def snakemake(self, *arguments):
         """(What it says, CPU seconds of the process)."""
         (self.place / "config.yaml").write_text(yaml.safe_dump(self.config))
-        command = [sys.executable, "-m", "snakemake", "-s", REPOSITORY / "Snakefile", "--configfile", "config.yaml"]
+        command = [sys.executable, "-c", TIMED, "-s", REPOSITORY / "Snakefile", "--configfile", "config.yaml"]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.run(
@@ -46,10 +65,21 @@ class Folder:
             sys.exit(run.stdout + run.stderr)
         return run.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
+    def finish(self):
+        """Pretend that everything was run."""
+        for job in re.split(r"^rule ", self.snakemake("--dry-run", "--printshellcmds")[0], flags=re.M)[1:]:
+            pretend(self.place, job)
+
+    def planned(self):
+        """Cells of a table: jobs that a dry run would do, its seconds, and those of the pass."""
+        said, seconds = self.snakemake("--dry-run")
+        in_pass = float(re.search(r"^pass: (.*)$", said, re.M)[1])
+        return [jobs_of(said), f"{seconds:.1f} s", f"{in_pass:.1f} s"]
+
 
 def main():
     print(table(["checkpoints", "subset models", "targets", "jobs", "edges", "planned in"], planned_sizes()))
-    print(table(["finished CIFAR-10 experiment", "jobs", "planned in"], finished()))
+    print(table(["finished experiment", "jobs", "planned in", "of it the pass"], finished()))
 
 
 def planned_sizes():
@@ -59,34 +89,38 @@ def planned_sizes():
 
 def planned(sizes):
     """One row: every method's scores and panels and the LDS of a large experiment, from nothing."""
-    checkpoints, models, targets = sizes
     with tempfile.TemporaryDirectory() as place:
-        folder = Folder(
-            place,
-            checkpoints={"count": checkpoints},
-            evaluation={"lds": {"subsets": models // 5, "models_per_subset": 5}},
-            targets=[{"id": f"image-{i:04}", "seed": i} for i in range(targets)],
-        )
-        said, seconds = folder.snakemake("--dry-run")
+        said, seconds = large(place, sizes).snakemake("--dry-run")
     jobs = re.findall(r"^    input: (.*)$", said, re.M)
     return [*sizes, f"{len(jobs):,}", f"{sum(1 + line.count(', ') for line in jobs):,}", f"{seconds:.0f} s"]
 
 
+def large(place, sizes):
+    """A ``Folder`` with so many checkpoints, subset models and targets."""
+    checkpoints, models, targets = sizes
+    return Folder(
+        place,
+        checkpoints={"count": checkpoints},
+        evaluation={"lds": {"subsets": models // 5, "models_per_subset": 5}},
+        targets=[{"id": f"image-{i:04}", "seed": i} for i in range(targets)],
+    )
+
+
 def finished():
-    """Rows: nothing to do, and one target added."""
+    """Rows: nothing to do, and one target added; nothing to do in the largest of SIZES."""
     targets = REPOSITORY / "experiments/cifar10_targets.csv"
     with open(targets, newline="") as file:
         rows = [{"id": row["id"], "seed": int(row["seed"])} for row in csv.DictReader(file)]
     with tempfile.TemporaryDirectory() as place:
         folder = Folder(place, targets=rows)
-        for job in re.split(r"^rule ", folder.snakemake("--dry-run", "--printshellcmds")[0], flags=re.M)[1:]:
-            pretend(folder.place, job)
-        folder.snakemake("--touch", "--cores", "1")
-        said, seconds = folder.snakemake("--dry-run")
-        yield ["as it is", jobs_of(said), f"{seconds:.1f} s"]
+        folder.finish()
+        yield ["CIFAR-10", *folder.planned()]
         folder.config["targets"] = [*rows, {"id": "one-more", "seed": 12345}]
-        said, seconds = folder.snakemake("--dry-run")
-        yield ["with one more target", jobs_of(said), f"{seconds:.1f} s"]
+        yield ["with one more target", *folder.planned()]
+    with tempfile.TemporaryDirectory() as place:
+        folder = large(place, LARGEST)
+        folder.finish()
+        yield ["{} checkpoints, {} subset models, {:,} targets".format(*LARGEST), *folder.planned()]
 
 
 def pretend(place, job):
@@ -95,19 +129,34 @@ def pretend(place, job):
     if not outputs or not command:
         return
     words = shlex.split(command[1])
-    attributes = {"spec": json.loads(words[words.index("--spec") + 1])}
+    attributes = {**json.loads(words[words.index("--spec") + 1]), "reads": {}, "seconds": 1.0}
     for output in outputs[1].split(", "):
-        path = place / output.removesuffix(" (update)")
+        path = place / output
         if path.suffix == ".zarr":
-            path.mkdir(parents=True)
-            (path / "zarr.json").write_text(json.dumps({"attributes": attributes}))
+            pretend_arrays(path, attributes)
         elif path.suffix in (".csv", ".png", ".json"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-            path.with_name(f".{path.name}.json").write_text(json.dumps(attributes))
+            made = {**attributes, "files": {path.name: "0" * 64}}
+            path.with_name(f".{path.name}.json").write_text(json.dumps(made))
         else:
-            path.mkdir(parents=True)
-            (path / "waypoint.json").write_text(json.dumps(attributes))
+            for file in MODEL:
+                (path / file).parent.mkdir(parents=True, exist_ok=True)
+                (path / file).touch()
+            made = {**attributes, "files": dict.fromkeys(MODEL, "0" * 64), "weights": "0" * 64}
+            (path / "waypoint.json").write_text(json.dumps(made))
+
+
+def pretend_arrays(path, attributes):
+    """A Zarr store of two arrays with one chunk each."""
+    array = {"node_type": "array", "shape": [1], "chunk_grid": {"configuration": {"chunk_shape": [1]}}}
+    metadata = dict.fromkeys(("score", "step"), array)
+    for name in metadata:
+        (path / name / "c").mkdir(parents=True)
+        (path / name / "c/0").touch()
+        (path / name / "zarr.json").write_text(json.dumps(array))
+    group = {"attributes": attributes, "consolidated_metadata": {"metadata": metadata}}
+    (path / "zarr.json").write_text(json.dumps(group))
 
 
 def jobs_of(said):

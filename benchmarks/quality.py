@@ -56,16 +56,16 @@ def main():
     parser.add_argument("--cache", type=Path, default="results/quality")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    made = Provenance("quality", {})()
+    made = Provenance("quality", {}, "")()
     images = torch.from_numpy(open_store(f"{args.store}/data/train.zarr")["image"][:])
-    masks = open_store(f"{args.store}/evaluation/masks.zarr")["mask"][:]
+    subsets = open_store(f"{args.store}/evaluation/subsets.zarr")["included"][:]
     names = [f"full/{folder.name}" for folder in sorted(Path(args.store, "checkpoints/full").iterdir())]
-    sets = {"held-out": held_out(args.store, args.cache, len(masks)), "reported": reported(args.store)}
+    sets = {"held-out": held_out(args.store, args.cache, len(subsets)), "reported": reported(args.store)}
     found, seconds = total_scores(args.store, names, images, list(sets.values()))
-    values = {variant: lds_by_target(tau / len(names), sets, masks) for variant, tau in found.items()}
+    values = {variant: lds_by_target(tau / len(names), sets, subsets) for variant, tau in found.items()}
     keep(values, args.cache / "lds.npz")
     parts = [
-        header(made, masks, names, sets),
+        header(made, subsets, names, sets),
         by_storage(values, seconds, storage_changes(found)),
         by_dimension(values),
         by_scheme(values),
@@ -254,13 +254,13 @@ def attribution(phi, g):
     return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 
 
-def lds_by_target(tau, sets, masks):
+def lds_by_target(tau, sets, subsets):
     """{set: LDS of every target, averaged over its steps}."""
     found, start = {}, 0
     for name, targets in sets.items():
         shape = targets.outputs.shape[:2]
         own = tau[start : start + np.prod(shape)].reshape(*shape, -1)
-        found[name] = lds.lds(lds.predictions(masks, own), targets.outputs).mean(1)
+        found[name] = lds.lds(lds.predictions(subsets, own), targets.outputs).mean(1)
         start += np.prod(shape)
     return found
 
@@ -351,7 +351,7 @@ def by_scheme(values):
     return text + table(["scheme", *SUMMARY], rows)
 
 
-def header(made, masks, names, sets):
+def header(made, subsets, names, sets):
     """What was run."""
     asked = "; ".join(
         f"{len(t.names)} {name} targets at steps {', '.join(map(str, t.steps))}" for name, t in sets.items()
@@ -359,7 +359,7 @@ def header(made, masks, names, sets):
     models_per_subset = sets["reported"].outputs.shape[-1]
     return (
         "## Quality\n\n"
-        f"`benchmarks/quality.py` on the digits experiment: {masks.shape[1]} images, {masks.shape[0]} subsets × "
+        f"`benchmarks/quality.py` on the digits experiment: {subsets.shape[1]} images, {subsets.shape[0]} subsets × "
         f"{models_per_subset} models; {asked}; {len(names)} checkpoints, {DRAWS} {SCHEME} train draws and {DRAWS} "
         f"target draws, damping {DAMPING}, g_t around each checkpoint's own x̂0_t; commit {made['commit']}, torch "
         f"{made['packages']['torch']}, {(time.perf_counter() - BEGAN) / 60:.0f} minutes. Defaults are chosen on the "

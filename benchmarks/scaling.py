@@ -101,7 +101,7 @@ class SmallRun:
             if found := re.search(r"^    log: (.*)$", body, re.M):
                 self.logs[rule].append(self.folder / found[1])
                 outputs = re.search(r"^    output: (.*)$", body, re.M)[1].split(", ")
-                self.outputs[rule] += [self.folder / output.removesuffix(" (update)") for output in outputs]
+                self.outputs[rule] += [self.folder / output for output in outputs]
         self.snakemake("--cores", "1")
 
     def snakemake(self, *arguments):
@@ -385,7 +385,7 @@ def page():
     parts += [AFTER_LARGE]
     columns = ["checkpoints", "subset models", "targets", "jobs", "edges", "planned in"]
     parts += [PLANNING, table(columns, planned_sizes())]
-    parts += [table(["finished CIFAR-10 experiment", "jobs", "planned in"], finished())]
+    parts += [table(["finished experiment", "jobs", "planned in", "of it the pass"], finished())]
     return "\n".join(parts)
 
 

@@ -132,14 +132,16 @@ def peak_memory(folder, n):
         store.write("step", ["step"], np.arange(STEPS))
         store.write("checkpoint", ["checkpoint"], np.array(["full/0"]))
     kernel, tau = folder / "k.zarr", folder / "scores.zarr"
-    waiting = ["--waiting", folder / "resume/scores", "--target", "a"]
+    waiting = ["--waiting", folder / "resume/scores/trak", "--method", "trak", "--target", "a", "--targets", "a"]
     scored = ["--gradients", folder / "g.zarr", "--features", phi, "--kernels", kernel, *waiting]
-    spec = {"kernel": {"damping": 0.03}, "scores": {"keep_checkpoints": False}}
+    own = {"factor_kernel": {"kernel": {"damping": 0.03}}, "score_trak": {"scores": {"keep_checkpoints": False}}}
     for script, words, out in (
         ("features/factor_kernel", ["--features", phi], kernel),
         ("scores/score_trak", scored, tau),
     ):
-        command = [sys.executable, SCRIPTS / f"{script}.py", "--spec", json.dumps(spec), *words, "--out", out]
+        stage = Path(script).name
+        asked = json.dumps({"stage": stage, "spec": {stage: own[stage]}, "identity": ""})
+        command = [sys.executable, SCRIPTS / f"{script}.py", "--spec", asked, *words, "--out", out]
         began = time.monotonic()
         subprocess.run(list(map(str, command)), capture_output=True, check=True, env=ENVIRONMENT)
         peak[Path(script).name] = read_attributes(out)["peak_memory_mb"], time.monotonic() - began

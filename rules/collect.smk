@@ -65,7 +65,7 @@ rule figures:
     input:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
         TRAJECTORY_FIGURES,
-        MASK_FIGURES,
+        REGION_FIGURES,
         LDS_FIGURES,
         SPLIT_HALF_FIGURES,
         ANALYSIS_FIGURES,

@@ -1,5 +1,6 @@
 """Configuration, paths and specs. No rules."""
 
+import functools
 import json
 import os
 import shlex
@@ -17,14 +18,12 @@ from waypoint.patches.slurm import keep_unanswered_jobs
 from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.plan.method_inputs import SOURCE, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
-
-# Snakemake imports every executor that is installed
-if "snakemake_executor_plugin_slurm" in sys.modules:
-    keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
@@ -37,6 +36,9 @@ try:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
         PLAN = Plan(complete(config))
+        # Snakemake imports every executor that is installed
+        if "snakemake_executor_plugin_slurm" in sys.modules:
+            keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
     raise WorkflowError(str(error))
 if workflow.is_main_process:  # jobs read this file again
@@ -72,8 +74,8 @@ pathvars:
 wildcard_constraints:
     checkpoint=r"full/[0-9]+",
     target=r"[A-Za-z0-9-]+",
-    method="|".join([*PLAN.methods, "random", "none"]),
-    basis="plain",
+    method="|".join([*PLAN.instances, "random", "none"]),
+    basis="|".join(BASES),
     shard=r"[0-9]+",
     shards=r"[0-9]+",
     subset=r"[0-9]+",
@@ -113,9 +115,15 @@ def outside(paths):
     return ancient(local(paths)) if paths else []
 
 
+@functools.cache
+def own(rule):
+    """Whether a rule is of this workflow, not of another one that includes it, and makes artifacts."""
+    return Path(rule.snakefile).is_relative_to(RULES) and "spec" in rule.params.keys()
+
+
 def own_job(job):
-    """Whether a job is of this workflow's rules, not of another one that includes it, and makes an artifact."""
-    return Path(job.rule.snakefile).is_relative_to(RULES) and "spec" in job.params.keys()
+    """Whether a job is of such a rule."""
+    return own(job.rule)
 
 
 def forced(job):
@@ -141,15 +149,49 @@ let_artifacts_decide(
 )
 
 
-def of_kind(kind):
-    """The wildcard constraint of a rule that scores by methods of one kind."""
-    return "|".join(PLAN.of_kind(kind)) or "(?!)"
+# what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
+# where a profile gives its size: a dry run shows jobs of groups in another form
+SLURM_GROUPS = {"small": "scoring"}
+SLURM_RESOURCES = {"small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}, "gpu": {"gpu": 1}}
 
 
-def features_of(wildcards):
-    """The train features of a method's basis, of all checkpoints."""
-    basis = PLAN.basis(wildcards.method)
-    return expand("<results>/features/{basis}/{checkpoint}.zarr", basis=basis, checkpoint=PLAN.checkpoints)
+def submitted_with(kind):
+    """The group of the rule that scores by methods of one kind."""
+    group = SLURM_GROUPS.get(kind.slurm)
+    return lambda wildcards: group if group in workflow.group_settings.group_components else None
+
+
+def scores_from(kind):
+    """The named inputs of the rule that scores by methods of one kind."""
+
+    def lying(name):
+        if name == SOURCE:
+            return lambda w: outside(PLAN.source(w.method, w.target))
+        return lambda w: [f"<results>/{path}" for path in paths(PLAN, name, w.method, w.target)]
+
+    return {name: lying(name) for name in kind.reads}
+
+
+def options_of(kind):
+    """The params function of the same rule: what its script is handed of its inputs.
+
+    Not a part of the shell command: Snakemake evaluates that when a job runs, long after the loop over all kinds.
+    """
+
+    def options(wildcards, input, output):
+        words = [word for name in kind.reads for word in (f"--{name}", *paths_of(input, name))]
+        if kind.one_pass:  # where one job leaves the scores that it made for others, and who they are
+            waiting = Path(output[0]).parents[2] / "resume/scores" / wildcards.method
+            words += ["--waiting", str(waiting), "--targets", *PLAN.targets]
+        return shlex.join(words)
+
+    return options
+
+
+def paths_of(input, name):
+    """The paths of a named input: one, several or none."""
+    found = input.get(name)
+    return [str(found)] if isinstance(found, str) else [str(path) for path in found]
 
 
 def generating_model(wildcards):

@@ -17,8 +17,8 @@ if PLAN.attributed:
         params:
             spec=spec("prepare_data"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/prepare_data.py --spec {params.spec:q} --out {output:q} --log {log:q}'
-            ' --places "$WAYPOINT_DATA"'
+            'python "$WAYPOINT_SCRIPTS/data/prepare_data.py" --spec {params.spec:q} --places "$WAYPOINT_DATA"'
+            " --out {output:q} --log {log:q}"
 
 
 if PLAN.config["vae"] and "path" in PLAN.config["vae"]:

@@ -37,7 +37,7 @@ if PLAN.evaluation["lds"]:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
             mask=lambda w: outside(PLAN.mask_file(w.target)),
-            masks="<results>/evaluation/subsets.zarr",
+            subsets="<results>/evaluation/subsets.zarr",
             models="<results>/checkpoints/subset/models.json",
             listed=carried(*[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()]),
             attributes=beside("<results>/checkpoints/subset/models.json"),
@@ -53,12 +53,12 @@ if PLAN.evaluation["lds"]:
             spec=spec("subset_outputs"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --mask {input.mask:q} --masks {input.masks:q} --models {input.models:q}"
+            " --generator {input.generator:q} --mask {input.mask:q} --subsets {input.subsets:q} --models {input.models:q}"
             " --target {wildcards.target} --out {output:q} --log {log:q}"
 
     rule lds_tables:
         input:
-            masks="<results>/evaluation/subsets.zarr",
+            subsets="<results>/evaluation/subsets.zarr",
             outputs=expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
@@ -85,7 +85,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("lds_tables"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/lds_tables.py --spec {params.spec:q} --masks {input.masks:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/lds_tables.py --spec {params.spec:q} --subsets {input.subsets:q}'
             " --outputs {input.outputs:q} --scores {input.scores:q} --lds {output.lds:q} --summary {output.summary:q}"
             " --cross {output.cross:q} --overall {output.overall:q} --comparison {output.comparison:q} --log {log:q}"
 
@@ -95,12 +95,13 @@ if PLAN.evaluation["lds"]:
             overall="<results>/tables/lds_overall.csv",
             attributes=beside("<results>/tables/lds_summary.csv", "<results>/tables/lds_overall.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/lds.png",
                 caption="../docs/report/lds.rst",
                 category="Linear datamodeling score",
                 labels={"figure": "LDS against t"},
             ),
+            attributes=beside("<results>/figures/lds.png"),
         log:
             "<logs>/plot_lds.log",
         conda:
@@ -109,19 +110,20 @@ if PLAN.evaluation["lds"]:
             spec=spec("plot_lds"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
-            " --overall {input.overall:q} --out {output:q} --log {log:q}"
+            " --overall {input.overall:q} --out {output.figure:q} --log {log:q}"
 
     rule plot_lds_cross:
         input:
             cross="<results>/tables/lds_cross.csv",
             attributes=beside("<results>/tables/lds_cross.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/lds_cross.png",
                 caption="../docs/report/lds_cross.rst",
                 category="Linear datamodeling score",
                 labels={"figure": "LDS across steps"},
             ),
+            attributes=beside("<results>/figures/lds_cross.png"),
         log:
             "<logs>/plot_lds_cross.log",
         conda:
@@ -129,5 +131,5 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("plot_lds_cross"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output.figure:q}'
             " --log {log:q}"

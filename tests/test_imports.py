@@ -30,5 +30,17 @@ def test_imports_go_down_only(file):
     assert used <= MAY_IMPORT[floor]
 
 
+@pytest.mark.parametrize("file", sorted(LIBRARY.rglob("*.py")), ids=lambda file: str(file.relative_to(LIBRARY)))
+def test_kernels_are_used_through_their_seam_alone(file):
+    if file.parent.name != "kernels":
+        named = [name for name in imported(file) if name.startswith("waypoint.kernels.")]
+        assert not [name for name in named if (LIBRARY / "kernels" / f"{name.split('.')[2]}.py").exists()]
+
+
+@pytest.mark.parametrize("file", sorted(SCRIPTS.rglob("*.py")), ids=lambda file: str(file.relative_to(SCRIPTS)))
+def test_nothing_of_unittest_is_imported(file):
+    assert not [name for name in imported(file) if name.split(".")[0] == "unittest"]
+
+
 def test_the_floors_are_all_there():
     assert {path.stem for path in LIBRARY.iterdir() if path.name != "__pycache__"} == MAY_IMPORT.keys()

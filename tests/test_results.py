@@ -1,4 +1,4 @@
-"""The results that are kept: the tables follow from the masks, outputs and scores beside them, by other code."""
+"""The results that are kept: the tables follow from the subsets, outputs and scores beside them, by other code."""
 
 from pathlib import Path
 
@@ -24,12 +24,12 @@ def test_lds_is_what_the_kept_arrays_give(experiment):
         scores = np.load(file)
         rows = table[table["method"] == method]
         rows = rows[rows["checkpoints"].isna() | (rows["checkpoints"] == rows["checkpoints"].max())]
-        masks = np.unpackbits(
-            np.load(kept / "masks.npz")["mask"], axis=1, count=scores[rows["target"].iloc[0]].shape[1]
+        subsets = np.unpackbits(
+            np.load(kept / "subsets.npz")["included"], axis=1, count=scores[rows["target"].iloc[0]].shape[1]
         )
         for row in rows.itertuples():
             s = steps.index(row.step)
-            expected = spearmanr(masks @ scores[row.target][s].astype(float), outputs[row.target][:, :, s].mean(1))[0]
+            expected = spearmanr(subsets @ scores[row.target][s].astype(float), outputs[row.target][:, :, s].mean(1))[0]
             assert np.isclose(row.lds, expected, atol=1e-5)
 
 

@@ -24,6 +24,7 @@ from waypoint.workflow.config.complete import complete, known_image_size, stored
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory
+from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.plan import Plan
 
 REPOSITORY = Path(__file__).parents[1]
@@ -109,7 +110,7 @@ def planned(configfile):
 
 def gpu_rules():
     """Names of the rules that ask for a GPU."""
-    found = set()
+    found = {row.stage for row in METHODS.values() if row.slurm == "gpu"}
     for file in (REPOSITORY / "rules").glob("*.smk"):
         parts = re.split(r"^ *rule (\w+):$", file.read_text(encoding="utf-8"), flags=re.M)
         found |= {name for name, text in zip(parts[1::2], parts[2::2]) if "gpu=1" in text}

@@ -1,7 +1,7 @@
-"""The first accidents of faults.py: a clear message, and a rerun that gives the undisturbed results."""
+"""An accident of each kind of faults.py: a clear message, and a rerun that gives the undisturbed results."""
 
 import pytest
-from faults import Jobs, one_fault, undisturbed
+from faults import ACCIDENTS, Jobs, one_fault, undisturbed
 
 
 @pytest.fixture(scope="module")
@@ -10,6 +10,6 @@ def base(tmp_path_factory):
     return run, Jobs(run)
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(len(ACCIDENTS)))
 def test_an_accident_costs_only_time(base, tmp_path, seed):
     one_fault(*base, seed, tmp_path)

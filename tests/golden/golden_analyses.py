@@ -44,7 +44,7 @@ def top_overlap_stage(tmp_path):
     return table(tmp_path, "top_overlap", spec={"top_overlap": {"top_k": [2, 4]}}, scores=scores(tmp_path, STEPS))
 
 
-def reliability_stage(tmp_path):
+def split_half_stage(tmp_path):
     """Two targets and three checkpoints, with halves of the draws."""
     stores, gradients, checkpoints = [], [], range(3)
     for j, target in enumerate("ab"):
@@ -64,9 +64,9 @@ def reliability_stage(tmp_path):
     return table(tmp_path, "split_half", spec={**spec, "features": {"keep_halves": True}}, **given)
 
 
-STAGES = {
+GOLDEN = {
     "step_correlation": step_correlation_stage,
     "sign_overlap": sign_overlap_stage,
     "top_overlap": top_overlap_stage,
-    "reliability": reliability_stage,
+    "split_half": split_half_stage,
 }

@@ -23,21 +23,22 @@ def clip(folder):
     return settings, {"encoder": "clip", "places": json.dumps({"clip": str(folder)})}
 
 
-def embeddings_stage(tmp_path, data):
+def embed_images_stage(tmp_path, data):
     settings, named = clip(tmp_path / "clip")
     run_script("embed_images", spec={"image_encoder": settings}, data=data, **named, out=tmp_path / "out.zarr")
     return arrays_of(tmp_path / "out.zarr", "embedding")
 
 
-def encoder_scores_stage(tmp_path, trajectory):
+def score_encoder_stage(tmp_path, trajectory):
     settings, named = clip(tmp_path / "clip")
     embedded = store(tmp_path / "embedded.zarr", embedding=(["train", "feature"], numbers(N, 8, seed=7)))
     spec = {"image_encoder": settings, "target": {"steps": STEPS}}
     given = {"embeddings": embedded, "trajectory": trajectory, "target": "a"}
-    run_script("score_encoder", spec=spec, **given, **named, out=tmp_path / "out.zarr")
+    given |= {"method": "clip", "places": named["places"]}
+    run_script("score_encoder", spec=spec, **given, out=tmp_path / "out.zarr")
     found = arrays_of(tmp_path / "out.zarr", "score", "step")
     assert found["score"].shape == (len(STEPS), N) and np.array_equal(*found["score"])
     return found
 
 
-STAGES = {"embeddings": embeddings_stage, "encoder_scores": encoder_scores_stage}
+GOLDEN = {"embed_images": embed_images_stage, "score_encoder": score_encoder_stage}

@@ -37,21 +37,23 @@ def summary(folder, name):
     return flat @ numbers(len(flat), 8, seed=8)
 
 
-def encoder_stage(tmp_path):
+def import_vae_stage(tmp_path):
     vae_folder(tmp_path / "vae")
+    run_script("import_encoder", spec={"vae": {"path": str(tmp_path / "vae")}}, out=tmp_path / "out")
+    config = json.loads((tmp_path / "out/config.json").read_text())
+    scale = np.array([config["scaling_factor"], config["shift_factor"]])
+    return {"vae": summary(tmp_path / "out", "diffusion_pytorch_model.safetensors"), "scale": scale}
+
+
+def import_text_encoder_stage(tmp_path):
     text_folder(tmp_path / "text")
-    run_script("import_encoder", spec={"vae": {"path": str(tmp_path / "vae")}}, out=tmp_path / "out-vae")
     given = {"path": str(tmp_path / "text"), "max_length": 6}
-    run_script("import_encoder", spec={"text_encoder": given}, out=tmp_path / "out-text")
-    found = {"vae": summary(tmp_path / "out-vae", "diffusion_pytorch_model.safetensors")}
-    config = json.loads((tmp_path / "out-vae/config.json").read_text())
-    found["scale"] = np.array([config["scaling_factor"], config["shift_factor"]])
-    found["text"] = summary(tmp_path / "out-text", "model.safetensors")
-    words = json.loads((tmp_path / "out-text/tokenizer.json").read_text())["model"]["vocab"]
-    return found | {"words": np.array(sorted(words.values()))}
+    run_script("import_encoder", spec={"text_encoder": given}, out=tmp_path / "out")
+    words = json.loads((tmp_path / "out/tokenizer.json").read_text())["model"]["vocab"]
+    return {"text": summary(tmp_path / "out", "model.safetensors"), "words": np.array(sorted(words.values()))}
 
 
-def encoding_stage(tmp_path):
+def encode_data_stage(tmp_path):
     vae_folder(tmp_path / "vae")
     text_folder(tmp_path / "text")
     for name in ("vae", "text"):
@@ -69,4 +71,8 @@ def encoding_stage(tmp_path):
     return found | arrays_of(out, "text_embedding", "null_embedding", "image")
 
 
-STAGES = {"encoder": encoder_stage, "encoding": encoding_stage}
+GOLDEN = {
+    "import_vae": import_vae_stage,
+    "import_text_encoder": import_text_encoder_stage,
+    "encode_data": encode_data_stage,
+}

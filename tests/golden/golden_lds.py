@@ -13,13 +13,14 @@ from waypoint.store.networks.training_rows import rows_hash
 
 SUBSETS, MODELS = 5, 2
 METHODS = ["trak", "pixel", "retrain", "ceiling"]
-MASKS = np.array([[(i * (j + 2) + j) % 7 < 3 for i in range(N)] for j in range(SUBSETS)])
+INCLUDED = np.array([[(i * (j + 2) + j) % 7 < 3 for i in range(N)] for j in range(SUBSETS)])
 
 
-def masks_stage(tmp_path, data):
+def draw_subsets_stage(tmp_path, data):
     spec = {"seed": 0, "lds": {"subsets": SUBSETS, "fraction": 0.5}}
-    run_script("draw_subsets", spec=spec, data=data, out=tmp_path / "masks.zarr")
-    return arrays_of(tmp_path / "masks.zarr", "mask", "subset", "train")
+    run_script("draw_subsets", spec=spec, data=data, out=tmp_path / "subsets.zarr")
+    found = arrays_of(tmp_path / "subsets.zarr", "included", "subset", "train")
+    return {"mask" if name == "included" else name: values for name, values in found.items()}
 
 
 def subset_model(folder, model, name, rows, seed):
@@ -32,11 +33,14 @@ def subset_model(folder, model, name, rows, seed):
     (folder / "waypoint.json").write_text(json.dumps(marker))
 
 
-def outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
-    masks, subset = store(tmp_path / "masks.zarr", mask=(["subset", "train"], MASKS[:2])), tmp_path / "subset"
+def subset_outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
+    subsets, subset = (
+        store(tmp_path / "subsets.zarr", included=(["subset", "train"], INCLUDED[:2])),
+        tmp_path / "subset",
+    )
     names = [(j, r) for j in range(2) for r in range(MODELS)]
     for j, r in names:
-        rows, seed = np.flatnonzero(MASKS[j]), 1000 * (1 + MODELS * j + r)
+        rows, seed = np.flatnonzero(INCLUDED[j]), 1000 * (1 + MODELS * j + r)
         subset_model(subset / f"{j}-{r}", tiny_model, f"subset/{j}-{r}", rows, seed)
     folders = [subset / f"{j}-{r}" for j, r in names]
     run_script("list_subset_models", spec={}, models=folders, out=subset / "models.json")
@@ -44,19 +48,19 @@ def outputs_stage(tmp_path, trajectory, checkpoint, tiny_model):
     for name, mask in (("whole", None), ("masked", [0, 0, 4, 8])):
         spec = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3, "mask": mask}}
         spec["lds"] = {"models_per_subset": MODELS, "draws": 3, "steps": STEPS}
-        common = {"trajectory": trajectory, "generator": checkpoint, "mask": [], "masks": masks, "target": "a"}
+        common = {"trajectory": trajectory, "generator": checkpoint, "mask": [], "subsets": subsets, "target": "a"}
         run_script("subset_outputs", spec=spec, **common, models=subset / "models.json", out=tmp_path / f"{name}.zarr")
         found[name] = arrays_of(tmp_path / f"{name}.zarr", "output")["output"]
     return found
 
 
-def lds_stage(tmp_path):
+def lds_tables_stage(tmp_path):
     """Two targets, of which one lacks a step; two methods, of which one also with its first checkpoint alone."""
-    masks, outputs, scores = store(tmp_path / "masks.zarr", mask=(["subset", "train"], MASKS)), [], []
+    subsets, outputs, scores = store(tmp_path / "subsets.zarr", included=(["subset", "train"], INCLUDED)), [], []
     for k, (target, steps) in enumerate({"a": STEPS, "b": STEPS[1:]}.items()):
         step = (["step"], np.array(steps))
         effect = numbers(len(steps), N, seed=60 + k)
-        output = (effect @ MASKS.T.astype(np.float32)).T[:, None] + numbers(SUBSETS, MODELS, len(steps), seed=50 + k)
+        output = (effect @ INCLUDED.T.astype(np.float32)).T[:, None] + numbers(SUBSETS, MODELS, len(steps), seed=50 + k)
         arrays = {"output": (["subset", "model", "step"], output), "step": step}
         outputs.append(store(tmp_path / f"outputs/{target}.zarr", {"target": target}, **arrays))
         for method, spec in (("trak", {"checkpoints": ["full/0", "full/1"]}), ("pixel", {})):
@@ -68,7 +72,7 @@ def lds_stage(tmp_path):
             scores.append(store(tmp_path / f"{method}/{target}.zarr", attributes, **arrays))
     spec = {"seed": 0, "lds": {"models_per_subset": MODELS, "checkpoints": [1], "bootstrap": 100}}
     tables = {name: tmp_path / f"{name}.csv" for name in ("lds", "summary", "cross", "overall", "comparison")}
-    run_script("lds_tables", spec=spec, masks=masks, outputs=outputs, scores=scores, **tables)
+    run_script("lds_tables", spec=spec, subsets=subsets, outputs=outputs, scores=scores, **tables)
     found = {}
     for name, path in tables.items():
         table = pd.read_csv(path)
@@ -77,4 +81,4 @@ def lds_stage(tmp_path):
     return found
 
 
-STAGES = {"masks": masks_stage, "outputs": outputs_stage, "lds": lds_stage}
+GOLDEN = {"draw_subsets": draw_subsets_stage, "subset_outputs": subset_outputs_stage, "lds_tables": lds_tables_stage}

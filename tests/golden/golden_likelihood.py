@@ -1,7 +1,5 @@
 """Golden outputs of the stages of classifiers, samples and what is read from them."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import torch
@@ -12,7 +10,8 @@ from waypoint.science.evaluation.classifier import Classifier
 from waypoint.store.networks.classifier import load_classifier, save_classifier
 
 SAMPLING = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3}}
-CLASSES = 3
+CLASSES, NUMBER = 3, 9
+CHOSEN = {"number": NUMBER, "chosen": {"a": STEPS}}
 
 
 def weights(network, seed):
@@ -25,11 +24,11 @@ def weights(network, seed):
 
 def sampled(tmp_path):
     dims = ["step", "number", "channel", "y", "x"]
-    arrays = {"sample": (dims, numbers(2, 9, 1, 8, 8, seed=60)), "step": (["step"], np.array(STEPS))}
+    arrays = {"sample": (dims, numbers(2, NUMBER, 1, 8, 8, seed=60)), "step": (["step"], np.array(STEPS))}
     return store(tmp_path / "samples.zarr", {"target": "a"}, **arrays)
 
 
-def classifier_stage(tmp_path, data):
+def train_classifier_stage(tmp_path, data):
     recipe = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "width": 2, "holdout": 0.25}
     found = {}
     for kind, more in (("standard", {}), ("robust", {"radius": 0.1, "attack_steps": 2})):
@@ -41,28 +40,29 @@ def classifier_stage(tmp_path, data):
     return found
 
 
-def samples_stage(tmp_path, trajectory, checkpoint):
+def sample_from_x_t_stage(tmp_path, trajectory, checkpoint):
     spec = {**SAMPLING, "samples": {"steps": STEPS, "number": 3}}
     common = {"trajectory": trajectory, "generator": checkpoint, "target": "a"}
     run_script("sample_from_x_t", spec=spec, **common, out=tmp_path / "out.zarr")
     return arrays_of(tmp_path / "out.zarr", "step", "sample")
 
 
-def proxy_stage(tmp_path, trajectory):
-    out = tmp_path / "proxy.csv"
-    run_script("one_step_error", spec={}, samples=[sampled(tmp_path)], trajectories=[trajectory], out=out)
+def one_step_error_stage(tmp_path, trajectory):
+    out, given = tmp_path / "one_step_error.csv", {"samples": [sampled(tmp_path)], "trajectories": [trajectory]}
+    run_script("one_step_error", spec={"samples": CHOSEN}, **given, out=out)
     return {"numbers": pd.read_csv(out)[["step", "l2", "l2_noise", "spread", "samples"]].to_numpy(float)}
 
 
-def likelihood_stage(tmp_path, trajectory):
+def feature_likelihood_stage(tmp_path, trajectory):
     folders = []
     for kind, seed in (("standard", 62), ("robust", 90)):
         network = weights(Classifier(1, CLASSES, 2), seed)
         save_classifier(network, tmp_path / kind, lambda: {"spec": {}})
         folders.append(tmp_path / kind)
-    given = {"classifiers": folders, "samples": [sampled(tmp_path)], "trajectories": [trajectory], "labels": ["a", 1]}
+    given = {"classifiers": folders, "samples": [sampled(tmp_path)], "trajectories": [trajectory]}
+    spec = {"likelihood": {"features": None}, "samples": CHOSEN, "labels": {"a": 1}}
     out = {"likelihood": tmp_path / "l.csv", "intervals": tmp_path / "i.csv"}
-    run_script("feature_likelihood", spec={"likelihood": {"features": None}}, **given, **out)
+    run_script("feature_likelihood", spec=spec, **given, **out)
     table = pd.read_csv(out["likelihood"])[["feature", "step", "likelihood", "samples"]]
     intervals = pd.read_csv(out["intervals"])[["step_from", "step_to", "rise"]].fillna(-1)
     return {"likelihood": table.to_numpy(float), "intervals": intervals.to_numpy(float)}
@@ -70,18 +70,17 @@ def likelihood_stage(tmp_path, trajectory):
 
 def seed_consistency_stage(tmp_path, checkpoint):
     own = {"models": ["full/0", "full/1"], "images": 1}
-    spec = {"seed": 0, "sampling": {"steps": 5}, "seed_consistency": own}
+    spec = {"seed": 0, "sampling": {"steps": 5}, "seed_consistency": own, "seeded": [{"id": "a", "seed": 3}]}
     out = {"out": tmp_path / "out.zarr", "table": tmp_path / "out.csv"}
-    rows = json.dumps([{"id": "a", "seed": 3}])
-    run_script("seed_consistency", spec=spec, models=[checkpoint, checkpoint], rows=rows, **out)
+    run_script("seed_consistency", spec=spec, models=[checkpoint, checkpoint], **out)
     l2 = pd.read_csv(out["table"])["l2"].to_numpy()
     return {**arrays_of(out["out"], "image", "independent"), "l2": l2}
 
 
-STAGES = {
-    "classifier": classifier_stage,
-    "samples": samples_stage,
-    "proxy": proxy_stage,
-    "likelihood": likelihood_stage,
+GOLDEN = {
+    "train_classifier": train_classifier_stage,
+    "sample_from_x_t": sample_from_x_t_stage,
+    "one_step_error": one_step_error_stage,
+    "feature_likelihood": feature_likelihood_stage,
     "seed_consistency": seed_consistency_stage,
 }

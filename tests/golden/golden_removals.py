@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from inputs import N, arrays_of, numbers, store
 from support import run_script
@@ -15,6 +16,8 @@ from waypoint.store.networks.training_rows import rows_hash
 
 SAMPLING = {"seed": 0, "generator": "full/0", "sampling": {"steps": 10}, "target": {"seed": 3}}
 REMOVED, REMOVALS = [2, 0.25], 3
+COUNTERFACTUAL = {**SAMPLING, "fid": {"features": "classifier"}}
+COUNTERFACTUAL["counterfactual"] = {"step": 500, "delta": 200, "images": 10}
 TOP = np.arange(N)  # scores: the last images are on top
 
 
@@ -45,24 +48,31 @@ def ensemble(tmp_path, section):
     return full, {"pixel": (pixel, scores), "random": (random, [])}
 
 
-def counterfactual_stage(tmp_path, trajectory, tiny_model, monkeypatch):
+@pytest.fixture
+def restarts(tmp_path, trajectory, tiny_model, monkeypatch):
+    """The original images of a target, made by the script; the models, and what scripts about them are given."""
     weight = torch.from_numpy(numbers(64, 3, seed=40))
     network = types.SimpleNamespace(features=lambda images: images.flatten(1) @ weight)
     monkeypatch.setattr("waypoint.workflow.jobs.removals.load_classifier", lambda folder, device: network)
     full, removed = ensemble(tmp_path, tiny_model)
-    own = {"step": 500, "delta": 200, "images": 10}
-    spec = {**SAMPLING, "fid": {"features": "classifier"}, "counterfactual": own}
     common = {"trajectory": trajectory, "generator": full[0], "target": "a", "classifier": full[0], "weights": ""}
-    original, names = tmp_path / "original.zarr", ["full/1", "full/2"]
-    named = {**spec, "controls": {"full_models": names}}
+    original, named = tmp_path / "original.zarr", {**COUNTERFACTUAL, "controls": {"full_models": ["full/1", "full/2"]}}
     run_script("counterfactual_original", spec=named, models=full[1:], **common, out=original)
-    found = arrays_of(original, "feature", "fid_baseline", "sample")
+    return original, removed, common
+
+
+def counterfactual_original_stage(restarts):
+    return arrays_of(restarts[0], "feature", "fid_baseline", "sample")
+
+
+def counterfactual_without_stage(tmp_path, restarts):
+    found, (original, removed, common) = {}, restarts
     for method, (folders, scores) in removed.items():
-        mine = {**own, "n_remove": REMOVED} | ({"method": method} if scores else {})
+        mine = {**COUNTERFACTUAL["counterfactual"], "n_remove": REMOVED} | ({"method": method} if scores else {})
         controls = {"random_removals": REMOVALS} if not scores else {}
         job = {"models": folders, "scores": scores, "original": original, "method": method}
         out = tmp_path / f"{method}.zarr"
-        changed = {**spec, "counterfactual": mine, "controls": controls}
+        changed = {**COUNTERFACTUAL, "counterfactual": mine, "controls": controls}
         run_script("counterfactual_without", spec=changed, **common, **job, out=out)
         found |= {f"{method}_{name}": values for name, values in arrays_of(out, "fid", "removed", "sample").items()}
     return found
@@ -83,25 +93,39 @@ def forgetting_stage(tmp_path, trajectory, tiny_model):
     return found
 
 
-def removal_tables_stage(tmp_path):
-    made = {"spec": {"counterfactual": {"step": 500, "delta": 200, "images": 10}, "forgetting": {"step": 500}}}
-    made |= {"target": "a", "features": "classifier", "train_images": N}
-    baseline = (["baseline"], numbers(2, seed=41).astype(np.float64))
-    original = store(tmp_path / "original.zarr", made, fid_baseline=baseline, baseline=(["baseline"], np.arange(2)))
+MADE = {"spec": {"counterfactual": COUNTERFACTUAL["counterfactual"], "forgetting": {"step": 500}}}
+MADE |= {"target": "a", "features": "classifier", "train_images": N}
+
+
+def distances(tmp_path):
+    """The stores of two methods that tables are made of."""
     stores = []
     for method, count in (("pixel", 1), ("random", REMOVALS)):
         arrays = {name: (["n_remove", "removal"], numbers(2, count, seed=42 + count)) for name in ("fid", "l2")}
         arrays["removed"] = (["n_remove"], np.array([2, 3]))
-        stores.append(store(tmp_path / f"{method}.zarr", {**made, "method": method}, **arrays))
-    run_script("counterfactual_table", spec={}, originals=[original], without=stores, out=tmp_path / "fid.csv")
-    run_script("forgetting_table", spec={}, stores=stores, out=tmp_path / "forgetting.csv")
-    fid, l2 = pd.read_csv(tmp_path / "fid.csv"), pd.read_csv(tmp_path / "forgetting.csv")
+        stores.append(store(tmp_path / f"{method}.zarr", {**MADE, "method": method}, **arrays))
+    return stores
+
+
+def counterfactual_table_stage(tmp_path):
+    baseline = (["baseline"], numbers(2, seed=41).astype(np.float64))
+    original = store(tmp_path / "original.zarr", MADE, fid_baseline=baseline, baseline=(["baseline"], np.arange(2)))
+    given, out = {"originals": [original], "without": distances(tmp_path)}, tmp_path / "fid.csv"
+    run_script("counterfactual_table", spec={}, **given, out=out)
     columns = ["step", "delta", "n_remove", "fid", "fid_baseline", "fid_increase", "images"]
-    return {"fid": fid[columns].to_numpy(float), "forgetting": l2[["step", "n_remove", "l2"]].to_numpy(float)}
+    return {"numbers": pd.read_csv(out)[columns].to_numpy(float)}
 
 
-STAGES = {
-    "counterfactual": counterfactual_stage,
+def forgetting_table_stage(tmp_path):
+    out = tmp_path / "forgetting.csv"
+    run_script("forgetting_table", spec={}, stores=distances(tmp_path), out=out)
+    return {"numbers": pd.read_csv(out)[["step", "n_remove", "l2"]].to_numpy(float)}
+
+
+GOLDEN = {
+    "counterfactual_original": counterfactual_original_stage,
+    "counterfactual_without": counterfactual_without_stage,
+    "counterfactual_table": counterfactual_table_stage,
     "forgetting": forgetting_stage,
-    "removal_tables": removal_tables_stage,
+    "forgetting_table": forgetting_table_stage,
 }

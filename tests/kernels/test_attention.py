@@ -10,7 +10,8 @@ from diffusers import UNet2DModel
 from support import SCRIPTS
 from torch.nn import functional as F
 
-from waypoint.kernels.attention import Attention, attention, narrow_heads, torch_attention
+from waypoint import kernels
+from waypoint.kernels.attention import Attention, attention, torch_attention
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.examples import Example
 
@@ -142,7 +143,7 @@ def test_bfloat16_is_torch_s():
 
 
 def test_torch_is_left_as_it_was():
-    with pytest.raises(KeyError), narrow_heads():
+    with pytest.raises(KeyError), kernels.fast_cpu():
         assert F.scaled_dot_product_attention is attention
         raise KeyError
     assert F.scaled_dot_product_attention is torch_attention

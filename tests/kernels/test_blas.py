@@ -17,7 +17,7 @@ from waypoint.kernels import blas
 @pytest.mark.parametrize("columns", [1, 9, 40, 300])
 @pytest.mark.parametrize("b", [0, 1, 15, 16, 37])
 @pytest.mark.parametrize("d", [1, 3000])
-def test_narrow_products_equal_sums(monkeypatch, d, b, columns, dtype, small):
+def test_tall_skinny_matmuls_equal_sums(monkeypatch, d, b, columns, dtype, small):
     """At d = 3,000 the stacks are of 16 rows, 8 (40 columns) and none at all (300).
 
     Of whole numbers up to 8: their sums stay below 2²⁴, and so are exact in either precision and any order.
@@ -26,7 +26,7 @@ def test_narrow_products_equal_sums(monkeypatch, d, b, columns, dtype, small):
     rng = np.random.default_rng(0)
     rows = rng.integers(-8, 9, (b, d)).astype(dtype)
     right = np.asfortranarray(rng.integers(-8, 9, (d, columns)), dtype)
-    found = blas.narrow_product(rows, right)
+    found = blas.tall_skinny_matmul(rows, right)
     assert found.dtype == dtype
     assert np.array_equal(found, np.einsum("bd,dk->bk", rows.astype(int), right.astype(int)))
 
@@ -36,16 +36,16 @@ def test_products_take_one_thread_where_told_so():
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
     with threadpool_limits(2):
-        assert blas.threads() == 2
-        with blas.one_thread():
-            assert blas.threads() == 1 and counts() == {1}
+        assert blas.blas_threads() == 2
+        with blas.one_blas_thread():
+            assert blas.blas_threads() == 1 and counts() == {1}
         assert counts() == {2}
 
 
 def test_scipys_library_is_known_although_it_comes_with_scipy():
     """Found too late, it would keep its threads."""
     script = (
-        "from waypoint.kernels import blas; blas.one_thread(); import scipy.linalg, threadpoolctl; "
+        "from waypoint.kernels import blas; blas.one_blas_thread(); import scipy.linalg, threadpoolctl; "
         "print({x['num_threads'] for x in threadpoolctl.threadpool_info() if x['user_api'] == 'blas'})"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(SCRIPTS)}

@@ -8,8 +8,9 @@ import torch
 from diffusers import UNet2DModel
 from torch.nn import functional as F
 
+from waypoint import kernels
 from waypoint.kernels import convolution, winograd
-from waypoint.kernels.convolution import Convolution, conv2d, fewer_products, torch_conv2d, weight_gradient
+from waypoint.kernels.convolution import Convolution, conv2d, torch_conv2d, weight_gradient
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.examples import Example
 
@@ -45,31 +46,35 @@ def bands(x):
     return F.pad(x, (0, 0, 1, 1)).unfold(2, winograd.PRODUCTS, winograd.ROWS)
 
 
-def within_rounding(found, expected, n, squares):
-    """Whether each number is as near as single precision's rounding lets it be.
+def within_rounding(found, expected, terms, absolute):
+    """Whether each sum of products is as near as single precision's rounding lets it be, in any order.
 
-    Each of n roundings that a sum's terms meet is off by a share u = eps / 2 at most, u / √3 in root mean square, of a
-    sum so far, whose square is on average no larger than that of all ``squares`` of the terms. Roundings of random
-    numbers add up as independent ones do: their standard deviation is u √(n squares / 3), of which eight are allowed.
+    A term meets one rounding for each of ``terms`` that are added, and twenty in the transforms, each off by a share
+    eps / 2 at most: all of them together by less than that many eps of the sum of ``absolute`` values (Higham,
+    Accuracy and Stability of Numerical Algorithms, §3.1).
     """
-    u = torch.finfo(torch.float32).eps / 2
-    return ((found - expected).abs() <= 8 * u * (n * squares / 3).sqrt()).all()
+    return ((found - expected).abs() <= (terms + 20) * torch.finfo(torch.float32).eps * absolute).all()
 
 
-def filtered_squares(x, weight):
-    """Σ A² [(G² g²) (B² d²)] over channels and taps: the squares of all terms of a convolution by minimal filtering."""
-    A, G, B = (torch.from_numpy(matrix**2) for matrix in (winograd.A, winograd.G, winograd.B))
-    d = F.pad(bands(x.double() ** 2) @ B.T, (0, 0, 1, 1)).unfold(3, winograd.TAPS, 1)  # (R, C, bands, W, 6, tap)
-    products = torch.einsum("ka,ocas,rcbwks->robwk", G, weight.double() ** 2, d)
+def absolute_matrices():
+    """|A|, |G| and |B| of minimal filtering."""
+    return [torch.from_numpy(abs(matrix)) for matrix in (winograd.A, winograd.G, winograd.B)]
+
+
+def absolute_convolution(x, weight):
+    """Σ |A| [(|G| |g|) (|B| |d|)] over channels and taps."""
+    A, G, B = absolute_matrices()
+    d = F.pad(bands(x.double().abs()) @ B.T, (0, 0, 1, 1)).unfold(3, winograd.TAPS, 1)  # (R, C, bands, W, 6, tap)
+    products = torch.einsum("ka,ocas,rcbwks->robwk", G, weight.double().abs(), d)
     return (products @ A.T).movedim(-1, 3).flatten(2, 3)
 
 
-def correlated_squares(x, grad, B):
-    """The same of a weight gradient, Gᵀ Σ (Aᵀ δ) (B d) over bands and columns, of each of B examples."""
-    A, G, T = (torch.from_numpy(matrix**2) for matrix in (winograd.A, winograd.G, winograd.B))
-    d = F.pad(bands(x.double() ** 2) @ T.T, (0, 0, 1, 1)).unfold(3, winograd.TAPS, 1)
-    delta = (grad.double() ** 2).unflatten(2, (-1, winograd.ROWS)).movedim(3, -1) @ A
-    products = torch.einsum("zrobwk,zrcbwks->zkocs", *(part.unflatten(0, (B, -1)) for part in (delta, d)))
+def absolute_weight_gradient(x, grad, examples):
+    """|G|ᵀ Σ (|A|ᵀ |δ|) (|B| |d|) over bands and columns of each example."""
+    A, G, B = absolute_matrices()
+    d = F.pad(bands(x.double().abs()) @ B.T, (0, 0, 1, 1)).unfold(3, winograd.TAPS, 1)
+    delta = grad.double().abs().unflatten(2, (-1, winograd.ROWS)).movedim(3, -1) @ A
+    products = torch.einsum("zrobwk,zrcbwks->zkocs", *(part.unflatten(0, (examples, -1)) for part in (delta, d)))
     return torch.einsum("ka,zkocs->zocas", G, products)
 
 
@@ -81,21 +86,19 @@ def test_output_and_input_gradient(shape, with_bias):
     out, x_grad = computed(x, weight, bias, grad)
     x64 = x.double().requires_grad_()
     expected = torch_conv2d(x64, weight.double(), None if bias is None else bias.double(), padding=1)
-    C, outputs, transforms = x.shape[1], len(weight), 2 * winograd.PRODUCTS + 4
-    assert within_rounding(out, expected, 3 * C + transforms, filtered_squares(x, weight))
+    absolute = absolute_convolution(x, weight) + (0 if bias is None else bias.abs()[:, None, None])
+    assert within_rounding(out, expected, 3 * x.shape[1], absolute)
     expected = torch.autograd.grad(expected, x64, grad.double())[0]
-    turned = weight.flip(2, 3).transpose(0, 1)
-    assert within_rounding(x_grad, expected, 3 * outputs + transforms, filtered_squares(grad, turned))
+    absolute = absolute_convolution(grad, weight.flip(2, 3).transpose(0, 1))
+    assert within_rounding(x_grad, expected, 3 * grad.shape[1], absolute)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_weight_gradient(shape):
     x, _, _, grad = inputs(*shape)
     for B in {1, shape[0]}:
-        n = x[:, 0].numel() // B // winograd.ROWS + 3 * winograd.PRODUCTS
-        assert within_rounding(
-            weight_gradient(x, grad, B), weight_gradients(x, grad, B), n, correlated_squares(x, grad, B)
-        )
+        found, positions = weight_gradient(x, grad, B), x[:, 0].numel() // B // winograd.ROWS
+        assert within_rounding(found, weight_gradients(x, grad, B), positions, absolute_weight_gradient(x, grad, B))
 
 
 def test_minimal_filtering():
@@ -199,7 +202,7 @@ def test_other_weights_are_torch_s(kind):
         weight.requires_grad_()
     else:
         x, weight = (tensor.to(getattr(torch, kind)) for tensor in (x, weight))
-    assert not convolution.known(x, weight, *place.values())
+    assert not convolution.fits(x, weight, *place.values())
     assert torch.equal(conv2d(x, weight, None, **place), torch_conv2d(x, weight, None, **place))
 
 
@@ -211,7 +214,7 @@ def test_autocast_is_torch_s():
 
 
 def test_torch_is_left_as_it_was():
-    with pytest.raises(KeyError), fewer_products():
+    with pytest.raises(KeyError), kernels.fast_cpu():
         assert F.conv2d is conv2d
         raise KeyError
     assert F.conv2d is torch_conv2d

@@ -26,6 +26,15 @@ print(find_spec("transformers").name, scipy.stats.rankdata([3, 1]), scipy.specia
     assert prints(code) == "set()\ntransformers [2. 1.] 0.0"
 
 
+def test_another_version_of_diffusers_is_imported_as_it_is():
+    code = """import importlib.metadata, sys
+known = importlib.metadata.version
+importlib.metadata.version = lambda name: "99" if name == "diffusers" else known(name)
+from waypoint.patches.lean_diffusers import UNet2DModel
+print("transformers" in sys.modules)"""
+    assert prints(code) == "True"
+
+
 def test_whoever_imports_diffusers_first_has_all_of_it():
     code = """import diffusers
 from waypoint.patches import lean_diffusers

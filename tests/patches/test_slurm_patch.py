@@ -5,8 +5,11 @@ import types
 
 import pytest
 from snakemake_executor_plugin_slurm import Executor
+from support import SCRIPTS
 
-from waypoint.patches.slurm import keep_unanswered_jobs
+from waypoint.errors import WaypointWarning
+from waypoint.patches import lean_diffusers
+from waypoint.patches.slurm import PACKAGE, WRITTEN_FOR, keep_unanswered_jobs
 
 
 class Limiter:
@@ -55,6 +58,20 @@ def look(monkeypatch, executor, jobs, squeue):
 
 def jobs(*ids):
     return [types.SimpleNamespace(external_jobid=i, aux={"slurm_logfile": None}) for i in ids]
+
+
+def test_another_version_of_the_plugin_is_left_as_it_is(monkeypatch):
+    monkeypatch.setattr("waypoint.patches.slurm.version", lambda package: "3.0.0")
+    other = type("Other", (Executor,), {})
+    with pytest.warns(WaypointWarning, match="slurm 3.0.0 is used as it is.*is for 2.8.0"):
+        keep_unanswered_jobs(other)
+    assert other.check_active_jobs is Executor.check_active_jobs and not hasattr(other, "_waypoint_answered")
+
+
+def test_the_versions_are_those_that_are_pinned():
+    pinned = (SCRIPTS.parent / "envs/constraints.txt").read_text().split()
+    assert f"{PACKAGE}=={WRITTEN_FOR}" in pinned and f"diffusers=={lean_diffusers.WRITTEN_FOR}" in pinned
+    assert "pytorch-fid==0.3.0" in pinned  # of patches/pytorch_fid.py
 
 
 def test_a_failing_query_keeps_every_job_and_says_so(monkeypatch, executor):

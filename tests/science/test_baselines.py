@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.distance import cosine as scipy_cosine
 
 from waypoint.science.baselines import cosine, random_scores
-from waypoint.science.evaluation.ranking import extremes
+from waypoint.science.evaluation.ranking import top_and_bottom
 
 
 def test_cosine_is_scipys():
@@ -32,7 +32,7 @@ def test_random_scores_are_keyed_by_target_and_step():
     assert not np.array_equal(both, random_scores(0, "b", [100, 300], 50))
 
 
-def test_extremes_rank_from_both_ends_with_ties_by_index():
-    best, worst = extremes([0.0, 3.0, -1.0, 3.0, 2.0], 2)
+def test_top_and_bottom_rank_from_both_ends_with_ties_by_index():
+    best, worst = top_and_bottom([0.0, 3.0, -1.0, 3.0, 2.0], 2)
     assert best.tolist() == [1, 3] and worst.tolist() == [2, 0]
-    assert len(extremes([1.0, 2.0], 5)[0]) == 2
+    assert len(top_and_bottom([1.0, 2.0], 5)[0]) == 2

@@ -1,5 +1,6 @@
 """Existing models and trajectories instead of trained and sampled ones, checked by value."""
 
+import copy
 import json
 
 import numpy as np
@@ -15,6 +16,8 @@ from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.plan.plan import Plan
 
+STAGES_OF_TARGETS = ("sample_trajectory", "target_gradients", "score_trak")
+
 
 def saved(folder, denoiser):
     DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
@@ -23,14 +26,16 @@ def saved(folder, denoiser):
 
 @pytest.fixture
 def data(tmp_path, tiny_model):
-    run_script("prepare_data", spec=Plan(tiny_config(tiny_model)).data(), out=tmp_path / "train.zarr")
+    plan, out = Plan(tiny_config(tiny_model)), tmp_path / "train.zarr"
+    run_script("prepare_data", spec=plan.asked("prepare_data"), places=json.dumps(plan.data_places), out=out)
     return tmp_path / "train.zarr"
 
 
 def imported(tmp_path, data, paths, model, checkpoint="full/0", **sections):
     plan = Plan(tiny_config(model, checkpoints={"paths": paths}, **sections))
     out = tmp_path / checkpoint
-    run_script("import_checkpoint", spec=plan.train(checkpoint), data=data, name=checkpoint, out=out)
+    spec = plan.asked("import_checkpoint", checkpoint=checkpoint)
+    run_script("import_checkpoint", spec=spec, data=data, name=checkpoint, out=out)
     return checkpoints.load(out)
 
 
@@ -109,11 +114,19 @@ def own_trajectory(tmp_path, checkpoint, **arrays):
     row = {"id": "a", "trajectory": str(file), "steps": [100, 437]}
     plan = Plan(tiny_config(None, targets=[row], **paths))
     out = tmp_path / "trajectory.zarr"
-    run_script("sample_trajectory", spec=plan.trajectory("a"), checkpoint=checkpoint, trajectory=file, out=out)
+    spec = plan.asked("sample_trajectory", target="a")
+    run_script("sample_trajectory", spec=spec, checkpoint=checkpoint, trajectory=file, out=out)
     return plan, out
 
 
-def test_a_trajectory_of_ones_own_goes_through_to_gradients(tmp_path, checkpoint):
+def gradients_spec(plan, **target):
+    """The spec of gradients of target ``a``, with changes of its section ``target``."""
+    spec = copy.deepcopy(plan.spec("target_gradients", basis="plain", target="a"))
+    spec["target_gradients"]["target"] |= target
+    return spec
+
+
+def test_a_trajectory_of_ones_own_goes_through_to_gradients_and_samples(tmp_path, checkpoint):
     """Its steps need not be on the sampling grid; x̂0 is the model's."""
     x_t = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     image = images(1)[0].numpy()
@@ -123,11 +136,11 @@ def test_a_trajectory_of_ones_own_goes_through_to_gradients(tmp_path, checkpoint
     with torch.no_grad():
         expected = one_step_estimate(theta, x_t[1], 437, None, "scheduler").numpy()
     assert np.allclose(stored["x0_hat"][0], expected, atol=1e-6) and np.array_equal(stored["image"][:], image)
-    outs = {"out": tmp_path / "g.zarr", "continuations": tmp_path / "samples.zarr"}
-    common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
-    run_script("target_gradients", spec=plan.gradients("a"), **common, **outs)
-    assert open_store(outs["out"])["g"].shape == (1, 2, 16)
-    assert open_store(outs["continuations"])["sample"].shape == (2, 4, 1, 8, 8)
+    common, g, samples = {"trajectory": out, "generator": checkpoint}, tmp_path / "g.zarr", tmp_path / "samples.zarr"
+    run_script("target_gradients", spec=gradients_spec(plan), **common, checkpoints=[checkpoint], out=g)
+    assert open_store(g)["g"].shape == (1, 2, 16)
+    run_script("sample_from_x_t", spec=plan.asked("sample_from_x_t", target="a"), **common, target="a", out=samples)
+    assert open_store(samples)["sample"].shape == (2, 4, 1, 8, 8)
 
 
 def test_a_png_mask_is_the_box_it_paints(tmp_path, checkpoint):
@@ -139,12 +152,9 @@ def test_a_png_mask_is_the_box_it_paints(tmp_path, checkpoint):
     common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
     found = {}
     for name, mask in (("box", [1, 2, 7, 5]), ("png", {"file": "hash"}), ("none", None)):
-        spec = plan.gradients("a")
-        spec["target"]["mask"] = mask
-        extra = {"mask": tmp_path / "mask.png"} if name == "png" else {}
-        outs = {"out": tmp_path / f"{name}.zarr", "continuations": tmp_path / f"{name}-samples.zarr"}
-        run_script("target_gradients", spec=spec, **common, **extra, **outs)
-        found[name] = open_store(outs["out"])["g"][:]
+        extra, place = {"mask": tmp_path / "mask.png"} if name == "png" else {}, tmp_path / f"{name}.zarr"
+        run_script("target_gradients", spec=gradients_spec(plan, mask=mask), **common, **extra, out=place)
+        found[name] = open_store(place)["g"][:]
     assert np.array_equal(found["box"], found["png"]) and not np.allclose(found["box"], found["none"])
 
 
@@ -171,11 +181,10 @@ def test_trajectories_that_do_not_fit_the_model_are_refused(tmp_path, checkpoint
 
 def test_a_step_off_the_grid_that_planning_could_not_know_lists_the_nearest(tmp_path, checkpoint, capsys):
     plan, out = own_trajectory(tmp_path, checkpoint, x_t=np.zeros((2, 1, 8, 8)), step=[100, 437])
-    spec = plan.gradients("a")
-    spec["target"]["steps"] = [120]
+    spec = gradients_spec(plan, steps=[120])
     common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
     with pytest.raises(SystemExit):
-        run_script("target_gradients", spec=spec, **common, out=tmp_path / "g.zarr", continuations=tmp_path / "s.zarr")
+        run_script("target_gradients", spec=spec, **common, out=tmp_path / "g.zarr")
     assert "step 120 is not on the sampling grid of 2 steps (nearest: 100 and 437)" in capsys.readouterr().err
 
 
@@ -184,9 +193,8 @@ def test_a_trajectory_of_other_weights_is_refused(tmp_path, checkpoint, capsys):
     marker = checkpoint / "waypoint.json"
     marker.write_text(json.dumps({**json.loads(marker.read_text()), "weights": "others"}))
     common = {"trajectory": out, "checkpoints": [checkpoint], "generator": checkpoint}
-    outs = {"out": tmp_path / "g.zarr", "continuations": tmp_path / "s.zarr"}
     with pytest.raises(SystemExit):
-        run_script("target_gradients", spec=plan.gradients("a"), **common, **outs)
+        run_script("target_gradients", spec=gradients_spec(plan), **common, out=tmp_path / "g.zarr")
     assert "was sampled from other weights" in capsys.readouterr().err
 
 
@@ -195,19 +203,20 @@ def test_class_conditional_models_go_through_every_stage(tmp_path, data, tiny_mo
     rows = [{"id": "three", "seed": 1, "label": 3}, {"id": "four", "seed": 1, "label": 4}]
     plan = Plan(tiny_config(model, targets=rows, checkpoints={"count": 1}))
     checkpoint, phi, kernel = tmp_path / "model", tmp_path / "phi.zarr", tmp_path / "kernel.zarr"
-    named = {"data": data, "name": "full/0"}
-    run_script("train", spec=plan.train("full/0"), **named, resume=tmp_path / "resume", out=checkpoint)
-    run_script("featurize", spec=plan.features("full/0"), **named, checkpoint=checkpoint, out=phi)
-    run_script("factor_kernel", spec=plan.kernel("full/0"), features=phi, out=kernel)
+    named, which = {"data": data, "name": "full/0"}, {"basis": "plain", "method": "trak", "checkpoint": "full/0"}
+    run_script("train", spec=plan.asked("train", **which), **named, resume=tmp_path / "resume", out=checkpoint)
+    run_script("featurize", spec=plan.asked("featurize", **which), **named, checkpoint=checkpoint, out=phi)
+    run_script("factor_kernel", spec=plan.asked("factor_kernel", **which), features=phi, out=kernel)
     found = {}
     for target in ("three", "four"):
-        place = {part: tmp_path / f"{target}-{part}.zarr" for part in ("x", "g", "samples", "score")}
-        run_script("sample_trajectory", spec=plan.trajectory(target), checkpoint=checkpoint, out=place["x"])
-        models_used = {"checkpoints": checkpoint, "generator": checkpoint}
-        outs = {"out": place["g"], "continuations": place["samples"]}
-        run_script("target_gradients", spec=plan.gradients(target), trajectory=place["x"], **models_used, **outs)
+        place = {part: tmp_path / f"{target}-{part}.zarr" for part in ("x", "g", "score")}
+        spec = {stage: plan.asked(stage, **which, target=target) for stage in STAGES_OF_TARGETS}
+        run_script("sample_trajectory", spec=spec["sample_trajectory"], checkpoint=checkpoint, out=place["x"])
+        given = {"trajectory": place["x"], "checkpoints": checkpoint, "generator": checkpoint, "out": place["g"]}
+        run_script("target_gradients", spec=spec["target_gradients"], **given)
         inputs = {"gradients": place["g"], "features": phi, "kernels": kernel, "waiting": tmp_path / "resume/scores"}
-        run_script("score_trak", spec=plan.trak_scores(target), **inputs, target=target, out=place["score"])
+        named = {"method": "trak", "target": target, "targets": target}
+        run_script("score_trak", spec=spec["score_trak"], **inputs, **named, out=place["score"])
         found[target] = open_store(place["score"])["score"][:]
     assert found["three"].shape == (2, 30) and not np.allclose(found["three"], found["four"])
 
@@ -224,5 +233,5 @@ def test_training_on_labels_that_the_model_lacks_is_refused(tmp_path, data, tiny
     plan = Plan(tiny_config(model, targets=[{"id": "a", "seed": 1, "label": 0}]))
     with pytest.raises(SystemExit):
         places = {"resume": tmp_path / "resume", "out": tmp_path / "model"}
-        run_script("train", spec=plan.train("full/0"), data=data, name="full/0", **places)
+        run_script("train", spec=plan.asked("train", checkpoint="full/0"), data=data, name="full/0", **places)
     assert "num_class_embeds 5), but the data has labels 0 to 9" in capsys.readouterr().err

@@ -39,13 +39,13 @@ class Study:
     def run(self, captions=CAPTIONS, kinds=(), **sections):
         out = {name: self.folder / f"{name}.csv" for name in ("likelihood", "intervals")}
         spec = {"caption_likelihood": {"encoder": "clip", "captions": captions}, "image_encoder": self.settings}
+        spec |= {"samples": {"number": NUMBER, "chosen": dict.fromkeys("ab", STEPS)}, "labels": {}}
         run_script(
             "feature_likelihood",
             spec=spec | sections,
             classifiers=[self.folder / kind for kind in kinds],
             samples=[self.folder / f"samples-{name}.zarr" for name in "ab"],
             trajectories=[self.folder / f"trajectory-{name}.zarr" for name in "ab"],
-            labels=[],
             places=json.dumps({"clip": self.place}),
             **out,
         )

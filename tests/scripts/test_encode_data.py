@@ -96,7 +96,7 @@ def test_images_captions_and_labels_come_along_without_taking_space_twice(tmp_pa
         if chunk.is_file():
             place = Path(found.store_path.store.root, chunk.relative_to(inputs["images"]))
             assert os.stat(place).st_ino == os.stat(chunk).st_ino
-    assert found.attrs["source"] == before.attrs["source"] and found.attrs["stage"] == "encoding"
+    assert found.attrs["source"] == before.attrs["source"] and found.attrs["stage"] == "encode_data"
 
 
 def test_without_links_chunks_are_copied(tmp_path, inputs, monkeypatch):

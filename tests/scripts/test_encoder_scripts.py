@@ -9,6 +9,7 @@ from support import run_script, store, tiny_clip
 
 from waypoint.store.networks.image_encoder import ImageEncoder, weights_hash
 from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.plan.specs import settings_of
 
 N, STEPS, PLANTED = 150, [100, 500], 137  # more than two batches
 
@@ -27,7 +28,7 @@ class Study:
 
     def run(self, script, out, spec=None, places=None, **values):
         named = {"encoder": "clip", "places": json.dumps(places or {"clip": self.place, "other": "elsewhere"})}
-        spec = {"image_encoder": self.settings} | (spec or {})
+        spec = {"embed_images": {"version": 1, "image_encoder": self.settings}} | (spec or {})
         run_script(script, spec=spec, **named, **values, out=self.folder / out)
         return open_store(self.folder / out)
 
@@ -36,7 +37,8 @@ class Study:
 
     def scores(self, **changes):
         given = {"embeddings": self.folder / "embedded.zarr", "trajectory": self.trajectory, "target": "a"}
-        return self.run("score_encoder", "score.zarr", {"target": {"steps": STEPS}}, **given, **changes)
+        spec = {"score_encoder": {"version": 1, "target": {"steps": STEPS}}}
+        return self.run("score_encoder", "score.zarr", spec, **given, **changes)
 
     def embedded(self, image):
         """The embedding of one image."""
@@ -51,7 +53,7 @@ def study(request, tmp_path):
 def test_every_training_image_is_embedded(study):
     found = study.embeddings()
     assert found["embedding"].shape == (N, 8) and found["train"][:].tolist() == list(range(N))
-    assert found.attrs["encoder"] == "clip" and found.attrs["spec"]["image_encoder"] == study.settings
+    assert found.attrs["encoder"] == "clip" and settings_of(found.attrs["spec"])["image_encoder"] == study.settings
     for i in (0, 63, 64, 128, N - 1):
         assert np.allclose(found["embedding"][i], study.embedded(study.images[i]), atol=1e-4)
 
@@ -94,5 +96,5 @@ def test_embeddings_of_another_encoder_are_refused(tmp_path, capsys):
     study.place = tiny_clip(tmp_path / "other", seed=1)
     study.settings = {"kind": "clip", "sha256": weights_hash(study.place)}
     text = refused(study, capsys, "scores")
-    assert "embedded.zarr was made with image_encoder.sha256" in text
+    assert "embedded.zarr was made when image_encoder.sha256 was" in text
     assert not (tmp_path / "score.zarr").exists()

@@ -33,10 +33,12 @@ def test_halves_of_a_targets_draws_and_their_mean(tmp_path, tiny_model):
         spec = {"seed": 0, "checkpoints": ["full/0"], "generator": "full/0", "sampling": {"steps": 10}}
         spec |= {"attribution": settings, "gradients": EXACT, "projection": {"kind": "gaussian", "dim": D}}
         spec["target"] = {"seed": 3, "steps": STEPS, "mask": None}
-        out = {"out": tmp_path / f"{halves}.zarr", "continuations": tmp_path / f"{halves}-samples.zarr"}
-        folder = {"checkpoints": [tmp_path / "model"], "generator": tmp_path / "model"}
-        run_script("target_gradients", spec=spec, trajectory=trajectory, **folder, **out)
-        found[halves] = open_store(out["out"])
+        folder, out = (
+            {"checkpoints": [tmp_path / "model"], "generator": tmp_path / "model"},
+            tmp_path / f"{halves}.zarr",
+        )
+        run_script("target_gradients", spec=spec, trajectory=trajectory, **folder, out=out)
+        found[halves] = open_store(out)
     g, half = found[True]["g"][0], found[True]["g_half"][0]
     assert "g_half" not in found[False] and half.shape == (2, 2, D)
     assert np.abs(g - found[False]["g"][0]).max() <= 1e-5 * np.abs(g).max()

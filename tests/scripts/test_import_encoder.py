@@ -8,16 +8,16 @@ from pathlib import Path
 import diffusers
 import pytest
 import torch
-from support import AUTOENCODER, UNET, images, run_script, tiny_bert
+from support import AUTOENCODER, UNET, asked, images, run_script, tiny_bert
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.checkpoints import weights_hash
-from waypoint.store.networks.packages import located
+from waypoint.store.networks.packages import package_path
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.staleness import refuse_changed_source, refuse_stale
+from waypoint.workflow.plan.reruns import LocalStore, examine
 
 CAPTIONS = ["a red thing", ""]
 OF_KIND = {"vae": "encoders/vae", "text_encoder": "encoders/text"}
@@ -51,7 +51,7 @@ def here(tmp_path, monkeypatch):
 
 def imported(kind, path, out="out"):
     given = {"path": path} | ({"max_length": 6} if kind == "text_encoder" else {})
-    run_script("import_encoder", spec={kind: given}, out=out)
+    run_script("import_encoder", spec=asked(f"import_{kind}", {kind: given}), out=out)
     return Path(out)
 
 
@@ -70,7 +70,7 @@ def test_what_is_imported_computes_the_same(kind, place):
     out = imported(kind, place.format(kind=kind))
     assert torch.equal(made_with(kind, out), made_with(kind, kind))
     marker = json.loads((out / "waypoint.json").read_text())
-    assert marker["stage"] == "encoder" and marker["weights"] == weights_hash(out) and marker["source"]
+    assert marker["stage"] == f"import_{kind}" and marker["weights"] == weights_hash(out) and marker["source"]
     assert not list(out.rglob("*.bin")) and not list(Path().glob("*.tmp-*"))
 
 
@@ -103,9 +103,9 @@ def test_another_kind_of_vae_is_named(capsys):
 
 
 def test_a_path_without_the_prefix_stays_as_it_is():
-    assert located("some/where", "vae") == "some/where"
+    assert package_path("some/where", "vae") == "some/where"
     with pytest.raises(WaypointError, match="vae: the Python package  is not installed"):
-        located("package:/x", "vae")
+        package_path("package:/x", "vae")
 
 
 def configured(path, kind):
@@ -123,18 +123,20 @@ def configured(path, kind):
 @every_kind
 @pytest.mark.parametrize("place", ["{kind}", "pipeline", "package:tiny_waypoint_package/{kind}"])
 def test_a_changed_source_is_noticed(kind, place):
-    path = place.format(kind=kind)
-    plan = configured(path, kind)
-    run_script("import_encoder", spec=getattr(plan, kind)(), out="out")
-    sources = plan.encoder_sources(kind)
-    refuse_stale("out", getattr(plan, kind)())
-    refuse_changed_source("out", sources)
+    plan = configured(place.format(kind=kind), kind)
+    out, spec = f"{plan.root}/{OF_KIND[kind]}", plan.asked(f"import_{kind}")
+    run_script("import_encoder", spec=spec, out=out)
+    sources = plan.sources(f"import_{kind}")
+
+    def stale():
+        return examine(LocalStore(plan.root), out, json.loads(spec), sources)
+
+    assert stale() is None
     for file in Path(sources[0]).rglob("*"):
         os.utime(file)
-    refuse_changed_source("out", sources)  # touched, not changed
+    assert stale() is None  # touched, not changed
     MAKERS[kind](Path(sources[0], "vae" if kind == "vae" else "text_encoder") if place == "pipeline" else sources[0], 1)
-    with pytest.raises(WaypointError, match="changed since out was read from it"):
-        refuse_changed_source("out", sources)
+    assert stale().name == OF_KIND[kind] and stale().why == f"{sources[0]} changed since it was read"
 
 
 @every_kind

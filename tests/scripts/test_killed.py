@@ -1,5 +1,6 @@
 """SIGKILL in the middle of a job: nothing half written, and the rerun equals an undisturbed run."""
 
+import copy
 import fcntl
 import json
 import os
@@ -25,7 +26,8 @@ def plan(tiny_model):
 
 @pytest.fixture
 def data(plan, tmp_path):
-    run_script("prepare_data", spec=plan.data(), out=tmp_path / "train.zarr")
+    given = {"spec": plan.asked("prepare_data"), "places": json.dumps(plan.data_places)}
+    run_script("prepare_data", **given, out=tmp_path / "train.zarr")
     return tmp_path / "train.zarr"
 
 
@@ -33,8 +35,13 @@ def killed(moment, count, script, /, **arguments):
     """The exit status of a run that dies at ``moment``."""
     command = [sys.executable, HERE / "killed.py", moment, str(count), script_path(script)]
     environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
-    command += script_arguments(**arguments)
+    command += script_arguments(script, **arguments)
     return subprocess.run(command, env=environment, capture_output=True, text=True).returncode
+
+
+def training(plan):
+    """The spec of a model of the full set, to be changed."""
+    return copy.deepcopy(plan.spec("train", checkpoint="full/0"))
 
 
 def weights(folder):
@@ -53,7 +60,7 @@ def test_training_of_two_models_continues_after_a_kill(plan, data, tmp_path, mom
 
     def arguments(place):
         outs = [tmp_path / place / name for name in ("full-0", "full-1")]
-        common = {"spec": plan.train("full/0"), "data": data, "name": ["full/0", "full/1"]}
+        common = {"spec": training(plan), "data": data, "name": ["full/0", "full/1"]}
         return {**common, "resume": tmp_path / place / "resume", "out": outs}
 
     disturbed = arguments("disturbed")
@@ -70,7 +77,7 @@ def test_training_of_two_models_continues_after_a_kill(plan, data, tmp_path, mom
 
 
 def test_a_finished_epoch_is_not_trained_again(plan, data, tmp_path):
-    arguments = {"spec": plan.train("full/0"), "data": data, "name": ["full/0"], "resume": tmp_path / "resume"}
+    arguments = {"spec": training(plan), "data": data, "name": ["full/0"], "resume": tmp_path / "resume"}
     arguments["out"] = [tmp_path / "model"]
     assert killed("epoch", 3, "train", **arguments) == -signal.SIGKILL
     run_script("train", **arguments, log=tmp_path / "log")
@@ -81,9 +88,9 @@ def test_nothing_begun_with_other_settings_is_used(plan, data, tmp_path):
     """Killed in the second model: neither the first, finished one nor the second's state may be taken up."""
     outs = [tmp_path / "a", tmp_path / "b"]
     arguments = {"data": data, "name": ["full/0", "full/1"], "resume": tmp_path / "resume", "out": outs}
-    assert killed("epoch", 6, "train", spec=plan.train("full/0"), **arguments) == -signal.SIGKILL
-    other = plan.train("full/0")
-    other["training"]["epochs"] = 2
+    assert killed("epoch", 6, "train", spec=training(plan), **arguments) == -signal.SIGKILL
+    other = training(plan)
+    other["train"]["training"]["epochs"] = 2
     run_script("train", spec=other, **arguments, log=tmp_path / "log")
     assert "resumes" not in (tmp_path / "log").read_text()
     assert [len((out / "loss.csv").read_text().splitlines()) for out in outs] == [3, 3]
@@ -92,8 +99,8 @@ def test_nothing_begun_with_other_settings_is_used(plan, data, tmp_path):
 def test_nothing_begun_with_other_images_is_used(plan, data, tmp_path):
     outs = [tmp_path / "a", tmp_path / "b"]
     arguments = {"data": data, "name": ["full/0", "full/1"], "resume": tmp_path / "resume", "out": outs}
-    assert killed("epoch", 6, "train", spec=plan.train("full/0"), **arguments) == -signal.SIGKILL
-    half = {**plan.train("full/0"), "images": {"subset": 0, "fraction": 0.5}}
+    assert killed("epoch", 6, "train", spec=training(plan), **arguments) == -signal.SIGKILL
+    half = training(plan) | {"item": {"images": {"subset": 0, "fraction": 0.5}}}
     run_script("train", spec=half, **arguments, log=tmp_path / "log")
     assert "resumes" not in (tmp_path / "log").read_text()
     assert [json.loads((out / "waypoint.json").read_text())["images"] for out in outs] == [15, 15]
@@ -105,15 +112,16 @@ def test_a_second_process_does_not_train_the_same_model(plan, data, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         arguments = {"data": data, "name": ["full/0"], "resume": tmp_path / "resume", "out": [tmp_path / "a"]}
         with pytest.raises(SystemExit):
-            run_script("train", spec=plan.train("full/0"), **arguments, log=tmp_path / "log")
+            run_script("train", spec=training(plan), **arguments, log=tmp_path / "log")
     assert "is locked: another process is training this model" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_featurizing_after_a_kill_equals_an_undisturbed_run(plan, data, tmp_path, count):
-    spec, model = plan.train("full/0"), tmp_path / "model"
+    spec, model = training(plan), tmp_path / "model"
     run_script("train", spec=spec, data=data, name=["full/0"], resume=tmp_path / "resume", out=[model])
-    common = {"spec": plan.features("full/0"), "data": data, "checkpoint": model, "name": "full/0"}
+    spec = plan.asked("featurize", basis="plain", checkpoint="full/0")
+    common = {"spec": spec, "data": data, "checkpoint": model, "name": "full/0"}
     out = tmp_path / "phi.zarr"
     assert killed("put", count, "featurize", **common, out=out) == -signal.SIGKILL
     assert not out.exists()

@@ -17,6 +17,7 @@ from waypoint.store.networks.vae import load_vae
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.specs import settings_of
 
 N, GUIDANCE, JUDGED = 12, 3, 0.5
 BASE = {
@@ -42,33 +43,32 @@ class Run:
         captions = np.array([f"a {('red', 'blue')[k % 2]} thing" for k in range(N)])
         attributes = {"sha256": "fixed", "source": None}
         raw = store(self.at("images"), attributes, **arrays, caption=(["train"], captions))
-        self("encode_data", self.plan.data(), images=raw, **encoders, out=self.at("data"))
+        self("encode_data", images=raw, **encoders, out=self.at("data"))
 
     def at(self, name):
         return self.folder / f"{name}.zarr"
 
-    def __call__(self, script, spec, **values):
-        run_script(script, spec=spec, **values)
+    def spec(self, stage, method="trak"):
+        return self.plan.spec(stage, basis="plain", checkpoint="full/0", target="a", method=method)
+
+    def __call__(self, stage, **values):
+        run_script(stage, spec=self.spec(stage, values.get("method", "trak")), **values)
 
     def everything(self):
-        plan, model, named = self.plan, self.folder / "model", {"data": self.at("data"), "name": "full/0"}
-        self("train", plan.train("full/0"), **named, resume=self.folder / "resume", out=model)
-        self("featurize", plan.features("full/0"), **named, checkpoint=model, out=self.at("phi"))
-        self("factor_kernel", plan.kernel("full/0"), features=self.at("phi"), out=self.at("kernel"))
-        self("sample_trajectory", plan.trajectory("a"), checkpoint=model, **self.encoders, out=self.at("trajectory"))
-        self.gradients()
+        model, named = self.folder / "model", {"data": self.at("data"), "name": "full/0"}
+        self("train", **named, resume=self.folder / "resume", out=model)
+        self("featurize", **named, checkpoint=model, out=self.at("phi"))
+        self("factor_kernel", features=self.at("phi"), out=self.at("kernel"))
+        self("sample_trajectory", checkpoint=model, **self.encoders, out=self.at("trajectory"))
+        made = {"trajectory": self.at("trajectory"), "generator": model}
+        self("target_gradients", **made, checkpoints=model, out=self.at("g"))
+        self("sample_from_x_t", **made, **self.vae, target="a", out=self.at("samples"))
         inputs = {"gradients": self.at("g"), "features": self.at("phi"), "kernels": self.at("kernel")}
-        own = {"waiting": self.folder / "resume/scores", "target": "a", "out": self.at("score")}
-        self("score_trak", plan.trak_scores("a"), **inputs, **own)
+        own = {"waiting": self.folder / "resume/scores", "target": "a", "targets": "a", "out": self.at("score")}
+        self("score_trak", method="trak", **inputs, **own)
         given = {"data": self.at("data"), "trajectory": self.at("trajectory"), "target": "a", **self.vae}
-        self("score_pixel", plan.pixel_scores("a"), **given, out=self.at("pixel"))
+        self("score_pixel", method="pixel", **given, out=self.at("pixel"))
         return self
-
-    def gradients(self):
-        model = self.folder / "model"
-        inputs = {"trajectory": self.at("trajectory"), "checkpoints": model, "generator": model}
-        outs = {"out": self.at("g"), "continuations": self.at("continuations")}
-        self("target_gradients", self.plan.gradients("a"), **inputs, **self.vae, **outs)
 
     @property
     def vae(self):
@@ -153,7 +153,7 @@ def test_gradients_take_the_samplers_guidance_in_x0_hat_and_their_own_in_f_t(tex
     """Algorithm 1, lines 10-13, as a loop: g_t = Pᵀ∇f_t around θ's own guided x̂0_t."""
     theta, found = checkpoints.load(text.folder / "model"), text.open("trajectory")
     cond, null = (torch.from_numpy(found[name])[None] for name in ("text_embedding", "null_embedding"))
-    spec = text.plan.gradients("a")
+    spec = settings_of(text.spec("target_gradients"))
     assert spec["sampling"]["guidance"] == GUIDANCE and spec["attribution"]["guidance"] == JUDGED
     origin = {name: spec["target"][name] for name in ("seed", "prompt")}
     key = json.dumps([origin, spec["generator"], spec["sampling"]], sort_keys=True)
@@ -172,8 +172,8 @@ def test_gradients_take_the_samplers_guidance_in_x0_hat_and_their_own_in_f_t(tex
         assert np.allclose(g, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
 
 
-def test_continuations_of_latents_are_decoded(latent):
-    made, found = latent.open("continuations"), latent.open("trajectory")
+def test_samples_of_latents_are_decoded(latent):
+    made, found = latent.open("samples"), latent.open("trajectory")
     vae = load_vae(latent.encoders["vae"])
     assert made["sample"].shape == (2, 4, 1, 8, 8) and found["x_t"].shape == (10, 2, 4, 4)
     for place, t in enumerate((100, 500)):
@@ -199,15 +199,14 @@ def test_an_unconditional_models_stores_hold_no_captions(latent):
         assert not {"text_embedding", "null_embedding"} & set(latent.open(name))
 
 
-def test_samples_of_latents_keep_both_and_the_proxy_compares_latents(latent):
-    spec = {**latent.plan.trajectory("a"), "samples": {"steps": [500], "number": 3}}
-    inputs = {"trajectory": latent.at("trajectory"), "generator": latent.folder / "model", **latent.vae}
-    latent("sample_from_x_t", spec, **inputs, target="a", out=latent.at("samples"))
+def test_samples_of_latents_keep_both_and_the_one_step_error_compares_latents(latent):
     made, found = latent.open("samples"), latent.open("trajectory")
-    decoded = load_vae(latent.encoders["vae"]).decode(torch.from_numpy(made["latent"][0]))
-    assert np.allclose(made["sample"][0], decoded, atol=1e-5)
-    out = latent.folder / "proxy.csv"
-    latent("one_step_error", {}, samples=latent.at("samples"), trajectories=latent.at("trajectory"), out=out)
+    for sample, latents in zip(made["sample"], made["latent"]):
+        decoded = load_vae(latent.encoders["vae"]).decode(torch.from_numpy(latents))
+        assert np.allclose(sample, decoded, atol=1e-5)
+    out, spec = latent.folder / "one_step_error.csv", {"samples": {"number": 3, "chosen": {"a": [500]}}}
+    given = {"samples": latent.at("samples"), "trajectories": latent.at("trajectory")}
+    run_script("one_step_error", spec=spec, **given, out=out)
     x0_hat = found["x0_hat"][found["step"].tolist().index(500)]
-    l2 = np.linalg.norm(x0_hat - made["latent"][0].astype(float).mean(0))
+    l2 = np.linalg.norm(x0_hat - made["latent"][1, :3].astype(float).mean(0))
     assert float(out.read_text().splitlines()[1].split(",")[2]) == pytest.approx(l2, rel=1e-4)

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
-from support import images, run_script, store, tiny_denoiser
+from support import images, run_script, staged, store, tiny_denoiser
 
 from waypoint.science.algorithm1 import output_function
 from waypoint.science.draws import target_noise
 from waypoint.science.gradients.examples import Example
 from waypoint.science.random_streams import numpy_stream, torch_stream
 from waypoint.science.regions import box_mask
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
@@ -23,15 +23,15 @@ from waypoint.store.zarr.reader import open_store
 
 N, DRAWS, STEPS = 6, 3, [100, 500]
 SUBSETS = [[0, 1, 2], [1, 3, 5], [0, 4, 5]]
-MASKS = np.array([[i in rows for i in range(N)] for rows in SUBSETS])
+INCLUDED = np.array([[i in rows for i in range(N)] for rows in SUBSETS])
 
 
 def numbers(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def masks_store(path, masks):
-    return store(path, mask=(["subset", "train"], masks))
+def subsets_store(path, included):
+    return store(path, included=(["subset", "train"], included))
 
 
 # ---- subset_outputs
@@ -43,9 +43,15 @@ class Target:
     def __init__(self, folder, model, mask=None, names=lambda j, r: f"subset/{j}-{r}", **unet):
         self.folder, self.mask, self.label = folder, mask, 2 if "num_class_embeds" in unet else None
         self.origin = {"seed": 3} | ({} if self.label is None else {"label": self.label})
-        self.spec = {"seed": 5, "generator": "full/0", "sampling": {"steps": 10}, "training": {"epochs": 2}}
-        self.spec["target"] = {**self.origin, "mask": mask}
-        self.spec["lds"] = {"subsets": 3, "fraction": 0.5, "models_per_subset": 2, "draws": DRAWS, "steps": STEPS}
+        self.lds = {"models_per_subset": 2, "draws": DRAWS, "steps": STEPS}
+        sampled = {"generator": "full/0", "sampling": {"steps": 10}, "target": self.origin}
+        self.spec = {
+            "seed": 5,
+            "train": {"version": 1, "training": {"epochs": 2}},
+            "sample_trajectory": {"version": 1, **sampled},
+            "draw_subsets": {"version": 1, "lds": {"subsets": 3, "fraction": 0.5}},
+            "subset_outputs": {"version": 1, "target": {"mask": mask}, "lds": self.lds},
+        }
         self.theta = {(j, r): tiny_denoiser(model, names(j, r), **unet) for j in range(3) for r in range(2)}
         for (j, r), theta in self.theta.items():
             self.save(f"subset/{j}-{r}", theta, f"{j}-{r}", SUBSETS[j])
@@ -53,7 +59,7 @@ class Target:
         self.list()
         self.x0_hat = images(3, seed=1)  # on the grid 500, 300, 100
         self.trajectory = self.store_trajectory(self.x0_hat)
-        self.masks = masks_store(folder / "masks.zarr", MASKS)
+        self.subsets = subsets_store(folder / "subsets.zarr", INCLUDED)
 
     def store_trajectory(self, x0_hat, name="trajectory"):
         dims = ["step", "channel", "y", "x"]
@@ -77,7 +83,11 @@ class Target:
 
     def outputs(self, out="outputs.zarr", **changes):
         """What the script stores: (subset, model, step)."""
-        given = {"trajectory": self.trajectory, "generator": self.folder / "checkpoints/full/0", "masks": self.masks}
+        given = {
+            "trajectory": self.trajectory,
+            "generator": self.folder / "checkpoints/full/0",
+            "subsets": self.subsets,
+        }
         given |= {"models": self.list_file, "target": "a", "mask": [], "spec": self.spec, "out": self.folder / out}
         run_script("subset_outputs", **given | changes)
         return open_store(self.folder / out)["output"][:]
@@ -161,7 +171,7 @@ def test_a_masks_noises_are_those_without_it(tmp_path, tiny_model):
 
 def test_outputs_do_not_depend_on_other_steps(target):
     both = target.outputs()
-    target.spec["lds"]["steps"] = [500]
+    target.lds["steps"] = [500]
     assert equal(target.outputs(out="one.zarr")[..., 0], both[..., 1])
 
 
@@ -170,7 +180,9 @@ def test_outputs_carry_coordinates_and_provenance(target):
     found = open_store(target.folder / "outputs.zarr")
     assert found["output"].metadata.dimension_names == ("subset", "model", "step")
     assert found["step"][:].tolist() == STEPS and found["subset"][:].tolist() == [0, 1, 2]
-    assert found.attrs["target"] == "a" and found.attrs["stage"] == "outputs" and found.attrs["spec"] == target.spec
+    assert (
+        found.attrs["target"] == "a" and found.attrs["stage"] == "subset_outputs" and found.attrs["spec"] == target.spec
+    )
 
 
 def test_a_model_of_other_images_is_refused(target, capsys):
@@ -179,9 +191,9 @@ def test_a_model_of_other_images_is_refused(target, capsys):
     assert "subset/1-0 was trained on other images than are wanted now; delete it and rerun" in text
 
 
-def test_subsets_other_than_the_masks_are_refused(target, capsys):
-    other = masks_store(target.folder / "other.zarr", np.roll(MASKS, 1, axis=0))
-    assert "subset/0-0 was trained on other images" in refused(capsys, target, masks=other)
+def test_models_of_other_subsets_are_refused(target, capsys):
+    other = subsets_store(target.folder / "other.zarr", np.roll(INCLUDED, 1, axis=0))
+    assert "subset/0-0 was trained on other images" in refused(capsys, target, subsets=other)
 
 
 def test_a_model_that_is_not_the_listed_one_is_refused(target, capsys):
@@ -193,20 +205,28 @@ def test_a_list_that_lacks_a_model_is_refused(target, capsys):
     listed = json.loads(target.list_file.read_text())
     del listed["subset/2-1"]
     made = read_attributes(target.list_file)
-    with whole_file(target.list_file, lambda: made) as tmp:
+    with atomic_file(target.list_file, lambda: made) as tmp:
         tmp.write_text(json.dumps(listed))
     assert f"subset/2-1 is not the model that {target.list_file} lists" in refused(capsys, target)
 
 
 def test_a_model_of_another_recipe_is_refused(target, capsys):
     """All models of one comparison are trained alike; a script by hand must not mix them either."""
-    target.save("subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2], spec={"training": {"epochs": 3}})
-    assert "subset/2-1 was made with training.epochs = 3, this run has 2" in refused(capsys, target)
+    target.save(
+        "subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2], spec={"train": {"version": 1, "training": {"epochs": 3}}}
+    )
+    assert "subset/2-1 was made when training.epochs was 3; here it is 2" in refused(capsys, target)
+
+
+def test_a_model_of_another_version_is_refused(target, capsys):
+    spec = {"train": {**target.spec["train"], "version": 0}}
+    target.save("subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2], spec=spec)
+    assert "subset/2-1 was made when the version of stage train was 0; here it is 1" in refused(capsys, target)
 
 
 def test_a_list_of_other_settings_is_refused(target, capsys):
     target.spec["seed"] = 6
-    assert "models.json was made with seed = 5, this run has 6" in refused(capsys, target)
+    assert "models.json was made when seed was 5; here it is 6" in refused(capsys, target)
 
 
 def test_a_missing_model_is_refused(target, capsys):
@@ -218,7 +238,7 @@ def test_a_missing_model_is_refused(target, capsys):
 def test_a_missing_model_is_not_listed(target, capsys):
     with pytest.raises(SystemExit):
         run_script("list_subset_models", spec={}, models=[target.folder / "nothing"], out=target.folder / "models.json")
-    assert "nothing: no model is there" in capsys.readouterr().err
+    assert "nothing: no artifact of Waypoint is there" in capsys.readouterr().err
 
 
 def test_an_output_that_is_not_finite_is_refused(target, capsys):
@@ -231,15 +251,15 @@ def test_an_output_that_is_not_finite_is_refused(target, capsys):
 # ---- draw_subsets
 
 
-def test_masks_are_random_halves_and_keep_when_more_are_drawn(tmp_path):
+def test_subsets_are_random_halves_and_keep_when_more_are_drawn(tmp_path):
     data = store(tmp_path / "train.zarr", image=(["train", "channel", "y", "x"], numbers(21, 1, 8, 8)))
     found = {}
     for count in (8, 12):
         spec = {"seed": 3, "lds": {"subsets": count, "fraction": 0.5}}
         run_script("draw_subsets", spec=spec, data=data, out=tmp_path / f"{count}.zarr")
-        found[count] = open_store(tmp_path / f"{count}.zarr")["mask"][:]
+        found[count] = open_store(tmp_path / f"{count}.zarr")["included"][:]
         assert found[count].shape == (count, 21) and (found[count].sum(1) == 10).all()
-    assert (found[12][:8] == found[8]).all() and len({mask.tobytes() for mask in found[12]}) == 12
+    assert (found[12][:8] == found[8]).all() and len({subset.tobytes() for subset in found[12]}) == 12
 
 
 # ---- lds_tables
@@ -257,8 +277,8 @@ class Tables:
         self.folder, self.models, self.targets, self.noise = folder, models, dict(targets), noise
         lds = {"bootstrap": bootstrap, "models_per_subset": models, "checkpoints": list(checkpoints)}
         self.spec = {"seed": SEED, "lds": lds}
-        self.masks = np.zeros((J, IMAGES), bool)
-        for j, mask in enumerate(self.masks):
+        self.subsets = np.zeros((J, IMAGES), bool)
+        for j, mask in enumerate(self.subsets):
             mask[np.random.default_rng(j).permutation(IMAGES)[: IMAGES // 2]] = True
         self.methods = {"trak": 2, "pixel": None}  # method: how many checkpoints it knows
         self.score, self.output, self.each = {}, {}, {}
@@ -269,7 +289,7 @@ class Tables:
         self.targets[name] = steps
         effect = numbers(len(steps), IMAGES, seed=100 + k)
         noise = self.noise * numbers(len(steps), J, self.models, seed=200 + k)
-        self.output[name] = (effect @ self.masks.T)[..., None] + noise
+        self.output[name] = (effect @ self.subsets.T)[..., None] + noise
         for m, method in enumerate(self.methods):
             self.score[method, name] = effect + (m + 0.5) * numbers(len(steps), IMAGES, seed=1000 * (m + 1) + k)
 
@@ -295,16 +315,16 @@ class Tables:
                 arrays["score_by_checkpoint"] = (["checkpoint", "step", "train"], self.each[method, name])
             attributes = {"target": name, "method": method, "spec": spec}
             scores.append(store(folder / f"scores/{method}/{name}.zarr", attributes, **arrays))
-        masks = masks_store(folder / "masks.zarr", self.masks)
+        subsets = subsets_store(folder / "subsets.zarr", self.subsets)
         out = {table: folder / f"{table}.csv" for table in TABLES}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            run_script("lds_tables", spec=self.spec, masks=masks, outputs=outputs, scores=scores, **out)
+            run_script("lds_tables", spec=self.spec, subsets=subsets, outputs=outputs, scores=scores, **out)
         return {table: pd.read_csv(path) for table, path in out.items()}
 
     def predicted(self, method, name, s):
         """Σ_{i∈S_j} τ(i), in a loop."""
-        return [sum(float(self.score[method, name][s, i]) for i in np.flatnonzero(mask)) for mask in self.masks]
+        return [sum(float(self.score[method, name][s, i]) for i in np.flatnonzero(mask)) for mask in self.subsets]
 
     def rho(self, name, s):
         x = self.output[name][s]
@@ -445,7 +465,7 @@ def test_a_positive_score_predicts_a_higher_output(tmp_path):
     tables = Tables(tmp_path, noise=0)
     for name, steps in TARGETS.items():
         for s in range(len(steps)):  # the true effects, and their opposite
-            effect = np.linalg.lstsq(tables.masks.astype(float), tables.output[name][s].mean(-1))[0]
+            effect = np.linalg.lstsq(tables.subsets.astype(float), tables.output[name][s].mean(-1))[0]
             tables.score["trak", name][s], tables.score["pixel", name][s] = effect, -effect
     found = tables.run()["lds"].set_index("method")["lds"]
     assert (found["trak"] == 1).all() and (found["pixel"] == -1).all()
@@ -612,17 +632,17 @@ def test_tables_say_what_they_are_of(plain):
     plain.run()
     for table in TABLES:
         made = read_attributes(plain.folder / f"run/{table}.csv")
-        wanted = {"stage": "lds", "images": IMAGES, "targets": 3, "subsets": J, "models_per_subset": 2}
-        assert wanted.items() <= made.items() and made["spec"] == plain.spec
+        wanted = {"stage": "lds_tables", "images": IMAGES, "targets": 3, "subsets": J, "models_per_subset": 2}
+        assert wanted.items() <= made.items() and made["spec"] == staged(plain.spec, "lds_tables")
 
 
 def test_scores_of_other_data_are_refused(plain, capsys):
     plain.spec["seed"] = SEED
-    other = store(plain.folder / "other.zarr", {"spec": {"seed": 9}}, mask=(["subset", "train"], plain.masks))
+    other = store(plain.folder / "other.zarr", {"spec": {"seed": 9}}, included=(["subset", "train"], plain.subsets))
     out = {table: plain.folder / f"{table}.csv" for table in TABLES}
     with pytest.raises(SystemExit):
-        run_script("lds_tables", spec=plain.spec, masks=other, outputs=[other], scores=[other], **out)
-    assert "other.zarr was made with seed = 9, this run has 4" in capsys.readouterr().err
+        run_script("lds_tables", spec=plain.spec, subsets=other, outputs=[other], scores=[other], **out)
+    assert "other.zarr was made when seed was 9; here it is 4" in capsys.readouterr().err
 
 
 # ---- figures

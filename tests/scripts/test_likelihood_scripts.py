@@ -113,16 +113,20 @@ class Study:
         arrays = {"sample": (["step", "number", "channel", "y", "x"], sample), "step": (["step"], np.array(steps))}
         store(self.folder / f"samples-{name}.zarr", {"target": name}, **arrays)
 
-    def run(self, features=None, labels=()):
+    def run(self, features=None, labels=None, **stages):
         places = {part: [self.folder / f"{part}-{name}.zarr" for name in "ab"] for part in ("samples", "trajectory")}
         out = {name: self.folder / f"{name}.csv" for name in ("likelihood", "intervals")}
+        own = {"samples": {"number": NUMBER, "chosen": dict.fromkeys("ab", STEPS)}, "labels": labels or {}}
         run_script(
             "feature_likelihood",
-            spec={"seed": 4, "likelihood": {"features": features}},
+            spec={
+                "seed": 4,
+                "feature_likelihood": {"version": 1, "likelihood": {"features": features}, **own},
+                **stages,
+            },
             classifiers=[self.folder / kind for kind in self.networks],
             samples=places["samples"],
             trajectories=places["trajectory"],
-            labels=list(labels),
             **out,
         )
         return tuple(pd.read_csv(path) for path in out.values())
@@ -149,9 +153,9 @@ def test_likelihood_is_the_counted_share(study):
 
 def test_the_feature_is_named_or_the_label_or_the_final_images_class(study):
     for features, labels, expected in (
-        ({"a": 2}, ["a", "1"], {"a": 2}),
-        (None, ["a", "1", "b", "0"], {"a": 1, "b": 0}),
-        (None, [], {name: study.called("standard", study.image[name]) for name in "ab"}),
+        ({"a": 2}, {"a": 1}, {"a": 2}),
+        (None, {"a": 1, "b": 0}, {"a": 1, "b": 0}),
+        (None, {}, {name: study.called("standard", study.image[name]) for name in "ab"}),
     ):
         table, intervals = study.run(features, labels)
         for target, feature in expected.items():
@@ -183,7 +187,7 @@ def test_a_likelihood_that_never_rises_gets_a_note(study):
     )
 
 
-@pytest.mark.parametrize("features, labels", [({"a": 3}, []), (None, ["a", "-1"]), (None, ["b", "7"])])
+@pytest.mark.parametrize("features, labels", [({"a": 3}, {}), (None, {"a": -1}), (None, {"b": 7})])
 def test_a_class_that_the_data_lacks_is_refused(study, capsys, features, labels):
     with pytest.raises(SystemExit):
         study.run(features, labels)
@@ -192,12 +196,12 @@ def test_a_class_that_the_data_lacks_is_refused(study, capsys, features, labels)
     assert not (study.folder / "likelihood.csv").exists()
 
 
-def test_a_classifier_of_another_recipe_is_refused(study, capsys):
-    marker = {"spec": {"likelihood": {"features": {"a": 9}}}}
+def test_a_classifier_of_other_images_is_refused(study, capsys):
+    marker = {"spec": {"prepare_data": {"version": 1, "data": {"subset": 9}}}}
     (study.folder / "robust/waypoint.json").write_text(json.dumps(marker))
     with pytest.raises(SystemExit):
-        study.run()
-    assert "likelihood.features" in capsys.readouterr().err
+        study.run(prepare_data={"version": 1, "data": {"subset": 8}})
+    assert "robust was made when data.subset was 9; here it is 8" in capsys.readouterr().err
 
 
 # ---- plot_likelihood

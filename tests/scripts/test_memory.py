@@ -48,9 +48,15 @@ def command(place, script, rows):
     phi, kernel = place / f"{rows}.zarr", place / f"{rows}-kernel.zarr"
     spec = {"kernel": {"damping": 0.1}, "scores": {"keep_checkpoints": False}}
     if script == "factor_kernel":
-        return script_arguments(spec=spec, features=phi, out=kernel)
-    to = {"target": "a", "waiting": place / "resume/scores", "out": place / f"{rows}-scores.zarr"}
-    return script_arguments(spec=spec, gradients=place / "g.zarr", features=[phi], kernels=[kernel], **to)
+        return script_arguments(script, spec=spec, features=phi, out=kernel)
+    to = {
+        "method": "trak",
+        "target": "a",
+        "targets": ["a"],
+        "waiting": place / "resume/scores",
+        "out": place / f"{rows}-scores.zarr",
+    }
+    return script_arguments(script, spec=spec, gradients=place / "g.zarr", features=[phi], kernels=[kernel], **to)
 
 
 def run(words, limit=0):

@@ -1,21 +1,25 @@
 """prepare_data: which images enter data/train.zarr, and which of their captions."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import run_script
 
-from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import changed_source
+from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import open_store
-from waypoint.workflow.plan.staleness import refuse_changed_source
 
 N = 12
 
 
+SECTION = {"source": "coco", "size": 8, "subset": None}
+
+
 @pytest.fixture
-def section(tmp_path):
+def places(tmp_path):
     """A coco source of twelve images; image 3k + 1 is image 3k made a little brighter, 3k + 2 a picture of its own."""
     (tmp_path / "images").mkdir()
     rng, pixels = np.random.default_rng(0), None
@@ -25,13 +29,12 @@ def section(tmp_path):
     images = [{"id": i, "file_name": f"{i}.png"} for i in range(N)]
     captions = [{"image_id": i, "caption": f"{i}: {k}"} for i in range(N) for k in range(5)]
     (tmp_path / "captions.json").write_text(json.dumps({"images": images, "annotations": captions}))
-    paths = {"path": str(tmp_path / "images"), "captions": str(tmp_path / "captions.json")}
-    return {"source": "coco", **paths, "size": 8, "subset": None}
+    return {"path": str(tmp_path / "images"), "captions": str(tmp_path / "captions.json")}
 
 
-def prepared(tmp_path, section, seed=0, **changes):
+def prepared(tmp_path, places, seed=0, **changes):
     out = tmp_path / f"{len(list(tmp_path.iterdir()))}.zarr"
-    run_script("prepare_data", spec={"seed": seed, "data": {**section, **changes}}, out=out)
+    run_script("prepare_data", spec={"seed": seed, "data": {**SECTION, **changes}}, places=json.dumps(places), out=out)
     return open_store(out)
 
 
@@ -44,43 +47,55 @@ def captions(found):
     return dict(zip(rows(found), map(str, found["caption"][:])))
 
 
-def test_each_image_keeps_one_of_its_captions_whatever_the_subset(tmp_path, section):
-    whole, again = (captions(prepared(tmp_path, section)) for _ in range(2))
+def test_each_image_keeps_one_of_its_captions_whatever_the_subset(tmp_path, places):
+    whole, again = (captions(prepared(tmp_path, places)) for _ in range(2))
     assert whole == again and len({text.split(": ")[1] for text in whole.values()}) > 2
     assert all(text.split(": ")[0] == str(i) for i, text in whole.items())
-    some = captions(prepared(tmp_path, section, subset=[2, 5, 7]))
+    some = captions(prepared(tmp_path, places, subset=[2, 5, 7]))
     assert some == {i: whole[i] for i in (2, 5, 7)}
-    sample = captions(prepared(tmp_path, section, subset=6))
+    sample = captions(prepared(tmp_path, places, subset=6))
     assert sample == {i: whole[i] for i in sample}
-    assert captions(prepared(tmp_path, section, seed=1)) != whole
+    assert captions(prepared(tmp_path, places, seed=1)) != whole
 
 
-def test_near_duplicates_are_left_out_before_a_subset_is_taken(tmp_path, section):
-    whole = prepared(tmp_path, section)
+def test_near_duplicates_are_left_out_before_a_subset_is_taken(tmp_path, places):
+    whole = prepared(tmp_path, places)
     left = [i for i in range(N) if i % 3 != 1]
-    found = prepared(tmp_path, section, near_duplicates=0.01)  # 2/255 is 0.008
+    found = prepared(tmp_path, places, near_duplicates=0.01)  # 2/255 is 0.008
     assert rows(found) == left and captions(found) == {i: captions(whole)[i] for i in left}
     assert np.array_equal(found["image"][:], whole["image"][:][left])
     assert found["train"][:].tolist() == list(range(len(left)))
-    assert rows(prepared(tmp_path, section, near_duplicates=0.01, subset=[1, 2, 7])) == [2, 3, 11]
-    sample = rows(prepared(tmp_path, section, near_duplicates=0.01, subset=5))
+    assert rows(prepared(tmp_path, places, near_duplicates=0.01, subset=[1, 2, 7])) == [2, 3, 11]
+    sample = rows(prepared(tmp_path, places, near_duplicates=0.01, subset=5))
     assert len(sample) == 5 and set(sample) <= set(left)
-    assert rows(prepared(tmp_path, section, near_duplicates=0.007)) == list(range(N))
+    assert rows(prepared(tmp_path, places, near_duplicates=0.007)) == list(range(N))
 
 
-def test_a_subset_of_more_than_what_is_left_is_refused(tmp_path, section, capsys):
+def test_a_subset_of_more_than_what_is_left_is_refused(tmp_path, places, capsys):
     with pytest.raises(SystemExit):
-        prepared(tmp_path, section, near_duplicates=0.01, subset=9)
+        prepared(tmp_path, places, near_duplicates=0.01, subset=9)
     assert "data.subset: 9 images asked for, without near-duplicates there are 8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("changed", ["images/4.png", "captions.json"])
-def test_changed_images_or_captions_are_noticed(tmp_path, section, changed):
+def test_changed_images_or_captions_are_noticed(tmp_path, places, changed):
     out = tmp_path / "train.zarr"
-    run_script("prepare_data", spec={"seed": 0, "data": section}, out=out)
-    sources = [section["path"], section["captions"]]
-    refuse_changed_source(out, sources)
+    run_script("prepare_data", spec={"seed": 0, "data": SECTION}, places=json.dumps(places), out=out)
+    record, sources = read_attributes(out)["source"], [places["path"], places["captions"]]
+    assert record["paths"] == sources and changed_source(record, sources) is None
     file = tmp_path / changed
     file.write_bytes(file.read_bytes().replace(b"4", b"5") + b" ")
-    with pytest.raises(WaypointError, match="changed since"):
-        refuse_changed_source(out, sources)
+    assert "changed since it was read" in changed_source(record, sources)
+
+
+def test_images_that_lie_elsewhere_are_the_same(tmp_path, places):
+    """Where the raw data lies is no setting: neither the spec nor the hash of the content changes."""
+    first = prepared(tmp_path, places)
+    (tmp_path / "elsewhere").mkdir()
+    moved = {"path": str(tmp_path / "elsewhere/pictures"), "captions": str(tmp_path / "elsewhere/captions.json")}
+    for name, path in places.items():
+        Path(path).rename(moved[name])
+    again = prepared(tmp_path, moved)
+    for name in ("spec", "identity", "sha256"):
+        assert first.attrs[name] == again.attrs[name]
+    assert changed_source(first.attrs["source"], list(moved.values())) is None

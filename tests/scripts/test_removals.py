@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support import UNET, run_script, tiny_config
+from support import UNET, run_script, staged, tiny_config
 
 from waypoint.science.evaluation.subsets import removal_count
 from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import create_store
@@ -54,12 +55,12 @@ class Store:
 
     def train_without(self, method, n, score):
         name = f"without/{method}_a_t{STEP}_n{n}"
-        spec = self.plan.without(method, "a", STEP, str(n))
+        spec = self.plan.asked("train_without", method=method, target="a", step=str(STEP), n_remove=str(n))
         return self.folder(name), self.train(name, spec, scores=self.scores(method, score))
 
     def train_random(self, removal, n):
         name = f"without/random_{removal}_n{n}"
-        self.train(name, self.plan.without_random(removal, str(n)))
+        self.train(name, self.plan.asked("train_without_random", removal=str(removal), n_remove=str(n)))
         return self.folder(name)
 
     def models(self, section, method):
@@ -70,7 +71,7 @@ class Store:
     def evaluate(self, script, method, out, **more):
         """One job of a script about one method."""
         section = "forgetting" if script == "forgetting" else "counterfactual"
-        spec = getattr(self.plan, script)("a", method)
+        spec = self.plan.asked(script, target="a", method=method)
         common = {"trajectory": self.trajectory, "generator": self.folder("full/0"), "method": method, "target": "a"}
         scores = [] if method in ("random", "none") else self.root / f"scores/{method}/a.zarr"
         common |= {"models": self.models(section, method), "scores": scores, **more}
@@ -85,7 +86,7 @@ class Store:
         models = models or self.models("counterfactual", "none")
         common = {"trajectory": self.trajectory, "generator": self.folder("full/0"), "target": "a", "models": models}
         common |= {"classifier": self.root / "classifier", "weights": "", "out": out}
-        run_script("counterfactual_original", spec=self.plan.counterfactual("a"), **common)
+        run_script("counterfactual_original", spec=self.plan.asked("counterfactual_original", target="a"), **common)
         return open_store(out)
 
 
@@ -104,12 +105,15 @@ def made(tmp_path_factory, stub):
     """Three models of the full set, a target, and the models without pixel's top images or random ones."""
     store = Store(tmp_path_factory.mktemp("removals"))
     plan = store.plan
-    run_script("prepare_data", spec=plan.data(), out=store.data)
+    given = {"spec": plan.asked("prepare_data"), "places": json.dumps(plan.data_places)}
+    run_script("prepare_data", **given, out=store.data)
     for m in range(3):
-        store.train(f"full/{m}", plan.train(f"full/{m}"))
-    run_script("sample_trajectory", spec=plan.trajectory("a"), checkpoint=store.folder("full/0"), out=store.trajectory)
+        store.train(f"full/{m}", plan.asked("train", checkpoint=f"full/{m}"))
+    given = {"spec": plan.asked("sample_trajectory", target="a"), "checkpoint": store.folder("full/0")}
+    run_script("sample_trajectory", **given, out=store.trajectory)
     (store.root / "classifier").mkdir()
-    (store.root / "classifier/waypoint.json").write_text(json.dumps({"spec": plan.classifier("standard")}))
+    marker = {"spec": plan.spec("train_classifier", kind="standard")}
+    (store.root / "classifier/waypoint.json").write_text(json.dumps(marker))
     for n in (0.1, 8):
         store.train_without("pixel", n, np.arange(N))
         for removal in range(3):
@@ -145,7 +149,7 @@ def test_two_methods_that_remove_the_same_images_train_once(copied):
     same = copied.folder(f"without/pixel_a_t{STEP}_n8")
     assert read_attributes(folder)["weights"] == read_attributes(same)["weights"]
     assert read_attributes(folder)["same_as"] == same.name
-    assert read_attributes(folder)["spec"]["images"]["method"] == "norm"
+    assert read_attributes(folder)["spec"]["item"]["images"]["method"] == "norm"
 
 
 def test_changed_scores_retrain_only_where_the_removed_set_changed(copied):
@@ -161,9 +165,43 @@ def test_changed_scores_retrain_only_where_the_removed_set_changed(copied):
     assert read_attributes(folder)["rows_sha256"] == rows_hash(rows)
 
 
+def attributes(folder):
+    """A model's attributes without the paths of what it read, which are the copy's own."""
+    return {name: value for name, value in read_attributes(folder).items() if name != "reads"}
+
+
+def asked_anew(spec):
+    """What a rule asks for where the same spec has another identity: the scores came about in another way."""
+    return json.dumps({**json.loads(spec), "identity": "another"})
+
+
+def test_a_model_says_that_it_is_also_what_is_asked_for_now(copied):
+    """Other scores that remove the same images change the model's identity, not the model."""
+    name = f"without/pixel_a_t{STEP}_n8"
+    before, at = attributes(copied.folder(name)), weights_time(copied.folder(name))
+    spec = copied.plan.asked("train_without", method="pixel", target="a", step=str(STEP), n_remove="8")
+    log = copied.train(name, asked_anew(spec), scores=copied.scores("pixel", np.arange(N)))
+    assert "nothing to train" in log and weights_time(copied.folder(name)) == at
+    assert attributes(copied.folder(name)) == {**before, "identity": "another"}
+    checkpoints.load(copied.folder(name))
+
+
+def test_somebody_elses_model_is_copied_and_stays_as_it_is(copied):
+    name = f"without/pixel_a_t{STEP}_n8"
+    theirs, mine = copied.root / "theirs", copied.folder(name)
+    mine.rename(theirs)
+    mine.symlink_to(theirs, target_is_directory=True)
+    before = attributes(theirs)
+    spec = copied.plan.asked("train_without", method="pixel", target="a", step=str(STEP), n_remove="8")
+    log = copied.train(name, asked_anew(spec), scores=copied.scores("pixel", np.arange(N)))
+    assert "nothing to train" in log and attributes(theirs) == before
+    assert not mine.is_symlink() and attributes(mine) == {**before, "identity": "another"}
+    checkpoints.load(mine)
+
+
 def test_models_of_one_removal_differ_from_the_full_sets_only_in_images_and_seed(made):
     full, without = (read_attributes(made.folder(name)) for name in ("full/0", f"without/pixel_a_t{STEP}_n8"))
-    assert {k: v for k, v in without["spec"].items() if k != "images"} == full["spec"]
+    assert {k: v for k, v in without["spec"].items() if k != "item"} == full["spec"]
     assert without["weights"] != full["weights"]
 
 
@@ -284,12 +322,11 @@ def test_tables_average_over_removals_and_baselines(made, tmp_path):
     methods = {"pixel": "", "random": "mean of 3 removals"}
     without = [made.without(method, tmp_path / f"c-{method}.zarr") for method in methods]
     kept = [made.evaluate("forgetting", method, tmp_path / f"f-{method}.zarr") for method in (*methods, "none")]
-    spec = made.plan.removal_table()
     stores = {"originals": [made.original], "without": [tmp_path / f"c-{method}.zarr" for method in methods]}
-    run_script("counterfactual_table", spec=spec, **stores, out=tmp_path / "fid.csv")
+    run_script("counterfactual_table", spec=made.plan.asked("counterfactual_table"), **stores, out=tmp_path / "fid.csv")
     run_script(
         "forgetting_table",
-        spec=spec,
+        spec=made.plan.asked("forgetting_table"),
         stores=[tmp_path / f"f-{method}.zarr" for method in (*methods, "none")],
         out=tmp_path / "forgetting.csv",
     )
@@ -317,7 +354,7 @@ def test_tables_average_over_removals_and_baselines(made, tmp_path):
 @pytest.mark.parametrize("removed", [[3, 3], [3, 8]])
 def test_two_spellings_of_one_number_are_one_row(tmp_path, removed):
     """30 images: 0.1 and 3 remove the same ones, with the same model."""
-    attributes = {"spec": {"forgetting": {"step": STEP}}, "method": "pixel", "target": "a", "train_images": N}
+    attributes = {"spec": staged({"forgetting": {"step": STEP}}), "method": "pixel", "target": "a", "train_images": N}
     with create_store(tmp_path / "a.zarr", lambda: attributes) as store:
         store.write("removed", ["n_remove"], np.array(removed))
         store.write("l2", ["n_remove", "removal"], np.ones((2, 1)))

@@ -63,11 +63,17 @@ def sampled(tmp_path, sample, name="samples"):
     return store(tmp_path / f"{name}.zarr", {"target": "a"}, sample=(dims, sample), step=(["step"], np.array(STEPS)))
 
 
-def test_the_proxy_is_compared_with_the_samples_mean(tmp_path, trajectory):
+def one_step_error(tmp_path, number, steps=STEPS, **given):
+    """The table of the first ``number`` samples at some steps."""
+    spec, out = {"samples": {"number": number, "chosen": {"a": steps}}}, tmp_path / "one_step_error.csv"
+    run_script("one_step_error", spec=spec, **given, out=out)
+    return pd.read_csv(out)
+
+
+def test_the_one_step_estimate_is_compared_with_the_samples_mean(tmp_path, trajectory):
     sample = np.random.default_rng(1).standard_normal((2, 5, 1, 8, 8)).astype(np.float32)
     common = {"samples": [sampled(tmp_path, sample)], "trajectories": [trajectory]}
-    run_script("one_step_error", spec={}, **common, out=tmp_path / "proxy.csv")
-    table = pd.read_csv(tmp_path / "proxy.csv")
+    table = one_step_error(tmp_path, 5, **common)
     assert list(table) == ["target", "step", "l2", "l2_noise", "spread", "samples"]
     x0_hat = open_store(trajectory)["x0_hat"][:]
     for s, row in enumerate((1, 0)):  # steps 300 and 500 of a grid that descends
@@ -86,15 +92,24 @@ def test_samples_of_another_trajectory_are_refused(tmp_path, capsys):
     samples = store(tmp_path / "samples.zarr", {"target": "a", "spec": {"target": {"seed": 3}}}, **sample)
     other = store(tmp_path / "trajectory.zarr", {"spec": {"target": {"seed": 4}}}, **x0_hat)
     with pytest.raises(SystemExit):
-        run_script("one_step_error", spec={}, samples=[samples], trajectories=[other], out=tmp_path / "proxy.csv")
-    assert "trajectory.zarr was made with target.seed = 4" in capsys.readouterr().err
+        one_step_error(tmp_path, 3, samples=[samples], trajectories=[other])
+    assert "trajectory.zarr was made when target.seed was 4; here it is 3" in capsys.readouterr().err
 
 
 def test_samples_that_all_equal_the_estimate_are_no_distance_away(tmp_path, trajectory):
     sample = np.repeat(open_store(trajectory)["x0_hat"][:][[1, 0], None], 3, axis=1)
     common = {"samples": [sampled(tmp_path, sample)], "trajectories": [trajectory]}
-    run_script("one_step_error", spec={}, **common, out=tmp_path / "proxy.csv")
-    assert np.allclose(pd.read_csv(tmp_path / "proxy.csv")[["l2", "spread"]], 0, atol=1e-6)
+    assert np.allclose(one_step_error(tmp_path, 3, **common)[["l2", "spread"]], 0, atol=1e-6)
+
+
+def test_no_more_samples_and_steps_are_taken_than_asked_for(tmp_path, trajectory):
+    """A panel may show more of both than an evaluation asks for."""
+    sample = np.random.default_rng(1).standard_normal((2, 5, 1, 8, 8)).astype(np.float32)
+    few = {"samples": [sampled(tmp_path, sample[:, :3], "few")], "trajectories": [trajectory]}
+    many = {"samples": [sampled(tmp_path, sample)], "trajectories": [trajectory]}
+    table = one_step_error(tmp_path, 3, STEPS[1:], **many)
+    assert table["step"].tolist() == STEPS[1:] and set(table["samples"]) == {3}
+    pd.testing.assert_frame_equal(table, one_step_error(tmp_path, 3, **few).query("step == 500").reset_index(drop=True))
 
 
 @pytest.fixture
@@ -108,10 +123,12 @@ def kinds(tmp_path):
     return folders
 
 
-def likelihood(tmp_path, trajectory, kinds, sample, features=None, labels=()):
+def likelihood(tmp_path, trajectory, kinds, sample, features=None, labels=None):
     given = {"classifiers": kinds, "samples": [sampled(tmp_path, sample)], "trajectories": [trajectory]}
     out = {"likelihood": tmp_path / "l.csv", "intervals": tmp_path / "i.csv"}
-    run_script("feature_likelihood", spec={"likelihood": {"features": features}}, **given, labels=list(labels), **out)
+    spec = {"likelihood": {"features": features}, "labels": labels or {}}
+    spec["samples"] = {"number": sample.shape[1], "chosen": {"a": STEPS}}
+    run_script("feature_likelihood", spec=spec, **given, **out)
     return pd.read_csv(tmp_path / "l.csv"), pd.read_csv(tmp_path / "i.csv")
 
 
@@ -130,7 +147,7 @@ def test_likelihood_counts_what_a_classifier_calls_the_final_images_class(tmp_pa
     assert set(intervals["classifier"]) == {"standard", "robust"}
 
 
-@pytest.mark.parametrize("features, labels, expected", [({"a": 2}, ["a", 1], 2), (None, ["a", 1], 1)])
+@pytest.mark.parametrize("features, labels, expected", [({"a": 2}, {"a": 1}, 2), (None, {"a": 1}, 1)])
 def test_a_named_class_goes_before_the_label(tmp_path, trajectory, kinds, features, labels, expected):
     sample = np.zeros((2, 3, 1, 8, 8), np.float32)
     table, intervals = likelihood(tmp_path, trajectory, kinds, sample, features, labels)
@@ -146,9 +163,9 @@ def test_a_class_that_no_classifier_knows_is_refused(tmp_path, trajectory, kinds
 
 def consistency(tmp_path, folders, rows, images=0, name="s"):
     own = {"models": [f"full/{m}" for m in range(len(folders))], "images": images}
-    spec = {"seed": 0, "sampling": SAMPLING, "seed_consistency": own}
+    spec = {"seed": 0, "sampling": SAMPLING, "seed_consistency": own, "seeded": rows}
     out = {"out": tmp_path / f"{name}.zarr", "table": tmp_path / f"{name}.csv"}
-    run_script("seed_consistency", spec=spec, models=folders, rows=json.dumps(rows), **out)
+    run_script("seed_consistency", spec=spec, models=folders, **out)
     return open_store(out["out"]), pd.read_csv(out["table"])
 
 

@@ -31,10 +31,10 @@ def saved(tmp_path, tiny_model, unet):
 
 
 def compared(folder, names=("full/0", "full/1", "full/2"), rows=ROWS, images=0, out="out"):
-    spec = {"seed": SEED, "sampling": {"steps": 5}, "seed_consistency": {"models": list(names), "images": images}}
+    own = {"models": list(names), "images": images}
+    spec = {"seed": SEED, "sampling": {"steps": 5}, "seed_consistency": own, "seeded": list(rows)}
     outs = {"out": folder / f"{out}.zarr", "table": folder / f"{out}.csv"}
-    arguments = {"models": [folder / name for name in names], "rows": json.dumps(rows)}
-    run_script("seed_consistency", spec=spec, **arguments, **outs)
+    run_script("seed_consistency", spec=spec, models=[folder / name for name in names], **outs)
     return open_store(outs["out"]), pd.read_csv(outs["table"])
 
 

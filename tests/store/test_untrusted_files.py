@@ -1,6 +1,6 @@
 """Files that a user points at may come from anybody: none of them is ever executed.
 
-CIFAR's archive and state dicts have tests of their own (test_datasets.py, test_state_dicts.py, test_text_encoders.py).
+CIFAR's archive and state dicts have tests of their own (test_sources.py, test_state_dicts.py, test_text_encoder.py).
 """
 
 import json

@@ -61,20 +61,20 @@ def made(workspace, name):
 def test_stores_open_in_xarray_without_a_warning(tiny):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        masks = xr.open_zarr(tiny.store / "evaluation/subsets.zarr")
+        subsets = xr.open_zarr(tiny.store / "evaluation/subsets.zarr")
         outputs = xr.open_zarr(tiny.store / "evaluation/outputs/a.zarr")
-    assert masks["mask"].dims == ("subset", "train") and masks["mask"].shape == (3, 40)
+    assert subsets["included"].dims == ("subset", "train") and subsets["included"].shape == (3, 40)
     assert outputs["output"].dims == ("subset", "model", "step") and outputs["output"].shape == (3, 2, 2)
     assert list(outputs["step"].values) == [100, 500] and (outputs["output"] < 0).all()
 
 
 def test_every_model_was_trained_on_its_subset(tiny):
-    masks, seen = xr.open_zarr(tiny.store / "evaluation/subsets.zarr")["mask"].values, set()
-    assert (masks.sum(1) == 20).all()
+    included, seen = xr.open_zarr(tiny.store / "evaluation/subsets.zarr")["included"].values, set()
+    assert (included.sum(1) == 20).all()
     for j in range(3):
         for r in range(2):
             attributes = made(tiny, f"{j}-{r}")
-            assert attributes["rows_sha256"] == rows_hash(np.flatnonzero(masks[j])) and attributes["images"] == 20
+            assert attributes["rows_sha256"] == rows_hash(np.flatnonzero(included[j])) and attributes["images"] == 20
             seen.add(attributes["weights"])
     assert len(seen) == 6  # each with a seed of its own
 
@@ -149,7 +149,7 @@ def test_another_fraction_trains_all_subsets_anew(tiny):
 
 
 def test_without_the_section_nothing_of_lds_is_planned(tiny):
-    words = ("subset", "lds", "masks")
+    words = ("subset", "lds")
     for evaluation in ({"lds": None}, {}):
         other = tiny.changed(evaluation=evaluation)
         assert not [job for job in other.planned("--forceall") if any(word in job for word in words)]

@@ -83,7 +83,7 @@ def drawn(job, chosen, k):
 
 
 def side(from_top, from_bottom, k):
-    """What is written under an image, its colour, and the width and style of its frame."""
+    """The label of an image, its colour, and the width and style of the frame."""
     if from_top <= k:
         return f"+{from_top}", GREEN, (2.4, "-")
     if from_bottom <= k:

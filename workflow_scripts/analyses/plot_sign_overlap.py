@@ -17,7 +17,7 @@ def main(job):
     axes.plot(
         k, expected, color="black", linestyle="--", linewidth=1.4, zorder=3, label="independent random scores (formula)"
     )
-    looks = styles(table["method"].unique())
+    looks = styles(table["method"].unique(), job.settings.get("looks"))
     for method, rows in table.groupby("method", sort=False):
         style = line_style(looks[method])
         axes.plot(rows["top_k"], rows["observed"], label=method, linewidth=1.6, markersize=6, **style)

@@ -35,7 +35,7 @@ def main(job):
         time_axis(axes, sorted(table["step"].unique()))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     ran = f"{made['targets']} targets, {made['images']} training images, {made['checkpoints']} models"
-    figure.suptitle(f"Reliability of trak scores without retraining: {ran}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"Reliability of {made['method']} scores without retraining: {ran}", x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

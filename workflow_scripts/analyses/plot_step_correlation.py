@@ -10,7 +10,7 @@ def main(job):
     table, made = job.table(job.args.table)
     table["distance"] = table["step_b"] - table["step_a"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    looks = styles(table["method"].unique())
+    looks = styles(table["method"].unique(), job.settings.get("looks"))
     for method, rows in table.groupby("method", sort=False):
         each = rows.pivot_table("spearman", "target", "distance")  # the mean of a target's pairs at each distance
         mean, error = mean_over_targets(each.to_numpy())

@@ -20,7 +20,7 @@ def main(job):
     for column, k in zip(axes.T, counts):
         own = table[table["top_k"] == k]
         for axis, name in zip(column, ROWS):
-            for method, style in styles(table["method"].unique()).items():
+            for method, style in styles(table["method"].unique(), job.settings.get("looks")).items():
                 rows = own[own["method"] == method]
                 axis.plot(rows["step"], rows[name], label=method, linewidth=1.6, markersize=5, **line_style(style))
             time_axis(axis, steps)

@@ -5,8 +5,8 @@ import pandas as pd
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.ranking import constant_steps
-from waypoint.science.evaluation.sign_overlap import changes_sides, random_sign_overlap, ranks
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.science.evaluation.sign_overlap import flips_sign, random_sign_overlap, ranks
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.read_scores import read_scores, what_ran
 from waypoint.workflow.jobs.job import run
@@ -24,14 +24,14 @@ def main(job):
             job.say(f"{method}, target {target}: the scores of a step are all equal and have no order; not counted")
             continue
         places = ranks(score)
-        own.append([changes_sides(*places, k).any() for k in top_k])
+        own.append([flips_sign(*places, k).any() for k in top_k])
     made = what_ran(job)
     rows = []
     for method, own in found.items():
         observed = np.mean(own, axis=0) if own else np.full(len(top_k), np.nan)
         expected = [random_sign_overlap(made["images"], len(common), k) for k in top_k]
         rows += [(method, k, o, e, len(own), len(common)) for k, o, e in zip(top_k, observed, expected)]
-    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from waypoint.errors import WaypointError
-from waypoint.science.evaluation.split_half import halves_agree, signal_to_noise
+from waypoint.science.evaluation.split_half import signal_to_noise, split_half_reliability
 from waypoint.science.kernel import factor, gathered, gram, one_block, scores
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.quantised import blocks
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
@@ -30,16 +30,17 @@ def main(job):
     columns = ["method", "target", "step", "halves", "spearman", "full", "signal"]
     first = next(iter(stores.values()))
     made = {"images": first["score"].shape[1], "checkpoints": len(job.settings["checkpoints"]), "targets": len(stores)}
-    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    made["method"] = first.attrs["method"]
+    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows, columns=columns).to_csv(tmp, index=False, float_format="%.6g")
 
 
 def rows_of(target, store, halves, a, b, signal=None):
     """One row per step; ``signal`` belongs to the checkpoints' halves."""
-    agree, full = halves_agree(a, b)
+    agree, full = split_half_reliability(a, b)
     signal = np.full(len(agree), np.nan) if signal is None else signal
     for s, step in enumerate(read(store["step"])):
-        yield ["trak", target, step, halves, agree[s], full[s], signal[s]]
+        yield [store.attrs["method"], target, step, halves, agree[s], full[s], signal[s]]
 
 
 def by_half_of_the_draws(job, targets):

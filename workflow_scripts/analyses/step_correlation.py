@@ -4,7 +4,7 @@ import pandas as pd
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.step_correlation import step_correlation
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow.figures.read_scores import read_scores, what_ran
 from waypoint.workflow.jobs.job import run
 
@@ -23,7 +23,7 @@ def main(job):
     if not rows:
         raise WaypointError("evaluation.step_correlation compares steps: give a target at least two")
     made = what_ran(job)
-    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from waypoint.science.evaluation.ranking import constant_steps, extremes
+from waypoint.science.evaluation.ranking import constant_steps, top_and_bottom
 from waypoint.science.evaluation.top_overlap import top_overlap
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow.figures.read_scores import read_scores, what_ran
 from waypoint.workflow.jobs.job import run
 
@@ -21,7 +21,7 @@ def main(job):
             if constant:
                 job.say(f"{method}, target {target}: the scores of step {t} are all equal and have no top; not counted")
             else:
-                tops.append(extremes(row, top_k[-1])[0])
+                tops.append(top_and_bottom(row, top_k[-1])[0])
     made = what_ran(job)
     rows = []
     for (method, t), tops in found.items():
@@ -30,7 +30,7 @@ def main(job):
             shared = top_overlap(np.array(tops)[:, :k], made["images"]) if len(tops) > 1 else (np.nan, "", np.nan)
             overlap, most_common, frequency = shared
             rows.append((method, t, k, overlap, k / made["images"], most_common, frequency, len(tops)))
-    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

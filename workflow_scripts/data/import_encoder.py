@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.fingerprint import source_record
 from waypoint.store.networks.checkpoints import weights_hash
 from waypoint.store.networks.hub import fetch
-from waypoint.store.networks.packages import located
+from waypoint.store.networks.packages import package_path
 from waypoint.store.networks.text_encoder import TEXT_ENCODER_PARTS, TextEncoder, copy
 from waypoint.store.networks.vae import VAE_PARTS, load_vae, save_vae
 from waypoint.workflow.jobs.job import run
@@ -17,13 +17,13 @@ def main(job):
     parts = {"vae": VAE_PARTS, "text_encoder": TEXT_ENCODER_PARTS}
     ((kind, given),) = ((key, job.settings[key]) for key in parts if key in job.settings)
     fetched = fetch(given["path"], kind, parts[kind])
-    with whole_directory(job.args.out) as tmp:
+    with atomic_directory(job.args.out) as tmp:
         if kind == "vae":
             save_vae(load_vae(given["path"]).vae, tmp)
         else:
             TextEncoder(fetched, given["max_length"])  # whether it loads
             copy(given["path"], tmp)
-        folder = located(given["path"], kind)
+        folder = package_path(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
         made = {"imported_from": fetched, "source": source}

@@ -11,7 +11,7 @@ from waypoint.errors import WaypointError
 from waypoint.patches.lean_diffusers import AutoencoderKL
 from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, reconstruction_rmse, standardise
 from waypoint.science.random_streams import derive
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.networks.checkpoints import weights_hash
 from waypoint.store.networks.vae import save_vae
@@ -32,7 +32,7 @@ def main(job):
         vae = trainer.final_weights().eval()
         standardise(vae, images)
         rmse = reconstruction_rmse(vae, images)
-        with whole_directory(job.args.out) as tmp:
+        with atomic_directory(job.args.out) as tmp:
             save_vae(vae, tmp)
             write_losses(tmp, trainer.losses)
             made = {"images": len(images), "data_sha256": sha256, "training": identity, "weights": weights_hash(tmp)}

@@ -7,14 +7,14 @@ from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import train_features
 from waypoint.science.draws import train_draws
 from waypoint.science.gradients.batching import rows_in_memory
-from waypoint.science.gradients.examples import EVERY_DRAW, Example, with_halves
+from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.processes.ddpm import repeated
 from waypoint.store.data.training_set import conditions_of, inputs_of
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.gradients_from_spec import engine, projection
+from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 
 
@@ -26,7 +26,7 @@ def main(job):
         raise WaypointError(f"{job.args.checkpoint} was trained on other images than {job.args.data} holds; retrain it")
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
-    grad, P = engine(job.settings, job.args.name, theta.unet), projection(job.settings, job.args.name)
+    grad, P = per_example_gradients(job.settings, job.args.name, theta.unet), projection(job.settings, job.args.name)
 
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
@@ -65,7 +65,7 @@ def main(job):
             batch = range(start, min(start + step, len(rows)))
             where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
             if halves:
-                phi, phi_half = with_halves(project, example, batch, job.settings["features"]["train_draws"])
+                phi, phi_half = whole_and_halves(project, example, batch, job.settings["features"]["train_draws"])
                 quantised.put(store, "phi_half", where, phi_half.cpu().numpy(), what, rows[where])
             else:
                 phi = project([example(r) for r in batch])

@@ -1,4 +1,4 @@
-"""evaluation/masks.zarr: the random subsets of the training images, one row each, equal for all methods."""
+"""evaluation/subsets.zarr: the random subsets of the training images, one row each, equal for all methods."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from waypoint.workflow.jobs.job import run
 
 def main(job):
     n, lds = job.open(job.args.data)["image"].shape[0], job.settings["lds"]
-    masks = np.zeros((lds["subsets"], n), bool)
-    for j, mask in enumerate(masks):
-        mask[subset_rows(job.settings["seed"], j, n, lds["fraction"])] = True
+    included = np.zeros((lds["subsets"], n), bool)
+    for j, subset in enumerate(included):
+        subset[subset_rows(job.settings["seed"], j, n, lds["fraction"])] = True
     with create_store(job.args.out, job.provenance) as store:
-        store.write("subset", ["subset"], np.arange(len(masks)))
+        store.write("subset", ["subset"], np.arange(len(included)))
         store.write("train", ["train"], np.arange(n))
-        store.write("mask", ["subset", "train"], masks)
+        store.write("included", ["subset", "train"], included)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import pandas as pd
 
 from waypoint.science.evaluation import lds
 from waypoint.science.random_streams import numpy_stream
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
@@ -28,12 +28,12 @@ class Evaluation:
 
     def __init__(self, job):
         self.settings = job.settings["lds"]
-        masks = read(job.open(job.args.masks)["mask"])
-        self.images = masks.shape[1]
+        subsets = read(job.open(job.args.subsets)["included"])
+        self.images = subsets.shape[1]
         outputs = {store.attrs["target"]: store for store in map(job.open, job.args.outputs)}
         self.targets = list(outputs)
         self.steps = sorted({t for store in outputs.values() for t in read(store["step"]).tolist()})
-        shape = (len(self.targets), len(self.steps), len(masks))
+        shape = (len(self.targets), len(self.steps), len(subsets))
         self.outputs = np.full((*shape, self.settings["models_per_subset"]), np.nan)
         for k, store in enumerate(outputs.values()):
             self.outputs[k, self._rows(store)] = read(store["output"]).transpose(2, 0, 1)
@@ -43,7 +43,7 @@ class Evaluation:
             known = [s for s, t in enumerate(read(store["step"]).tolist()) if t in self.steps]
             for key, score in self._scores(store):
                 predicted = self.predicted.setdefault(key, np.full(shape, np.nan))
-                predicted[k, rows] = lds.predictions(masks, score[known])
+                predicted[k, rows] = lds.predictions(subsets, score[known])
             job.progress(n + 1, len(job.args.scores), "scores")
 
     def _rows(self, store):
@@ -100,7 +100,7 @@ def main(job):
     }
     made = {"images": evaluation.images, "targets": shape[0], "subsets": shape[2], "models_per_subset": shape[3]}
     for name, rows in tables.items():
-        with whole_file(getattr(job.args, name), lambda: job.provenance(**made)) as tmp:
+        with atomic_file(getattr(job.args, name), lambda: job.provenance(**made)) as tmp:
             pd.DataFrame(rows, columns=COLUMNS[name].split()).to_csv(tmp, index=False, float_format="%.6g")
 
 
@@ -202,4 +202,4 @@ def comparison(means, samples):
 
 
 if __name__ == "__main__":
-    run(main, ["masks", "outputs*", "scores*", "lds", "summary", "cross", "overall", "comparison"])
+    run(main, ["subsets", "outputs*", "scores*", "lds", "summary", "cross", "overall", "comparison"])

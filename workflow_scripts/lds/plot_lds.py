@@ -15,15 +15,16 @@ def main(job):
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(9.4, 4.4), gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
     )
+    looks = styles([name for name in table["method"].unique() if name not in REFERENCES], job.settings.get("looks"))
     for (method, checkpoints), rows in table.groupby(["method", "checkpoints"], dropna=False, sort=False):
-        label, style = appearance(table, method, checkpoints)
+        label, style = appearance(looks, table, method, checkpoints)
         left.plot(rows["step"], rows["mean"], label=label, **style)
         if "marker" in style:
             left.fill_between(rows["step"], rows["low"], rows["high"], color=style["color"], alpha=0.15, linewidth=0)
     left.axhline(0, color="black", linewidth=0.8)
     time_axis(left, sorted(table["step"].unique()))
     left.set(ylabel="LDS (Spearman correlation)", title="by step; bands: 95 % bootstrap intervals")
-    averages(right, table, overall)
+    averages(right, looks, table, overall)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     figure.suptitle(title(made), x=0.01, ha="left", fontsize=11)
     save(figure, job)
@@ -36,13 +37,13 @@ def in_order(table):
     return table.sort_values(["order", "size"], kind="stable").drop(columns=["order", "size"])
 
 
-def appearance(table, method, checkpoints):
+def appearance(looks, table, method, checkpoints):
     """Label and line style of one row of methods: references in black, smaller ensembles thin and dashed."""
     if method in REFERENCES:
         line, label = REFERENCES[method]
         return f"{method} ({label})", {"color": "black", "linestyle": line, "linewidth": 1.2}
     known = pd.notna(checkpoints)
-    look = styles([name for name in table["method"].unique() if name not in REFERENCES])[method]
+    look = looks[method]
     label = f"{method}, {checkpoints:.0f} model{'s' if checkpoints > 1 else ''}" if known else method
     if known and checkpoints < table.loc[table["method"] == method, "checkpoints"].max():
         return label, {
@@ -53,12 +54,12 @@ def appearance(table, method, checkpoints):
     return label, {**line_style(look), "linewidth": 1.8, "markersize": 5}
 
 
-def averages(axes, table, overall):
+def averages(axes, looks, table, overall):
     """One row per method: its average over the steps with its interval."""
     shown = overall.iloc[::-1].reset_index(drop=True)
     labels = []
     for y, row in shown.iterrows():
-        label, style = appearance(table, row["method"], row["checkpoints"])
+        label, style = appearance(looks, table, row["method"], row["checkpoints"])
         axes.plot(
             [row["low"], row["high"]], [y, y], color=style["color"], linewidth=2.5, solid_capstyle="butt", alpha=0.5
         )
@@ -70,7 +71,7 @@ def averages(axes, table, overall):
 
 
 def title(made):
-    """What was run."""
+    """The figure's title: what was run, in numbers."""
     each = "1 model" if made["models_per_subset"] == 1 else f"{made['models_per_subset']} models"
     ran = (
         f"LDS: {made['targets']} targets, {made['subsets']} random subsets of {made['images']} training images, "

@@ -38,7 +38,7 @@ class Output:
     @torch.inference_mode()
     def __call__(self, theta):
         """−f_t(x̂0_t, θ), Eq. 3: (steps,)."""
-        losses, theta = [], self.target.judging(theta)
+        losses, theta = [], self.target.for_output_function(theta)
         for rows in torch.arange(len(self.t), device=self.t.device).split(BATCH):
             condition = None if self.conditions is None else self.conditions[rows]
             losses.append(theta.noise_loss(self.x0_hat[rows], self.t[rows], self.epsilon[rows], condition, self.weight))
@@ -48,14 +48,14 @@ class Output:
 def main(job):
     device = job.device()
     output = Output(job, job.checkpoint(job.args.generator).load(device))
-    masks = job.open(job.args.masks)["mask"]
+    subsets = job.open(job.args.subsets)["included"]
     listed = json.loads(Path(job.folder(job.args.models)).read_text())
     per_subset, steps = job.settings["lds"]["models_per_subset"], job.settings["lds"]["steps"]
-    values = np.empty((masks.shape[0], per_subset, len(steps)), np.float32)
-    for j, mask in enumerate(read(masks)):
+    values = np.empty((subsets.shape[0], per_subset, len(steps)), np.float32)
+    for j, included in enumerate(read(subsets)):
         for r in range(per_subset):
             name = f"subset/{j}-{r}"
-            values[j, r] = output(load(job, name, listed.get(name), np.flatnonzero(mask), device))
+            values[j, r] = output(load(job, name, listed.get(name), np.flatnonzero(included), device))
         job.progress(j + 1, len(values), "subsets")
     with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
         store.write("subset", ["subset"], np.arange(len(values)))
@@ -75,4 +75,4 @@ def load(job, name, listed, rows, device):
 
 
 if __name__ == "__main__":
-    run(main, ["trajectory", "generator", "mask?", "masks", "models", "target", "out"])
+    run(main, ["trajectory", "generator", "mask?", "subsets", "models", "target", "out"])

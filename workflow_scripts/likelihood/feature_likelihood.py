@@ -11,7 +11,7 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.feature_likelihood import nearer_to_first, shares, steepest_interval
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.networks.classifier import load_classifier
 from waypoint.store.networks.image_encoder import ImageEncoder
 from waypoint.store.zarr.reader import read
@@ -47,7 +47,7 @@ def main(job):
             intervals.append({**row, **interval_cells(steepest_interval(steps, share))})
         job.progress(n, len(job.args.samples), "targets")
     for path, rows in ((job.args.likelihood, likelihoods), (job.args.intervals, intervals)):
-        with whole_file(path, job.provenance) as tmp:
+        with atomic_file(path, job.provenance) as tmp:
             pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from waypoint.science.evaluation.ranking import extremes
+from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import GREEN, RED, mosaic, plt, save, show
 from waypoint.workflow.figures.trajectory import ROWS, name_row
@@ -39,7 +39,7 @@ def main(job):
 
 
 def scored_by(scores):
-    """What the training images are, and whose scores they have."""
+    """The caption of the training images: what they are, and whose scores they have."""
     method = scores.attrs["method"]
     if count := len(settings_of(scores.attrs["spec"]).get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
@@ -47,7 +47,7 @@ def scored_by(scores):
 
 
 def question(table):
-    """What the curves answer."""
+    """The question that the curves answer."""
     classes = table.loc[table["classifier"].isin(STYLES), "feature"]
     return (
         "when does its caption fit better than the other?" if classes.empty else f"when is it class {classes.iloc[0]}?"
@@ -102,7 +102,7 @@ def influences(axes, columns, scores, data):
                 axis.axis("off")
             line[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
             continue
-        best, worst = extremes(read(scores["score"], scored.index(t)), TOP)
+        best, worst = top_and_bottom(read(scores["score"], scored.index(t)), TOP)
         for r, i in enumerate([*best, *worst]):
             frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
             show(line[r], read(data["image"], int(i)), *frame)

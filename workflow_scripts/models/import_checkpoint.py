@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.fingerprint import source_record
 from waypoint.store.data.training_set import require_fit
@@ -27,7 +27,7 @@ def main(job):
         )
     elif reference not in (None, path):
         checkpoints.require_same(denoiser, checkpoints.load(reference, **changed), path, reference)
-    with whole_directory(job.args.out) as tmp:
+    with atomic_directory(job.args.out) as tmp:
         checkpoints.save(denoiser.unet, denoiser.scheduler, tmp)
         # a hub id's folder carries its revision in its name
         source = source_record([path]) if Path(path).exists() else None

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow.jobs.job import run
 
 
@@ -15,7 +15,7 @@ def main(job):
     text = json.dumps(listed, indent=1) + "\n"
     # readers record this hash in place of all models'
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    with whole_file(job.args.out, lambda: job.provenance(sha256=sha256)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(sha256=sha256)) as tmp:
         tmp.write_text(text)
 
 

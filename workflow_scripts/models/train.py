@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.artifacts.replaced import set_aside
@@ -77,20 +77,30 @@ def main(job):
 def confirm(job, folder):
     """Let a finished model say that it is also what this job's settings ask for: other scores, the same images."""
     made = read_attributes(folder)
-    if made["identity"] != job.provenance.identity:
-        rewrite_marker(folder, {**made, **job.provenance.origin()})
-        job.say(f"{folder}: same images and recipe, nothing to train")
+    if made["identity"] == job.provenance.identity:
+        return
+    attributes = {**made, **job.provenance.origin()}
+    if folder.is_symlink():  # somebody else's stays as it is
+        copy(folder, folder, attributes)
+    else:
+        rewrite_marker(folder, attributes)
+    job.say(f"{folder}: same images and recipe, nothing to train")
+
+
+def copy(model, place, attributes):
+    """A copy of a finished model, under other attributes."""
+    require_intact(model)
+    with atomic_directory(place) as tmp:
+        shutil.copytree(model, tmp, dirs_exist_ok=True)
+        write_marker(tmp, attributes)
 
 
 def take_over(job, training):
     """Copy an existing model of the same images and recipe, if there is one; whether there was."""
     for other in sorted(training.out.parent.iterdir()) if training.out.parent.exists() else []:
         if other != training.out and ".tmp-" not in other.name and finished(other, training.identity(job.spec)):
-            require_intact(other)
-            with whole_directory(training.resume / "model") as tmp:
-                shutil.copytree(other, tmp, dirs_exist_ok=True)
-                made = {"name": training.name, "same_as": other.name}
-                write_marker(tmp, {**read_attributes(other), **job.provenance.origin(), **made})
+            made = {"name": training.name, "same_as": other.name}
+            copy(other, training.resume / "model", {**read_attributes(other), **job.provenance.origin(), **made})
             job.say(f"{training.name}: same images and recipe as {other}, nothing to train")
             return True
     return False
@@ -111,7 +121,7 @@ def train(job, training, images, data, device):
     )
     trainer = DenoiserTrainer(denoiser, images, conditions, recipe, seed, training.stream, null_of(data))
     run_epochs(job, trainer, folder, identity, name)
-    with whole_directory(folder / "model") as tmp:
+    with atomic_directory(folder / "model") as tmp:
         checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
         write_losses(tmp, trainer.losses)
         made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
@@ -13,7 +13,7 @@ def main(job):
     rows = [row for path in job.args.without for row in compared(job.open(path), originals)]
     store = next(iter(originals.values()))
     made = {"train_images": store.attrs["train_images"], "baselines": store["baseline"].shape[0]}
-    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -40,7 +40,7 @@ def main(job):
 
 
 def again(job, theta, trajectory):
-    """What a model makes of the target's x_T, noises and condition: (C, H, W)."""
+    """A model's image (C, H, W) from the target's x_T, noises and condition."""
     target, sampling = job.settings["target"], job.settings["sampling"]
     condition, null = conditions(trajectory, theta, target)
     noise = torch_stream(job.settings["seed"], "trajectory", target["seed"])

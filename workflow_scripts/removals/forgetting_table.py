@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
@@ -13,7 +13,7 @@ def main(job):
     rows = [row for store in stores for row in moved(store)]
     models = {store.attrs["method"]: store["l2"].shape[1] for store in stores}
     made = {"train_images": stores[0].attrs["train_images"], "models": models}
-    with whole_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
 
 

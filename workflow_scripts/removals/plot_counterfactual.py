@@ -7,7 +7,7 @@ from waypoint.workflow.jobs.job import run
 def main(job):
     table, made = job.table(job.args.table)
     figure, axes = plt.subplots(figsize=(7.2, 4.8), layout="constrained")
-    method_bars(axes, table, "fid_increase", made["train_images"])
+    method_bars(axes, table, "fid_increase", made["train_images"], job.settings.get("looks"))
     axes.set_ylabel(f"increase of the {distance(table['features'][0])}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=6)
     figure.suptitle(title(table, made), x=0.01, ha="left", fontsize=9.5)
@@ -15,14 +15,14 @@ def main(job):
 
 
 def distance(features):
-    """What the distance may be called: FID is that of the published Inception's 2048 features alone."""
+    """The distance's name: only that of the published Inception's 2048 features is FID."""
     if features == "inception":
         return "FID"
     return f"Fréchet distance\nof {'classifier' if features == 'classifier' else features} features"
 
 
 def title(table, made):
-    """What was run."""
+    """The figure's title: what was run, in numbers."""
     first, targets = table.iloc[0], table["target"].nunique()
     random = table.loc[table["method"] == "random", "note"].iloc[0]
     return (

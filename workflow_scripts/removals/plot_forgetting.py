@@ -5,36 +5,39 @@ from waypoint.workflow.figures.style import method_bars, plt, save, show, styles
 from waypoint.workflow.jobs.job import run
 
 BARS, CELL = 5.2, 1.25  # inches
+LEGEND = 4  # columns
 
 
 def main(job):
     table, made = job.table(job.args.table)
     stores = {(store.attrs["target"], store.attrs["method"]): store for store in map(job.open, job.args.stores)}
     targets = list(dict.fromkeys(target for target, _ in stores))
-    methods = list(styles([method for target, method in stores if target == targets[0]]))
+    turns = job.settings.get("looks")
+    looks = styles([method for target, method in stores if target == targets[0]], turns)
+    methods = list(looks)
     columns, height = len(methods) + 1, max(4.2, CELL * len(targets) + 1.3)
     figure = plt.figure(figsize=(BARS + 0.5 + columns, height))
     left, right = figure.subfigures(1, 2, width_ratios=(BARS, 0.5 + columns))
     axes = left.subplots()
-    left.subplots_adjust(0.13, 0.2, 0.97, 1 - 1 / height)
-    method_bars(axes, table, "l2", made["train_images"])
+    legend = -(-len(methods) // LEGEND)  # rows
+    left.subplots_adjust(0.13, max(0.2, (0.55 + 0.19 * legend) / height), 0.97, 1 - 1 / height)
+    method_bars(axes, table, "l2", made["train_images"], turns)
     axes.set(ylabel="ℓ2 to the original image (pixels in [−1, 1])")
-    left.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=4)
+    left.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=LEGEND)
     rows = right.subplots(len(targets), columns, squeeze=False)
     right.subplots_adjust(
         0.07, 1 - (1.1 + CELL * len(targets)) / height, 0.99, 1 - 1.1 / height, wspace=0.12, hspace=0.35
     )
     for row, target in zip(rows, targets):
-        images(row, target, {method: stores[target, method] for method in methods})
+        images(row, target, {method: stores[target, method] for method in methods}, looks)
     for axis, method in zip(rows[0], ["original", *methods]):
         axis.set_title(method, size=9, loc="center", color="black")
     figure.suptitle(title(table, made), x=0.01, ha="left", fontsize=9.5)
     save(figure, job)
 
 
-def images(row, target, stores):
+def images(row, target, stores, looks):
     """The original image and, for every method, the same seed's after its largest removal, with its ℓ2."""
-    looks = styles(stores)
     for axis, (method, store) in zip(row[1:], stores.items()):
         largest = int(read(store["removed"]).argmax())
         show(axis, read(store["image"])[largest, 0], looks[method]["color"], 2)
@@ -44,7 +47,7 @@ def images(row, target, stores):
 
 
 def title(table, made):
-    """What was run."""
+    """The figure's title: what was run, in numbers."""
     targets, models = table["target"].nunique(), made["models"]
     return (
         f"The same seed after retraining without each method's top images (of {made['train_images']}) "

@@ -3,11 +3,11 @@
 import numpy as np
 
 from waypoint.errors import WaypointError
-from waypoint.science.evaluation.ranking import extremes
+from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.config.regions import pixels
 from waypoint.workflow.figures.read_scores import in_words
-from waypoint.workflow.figures.style import MASKS, outline, plt, save, show
+from waypoint.workflow.figures.style import REGIONS, outline, plt, save, show
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
@@ -27,13 +27,13 @@ def main(job):
         return figure.add_axes((left / width, 1 - (down + side) / height, side / width, side / height))
 
     for r, (row, path) in enumerate(zip(rows, job.args.scores, strict=True)):
-        color, style = MASKS[r % len(MASKS)]
+        color, style = REGIONS[r % len(REGIONS)]
         down, mask = HEADER + ROW * r, pixels(row["mask"], _file(row["mask"], files), image.shape[1:])
         region = axes(0.1, down, REGION)
         show(region, np.where(mask > 0, image, FADED * image))
         outline(region, mask, color, style)
         score = scores_at(job, path, row["mask"], step)
-        for k, i in enumerate(extremes(score, top)[0]):
+        for k, i in enumerate(top_and_bottom(score, top)[0]):
             cell = axes(0.3 + REGION + (CELL + 0.08) * k, down + 0.2, CELL)
             show(cell, read(images, int(i)), color, 2.2, style)
             cell.set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=2)
@@ -48,7 +48,7 @@ def _file(mask, files):
 
 
 def scores_at(job, path, mask, step):
-    """One target's trak scores at a step: (N,).
+    """One target's scores at a step: (N,).
 
     Raises:
         WaypointError: scores of another mask.
@@ -60,11 +60,12 @@ def scores_at(job, path, mask, step):
 
 
 def header(figure, job, step, n):
-    """What was run, and how the figure reads."""
-    spec = settings_of(job.open(job.args.scores[0]).attrs["spec"])
+    """The lines of the header: what was run, and how to read the figure."""
+    attributes = job.open(job.args.scores[0]).attrs
+    spec = settings_of(attributes["spec"])
     ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
     lines = [
-        (f"trak · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
+        (f"{attributes['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
         (f"{ran}, d = {spec['projection']['dim']}", {"size": 8}),
         ("on the right the training images with the highest scores for what is inside the outline", {"size": 8}),
     ]

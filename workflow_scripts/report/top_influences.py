@@ -2,8 +2,8 @@
 
 import csv
 
-from waypoint.science.evaluation.ranking import extremes
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.science.evaluation.ranking import top_and_bottom
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 
@@ -13,7 +13,7 @@ COLUMNS = ["method", "target", "step", "rank", "sign", "train", "score", "score_
 def main(job):
     data = job.open(job.args.data)
     labels = read(data["label"]) if "label" in data else None
-    with whole_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
+    with atomic_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle)
         table.writerow(COLUMNS)
         for path in job.args.scores:
@@ -22,7 +22,7 @@ def main(job):
             for s, t in enumerate(read(scores["step"])):
                 score = read(scores["score"], s)
                 error = read(scores["score_se"], s) if "score_se" in scores else None
-                for sign, chosen in zip("+-", extremes(score, job.settings["tables"]["top"])):
+                for sign, chosen in zip("+-", top_and_bottom(score, job.settings["tables"]["top"])):
                     for rank, i in enumerate(chosen, 1):
                         se = "" if error is None else f"{error[i]:.6g}"
                         label = "" if labels is None else labels[i]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from waypoint.science.evaluation.ranking import extremes
+from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.style import GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
@@ -20,7 +20,7 @@ def main(job):
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
         score = read(scores["score"], int(s))
         show_step(axes[:, column], trajectory, samples, steps[s])
-        best, worst = extremes(score, top)
+        best, worst = top_and_bottom(score, top)
         for row, i in enumerate([*best, *worst], len(ROWS)):
             frame = (GREEN, 2.2, "-") if row < len(ROWS) + top else (RED, 2.2, (0, (2, 1.8)))
             show(axes[row, column], read(data["image"], int(i)), *frame)
@@ -30,7 +30,7 @@ def main(job):
 
 
 def row_names(axes, top):
-    """What each row shows, in the first column."""
+    """Write the rows' names into the first column."""
     influences = [(f"+{r + 1}", GREEN) for r in range(top)] + [(f"−{r + 1}", RED) for r in range(top)]
     for axis, name in zip(axes, ROWS):
         name_row(axis, name)
@@ -39,10 +39,10 @@ def row_names(axes, top):
 
 
 def lines(target, scores):
-    """What was run, and how the panel reads."""
+    """The lines of the header: what was run, and how to read the panel."""
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
     ran = f"{n} training images"
-    if method == "trak":
+    if "target_gradients" in scores.attrs["spec"]:
         ran += f", {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}"
     return [
         (f"{method} · {titled(target, spec)}", {"size": 11, "weight": "bold"}),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.samples import chosen_steps
@@ -22,7 +22,7 @@ def main(job):
             sample = read(samples_in_its_space, s)[: job.settings["samples"]["number"]]
             row = distances(x0_hat[grid.index(step)], sample)
             rows.append({"target": found.attrs["target"], "step": step, **row})
-    with whole_file(job.args.out, job.provenance) as tmp:
+    with atomic_file(job.args.out, job.provenance) as tmp:
         pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
 
 

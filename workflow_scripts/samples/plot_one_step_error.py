@@ -1,4 +1,4 @@
-"""figures/proxy.png: is x̂0_t a fair stand-in for samples of p(·|x_t), at every t (§2.2)?"""
+"""figures/one_step_error.png: is x̂0_t a fair stand-in for samples of p(·|x_t), at every t (§2.2)?"""
 
 from waypoint.workflow.figures.style import plt, save, time_axis
 from waypoint.workflow.jobs.job import run

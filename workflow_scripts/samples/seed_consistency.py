@@ -10,7 +10,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.zarr.writer import create_store
@@ -49,7 +49,7 @@ def main(job):
         store.write("target", ["target"], np.array(ids))
         for kind, found in images.items():
             store.write(kind, ["model", "target", "channel", "y", "x"], found, "model", own["models"])
-    with whole_file(job.args.table, lambda: job.provenance(**made)) as tmp:
+    with atomic_file(job.args.table, lambda: job.provenance(**made)) as tmp:
         pd.DataFrame(distances(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
 
 
@@ -62,7 +62,7 @@ def embedded_prompts(job, rows, device):
 
 
 def made_by(job, theta, name, rows, texts):
-    """What one model makes: {image: of each row's x_T and noises, independent: of noise of its own}, (rows, C, H, W).
+    """Images of one model: {image: from each row's x_T and noises, independent: from its own noise}, (rows, C, H, W).
 
     A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
     """

@@ -13,7 +13,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    name, steps = job.args.encoder, job.settings["target"]["steps"]
+    name, steps = job.args.method, job.settings["target"]["steps"]
     embedding = job.open(job.args.embeddings)["embedding"]
     image = torch.from_numpy(read(job.open(job.args.trajectory)["image"]))
     place = json.loads(job.args.places)[name]
@@ -28,4 +28,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, ["embeddings", "trajectory", "encoder", "target", "places", "out"])
+    run(main, ["embeddings", "trajectory", "places", "method", "target", "out"])

@@ -8,10 +8,10 @@ import torch
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.draws import target_noise
 from waypoint.science.gradients.batching import rows_in_memory
-from waypoint.science.gradients.examples import EVERY_DRAW, Example, with_halves
+from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.gradients_from_spec import engine, projection
+from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target, mask_weight
 
@@ -59,14 +59,19 @@ def main(job):
             theta = checkpoint.load(device)
             p = sum(q.numel() for q in trainable(theta.unet))
             P = projection(job.settings, name)
-            project = partial(target_gradients, target.judging(theta), P, grad=engine(job.settings, name, theta.unet))
+            project = partial(
+                target_gradients,
+                target.for_output_function(theta),
+                P,
+                grad=per_example_gradients(job.settings, name, theta.unet),
+            )
             example = partial(target.example, theta)
             step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):
                 rows = range(start, min(start + step, len(target.steps)))
                 where, what = slice(start, rows.stop), f"checkpoint {name}, step"
                 if halves:
-                    g, g_half = with_halves(project, example, rows, job.settings["attribution"]["target_draws"])
+                    g, g_half = whole_and_halves(project, example, rows, job.settings["attribution"]["target_draws"])
                     store.put("g_half", (m, where), g_half.cpu().numpy(), what, target.steps[where])
                 else:
                     g = project([example(s) for s in rows])

@@ -3,13 +3,13 @@
 import numpy as np
 from scipy.stats import spearmanr
 
-from waypoint.science.evaluation.split_half import halves_agree, signal_to_noise
+from waypoint.science.evaluation.split_half import signal_to_noise, split_half_reliability
 
 
 def test_agreement_is_spearman_per_row():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 3, 40))
-    r, _ = halves_agree(a, b)
+    r, _ = split_half_reliability(a, b)
     assert np.allclose(r, [spearmanr(x, y)[0] for x, y in zip(a, b)])
 
 
@@ -17,13 +17,13 @@ def test_the_whole_agrees_with_another_whole_as_predicted():
     """Four parallel halves: the mean of two correlates with the mean of the other two as Spearman and Brown say."""
     rng = np.random.default_rng(1)
     halves = rng.standard_normal(20_000) + 1.5 * rng.standard_normal((4, 20_000))
-    _, full = halves_agree(halves[0], halves[1])
+    _, full = split_half_reliability(halves[0], halves[1])
     expected = spearmanr(halves[:2].mean(0), halves[2:].mean(0))[0]
     assert abs(full - expected) < 0.02
 
 
 def test_constant_scores_have_no_agreement():
-    r, full = halves_agree(np.ones((1, 9)), np.arange(9.0)[None])
+    r, full = split_half_reliability(np.ones((1, 9)), np.arange(9.0)[None])
     assert np.isnan(r).all() and np.isnan(full).all()
 
 
@@ -34,5 +34,5 @@ def test_signal_to_noise():
 
 
 def test_halves_that_disagree_say_nothing_of_the_whole():
-    r, full = halves_agree(np.arange(9.0)[None], -np.arange(9.0)[None])
+    r, full = split_half_reliability(np.arange(9.0)[None], -np.arange(9.0)[None])
     assert np.allclose(r, -1) and np.isnan(full).all()

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from waypoint.science.evaluation.ranking import constant_steps
-from waypoint.science.evaluation.sign_overlap import changes_sides, random_sign_overlap, ranks, strongest_flip
+from waypoint.science.evaluation.sign_overlap import flips_sign, random_sign_overlap, ranks, strongest_flip
 from waypoint.science.evaluation.step_correlation import step_correlation
 from waypoint.science.evaluation.top_overlap import top_overlap
 
@@ -69,7 +69,7 @@ def test_images_that_change_sides_are_those_of_brute_force(k):
     changed = 0
     for seed in range(30):
         score = scores(3, 20, seed)
-        found = set(np.flatnonzero(changes_sides(*ranks(score), k)).tolist())
+        found = set(np.flatnonzero(flips_sign(*ranks(score), k)).tolist())
         assert found == flipped(score, k)
         changed += len(found)
     assert changed
@@ -79,16 +79,16 @@ def test_both_lists_of_one_step_are_no_change_of_sides():
     """Many equal scores: the first images are in both lists of a step, which is no other step."""
     score = np.zeros((2, 6))
     score[0, :3], score[1, 3:] = [3, 2, 1], [1, 2, 3]
-    assert changes_sides(*ranks(score), 5).all()
-    assert not changes_sides(*ranks(score[:1]), 5).any()
+    assert flips_sign(*ranks(score), 5).all()
+    assert not flips_sign(*ranks(score[:1]), 5).any()
 
 
 def test_order_of_steps_and_sign_do_not_matter():
     score = np.random.default_rng(3).standard_normal((4, 60))
-    found = changes_sides(*ranks(score), 5)
+    found = flips_sign(*ranks(score), 5)
     assert found.any() and not found.all()
-    assert np.array_equal(changes_sides(*ranks(score[::-1]), 5), found)
-    assert np.array_equal(changes_sides(*ranks(-score), 5), found)
+    assert np.array_equal(flips_sign(*ranks(score[::-1]), 5), found)
+    assert np.array_equal(flips_sign(*ranks(-score), 5), found)
 
 
 @pytest.mark.parametrize("steps, k", [(2, 12), (4, 5), (6, 8)])
@@ -108,7 +108,7 @@ def test_random_curve_is_what_random_scores_give(steps, k):
 
 def test_random_curve_against_random_scores_through_the_same_code():
     rng, steps, n, k, trials = np.random.default_rng(0), 3, 400, 6, 1000
-    hits = [changes_sides(*ranks(rng.standard_normal((steps, n))), k).any() for _ in range(trials)]
+    hits = [flips_sign(*ranks(rng.standard_normal((steps, n))), k).any() for _ in range(trials)]
     assert abs(np.mean(hits) - random_sign_overlap(n, steps, k)) < 0.06
 
 

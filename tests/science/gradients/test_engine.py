@@ -25,7 +25,7 @@ from waypoint.errors import WaypointWarning
 from waypoint.science import algorithm1
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.engine import PerExampleGradients
-from waypoint.science.gradients.examples import Example, with_halves
+from waypoint.science.gradients.examples import Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.gradients.logra import LoGra
 
@@ -498,11 +498,13 @@ def test_autocast_is_an_option(tiny_model):
 
 
 @pytest.mark.parametrize("K", [2, 4, 5])
-def test_with_halves(tiny_model, K):
+def test_whole_and_halves(tiny_model, K):
     """All draws, the even ones and the odd ones, from two passes over half of them each."""
     theta, loss, examples = denoiser_and_examples(tiny_model, "plain", n=2, K=K)
     engine = PerExampleGradients(theta.unet)
-    whole, halves = with_halves(lambda some: engine(loss, some), lambda item, draws: item.draws(draws), examples, K)
+    whole, halves = whole_and_halves(
+        lambda some: engine(loss, some), lambda item, draws: item.draws(draws), examples, K
+    )
     assert close(whole, engine(loss, examples))
     for half, start in enumerate((0, 1)):
         assert close(halves[:, half], engine(loss, [e.draws(slice(start, None, 2)) for e in examples]))

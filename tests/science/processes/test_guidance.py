@@ -127,10 +127,10 @@ def examples():
 
 @pytest.mark.parametrize("scale", [1, 3])
 def test_gradients_of_f_t_equal_one_by_one_autograd(theta, scale):
-    judging = guided(theta, NULL, scale)
+    prompted = guided(theta, NULL, scale)
     with warnings.catch_warnings():
         warnings.simplefilter("error", WaypointWarning)
-        rows = PerExampleGradients(theta.unet)(lambda x: algorithm1.output_function(judging, x), examples())
+        rows = PerExampleGradients(theta.unet)(lambda x: algorithm1.output_function(prompted, x), examples())
 
     def plainly(x):
         x_t = theta.add_noise(x.x0, x.epsilon, x.t)
@@ -145,20 +145,20 @@ def test_gradients_of_f_t_equal_one_by_one_autograd(theta, scale):
 
 def test_projected_gradients_of_a_guided_target(theta):
     """Alg. 1 lines 12-13 for a guided f_t, whatever goes through the model at once."""
-    judging, P = guided(theta, NULL, 3), Gaussian(0, "full/0", 16)
-    both = algorithm1.target_gradients(judging, P, examples(), PerExampleGradients(theta.unet))
+    prompted, P = guided(theta, NULL, 3), Gaussian(0, "full/0", 16)
+    both = algorithm1.target_gradients(prompted, P, examples(), PerExampleGradients(theta.unet))
     alone = [
-        algorithm1.target_gradients(judging, P, [example], PerExampleGradients(theta.unet)) for example in examples()
+        algorithm1.target_gradients(prompted, P, [example], PerExampleGradients(theta.unet)) for example in examples()
     ]
     assert both.shape == (2, 16) and close(both, torch.cat(alone))
 
 
 def test_factorised_inner_products_of_guided_gradients_are_unbiased(tiny_model):
     theta = tiny_denoiser({"unet": TEXT_UNET, "scheduler": {}})
-    judging, found = guided(theta, NULL, 3), []
-    exact = PerExampleGradients(theta.unet)(lambda x: algorithm1.output_function(judging, x), examples()).double()
+    prompted, found = guided(theta, NULL, 3), []
+    exact = PerExampleGradients(theta.unet)(lambda x: algorithm1.output_function(prompted, x), examples()).double()
     for seed in range(16):
-        rows = LoGra(theta.unet, seed, "full/0", 8)(lambda x: algorithm1.output_function(judging, x), examples())
+        rows = LoGra(theta.unet, seed, "full/0", 8)(lambda x: algorithm1.output_function(prompted, x), examples())
         found.append(rows.double() @ rows.double().T)
     found, expected = torch.stack(found), exact @ exact.T
     error = found.std(0) / len(found) ** 0.5

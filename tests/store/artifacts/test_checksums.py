@@ -7,8 +7,9 @@ import pytest
 from support import tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.atomic import whole_file
-from waypoint.store.artifacts.checksums import require_intact, write_marker
+from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
+from waypoint.store.artifacts.provenance import MARKER, read_attributes
 from waypoint.store.networks import checkpoints
 
 
@@ -24,7 +25,7 @@ def model(tmp_path, tiny_model):
 
 @pytest.fixture
 def table(tmp_path):
-    with whole_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
+    with atomic_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
         tmp.write_text("method,lds\ntrak,0.5\n")
     return tmp_path / "lds.csv"
 
@@ -76,6 +77,26 @@ def test_a_damaged_table_is_refused(table, seed):
         require_intact(table)
 
 
-def test_a_table_of_the_users_has_no_checksum(tmp_path):
+def test_a_table_of_the_users_has_no_checksums(tmp_path):
     (tmp_path / "own.csv").write_text("a\n1\n")
     require_intact(tmp_path / "own.csv")
+
+
+def test_a_finished_folder_gets_other_attributes_and_keeps_its_files(model):
+    made = read_attributes(model)
+    rewrite_marker(model, {**made, "identity": "new"})
+    assert read_attributes(model) == {**made, "identity": "new"}
+    assert not list(model.glob(f"{MARKER}.tmp-*"))
+    checkpoints.load(model)
+
+
+def test_attributes_that_cannot_be_written_leave_the_old_ones(model, monkeypatch):
+    made = read_attributes(model)
+
+    def failing(source, to):
+        raise OSError("no space")
+
+    monkeypatch.setattr("os.replace", failing)
+    with pytest.raises(OSError, match="no space"):
+        rewrite_marker(model, {**made, "identity": "new"})
+    assert read_attributes(model) == made

@@ -12,6 +12,7 @@ from pytorch_fid.fid_score import get_activations
 from support import images, random_inception
 
 from waypoint.errors import WaypointError
+from waypoint.patches.pytorch_fid import inception_weights
 from waypoint.store.networks.inception import PUBLISHED, Inception, require_weights, table_name
 
 
@@ -70,6 +71,15 @@ def test_nothing_is_downloaded_and_nothing_stays_patched(weights, offline):
     before = theirs.load_state_dict_from_url
     Inception(weights[0], weights[1], 192)
     assert theirs.load_state_dict_from_url is before
+
+
+def test_another_pytorch_fid_that_would_not_take_the_weights_is_refused(weights, monkeypatch, offline):
+    with pytest.raises(WaypointError, match="needs pytorch-fid 0.3.0"):
+        with inception_weights({}):
+            pass
+    monkeypatch.delattr(theirs, "load_state_dict_from_url")
+    with pytest.raises(WaypointError, match="has no load_state_dict_from_url"):
+        Inception(weights[0], weights[1], 64)
 
 
 def test_other_weights_are_never_called_inception(network, weights):

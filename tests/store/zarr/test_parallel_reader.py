@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from waypoint import kernels
 from waypoint.errors import WaypointError
-from waypoint.kernels import blas
 from waypoint.store.zarr import parallel_reader as readers_module
 from waypoint.store.zarr.parallel_reader import Readers
 from waypoint.store.zarr.reader import open_store
@@ -38,7 +38,7 @@ def place_and_sum(start, rows):
 def test_values_are_those_of_a_loop(stored, monkeypatch, threads, piece):
     values, array = stored
     monkeypatch.setattr(readers_module, "PIECE_VALUES", piece * D)
-    monkeypatch.setattr(blas, "threads", lambda: threads)
+    monkeypatch.setattr(kernels, "blas_threads", lambda: threads)
     with Readers() as readers:
         parts = list(readers.blocks(array, place_and_sum))
     assert [start for start, _ in parts] == [0, 5, 10, 15, 20]
@@ -59,7 +59,7 @@ def test_several_arrays_share_the_threads(stored):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_as_many_chunks_at_once_as_there_are_threads(stored, monkeypatch, threads):
-    monkeypatch.setattr(blas, "threads", lambda: threads)
+    monkeypatch.setattr(kernels, "blas_threads", lambda: threads)
     met = threading.Barrier(threads)
 
     def each(start, rows):
@@ -74,7 +74,7 @@ def test_as_many_chunks_at_once_as_there_are_threads(stored, monkeypatch, thread
 @pytest.mark.parametrize("arrays, threads, most", [(1, 1, 2), (1, 2, 3), (2, 2, 2), (7, 2, 2), (2, 4, 3)])
 def test_few_results_are_held_of_each_array(tmp_path, monkeypatch, arrays, threads, most):
     """Memory does not grow with the number of rows."""
-    monkeypatch.setattr(blas, "threads", lambda: threads)
+    monkeypatch.setattr(kernels, "blas_threads", lambda: threads)
     with create_store(tmp_path / "x.zarr", dict) as store:
         store.create("x", ["train"], (40,), rows=1)
         store.put("x", slice(None), np.zeros(40), "index", range(40))
@@ -146,6 +146,8 @@ def test_blas_has_one_thread_while_there_are_readers(stored):
     with threadpool_limits(2):
         with Readers() as readers:
             assert readers.threads == 2
-            ((_, inside), *_) = readers.blocks(stored[1], lambda start, rows: np.full(len(rows), blas.threads()))
+            ((_, inside), *_) = readers.blocks(
+                stored[1], lambda start, rows: np.full(len(rows), kernels.blas_threads())
+            )
             assert (inside == 1).all()
-        assert blas.threads() == 2
+        assert kernels.blas_threads() == 2

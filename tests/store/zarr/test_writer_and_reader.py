@@ -16,7 +16,7 @@ import xarray
 import zarr
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.atomic import whole_directory, whole_file
+from waypoint.store.artifacts.atomic import atomic_directory, atomic_file
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr import reader
 from waypoint.store.zarr import writer as writer_module
@@ -164,8 +164,8 @@ def test_only_leftovers_of_dead_processes_of_this_host_go(path, dead):
     assert sorted(os.listdir(path.parent)) == sorted([path.name, *stay])
 
 
-def test_whole_directory_gives_every_writer_its_own_place(tmp_path):
-    with whole_directory(tmp_path / "model") as first, whole_directory(tmp_path / "model") as second:
+def test_atomic_directory_gives_every_writer_its_own_place(tmp_path):
+    with atomic_directory(tmp_path / "model") as first, atomic_directory(tmp_path / "model") as second:
         assert first != second and first.is_dir() and second.is_dir()
         (first / "a").touch(), (second / "b").touch()
     assert os.listdir(tmp_path) == ["model"] and os.listdir(tmp_path / "model") == ["a"]
@@ -175,12 +175,12 @@ def test_a_directory_may_be_built_on_a_nodes_own_disk(tmp_path, monkeypatch, dea
     scratch = tmp_path / "scratch"
     (scratch / f"model.tmp-{socket.gethostname()}-{dead}-0123abcd").mkdir(parents=True)  # of a job that was killed
     monkeypatch.setenv("WAYPOINT_SCRATCH", str(scratch))
-    with whole_directory(tmp_path / "store/model") as built:
+    with atomic_directory(tmp_path / "store/model") as built:
         assert built.parent == scratch and os.listdir(scratch) == [built.name]
         (built / "a").write_text("whole")
         assert os.listdir(tmp_path / "store") == []
     assert (tmp_path / "store/model/a").read_text() == "whole" and os.listdir(scratch) == []
-    with pytest.raises(ZeroDivisionError), whole_directory(tmp_path / "store/other"):
+    with pytest.raises(ZeroDivisionError), atomic_directory(tmp_path / "store/other"):
         raise ZeroDivisionError
     assert os.listdir(tmp_path / "store") == ["model"] and os.listdir(scratch) == []
 
@@ -196,7 +196,7 @@ def test_a_store_may_be_taken_to_another_disk(tmp_path, monkeypatch):
 
 def test_a_file_appears_whole_with_its_attributes(tmp_path):
     table = tmp_path / "lds.csv"
-    with whole_file(table, lambda: {"spec": {"seed": 0}}) as tmp:
+    with atomic_file(table, lambda: {"spec": {"seed": 0}}) as tmp:
         tmp.write_text("method,lds")
         assert tmp.suffix == ".csv" and not table.exists() and read_attributes(table) is None
     assert table.read_text() == "method,lds" and read_attributes(table)["spec"] == {"seed": 0}
@@ -205,9 +205,9 @@ def test_a_file_appears_whole_with_its_attributes(tmp_path):
 
 @pytest.mark.parametrize("attributes", [dict, lambda: 1 / 0])
 def test_an_error_keeps_the_file_that_was_there(tmp_path, attributes):
-    with whole_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
+    with atomic_file(tmp_path / "lds.csv", lambda: {"spec": {}}) as tmp:
         tmp.write_text("first")
-    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "lds.csv", attributes) as tmp:
+    with pytest.raises(ZeroDivisionError), atomic_file(tmp_path / "lds.csv", attributes) as tmp:
         tmp.write_text("second")
         if attributes is dict:
             raise ZeroDivisionError
@@ -219,7 +219,7 @@ def test_a_leftover_file_of_a_dead_process_goes(tmp_path, dead):
     stem = f"lds.csv.tmp-{socket.gethostname()}-{dead}-0123abcd.csv"
     for name in (stem, stem + ".json", stem.replace("lds", "fid")):
         (tmp_path / name).touch()
-    with whole_file(tmp_path / "lds.csv", dict) as tmp:
+    with atomic_file(tmp_path / "lds.csv", dict) as tmp:
         tmp.touch()
     assert sorted(os.listdir(tmp_path)) == [".lds.csv.json", stem.replace("lds", "fid"), "lds.csv"]
 

@@ -103,7 +103,7 @@ def told(changes):
         # steps
         (
             {**USED, "methods": ["clip", "norm"], "evaluation.step_correlation": {}},
-            ["evaluation.step_correlation", "trak-sum and norm and clip", "add another method"],
+            ["evaluation.step_correlation", "clip and norm", "add another method"],
         ),
     ],
 )
@@ -203,8 +203,10 @@ def embeddings(plan, name):
 def specs(encoders):
     done = complete({**copy.deepcopy(BASE), "image_encoders": encoders, "methods": list(encoders)})
     plan = Plan(done)
-    stages = ("embed_images", "score_encoder")
-    return {name: [plan.spec(stage, encoder=name, target="a") for stage in stages] for name in plan.encoders}
+    return {
+        name: [plan.spec("embed_images", encoder=name), plan.spec("score_encoder", method=name, target="a")]
+        for name in plan.encoders
+    }
 
 
 @pytest.mark.parametrize("kind, given", [("clip", CLIP), ("timm", LITE)])

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from waypoint.workflow.config.image_encoders import BUILT_IN
 from waypoint.workflow.figures.style import METHODS, OTHERS, styles
+from waypoint.workflow.methods import NAMED
 
-MANY = [*BUILT_IN, "none", "clip", "dino", "efficientnet-lite0", "resnet"]
+MANY = [*NAMED, "none", "clip", "dino", "efficientnet-lite0", "resnet"]
 
 
 def test_every_method_has_a_style_of_its_own():
@@ -21,7 +21,9 @@ def test_every_method_has_a_style_of_its_own():
 @pytest.mark.parametrize("methods", [MANY, MANY[::-1]])
 def test_known_methods_have_one_order_and_controls_come_last(methods):
     order = list(styles(methods))
-    assert order[:4] == ["trak", "trak-sum", "pixel", "clip"] and order[-3:] == ["norm", "random", "none"]
+    controls = ["norm", "random", "none"]
+    others = [name for name in NAMED if name not in controls]
+    assert order[: len(others) + 1] == [*others, "clip"] and order[-3:] == controls
     assert list(styles(["random", "trak"])) == ["trak", "random"]
 
 
@@ -30,6 +32,15 @@ def test_further_methods_keep_their_order_and_take_the_styles_in_turn():
     found = styles([*names, "trak", *names])
     assert list(found) == ["trak", *names]
     assert [found[name] for name in names] == [*OTHERS, OTHERS[0]]
+
+
+def test_a_methods_turn_is_the_same_in_figures_of_fewer_methods():
+    turns = {"net-0": 0, "net-1": 1, "net-2": 2}
+    assert styles(["net-2", "trak", "net-1"], turns) == {
+        "trak": METHODS["trak"],
+        "net-1": OTHERS[1],
+        "net-2": OTHERS[2],
+    }
 
 
 def test_a_known_methods_style_does_not_depend_on_the_others():

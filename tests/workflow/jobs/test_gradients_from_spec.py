@@ -18,7 +18,7 @@ from waypoint.store.networks import checkpoints
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.jobs import job
-from waypoint.workflow.jobs.gradients_from_spec import engine, projection
+from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
 
 FACTORISED = {"kind": "factorised", "precision": "float32", "rank": 4}
 D = 12
@@ -31,11 +31,11 @@ def spec(gradients, kind="sjlt", dtype="float32"):
 
 def test_the_kind_decides(tiny_model):
     unet = tiny_denoiser(tiny_model).unet
-    exact, factorised = (engine(spec(kind), "full/1", unet) for kind in (EXACT, FACTORISED))
+    exact, factorised = (per_example_gradients(spec(kind), "full/1", unet) for kind in (EXACT, FACTORISED))
     assert type(exact) is PerExampleGradients and not exact.autocast
     assert type(factorised) is LoGra and factorised.rank == 4
     assert factorised.key == LoGra(unet, 5, "full/1", 4).key
-    assert engine(spec({**EXACT, "precision": "bfloat16"}), "full/1", unet).autocast
+    assert per_example_gradients(spec({**EXACT, "precision": "bfloat16"}), "full/1", unet).autocast
 
 
 @pytest.mark.parametrize("kind", PROJECTIONS)
@@ -65,7 +65,9 @@ def test_featurize_stores_what_engine_and_projection_make(tmp_path, tiny_model, 
     for i in range(4):
         t, epsilon = train_draws(5, "full/1", i, "independent", 3, theta.T, z.shape[1:])
         examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
-    rows = engine(asked, "full/1", theta.unet)(lambda e: theta.train_loss(e.x0, e.t, e.epsilon), examples)
+    rows = per_example_gradients(asked, "full/1", theta.unet)(
+        lambda e: theta.train_loss(e.x0, e.t, e.epsilon), examples
+    )
     expected = projection(asked, "full/1").project(rows).numpy()
     error = {"float32": 1e-5, "float16": 1e-3, "int8": 0.5 / 127 + 1e-5}[dtype]
     phi = np.concatenate([part for _, part in quantised.blocks(found)])

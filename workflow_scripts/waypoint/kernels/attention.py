@@ -5,27 +5,17 @@ their products. Every head of every row is computed by one thread in one order: 
 threads nor on the batch.
 """
 
-import contextlib
-from unittest import mock
-
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from waypoint.kernels.openmp import in_threads
 
-torch_attention = F.scaled_dot_product_attention
-
-
-@contextlib.contextmanager
-def narrow_heads():
-    """While it lasts, ``F.scaled_dot_product_attention`` is ``attention``."""
-    with mock.patch.object(F, "scaled_dot_product_attention", attention):
-        yield
+torch_attention = F.scaled_dot_product_attention  # torch's own, which ``kernels.fast_cpu`` replaces
 
 
 def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
-    """As ``scaled_dot_product_attention``; which computes everything but plain attention of narrow heads on a CPU.
+    """As ``F.scaled_dot_product_attention``, which computes everything but plain attention of narrow heads on a CPU.
 
     Args:
         query: (R, H, T, E). key, value: (R, H, S, E).
@@ -34,13 +24,13 @@ def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False,
         (R, H, T, E)
     """
     plain = attn_mask is None and not (dropout_p or is_causal or options)
-    if plain and all(map(narrow, (query, key, value))) and query.shape[2] % 4 == 0 and key.shape[2] >= 16:
+    if plain and all(map(fits, (query, key, value))) and query.shape[2] % 4 == 0 and key.shape[2] >= 16:
         return Attention.apply(query, key, value)
     return torch_attention(query, key, value, attn_mask, dropout_p, is_causal, **options)
 
 
-def narrow(x):
-    """Whether the kernel knows such heads."""
+def fits(x):
+    """Whether the kernel fits such heads: of eight channels, in float32, on a CPU."""
     return x.ndim == 4 and x.shape[-1] == 8 and x.dtype == torch.float32 and x.device.type == "cpu"
 
 
@@ -49,7 +39,7 @@ class Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query, key, value):
-        from waypoint.kernels.attention_numba import forward  # here, for Numba takes its time to come
+        from waypoint.kernels.attention_numba import forward  # imported lazily: importing Numba is slow
 
         out, norm = like(query), query.new_empty(query.shape[:3])
         in_threads(forward, query.shape[0] * query.shape[1], query, key, value, out, norm)

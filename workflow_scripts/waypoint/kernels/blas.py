@@ -16,12 +16,12 @@ def _libraries():
     return ThreadpoolController().select(user_api="blas")
 
 
-def threads():
+def blas_threads():
     """Threads that a product may take."""
     return max((library.num_threads for library in _libraries().lib_controllers), default=1)
 
 
-def one_thread():
+def one_blas_thread():
     """From now on products take one thread; used as a context, until its end."""
     return _libraries().limit(limits=1)
 
@@ -32,7 +32,7 @@ def has_small_kernels():
     return any(library.get("architecture") in AVX512 for library in _libraries().info())
 
 
-def narrow_product(rows, right):
+def tall_skinny_matmul(rows, right):
     """rows (b, d) @ right (d, k), where k is small and ``right`` lies column by column.
 
     BLAS copies its operands into an order of its own, which takes longer than the work with a few columns. OpenBLAS's

@@ -5,9 +5,7 @@ the rounding error that those have. They depend neither on the number of threads
 of one product of torch's, the last of a weight gradient's.
 """
 
-import contextlib
 import math
-from unittest import mock
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -15,18 +13,11 @@ from torch.nn import functional as F
 
 from waypoint.kernels.openmp import in_threads
 
-torch_conv2d = F.conv2d
-
-
-@contextlib.contextmanager
-def fewer_products():
-    """While it lasts, ``F.conv2d`` is ``conv2d``."""
-    with mock.patch.object(F, "conv2d", conv2d):
-        yield
+torch_conv2d = F.conv2d  # torch's own, which ``kernels.fast_cpu`` replaces
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """As ``F.conv2d``; which computes everything but what is ``known``.
+    """As ``F.conv2d``, which computes everything that the kernels do not fit.
 
     Args:
         input: (R, C, H, W).
@@ -34,21 +25,21 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     Returns:
         (R, outputs, H, W)
     """
-    if known(input, weight, stride, padding, dilation, groups):
+    if fits(input, weight, stride, padding, dilation, groups):
         return Convolution.apply(input, weight, bias)
     return torch_conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
-def known(x, weight, stride, padding, dilation, groups):
-    """Whether the kernels know such a convolution: on a CPU, in float32, of frozen 3 × 3 filters that leave the size as
-    it is, in whole bands and vectors, and of enough channels to be faster.
+def fits(x, weight, stride, padding, dilation, groups):
+    """Whether the kernels fit a convolution: on a CPU, in float32, of frozen 3 × 3 filters that leave the size as it
+    is, in whole bands and vectors, and of enough channels to be faster.
     """
     if (*weight.shape[2:], stride, padding, dilation, groups) != (3, 3, (1, 1), (1, 1), (1, 1), 1):
         return False
     outputs, channels = weight.shape[:2]
-    fits = x.ndim == 4 and not (x.shape[2] % 4 or x.shape[3] % 8 or outputs % 8 or channels % 8)
+    whole = x.ndim == 4 and not (x.shape[2] % 4 or x.shape[3] % 8 or outputs % 8 or channels % 8)
     precise = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return fits and precise and x.device.type == "cpu" and outputs * channels >= 512 and not weight.requires_grad
+    return whole and precise and x.device.type == "cpu" and outputs * channels >= 512 and not weight.requires_grad
 
 
 class Convolution(torch.autograd.Function):
@@ -68,7 +59,7 @@ class Convolution(torch.autograd.Function):
 
 def convolve(x, weight, bias):
     """The convolution of x (R, C, H, W) with padding 1: (R, outputs, H, W)."""
-    from waypoint.kernels import winograd  # here, for Numba takes its time to come
+    from waypoint.kernels import winograd  # imported lazily: importing Numba is slow
 
     out = x.new_empty(len(x), len(weight), *x.shape[2:])
     bias = x.new_zeros(len(weight)) if bias is None else bias

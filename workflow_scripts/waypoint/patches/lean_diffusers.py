@@ -1,14 +1,20 @@
-"""What Waypoint uses of diffusers, without transformers and scipy, which none of it needs: every job starts earlier.
+"""The classes of diffusers that Waypoint uses, without transformers and scipy: every job with a model starts earlier.
 
-Whoever wants a pipeline with a text encoder, or a scheduler that needs scipy, in the same process imports diffusers
-first, and has all of it.
+diffusers imports both wherever they are installed, which takes a second, and none of these classes needs them. So they
+are hidden from it while it is imported. Whoever wants a pipeline with a text encoder, or a scheduler that needs scipy,
+in the same process imports diffusers first, and has all of it.
+
+Written for diffusers 0.42.1; any other version is imported as it is. This file imports nothing of Waypoint.
 """
 
 import sys
+from importlib.metadata import version
 
-alone = not {"diffusers", "transformers"} & sys.modules.keys()
+WRITTEN_FOR = "0.42.1"
+
+alone = version("diffusers") == WRITTEN_FOR and not {"diffusers", "transformers"} & sys.modules.keys()
 hidden = {name: sys.modules.get(name) for name in ("scipy", "transformers")} if alone else {}
-sys.modules.update(dict.fromkeys(hidden))  # None: as if not installed, for as long as diffusers looks around
+sys.modules.update(dict.fromkeys(hidden))  # None: as if not installed
 try:
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
 finally:

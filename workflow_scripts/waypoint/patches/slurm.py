@@ -1,17 +1,34 @@
-"""Patience with Slurm: a status query that fails must not make Snakemake forget its jobs.
+"""Snakemake's Slurm plugin forgets its jobs when a status query fails; here they are kept and asked about again.
 
-The executor plugin (2.8.0) hands back the jobs that still run. When all its queries of one look fail, because slurmctld
-restarts, say, it hands back none; they then count neither as running nor as finished, and Snakemake waits for ever,
-silently.
+The plugin hands back the jobs that still run. When all its queries of one look fail, because slurmctld restarts, for
+example, it hands back none; they then count neither as running nor as finished, and Snakemake waits for ever, silently.
+
+Written for snakemake-executor-plugin-slurm 2.8.0; any other version is left as it is, with a warning.
 """
+
+import warnings
+from importlib.metadata import version
+
+from waypoint.errors import WaypointWarning
+
+PACKAGE, WRITTEN_FOR = "snakemake-executor-plugin-slurm", "2.8.0"
 
 
 def keep_unanswered_jobs(executor):
     """Have an executor class keep every job that a look at Slurm says nothing about, and say so.
 
     Args:
-        executor: the plugin's class ``Executor``; changed in place, once.
+        executor: the plugin's class ``Executor``; changed in place, once. Another version's is left as it is, with a
+            ``WaypointWarning``.
     """
+    if version(PACKAGE) != WRITTEN_FOR:
+        warnings.warn(
+            f"{PACKAGE} {version(PACKAGE)} is used as it is; Waypoint's patch against a lost status query, after which "
+            f"a run waits for ever, is for {WRITTEN_FOR}",
+            WaypointWarning,
+            stacklevel=2,
+        )
+        return
     if hasattr(executor, "_waypoint_answered"):
         return
     plain = executor.check_active_jobs

@@ -1,6 +1,6 @@
 """Algorithm 1 of arXiv 2312.06205, TRAK for diffusion models, line by line, for one checkpoint θ*_m.
 
-θ is a ``Denoiser``, P a projection, ``grad`` a gradient engine: it averages over each example's draws.
+θ is a ``Denoiser``, P a projection, ``grad`` per-example gradients, averaged over each example's draws.
 The ensemble's outer loop (lines 4-5, and the 1/M of line 17) runs over the artifacts of the store.
 """
 

@@ -9,7 +9,7 @@ from scipy.linalg import LinAlgError, cho_factor, solve_triangular
 from scipy.linalg.blas import dgemm, dsyrk
 
 from waypoint.errors import WaypointError
-from waypoint.kernels.blas import narrow_product
+from waypoint.kernels import tall_skinny_matmul
 
 
 def gram(blocks, n, d):
@@ -76,7 +76,7 @@ def scores(blocks, n, d, lower, g):
     if n >= d:
         solved = solve(lower, g.T)
         right = {kind: np.asfortranarray(solved, kind) for kind in ("float32", "float64")}
-        products = blocks(each=lambda rows: narrow_product(rows, right[rows.dtype.name]))
+        products = blocks(each=lambda rows: tall_skinny_matmul(rows, right[rows.dtype.name]))
         return ((start, product.T) for start, product in products)
     products = dict(blocks(each=lambda rows: rows.astype(np.float64) @ g.T))
     whole = solve(lower, np.concatenate(list(products.values()))).T

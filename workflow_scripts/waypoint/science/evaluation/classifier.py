@@ -54,7 +54,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def features(self, images):
-        """What the head sees: (B, 4 width)."""
+        """The inputs of the head: (B, 4 width)."""
         return self.body(images).mean((2, 3))
 
     def forward(self, images):

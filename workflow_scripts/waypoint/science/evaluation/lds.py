@@ -10,9 +10,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 
-def predictions(masks, score):
-    """Σ_{i∈S_j} τ(i) for every subset: masks (J, N) bool and score (..., N) give (..., J)."""
-    return score.astype(np.float64) @ masks.T.astype(np.float64)
+def predictions(included, score):
+    """Σ_{i∈S_j} τ(i) for every subset: included (J, N) bool and score (..., N) give (..., J)."""
+    return score.astype(np.float64) @ included.T.astype(np.float64)
 
 
 def spearman(a, b):
@@ -33,7 +33,7 @@ def lds(predicted, outputs):
 
 
 def retrain(outputs):
-    """What retraining itself would score: one model's outputs against the mean of the others', averaged over
+    """The score of retraining itself: one model's outputs against the mean of the others', averaged over
     which one it is. outputs (..., J, R) give (...); None for R = 1."""
     models = outputs.shape[-1]
     if models == 1:
@@ -50,7 +50,7 @@ def agreement(outputs):
 
 
 def ceiling(rho, models):
-    """What a perfect predictor would score against the mean of R models: √(Rρ/(1 + (R−1)ρ)), NaN for ρ ≤ 0."""
+    """The score of a perfect predictor against the mean of R models: √(Rρ/(1 + (R−1)ρ)), NaN for ρ ≤ 0."""
     rho = np.asarray(rho, np.float64)
     positive = np.where(rho > 0, rho, np.nan)
     return np.sqrt(models * positive / (1 + (models - 1) * positive))

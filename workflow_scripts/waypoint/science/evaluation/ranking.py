@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def extremes(score, k):
+def top_and_bottom(score, k):
     """Indices of the k largest scores, largest first, and of the k smallest, smallest first; ties by index.
 
     Args:

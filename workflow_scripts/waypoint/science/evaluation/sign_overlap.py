@@ -6,7 +6,7 @@ index, as wherever images are ranked.
 
 import numpy as np
 
-from waypoint.science.evaluation.ranking import extremes
+from waypoint.science.evaluation.ranking import top_and_bottom
 
 
 def ranks(score):
@@ -19,11 +19,11 @@ def ranks(score):
         two int arrays (S, N).
     """
     n = score.shape[1]
-    best, worst = np.stack([extremes(row, n) for row in score], 1)
+    best, worst = np.stack([top_and_bottom(row, n) for row in score], 1)
     return np.argsort(best, axis=1) + 1, np.argsort(worst, axis=1) + 1
 
 
-def changes_sides(from_top, from_bottom, k):
+def flips_sign(from_top, from_bottom, k):
     """Images in the top list of one step and in the bottom list of another (B.3).
 
     Args:
@@ -55,7 +55,7 @@ def strongest_flip(from_top, from_bottom, k):
     Returns:
         (image, sum of places), or None where no image changes sides.
     """
-    images = np.flatnonzero(changes_sides(from_top, from_bottom, k))
+    images = np.flatnonzero(flips_sign(from_top, from_bottom, k))
     if not len(images):
         return None
     sums = from_top[:, None, images] + from_bottom[None, :, images]

@@ -5,7 +5,7 @@ import numpy as np
 from waypoint.science.evaluation.lds import spearman
 
 
-def halves_agree(a, b):
+def split_half_reliability(a, b):
     """Spearman correlation of two halves' scores (..., N), and what it says of both together (Spearman-Brown).
 
     Returns:

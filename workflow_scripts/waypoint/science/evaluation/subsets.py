@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from waypoint.science.evaluation.ranking import extremes
+from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.science.random_streams import numpy_stream
 
 
@@ -21,7 +21,7 @@ def removal_count(remove, n):
 
 def without_top(score, remove):
     """Rows that remain when the ``remove`` top-scored images are taken out, ascending; score (N,)."""
-    return np.setdiff1d(np.arange(len(score)), extremes(score, remove)[0])
+    return np.setdiff1d(np.arange(len(score)), top_and_bottom(score, remove)[0])
 
 
 def without_random(seed, removal, n, remove):

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def top_overlap(tops, n):
-    """What the top lists of several targets share; a random list shares K/N of its images with another.
+    """How much the top lists of several targets overlap; a random list shares K/N of its images with another.
 
     Args:
         tops: int (T, K), training images; T ≥ 2. n: N.

@@ -18,7 +18,7 @@ def autograd_reference(model, loss, rows):
 
 
 def graph_bytes(model, compute):
-    """What ``compute()`` returns, and the bytes that autograd keeps to differentiate it, the weights left out."""
+    """The result of ``compute()``, and the bytes that autograd keeps to differentiate it, without the weights."""
     weights = {q.untyped_storage().data_ptr() for q in model.parameters()}
     kept = {}
 

@@ -12,9 +12,8 @@ import warnings
 
 import torch
 
+from waypoint import kernels
 from waypoint.errors import WaypointWarning
-from waypoint.kernels.attention import narrow_heads
-from waypoint.kernels.convolution import fewer_products
 from waypoint.science.gradients.batching import rows_in_a_pass
 from waypoint.science.gradients.checking import autograd_reference, covered_layers
 from waypoint.science.gradients.examples import joined
@@ -110,7 +109,7 @@ class PerExampleGradients:
                 add(found, q, torch.stack([gradient.flatten() for gradient in gradients]))
 
     def _mean(self, loss, part, K):
-        """What the rows of ``part`` contribute to their examples' means over K draws, summed."""
-        with narrow_heads(), fewer_products(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+        """The contribution of the rows of ``part`` to their examples' means over K draws, summed."""
+        with kernels.fast_cpu(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             losses = loss(part)
             return losses.to(single_or_wider(losses.dtype)).sum() / K

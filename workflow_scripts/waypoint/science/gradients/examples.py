@@ -39,7 +39,7 @@ EVERY_DRAW = slice(None)
 HALVES = (slice(0, None, 2), slice(1, None, 2))  # every other draw
 
 
-def with_halves(project, example, items, K):
+def whole_and_halves(project, example, items, K):
     """Projected gradients over all K draws, and over each half of them, at the cost of the halves alone.
 
     Args:

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from waypoint.kernels import convolution
+from waypoint import kernels
 
 
 def conv2d(layer, x, delta, B):
-    """Convolution: of a 1 × 1 kernel a product of matrices; else ``convolution``'s weight gradient or the backend's.
+    """Convolution: of a 1 × 1 kernel a product of matrices; else a compiled kernel's weight gradient, or the backend's.
 
     A single one of the backend's makes all, with each example as a group of its own, unless that is slower than one
     after the other.
@@ -24,17 +24,16 @@ def conv2d(layer, x, delta, B):
     bias = None if layer.bias is None else delta.sum((2, 3)).unflatten(0, (B, -1)).sum(1)
     if is_pointwise(layer):
         return contract(delta, x, B).flatten(1), bias
-    if convolution.known(x, layer.weight, layer.stride, layer.padding, layer.dilation, layer.groups):
-        weight = convolution.weight_gradient(x, delta, B)
-    elif groups_are_slow(layer, delta, B):
+    weight = kernels.conv2d_weight_gradient(layer, x, delta, B)
+    if weight is None and groups_are_slow(layer, delta, B):
         weight = one_by_one(layer, x, delta, B)
-    else:
+    elif weight is None:
         weight = weight_gradient(layer, grouped_by_example(x, B), grouped_by_example(delta, B), B)
     return weight.reshape(B, -1), bias
 
 
 def groups_are_slow(layer, delta, B):
-    """Of many channels on a GPU and of very few on a CPU, where an example is work enough to be a call of its own."""
+    """Whether one grouped convolution is slower than a call per example: with many channels on a GPU, few on a CPU."""
     multiplications = delta.numel() // B * layer.weight[0].numel()
     if delta.is_cuda:
         return multiplications >= 1 << 28

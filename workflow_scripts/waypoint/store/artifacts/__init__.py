@@ -1,1 +1,1 @@
-"""What every artifact has: provenance, checksums, and a place that it takes whole or not at all."""
+"""Artifacts: their provenance, their checksums, and writing them whole or not at all."""

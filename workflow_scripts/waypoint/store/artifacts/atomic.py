@@ -19,7 +19,7 @@ from waypoint.store.artifacts.replaced import set_aside
 
 
 @contextlib.contextmanager
-def whole_directory(path):
+def atomic_directory(path):
     """A directory that appears at ``path`` only when the block ends without an error.
 
     The temporary name holds host and process id: an orphan and its successor never share one, and what a
@@ -45,7 +45,7 @@ def whole_directory(path):
 
 
 @contextlib.contextmanager
-def whole_file(path, attributes):
+def atomic_file(path, attributes):
     """A file that appears at ``path`` only when the block ends without an error, with its attributes beside it.
 
     Yields a temporary path with the same suffix. ``attributes`` is called last; they are in place before the

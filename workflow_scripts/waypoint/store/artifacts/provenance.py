@@ -1,4 +1,4 @@
-"""What made an artifact: its spec, the stage's version, packages, commit, device and the run's figures."""
+"""Provenance of an artifact: its spec, the stage's version, packages, commit, device and the run's figures."""
 
 import importlib.metadata
 import json

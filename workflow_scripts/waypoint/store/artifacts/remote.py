@@ -71,7 +71,9 @@ class RemoteStore:
     def _fetched(self, path):
         query = path.storage_object.query
         if query not in self._attributes:
-            self._attributes[query] = _text(path.storage_object.provider, _marker(query))
+            text = _text(path.storage_object.provider, _marker(query))
+            lost = text is None and path.storage_object.exists()  # the marker alone: no text is damaged text
+            self._attributes[query] = "" if lost else text
         return self._attributes[query]
 
 

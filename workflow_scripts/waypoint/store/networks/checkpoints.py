@@ -248,7 +248,7 @@ def require_fit(denoiser, shape, labels, name, text_width=None):
 
 
 def target_condition(denoiser, target, text=None):
-    """What a target is conditioned on, one row: its class (1,), its embedded prompt (1, token, width), or None.
+    """The condition of a target, one row: its class (1,), its embedded prompt (1, token, width), or None.
 
     Args:
         target: a row with a label or a prompt, or neither. text: the embedded prompt (token, width), or None.

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.classifier import Classifier
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import checksums, require_intact, write_marker
 from waypoint.store.zarr.reader import read
 
@@ -17,7 +17,7 @@ WEIGHTS, CONFIG = "classifier.safetensors", "config.json"
 
 def save_classifier(classifier, folder, attributes):
     """Write a classifier's folder, whole or not at all; ``attributes`` is called last and fills the marker."""
-    with whole_directory(folder) as tmp:
+    with atomic_directory(folder) as tmp:
         # from the CPU and contiguous: the same file whatever device trained it
         save_file({name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}, tmp / WEIGHTS)
         Path(tmp, CONFIG).write_text(json.dumps(classifier.config, indent=2) + "\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.packages import located
+from waypoint.store.networks.packages import package_path
 
 # the same weights once more, as single files too (768-v-ema.safetensors), and what nothing here reads
 VARIANTS = ["*.fp16.*", "*.non_ema.*", "*-ema.*", "*-pruned*", "safety_checker/*"]
@@ -22,7 +22,7 @@ def fetch(source, what="checkpoint", parts=()):
     Raises:
         WaypointError: no such folder, and nothing to be had under that id.
     """
-    source = located(source, what)
+    source = package_path(source, what)
     if Path(source).is_dir():
         return source
     if source.startswith((".", "/", "~")) or source.count("/") != 1:

@@ -6,6 +6,7 @@ Torch is imported only where the network is built: planning asks for the file al
 import hashlib
 
 from waypoint.errors import WaypointError
+from waypoint.patches.pytorch_fid import inception_weights
 
 PUBLISHED = "6726825d"  # beginning of the SHA-256 of pytorch-fid's published weights
 BATCH = 50  # images at 299 × 299 pixels at once
@@ -62,17 +63,16 @@ class Inception:
         from pytorch_fid import inception
 
         self.name = table_name(require_weights(weights, sha256), dims)
-        original = inception.load_state_dict_from_url
         try:
             state = torch.load(weights, map_location="cpu", weights_only=True)
-            inception.load_state_dict_from_url = lambda *_, **__: state  # in place of a download
-            network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[dims]])
+            with inception_weights(state):
+                network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[dims]])
+        except WaypointError:
+            raise
         except Exception as error:  # torch raises many kinds over a file that is not what it should be
             raise WaypointError(
                 f"evaluation.fid.weights: {weights} does not hold pytorch-fid's Inception weights ({error})"
             ) from error
-        finally:
-            inception.load_state_dict_from_url = original
         self.network = network.eval().to(device)
 
     def features(self, images):

@@ -8,7 +8,7 @@ from waypoint.errors import WaypointError
 PREFIX = "package:"
 
 
-def located(path, what):
+def package_path(path, what):
     """The file or folder that ``path`` means; without the prefix ``path`` itself. The package is not imported.
 
     Args:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import crc32c
 import numpy as np
 
-from waypoint.kernels import blas
+from waypoint import kernels
 from waypoint.store.zarr.reader import map_chunk, require_checksum
 
 PIECE_VALUES = 1 << 19  # 2 MiB of float32: computed with while the core's cache still has it from its checksum
@@ -21,12 +21,12 @@ class Readers:
     """
 
     def __init__(self, arrays=1):
-        self.threads = blas.threads()
+        self.threads = kernels.blas_threads()
         self._ahead = max(1, self.threads // arrays)
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            stack.enter_context(blas.one_thread())
+            stack.enter_context(kernels.one_blas_thread())
             self._pool = ThreadPoolExecutor(self.threads)
             stack.callback(self._pool.shutdown, cancel_futures=True)
             self._exit = stack.pop_all().__exit__

@@ -16,7 +16,7 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.atomic import whole_directory
+from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.zarr.reader import open_store, require_whole, verify
 
 CHUNK_BYTES = 16 << 20  # smaller ones are read back slower, larger ones hardly faster (docs/benchmarks.md)
@@ -173,7 +173,7 @@ def create_store(path, attributes):
     Args:
         attributes: a function called last, whose dict becomes the store's attributes.
     """
-    with whole_directory(path) as tmp, warnings.catch_warnings():
+    with atomic_directory(path) as tmp, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata")
         warnings.filterwarnings("ignore", "The data type")
         group = zarr.open_group(tmp, mode="w-", zarr_format=3)
@@ -187,7 +187,7 @@ def create_store(path, attributes):
 
 def adopt_store(source, path, attributes):
     """Move a finished store to ``path``, under new attributes (a function, called last)."""
-    with whole_directory(path) as tmp, warnings.catch_warnings():
+    with atomic_directory(path) as tmp, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata")
         os.rmdir(tmp)
         shutil.move(source, tmp)  # a rename, but to a scratch folder on another disk

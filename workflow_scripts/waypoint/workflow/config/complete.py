@@ -17,6 +17,7 @@ from waypoint.store.data.emoji import require_emoji
 from waypoint.workflow.config import regions
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
+from waypoint.workflow.config.method_settings import check_lists, named_methods
 from waypoint.workflow.config.models import (
     check_captions,
     check_checkpoints,
@@ -27,9 +28,10 @@ from waypoint.workflow.config.models import (
     known_grid,
     known_of_model,
 )
+from waypoint.workflow.config.own_scores import check_own_scores
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import SCHEMA, check_keys, check_schema, fill
-from waypoint.workflow.config.shared_stores import folders
+from waypoint.workflow.config.shared_stores import stored_images
 
 
 def complete(config):
@@ -43,14 +45,14 @@ def complete(config):
     if config.get("replace") in ("true", "false"):  # as --config replace=true has it
         config["replace"] = config["replace"] == "true"
     check_keys(config, [])
+    if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
+        config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     check_schema(config, schema)
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
-    if config["data"] is None:
-        config["methods"] = []
     places = regions.expand(config)
     _check_data(config["data"], stored_images(config))
     check_checkpoints(config)
@@ -59,10 +61,12 @@ def complete(config):
     check_clipping(config)
     check_captions(config)
     check_encoders(config)
+    config["methods"] = named_methods(config) if config["data"] else {}
+    check_lists(config)
     leave_out_missing(config)
     _check_targets(config, places)
     check_evaluation(config, known_grid(config))
-    config["methods"] = {name: {"method": name} for name in config["methods"]}
+    check_own_scores(config)
     return config
 
 
@@ -141,13 +145,6 @@ def _check_moved(data, stored):
                 f"config: data.{key}: there is no {place}; the images in {stored} were read from "
                 f"{', '.join(source['paths'])}. Where the raw data are gone, leave the key as it was"
             )
-
-
-def stored_images(config):
-    """The stored training images, in the first store that has them, or None."""
-    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
-    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
-    return next((store for store in stored if store.exists()), None)
 
 
 def _readable(path, key):

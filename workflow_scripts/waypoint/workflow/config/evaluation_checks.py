@@ -7,9 +7,9 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.store.networks.inception import require_weights
+from waypoint.workflow.config.method_settings import step_methods
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # pytorch-fid's file
-SAME_AT_EVERY_STEP = ("trak-sum", "norm")  # methods with one row of scores, by definition; image encoders too
 
 
 def check_evaluation(config, grid):
@@ -59,12 +59,6 @@ def check_evaluation(config, grid):
             )
 
 
-def step_methods(config):
-    """Methods whose scores differ from step to step."""
-    same = {*SAME_AT_EVERY_STEP, *config["image_encoders"]}
-    return [method for method in config["methods"] if method not in same]
-
-
 def chosen_targets(config, section):
     """Ids of an evaluation's targets.
 
@@ -107,9 +101,8 @@ def _check_steps_and_targets(config):
     evaluation, targets = config["evaluation"], config["targets"]
     for section in ("step_correlation", "sign_overlap"):
         if evaluation[section] is not None and not step_methods(config):
-            same = [*SAME_AT_EVERY_STEP, *(name for name in config["methods"] if name in config["image_encoders"])]
             raise WaypointError(
-                f"config: evaluation.{section} compares steps, but {' and '.join(same)} have the same "
+                f"config: evaluation.{section} compares steps, but {' and '.join(config['methods'])} have the same "
                 "scores at every step; add another method"
             )
     steps = [set(target.get("steps", config["attribution"]["steps"])) for target in targets]

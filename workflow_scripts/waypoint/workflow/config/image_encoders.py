@@ -1,23 +1,20 @@
 """Image encoders in the configuration: mistakes in them, those whose files are missing, and what identifies them."""
 
-import difflib
 import functools
 import warnings
 from pathlib import Path
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.networks.image_encoder import weights_hash
-from waypoint.store.networks.packages import PREFIX, located
+from waypoint.store.networks.packages import PREFIX, package_path
+from waypoint.workflow.config.method_settings import TAKEN
 
-BUILT_IN = ("trak", "trak-sum", "pixel", "norm", "random")  # methods that need no encoder
-# what tables and paths call other things: controls, references of LDS, classifiers
-TAKEN = (*BUILT_IN, "none", "retrain", "ceiling", "standard", "robust")
 NEEDS = {"clip": ("path",), "timm": ("name", "weights"), "torchvision": ("name", "weights")}
 MAY_HAVE = {"clip": (), "timm": ("mean", "std", "size"), "torchvision": ("mean", "std", "size")}
 
 
 def check_encoders(config):
-    """Refuse encoders that lack a key or have one of another kind, and methods that are nowhere.
+    """Refuse encoders that lack a key or have one of another kind.
 
     Raises:
         WaypointError: names the key.
@@ -33,19 +30,6 @@ def check_encoders(config):
         for key in encoder.keys() - {"kind", *NEEDS[kind], *MAY_HAVE[kind]}:
             if encoder[key] is not None:
                 raise WaypointError(f"{where}.{key}: kind {kind} has no such key; leave it out")
-    known = [*BUILT_IN, *encoders]
-    lists = {"methods": config["methods"]}
-    for section in ("counterfactual", "forgetting"):
-        if config["evaluation"][section]:
-            lists[f"evaluation.{section}.methods"] = config["evaluation"][section]["methods"] or []
-    for key, methods in lists.items():
-        for i, method in enumerate(methods):
-            if method not in known:
-                close = difflib.get_close_matches(method, known, n=1)
-                hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-                raise WaypointError(
-                    f"config: {key}[{i}]: {method!r} is no method and no name of image_encoders; {hint}"
-                )
 
 
 def leave_out_missing(config):
@@ -61,8 +45,8 @@ def leave_out_missing(config):
         off = [f"method {name}"] * (name in config["methods"]) + ["evaluation.caption_likelihood"] * judges
         if not off or not (missing := _missing(name, encoder)):
             continue
-        alone = config["methods"] == [name]
-        config["methods"] = [method for method in config["methods"] if method != name]
+        alone = list(config["methods"]) == [name]
+        config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
         for section in ("counterfactual", "forgetting"):
             if evaluation[section] and evaluation[section]["methods"]:
                 rest = [method for method in evaluation[section]["methods"] if method != name]
@@ -78,7 +62,7 @@ def leave_out_missing(config):
 
 
 def _missing(name, encoder):
-    """What is missing of an encoder's files, as a clause, or an empty string."""
+    """A clause that says which of an encoder's files are missing, or an empty string."""
     key = "path" if encoder["kind"] == "clip" else "weights"
     where = f"image_encoders.{name}.{key}"
     if is_hub_id(encoder):
@@ -101,7 +85,7 @@ def _missing(name, encoder):
 
 def place_of(encoder):
     """The folder, file or hub id that an encoder comes from."""
-    return located(encoder["path"] if encoder["kind"] == "clip" else encoder["weights"], "image_encoders")
+    return package_path(encoder["path"] if encoder["kind"] == "clip" else encoder["weights"], "image_encoders")
 
 
 def is_hub_id(encoder):

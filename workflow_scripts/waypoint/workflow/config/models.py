@@ -5,7 +5,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import sampling_grid
-from waypoint.store.networks.packages import PREFIX, located
+from waypoint.store.networks.packages import PREFIX, package_path
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
     "conv_in_kernel",
@@ -147,7 +147,7 @@ def check_clipping(config):
 
 def _check_folder(path, key):
     """Refuse a place that is no folder, here or in an installed package, and cannot be a hub id."""
-    folder = Path(located(path, f"config: {key}"))
+    folder = Path(package_path(path, f"config: {key}"))
     if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
         raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
 

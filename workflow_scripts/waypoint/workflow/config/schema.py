@@ -11,6 +11,7 @@ import jsonschema
 
 from waypoint.errors import WaypointError
 
+RENAMED = {"evaluation.reliability": "evaluation.split_half"}
 SCHEMA = Path(__file__).parents[4] / "schemas" / "config.schema.json"
 
 
@@ -53,6 +54,8 @@ def check_schema(config, schema):
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         unknown = sorted(set(error.instance) - set(known))[0]
+        if (key := join(where, unknown)) in RENAMED:
+            raise WaypointError(f"config: {key} is now {RENAMED[key]}")
         close = difflib.get_close_matches(unknown, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
         raise WaypointError(f"config: unknown key {join(where, unknown)!r}; {hint}")

@@ -8,12 +8,19 @@ import os
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.artifacts.provenance import marker_path, read_attributes
 
 
 def folders(store):
     """The config key ``store`` as a list: the folder to write to, and others to read from."""
     return [store] if isinstance(store, str) else list(store)
+
+
+def stored_images(config):
+    """The stored training images, in the first store that has them, or None."""
+    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
+    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
+    return next((store for store in stored if store.exists()), None)
 
 
 def other_copy(name, identity, others):
@@ -28,7 +35,7 @@ def other_copy(name, identity, others):
             found = read_attributes(place)
         except WaypointError:  # damaged, or of another kind: somebody else's business
             continue
-        if found is not None and found["identity"] == identity:
+        if found is not None and found.get("identity") == identity:
             return place.resolve()
     return None
 
@@ -40,10 +47,14 @@ def link(place, artifact):
         WaypointError: it cannot be written.
     """
     place = Path(place)
-    tmp = place.with_name(f"{place.name}.tmp-link-{os.getpid()}")
+    links = {place: artifact}
+    if artifact.is_file():  # its marker lies beside it, and is there before it is
+        links = {marker_path(place): marker_path(artifact)} | links
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        tmp.symlink_to(artifact, target_is_directory=artifact.is_dir())
-        os.replace(tmp, place)
+        for path, to in links.items():
+            tmp = path.with_name(f"{path.name}.tmp-link-{os.getpid()}")
+            tmp.symlink_to(to, target_is_directory=to.is_dir())
+            os.replace(tmp, path)
     except OSError as error:
         raise WaypointError(f"config: store: {place} cannot be written ({error.strerror})") from error

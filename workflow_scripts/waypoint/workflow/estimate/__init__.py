@@ -1,1 +1,1 @@
-"""What an experiment will cost: seconds, memory and storage."""
+"""Estimates of an experiment's seconds, memory and storage."""

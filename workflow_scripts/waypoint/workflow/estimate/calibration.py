@@ -17,7 +17,7 @@ from waypoint.science.processes.guidance import guided
 from waypoint.science.training import DenoiserTrainer
 from waypoint.store.networks import checkpoints
 from waypoint.workflow.estimate.costs import Rates
-from waypoint.workflow.jobs.gradients_from_spec import engine, projection
+from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
 
 NAME = "full/0"
 
@@ -61,7 +61,7 @@ class Calibration:
 
     def memory(self):
         """Bytes that autograd keeps of one row, and columns of a gradient before its projection."""
-        grad, example = engine(self.spec, NAME, self.denoiser.unet), self._example(1)
+        grad, example = per_example_gradients(self.spec, NAME, self.denoiser.unet), self._example(1)
         columns = grad(lambda z: train_loss(self.denoiser, z), [example]).shape[1]
         return grad.row_bytes, columns
 
@@ -100,7 +100,7 @@ class Calibration:
         draws = self.config["attribution"]["train_draws"] * (2 if self.config["data"]["flip"] else 1)
         done, images = min(draws, self.rows), max(1, self.rows // draws)
         examples = [self._example(done) for _ in range(images)]
-        grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        grad, P = per_example_gradients(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
         halves = 2 if self.config["features"]["keep_halves"] else 1
         each = self.seconds(lambda: train_features(self.denoiser, P, examples, grad)) / images
         return each * draws / done * halves
@@ -110,7 +110,7 @@ class Calibration:
         settings, theta = self.config["attribution"], self._sampling()
         draws, done = settings["target_draws"], min(settings["target_draws"], self.rows)
         example = self._example(done)
-        grad, P = engine(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        grad, P = per_example_gradients(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
 
         def step():
             one_step_estimate(theta, example.x0[0], self.denoiser.T // 2, self._condition(), settings["clip_x0_hat"])

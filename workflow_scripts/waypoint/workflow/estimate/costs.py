@@ -1,15 +1,17 @@
-"""What an experiment costs: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
+"""Costs of an experiment: seconds of each rule's jobs and bytes of each stage, as formulas of its configuration.
 
 The formulas of docs/scaling.md, which compares them with measured runs. Rates are measured on the machine at hand
 (``calibration``), so the same formulas hold for a laptop and for a GPU.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
+from waypoint.workflow.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,15 @@ class Costs:
     def __init__(self, plan, sizes, rates, with_model):
         self.plan, self.config, self.sizes, self.rates = plan, plan.config, sizes, rates
         self.with_model = with_model
+        self.models = len(plan.checkpoints)
+        self.by_rule = {row.stage: partial(row.cost, self) for row in METHODS.values()}
         self.grid = known_grid(plan.config)
         if self.grid is None:  # of an existing model that is not at hand
             self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
 
     def seconds(self, rule):
         """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
-        formula = getattr(self, f"_{rule}", None)
+        formula = self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
         start = self.rates.start if rule in self.with_model else self.rates.light_start
         return start + (formula() if formula else 0.0)
 
@@ -93,11 +97,7 @@ class Costs:
         return self.rates.load + len(self.grid) * self.rates.single
 
     def _target_gradients(self):
-        return len(self.plan.checkpoints) * (self.rates.load + self._steps() * self.rates.gradient)
-
-    def _score_trak(self):
-        n, d, models = self.sizes.images, self.config["projection"]["dim"], len(self.plan.checkpoints)
-        return models * (n * d * self.rates.score + min(n, d) ** 2 * self._steps() * self.rates.product)
+        return self.models * (self.rates.load + self.steps() * self.rates.gradient)
 
     def _subset_outputs(self):
         lds = self.plan.evaluation["lds"]
@@ -146,7 +146,8 @@ class Costs:
         shares = [n for section in sections for n in section["n_remove"]]
         return float(np.mean([n * self.sizes.images if isinstance(n, float) else n for n in shares]))
 
-    def _steps(self):
+    def steps(self):
+        """Attributed steps of a target, on average."""
         return self._mean(lambda name: len(self.plan.steps(name)))
 
     def _mean(self, of, section=None):
@@ -165,14 +166,14 @@ def storage(plan, sizes):
     found = {
         "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
         "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
-        "features": models * n * width * (3 if features["keep_halves"] else 1),
-        "kernels": models * 2 * 8 * k * k,
+        "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),
+        "kernels": len(plan.with_kernel) * models * 2 * 8 * k * k,
         "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
-        + 4 * models * steps * d * (3 if features["keep_halves"] else 1)
+        + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
         + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
         # and in every store the images' own numbers
-        "scores": 4 * n * steps * sum(_rows(config, method, models) for method in config["methods"])
-        + 8 * n * len(plan.targets) * len(config["methods"]),
+        "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models) for method in plan.instances)
+        + 8 * n * len(plan.targets) * len(plan.instances),
     }
     return found if plan.attributed else {stage: found[stage] for stage in ("checkpoints", "targets")}
 
@@ -184,8 +185,7 @@ def sampled_targets(plan):
     return plan.evaluated("samples") if plan.evaluation["samples"] else []
 
 
-def _rows(config, method, models):
+def _rows(config, kind, models):
     """Rows of scores that a method stores per step: the mean, its standard error, on request every checkpoint's."""
-    if method not in ("trak", "norm"):
-        return 1
-    return 1 + (models > 1) + (models if config["scores"]["keep_checkpoints"] and method == "trak" else 0)
+    each = models if config["scores"]["keep_checkpoints"] and kind.by_checkpoint else 0
+    return 1 + (kind.error and models > 1) + each

@@ -1,1 +1,1 @@
-"""What figures and tables share."""
+"""Style and parts of figures, and scores read for figures and tables."""

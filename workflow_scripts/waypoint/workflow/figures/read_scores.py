@@ -1,4 +1,4 @@
-"""What tables and figures over the scores of all methods and targets share."""
+"""Scores of all methods and targets, read one store at a time for tables and figures."""
 
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.plan.specs import settings_of

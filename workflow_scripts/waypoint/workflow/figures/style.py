@@ -1,4 +1,6 @@
-"""What all figures share: colours, images in frames, and how a figure is stored."""
+"""Colours, images in frames, and how a figure is stored, the same in all figures."""
+
+from dataclasses import asdict
 
 import matplotlib
 
@@ -6,21 +8,15 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
-from waypoint.store.artifacts.atomic import whole_file
+from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.workflow.methods import LOOKS, ROWS
 
 GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
+NONE = {"color": "#BBBBBB", "marker": ".", "hatch": ""}  # of forgetting: models of the full set
 # Okabe and Ito's colours, then Tol's, and a marker and a hatch each: no method is told by its colour alone
-METHODS = {
-    "trak": {"color": "#0072B2", "marker": "o", "hatch": ""},
-    "trak-sum": {"color": "#56B4E9", "marker": "s", "hatch": "//"},
-    "pixel": {"color": "#E69F00", "marker": "^", "hatch": ".."},
-    "clip": {"color": "#D55E00", "marker": "D", "hatch": "++"},
-    "norm": {"color": "#CC79A7", "marker": "v", "hatch": "xx"},
-    "random": {"color": "#777777", "marker": "x", "hatch": "--"},
-    "none": {"color": "#BBBBBB", "marker": ".", "hatch": ""},
-}
-CONTROLS = ("norm", "random", "none")
-# image encoders under names of their own take these in turn
+METHODS = {name: asdict(look) for name, look in LOOKS.items()} | {"none": NONE}
+CONTROLS = (*(row.name for row in ROWS if row.control), "none")
+# methods under names of their own take these in turn
 OTHERS = [
     {"color": "#882255", "marker": "P", "hatch": "\\\\"},
     {"color": "#332288", "marker": "<", "hatch": "oo"},
@@ -30,7 +26,7 @@ OTHERS = [
 ]
 # an image's masks are told apart by colour and by line style
 DASHES = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
-MASKS = [
+REGIONS = [
     (color, DASHES[k % len(DASHES)])
     for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
 ]
@@ -76,17 +72,24 @@ def show(axes, image, edge="#888888", width=0.6, style="-"):
         spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
 
 
-def styles(methods):
-    """{method: {"color", "marker", "hatch"}} of a figure's methods, in one order everywhere: controls come last."""
+def styles(methods, turns=None):
+    """{method: {"color", "marker", "hatch"}} of a figure's methods, in one order everywhere: controls come last.
+
+    Args:
+        turns: {method: number} of those without a look of their own, the same in all figures of an experiment: the
+            section ``looks`` of a figure's spec. Default: their order in ``methods``.
+    """
     others = [method for method in dict.fromkeys(methods) if method not in METHODS]
-    look = {method: OTHERS[k % len(OTHERS)] for k, method in enumerate(others)}
+    turns = {method: k for k, method in enumerate(others)} | (turns or {})
+    others.sort(key=turns.get)
+    look = {method: OTHERS[turns[method] % len(OTHERS)] for method in others}
     before = [method for method in METHODS if method not in CONTROLS]
     order = [method for method in [*before, *others, *CONTROLS] if method in set(methods)]
     return {method: METHODS.get(method) or look[method] for method in order}
 
 
 def line_style(style):
-    """What a line takes of a method's style."""
+    """The part of a method's style that applies to a line."""
     return {key: style[key] for key in ("color", "marker")}
 
 
@@ -104,17 +107,18 @@ def outline(axes, mask, color, style):
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def method_bars(axes, table, column, images):
+def method_bars(axes, table, column, images, turns=None):
     """Bars of a table's column, methods side by side in groups of n_remove, with what lies behind each bar.
 
     Bars are means over targets, with their standard errors; dots are the targets, in one order everywhere.
 
     Args:
         table: with columns method, target, n_remove and ``column``. images: training images, for shares.
+        turns: as for ``styles``.
     """
     counts, labelled = sorted(table["n_remove"].unique()), set()
     targets, ticks, left = list(table["target"].unique()), [], 0.0
-    looks = styles(table["method"].unique())
+    looks = styles(table["method"].unique(), turns)
     for count in counts:
         there = set(table.loc[table["n_remove"] == count, "method"])
         methods = [method for method in looks if method in there]
@@ -145,6 +149,6 @@ def time_axis(axes, steps):
 
 def save(figure, job):
     """Store a figure at the job's ``out``, whole or not at all, and close it."""
-    with whole_file(job.args.out, job.provenance) as tmp:
+    with atomic_file(job.args.out, job.provenance) as tmp:
         figure.savefig(tmp)
     plt.close(figure)

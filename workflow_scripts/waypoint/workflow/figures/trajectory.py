@@ -1,4 +1,4 @@
-"""What pictures of a trajectory share: a header, and by step x_t, x̂0_t and samples of p(·|x_t) (Fig. 1, 2)."""
+"""Parts of a trajectory's picture: a header, and by step x_t, x̂0_t and samples of p(·|x_t) (Fig. 1, 2)."""
 
 import textwrap
 
@@ -42,7 +42,7 @@ def show_step(axes, trajectory, sampled, t):
 
 
 def name_row(axis, name, size=8, color="black"):
-    """What a row shows, in its first column."""
+    """Write a row's name into its first column."""
     axis.axis("off")
     axis.text(0.95, 0.5, name, ha="right", va="center", size=size, color=color)
 

@@ -5,7 +5,7 @@ from waypoint.science.gradients.logra import LoGra
 from waypoint.science.projection import PROJECTIONS
 
 
-def engine(spec, checkpoint, unet):
+def per_example_gradients(spec, checkpoint, unet):
     """``grad`` of Algorithm 1 for one checkpoint: a kind of gradients, and their precision."""
     settings = spec["gradients"]
     autocast = settings["precision"] == "bfloat16"

@@ -1,4 +1,4 @@
-"""What every script shares: arguments, log, progress, provenance and errors meant for people."""
+"""One run of a script: its arguments, log, progress, provenance, and errors meant for people."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""What counterfactual and forgetting share: models retrained without some images, and what is made with them.
+"""Models retrained without some images, and samples from them, for counterfactuals and forgetting.
 
 The models' folders come as ``job.args.models``, for every entry of n_remove all its removals: one for a
 method, several for ``random``.

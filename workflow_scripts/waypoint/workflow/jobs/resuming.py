@@ -1,4 +1,4 @@
-"""What every training that a kill may interrupt shares: its lock, its identity, its epochs and its loss curve."""
+"""Trainings that survive a kill: their lock, identity, epochs and loss curve."""
 
 import contextlib
 import fcntl

@@ -67,7 +67,7 @@ class SharedPass:
         return self.folder / f"{target}.zarr"
 
     def identity(self, gradients):
-        """What scores that wait are the result of."""
+        """Fingerprint of everything that the waiting scores of a target depend on."""
         key = json.dumps([self.spec, self.weights], sort_keys=True).encode()
         return hashlib.sha256(key + read(gradients["g"]).tobytes()).hexdigest()
 

@@ -17,10 +17,10 @@ ORIGIN = ("seed", "label", "prompt", "trajectory")
 
 
 class Target:
-    """What was generated, and how the process stood at ``steps``.
+    """A generated image and its trajectory at the given steps.
 
     Args:
-        job: its ``spec`` holds ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
+        job: its ``settings`` hold ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
             ``generator`` (the model's folder).
         generator: the generating model.
         steps: training-time steps on the sampling grid.
@@ -60,7 +60,7 @@ class Target:
         """``theta`` under the sampler's guidance, as it makes images and x̂0_t."""
         return guided(theta, self.null, self.guidance["sampling"])
 
-    def judging(self, theta):
+    def for_output_function(self, theta):
         """``theta`` under the guidance of f_t."""
         return guided(theta, self.null, self.guidance["attribution"])
 

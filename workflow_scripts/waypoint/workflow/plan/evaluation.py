@@ -1,6 +1,7 @@
 """Models and targets of the evaluations (``plan.Plan`` inherits them)."""
 
-from waypoint.workflow.config.evaluation_checks import chosen_targets, fid_weights, step_methods
+from waypoint.workflow.config.evaluation_checks import chosen_targets, fid_weights
+from waypoint.workflow.config.method_settings import step_methods
 
 
 class EvaluationPlan:
@@ -129,11 +130,16 @@ class EvaluationPlan:
         return {name: self.targets[name]["label"] for name in names if "label" in self.targets[name]}
 
     def likelihood_methods(self):
-        """The method whose training images stand below the curves: trak where it is there, none without data."""
-        return sorted(self.methods, key=lambda method: method != "trak")[:1]
+        """The method whose training images stand below the curves: trak where there is one, none without data."""
+        return sorted(self.methods, key=lambda method: self.kind(method).name != "trak")[:1]
 
     # ---- scores compared with each other
 
+    @property
+    def step_methods(self):
+        """Methods whose scores differ from step to step."""
+        return step_methods(self.config)
+
     def step_scores(self):
         """Scores of the methods that differ from step to step."""
-        return [self.score(method, target) for method in step_methods(self.config) for target in self.targets]
+        return [self.score(method, target) for method in self.step_methods for target in self.targets]

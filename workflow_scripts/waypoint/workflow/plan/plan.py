@@ -12,11 +12,15 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.paths import raw_paths
-from waypoint.store.networks.packages import located
+from waypoint.store.networks.packages import package_path
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.image_encoders import identity, place_of
+from waypoint.workflow.config.method_settings import summed
 from waypoint.workflow.config.models import checkpoint_names
+from waypoint.workflow.config.own_scores import cached_content_hash
 from waypoint.workflow.config.shared_stores import folders
+from waypoint.workflow.methods import ENCODER, LOOKS, METHODS
 from waypoint.workflow.plan.evaluation import EvaluationPlan
 from waypoint.workflow.plan.stages import STAGES
 
@@ -38,8 +42,18 @@ class Plan(EvaluationPlan):
         self.shared = {name: row["image"] for name, row in self.targets.items() if "image" in row}
         self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
         self.evaluation = config["evaluation"]
+        self.instances = self.methods | self._implied()
         self.attributed = config["data"] is not None  # else given models are only sampled from
         self._known = {}
+
+    def _implied(self):
+        """{name: settings} of methods that are not listed, but needed by others or by an evaluation."""
+        names = [summed(row) for row in self.methods.values() if "scores" in METHODS[row["method"]].reads]
+        if self.evaluation["split_half"] is not None and all(row["method"] != "trak" for row in self.methods.values()):
+            names.append("trak")
+        for section in ("counterfactual", "forgetting"):
+            names += (self.evaluation[section] or {}).get("methods") or []
+        return {name: {"method": name} for name in names if name not in self.methods}
 
     # ---- specs and identities
 
@@ -106,10 +120,7 @@ class Plan(EvaluationPlan):
 
     def score(self, method, target):
         """A method's scores of a target."""
-        kind = self.methods.get(method, {}).get("method", method)
-        if kind in self.config["image_encoders"]:
-            return "score_encoder", {"encoder": method, "target": target}
-        return f"score_{kind.replace('-', '_')}", {"method": method, "target": target}
+        return self.kind(method).stage, {"method": method, "target": target}
 
     def all_scores(self):
         """The scores of all methods and targets."""
@@ -153,35 +164,71 @@ class Plan(EvaluationPlan):
         own = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
         return {"gradients": own, "projection": self.config["projection"]}
 
+    # ---- methods
+
+    def kind(self, method):
+        """A method's row of the table of methods."""
+        return METHODS[self.instances[method]["method"]]
+
+    def of_kind(self, kind):
+        """Names of the methods of one kind."""
+        return [name for name, settings in self.instances.items() if settings["method"] == kind]
+
+    @property
+    def kinds(self):
+        """Rows of the table of which there are methods."""
+        return [row for name, row in METHODS.items() if self.of_kind(name)]
+
     def basis(self, method):
         """The basis of a method's features and gradients."""
-        return "plain"
+        return self.kind(method).basis
 
     @property
     def bases(self):
         """Names of the bases whose features and gradients are made."""
-        return ["plain"] if self.attributed else []
+        used = {self.basis(method) for method in self.instances}
+        return [name for name in BASES if name in used]
 
     @property
     def with_kernel(self):
         """Names of the methods that have a kernel."""
-        return self.of_kind("trak") if self.attributed else []
-
-    def of_kind(self, kind):
-        """Names of the methods of one kind, those that others are made from among them."""
-        implied = {"random"} | {self.summed(name) for name, own in self.methods.items() if own["method"] == "trak-sum"}
-        implied |= {"trak"} if self.evaluation["split_half"] is not None else set()
-        named = {name: settings["method"] for name, settings in self.methods.items()}
-        named |= {name: name for name in sorted(implied - named.keys())}
-        return [name for name, its in named.items() if its == kind]
-
-    def summed(self, method):
-        """The method whose scores a trajectory score adds up."""
-        return self.methods.get(method, {}).get("of", "trak")
+        return [method for method in self.instances if self.kind(method).kernel]
 
     def kernel(self, method):
         """The kernel settings of a method: its own, or the experiment's."""
-        return self.config["kernel"] | self.methods.get(method, {}).get("kernel", {})
+        return self.config["kernel"] | self.instances[method].get("kernel", {})
+
+    def summed(self, method):
+        """The method whose scores a trajectory score adds up."""
+        return summed(self.instances[method])
+
+    def source(self, method, target):
+        """The store of a target's scores from elsewhere."""
+        return str(Path(self.instances[method]["scores"], f"{target}.zarr"))
+
+    def source_hash(self, method, target):
+        """SHA-256 of the same."""
+        return cached_content_hash(self.source(method, target))
+
+    @property
+    def halved(self):
+        """The method whose scores are compared by halves of the checkpoints and of the draws."""
+        return next(iter(self.of_kind("trak")))
+
+    @property
+    def regional(self):
+        """The method whose scores figures of regions show, or None."""
+        return next((method for method in self.methods if self.kind(method).name == "trak"), None)
+
+    def looks(self, methods=None):
+        """The section ``looks`` of a figure: {method: its turn} of those without a look of their own, if there are any.
+
+        Args:
+            methods: that the figure shows; default all.
+        """
+        turns = {name: turn for turn, name in enumerate(name for name in self.methods if name not in LOOKS)}
+        shown = {name: turns[name] for name in methods or self.methods if name in turns}
+        return {"looks": shown} if shown else {}
 
     def sampling(self):
         """How targets are generated; a guidance of 1 is none."""
@@ -223,7 +270,7 @@ class Plan(EvaluationPlan):
     @property
     def encoders(self):
         """Names of the methods that are image encoders."""
-        return [method for method in self.methods if method in self.config["image_encoders"]]
+        return self.of_kind(ENCODER)
 
     @property
     def encoder_places(self):
@@ -250,7 +297,7 @@ class Plan(EvaluationPlan):
     def encoder_sources(self, key):
         """The folder that a VAE or text encoder is taken from; nothing for a hub id, or a package that is gone."""
         try:
-            path = located(self.config[key]["path"], key)
+            path = package_path(self.config[key]["path"], key)
         except WaypointError:
             return []
         return [path] if Path(path).exists() else []
@@ -272,7 +319,7 @@ class Plan(EvaluationPlan):
     def region_figures(self):
         """The images whose masks have a figure."""
         masked = [self.shared.get(name, name) for name, row in self.targets.items() if "mask" in row]
-        return list(dict.fromkeys(masked)) if "trak" in self.methods else []
+        return list(dict.fromkeys(masked)) if self.regional else []
 
     def mask_step(self, image):
         """The step that the figure of an image's masks shows."""

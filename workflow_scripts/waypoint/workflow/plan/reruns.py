@@ -10,7 +10,6 @@ Not the dates of files, not the records of a working directory. An artifact is m
 A plan that would replace trained models, features or stored images stops before its first job (``start``).
 """
 
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "fisher": "Fisher rows",
     "embeddings": "embeddings",
 }
-LIST = "checkpoints/subset/models.json"
+DAMAGED = "its attributes are damaged"
 SHOWN = 5  # artifacts that a message names
 
 
@@ -44,6 +43,7 @@ class Stale:
         seconds: how long it took to make. replaced: whether something whole is replaced.
         changes: the settings or contents that are others now, where something whole is replaced because of them.
         spreads: whether everything made from it is stale too, although no setting tells so: it has another content.
+        read: the artifact that has another content than when this one read it.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Stale:
     replaced: bool = False
     changes: list = field(default_factory=list)
     spreads: bool = False
+    read: str | None = None
 
 
 class LocalStore:
@@ -124,11 +125,15 @@ def examine(store, path, asked, sources=()):
         return None
     if missing := store.missing_part(path, found):
         return Stale(name, f"{missing} is missing")
+    if not {"identity", "reads"} <= found.keys():
+        return Stale(name, DAMAGED)
     # a link leads to somebody else's artifact, which stays as it is
     stale = Stale(name, "", found.get("seconds", 0.0), not os.path.islink(path))
     if found["identity"] != asked["identity"]:
         stale.changes = differences(found["spec"], asked["spec"])
         stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "what it is made from changed"
+    elif found["spec"] != asked["spec"]:  # of the same identity
+        return Stale(name, DAMAGED)
     elif changed := changed_source(found.get("source"), sources):
         stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
@@ -136,7 +141,7 @@ def examine(store, path, asked, sources=()):
         if (other := next(others, None)) is None:
             return None
         stale.why = f"{other} has another content than when it was read"
-        stale.changes, stale.spreads = [stale.why], True
+        stale.changes, stale.spreads, stale.read = [stale.why], True, other
     return stale
 
 
@@ -150,14 +155,13 @@ def following(store, job, root):
     ]
 
 
-def stale_outputs(store, job, sources=()):
+def stale_outputs(store, job, asked, sources=()):
     """Those of a job's outputs that are there and not what the plan asks for.
 
     Args:
-        store: ``LocalStore`` or another. job: has ``output`` and ``params.spec`` (``Plan.asked``).
+        store: ``LocalStore`` or another. job: has ``output``. asked: {"spec", "identity"} of ``Plan.asked``.
         sources: files and folders outside the store that the job reads.
     """
-    asked = json.loads(job.params.spec)
     found = (examine(store, path, asked, sources) for path in artifacts_of(job))
     return [stale for stale in found if stale is not None]
 
@@ -171,13 +175,13 @@ def dear(found):
     """Those of ``found`` that are trained models, features or stored images of other settings or contents.
 
     What is damaged is lost already. A model that other scores may remove other images from is trained again only if
-    they do; the list of subset models only follows from what is there.
+    they do. A list of models is made in a moment.
     """
-    return [
-        stale
-        for stale in found
-        if stale.replaced and stale.changes and PurePath(stale.name).parts[0] in GUARDED and stale.name != LIST
-    ]
+    return [stale for stale in found if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
+
+
+def _guarded(name):
+    return name.parts[0] in GUARDED and name.suffix != ".json"
 
 
 def replacing(dear, root):

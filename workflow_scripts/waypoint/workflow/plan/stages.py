@@ -19,6 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypoint.workflow.methods import METHODS
+from waypoint.workflow.plan.method_inputs import READS, sections
+
 STAGES = {}
 FIGURES = 3  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
@@ -207,55 +210,24 @@ def sample_from_x_t(plan, target):
 
 
 @stage(version=1)
-def score_trak(plan, method, target):
-    """TRAK scores."""
-    basis = plan.basis(method)
-    kernels = [("factor_kernel", {"method": method, "checkpoint": m}) for m in plan.checkpoints]
-    features = [("featurize", {"basis": basis, "checkpoint": m}) for m in plan.checkpoints]
-    gradients = ("target_gradients", {"basis": basis, "target": target})
-    return Recipe(
-        {"scores": plan.config["scores"], **plan.ensemble()}, [kernels[0], gradients], features[1:] + kernels[1:]
-    )
-
-
-@stage(version=1)
-def score_trak_sum(plan, method, target):
-    """One TRAK score for the whole trajectory."""
-    return Recipe(inherits=[plan.score(plan.summed(method), target)])
-
-
-@stage(version=1)
-def score_norm(plan, method, target):
-    """Norms of the train features."""
-    features = [("featurize", {"basis": plan.basis(method), "checkpoint": m}) for m in plan.checkpoints]
-    sections = {"target": {"steps": plan.steps(target)}, **plan.ensemble()}
-    return Recipe(sections, features[:1], features[1:])
-
-
-@stage(version=1)
-def score_pixel(plan, method, target):
-    """Pixel similarity."""
-    sections = {"target": {"steps": plan.steps(target)}, "pixel": plan.config["pixel"]}
-    return Recipe(sections, [("sample_trajectory", {"target": target}), *plan.data()])
-
-
-@stage(version=1)
-def score_random(plan, method, target):
-    """Random scores."""
-    return Recipe({"target": {"steps": plan.steps(target)}}, plan.data())
-
-
-@stage(version=1)
 def embed_images(plan, encoder):
     """Embeddings of the training images."""
     return Recipe({"image_encoder": plan.encoder(encoder)}, plan.data())
 
 
-@stage(version=1)
-def score_encoder(plan, encoder, target):
-    """Similarity of embeddings."""
-    inherits = [("sample_trajectory", {"target": target}), ("embed_images", {"encoder": encoder})]
-    return Recipe({"target": {"steps": plan.steps(target)}}, inherits)
+def score_of(row):
+    """The stage of the scores of one kind of methods, from its row of the table of methods."""
+
+    def recipe(plan, method, target):
+        found = [READS[name](plan, method, target) for name in row.reads]
+        inherits = [artifacts[0] for artifacts in found if artifacts]
+        reads = [artifact for artifacts in found for artifact in artifacts[1:]]
+        return Recipe(sections(plan, method, target), inherits, reads)
+
+    return Stage(recipe, row.version, row.stage, ("method", "target"))
+
+
+STAGES |= {row.stage: score_of(row) for row in METHODS.values()}
 
 
 # ---- linear datamodeling score
@@ -290,7 +262,7 @@ def lds_tables(plan):
 @stage(FIGURES)
 def plot_lds(plan):
     """figures/lds.png."""
-    return Recipe(inherits=[("lds_tables", {})])
+    return Recipe(plan.looks(), [("lds_tables", {})])
 
 
 @stage(FIGURES)
@@ -330,7 +302,7 @@ def counterfactual_table(plan):
 @stage(FIGURES)
 def plot_counterfactual(plan):
     """figures/counterfactual_fid.png."""
-    return Recipe(inherits=[("counterfactual_table", {})])
+    return Recipe(plan.looks(plan.methods_of("counterfactual")), [("counterfactual_table", {})])
 
 
 @stage(version=1)
@@ -358,7 +330,7 @@ def forgetting_table(plan):
 @stage(FIGURES)
 def plot_forgetting(plan):
     """figures/forgetting.png."""
-    return Recipe(inherits=[("forgetting_table", {})])
+    return Recipe(plan.looks(plan.methods_of("forgetting")), [("forgetting_table", {})])
 
 
 # ---- samples and likelihoods
@@ -438,7 +410,7 @@ def step_correlation(plan):
 @stage(FIGURES)
 def plot_step_correlation(plan):
     """figures/step_correlation.png."""
-    return Recipe(inherits=[("step_correlation", {})])
+    return Recipe(plan.looks(plan.step_methods), [("step_correlation", {})])
 
 
 @stage(version=1)
@@ -450,7 +422,7 @@ def sign_overlap(plan):
 @stage(FIGURES)
 def plot_sign_overlap(plan):
     """figures/sign_overlap.png."""
-    return Recipe(inherits=[("sign_overlap", {})])
+    return Recipe(plan.looks(plan.step_methods), [("sign_overlap", {})])
 
 
 @stage(FIGURES)
@@ -469,14 +441,15 @@ def top_overlap(plan):
 @stage(FIGURES)
 def plot_top_overlap(plan):
     """figures/top_overlap.png."""
-    return Recipe(inherits=[("top_overlap", {})])
+    return Recipe(plan.looks(), [("top_overlap", {})])
 
 
 @stage(version=1)
 def split_half(plan):
     """tables/split_half.csv."""
-    scores = [plan.score("trak", target) for target in plan.targets]
-    return Recipe(plan.ensemble(), [("factor_kernel", {"method": "trak", "checkpoint": plan.checkpoints[0]})], scores)
+    scores = [plan.score(plan.halved, target) for target in plan.targets]
+    kernel = ("factor_kernel", {"method": plan.halved, "checkpoint": plan.checkpoints[0]})
+    return Recipe(plan.ensemble(), [kernel], scores)
 
 
 @stage(FIGURES)
@@ -511,7 +484,7 @@ def plot_trajectory(plan, target):
 def plot_regions(plan, target):
     """The figure of an image's region, or of all its regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
-    scores = [plan.score("trak", name) for name in plan.masks_of(target)]
+    scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
     return Recipe(sections, plan.data(), [("sample_trajectory", {"target": target}), *scores])
 
 

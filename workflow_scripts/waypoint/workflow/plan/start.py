@@ -62,11 +62,15 @@ class Start:
         self.store.fetch([path for job in self.jobs for path in artifacts_of(job)])
         found = {}
         for job in self.jobs:
-            if self.plan.other_stores:
-                self._link(job)
             asked = json.loads(job.params.spec)
-            if stale := stale_outputs(self.store, job, self.plan.sources(asked["stage"], **job.wildcards_dict)):
+            if self.plan.other_stores:
+                self._link(job, asked["identity"])
+            if stale := stale_outputs(self.store, job, asked, self.plan.sources(asked["stage"], **job.wildcards_dict)):
                 found[job] = stale
+        # what is made again for a reason of its own becomes what its readers read: a setting was changed and undone
+        again = {stale.name for outputs in found.values() for stale in outputs if not stale.spreads}
+        left = {job: [stale for stale in outputs if stale.read not in again] for job, outputs in found.items()}
+        found = {job: outputs for job, outputs in left.items() if outputs}
         roots = [(job, stale) for job, outputs in found.items() for stale in outputs if stale.spreads]
         for job, root in roots:
             for reader in self.downstream(job):
@@ -74,9 +78,8 @@ class Start:
                     found[reader] = outputs
         return found
 
-    def _link(self, job):
+    def _link(self, job, identity):
         """Take what is missing from the stores to read from."""
-        identity = json.loads(job.params.spec)["identity"]
         for path in artifacts_of(job):
             if os.path.exists(path):
                 continue

@@ -1,0 +1,33 @@
+"""The bases in one table: what is differentiated on either side, and what becomes of a gradient before P.
+
+Train features, Fisher rows and target gradients belong to a basis and lie under its name. Methods of one basis share
+them. Bases with the same draws can share a pass over the images.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A row of the table.
+
+    Attributes:
+        name: of folders and files.
+        train, target: names of the functions of ``science/algorithm1`` that are differentiated, for the train features
+            and for the target gradients.
+        draws: the stream of (t, ε) on the train side.
+        map: what is applied to a gradient before it is projected, or None.
+    """
+
+    name: str
+    train: str = "train_loss"
+    target: str = "output_function"
+    draws: str = "train"
+    map: str | None = None
+
+
+ROWS = [
+    # Algorithm 1: the gradients themselves
+    Basis("plain"),
+]
+BASES = {row.name: row for row in ROWS}

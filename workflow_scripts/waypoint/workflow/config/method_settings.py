@@ -1,0 +1,125 @@
+"""The section ``methods``: names, or a mapping of names to settings, and the mistakes in it."""
+
+import difflib
+
+from waypoint.errors import WaypointError
+from waypoint.workflow.methods import ENCODER, IMPORTED, KERNEL_KEYS, METHODS, NAMED
+
+# what tables, paths and figures call other things: controls, references of LDS, classifiers, pictures beside the panels
+TAKEN = (*NAMED, "none", "retrain", "ceiling", "standard", "robust", "masks", "trajectory")
+
+
+def named_methods(config):
+    """{name: settings} of the section ``methods``; each has its kind under the key ``method``.
+
+    A name alone is a kind, or a name of ``image_encoders``. Under another name, settings say which kind it is, or where
+    its scores lie.
+
+    Raises:
+        WaypointError: names the key and what is wrong with it.
+    """
+    given, encoders = config["methods"], config["image_encoders"]
+    if not isinstance(given, dict):
+        places = {name: f"config: methods[{i}]" for i, name in enumerate(given)}
+        given = {name: {} for name in given}
+    else:
+        places = {name: f"config: methods.{name}" for name in given}
+        if not given:
+            raise WaypointError("config: methods: {} names no method")
+    found = {name: _settings(name, dict(own or {}), places[name], encoders) for name, own in given.items()}
+    for name, settings in found.items():
+        if "scores" in METHODS[settings["method"]].reads:
+            _check_summed(settings, found, places[name])
+    return found
+
+
+def _settings(name, own, where, encoders):
+    """One method's settings with its kind.
+
+    Raises:
+        WaypointError: as above.
+    """
+    kind = own.get("method")
+    if kind is not None and kind not in NAMED:
+        raise WaypointError(f"{where}.method: {kind!r} is no method; {_hint(kind, NAMED)}")
+    if name in encoders:
+        kind = _only(name, kind, ENCODER, where)
+    elif name in NAMED:
+        kind = _only(name, kind, name, where)
+    elif name in TAKEN:
+        raise WaypointError(f"{where}: the name {name} is taken; choose another")
+    elif "scores" in own:
+        if kind is not None:
+            raise WaypointError(f"{where}: scores that are given have no method; leave out {where[8:]}.method")
+        kind = IMPORTED
+    elif kind is None:
+        if own:
+            raise WaypointError(
+                f"{where}: a name of your own needs method, one of {', '.join(NAMED)}, or scores, a folder"
+            )
+        known = [*NAMED, *encoders]
+        raise WaypointError(f"{where}: {name!r} is no method and no name of image_encoders; {_hint(name, known)}")
+    row = METHODS[kind]
+    what = f"method {kind}" if kind in NAMED else "an image encoder" if kind == ENCODER else "a folder of scores"
+    for key in own:
+        if key not in ("method", *row.keys):
+            raise WaypointError(f"{where}.{key}: {what} has no such setting; leave it out")
+    for key in own.get("kernel", {}):
+        if key not in KERNEL_KEYS[row.kernel]:
+            raise WaypointError(f"{where}.kernel.{key}: the kernel of {what} has no such setting; leave it out")
+    return {"method": kind, **{key: value for key, value in own.items() if key != "method"}}
+
+
+def _only(name, kind, own, where):
+    """The kind of a method under its own name.
+
+    Raises:
+        WaypointError: it is given another one.
+    """
+    if kind not in (None, own):
+        raise WaypointError(f"{where}.method: the name {name} belongs to another method; choose another name")
+    return own
+
+
+def _check_summed(settings, methods, where):
+    """Refuse a trajectory score of what is not there, or has no steps to add up."""
+    of = summed(settings)
+    kind = methods[of]["method"] if of in methods else of
+    known = [name for name, row in methods.items() if METHODS[row["method"]].per_step]
+    if kind not in METHODS or (of not in methods and of not in NAMED):
+        raise WaypointError(f"{where}.of: {of!r} is not one of methods; {_hint(of, known)}")
+    if not METHODS[kind].per_step:
+        raise WaypointError(f"{where}.of: the scores of {of} are the same at every step; name another method")
+
+
+def summed(settings):
+    """The method whose scores a trajectory score adds up, from its settings."""
+    return settings.get("of", "trak")
+
+
+def check_lists(config):
+    """Refuse evaluations of methods that are nowhere.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    known = [*NAMED, *(name for name in config["methods"] if name not in NAMED)]
+    known += [name for name in config["image_encoders"] if name not in known]
+    for section in ("counterfactual", "forgetting"):
+        own = config["evaluation"][section]
+        for i, method in enumerate(own["methods"] or [] if own else []):
+            if method not in known:
+                where = f"config: evaluation.{section}.methods[{i}]"
+                raise WaypointError(
+                    f"{where}: {method!r} is no method and no name of image_encoders; {_hint(method, known)}"
+                )
+
+
+def step_methods(config):
+    """Methods whose scores differ from step to step."""
+    return [name for name, settings in config["methods"].items() if METHODS[settings["method"]].per_step]
+
+
+def _hint(name, known):
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"

@@ -1,0 +1,42 @@
+"""Methods whose scores are given, ``mine: {scores: folder}``: their folders are checked before the first job."""
+
+import functools
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import content_hash
+from waypoint.store.artifacts.provenance import consolidated
+from waypoint.store.data.own_scores import OwnScores
+from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.methods import IMPORTED
+
+cached_content_hash = functools.cache(lambda path: content_hash([path]))  # read once per start
+
+
+def check_own_scores(config):
+    """Refuse folders that lack a target, a step or an image.
+
+    Raises:
+        WaypointError: names the key, the file and what is missing in it.
+    """
+    for name, settings in config["methods"].items():
+        if settings["method"] != IMPORTED:
+            continue
+        where = f"config: methods.{name}.scores"
+        if not Path(settings["scores"]).is_dir():
+            raise WaypointError(f"{where}: there is no folder {settings['scores']}")
+        for target in config["targets"]:
+            path = Path(settings["scores"], f"{target['id']}.zarr")
+            steps = target.get("steps", config["attribution"]["steps"])
+            OwnScores(path, where).require(steps, _images(config))
+
+
+def _images(config):
+    """Number of training images, or None where nothing tells before the first job."""
+    data = config["data"]
+    if data["subset"] is not None:
+        if data["near_duplicates"] is not None:  # some of them may be left out
+            return None
+        return len(data["subset"]) if isinstance(data["subset"], list) else data["subset"]
+    stored = stored_images(config)
+    return consolidated(stored)["image"]["shape"][0] if stored else None

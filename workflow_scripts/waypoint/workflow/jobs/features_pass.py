@@ -1,0 +1,125 @@
+"""Scores made of train features and target gradients, for one checkpoint after the other, and their mean.
+
+The features of all checkpoints are read once, block by block, for a target and for all that wait (``shared_pass``).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from waypoint.errors import WaypointError
+from waypoint.science.kernel import CheckpointMean, side_by_side
+from waypoint.store.zarr.parallel_reader import Readers
+from waypoint.store.zarr.quantised import blocks
+from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import Columns, adopt_store, create_store
+from waypoint.workflow.jobs.shared_pass import SharedPass
+
+# of scripts; those whose method has a kernel add kernels*
+ARGUMENTS = ["gradients", "features*", "method", "target", "targets*", "waiting", "out"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Φ of one checkpoint.
+
+    Attributes:
+        blocks: as for ``science.kernel.scores``. n, d: its shape. kernel: the method's open store, or None.
+    """
+
+    blocks: Callable
+    n: int
+    d: int
+    kernel: Any = None
+
+
+Term = Callable[[Features, np.ndarray], Iterator[tuple[int, np.ndarray]]]
+
+
+def score_in_one_pass(job, term: Term) -> None:
+    """Make the scores of the job's target, unless an earlier pass has made them.
+
+    Args:
+        term: one checkpoint's term of the mean: its ``Features`` and g (steps, d) to an iterator over blocks of images,
+            (start, scores (steps, b)).
+    """
+    shared = SharedPass(job)
+    with shared.turn():
+        if not shared.waiting():
+            one_pass(job, shared, term)
+        attributes = partial(job.provenance, method=job.args.method, target=job.args.target)
+        adopt_store(shared.place(job.args.target), job.args.out, attributes)
+
+
+def one_pass(job, shared, term):
+    """Read the features of all checkpoints once, block by block, for every target of the pass."""
+    names = read(shared.own["checkpoint"]).tolist()
+    checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
+    n, d = checkpoints[0][0]["phi"].shape
+    targets = shared.targets(checkpoints[0][0]["phi"].chunks[0])
+    job.say(f"one pass over the features for {', '.join(targets)}")
+    with contextlib.ExitStack() as stack:
+        readers = stack.enter_context(Readers(len(names)))
+        parts, writers = [], []
+        for m, (features, *kernel) in enumerate(checkpoints):
+            g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
+            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *kernel), g))
+        for target, gradients in targets.items():
+            made = {"identity": shared.identity(gradients)}
+            store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
+            writers.append(Scores(store, names, read(gradients["step"]), n, job.settings["scores"]["keep_checkpoints"]))
+        ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
+        for start, together in side_by_side(parts):
+            tau = np.stack(together)
+            for writer, own in zip(writers, np.split(tau, ends, axis=1)):
+                writer.append(own)
+            job.progress(start + tau.shape[2], n, "images")
+
+
+def opened(job, shared, m, name):
+    """Features of checkpoint m, and its kernel where the method has one.
+
+    Raises:
+        WaypointError: they were not made from the weights that the gradients were made from.
+    """
+    kernels = getattr(job.args, "kernels", None)
+    stores = [job.open(paths[m]) for paths in (job.args.features, kernels) if paths]
+    for store in stores:
+        if store.attrs["weights"] != shared.weights[m]:
+            raise WaypointError(
+                f"{store.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
+                f"{name}; delete both and rerun"
+            )
+    return stores
+
+
+class Scores:
+    """One target's scores under construction."""
+
+    def __init__(self, store, names, steps, n, keep_checkpoints):
+        self.steps, dims, shape = steps, ["step", "train"], (len(steps), n)
+        store.write("step", ["step"], steps)
+        store.write("train", ["train"], np.arange(n))
+        self.score = Columns(store, "score", dims, shape, "step", steps)
+        self.error = self.each = None
+        if len(names) > 1:
+            self.error = Columns(store, "score_se", dims, shape, "step", steps)
+        if keep_checkpoints:
+            store.write("checkpoint", ["checkpoint"], np.array(names))
+            shape = (len(names), *shape)
+            self.each = Columns(store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names)
+
+    def append(self, tau):
+        """Scores of some more training images: (checkpoint, step, images)."""
+        mean = CheckpointMean()
+        for row in tau.astype(np.float64):
+            mean.add(row)
+        self.score.append(mean.mean)
+        if self.error:
+            self.error.append(mean.standard_error())
+        if self.each:
+            self.each.append(tau)
