@@ -89,7 +89,7 @@ def test_a_second_run_plans_nothing(encoded):
 
 def test_an_added_target_embeds_no_training_image_again(encoded):
     found = planned(encoded.changed(targets=[*CONFIG["targets"], {"id": "c", "seed": 3}]))
-    scored = [f"score_encoder encoder={name}, target=c" for name in METHODS[1:]] + scores("c", ["pixel"])
+    scored = [f"score_encoder method={name}, target=c" for name in METHODS[1:]] + scores("c", ["pixel"])
     tables = ["plot_top_overlap", "top_influences", "top_overlap"]
     assert found == sorted(["sample_trajectory target=c", *scored, *tables])
 
@@ -114,9 +114,9 @@ def test_other_weights_embed_again_and_what_reads_them_follows(copied):
     tiny_clip(copied.folder / "clip model", seed=1)
     found = planned(copied)
     assert "embed_images encoder=clip" in found and "feature_likelihood" in found
-    assert {job for job in found if "encoder=" in job} == {
+    assert {job for job in found if job.startswith(("embed_images", "score_encoder"))} == {
         "embed_images encoder=clip",
-        *(f"score_encoder encoder=clip, target={target}" for target in "ab"),
+        *(f"score_encoder method=clip, target={target}" for target in "ab"),
     }
 
 
