@@ -40,12 +40,13 @@ if PLAN.evaluation["step_correlation"] is not None:
             table="<results>/tables/step_correlation.csv",
             attributes=beside("<results>/tables/step_correlation.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/step_correlation.png",
                 caption="../docs/report/step_correlation.rst",
                 category="Scores across steps and targets",
                 labels={"figure": "step correlation"},
             ),
+            attributes=beside("<results>/figures/step_correlation.png"),
         log:
             "<logs>/plot_step_correlation.log",
         conda:
@@ -54,7 +55,7 @@ if PLAN.evaluation["step_correlation"] is not None:
             spec=spec("plot_step_correlation"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
-            " --out {output:q} --log {log:q}"
+            " --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.evaluation["sign_overlap"]:
@@ -87,12 +88,13 @@ if PLAN.evaluation["sign_overlap"]:
             table="<results>/tables/sign_overlap.csv",
             attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/sign_overlap.png",
                 caption="../docs/report/sign_overlap.rst",
                 category="Scores across steps and targets",
                 labels={"figure": "sign overlap"},
             ),
+            attributes=beside("<results>/figures/sign_overlap.png"),
         log:
             "<logs>/plot_sign_overlap.log",
         conda:
@@ -100,7 +102,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("plot_sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
             " --log {log:q}"
 
     rule plot_sign_flips:
@@ -112,12 +114,13 @@ if PLAN.evaluation["sign_overlap"]:
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
             attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/sign_flips.png",
                 caption="../docs/report/sign_flips.rst",
                 category="Scores across steps and targets",
                 labels={"figure": "images that change sides"},
             ),
+            attributes=beside("<results>/figures/sign_flips.png"),
         log:
             "<logs>/plot_sign_flips.log",
         conda:
@@ -126,7 +129,7 @@ if PLAN.evaluation["sign_overlap"]:
             spec=spec("plot_sign_flips"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
-            " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output:q} --log {log:q}"
+            " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.evaluation["top_overlap"]:
@@ -159,12 +162,13 @@ if PLAN.evaluation["top_overlap"]:
             table="<results>/tables/top_overlap.csv",
             attributes=beside("<results>/tables/top_overlap.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/top_overlap.png",
                 caption="../docs/report/top_overlap.rst",
                 category="Scores across steps and targets",
                 labels={"figure": "top overlap"},
             ),
+            attributes=beside("<results>/figures/top_overlap.png"),
         log:
             "<logs>/plot_top_overlap.log",
         conda:
@@ -172,7 +176,7 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("plot_top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
             " --log {log:q}"
 
 
@@ -214,12 +218,13 @@ if PLAN.evaluation["split_half"] is not None:
             table="<results>/tables/split_half.csv",
             attributes=beside("<results>/tables/split_half.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/split_half.png",
                 caption="../docs/report/split_half.rst",
                 category="Split-half reliability",
                 labels={"figure": "split-half reliability"},
             ),
+            attributes=beside("<results>/figures/split_half.png"),
         log:
             "<logs>/plot_split_half.log",
         conda:
@@ -227,5 +232,5 @@ if PLAN.evaluation["split_half"] is not None:
         params:
             spec=spec("plot_split_half"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_split_half.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/analyses/plot_split_half.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
             " --log {log:q}"

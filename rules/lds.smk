@@ -95,12 +95,13 @@ if PLAN.evaluation["lds"]:
             overall="<results>/tables/lds_overall.csv",
             attributes=beside("<results>/tables/lds_summary.csv", "<results>/tables/lds_overall.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/lds.png",
                 caption="../docs/report/lds.rst",
                 category="Linear datamodeling score",
                 labels={"figure": "LDS against t"},
             ),
+            attributes=beside("<results>/figures/lds.png"),
         log:
             "<logs>/plot_lds.log",
         conda:
@@ -109,19 +110,20 @@ if PLAN.evaluation["lds"]:
             spec=spec("plot_lds"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/lds/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
-            " --overall {input.overall:q} --out {output:q} --log {log:q}"
+            " --overall {input.overall:q} --out {output.figure:q} --log {log:q}"
 
     rule plot_lds_cross:
         input:
             cross="<results>/tables/lds_cross.csv",
             attributes=beside("<results>/tables/lds_cross.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/lds_cross.png",
                 caption="../docs/report/lds_cross.rst",
                 category="Linear datamodeling score",
                 labels={"figure": "LDS across steps"},
             ),
+            attributes=beside("<results>/figures/lds_cross.png"),
         log:
             "<logs>/plot_lds_cross.log",
         conda:
@@ -129,5 +131,5 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("plot_lds_cross"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output.figure:q}'
             " --log {log:q}"

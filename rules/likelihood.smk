@@ -82,12 +82,13 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             data=DATA[-1:],
             attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/likelihood-{target}.png",
                 caption="../docs/report/likelihood.rst",
                 category="Feature likelihood",
                 labels={"figure": "{target}"},
             ),
+            attributes=beside("<results>/figures/likelihood-{target}.png"),
         log:
             "<logs>/plot_likelihood/{target}.log",
         conda:
@@ -97,4 +98,4 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         shell:
             'python "$WAYPOINT_SCRIPTS"/likelihood/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
             " --intervals {input.intervals:q} --samples {input.samples:q} --scores {input.scores:q} --data {input.data:q}"
-            " --target {wildcards.target} --out {output:q} --log {log:q}"
+            " --target {wildcards.target} --out {output.figure:q} --log {log:q}"

@@ -103,12 +103,13 @@ if PLAN.evaluation["counterfactual"]:
             table="<results>/tables/counterfactual_fid.csv",
             attributes=beside("<results>/tables/counterfactual_fid.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/counterfactual_fid.png",
                 caption="../docs/report/counterfactual_fid.rst",
                 category="Retraining without the top influencers",
                 labels={"figure": "counterfactual distance"},
             ),
+            attributes=beside("<results>/figures/counterfactual_fid.png"),
         log:
             "<logs>/plot_counterfactual.log",
         conda:
@@ -117,7 +118,7 @@ if PLAN.evaluation["counterfactual"]:
             spec=spec("plot_counterfactual"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
-            " --out {output:q} --log {log:q}"
+            " --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.evaluation["forgetting"]:
@@ -184,12 +185,13 @@ if PLAN.evaluation["forgetting"]:
             ),
             attributes=beside("<results>/tables/forgetting.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/forgetting.png",
                 caption="../docs/report/forgetting.rst",
                 category="Retraining without the top influencers",
                 labels={"figure": "forgetting"},
             ),
+            attributes=beside("<results>/figures/forgetting.png"),
         log:
             "<logs>/plot_forgetting.log",
         conda:
@@ -198,4 +200,4 @@ if PLAN.evaluation["forgetting"]:
             spec=spec("plot_forgetting"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
-            " --stores {input.stores:q} --out {output:q} --log {log:q}"
+            " --stores {input.stores:q} --out {output.figure:q} --log {log:q}"

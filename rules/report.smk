@@ -18,12 +18,13 @@ if PICTURED_ALONE:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             samples="<results>/targets/{target}/samples.zarr",
         output:
-            report(
+            figure=report(
                 "<results>/figures/{target}/trajectory.png",
                 caption="../docs/report/trajectory.rst",
                 category="Trajectories",
                 labels={"target": "{target}"},
             ),
+            attributes=beside("<results>/figures/{target}/trajectory.png"),
         log:
             "<logs>/plot_trajectory/{target}.log",
         conda:
@@ -32,7 +33,7 @@ if PICTURED_ALONE:
             spec=spec("plot_trajectory"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/plot_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --samples {input.samples:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+            " --samples {input.samples:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.attributed:
@@ -44,12 +45,13 @@ if PLAN.attributed:
             samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
         output:
-            report(
+            figure=report(
                 "<results>/figures/{target}/{method}.png",
                 caption="../docs/report/panel.rst",
                 category="Trajectory panels",
                 labels={"target": "{target}", "method": "{method}"},
             ),
+            attributes=beside("<results>/figures/{target}/{method}.png"),
         log:
             "<logs>/trajectory_panel/{target}-{method}.log",
         conda:
@@ -59,7 +61,7 @@ if PLAN.attributed:
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " --target {wildcards.target} --out {output:q} --log {log:q}"
+            " --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
     rule plot_regions:
         input:
@@ -71,12 +73,13 @@ if PLAN.attributed:
             ),
             pngs=lambda w: outside(PLAN.mask_files(w.target)),
         output:
-            report(
+            figure=report(
                 "<results>/figures/{target}/regions.png",
                 caption="../docs/report/regions.rst",
                 category="Regions",
                 labels={"target": "{target}"},
             ),
+            attributes=beside("<results>/figures/{target}/regions.png"),
         log:
             "<logs>/plot_regions/{target}.log",
         conda:
@@ -86,19 +89,20 @@ if PLAN.attributed:
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/plot_regions.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
-            " --out {output:q} --log {log:q}"
+            " --out {output.figure:q} --log {log:q}"
 
     rule top_influences:
         input:
             data="<results>/data/train.zarr",
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
-            report(
+            table=report(
                 "<results>/tables/top_influences.csv",
                 caption="../docs/report/top_influences.rst",
                 category="Tables",
                 labels={"table": "top influences"},
             ),
+            attributes=beside("<results>/tables/top_influences.csv"),
         log:
             "<logs>/top_influences.log",
         conda:
@@ -107,4 +111,4 @@ if PLAN.attributed:
             spec=spec("top_influences"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
-            " --out {output:q} --log {log:q}"
+            " --out {output.table:q} --log {log:q}"

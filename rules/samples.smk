@@ -63,12 +63,13 @@ if PLAN.evaluation["samples"]:
             table="<results>/tables/one_step_error.csv",
             attributes=beside("<results>/tables/one_step_error.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/one_step_error.png",
                 caption="../docs/report/one_step_error.rst",
                 category="Samples",
                 labels={"figure": "one-step estimate against samples"},
             ),
+            attributes=beside("<results>/figures/one_step_error.png"),
         log:
             "<logs>/plot_one_step_error.log",
         conda:
@@ -76,7 +77,7 @@ if PLAN.evaluation["samples"]:
         params:
             spec=spec("plot_one_step_error"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/plot_one_step_error.py --spec {params.spec:q} --table {input.table:q} --out {output:q}'
+            'python "$WAYPOINT_SCRIPTS"/samples/plot_one_step_error.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
             " --log {log:q}"
 
 
@@ -117,12 +118,13 @@ if PLAN.evaluation["seed_consistency"]:
             table="<results>/tables/seed_consistency.csv",
             attributes=beside("<results>/tables/seed_consistency.csv"),
         output:
-            report(
+            figure=report(
                 "<results>/figures/seed_consistency.png",
                 caption="../docs/report/seed_consistency.rst",
                 category="Seed consistency",
                 labels={"figure": "seed consistency"},
             ),
+            attributes=beside("<results>/figures/seed_consistency.png"),
         log:
             "<logs>/plot_seed_consistency.log",
         conda:
@@ -131,4 +133,4 @@ if PLAN.evaluation["seed_consistency"]:
             spec=spec("plot_seed_consistency"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/samples/plot_seed_consistency.py --spec {params.spec:q} --store {input.store:q}'
-            " --table {input.table:q} --out {output:q} --log {log:q}"
+            " --table {input.table:q} --out {output.figure:q} --log {log:q}"

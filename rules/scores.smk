@@ -34,7 +34,7 @@ for KIND in PLAN.kinds:
             # a place outside the store, which is no reason to rerun
             places='--places "$WAYPOINT_ENCODERS"' if "embeddings" in KIND.reads else "",
         shell:
-            'python "$WAYPOINT_SCRIPTS/scores/{params.script}.py" --spec {params.spec:q} {params.options} {params.places}'
+            'python "$WAYPOINT_SCRIPTS/scores/{params.script:q}.py" --spec {params.spec:q} {params.options} {params.places}'
             " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
 
 

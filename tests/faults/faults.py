@@ -630,7 +630,7 @@ Such accidents, 200 of them to stores of the version before, brought to light, a
 and safetensors report as something else; a log on that disk that swallowed the message; metadata of an array in which
 one bit was another; a damaged chunk that was handed on when arrays are linked instead of copied. Those that are counted
 here: models that are added were refused, since their list was taken for a model; `--config replace=true` was not
-understood; readers of a model whose setting was changed and undone were made again with it."""
+understood."""
     lines = [
         "# Reliability",
         "",

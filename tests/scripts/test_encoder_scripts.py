@@ -27,7 +27,8 @@ class Study:
         self.trajectory = store(folder / "trajectory.zarr", image=(["channel", "y", "x"], self.final))
 
     def run(self, script, out, spec=None, places=None, **values):
-        named = {"encoder": "clip", "places": json.dumps(places or {"clip": self.place, "other": "elsewhere"})}
+        which = "encoder" if script == "embed_images" else "method"
+        named = {which: "clip", "places": json.dumps(places or {"clip": self.place, "other": "elsewhere"})}
         spec = {"embed_images": {"version": 1, "image_encoder": self.settings}} | (spec or {})
         run_script(script, spec=spec, **named, **values, out=self.folder / out)
         return open_store(self.folder / out)

@@ -21,7 +21,7 @@ def draw(tmp_path):
     def drawn(mask, stored, pngs=()):
         spec = {"target": {"mask": stored}, "checkpoints": ["full/0"], "projection": {"dim": 4}}
         arrays = {"step": (["step"], [100, 400]), "score": (["step", "train"], rng.normal(size=(2, 5)))}
-        scores = store(tmp_path / "s.zarr", {"spec": spec}, **arrays)
+        scores = store(tmp_path / "s.zarr", {"spec": spec, "method": "trak"}, **arrays)
         own = {"figures": {"mask_step": 400}, "masks": [{"name": "a", "mask": mask}]}
         out = tmp_path / "masks.png"
         inputs = {"data": data, "trajectory": trajectory, "scores": [scores], "pngs": list(pngs)}

@@ -147,3 +147,9 @@ def test_names_are_paths_within_the_experiment(root, monkeypatch):
     assert name_of("store/tiny2/data") == "store/tiny2/data"
     monkeypatch.delenv(ROOT)
     assert name_of("store/tiny/data") == "store/tiny/data"
+
+
+@pytest.mark.parametrize("name", ["resume/scores/trak/a.zarr", "shards/plain/full/0/0-of-2.zarr"])
+def test_the_state_of_something_unfinished_is_not_kept(root, name):
+    set_aside(folder(root / name))
+    assert files(root) == {}

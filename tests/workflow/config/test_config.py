@@ -12,7 +12,7 @@ import pytest
 import yaml
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from PIL import Image
-from support import AUTOENCODER, SCRIPTS, UNET
+from support import AUTOENCODER, SCRIPTS, UNET, store
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete, read_targets
@@ -472,6 +472,19 @@ def test_what_is_stored_needs_no_raw_data(files, monkeypatch):
         complete(config(changes))
 
 
+@pytest.mark.parametrize("key", ["path", "captions"])
+def test_a_mistyped_place_of_stored_data_is_refused_with_the_one_that_was_read(files, key):
+    """Raw data may be gone; but where the config names another place than before, with nothing there, it is a slip."""
+    places = {"path": "photos", "captions": "photos/captions.csv"}
+    made = {"spec": {}, "source": {"paths": list(places.values())}}
+    store("results/test/data/train.zarr", made)
+    data = {"source": "imagefolder", "size": 8}
+    complete(config({"data": {**data, **places}}))  # gone, but named as it was
+    said = message({"data": {**data, **places, key: "fotos"}})
+    for word in (f"data.{key}", "fotos", "photos", "leave the key as it was"):
+        assert word in said
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -749,3 +762,9 @@ def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeyp
             (replacement.mkdir if is_folder else replacement.touch)()
             data[key] = str(replacement)
     complete(given)
+
+
+@pytest.mark.parametrize("word, value", [("true", True), ("false", False), ("delete", "delete"), (True, True)])
+def test_replace_is_understood_as_snakemake_hands_it_on(word, value):
+    """The command line's `--config replace=true` comes as a word."""
+    assert complete(config({"replace": word}))["replace"] == value

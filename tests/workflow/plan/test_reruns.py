@@ -413,14 +413,14 @@ def test_cheap_jobs_are_named_with_their_reason(capsys):
 
 def test_a_plan_that_replaces_a_model_stops():
     of, stale = retrained()
-    with pytest.raises(WaypointError, match="would replace 1 models .* training.epochs was 200 and is now 7"):
+    with pytest.raises(WaypointError, match="would replace 1 model .* training.epochs was 200 and is now 7"):
         decide(of, [stale])
 
 
 def test_a_dry_run_only_warns(capsys):
     of, stale = retrained()
     assert list(decide(of, [stale], dry=True)) == [stale]
-    assert "Waypoint: warning: this run would replace 1 models" in capsys.readouterr().err
+    assert "Waypoint: warning: this run would replace 1 model" in capsys.readouterr().err
 
 
 def test_the_list_of_subset_models_is_not_dear():
@@ -492,6 +492,8 @@ def test_markers_beside_outputs_are_no_outputs_of_their_own():
         ({"x": {"m": {}}}, {"x": {"m": {"new": 1}}}, [("m.new", "nothing", 1)]),
         ({"x": {"m": {"old": 1}}}, {"x": {"m": {}}}, [("m.old", 1, "nothing")]),
         ({"x": {"b": 1, "a": 1}}, {"x": {"b": 2, "a": 2}}, [("a", 1, 2), ("b", 1, 2)]),
+        ({"x": {"features": {"flip": 0}}}, {"x": {"features": {"flip": 1}}}, [("data.flip", 0, 1)]),
+        ({"x": {"checkpoint": {"path": "a"}}}, {"x": {"checkpoint": {"path": "b"}}}, [("checkpoints.paths", "a", "b")]),
         ({"train": {}}, {"import_checkpoint": {}}, [("import_checkpoint", "nothing", "part of it")]),
     ],
     ids=str,
@@ -530,3 +532,27 @@ def test_a_reader_refuses_other_settings_and_versions_by_name(monkeypatch):
         require_agreement("some/model", made, plan().spec("featurize", **FEATURES))
     with pytest.raises(WaypointError, match="some/model: no artifact of Waypoint is there; rerun"):
         require_agreement("some/model", None, other)
+
+
+# ---- what accidents brought to light
+
+
+def test_a_list_of_models_is_nothing_dear():
+    listed = reruns.Stale("checkpoints/subset/models.json", "", 1.0, True, [Difference("lds.subsets", 2, 3)])
+    share = reruns.Stale("checkpoints/without/trak_a_t500_n0.1", "", 1.0, True, [Difference("training.epochs", 2, 3)])
+    assert dear([listed, share]) == [share]
+
+
+@pytest.mark.parametrize("changes", [{"identity": None}, {"reads": None}, {"spec": {"seed": 7}}])
+def test_attributes_that_are_not_what_was_written_are_damage(changes):
+    path = kernel()
+    rewritten(path, **changes)
+    stale = compared(path)
+    assert stale.why == "its attributes are damaged" and not stale.replaced and dear([stale]) == []
+
+
+def test_what_was_made_from_a_model_stays_when_its_setting_is_changed_and_undone():
+    made = job(plan(), "train", model(plan(lambda c: c.update(training={"epochs": 7})), "w1"), checkpoint="full/0")
+    read = job(plan(), "featurize", features(), **FEATURES)
+    allowed = plan(lambda c: c.update(replace=True))
+    assert list(decide(allowed, [made, read], downstream={made: [read]})) == [made]

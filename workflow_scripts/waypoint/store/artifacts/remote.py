@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.provenance import attributes_of, content_hash_of, marker_path
+from waypoint.store.artifacts.provenance import DamagedArtifact, attributes_of, content_hash_of, marker_path
 from waypoint.store.artifacts.replaced import DELETE, FOLDER
 
 CONNECTIONS = 16  # requests under way at once
@@ -39,6 +39,8 @@ class RemoteStore:
         """Read the attributes of many artifacts at once."""
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(self._fetched, paths))
+        for path in paths:  # not before: others may be writing into the same folders
+            _remove_empty_folders(path.storage_object.provider, _marker(path.storage_object.query))
 
     def attributes(self, path):
         """An artifact's attributes; None where it does not exist.
@@ -46,8 +48,11 @@ class RemoteStore:
         Raises:
             DamagedArtifact: its marker cannot be read.
         """
-        found = self._fetched(path)
-        return None if found is None else attributes_of(path.storage_object.query, json.loads(found))
+        found, query = self._fetched(path), path.storage_object.query
+        try:
+            return None if found is None else attributes_of(query, json.loads(found))
+        except ValueError as error:
+            raise DamagedArtifact(f"{_marker(query)} is damaged ({error}); delete {query} and rerun") from error
 
     def missing_part(self, path, attributes):
         """None: a remote store has no half written objects, and to list all of them takes too long."""
@@ -56,7 +61,9 @@ class RemoteStore:
         """The hash of the images, embeddings or weights in ``name``; None where it is not there."""
         base = path.storage_object.query[: -len(self.name(path))]
         try:
-            found = _text(path.storage_object.provider, _marker(f"{base}{name}"))
+            provider, marker = path.storage_object.provider, _marker(f"{base}{name}")
+            found = _text(provider, marker)
+            _remove_empty_folders(provider, marker)
             return None if found is None else content_hash_of(attributes_of(name, json.loads(found)))
         except (ValueError, WaypointError):
             return None
@@ -64,7 +71,9 @@ class RemoteStore:
     def _fetched(self, path):
         query = path.storage_object.query
         if query not in self._attributes:
-            self._attributes[query] = _text(path.storage_object.provider, _marker(query))
+            text = _text(path.storage_object.provider, _marker(query))
+            lost = text is None and path.storage_object.exists()  # the marker alone: no text is damaged text
+            self._attributes[query] = "" if lost else text
         return self._attributes[query]
 
 
@@ -115,7 +124,7 @@ def _marker(query):
 
 
 def _text(provider, query):
-    """The text of a remote file, or None; nothing of it stays here."""
+    """The text of a remote file, or None; nothing of it stays here but the folders that it lay in."""
     remote = provider.object(query)
     if not remote.exists():
         return None
@@ -126,9 +135,13 @@ def _text(provider, query):
         return place.read_text()
     finally:
         place.unlink()
-        with contextlib.suppress(OSError):
-            for folder in place.parents:
-                folder.rmdir()
+
+
+def _remove_empty_folders(provider, query):
+    """Remove the folders of a remote file that hold nothing here: an empty one would pass for an artifact."""
+    with contextlib.suppress(OSError):
+        for folder in provider.object(query).local_path().parents:
+            folder.rmdir()
 
 
 def _remove(path):

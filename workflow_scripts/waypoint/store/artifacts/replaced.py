@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 FOLDER = "replaced"
+UNFINISHED = ("resume", "shards")  # folders of what is no result yet
 # set by the Snakefile: the experiment's folder as jobs' paths have it, and whether earlier results are deleted instead
 ROOT, DELETE = "WAYPOINT_ROOT", "WAYPOINT_DELETE_REPLACED"
 
@@ -20,7 +21,8 @@ def name_of(path):
 def set_aside(*paths):
     """Make room for an artifact that takes the place of another: move the old one aside, if there is one.
 
-    A link to somebody else's store is removed, not what it leads to; so is what lies in no experiment.
+    A link to somebody else's store is removed, not what it leads to; so is the state of something unfinished, and what
+    lies in no experiment.
 
     Args:
         paths: of the artifact, and of its marker where that lies beside it.
@@ -28,11 +30,12 @@ def set_aside(*paths):
     found = [Path(path) for path in paths if os.path.lexists(path)]
     if not found:
         return
-    if any(path.is_symlink() or name_of(path) == str(path) for path in found) or os.environ.get(DELETE):
+    name = name_of(found[0])
+    kept = name != str(found[0]) and Path(name).parts[0] not in UNFINISHED and not os.environ.get(DELETE)
+    if not kept or any(path.is_symlink() for path in found):
         for path in found:
             _remove(path)
         return
-    name = name_of(found[0])
     aside = Path(str(found[0])[: -len(name)], FOLDER)
     free = (aside / str(k) for k in itertools.count(1) if not os.path.lexists(aside / str(k) / name))
     place = Path(next(free), name).parent

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.provenance import read_attributes
 
 
@@ -36,9 +37,15 @@ def identity_of(*parts):
 
 
 def finished(folder, identity):
-    """Whether ``folder`` holds the finished model of this identity."""
-    found = read_attributes(folder)
-    return found is not None and found.get("training") == identity
+    """Whether ``folder`` holds the finished model of this identity, with all its files as they were written."""
+    try:
+        found = read_attributes(folder)
+        if found is None or found.get("training") != identity:
+            return False
+        require_intact(folder)
+    except WaypointError:  # damaged: it is made again
+        return False
+    return True
 
 
 def run_epochs(job, trainer, folder, identity, name):

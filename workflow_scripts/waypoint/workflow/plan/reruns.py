@@ -31,6 +31,7 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "embeddings": "embeddings",
 }
 DAMAGED = "its attributes are damaged"
+ONE = {"encoders": "encoder", "models": "model", "curvatures": "curvature"}  # of several
 SHOWN = 5  # artifacts that a message names
 
 
@@ -187,7 +188,7 @@ def _guarded(name):
 def replacing(dear, root):
     """What a plan would replace, why, how long it took, and what to do, in words."""
     kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
-    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    counts = ", ".join(f"{count} {kind if count > 1 else ONE.get(kind, kind)}" for kind, count in kinds.items())
     took = duration(sum(stale.seconds for stale in dear))
     names = ", ".join(stale.name for stale in dear[:SHOWN]) + (", …" if len(dear) > SHOWN else "")
     reasons = list(dict.fromkeys(str(change) for stale in dear for change in stale.changes))

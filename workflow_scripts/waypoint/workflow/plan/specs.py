@@ -7,6 +7,19 @@ from waypoint.errors import WaypointError
 from waypoint.workflow.config.schema import join
 
 ABSENT = "nothing"
+# {key of a spec: key of the configuration}, where scripts find a setting in another section than people write it
+WRITTEN = {
+    "attribution.keep_halves": "features.keep_halves",
+    "checkpoint.path": "checkpoints.paths",
+    "checkpoint.reference": "checkpoints.paths",
+    "checkpoint.sampler": "checkpoints.sampler",
+    "checkpoint.timestep_spacing": "checkpoints.timestep_spacing",
+    "features.flip": "data.flip",
+    "features.train_draws": "attribution.train_draws",
+    "generator": "targets.checkpoint",
+    "paths": "checkpoints.paths",
+    "training.flip": "data.flip",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ def _within(stage, old, new):
 
 def _sections(where, a, b):
     if not isinstance(a, dict) or not isinstance(b, dict):
-        yield Difference(where, a, b)
+        yield Difference(WRITTEN.get(where, where), a, b)
         return
     for key in sorted(a.keys() | b.keys()):
         if a.get(key, ABSENT) != b.get(key, ABSENT):
