@@ -136,5 +136,5 @@ def test_a_changed_text_encoder_is_taken_only_with_permission(latent, tmp_path):
     done = other.snakemake()
     text = done.stdout + done.stderr
     assert done.returncode != 0 and "bert changed since it was read" in text
-    for part in ("1 encoders", "1 stored images", "3 train features", "--config replace=true"):
+    for part in ("1 encoder", "1 stored images", "3 train features", "--config replace=true"):
         assert part in text, part
