@@ -144,12 +144,12 @@ def test_a_model_lacks_exactly_the_top_images(made):
 
 def test_two_methods_that_remove_the_same_images_train_once(copied):
     score = np.where(np.arange(N) >= N - 8, 5.0 + np.arange(N)[::-1], 0)  # the same eight on top, in another order
-    folder, log = copied.train_without("norm", 8, score)
+    folder, log = copied.train_without("trak", 8, score)
     assert "nothing to train" in log and "epochs" not in log
     same = copied.folder(f"without/pixel_a_t{STEP}_n8")
     assert read_attributes(folder)["weights"] == read_attributes(same)["weights"]
     assert read_attributes(folder)["same_as"] == same.name
-    assert read_attributes(folder)["spec"]["item"]["images"]["method"] == "norm"
+    assert read_attributes(folder)["spec"]["item"]["images"]["method"] == "trak"
 
 
 def test_changed_scores_retrain_only_where_the_removed_set_changed(copied):

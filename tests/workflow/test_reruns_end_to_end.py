@@ -359,6 +359,7 @@ def started(workspace, *arguments):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells let background jobs ignore it
         env={**os.environ, "PATH": path},
     )
 
@@ -373,11 +374,12 @@ def wait_for(found, process, seconds=300):
 def killed(process, how):
     """End a run and its jobs, as Ctrl-C on a terminal or a full memory does; what it said."""
     os.killpg(process.pid, how)
-    text = process.communicate(timeout=120)[0]
-    leftover = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True).stdout
-    for pid in leftover.split():
-        os.kill(int(pid), signal.SIGKILL)
-    return text
+    try:
+        return process.communicate(timeout=120)[0]
+    finally:
+        left = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True).stdout
+        for pid in left.split():
+            os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

@@ -118,8 +118,8 @@ def test_another_spacing_is_noticed_without_snakemakes_records(analysed, tmp_pat
     other = Workspace(tmp_path / "work", {**CONFIG, "checkpoints": checkpoints, "attribution": {"steps": [0, 999]}})
     done = other.snakemake()
     text = done.stdout + done.stderr
-    assert done.returncode != 0 and "would replace 1 models" in text
-    assert "checkpoint.timestep_spacing was 'trailing' and is now 'linspace'" in text
+    assert done.returncode != 0 and "would replace 1 model" in text
+    assert "checkpoints.timestep_spacing was 'trailing' and is now 'linspace'" in text
 
 
 # ---- two families of models (B.2)

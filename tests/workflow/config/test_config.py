@@ -22,6 +22,7 @@ from waypoint.workflow.config.schema import SCHEMA, key_path
 REPOSITORY = SCRIPTS.parent
 SCHEMA = json.loads(SCHEMA.read_text())
 GONE = "key left out"
+BETAS = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "num_train_timesteps": 1000}
 BASE = {
     "experiment": "test",
     "data": {"source": "digits"},
@@ -239,7 +240,7 @@ def files(tmp_path, monkeypatch):
     for name, classes in (("plain", None), ("classes", 3)):
         for part, content in (
             ("unet/config.json", {"num_class_embeds": classes, "sample_size": 8}),
-            ("scheduler/scheduler_config.json", {"num_train_timesteps": 1000}),
+            ("scheduler/scheduler_config.json", BETAS),
         ):
             Path(name, part).parent.mkdir(parents=True, exist_ok=True)
             Path(name, part).write_text(json.dumps(content))
@@ -768,3 +769,22 @@ def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeyp
 def test_replace_is_understood_as_snakemake_hands_it_on(word, value):
     """The command line's `--config replace=true` comes as a word."""
     assert complete(config({"replace": word}))["replace"] == value
+
+
+@pytest.mark.parametrize(
+    "part, stored, words",
+    [
+        ("unet", {"_class_name": "UNet1DModel"}, ["network UNet1DModel is not supported"]),
+        ("scheduler", {"_class_name": "DDIMScheduler"}, ["scheduler DDIMScheduler", "checkpoints.sampler: ddpm"]),
+        ("scheduler", {"prediction_type": "sample"}, ["scheduler.prediction_type 'sample' is not supported"]),
+        ("scheduler", {"variance_type": "learned"}, ["learned variance"]),
+        ("scheduler", {"thresholding": True}, ["dynamic thresholding"]),
+    ],
+)
+def test_existing_models_that_a_job_would_refuse_are_refused_at_planning(files, part, stored, words):
+    name = {"unet": "config.json", "scheduler": "scheduler_config.json"}[part]
+    Path("odd", part).mkdir(parents=True)
+    Path("odd", part, name).write_text(json.dumps(stored))
+    said = message({"model": GONE, "checkpoints": {"paths": ["odd"]}})
+    for word in ["config: checkpoints.paths[0]: odd:", *words]:
+        assert word in said

@@ -20,6 +20,9 @@ BASE = {
 }
 
 
+BETAS = {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "num_train_timesteps": 1000}
+
+
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
     """Two models with different grids: 100 is on the second's only."""
@@ -27,7 +30,7 @@ def folders(tmp_path, monkeypatch):
     for name, offset in (("first", 1), ("second", 0)):
         for part, content in (
             ("unet/config.json", UNET),
-            ("scheduler/scheduler_config.json", {"steps_offset": offset}),
+            ("scheduler/scheduler_config.json", {**BETAS, "steps_offset": offset}),
         ):
             (tmp_path / name / part).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name / part).write_text(json.dumps(content))

@@ -10,6 +10,7 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks import unet as network
+from waypoint.science.processes.schedules import check_schedule
 
 
 class Denoiser:
@@ -167,11 +168,4 @@ def check_scheduler(scheduler):
     name, config = type(scheduler).__name__, scheduler.config
     if name != "DDPMScheduler":
         raise WaypointError(f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; use DDPMScheduler")
-    if config.prediction_type not in ("epsilon", "v_prediction"):
-        raise WaypointError(
-            f"scheduler.prediction_type {config.prediction_type!r} is not supported; epsilon and v_prediction are"
-        )
-    if config.variance_type in ("learned", "learned_range"):
-        raise WaypointError(f"scheduler.variance_type {config.variance_type!r} (learned variance) is not supported")
-    if config.thresholding:
-        raise WaypointError("scheduler.thresholding (dynamic thresholding) is not supported; set it to false")
+    check_schedule(config)

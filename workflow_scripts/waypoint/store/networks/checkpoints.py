@@ -8,7 +8,9 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.patches.lean_diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
+from waypoint.science.networks.known import require_known
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
+from waypoint.science.processes.schedules import require_ancestral
 from waypoint.science.random_streams import derive
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
@@ -122,11 +124,8 @@ def unet_class(config):
     Raises:
         WaypointError: another network than a UNet2DModel or UNet2DConditionModel.
     """
-    name = config.get("_class_name", "UNet2DModel")
-    known = {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}
-    if name not in known:
-        raise WaypointError(f"network {name} is not supported; {' and '.join(known)} are")
-    return known[name]
+    name = require_known(config)
+    return {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}[name]
 
 
 def stored_scheduler(config):
@@ -135,12 +134,7 @@ def stored_scheduler(config):
     Raises:
         WaypointError: the config is another scheduler's.
     """
-    name = config.get("_class_name", "DDPMScheduler")
-    if name != "DDPMScheduler":
-        raise WaypointError(
-            f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
-            "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
-        )
+    require_ancestral(config)
     return DDPMScheduler.from_config(config)
 
 
@@ -152,10 +146,7 @@ def ancestral(config):
     Raises:
         WaypointError: the config says nothing of a variance-preserving noise schedule.
     """
-    missing = {"beta_schedule", "beta_start", "beta_end", "num_train_timesteps"} - config.keys()
-    if missing and config.get("trained_betas") is None:
-        name = config.get("_class_name", "without a name")
-        raise WaypointError(f"scheduler {name} has no {sorted(missing)[0]}: it is not one of betas over training steps")
+    require_ancestral(config, "ddpm")
     return DDPMScheduler.from_config({"clip_sample": False, **config, "_class_name": "DDPMScheduler"})
 
 

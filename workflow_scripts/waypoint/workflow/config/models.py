@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.known import require_known
+from waypoint.science.processes.schedules import check_schedule, require_ancestral
 from waypoint.science.timesteps import sampling_grid
 from waypoint.store.networks.packages import PREFIX, package_path
 
@@ -41,6 +43,14 @@ def check_checkpoints(config):
     for i, path in enumerate(given.get("paths", [])):
         if not Path(path).exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
             raise WaypointError(f"config: checkpoints.paths[{i}]: no folder {path}, and it is no hub id")
+        try:
+            if (unet := stored_config(path, "unet")) is not None:
+                require_known(unet)
+            if (scheduler := stored_config(path, "scheduler")) is not None:
+                require_ancestral(scheduler, given.get("sampler"))
+                check_schedule(scheduler)
+        except WaypointError as error:
+            raise WaypointError(f"config: checkpoints.paths[{i}]: {path}: {error}") from error
 
 
 def check_model(config):
@@ -167,14 +177,25 @@ def known_of_model(config, part, checkpoint="full/0"):
     if config["model"] is not None:
         return config["model"][part]
     place = 0 if config["data"] else int(checkpoint.split("/")[1])
-    folder = Path(config["checkpoints"]["paths"][place])
+    try:
+        return stored_config(config["checkpoints"]["paths"][place], part)
+    except WaypointError as error:
+        raise WaypointError(f"config: checkpoints.paths[{place}]: {error}") from error
+
+
+def stored_config(path, part):
+    """The configuration of "unet" or "scheduler" in an existing model's folder; None where there is none.
+
+    Raises:
+        WaypointError: it is damaged.
+    """
     name = {"unet": "config.json"}.get(part, f"{part}_config.json")
-    for file in (folder / part / name, folder / name):
+    for file in (Path(path, part, name), Path(path, name)):
         if file.is_file():
             try:
                 return json.loads(file.read_text())
             except ValueError as error:
-                raise WaypointError(f"config: checkpoints.paths[{place}]: {file} is damaged ({error})") from error
+                raise WaypointError(f"{file} is damaged ({error})") from error
     return None
 
 
