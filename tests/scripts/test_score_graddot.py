@@ -1,4 +1,4 @@
-"""score_graddot.py against explicit loops."""
+"""score_graddot.py and score_gradcos.py against explicit loops."""
 
 import numpy as np
 import pytest
@@ -38,15 +38,24 @@ def made(tmp_path):
     )
 
 
-def test_scores_are_mean_products_with_their_standard_error(made):
+def dot(a, b):
+    return sum(float(x) * float(y) for x, y in zip(a, b))
+
+
+def cosine(a, b):
+    return dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5
+
+
+@pytest.mark.parametrize("script, term", [("score_graddot", dot), ("score_gradcos", cosine)])
+def test_scores_are_means_over_checkpoints_with_their_standard_error(made, script, term):
     phi, g, arguments = made
-    run_script("score_graddot", **arguments)
+    run_script(script, **arguments)
     scores = open_store(arguments["out"])
     for s in range(2):
         for i in range(IMAGES):
-            terms = [sum(float(a) * float(b) for a, b in zip(phi[m, i], g[m, s])) for m in range(3)]
+            terms = [term(phi[m, i], g[m, s]) for m in range(3)]
             mean = sum(terms) / 3
-            error = (sum((term - mean) ** 2 for term in terms) / 2 / 3) ** 0.5
+            error = (sum((one - mean) ** 2 for one in terms) / 2 / 3) ** 0.5
             assert read(scores["score"])[s, i] == pytest.approx(mean, rel=1e-5, abs=1e-6)
             assert read(scores["score_se"])[s, i] == pytest.approx(error, rel=1e-5, abs=1e-6)
             assert read(scores["score_by_checkpoint"])[:, s, i] == pytest.approx(terms, rel=1e-5, abs=1e-6)

@@ -18,6 +18,7 @@ eigenvectors of a factor are those of noise, so that such a tensor is whitened b
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -107,7 +108,7 @@ def factor_numbers(matrices: Iterable[Matrix]) -> int:
     return sum((b - a) ** 2 for matrix in matrices for a, b in (*matrix.row_blocks, *matrix.column_blocks))
 
 
-class _Sums:
+class _Sums(ABC):
     """Float64 sums over Fisher rows, kept for every tensor, that can be saved and taken up again.
 
     Attributes:
@@ -135,8 +136,9 @@ class _Sums:
             self._add(matrix, part)
         self.rows += len(gradients)
 
+    @abstractmethod
     def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
-        raise NotImplementedError
+        """Take in the rows' gradients of one tensor, (B, rows, columns)."""
 
     def state(self) -> dict[str, np.ndarray]:
         """All that is needed to go on later, as arrays: ``rows`` and the sums; write them before the next ``add``."""
