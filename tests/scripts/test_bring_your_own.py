@@ -88,12 +88,11 @@ def test_a_model_of_another_number_of_classes_is_refused(tmp_path, data, tiny_mo
     assert "num_class_embeds 5), but the data has labels 0 to 9" in capsys.readouterr().err
 
 
-def test_deterministic_samplers_are_refused(tmp_path, data, tiny_model, capsys):
+def test_deterministic_samplers_are_refused(tmp_path, tiny_model):
     path = saved(tmp_path / "a", tiny_denoiser(tiny_model))
     DDIMScheduler().save_pretrained(tmp_path / "a/scheduler")
-    with pytest.raises(SystemExit):
-        imported(tmp_path, data, [path], None)
-    assert "scheduler DDIMScheduler is not supported" in capsys.readouterr().err
+    with pytest.raises(WaypointError, match="scheduler DDIMScheduler is not supported"):
+        tiny_config(None, checkpoints={"paths": [path]})
 
 
 def test_missing_folder_is_named(tmp_path, tiny_model):

@@ -9,6 +9,7 @@ Jobs of other workflows that include Waypoint as a module keep Snakemake's behav
 Written for Snakemake 9.27 (the classes ``DAG``, ``Job`` and ``PersistenceBase``); there is no setting for any of this.
 """
 
+import contextlib
 from collections import deque
 
 from snakemake import dag, jobs, persistence
@@ -32,7 +33,8 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
     Args:
         owns: job → whether it is of Waypoint's own rules.
         start: ``decide(jobs)`` gives {job: why} of the jobs to run beside those whose output is missing, and ``linked``
-            the outputs for which an artifact in another store stands; None in processes that run a single job.
+            the outputs for which an artifact in another store stands; ``examine(jobs)`` refuses what one of the jobs
+            that will run would refuse. None in processes that run a single job.
         set_aside_remotely: outputs of a finished job → None; moves earlier ones aside in a remote store.
 
     Raises:
@@ -48,6 +50,15 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
     if not DECIDERS:
         _patch()
     DECIDERS.append((owns, start, set_aside_remotely))
+
+
+@contextlib.contextmanager
+def _refusals():
+    """Errors of Snakemake's own kind: any other would come out with a traceback."""
+    try:
+        yield
+    except WaypointError as error:
+        raise WorkflowError(f"Waypoint: {error}") from None
 
 
 def _owned(job):
@@ -117,15 +128,17 @@ def _patch():
             for file in (file for job in own for file in job.input):
                 file._file = flag(file._file, "ancient")  # its date is no reason
             if start is not None:
-                try:
+                with _refusals():
                     why |= start.decide(own)
-                except WaypointError as error:  # any other kind would come out with a traceback
-                    raise WorkflowError(f"Waypoint: {error}") from None
                 for file in start.linked:
                     self.workflow.iocache.exists_local[file] = True
                     self.workflow.iocache.mtime[file] = Mtime(local=0.0)
         await update_needrun(self, create_inventory)
         await _decide(self, set(planned), why)
+        for owns, start, _ in DECIDERS:
+            if start is not None:
+                with _refusals():
+                    start.examine([job for job in self._needrun if owns(job)])
 
     async def dates_of_others(self, job, expanded_output):
         if not _owned(job):

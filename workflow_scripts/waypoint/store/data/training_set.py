@@ -58,8 +58,8 @@ def require_fit(denoiser, data, name, rows=slice(None)):
         WaypointError: another shape, classes or captions that do not fit; as ``checkpoints.require_fit``. A scheduler
             that clips, where the data are latents.
     """
-    if "latent" in data and denoiser.scheduler.config.clip_sample:
-        raise WaypointError(f"{name} has a scheduler with clip_sample, which would clip latents; set it to false")
+    if "latent" in data:
+        checkpoints.require_unclipped(denoiser, name)
     labels = read(data["label"])[rows] if "label" in data else None
     width = data["text_embedding"].shape[2] if "text_embedding" in data else None
     checkpoints.require_fit(denoiser, tuple(inputs_of(data).shape[1:]), labels, name, width)

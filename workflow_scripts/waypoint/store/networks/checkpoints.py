@@ -5,9 +5,18 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from waypoint.errors import WaypointError
-from waypoint.patches.lean_diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
+from waypoint.patches.lean_diffusers import (
+    SAFE_WEIGHTS_INDEX_NAME,
+    SAFETENSORS_WEIGHTS_NAME,
+    WEIGHTS_NAME,
+    DDPMScheduler,
+    UNet2DConditionModel,
+    UNet2DModel,
+    __version__,
+)
 from waypoint.science.networks.known import require_known
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
 from waypoint.science.processes.schedules import require_ancestral
@@ -35,16 +44,35 @@ def build(model, seed, name):
     Raises:
         WaypointError: a configuration that diffusers refuses or Waypoint does not support.
     """
-    scheduler = DDPMScheduler(**model["scheduler"])
-    check_scheduler(scheduler)
+    scheduler = _scheduler(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", name))
-        kind = UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
-        try:
-            unet = kind(**model["unet"])
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise WaypointError(f"model.unet: {error}") from error
-    return Denoiser(unet, scheduler)
+        return Denoiser(_network(model), scheduler)
+
+
+def outline_of(model):
+    """A denoiser of the config section ``model`` on the meta device: its configuration and shapes, without values.
+
+    Raises:
+        WaypointError: as ``build``.
+    """
+    scheduler = _scheduler(model)
+    with torch.device("meta"):
+        return Denoiser(_network(model), scheduler)
+
+
+def _scheduler(model):
+    scheduler = DDPMScheduler(**model["scheduler"])
+    check_scheduler(scheduler)
+    return scheduler
+
+
+def _network(model):
+    kind = UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
+    try:
+        return kind(**model["unet"])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WaypointError(f"model.unet: {error}") from error
 
 
 def save(unet, scheduler, folder):
@@ -78,30 +106,108 @@ def load(source, device="cpu", sampler=None, timestep_spacing=None):
     """
     name, source = str(source), fetch(str(source), parts=PARTS)
     require_intact(source)
-    unet_part = "unet" if Path(source, "unet").is_dir() else ""
-    scheduler_part = "scheduler" if Path(source, "scheduler").is_dir() else ""
+    kind, scheduler = _described(name, source, sampler, timestep_spacing)
     try:
-        kind = unet_class(UNet2DModel.load_config(source, subfolder=unet_part, local_files_only=True))
         unet, info = kind.from_pretrained(
-            source, subfolder=unet_part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+            source,
+            subfolder=_part(source, "unet"),
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+            output_loading_info=True,
         )
-        stored = DDPMScheduler.load_config(source, subfolder=scheduler_part, local_files_only=True)
-    except WaypointError as error:
-        raise WaypointError(f"checkpoint {name}: {error}") from error
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-    amiss = [*info["missing_keys"], *info["unexpected_keys"]]
-    if amiss:  # diffusers would fill in random weights, or leave some out, with a warning
-        raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
+    _require_filled(name, [*info["missing_keys"], *info["unexpected_keys"]])
+    return _supported(name, Denoiser(unet.eval().to(device), scheduler))
+
+
+def outline(source, sampler=None, timestep_spacing=None):
+    """The denoiser that ``load`` would give, on the meta device: its weights are compared by name and shape, not read.
+
+    Raises:
+        WaypointError: as ``load``, but for values that are damaged.
+    """
+    name, source = str(source), fetch(str(source), parts=PARTS)
+    require_intact(source)
+    kind, scheduler = _described(name, source, sampler, timestep_spacing)
+    folder = Path(source, _part(source, "unet"))
     try:
+        with torch.device("meta"):
+            unet = kind.from_config(kind.load_config(folder, local_files_only=True))
+        stored = stored_shapes(folder)
+        unet._fix_state_dict_keys_on_load(stored)  # names of attention in models of old versions of diffusers
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+    wanted = {key: tensor.shape for key, tensor in unet.state_dict().items()}
+    _require_filled(name, sorted(wanted.keys() ^ stored.keys()))
+    for key, shape in wanted.items():
+        if stored[key] != shape:
+            raise WaypointError(
+                f"checkpoint {name}: its weights do not fill its config: {key} has the shape {tuple(stored[key])}, "
+                f"and the config wants {tuple(shape)}"
+            )
+    return _supported(name, Denoiser(unet.eval(), scheduler))
+
+
+def stored_shapes(folder):
+    """{name: shape} of the weights in a network's folder, without reading them.
+
+    Raises:
+        WaypointError: there are none.
+    """
+    index, file, pickled = (
+        Path(folder, name) for name in (SAFE_WEIGHTS_INDEX_NAME, SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME)
+    )
+    if not index.is_file() and not file.is_file() and pickled.is_file():
+        # the meta device: storages are not read
+        return {
+            key: tensor.shape for key, tensor in torch.load(pickled, map_location="meta", weights_only=True).items()
+        }
+    files = [file]
+    if index.is_file():
+        files = [Path(folder, name) for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    shapes = {}
+    for file in files:
+        if not file.is_file():
+            raise WaypointError(f"{file} is missing")
+        with safe_open(file, "pt") as weights:
+            shapes |= {key: torch.Size(weights.get_slice(key).get_shape()) for key in weights.keys()}
+    return shapes
+
+
+def _part(source, name):
+    """The folder of a pipeline that a part lies in, or "" where all lie side by side."""
+    return name if Path(source, name).is_dir() else ""
+
+
+def _described(name, source, sampler, timestep_spacing):
+    """The class of a stored network, and its scheduler."""
+    try:
+        kind = unet_class(UNet2DModel.load_config(source, subfolder=_part(source, "unet"), local_files_only=True))
+        stored = DDPMScheduler.load_config(source, subfolder=_part(source, "scheduler"), local_files_only=True)
         scheduler = ancestral(stored) if sampler == "ddpm" else stored_scheduler(stored)
         if timestep_spacing is not None:
             scheduler.register_to_config(timestep_spacing=timestep_spacing)
         check_scheduler(scheduler)
-        check_conditions(unet.config)
+        return kind, scheduler
     except WaypointError as error:
         raise WaypointError(f"checkpoint {name}: {error}") from error
-    return Denoiser(unet.eval().to(device), scheduler)
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+
+
+def _require_filled(name, amiss):
+    """Refuse weights that diffusers would fill in at random, or leave out, with a warning."""
+    if amiss:
+        raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
+
+
+def _supported(name, denoiser):
+    try:
+        check_conditions(denoiser.unet.config)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
+    return denoiser
 
 
 def alpha_bars(folder):
@@ -190,6 +296,16 @@ def require_same(denoiser, reference, name, reference_name):
             raise WaypointError(
                 f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
             )
+
+
+def require_unclipped(denoiser, name):
+    """Refuse a model of latents whose scheduler clips them to the range of pixels.
+
+    Raises:
+        WaypointError: its scheduler has ``clip_sample``.
+    """
+    if denoiser.scheduler.config.clip_sample:
+        raise WaypointError(f"{name} has a scheduler with clip_sample, which would clip latents; set it to false")
 
 
 def require_encoders(denoiser, name, text_width=None, latent_channels=None):

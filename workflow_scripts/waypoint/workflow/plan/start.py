@@ -11,6 +11,7 @@ import sys
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.remote import RemoteStore
 from waypoint.workflow.config.shared_stores import link, other_copy
+from waypoint.workflow.plan.given_models import IMPORTS, require_fit
 from waypoint.workflow.plan.reruns import LocalStore, artifacts_of, dear, following, replacing, stale_outputs, summary
 
 
@@ -45,6 +46,28 @@ class Start:
         for line in summary(everything):
             print(f"Waypoint: {line}", file=sys.stderr)
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
+
+    def examine(self, jobs):
+        """Refuse given models that one of the jobs that will run would refuse.
+
+        Raises:
+            WaypointError: names the model, and what about it does not fit.
+        """
+        stages = {stage: [] for stage in IMPORTS}
+        for job in jobs:
+            stage = json.loads(job.params.spec)["stage"]
+            if stage in stages:
+                stages[stage].append(job.wildcards_dict)
+        if any(stages.values()):
+            require_fit(
+                self.plan, [wildcards["checkpoint"] for wildcards in stages["import_checkpoint"]], self._data(jobs)
+            )
+
+    def _data(self, jobs):
+        """The place of data/train.zarr where it is there and stays as it is; None in a remote store."""
+        path = f"{self.plan.root}/data/train.zarr"
+        again = any(path in map(str, job.output) for job in jobs)
+        return path if self.plan.attributed and not again and os.path.exists(path) else None
 
     def afterwards(self):
         """What to tell after a run: a model that was lost and made again may have come out otherwise than before."""

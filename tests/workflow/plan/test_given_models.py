@@ -1,0 +1,181 @@
+"""Given models are compared with the experiment before the first job, without reading their weights."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from diffusers import DDPMPipeline
+from pipelines import stable_diffusion
+from safetensors.torch import load_file, save_file
+from support import store, tiny_config, tiny_denoiser
+from workspace import CONFIG, Workspace
+
+from waypoint.errors import WaypointError
+from waypoint.store.networks import checkpoints
+from waypoint.workflow.plan import given_models
+from waypoint.workflow.plan.plan import Plan
+
+WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+
+
+def saved(folder, denoiser):
+    DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
+    return str(folder)
+
+
+def asked(paths, model=None, stored=None, **sections):
+    """What is asked of given models, answered in this process."""
+    given = sections.pop("checkpoints", {})
+    plan = Plan(tiny_config(model, checkpoints={"paths": paths, **given}, **sections))
+    return given_models.answer(**json.loads(json.dumps(given_models.question(plan, plan.checkpoints, stored))))
+
+
+def edited(path, change):
+    """Replace a model's stored weights by ``change`` of them."""
+    save_file(change(load_file(f"{path}/{WEIGHTS}")), f"{path}/{WEIGHTS}")
+    return path
+
+
+def test_models_of_one_experiment_are_taken(tmp_path, tiny_model):
+    paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, name)) for name in ("a", "b")]
+    asked(paths, tiny_model)
+    asked(paths)
+
+
+@pytest.mark.parametrize("unet, model, message", [
+    ({"norm_eps": 1e-6}, True, "norm_eps: 1e-06 against 1e-05"),
+    ({"freq_shift": 1}, False, "freq_shift: 1 against 0"),
+    ({"sample_size": 16}, False, "sample_size: 16 against 8"),
+])  # fmt: skip
+def test_other_values_are_named(tmp_path, tiny_model, unet, model, message):
+    paths = [saved(tmp_path / "a", tiny_denoiser(tiny_model)), saved(tmp_path / "b", tiny_denoiser(tiny_model, **unet))]
+    with pytest.raises(WaypointError, match=message):
+        asked(paths, tiny_model if model else None)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda weights: {key: w for key, w in weights.items() if key != "conv_in.bias"}, "exactly: conv_in.bias"),
+    (lambda weights: weights | {"more": torch.zeros(1)}, "exactly: more"),
+    (lambda weights: weights | {"conv_in.bias": torch.zeros(3)}, r"conv_in.bias has the shape \(3,\), .* wants \(8,\)"),
+])  # fmt: skip
+def test_weights_that_do_not_fill_the_network_are_named(tmp_path, tiny_model, change, message):
+    path = edited(saved(tmp_path / "a", tiny_denoiser(tiny_model)), change)
+    with pytest.raises(WaypointError, match=message):
+        asked([path])
+
+
+def test_a_folder_without_weights_is_refused(tmp_path, tiny_model):
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model))
+    (tmp_path / "a" / WEIGHTS).unlink()
+    with pytest.raises(WaypointError, match=f"{WEIGHTS} is missing"):
+        asked([path])
+
+
+def test_pickled_weights_and_names_of_old_versions_are_taken(tmp_path, tiny_model):
+    unet = {"down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "attention_head_dim": 4}
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model, **unet))
+    weights = load_file(f"{path}/{WEIGHTS}")
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    for new, old in names.items():
+        weights = {key.replace(f".{new}.", f".{old}."): w for key, w in weights.items()}
+    (tmp_path / "a" / WEIGHTS).unlink()
+    torch.save(weights, f"{path}/unet/diffusion_pytorch_model.bin")
+    asked([path])
+    checkpoints.load(path)  # its job takes it too
+
+
+def test_what_is_pickled_is_never_run(tmp_path, tiny_model):
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model))
+    (tmp_path / "a" / WEIGHTS).unlink()
+
+    class Attack:
+        def __reduce__(self):
+            return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
+
+    (tmp_path / "a/unet/diffusion_pytorch_model.bin").write_bytes(pickle.dumps({"conv_in.bias": Attack()}))
+    with pytest.raises(WaypointError, match="cannot be loaded"):
+        asked([path])
+    assert not (tmp_path / "ran").exists()
+
+
+def test_shards_are_put_together(tmp_path, tiny_model):
+    denoiser = tiny_denoiser(tiny_model)
+    path = saved(tmp_path / "a", denoiser)
+    (tmp_path / "a" / WEIGHTS).unlink()
+    denoiser.unet.save_pretrained(tmp_path / "a/unet", max_shard_size="10KB")
+    assert len(list((tmp_path / "a/unet").glob("*.safetensors"))) > 1
+    asked([path])
+    found = checkpoints.stored_shapes(tmp_path / "a/unet")
+    assert found == {key: weight.shape for key, weight in denoiser.unet.state_dict().items()}
+
+
+def test_the_size_of_the_data_is_compared(tmp_path, tiny_model):
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model, sample_size=16))
+    with pytest.raises(WaypointError, match=r"takes images of \[16, 16\] pixels, but data.size is 8"):
+        asked([path], data={"source": "digits", "size": 8})
+
+
+def latents(folder, **unet):
+    """The paths of a pipeline and the sections of an experiment of latents with its encoders."""
+    path = stable_diffusion(folder, **unet)
+    return [path], {
+        "vae": {"path": path},
+        "text_encoder": {"path": path},
+        "targets": [{"id": "a", "seed": 1, "prompt": "a red square"}],
+        "checkpoints": {"sampler": "ddpm"},
+        "attribution": {"steps": [101, 501]},  # of a scheduler with steps_offset 1
+    }
+
+
+def test_a_pipeline_fits_its_own_encoders(tmp_path):
+    paths, sections = latents(tmp_path)
+    asked(paths, None, **sections)
+
+
+@pytest.mark.parametrize("unet, message", [
+    ({"cross_attention_dim": 8}, r"cross_attention_dim 8\), but text_encoder embeds them in 16 numbers"),
+    ({"in_channels": 3, "out_channels": 3}, "takes 3 channels, but the VAE's latents have 4"),
+])  # fmt: skip
+def test_encoders_that_do_not_fit_are_named(tmp_path, unet, message):
+    paths, sections = latents(tmp_path, **unet)
+    with pytest.raises(WaypointError, match=message):
+        asked(paths, None, **sections)
+
+
+def test_latents_are_never_clipped(tmp_path):
+    paths, sections = latents(tmp_path)
+    file = tmp_path / "scheduler/scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"clip_sample": True}))
+    with pytest.raises(WaypointError, match="has a scheduler with clip_sample, which would clip latents"):
+        asked(paths, None, **sections)
+
+
+def test_classes_of_stored_data_are_compared(tmp_path, tiny_model):
+    data = {"source": "digits", "subset": 30}
+    path = saved(tmp_path / "a", tiny_denoiser(tiny_model, num_class_embeds=5))
+    labels = ("train",), torch.arange(30) % 10
+    image = ("train", "channel", "y", "x"), torch.zeros(30, 1, 8, 8)
+    place = store(tmp_path / "train.zarr", image=image, label=labels)
+    with pytest.raises(WaypointError, match=r"num_class_embeds 5\), but the data has labels 0 to 9"):
+        asked([path], None, str(place), data=data, targets=[{"id": "a", "seed": 1, "label": 0}])
+
+
+def test_a_run_stops_before_its_first_job(tmp_path, tiny_model):
+    paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, freq_shift=k)) for k, name in enumerate("ab")]
+    config = {**CONFIG, "model": None, "checkpoints": {"paths": paths}}
+    done = Workspace(tmp_path / "here", config).snakemake("features")
+    assert done.returncode and "freq_shift: 1 against 0" in done.stderr
+    assert not (tmp_path / "here/store").exists()
+
+
+def test_ids_of_the_hub_are_left_to_their_jobs(tmp_path, tiny_model):
+    asked(["somebody/model", saved(tmp_path / "a", tiny_denoiser(tiny_model))])
+
+
+def test_a_process_of_its_own_says_the_same(tmp_path, tiny_model):
+    paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, freq_shift=k)) for k, name in enumerate("ab")]
+    plan = Plan(tiny_config(None, checkpoints={"paths": paths}))
+    given_models.require_fit(plan, ["full/0"], None)
+    with pytest.raises(WaypointError, match=r"^checkpoint .*/b and .*/a have different unet configs"):
+        given_models.require_fit(plan, ["full/0", "full/1"], None)
