@@ -81,12 +81,6 @@ def test_another_model_changes_no_earlier_pair(folders):
     pd.testing.assert_frame_equal(two, kept)
 
 
-def test_nothing_to_generate_is_refused(folders, capsys):
-    with pytest.raises(SystemExit):
-        compared(folders, rows=[])
-    assert "no target has a seed; set evaluation.seed_consistency.images" in capsys.readouterr().err
-
-
 def test_labels_are_honoured_and_further_seeds_refused(tmp_path, tiny_model, capsys):
     folder = saved(tmp_path, tiny_model, {"num_class_embeds": 4})
     rows = [{"id": "a", "seed": 3, "label": 0}, {"id": "b", "seed": 3, "label": 1}]

@@ -21,8 +21,6 @@ from waypoint.workflow.jobs.job import run
 def main(job):
     own, rows = job.settings["seed_consistency"], list(job.settings["seeded"])
     rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
-    if not rows:
-        raise WaypointError("evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images")
     device, images, shapes = job.device(), {"image": [], "independent": []}, {}
     decode, texts = decoder(job, device), embedded_prompts(job, rows, device)
     for name, folder in zip(own["models"], job.args.models, strict=True):

@@ -16,6 +16,7 @@ COUNTERFACTUAL = {**REMOVALS, f"{CF}.n_remove": [5]}
 FORGETTING = {**REMOVALS, f"{FORGET}.n_remove": [5]}
 OWN = {"targets.0.seed": GONE, "targets.0.trajectory": "own.npz", "targets.0.steps": [100]}
 PATHS = {"model": GONE, "checkpoints": {"paths": ["plain", "other"]}}
+CONDITIONAL = {"model.unet.num_class_embeds": 10, "targets.0.label": 1, "targets.1.label": 2}
 CLASSIFIER = {"evaluation.fid.features": "classifier"}
 
 
@@ -185,6 +186,16 @@ REFUSED = {
         {"evaluation.seed_consistency.targets": 3},
         ["evaluation.seed_consistency.targets", "3", "2 targets"],
     ),
+    "seed_consistency without seeds": (
+        {**OWN, "evaluation.seed_consistency.images": 1, "evaluation.seed_consistency.targets": ["a"]},
+        {"evaluation.seed_consistency.images": 0},
+        ["evaluation.seed_consistency", "no target has a seed"],
+    ),
+    "seed_consistency.images of a conditional model": (
+        {**CONDITIONAL, "evaluation.seed_consistency": {}},
+        {"evaluation.seed_consistency.images": 3},
+        ["evaluation.seed_consistency.images", "full/0 is conditional"],
+    ),
     # analyses of scores
     "split_half": (
         {"evaluation.split_half": {}, "scores.keep_checkpoints": True},
@@ -230,6 +241,11 @@ REFUSED = {
         {"evaluation.sign_overlap.top_k": [1, 10], "data.subset": 20},
         {"data.subset": 19},
         ["evaluation.sign_overlap.top_k", "10", "19 training images"],
+    ),
+    "features.shards": (
+        {"features.shards": 5, "data.subset": 5},
+        {"features.shards": 6},
+        ["features.shards", "6", "5 training images"],
     ),
     "top_overlap.top_k": (
         {"evaluation.top_overlap.top_k": [50], "data.subset": list(range(100))},

@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import torch
+
 from waypoint.errors import WaypointError
 from waypoint.patches.lean_diffusers import AutoencoderKL
 from waypoint.science.autoencoder import Autoencoder
@@ -39,6 +41,19 @@ def load_vae(source, device="cpu"):
     if amiss:
         raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
     return Autoencoder(vae.eval().to(device))
+
+
+def outline_of(config):
+    """The autoencoder of a configuration, on the meta device: its shapes without values.
+
+    Raises:
+        WaypointError: diffusers refuses it.
+    """
+    try:
+        with torch.device("meta"):
+            return AutoencoderKL(**config)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise WaypointError(f"vae.train.autoencoder: {error}") from error
 
 
 def save_vae(vae, folder):

@@ -43,8 +43,6 @@ def complete(config):
     """
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     config = copy.deepcopy(dict(config))
-    if config.get("replace") in ("true", "false"):  # as --config replace=true has it
-        config["replace"] = config["replace"] == "true"
     check_keys(config, [])
     if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
         config["replace"] = config["replace"] == "true"
@@ -58,6 +56,7 @@ def complete(config):
     _check_data(config["data"], stored_images(config))
     check_checkpoints(config)
     check_model(config)
+    _check_shards(config)
     check_vae(config)
     check_clipping(config)
     check_captions(config)
@@ -132,6 +131,13 @@ def _check_data(data, stored):
             require_emoji(data)
         except WaypointError as error:
             raise WaypointError(f"config: {error}") from error
+
+
+def _check_shards(config):
+    subset, shards = config["data"] and config["data"]["subset"], config["features"]["shards"]
+    n = len(subset) if isinstance(subset, list) else subset
+    if n is not None and shards > n:
+        raise WaypointError(f"config: features.shards: {shards} is more than the {n} training images")
 
 
 def _check_moved(data, stored):

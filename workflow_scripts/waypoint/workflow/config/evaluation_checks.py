@@ -8,6 +8,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.store.networks.inception import require_weights
 from waypoint.workflow.config.method_settings import step_methods
+from waypoint.workflow.config.models import known_of_model
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # pytorch-fid's file
 
@@ -210,7 +211,17 @@ def _check_seed_consistency(config):
     for name in own["models"]:
         if int(name.split("/")[1]) >= count:
             raise WaypointError(f"config: evaluation.seed_consistency.models: {name} is not one of {count} checkpoints")
-    chosen_targets(config, "seed_consistency")
+        unet = known_of_model(config, "unet", name) or {}
+        if own["images"] and (unet.get("num_class_embeds") or unet.get("cross_attention_dim")):
+            raise WaypointError(
+                f"config: evaluation.seed_consistency.images: {name} is conditional, and further seeds have no "
+                "condition; set it to 0 and use more targets"
+            )
+    chosen = set(chosen_targets(config, "seed_consistency"))
+    if not own["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
+        raise WaypointError(
+            "config: evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images"
+        )
 
 
 def require_fid_weights(plan):

@@ -11,7 +11,7 @@ import sys
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.remote import RemoteStore
 from waypoint.workflow.config.shared_stores import link, other_copy
-from waypoint.workflow.plan.given_models import IMPORTS, require_fit
+from waypoint.workflow.plan.networks import MAKERS, require_fit
 from waypoint.workflow.plan.reruns import LocalStore, artifacts_of, dear, following, replacing, stale_outputs, summary
 
 
@@ -48,20 +48,14 @@ class Start:
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
 
     def examine(self, jobs):
-        """Refuse given models that one of the jobs that will run would refuse.
+        """Refuse networks that one of the jobs that will run would refuse.
 
         Raises:
-            WaypointError: names the model, and what about it does not fit.
+            WaypointError: names the folder or key, and what about it does not fit.
         """
-        stages = {stage: [] for stage in IMPORTS}
-        for job in jobs:
-            stage = json.loads(job.params.spec)["stage"]
-            if stage in stages:
-                stages[stage].append(job.wildcards_dict)
-        if any(stages.values()):
-            require_fit(
-                self.plan, [wildcards["checkpoint"] for wildcards in stages["import_checkpoint"]], self._data(jobs)
-            )
+        asked = [(json.loads(job.params.spec)["stage"], job.wildcards_dict) for job in jobs]
+        if makers := [(stage, wildcards) for stage, wildcards in asked if stage in MAKERS]:
+            require_fit(self.plan, makers, self._data(jobs))
 
     def _data(self, jobs):
         """The place of data/train.zarr where it is there and stays as it is; None in a remote store."""

@@ -1,4 +1,4 @@
-"""Given models are compared with the experiment before the first job, without reading their weights."""
+"""Networks are built and compared with the experiment before the first job, without values."""
 
 import json
 import pickle
@@ -6,14 +6,14 @@ import pickle
 import pytest
 import torch
 from diffusers import DDPMPipeline
-from pipelines import stable_diffusion
+from pipelines import UNET, stable_diffusion
 from safetensors.torch import load_file, save_file
 from support import store, tiny_config, tiny_denoiser
 from workspace import CONFIG, Workspace
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks import checkpoints
-from waypoint.workflow.plan import given_models
+from waypoint.workflow.plan import networks
 from waypoint.workflow.plan.plan import Plan
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
@@ -28,7 +28,12 @@ def asked(paths, model=None, stored=None, **sections):
     """What is asked of given models, answered in this process."""
     given = sections.pop("checkpoints", {})
     plan = Plan(tiny_config(model, checkpoints={"paths": paths, **given}, **sections))
-    return given_models.answer(**json.loads(json.dumps(given_models.question(plan, plan.checkpoints, stored))))
+    return networks.answer(**json.loads(json.dumps(networks.question(plan, makers(plan), stored))))
+
+
+def makers(plan):
+    """The jobs that make an experiment's models of the full set."""
+    return [plan.model(checkpoint) for checkpoint in plan.checkpoints]
 
 
 def edited(path, change):
@@ -110,6 +115,26 @@ def test_shards_are_put_together(tmp_path, tiny_model):
     assert found == {key: weight.shape for key, weight in denoiser.unet.state_dict().items()}
 
 
+def trained(model, stored=None, **sections):
+    """What is asked of models that are about to be trained, answered in this process."""
+    plan = Plan(tiny_config(model, **sections))
+    return networks.answer(**json.loads(json.dumps(networks.question(plan, makers(plan), stored))))
+
+
+def test_models_to_be_trained_must_fit_the_encoders(tmp_path):
+    _, sections = latents(tmp_path)
+    sections |= {"checkpoints": {"count": 2}, "attribution": {"steps": [100, 500]}}
+    model = {"unet": {**UNET, "cross_attention_dim": 8}, "scheduler": {"clip_sample": False}}
+    with pytest.raises(WaypointError, match=r"model.unet attends .* 8\), but text_encoder embeds them in 16 numbers"):
+        trained(model, **sections)
+
+
+def test_a_model_to_be_trained_fits_the_stored_data(tmp_path, tiny_model):
+    image = ("train", "channel", "y", "x"), torch.zeros(30, 3, 8, 8)
+    with pytest.raises(WaypointError, match="model.unet takes 1 channels .* but the data has 3 channels"):
+        trained(tiny_model, str(store(tmp_path / "train.zarr", image=image)))
+
+
 def test_the_size_of_the_data_is_compared(tmp_path, tiny_model):
     path = saved(tmp_path / "a", tiny_denoiser(tiny_model, sample_size=16))
     with pytest.raises(WaypointError, match=r"takes images of \[16, 16\] pixels, but data.size is 8"):
@@ -176,6 +201,6 @@ def test_ids_of_the_hub_are_left_to_their_jobs(tmp_path, tiny_model):
 def test_a_process_of_its_own_says_the_same(tmp_path, tiny_model):
     paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, freq_shift=k)) for k, name in enumerate("ab")]
     plan = Plan(tiny_config(None, checkpoints={"paths": paths}))
-    given_models.require_fit(plan, ["full/0"], None)
+    networks.require_fit(plan, makers(plan)[:1], None)
     with pytest.raises(WaypointError, match=r"^checkpoint .*/b and .*/a have different unet configs"):
-        given_models.require_fit(plan, ["full/0", "full/1"], None)
+        networks.require_fit(plan, makers(plan), None)

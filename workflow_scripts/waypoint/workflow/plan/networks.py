@@ -1,0 +1,136 @@
+"""Whether the networks of an experiment can be built, and fit each other and the data, before the first job.
+
+Planning imports no model library, and Snakemake's own process keeps it that way: where models, a VAE or a text encoder
+are about to be trained or taken into the store, a process of its own builds them without values, and compares what is
+given by its configuration and by the names and shapes of its weights. What lies at the hub is left to the jobs that
+fetch it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.store.networks.packages import package_path
+from waypoint.workflow.plan.stages import STAGES
+
+SCRIPTS = Path(__file__).parents[3]
+TRAININGS = {name for name, stage in STAGES.items() if stage.entry == "train"}
+MAKERS = {*TRAININGS, "import_checkpoint", "import_vae", "train_vae", "import_text_encoder"}  # of networks
+REFUSED, NO_LIBRARY = 3, 4  # exit statuses; standard output says what is refused
+
+
+def require_fit(plan, jobs, data):
+    """Refuse networks that the jobs which are about to make them would refuse.
+
+    Args:
+        plan: a ``Plan``. jobs: [(stage, wildcards)] of ``MAKERS``.
+        data: the place of data/train.zarr as models will see it, or None where it is not there yet.
+
+    Raises:
+        WaypointError: names the folder or key, and what about it does not fit.
+    """
+    # the interpreter of the jobs
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
+    asked = json.dumps(question(plan, jobs, data))
+    done = subprocess.run(["python", __file__], input=asked, capture_output=True, text=True, env=environment)
+    if done.returncode == REFUSED:
+        raise WaypointError(done.stdout.strip())
+    if done.returncode not in (0, NO_LIBRARY):  # jobs may have an environment of their own
+        raise WaypointError(f"the networks cannot be checked before the first job:\n{done.stderr.strip()}")
+
+
+def question(plan, jobs, data):
+    """What ``answer`` is asked, as JSON has it."""
+    config, paths = plan.config, plan.config["checkpoints"].get("paths", [])
+    vae, text = config["vae"], config["text_encoder"]
+    names = [wildcards["checkpoint"] for stage, wildcards in jobs if stage == "import_checkpoint"]
+    return {
+        "given": [paths[int(name.split("/")[1])] for name in names],
+        "reference": paths[0] if paths and plan.attributed else None,
+        "trained": any(stage in TRAININGS for stage, _ in jobs),
+        "model": config["model"],
+        "changed": plan.scheduler(),
+        "vae": vae and {key: vae[key] for key in ("path", "train") if key in vae},
+        "text_encoder": text and {key: text[key] for key in ("path", "max_length")},
+        "size": config["data"]["size"] if config["data"] and not vae else None,
+        "data": data,
+    }
+
+
+def answer(given, reference, trained, model, changed, vae, text_encoder, size, data):
+    """Build and compare everything that is known.
+
+    Raises:
+        WaypointError: as ``checkpoints.outline_of`` and ``outline``, ``given.require_wanted``,
+            ``checkpoints.require_encoders``, ``training_set.require_fit``, ``load_vae`` and ``TextEncoder``.
+    """
+    from waypoint.store.data.training_set import require_fit as require_fit_data
+    from waypoint.store.networks import checkpoints
+    from waypoint.store.networks.given import require_wanted
+    from waypoint.store.zarr.reader import open_store
+
+    known, width, channels = encoders(vae, text_encoder)
+
+    def compare(denoiser, name):
+        if known:
+            checkpoints.require_encoders(denoiser, name, width, channels)
+        if vae:
+            checkpoints.require_unclipped(denoiser, name)
+        if data:
+            require_fit_data(denoiser, open_store(data), name)
+        elif size not in (None, *denoiser.shape[1:]):
+            raise WaypointError(
+                f"{name} takes images of {list(denoiser.shape[1:])} pixels, but data.size is {size}; fit data.size"
+            )
+
+    if trained:
+        compare(checkpoints.outline_of(model), "model.unet")
+    for path in filter(local, given):
+        denoiser = checkpoints.outline(path, **changed)
+        if reference is None or local(reference):
+            require_wanted(denoiser, path, model, reference, changed)
+        compare(denoiser, f"checkpoint {path}")
+
+
+def encoders(vae, text_encoder):
+    """Whether both encoders are known, the width of embedded captions, and the channels of latents.
+
+    Width and channels are None where there is no such encoder.
+    """
+    from waypoint.store.networks.text_encoder import TextEncoder
+    from waypoint.store.networks.vae import load_vae, outline_of
+
+    width = channels = None
+    if text_encoder and local(text_encoder["path"]):
+        folder = package_path(text_encoder["path"], "text_encoder")
+        width = TextEncoder(folder, text_encoder["max_length"]).width
+    if vae and "train" in vae:
+        channels = outline_of(vae["train"]["autoencoder"]).config.latent_channels
+    elif vae and local(vae["path"]):
+        channels = load_vae(vae["path"]).vae.config.latent_channels
+    return bool(vae) == (channels is not None) and bool(text_encoder) == (width is not None), width, channels
+
+
+def local(path):
+    """Whether a network lies in a folder, here or in an installed package."""
+    return Path(package_path(path, "config")).is_dir()
+
+
+def main():
+    """Answer the question on standard input; a refusal goes to standard output."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        sys.exit(NO_LIBRARY)
+    try:
+        answer(**json.load(sys.stdin))
+    except WaypointError as error:
+        print(error)
+        sys.exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()
