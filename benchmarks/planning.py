@@ -3,7 +3,8 @@
     python benchmarks/planning.py          prints Markdown tables; docs/scaling.md has them
 
 A finished experiment is pretended: every artifact is a folder or file with the attributes, identity and (empty) files
-that its job would have written. CPU seconds; the pass is what compares every artifact with the plan at start.
+that its job would have written. CPU seconds of a dry run, which also prints every job; until the first job, as a real run
+would begin it; and of the pass that compares every artifact with the plan at start.
 """
 
 import csv
@@ -27,6 +28,7 @@ TIMED = f"""
 import sys, time
 sys.path.insert(0, {str(REPOSITORY / "workflow_scripts")!r})
 from snakemake.cli import main
+from snakemake.scheduling.job_scheduler import JobScheduler
 from waypoint.workflow.plan.start import Start
 
 decide = Start.decide
@@ -37,7 +39,11 @@ def timed(self, jobs):
     print(f"pass: {{time.process_time() - began:.2f}}")
     return found
 
-Start.decide = timed
+def first_job(self):
+    print(f"planned: {{time.process_time():.2f}}")
+    return schedule(self)
+
+Start.decide, schedule, JobScheduler.schedule = timed, JobScheduler.schedule, first_job
 main()
 """
 
@@ -78,7 +84,7 @@ class Folder:
 
 
 def main():
-    print(table(["checkpoints", "subset models", "targets", "jobs", "edges", "planned in"], planned_sizes()))
+    print(table(["checkpoints", "subset models", "targets", "jobs", "edges", "dry run", "until the first job"], planned_sizes()))
     print(table(["finished experiment", "jobs", "planned in", "of it the pass"], finished()))
 
 
@@ -92,7 +98,8 @@ def planned(sizes):
     with tempfile.TemporaryDirectory() as place:
         said, seconds = large(place, sizes).snakemake("--dry-run")
     jobs = re.findall(r"^    input: (.*)$", said, re.M)
-    return [*sizes, f"{len(jobs):,}", f"{sum(1 + line.count(', ') for line in jobs):,}", f"{seconds:.0f} s"]
+    edges, planned = sum(1 + line.count(", ") for line in jobs), float(re.search(r"^planned: (.*)$", said, re.M)[1])
+    return [*sizes, f"{len(jobs):,}", f"{edges:,}", f"{seconds:.0f} s", f"{planned:.0f} s"]
 
 
 def large(place, sizes):

@@ -74,7 +74,7 @@ def test_eigenvectors_diagonalise_their_factor_and_have_a_definite_sign(panel, m
     rows = fisher_rows(200)
     factors = Factors(curvature.factored_matrices(SHAPES, 200, 100))
     factors.add(rows)
-    q = factors.eigenvectors()["conv.weight/Q_A/0"].double().numpy()
+    q = factors.eigenvectors()["conv.weight.Q_A.0"].double().numpy()
     g = by_tensor(rows)["conv.weight"]
     rotated = q.T @ np.einsum("nrc,nrd->cd", g, g) @ q
     assert np.abs(rotated - np.diag(np.diag(rotated))).max() < 1e-6 * rotated.max()
@@ -86,7 +86,7 @@ def test_eigenvalues_are_mean_squares_along_the_basis_of_the_second_rows():
     for name, g in second.items():
         rows, columns = g.shape[1:]
         q_s, q_a = (
-            found.vectors[key].double().numpy() if (key := f"{name}/Q_{side}/0") in found.vectors else np.eye(length)
+            found.vectors[key].double().numpy() if (key := f"{name}.Q_{side}.0") in found.vectors else np.eye(length)
             for side, length in (("S", rows), ("A", columns))
         )
         expected = np.mean([(q_s.T @ x @ q_a) ** 2 for x in g], axis=0)
@@ -145,7 +145,7 @@ def test_blocks_are_those_of_the_whole_factors():
     for factors in (whole, cut):
         factors.add(rows)
     for k, (start, stop) in enumerate(cut.matrices[0].column_blocks):
-        assert torch.allclose(cut.totals[f"w/A/{k}"], whole.totals["w/A/0"][start:stop, start:stop], rtol=1e-12)
+        assert torch.allclose(cut.totals[f"w.A.{k}"], whole.totals["w.A.0"][start:stop, start:stop], rtol=1e-12)
     found = curvature.estimate(cut.matrices, [rows], [fisher_rows(100, shapes, 7)])
     one = torch.zeros(1, 5, 23)
     one[:, :, 9] = 1
@@ -188,7 +188,7 @@ def dense(found, strength):
     for matrix in found.matrices:
         sides = []
         for letter, length in (("S", matrix.rows), ("A", matrix.columns)):
-            key = f"{matrix.name}/Q_{letter}/0"
+            key = f"{matrix.name}.Q_{letter}.0"
             sides.append(found.vectors[key].double().numpy() if key in found.vectors else np.eye(length))
         q = np.kron(*sides)
         block = q @ np.diag(1 / (found.values[matrix.name].double().numpy().ravel() + strength)) @ q.T
@@ -345,10 +345,10 @@ def test_arrays_of_another_network_are_refused_by_name():
         Curvature.from_arrays({**SHAPES, "conv.bias": (5,)}, arrays)
     with pytest.raises(WaypointError, match=r"new is 1 × 2 in this network, its eigenvalues are none"):
         Curvature.from_arrays({**SHAPES, "new": (2,)}, arrays)
-    with pytest.raises(WaypointError, match=r"scale/eigenvalues belongs to no parameter"):
+    with pytest.raises(WaypointError, match=r"scale.eigenvalues belongs to no parameter"):
         Curvature.from_arrays({name: shape for name, shape in SHAPES.items() if name != "scale"}, arrays)
-    with pytest.raises(WaypointError, match=r"conv\.weight/Q_A has 11 dimensions, not 12"):
-        Curvature.from_arrays(SHAPES, {**arrays, "conv.weight/Q_A/0": np.eye(11)})
+    with pytest.raises(WaypointError, match=r"conv\.weight.Q_A has 11 dimensions, not 12"):
+        Curvature.from_arrays(SHAPES, {**arrays, "conv.weight.Q_A.0": np.eye(11)})
 
 
 # ---- refused rows

@@ -72,7 +72,7 @@ async def _decide(self, planned, why):
     Snakemake itself also runs whatever reads a missing file that is made again, although its inputs are ancient, and
     does not look at jobs downstream of one that runs: it takes for granted that they run too.
     """
-    queue, runs = deque(), set(self._needrun)
+    queue, runs, gone = deque(), set(self._needrun), {}
     for job in (job for level in self.toposorted() for job in level if job in planned):
         reason = self.reason(job)
         if _owned(job):
@@ -101,7 +101,9 @@ async def _decide(self, planned, why):
             continue
         self._needrun.add(job)
         for needed, files in self.dependencies[job].items():
-            missing = [file async for file in needed.missing_output(files)]
+            if needed not in gone:  # looked up once, not for every reader
+                gone[needed] = {file async for file in needed.missing_output(needed.output)}
+            missing = gone[needed].intersection(files)
             self.reason(needed).missing_output.update(missing)
             if missing and needed not in self._needrun:
                 queue.append(needed)

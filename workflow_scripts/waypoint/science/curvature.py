@@ -113,7 +113,7 @@ class _Sums(ABC):
 
     Attributes:
         rows: how many rows the sums are of.
-        totals: {key: tensor}; a key is ``{parameter}/{what}``.
+        totals: {key: tensor}; a key is ``{parameter}.{what}``.
     """
 
     def __init__(self, matrices: list[Matrix], totals: dict[str, torch.Tensor]):
@@ -182,7 +182,7 @@ class Factors(_Sums):
         for side, blocks, samples in (("A", matrix.column_blocks, part), ("S", matrix.row_blocks, by_column)):
             for k, (start, stop) in enumerate(blocks):
                 block = samples[:, :, start:stop].double().reshape(-1, stop - start)
-                add_upper_gram(self.totals[f"{matrix.name}/{side}/{k}"], block)
+                add_upper_gram(self.totals[f"{matrix.name}.{side}.{k}"], block)
 
     def eigenvectors(self) -> dict[str, torch.Tensor]:
         """Q_A and Q_S, computed in float64 and rounded to float32. The sums are used up, one after the other.
@@ -190,15 +190,15 @@ class Factors(_Sums):
         Of each eigenvector the entry of largest magnitude is positive, so that no library chooses its sign.
 
         Returns:
-            {``{parameter}/Q_A/{block}``, ``…/Q_S/{block}``: (side, side), eigenvectors in columns}.
+            {``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: (side, side), eigenvectors in columns}.
         """
         vectors = {}
         while self.totals:
             key = next(iter(self.totals))
             q = torch.linalg.eigh(self.totals.pop(key), UPLO="U").eigenvectors
             largest = q.gather(0, q.abs().argmax(0, keepdim=True))
-            name, side, block = key.rsplit("/", 2)
-            vectors[f"{name}/Q_{side}/{block}"] = (q * largest.sign()).float()
+            name, side, block = key.rsplit(".", 2)
+            vectors[f"{name}.Q_{side}.{block}"] = (q * largest.sign()).float()
         return vectors
 
 
@@ -206,7 +206,7 @@ def _sides(matrix: Matrix, letters: tuple[str, str] = ("A", "S")) -> Iterator[tu
     """The key of every factor of a tensor, with its block (start, stop)."""
     for letter, blocks in zip(letters, (matrix.column_blocks, matrix.row_blocks)):
         for k, block in enumerate(blocks):
-            yield f"{matrix.name}/{letter}/{k}", block
+            yield f"{matrix.name}.{letter}.{k}", block
 
 
 def add_upper_gram(total: torch.Tensor, rows: torch.Tensor) -> None:
@@ -219,10 +219,10 @@ def add_upper_gram(total: torch.Tensor, rows: torch.Tensor) -> None:
 def rotated(matrix: Matrix, part: torch.Tensor, vectors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Q_Sᵀ G Q_A of every G in ``part`` (B, rows, columns); ``part`` itself where the tensor is not factored."""
     if matrix.column_blocks:
-        q = [vectors[f"{matrix.name}/Q_A/{k}"] for k in range(len(matrix.column_blocks))]
+        q = [vectors[f"{matrix.name}.Q_A.{k}"] for k in range(len(matrix.column_blocks))]
         part = torch.cat([part[:, :, start:stop] @ q[k] for k, (start, stop) in enumerate(matrix.column_blocks)], 2)
     if matrix.row_blocks:
-        q = [vectors[f"{matrix.name}/Q_S/{k}"] for k in range(len(matrix.row_blocks))]
+        q = [vectors[f"{matrix.name}.Q_S.{k}"] for k in range(len(matrix.row_blocks))]
         part = torch.cat([q[k].T @ part[:, start:stop] for k, (start, stop) in enumerate(matrix.row_blocks)], 1)
     return part
 
@@ -238,7 +238,7 @@ class Eigenvalues(_Sums):
 
     def __init__(self, matrices: list[Matrix], vectors: Mapping[str, torch.Tensor], device: torch.device | str = "cpu"):
         zeros = {
-            f"{matrix.name}/squares": torch.zeros(matrix.rows, matrix.columns, dtype=torch.float64, device=device)
+            f"{matrix.name}.squares": torch.zeros(matrix.rows, matrix.columns, dtype=torch.float64, device=device)
             for matrix in matrices
         }
         super().__init__(matrices, zeros)
@@ -246,7 +246,7 @@ class Eigenvalues(_Sums):
 
     def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
         squares = rotated(matrix, part, self.vectors).double().square_().sum(0)
-        self.totals[f"{matrix.name}/squares"] += squares
+        self.totals[f"{matrix.name}.squares"] += squares
 
     def curvature(self) -> "Curvature":
         """The curvature that these rows give.
@@ -256,7 +256,7 @@ class Eigenvalues(_Sums):
         """
         if not any(total.any() for total in self.totals.values()):
             raise WaypointError("curvature: all Fisher rows are zero: the network's output does not depend on θ")
-        values = {matrix.name: (self.totals[f"{matrix.name}/squares"] / self.rows).float() for matrix in self.matrices}
+        values = {matrix.name: (self.totals[f"{matrix.name}.squares"] / self.rows).float() for matrix in self.matrices}
         return Curvature(self.matrices, self.vectors, values)
 
 
@@ -268,7 +268,7 @@ class Curvature:
 
     Attributes:
         matrices: one for every tensor, in the order of the flat gradient.
-        vectors: {``{parameter}/Q_A/{block}``, ``…/Q_S/{block}``: (side, side) float32}.
+        vectors: {``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: (side, side) float32}.
         values: {parameter: Λ (rows, columns) float32}.
     """
 
@@ -304,8 +304,8 @@ class Curvature:
         return Curvature(self.matrices, vectors, {name: value.to(device) for name, value in self.values.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """{``{parameter}/eigenvalues``, ``{parameter}/Q_A/{block}``, ``…/Q_S/{block}``: float32 array}."""
-        values = {f"{name}/eigenvalues": value for name, value in self.values.items()}
+        """{``{parameter}.eigenvalues``, ``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: float32 array}."""
+        values = {f"{name}.eigenvalues": value for name, value in self.values.items()}
         return {key: value.cpu().numpy() for key, value in {**values, **self.vectors}.items()}
 
     @classmethod
@@ -319,32 +319,32 @@ class Curvature:
             WaypointError: the arrays are not of these parameters.
         """
         matrices = [_stored(matrix, arrays) for matrix in diagonal_matrices(shapes)]
-        keys = {f"{name}/eigenvalues" for name in shapes}
+        keys = {f"{name}.eigenvalues" for name in shapes}
         keys |= {key for matrix in matrices for key, _ in _sides(matrix, ("Q_A", "Q_S"))}
         if extra := sorted(set(arrays) - keys):
             raise WaypointError(f"curvature: {extra[0]} belongs to no parameter of this network")
         tensors = {key: torch.from_numpy(np.require(arrays[key], np.float32, "W")) for key in arrays}
-        values = {matrix.name: tensors.pop(f"{matrix.name}/eigenvalues") for matrix in matrices}
+        values = {matrix.name: tensors.pop(f"{matrix.name}.eigenvalues") for matrix in matrices}
         return cls(matrices, tensors, values)
 
 
 def _stored(matrix: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:
     """A tensor with the blocks that its arrays have."""
-    values = arrays.get(f"{matrix.name}/eigenvalues")
+    values = arrays.get(f"{matrix.name}.eigenvalues")
     if values is None or values.shape != (matrix.rows, matrix.columns):
         found = "none" if values is None else " × ".join(map(str, values.shape))
         raise WaypointError(
             f"curvature: {matrix.name} is {matrix.rows} × {matrix.columns} in this network, its eigenvalues are {found}"
         )
-    row_blocks = _stored_blocks(f"{matrix.name}/Q_S", matrix.rows, arrays)
-    column_blocks = _stored_blocks(f"{matrix.name}/Q_A", matrix.columns, arrays)
+    row_blocks = _stored_blocks(f"{matrix.name}.Q_S", matrix.rows, arrays)
+    column_blocks = _stored_blocks(f"{matrix.name}.Q_A", matrix.columns, arrays)
     return Matrix(matrix.name, matrix.start, matrix.rows, matrix.columns, row_blocks, column_blocks)
 
 
 def _stored_blocks(name: str, side: int, arrays: Mapping[str, np.ndarray]) -> tuple[tuple[int, int], ...]:
     """The blocks (start, stop) of one side, from the sizes of its eigenvectors."""
     edges = [0]
-    while (key := f"{name}/{len(edges) - 1}") in arrays:
+    while (key := f"{name}.{len(edges) - 1}") in arrays:
         edges.append(edges[-1] + len(arrays[key]))
     if edges[-1] not in (0, side):
         raise WaypointError(f"curvature: {name} has {edges[-1]} dimensions, not {side}")
