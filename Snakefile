@@ -35,6 +35,7 @@ rule all:
         VAE,
         TEXT_ENCODER,
         rules.checkpoints.input,
+        rules.curvatures.input,
         rules.features.input,
         rules.fisher.input,
         rules.kernels.input,

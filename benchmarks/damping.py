@@ -69,7 +69,7 @@ def one_step_estimates(theta, seed):
 
 def example(x0_hat, t, key):
     """x̂0_t at step t with its noises."""
-    epsilon = torch.stack([target_noise(0, key, t, k, x0_hat.shape) for k in range(DRAWS)])
+    epsilon = torch.stack([target_noise(0, key, "full/0", t, k, x0_hat.shape) for k in range(DRAWS)])
     return Example(x0_hat.expand(epsilon.shape), torch.full((DRAWS,), t), epsilon)
 
 

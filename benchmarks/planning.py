@@ -3,8 +3,8 @@
     python benchmarks/planning.py          prints Markdown tables; docs/scaling.md has them
 
 A finished experiment is pretended: every artifact is a folder or file with the attributes, identity and (empty) files
-that its job would have written. CPU seconds of a dry run, which also prints every job; until the first job, as a real run
-would begin it; and of the pass that compares every artifact with the plan at start.
+that its job would have written. CPU seconds of a dry run, which also prints every job; until the first job, which a
+real run would then begin; and of the pass that compares every artifact with the plan at start.
 """
 
 import csv
@@ -84,7 +84,8 @@ class Folder:
 
 
 def main():
-    print(table(["checkpoints", "subset models", "targets", "jobs", "edges", "dry run", "until the first job"], planned_sizes()))
+    sizes = ["checkpoints", "subset models", "targets", "jobs", "edges"]
+    print(table([*sizes, "dry run", "until the first job"], planned_sizes()))
     print(table(["finished experiment", "jobs", "planned in", "of it the pass"], finished()))
 
 

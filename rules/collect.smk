@@ -6,6 +6,11 @@ rule checkpoints:
         expand("<results>/checkpoints/{checkpoint}", checkpoint=[*PLAN.checkpoints, *PLAN.retrained_models()]),
 
 
+rule curvatures:
+    input:
+        expand("<results>/curvature/{checkpoint}.zarr", checkpoint=PLAN.curved),
+
+
 rule features:
     input:
         expand(

@@ -205,6 +205,16 @@ def rows_of(kind, wildcards):
     return f"<results>/{kind}/{PLAN.basis(wildcards.method)}/{wildcards.checkpoint}.zarr"
 
 
+def mapped_by(wildcards):
+    """What the gradients of a checkpoint are mapped by in a basis: a path, or none."""
+    return maps_of(wildcards.basis, [wildcards.checkpoint])
+
+
+def maps_of(basis, checkpoints):
+    """The same for several checkpoints."""
+    return expand("<results>/{stage}/{name}.zarr", stage=filter(None, [BASES[basis].map]), name=checkpoints)
+
+
 def generating_model(wildcards):
     """The model that made a target."""
     return f"<results>/checkpoints/{PLAN.targets[wildcards.target]['checkpoint']}"

@@ -1,8 +1,30 @@
 """Train features, Fisher rows and kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
 
 Reads   data/train.zarr, checkpoints/{checkpoint}/
-Makes   features/{basis}/{checkpoint}.zarr, fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
+Makes   curvature/{checkpoint}.zarr, features/{basis}/{checkpoint}.zarr, fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
 """
+
+
+rule curvature:
+    input:
+        data="<results>/data/train.zarr",
+        checkpoint="<results>/checkpoints/{checkpoint}",
+    output:
+        directory("<results>/curvature/{checkpoint}.zarr"),
+    log:
+        "<logs>/curvature/{checkpoint}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    resources:
+        gpu=1,
+    params:
+        spec=spec("curvature"),
+        resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/features/curvature.py --spec {params.spec:q} --data {input.data:q}'
+        " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --resume {params.resume:q} --out {output:q}"
+        " --log {log:q}"
+
 
 if PLAN.config["features"]["shards"] == 1:
 
@@ -10,6 +32,7 @@ if PLAN.config["features"]["shards"] == 1:
         input:
             data="<results>/data/train.zarr",
             checkpoint="<results>/checkpoints/{checkpoint}",
+            curvature=mapped_by,
         output:
             directory("<results>/features/{basis}/{checkpoint}.zarr"),
         log:
@@ -22,7 +45,8 @@ if PLAN.config["features"]["shards"] == 1:
             spec=spec("featurize"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
-            " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+            " --checkpoint {input.checkpoint:q} --curvature {input.curvature:q} --name {wildcards.checkpoint}"
+            " --out {output:q} --log {log:q}"
 
 else:
 
@@ -30,6 +54,7 @@ else:
         input:
             data="<results>/data/train.zarr",
             checkpoint="<results>/checkpoints/{checkpoint}",
+            curvature=mapped_by,
         output:
             temp(directory("<results>/shards/{basis}/{checkpoint}/{shard}-of-{shards}.zarr")),
         log:
@@ -42,7 +67,7 @@ else:
             spec=spec("featurize"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
-            " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint}"
+            " --checkpoint {input.checkpoint:q} --curvature {input.curvature:q} --name {wildcards.checkpoint}"
             " --shard {wildcards.shard}/{wildcards.shards} --out {output:q} --log {log:q}"
 
     rule join_features:
@@ -69,6 +94,7 @@ rule fisher_rows:
     input:
         data="<results>/data/train.zarr",
         checkpoint="<results>/checkpoints/{checkpoint}",
+        curvature=mapped_by,
     output:
         directory("<results>/fisher/{basis}/{checkpoint}.zarr"),
     log:
@@ -81,7 +107,8 @@ rule fisher_rows:
         spec=spec("fisher_rows"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/features/fisher_rows.py --spec {params.spec:q} --data {input.data:q}'
-        " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+        " --checkpoint {input.checkpoint:q} --curvature {input.curvature:q} --name {wildcards.checkpoint}"
+        " --out {output:q} --log {log:q}"
 
 
 rule factor_kernel:

@@ -57,6 +57,7 @@ if PLAN.attributed:
         input:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
+            curvature=lambda w: maps_of(w.basis, PLAN.checkpoints),
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
             mask=lambda w: outside(PLAN.mask_file(w.target)),
         output:
@@ -73,5 +74,5 @@ if PLAN.attributed:
             spec=spec("target_gradients"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/targets/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --checkpoints {input.checkpoints:q} --generator {input.generator:q} --mask {input.mask:q}"
-            " --out {output:q} --log {log:q}"
+            " --checkpoints {input.checkpoints:q} --curvature {input.curvature:q} --generator {input.generator:q}"
+            " --mask {input.mask:q} --out {output:q} --log {log:q}"

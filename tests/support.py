@@ -97,7 +97,7 @@ def train_example(x0, index, K=3, scheme="independent", checkpoint="full/0", T=1
 
 def target_example(x0_hat, t, k=4, weight=None, key="trajectory"):
     """x̂0_t at step t with its noises."""
-    epsilon = torch.stack([target_noise(0, key, t, draw, SHAPE) for draw in range(k)])
+    epsilon = torch.stack([target_noise(0, key, "full/0", t, draw, SHAPE) for draw in range(k)])
     return Example(x0_hat.expand(epsilon.shape), torch.full((k,), t), epsilon, weight=weight)
 
 

@@ -27,6 +27,8 @@ from safetensors.torch import load_file
 from support import AUTOENCODER, EXACT, run_script
 
 from waypoint.store.networks import checkpoints
+from waypoint.store.zarr.curvature import read_curvature
+from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.plan.stages import FIGURES, STAGES
 
 HERE = Path(__file__).parent
@@ -214,7 +216,27 @@ def fisher_rows_stage(tmp_path, data, checkpoint):
     return found
 
 
+def curvature_stage(tmp_path, data, checkpoint):
+    """What does not depend on how near-equal eigenvectors turn: sums of eigenvalues, norms of whitened gradients."""
+    spec = {"seed": 0, "curvature": {"rows": 40, "bound": 20}, "data": {"flip": True}, "gradients": EXACT}
+    given = {"data": data, "checkpoint": checkpoint, "name": "full/0", "resume": tmp_path / "resume"}
+    run_script("curvature", spec=spec, **given, out=tmp_path / "curvature.zarr")
+    store, unet = open_store(tmp_path / "curvature.zarr"), checkpoints.load(checkpoint).unet
+    curvature = read_curvature(store, unet)
+    gradients = torch.from_numpy(numbers(3, sum(q.numel() for q in unet.parameters()), seed=40))
+    sums = [curvature.values[name].sum().item() for name in sorted(curvature.values)]
+    return {"sums": np.array(sums), "norms": curvature.whitening(0.1).whiten(gradients).norm(dim=1).numpy()}
+
+
+def score_ekfac_stage(tmp_path):
+    return with_fisher_kernel(tmp_path, "ekfac")
+
+
 def score_fisher_stage(tmp_path):
+    return with_fisher_kernel(tmp_path, "fisher")
+
+
+def with_fisher_kernel(tmp_path, method):
     """With more rows than dimensions, and with fewer."""
     found = {}
     for form, rows in (("primal", 9), ("dual", 4)):
@@ -226,7 +248,7 @@ def score_fisher_stage(tmp_path):
             u = {"u": (["row", "feature"], numbers(rows, D, seed=30 + m))}
             fisher.append(store(tmp_path / f"{form}-u{m}.zarr", {"weights": "w"}, **u))
         (tmp_path / form).mkdir()
-        out = scored(tmp_path / form, "fisher", kernels=kernels, fisher=fisher)
+        out = scored(tmp_path / form, method, kernels=kernels, fisher=fisher)
         found |= {f"{form}_{name}": values for name, values in arrays_of(out, "score", "score_se").items()}
     return found
 
@@ -294,7 +316,9 @@ GOLDEN = {
     "sample_trajectory": sample_trajectory_stage,
     "target_gradients": target_gradients_stage,
     "score_trak": score_trak_stage,
+    "curvature": curvature_stage,
     "fisher_rows": fisher_rows_stage,
+    "score_ekfac": score_ekfac_stage,
     "score_fisher": score_fisher_stage,
     "score_graddot": score_graddot_stage,
     "score_gradcos": score_gradcos_stage,

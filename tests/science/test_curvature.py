@@ -63,9 +63,9 @@ def test_factors_are_explicit_sums(panel, monkeypatch):
     for name, g in by_tensor(rows).items():
         for side, expected in (("A", sum(x.T @ x for x in g)), ("S", sum(x @ x.T for x in g))):
             if len(expected) == 1:
-                assert f"{name}/{side}/0" not in factors.totals  # a side of length 1 has nothing to rotate
+                assert f"{name}.{side}.0" not in factors.totals  # a side of length 1 has nothing to rotate
             else:
-                assert np.allclose(np.triu(factors.totals[f"{name}/{side}/0"]), np.triu(expected), rtol=1e-12)
+                assert np.allclose(np.triu(factors.totals[f"{name}.{side}.0"]), np.triu(expected), rtol=1e-12)
 
 
 @pytest.mark.parametrize("panel", [5, 512])

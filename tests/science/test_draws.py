@@ -64,8 +64,8 @@ def test_steps_are_uniform_and_noise_is_normal(scheme):
     assert stats.kstest(epsilon[:50000], "norm").pvalue > 1e-3
 
 
-def test_target_noise_is_keyed_by_trajectory_step_and_draw():
-    base = target_noise(0, "a", 100, 0, SHAPE)
-    assert torch.equal(base, target_noise(0, "a", np.int64(100), 0, SHAPE))
-    for key in [("b", 100, 0), ("a", 200, 0), ("a", 100, 1)]:
+def test_target_noise_is_keyed_by_trajectory_checkpoint_step_and_draw():
+    base = target_noise(0, "a", "full/0", 100, 0, SHAPE)
+    assert torch.equal(base, target_noise(0, "a", "full/0", np.int64(100), 0, SHAPE))
+    for key in [("b", "full/0", 100, 0), ("a", "full/1", 100, 0), ("a", "full/0", 200, 0), ("a", "full/0", 100, 1)]:
         assert not torch.equal(target_noise(0, *key, SHAPE), base)

@@ -130,9 +130,9 @@ def scores():
 def target(theta, image, noise, t, weight):
     """f_t's terms where x_t is the image with noise."""
     key = f"noise {noise}"
-    x_t = theta.add_noise(image[None], target_noise(0, key, t, -1, image.shape)[None], torch.tensor([t]))[0]
+    x_t = theta.add_noise(image[None], target_noise(0, key, "full/0", t, -1, image.shape)[None], torch.tensor([t]))[0]
     x0_hat = algorithm1.one_step_estimate(theta, x_t, t, None, "scheduler")
-    epsilon = torch.stack([target_noise(0, key, t, k, image.shape) for k in range(TARGET_DRAWS)])
+    epsilon = torch.stack([target_noise(0, key, "full/0", t, k, image.shape) for k in range(TARGET_DRAWS)])
     return Example(x0_hat.expand(epsilon.shape), torch.full((TARGET_DRAWS,), t), epsilon, weight=weight)
 
 

@@ -47,7 +47,7 @@ def test_halves_of_a_targets_draws_and_their_mean(tmp_path, tiny_model):
     for s, t in enumerate(STEPS):
         for h, draws in enumerate(([0, 2, 4], [1, 3])):
             losses = [
-                denoiser.noise_loss(x0_hat[[s]], torch.tensor([t]), target_noise(0, KEY, t, k, SHAPE)[None])
+                denoiser.noise_loss(x0_hat[[s]], torch.tensor([t]), target_noise(0, KEY, "full/0", t, k, SHAPE)[None])
                 for k in draws
             ]
             gradient = torch.autograd.grad(torch.cat(losses).mean(), list(denoiser.unet.parameters()))

@@ -164,7 +164,7 @@ def test_gradients_take_the_samplers_guidance_in_x0_hat_and_their_own_in_f_t(tex
         with torch.no_grad():
             out = output(theta, x_t, t, cond, null, GUIDANCE)
             x0_hat = ((x_t - (1 - alpha).sqrt() * out) / alpha.sqrt()).clamp(-1, 1)
-        epsilon = torch.stack([target_noise(0, key, t, k, (1, 8, 8)) for k in range(2)])
+        epsilon = torch.stack([target_noise(0, key, "full/0", t, k, (1, 8, 8)) for k in range(2)])
         noised = alpha.sqrt() * x0_hat + (1 - alpha).sqrt() * epsilon
         f_t = (epsilon - output(theta, noised, t, cond, null, JUDGED)).pow(2).mean()
         gradient = torch.cat([part.flatten() for part in torch.autograd.grad(f_t, trainable(theta.unet))])

@@ -115,7 +115,7 @@ class Target:
         return torch.randn(1, 8, 8, generator=torch_stream(5, "output draws", self.key, t, k))
 
     def gradient_noise(self, t, k):
-        return target_noise(5, self.key, t, k, (1, 8, 8))
+        return target_noise(5, self.key, "full/0", t, k, (1, 8, 8))
 
 
 @pytest.fixture

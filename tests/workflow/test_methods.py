@@ -125,6 +125,46 @@ def test_a_kernels_damping_reruns_its_scores_and_the_number_of_rows_those_of_all
     assert draws == ["featurize", "factor_kernel trak", "score_trak trak", "score_fisher fisher", "score_fisher gentle"]
 
 
+def with_ekfac(**sections):
+    return plan(**{"methods": {"ekfac": {}, "trak": {}}, "curvature": {"rows": 40}} | sections)
+
+
+def differing(before, after):
+    """Stages of checkpoint full/1 and target a, with their basis or method, whose identities differ in two plans."""
+    stages = {"curvature": [{}], "factor_kernel": METHOD, "score_ekfac": METHOD[:1], "score_trak": METHOD[1:]}
+    stages |= {"featurize": BASIS, "fisher_rows": BASIS[:1], "target_gradients": BASIS}
+    found = set()
+    for stage, names in stages.items():
+        for own in names:
+            given = {**own, "checkpoint": "full/1", "target": "a"}
+            if before.identity(stage, **given) != after.identity(stage, **given):
+                found.add((stage, *own.values()))
+    return found
+
+
+METHOD, BASIS = [{"method": "ekfac"}, {"method": "trak"}], [{"basis": "ekfac"}, {"basis": "plain"}]
+
+
+def test_what_is_whitened_depends_on_the_curvature_and_its_damping_and_nothing_else_does():
+    before = with_ekfac()
+    assert before.bases == ["plain", "ekfac"] and before.curved == before.checkpoints and plan().curved == []
+    stages = ("featurize", "fisher_rows", "target_gradients", "factor_kernel", "score_ekfac")
+    whitened = {(stage, "ekfac") for stage in stages}
+    assert differing(before, with_ekfac(curvature={"rows": 40, "damping": 0.1})) == whitened
+    for other in ({"rows": 41}, {"rows": 40, "bound": 7}):
+        assert differing(before, with_ekfac(curvature=other)) == {("curvature",), *whitened}
+    spec = before.spec("score_ekfac", method="ekfac", target="a")
+    assert settings_of(spec)["curvature"] == {"rows": 40, "bound": 2304, "damping": 1e-05}
+    assert paths(before, "features", "ekfac", "a") == [f"features/ekfac/full/{m}.zarr" for m in range(2)]
+
+
+def test_whole_tensors_are_whitened():
+    with pytest.raises(WaypointError, match=r"gradients\.kind: factorised .* method ekfac whitens"):
+        with_ekfac(gradients={"kind": "factorised"})
+    with pytest.raises(WaypointError, match=r"projection\.kind: none is for gradients\.kind exact"):
+        plan(methods=["trak"], gradients={"kind": "factorised"}, projection={"kind": "none"})
+
+
 def test_methods_that_share_fisher_rows_want_equally_many_and_enough_of_them():
     with pytest.raises(WaypointError, match=r"methods\.gentle\.kernel\.rows: 512, but fisher has 2048"):
         with_fisher({}, {"rows": 512})

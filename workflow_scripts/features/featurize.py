@@ -10,6 +10,7 @@ from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.processes.ddpm import repeated
+from waypoint.science.projection import require_room
 from waypoint.store.data.training_set import conditions_of, inputs_of, require_own_images
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
@@ -25,10 +26,14 @@ def main(job):
     require_own_images(checkpoint, data, job.args.data)
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
-    grad, P = per_example_gradients(job.settings, job.args.name, theta.unet), projection(job.settings, job.args.name)
+    grad = per_example_gradients(job.settings, job.args.name, theta.unet)
+    P = projection(job.settings, job.args.name, theta.unet, job.curvature(job.args.curvature, checkpoint))
 
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
+    if job.settings["projection"]["kind"] == "none":
+        require_room(n, 0, p)
+        job.say(f"no projection: {n * p * 4 / 1e9:.1f} GB of features")
     rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
     if not len(rows):
         raise WaypointError(f"features.shards: {shards} is more than the {n} training images")
@@ -73,4 +78,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, ["data", "checkpoint", "name", "shard?", "out"])
+    run(main, ["data", "checkpoint", "curvature?", "name", "shard?", "out"])

@@ -6,7 +6,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.config.regions import pixels
-from waypoint.workflow.figures.read_scores import in_words
+from waypoint.workflow.figures.read_scores import in_words, projected
 from waypoint.workflow.figures.style import REGIONS, outline, plt, save, show
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
@@ -66,7 +66,7 @@ def header(figure, job, step, n):
     ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
     lines = [
         (f"{attributes['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
-        (f"{ran}, d = {spec['projection']['dim']}", {"size": 8}),
+        (f"{ran}, {projected(spec)}", {"size": 8}),
         ("on the right the training images with the highest scores for what is inside the outline", {"size": 8}),
     ]
     width, height = figure.get_size_inches()

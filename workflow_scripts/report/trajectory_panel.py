@@ -4,6 +4,7 @@ import numpy as np
 
 from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.read_scores import projected
 from waypoint.workflow.figures.style import GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.job import run
@@ -43,7 +44,7 @@ def lines(target, scores):
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
     ran = f"{n} training images"
     if "target_gradients" in scores.attrs["spec"]:
-        ran += f", {len(spec['checkpoints'])} models, d = {spec['projection']['dim']}"
+        ran += f", {len(spec['checkpoints'])} models, {projected(spec)}"
     return [
         (f"{method} · {titled(target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),

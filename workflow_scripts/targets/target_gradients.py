@@ -24,13 +24,17 @@ class Attributed(Target):
         self.settings = job.settings["attribution"]
         weight = mask_weight(job.settings["target"]["mask"], job.args.mask, self.image.shape[-2:], self.x_t.shape[-2:])
         self.weight = None if weight is None else weight.to(generator.device)
-        draws, shape = range(self.settings["target_draws"]), self.x_t.shape[1:]
-        noise = [[target_noise(job.settings["seed"], self.key, t, k, shape) for k in draws] for t in self.steps]
-        self.epsilon = torch.stack([torch.stack(row) for row in noise]).to(generator.device)
+        self.seed = job.settings["seed"]
 
-    def example(self, theta, s, draws=EVERY_DRAW):
-        """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's."""
-        t, epsilon, x0_hat = self.steps[s], self.epsilon[s][draws], self.x0_hat[s]
+    def example(self, theta, name, s, draws=EVERY_DRAW):
+        """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's.
+
+        Args:
+            name: of the checkpoint θ, whose noises are its own.
+        """
+        t, x0_hat, shape = self.steps[s], self.x0_hat[s], self.x_t.shape[1:]
+        noises = [target_noise(self.seed, self.key, name, t, k, shape) for k in range(self.settings["target_draws"])]
+        epsilon = torch.stack(noises)[draws].to(self.x_t.device)
         if self.settings["x0_hat"] == "per_checkpoint":
             x0_hat = one_step_estimate(
                 self.sampling(theta), self.x_t[s], t, self.condition, self.settings["clip_x0_hat"]
@@ -48,24 +52,26 @@ def main(job):
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("checkpoint", ["checkpoint"], np.array(names))
         store.write("step", ["step"], np.array(target.steps))
-        shape = (len(names), len(target.steps), job.settings["projection"]["dim"])
-        store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
-        if halves:
-            dims = ["checkpoint", "step", "half", "feature"]
-            store.create("g_half", dims, (*shape[:2], 2, shape[2]), rows=1)
-        for m, (name, folder) in enumerate(zip(names, job.args.checkpoints)):
+        curvatures = job.args.curvature or [None] * len(names)
+        for m, (name, folder, curvature) in enumerate(zip(names, job.args.checkpoints, curvatures, strict=True)):
             checkpoint = job.checkpoint(folder)
             weights.append(checkpoint.weights)
             theta = checkpoint.load(device)
             p = sum(q.numel() for q in trainable(theta.unet))
-            P = projection(job.settings, name)
+            P = projection(job.settings, name, theta.unet, job.curvature(curvature, checkpoint))
+            if m == 0:
+                shape = (len(names), len(target.steps), P.d)
+                store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
+                if halves:
+                    dims = ["checkpoint", "step", "half", "feature"]
+                    store.create("g_half", dims, (*shape[:2], 2, shape[2]), rows=1)
             project = partial(
                 target_gradients,
                 target.for_output_function(theta),
                 P,
                 grad=per_example_gradients(job.settings, name, theta.unet),
             )
-            example = partial(target.example, theta)
+            example = partial(target.example, theta, name)
             step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):
                 rows = range(start, min(start + step, len(target.steps)))
@@ -80,4 +86,4 @@ def main(job):
 
 
 if __name__ == "__main__":
-    run(main, ["trajectory", "checkpoints*", "generator", "mask?", "out"])
+    run(main, ["trajectory", "checkpoints*", "curvature*?", "generator", "mask?", "out"])

@@ -338,8 +338,8 @@ IN_EVERY_VARIANT = pytest.mark.parametrize("change", VARIANTS.values(), ids=VARI
 
 def test_every_stage_is_looked_at_here(folders):
     other_methods = {row.stage for row in METHODS.values()} - set(SCORES)  # they read what one of these reads
-    # test_methods.py looks at the Fisher rows, which none of these reads
-    assert OPENS.keys() == STAGES.keys() - other_methods - {"fisher_rows"}
+    # test_methods.py looks at Fisher rows and curvatures, which none of these reads
+    assert OPENS.keys() == STAGES.keys() - other_methods - {"fisher_rows", "curvature"}
     assert {key[0] for change in VARIANTS.values() for key in artifacts(plan(change))} == OPENS.keys()
 
 
@@ -716,6 +716,7 @@ def test_given_models_and_encoders_are_watched_where_they_are_folders(folders):
 
 # where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
 FREE = {"experiment", "store", "replace", "features.shards", "gradients.rank", "data.path"}
+FREE |= {"curvature.rows", "curvature.damping", "curvature.bound"}  # no method here has one: test_methods.py
 # which targets and methods, in how many jobs, and where a file lies that its hash stands for
 FREE_IN_EVALUATIONS = {"fid.weights"}
 

@@ -32,10 +32,12 @@ def train_draws(seed, checkpoint, image, scheme, K, T, shape):
     return t, torch.randn(K, *shape, generator=stream)
 
 
-def target_noise(seed, trajectory, step, k, shape):
-    """ε of draw k of f_t at one step; keyed by (trajectory, step, draw), common to all models, targets and masks.
+def target_noise(seed, trajectory, checkpoint, step, k, shape):
+    """ε of draw k of f_t at one step, for one checkpoint: common to all targets and masks of a trajectory.
+
+    Each checkpoint has its own, so that the error of a mean over draws averages out over checkpoints.
 
     Returns:
         (C, H, W) float32.
     """
-    return torch.randn(*shape, generator=torch_stream(seed, "target draws", trajectory, int(step), k))
+    return torch.randn(*shape, generator=torch_stream(seed, "target draws", trajectory, checkpoint, int(step), k))

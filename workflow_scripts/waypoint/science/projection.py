@@ -4,6 +4,7 @@ Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d i
 from (seed, checkpoint, i) alone and is made again wherever it is needed.
 """
 
+from waypoint.errors import WaypointError
 from waypoint.science import counter_rng
 from waypoint.science.random_streams import derive
 
@@ -75,6 +76,49 @@ class SJLT(Projection):
         """Add what the parameters from ``start`` on contribute to Pᵀg."""
         column, sign = self.entries(start, part.shape[1], part.device)
         out.index_add_(1, column, part * sign)
+
+
+UNPROJECTED_GB = 8  # that features and Fisher rows of one checkpoint may take without a projection
+
+
+def require_room(images, rows, p):
+    """Refuse gradients that would take too much room as they are.
+
+    Args:
+        images: N train features. rows: Fisher rows. p: numbers of each.
+
+    Raises:
+        WaypointError: more than ``UNPROJECTED_GB``.
+    """
+    gigabytes = (images + rows) * p * 4 / 1e9
+    if gigabytes > UNPROJECTED_GB:
+        raise WaypointError(
+            f"projection.kind: none would keep {gigabytes:.0f} GB for each checkpoint, {images} train features and "
+            f"{rows} Fisher rows of {p:,} numbers; more than {UNPROJECTED_GB} GB are refused. Choose another kind"
+        )
+
+
+class Identity:
+    """P = I: gradients as they are, d = p.
+
+    Args:
+        d: p, the number of columns of a gradient.
+    """
+
+    def __init__(self, d):
+        self.d = d
+
+    def project(self, gradients):
+        """The gradients (B, p) themselves."""
+        return gradients
+
+    def rows_per_block(self, device):
+        """Any number of parameters at once."""
+        return self.d
+
+    def add_block(self, out, start, part):
+        """Write what the parameters from ``start`` on hold."""
+        out[:, start : start + part.shape[1]] += part
 
 
 PROJECTIONS = {"gaussian": Gaussian, "rademacher": Rademacher, "sjlt": SJLT}

@@ -16,7 +16,7 @@ class Basis:
         train, target: names of the functions of ``science/algorithm1`` that are differentiated, for the train features
             and for the target gradients.
         draws: the stream of (t, ε) on the train side.
-        map: what is applied to a gradient before it is projected, or None.
+        map: the stage that makes what is applied to a gradient before it is projected, or None.
     """
 
     name: str
@@ -29,5 +29,7 @@ class Basis:
 ROWS = [
     # Algorithm 1: the gradients themselves
     Basis("plain"),
+    # whitened by the eigenbasis of the Fisher matrix: inner products are then those of an inverse
+    Basis("ekfac", map="curvature"),
 ]
 BASES = {row.name: row for row in ROWS}

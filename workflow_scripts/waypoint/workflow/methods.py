@@ -10,6 +10,7 @@ A row is a *kind*. A configuration may name several methods of one kind, with se
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations do not name: see ``config/method_settings``
@@ -81,18 +82,18 @@ class Method:
 
 def pass_over_features(costs) -> float:
     """Seconds to read the features of all checkpoints once, with one product per step."""
-    return costs.models * costs.sizes.images * costs.config["projection"]["dim"] * costs.rates.score
+    return costs.models * costs.sizes.images * costs.dim * costs.rates.score
 
 
 def kernel_products(costs) -> float:
     """The same, with K⁻¹g of every step."""
-    k = min(costs.sizes.images, costs.config["projection"]["dim"])
+    k = min(costs.sizes.images, costs.dim)
     return pass_over_features(costs) + costs.models * k**2 * costs.steps() * costs.rates.product
 
 
-def fisher_products(costs) -> float:
+def fisher_products(costs, basis="plain") -> float:
     """The same, with a kernel of Fisher rows, which are read twice where they are fewer than the dimensions."""
-    rows, d = costs.plan.fisher_rows("plain"), costs.config["projection"]["dim"]
+    rows, d = costs.plan.fisher_rows(basis), costs.dim
     solving = d**2 if rows >= d else rows**2 + 2 * rows * d
     return pass_over_features(costs) + costs.models * solving * costs.steps() * costs.rates.product
 
@@ -109,6 +110,20 @@ def gaussians(costs) -> float:
 
 
 ROWS = [
+    Method(
+        "ekfac",
+        "trak in the eigenbasis of the Fisher matrix of the network's output, whitened, with a Fisher kernel there",
+        reads=("gradients", "features", "kernels", "fisher"),
+        look=Look("#009E73", "H", "\\|"),
+        error=True,
+        by_checkpoint=True,
+        basis="ekfac",
+        kernel="fisher",
+        kernel_settings={"rows": 2048, "damping": 3.0},
+        settings=("scores",),
+        one_pass=True,
+        cost=partial(fisher_products, basis="ekfac"),
+    ),
     Method(
         "trak",
         "Algorithm 1",

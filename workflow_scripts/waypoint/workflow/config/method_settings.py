@@ -3,6 +3,7 @@
 import difflib
 
 from waypoint.errors import WaypointError
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.methods import ENCODER, IMPORTED, KERNEL_KEYS, METHODS, NAMED
 
 # what tables, paths and figures call other things: controls, references of LDS, classifiers, pictures beside the panels
@@ -122,6 +123,26 @@ def kernel_settings(config, settings) -> dict:
     return found | dict(row.kernel_settings) | settings.get("kernel", {})
 
 
+def check_bases(config, methods):
+    """Refuse gradients that the basis of a method cannot map.
+
+    Args:
+        methods: as for ``check_fisher_rows``.
+
+    Raises:
+        WaypointError: factorised gradients, where the basis maps those of whole tensors.
+    """
+    for name, settings in methods.items():
+        basis = METHODS[settings["method"]].basis
+        if basis and BASES[basis].map and config["gradients"]["kind"] != "exact":
+            raise WaypointError(
+                f"config: gradients.kind: {config['gradients']['kind']} leaves no gradients of whole tensors, which "
+                f"method {name} whitens; set it to exact, or leave out {name}"
+            )
+        if basis and config["projection"]["kind"] == "none" and config["gradients"]["kind"] != "exact":
+            raise WaypointError("config: projection.kind: none is for gradients.kind exact; choose another projection")
+
+
 def check_fisher_rows(config, methods):
     """Refuse kernels that their Fisher rows cannot give.
 
@@ -145,7 +166,7 @@ def check_fisher_rows(config, methods):
                 f"{where}.rows: {found['rows']}, but {other} has {rows}: methods of basis {row.basis} share their "
                 "Fisher rows; give both the same number"
             )
-        if found["damping"] == 0 and found["rows"] < d:
+        if found["damping"] == 0 and found["rows"] < d and config["projection"]["kind"] != "none":
             raise WaypointError(
                 f"{where}.damping: 0 needs at least projection.dim ({d}) Fisher rows, but {where[8:]}.rows is {rows}"
             )

@@ -74,6 +74,8 @@ def check_model(config):
         raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
     n, d = data.get("subset"), config["projection"]["dim"]
     n = len(n) if isinstance(n, list) else n
+    if config["projection"]["kind"] == "none":  # d = p, which the job knows
+        return
     if config["kernel"]["damping"] == 0 and n is not None and n < d:
         raise WaypointError(
             f"config: kernel.damping: 0 needs at least projection.dim ({d}) training images; data.subset leaves {n}"

@@ -2,7 +2,7 @@
 
 from waypoint.errors import WaypointError
 
-SECTIONS = ("methods", "training", "features", "gradients", "projection", "kernel", "scores", "pixel")
+SECTIONS = ("methods", "training", "features", "gradients", "projection", "curvature", "kernel", "scores", "pixel")
 EVALUATIONS = (  # what needs training images, or scores of them
     "lds",
     "counterfactual",

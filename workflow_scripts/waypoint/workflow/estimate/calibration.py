@@ -55,7 +55,7 @@ class Calibration:
             return Rates(start, light_start, **found, train=0.0, feature=0.0, row=0.0, gradient=0.0, score=0.0)
         found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
         kernels = {METHODS[settings["method"]].kernel for settings in self.config["methods"].values()}
-        found["row"] = self.row() if "fisher" in kernels else 0.0
+        found["row"] = self.row() if "fisher" in kernels else 0.0  # those of a curvature too
         # last: it changes the weights
         found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
         return Rates(start, light_start, **found)
@@ -105,7 +105,7 @@ class Calibration:
         draws = self.config["attribution"]["train_draws"] * (2 if self.config["data"]["flip"] else 1)
         done, images = min(draws, self.rows), max(1, self.rows // draws)
         examples = [self._example(done) for _ in range(images)]
-        grad, P = per_example_gradients(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        grad, P = self._gradients()
         halves = 2 if self.config["features"]["keep_halves"] else 1
         each = self.seconds(lambda: train_features(self.denoiser, P, examples, grad)) / images
         return each * draws / done * halves
@@ -113,15 +113,20 @@ class Calibration:
     def row(self):
         """Seconds of a Fisher row."""
         examples = [replace(self._example(1), v=torch.randn(1, *self.denoiser.shape, device=self.device))] * self.rows
-        grad, P = per_example_gradients(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        grad, P = self._gradients()
         return self.seconds(lambda: fisher_rows(self.denoiser, P, examples, grad)) / self.rows
+
+    def _gradients(self):
+        """Per-example gradients and the projection."""
+        unet = self.denoiser.unet
+        return per_example_gradients(self.spec, NAME, unet), projection(self.spec, NAME, unet)
 
     def gradient(self):
         """Seconds of g_t at one step, x̂0_t included; as ``feature``."""
         settings, theta = self.config["attribution"], self._sampling()
         draws, done = settings["target_draws"], min(settings["target_draws"], self.rows)
         example = self._example(done)
-        grad, P = per_example_gradients(self.spec, NAME, self.denoiser.unet), projection(self.spec, NAME)
+        grad, P = self._gradients()
 
         def step():
             one_step_estimate(theta, example.x0[0], self.denoiser.T // 2, self._condition(), settings["clip_x0_hat"])
@@ -136,7 +141,7 @@ class Calibration:
 
     def score(self, n=4096):
         """Seconds of one value of Φ in one target's scores, its reading left out: features are read as fast."""
-        d = self.config["projection"]["dim"]
+        d = projection(self.spec, NAME, self.denoiser.unet).d
         steps = len(self.config["attribution"]["steps"] or [0])
         random = np.random.default_rng(0)
         phi, g = random.standard_normal((n, d), np.float32), random.standard_normal((steps, d), np.float32)

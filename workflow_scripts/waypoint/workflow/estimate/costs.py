@@ -25,6 +25,7 @@ class Sizes:
     caption: int  # values of an embedded caption; 0 without
     latent: bool  # whether data/train.zarr holds latents beside the images
     T: int  # training steps of the scheduler
+    factors: int = 0  # numbers in the factors of the curvature; 0 without
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,20 @@ class Costs:
         return self.rates.load + self.sizes.images / self.config["features"]["shards"] * self.rates.feature
 
     def _fisher_rows(self):
-        return self.rates.load + self.plan.fisher_rows(self.plan.fisher_bases[0]) * self.rates.row
+        return (
+            self.rates.load + float(np.mean(list(map(self.plan.fisher_rows, self.plan.fisher_bases)))) * self.rates.row
+        )
+
+    def _curvature(self):
+        # two sets of rows: twice the sums of squares of a factor's side for each row, and a rotation back and forth
+        return self.rates.load + 2 * self.config["curvature"]["rows"] * self.rates.row
 
     def _factor_kernel(self):
         return float(np.mean([self._factored(n) for n in kernel_rows(self.plan, self.sizes.images)]))
 
     def _factored(self, n):
         """Seconds of a Gram matrix of n rows, and of its factor."""
-        d = self.config["projection"]["dim"]
+        d = self.dim
         k = min(n, d)
         # half of a symmetric product (all of it in the dual form), and a Cholesky factor
         products = n * d * d / 2 if n >= d else n * n * d
@@ -148,6 +155,11 @@ class Costs:
         own = self.plan.evaluation["counterfactual"]
         return self.rates.load + own["images"] * self.calls(own["step"]) * self.rates.call
 
+    @property
+    def dim(self):
+        """Columns of features and target gradients."""
+        return dimension(self.config, self.sizes)
+
     def _removed(self):
         """Images that a removal takes out, on average."""
         sections = filter(None, (self.plan.evaluation[name] for name in ("counterfactual", "forgetting")))
@@ -162,6 +174,11 @@ class Costs:
         return float(np.mean([of(name) for name in (self.plan.evaluated(section) if section else self.plan.targets)]))
 
 
+def dimension(config, sizes):
+    """d, or p without a projection."""
+    return sizes.parameters if config["projection"]["kind"] == "none" else config["projection"]["dim"]
+
+
 def kernel_rows(plan, images):
     """Rows that the kernel of every method with one is made from: of train features, or of Fisher rows."""
     kinds = {"features": lambda basis: images, "fisher": plan.fisher_rows}
@@ -170,7 +187,7 @@ def kernel_rows(plan, images):
 
 def storage(plan, sizes):
     """Bytes of every stage's finished artifacts, {stage: bytes}, without their metadata."""
-    config, n, d = plan.config, sizes.images, plan.config["projection"]["dim"]
+    config, n, d = plan.config, sizes.images, dimension(plan.config, sizes)
     models = len(plan.checkpoints)
     steps = sum(len(plan.steps(name)) for name in plan.targets)
     features, values = config["features"], sizes.pixels + sizes.latent * sizes.inputs
@@ -180,6 +197,8 @@ def storage(plan, sizes):
     found = {
         "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
         "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
+        # eigenvalues; the eigenvectors' sides are those of the network's tensors
+        "curvature": 4 * len(plan.curved) * (sizes.parameters + sizes.factors),
         "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),
         "fisher": 4 * models * d * sum(map(plan.fisher_rows, plan.fisher_bases)),
         "kernels": models * 2 * 8 * sum(min(rows, d) ** 2 for rows in kernel_rows(plan, n)),

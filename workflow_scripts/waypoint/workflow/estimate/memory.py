@@ -1,7 +1,7 @@
 """Bytes that the largest jobs hold at their peak, as formulas of the configuration (docs/scaling.md checks them)."""
 
 from waypoint.science.gradients.batching import rows_in_a_pass, rows_in_memory
-from waypoint.workflow.estimate.costs import kernel_rows
+from waypoint.workflow.estimate.costs import dimension, kernel_rows
 
 FLOAT, DOUBLE = 4, 8
 STEP_STATES = 4  # a training step's weights, gradients and AdamW's two moments
@@ -40,14 +40,14 @@ class Memory:
         draws = settings["train_draws"] * (2 if self.config["data"]["flip"] else 1)
         images = self.sizes.images // shards
         rows = min(images, rows_in_memory(self.sizes.parameters, self.device))
-        return self.start + self._images() / shards + self._gradients(rows, draws)
+        return self.start + self._whitening() + self._images() / shards + self._gradients(rows, draws)
 
     def _featurize_shard(self):
         return self._featurize(self.config["features"]["shards"])
 
     def _target_gradients(self):
         steps = max(len(self.plan.steps(name)) for name in self.plan.targets)
-        return self.start + self._gradients(steps, self.config["attribution"]["target_draws"])
+        return self.start + self._whitening() + self._gradients(steps, self.config["attribution"]["target_draws"])
 
     def _gradients(self, rows, draws):
         """The weights, the rows of gradients, those of the pass under way, and what autograd keeps of it."""
@@ -57,11 +57,22 @@ class Memory:
         return FLOAT * self.sizes.parameters + gradients + self._pass(together * at_once)
 
     def _fisher_rows(self):
-        rows = min(self.plan.fisher_rows(self.plan.fisher_bases[0]), rows_in_memory(self.sizes.parameters, self.device))
-        return self.start + self._gradients(rows, 1)
+        most = max(map(self.plan.fisher_rows, self.plan.fisher_bases))
+        return self.start + self._whitening() + self._gradients(min(most, self._rows_in_memory()), 1)
+
+    def _curvature(self):
+        rows = min(self.config["curvature"]["rows"], self._rows_in_memory())
+        return self.start + DOUBLE * (self.sizes.factors + self.sizes.parameters) + self._gradients(rows, 1)
+
+    def _rows_in_memory(self):
+        return rows_in_memory(self.sizes.parameters, self.device)
+
+    def _whitening(self):
+        """Eigenvectors and scales, where gradients of some basis are whitened."""
+        return FLOAT * (self.sizes.factors + self.sizes.parameters) if self.plan.curved else 0
 
     def _factor_kernel(self):
-        d, held = self.config["projection"]["dim"], [0]
+        d, held = dimension(self.config, self.sizes), [0]
         for method, n in zip(self.plan.with_kernel, kernel_rows(self.plan, self.sizes.images)):
             # the dual form has all of Φ, in blocks and in one piece, or all Fisher rows as they are stored
             dual = FLOAT if self.plan.kind(method).kernel == "fisher" else 2 * DOUBLE

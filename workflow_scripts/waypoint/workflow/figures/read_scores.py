@@ -25,3 +25,9 @@ def in_words(made):
     """``what_ran`` as a part of a title."""
     words = [(made["targets"], "target"), (made["images"], "training image"), (made["models"], "model")]
     return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in words if count)
+
+
+def projected(spec):
+    """What became of the gradients before they were compared, in words."""
+    projection = spec["projection"]
+    return "not projected" if projection["kind"] == "none" else f"d = {projection['dim']}"

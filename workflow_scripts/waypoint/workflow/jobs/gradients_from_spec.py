@@ -1,8 +1,11 @@
 """The gradient engine and the projection that a spec asks for, the same for train features and target gradients."""
 
+from waypoint.science.curvature import WhitenedProjection
 from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.hooks import trainable
 from waypoint.science.gradients.logra import LoGra
-from waypoint.science.projection import PROJECTIONS
+from waypoint.science.projection import PROJECTIONS, Identity
+from waypoint.store.zarr.curvature import read_curvature
 
 
 def per_example_gradients(spec, checkpoint, unet):
@@ -14,6 +17,18 @@ def per_example_gradients(spec, checkpoint, unet):
     return LoGra(unet, spec["seed"], checkpoint, settings["rank"], autocast)
 
 
-def projection(spec, checkpoint):
-    """P of Algorithm 1 for one checkpoint."""
-    return PROJECTIONS[spec["projection"]["kind"]](spec["seed"], checkpoint, spec["projection"]["dim"])
+def projection(spec, checkpoint, unet, curvature=None):
+    """P of Algorithm 1 for one checkpoint, after the map of the basis where it has one.
+
+    Args:
+        curvature: an open curvature/{checkpoint}.zarr, for a basis that whitens by it.
+    """
+    settings = spec["projection"]
+    if settings["kind"] == "none":
+        P = Identity(sum(q.numel() for q in trainable(unet)))
+    else:
+        P = PROJECTIONS[settings["kind"]](spec["seed"], checkpoint, settings["dim"])
+    if curvature is None:
+        return P
+    whitening = read_curvature(curvature, unet).whitening(spec["curvature"]["damping"])
+    return WhitenedProjection(whitening, P)

@@ -95,6 +95,19 @@ class Job:
         """
         return Checkpoint(path, self.attributes(path))
 
+    def curvature(self, path, checkpoint):
+        """The open store of a ``Checkpoint``'s curvature; None where there is no path.
+
+        Raises:
+            WaypointError: as ``open``, or it was made from other weights.
+        """
+        if not path:
+            return None
+        store = self.open(path)
+        if store.attrs["weights"] != checkpoint.weights:
+            raise WaypointError(f"{path} comes from other weights than {checkpoint.path} has; delete it and rerun")
+        return store
+
     def folder(self, path):
         """The path of a folder or file that agrees with this job's settings and is what was written.
 
@@ -165,8 +178,8 @@ def run(main, arguments):
     parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
     parser.add_argument("--log", help="log file; default: standard error")
     for name in arguments:
-        nargs = {"*": "*", "?": "?"}.get(name[-1])
-        parser.add_argument(f"--{name.rstrip('*?')}", required=name[-1] != "?", nargs=nargs)
+        nargs = "*" if "*" in name else "?" if name.endswith("?") else None
+        parser.add_argument(f"--{name.rstrip('*?')}", required=not name.endswith("?"), nargs=nargs)
     args = parser.parse_args()
     log = open(args.log, "w", encoding="utf-8") if args.log else sys.stderr
     job = Job(args, log)

@@ -51,16 +51,17 @@ def finished(folder, identity):
 def run_epochs(job, trainer, folder, identity, name):
     """Run a trainer's epochs, from the last one that is kept in ``folder`` on; each is kept when it ends."""
     state = folder / "state.pt"
-    if state.exists() and (stored := _read_state(state)) is not None and stored["identity"] == identity:
+    if state.exists() and (stored := read_state(state)) is not None and stored["identity"] == identity:
         trainer.load_state(stored)
         job.say(f"{name}: resumes after epoch {trainer.epoch}")
     while not trainer.finished:
         loss = trainer.run_epoch()
-        _write_state(state, {**trainer.state(), "identity": identity})
+        write_state(state, {**trainer.state(), "identity": identity})
         job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
 
 
-def _write_state(path, state):
+def write_state(path, state):
+    """Write a state, whole or not at all."""
     tmp = path.with_suffix(".tmp")
     try:
         with open(tmp, "wb") as file:  # torch, given a path, does not say that the disk is full
@@ -71,14 +72,12 @@ def _write_state(path, state):
         raise
 
 
-def _read_state(path):
-    """A training's state, or None where it is damaged: the training then starts anew, to the same weights."""
+def read_state(path, of="its training"):
+    """A state, or None where it is damaged: what it is a state of then starts anew, to the same end."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds over a file that is not what it should be
-        warnings.warn(
-            WaypointWarning(f"{path} is damaged ({type(error).__name__}); its training starts anew"), stacklevel=2
-        )
+        warnings.warn(WaypointWarning(f"{path} is damaged ({type(error).__name__}); {of} starts anew"), stacklevel=2)
         return None
 
 

@@ -78,6 +78,7 @@ PLACES = {
     "train": "checkpoints/{checkpoint}",
     "import_checkpoint": "checkpoints/{checkpoint}",
     "sample_trajectory": "targets/{target}/trajectory.zarr",
+    "curvature": "curvature/{checkpoint}.zarr",
     "featurize": "features/{basis}/{checkpoint}.zarr",
     "fisher_rows": "fisher/{basis}/{checkpoint}.zarr",
     "factor_kernel": "kernels/{method}/{checkpoint}.zarr",

@@ -56,17 +56,34 @@ def question(plan, jobs, data):
         "vae": vae and {key: vae[key] for key in ("path", "train") if key in vae},
         "text_encoder": text and {key: text[key] for key in ("path", "max_length")},
         "size": config["data"]["size"] if config["data"] and not vae else None,
+        "unprojected": unprojected(plan),
         "data": data,
     }
 
 
-def answer(given, reference, trained, model, changed, vae, text_encoder, size, data):
+def unprojected(plan):
+    """How many train features and Fisher rows of a checkpoint are kept as they are; None where they are projected.
+
+    Of the features None, where planning cannot know it.
+    """
+    if not plan.attributed or plan.config["projection"]["kind"] != "none":
+        return None
+    subset = plan.config["data"]["subset"]
+    return [
+        len(subset) if isinstance(subset, list) else subset,
+        max(map(plan.fisher_rows, plan.fisher_bases), default=0),
+    ]
+
+
+def answer(given, reference, trained, model, changed, vae, text_encoder, size, unprojected, data):
     """Build and compare everything that is known.
 
     Raises:
         WaypointError: as ``checkpoints.outline_of`` and ``outline``, ``given.require_wanted``,
             ``checkpoints.require_encoders``, ``training_set.require_fit``, ``load_vae`` and ``TextEncoder``.
     """
+    from waypoint.science.gradients.hooks import trainable
+    from waypoint.science.projection import require_room
     from waypoint.store.data.training_set import require_fit as require_fit_data
     from waypoint.store.networks import checkpoints
     from waypoint.store.networks.given import require_wanted
@@ -79,6 +96,9 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, size, d
             checkpoints.require_encoders(denoiser, name, width, channels)
         if vae:
             checkpoints.require_unclipped(denoiser, name)
+        if unprojected:
+            images = unprojected[0] or (len(open_store(data)["image"]) if data else 0)
+            require_room(images, unprojected[1], sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
         elif size not in (None, *denoiser.shape[1:]):

@@ -16,7 +16,7 @@ from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.image_encoders import identity, place_of
-from waypoint.workflow.config.method_settings import check_fisher_rows, kernel_settings, summed
+from waypoint.workflow.config.method_settings import check_bases, check_fisher_rows, kernel_settings, summed
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.own_scores import cached_content_hash
 from waypoint.workflow.config.shared_stores import folders
@@ -43,6 +43,7 @@ class Plan(EvaluationPlan):
         self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
         self.evaluation = config["evaluation"]
         self.instances = self.methods | self._implied()
+        check_bases(config, self.instances)
         check_fisher_rows(config, self.instances)
         self.attributed = config["data"] is not None  # else given models are only sampled from
         self._known = {}
@@ -165,6 +166,16 @@ class Plan(EvaluationPlan):
         own = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
         return {"gradients": own, "projection": self.config["projection"]}
 
+    def of_basis(self, basis):
+        """What train features, Fisher rows and target gradients of a basis must have in common."""
+        damping = {"curvature": self.pick("curvature", "damping")} if BASES[basis].map else {}
+        return {"basis": basis, **damping, **self.gradients()}
+
+    def model_in(self, basis, checkpoint):
+        """A model of the full set, and what its gradients are mapped by in a basis."""
+        mapped = [(BASES[basis].map, {"checkpoint": checkpoint})] if BASES[basis].map else []
+        return [self.model(checkpoint), *mapped]
+
     # ---- methods
 
     def kind(self, method):
@@ -189,6 +200,11 @@ class Plan(EvaluationPlan):
         """Names of the bases whose features and gradients are made."""
         used = {self.basis(method) for method in self.instances}
         return [name for name in BASES if name in used]
+
+    @property
+    def curved(self):
+        """Names of the checkpoints that have a curvature."""
+        return self.checkpoints if any(BASES[name].map == "curvature" for name in self.bases) else []
 
     @property
     def with_kernel(self):

@@ -155,6 +155,13 @@ def list_subset_models(plan):
 # ---- Algorithm 1
 
 
+@stage(version=1)
+def curvature(plan, checkpoint):
+    """The curvature of a checkpoint; its damping belongs to what is whitened by it."""
+    own = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
+    return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
+
+
 @stage(version=2)
 def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""
@@ -163,14 +170,14 @@ def featurize(plan, basis, checkpoint):
         "train_draws": plan.config["attribution"]["train_draws"],
         "flip": plan.config["data"]["flip"],
     }
-    return Recipe({"features": own, "basis": basis, **plan.gradients()}, [plan.model(checkpoint)])
+    return Recipe({"features": own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
 @stage(version=1)
 def fisher_rows(plan, basis, checkpoint):
     """Fisher rows, in the basis of the features and projected as they are."""
     own = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
-    return Recipe({**own, "basis": basis, **plan.gradients()}, [plan.model(checkpoint)])
+    return Recipe({**own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
 @stage(version=1)
@@ -194,18 +201,18 @@ def sample_trajectory(plan, target):
     return Recipe(sections, [plan.model(row["checkpoint"])])
 
 
-@stage(version=2)
+@stage(version=3)
 def target_gradients(plan, basis, target):
     """A target's gradients at its attributed steps, for all checkpoints."""
     attribution = plan.pick("attribution", "target_draws x0_hat clip_x0_hat") | plan.guidance("attribution")
     sections = {
         "attribution": attribution | plan.pick("features", "keep_halves"),
-        "basis": basis,
         "target": {"steps": plan.steps(target), **plan.mask(target)},
-        **plan.gradients(),
+        **plan.of_basis(basis),
         **plan.ensemble(),
     }
-    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.models())
+    mapped = [artifact for name in plan.checkpoints for artifact in plan.model_in(basis, name)]
+    return Recipe(sections, [("sample_trajectory", {"target": target})], mapped)
 
 
 @stage(version=1)

@@ -1,0 +1,30 @@
+"""curvature/{checkpoint}.zarr: eigenvalues and eigenvectors, an array or more for every parameter tensor."""
+
+from waypoint.science.curvature import Curvature
+from waypoint.store.zarr.reader import read
+
+DIMS = {"eigenvalues": ["row", "column"], "Q_A": ["column", "eigenvector"], "Q_S": ["row", "eigenvector"]}
+
+
+def write_curvature(store, curvature, checkpoint):
+    """Write every array of a ``Curvature`` to a ``StoreWriter``.
+
+    Raises:
+        WaypointError: a number that is not finite.
+    """
+    for name, values in curvature.arrays().items():
+        kind = next(kind for kind in DIMS if f".{kind}" in name)
+        # lengths differ from tensor to tensor, and so do the dimensions' names
+        dims = [f"{name} {dim}" for dim in DIMS[kind]]
+        store.write(name, dims, values, f"checkpoint {checkpoint}, row")
+
+
+def read_curvature(store, unet):
+    """The ``Curvature`` of an open store, for this network and on its device.
+
+    Raises:
+        WaypointError: it is another network's, or a chunk is damaged.
+    """
+    shapes = {name: q.shape for name, q in unet.named_parameters() if q.requires_grad}
+    arrays = {name: read(array) for name, array in store.arrays()}
+    return Curvature.from_arrays(shapes, arrays).to(next(unet.parameters()).device)

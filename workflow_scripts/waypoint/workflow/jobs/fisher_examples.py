@@ -1,0 +1,33 @@
+"""The Fisher rows of a job: which image, step and noises each row has, on the network's device."""
+
+import torch
+
+from waypoint.science import fisher
+from waypoint.science.gradients.examples import Example
+from waypoint.store.data.training_set import conditions_of, inputs_of
+from waypoint.store.zarr.reader import Rows
+
+
+class FisherExamples:
+    """Examples of a stream of Fisher rows; index it with a row.
+
+    Of a model that was trained on flips the flip of every image is one image more: i + n.
+
+    Args:
+        settings: of the job: seed, and whether the data are flipped. data: open data/train.zarr.
+        theta: a ``Denoiser``. purpose, checkpoint: of the stream (``science/fisher``). count: R, how many rows.
+    """
+
+    def __init__(self, settings, data, theta, purpose, checkpoint, count):
+        n, self.key, self.device = data["image"].shape[0], (settings["seed"], purpose, checkpoint), theta.device
+        seen = fisher.row_images(*self.key, count, 2 * n if settings["data"]["flip"] else n)
+        self.flipped, images = seen >= n, seen % n
+        self.steps = torch.from_numpy(fisher.row_steps(*self.key, count, theta.T))
+        self.inputs, self.conditions = Rows(inputs_of(data), images), conditions_of(data, theta, images)
+
+    def __getitem__(self, r):
+        x0 = torch.from_numpy(self.inputs[[r]])
+        x0 = x0.flip(-1) if self.flipped[r] else x0
+        epsilon, v = (noise[None].to(self.device) for noise in fisher.row_noise(*self.key, r, x0.shape[1:]))
+        condition = None if self.conditions is None else self.conditions[[r]].to(self.device)
+        return Example(x0.to(self.device), self.steps[[r]].to(self.device), epsilon, condition, v=v)
