@@ -39,11 +39,18 @@ def test_the_kind_decides(tiny_model):
 
 
 @pytest.mark.parametrize("kind", PROJECTIONS)
-def test_the_projection_is_that_of_seed_checkpoint_and_kind(kind):
+def test_the_projection_is_that_of_seed_checkpoint_and_kind(tiny_model, kind):
     rows = torch.randn(2, 30)
-    found = projection(spec(EXACT, kind), "full/1")
+    found = projection(spec(EXACT, kind), "full/1", tiny_denoiser(tiny_model).unet)
     assert type(found) is PROJECTIONS[kind]
     assert torch.equal(found.project(rows), PROJECTIONS[kind](5, "full/1", D).project(rows))
+
+
+def test_without_a_projection_gradients_stay_as_they_are(tiny_model):
+    unet = tiny_denoiser(tiny_model).unet
+    found = projection(spec(EXACT, "none"), "full/1", unet)
+    rows = torch.randn(2, sum(q.numel() for q in unet.parameters()))
+    assert found.d == rows.shape[1] and torch.equal(found.project(rows), rows)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
@@ -68,7 +75,7 @@ def test_featurize_stores_what_engine_and_projection_make(tmp_path, tiny_model, 
     rows = per_example_gradients(asked, "full/1", theta.unet)(
         lambda e: theta.train_loss(e.x0, e.t, e.epsilon), examples
     )
-    expected = projection(asked, "full/1").project(rows).numpy()
+    expected = projection(asked, "full/1", theta.unet).project(rows).numpy()
     error = {"float32": 1e-5, "float16": 1e-3, "int8": 0.5 / 127 + 1e-5}[dtype]
     phi = np.concatenate([part for _, part in quantised.blocks(found)])
     assert (np.abs(phi - expected) <= error * np.abs(expected).max(1, keepdims=True)).all()

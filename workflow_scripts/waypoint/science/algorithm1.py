@@ -17,9 +17,9 @@ def output_function(theta, x):
     return theta.noise_loss(x.x0, x.t, x.epsilon, x.condition, x.weight)
 
 
-def train_features(theta, P, examples, grad):
+def train_features(theta, P, examples, grad, loss=train_loss):
     """Lines 7-9: φ_i = Pᵀ ∇_θ L_i(θ*_m), the rows of Φ_m: (len(examples), d)."""
-    return P.project(grad(lambda z: train_loss(theta, z), examples))
+    return P.project(grad(lambda z: loss(theta, z), examples))
 
 
 def one_step_estimate(theta, x_t, t, condition, clip):
@@ -27,9 +27,9 @@ def one_step_estimate(theta, x_t, t, condition, clip):
     return theta.x0_hat(x_t[None], t, theta.prediction(x_t[None], t, condition), clip)[0]
 
 
-def target_gradients(theta, P, examples, grad):
+def target_gradients(theta, P, examples, grad, output=output_function):
     """Lines 12-13: g_t = Pᵀ ∇_θ f_t(x̂0_t, θ*_m), one example per step: (steps, d)."""
-    return P.project(grad(lambda x: output_function(theta, x), examples))
+    return P.project(grad(lambda x: output(theta, x), examples))
 
 
 def attribution(phi, n, d, cholesky, g):

@@ -15,14 +15,14 @@ class Basis:
         name: of folders and files.
         train, target: names of the functions of ``science/algorithm1`` that are differentiated, for the train features
             and for the target gradients.
-        draws: the stream of (t, ε) on the train side.
+        draw_scheme: of (t, ε) on the train side; None: features.draw_scheme.
         map: the stage that makes what is applied to a gradient before it is projected, or None.
     """
 
     name: str
     train: str = "train_loss"
     target: str = "output_function"
-    draws: str = "train"
+    draw_scheme: str | None = None
     map: str | None = None
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 
@@ -166,7 +167,8 @@ def curvature(plan, checkpoint):
 def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""
     own = {
-        **plan.pick("features", "draw_scheme dtype keep_halves"),
+        **plan.pick("features", "dtype keep_halves"),
+        "draw_scheme": BASES[basis].draw_scheme or plan.config["features"]["draw_scheme"],
         "train_draws": plan.config["attribution"]["train_draws"],
         "flip": plan.config["data"]["flip"],
     }
