@@ -8,7 +8,7 @@ rule checkpoints:
 
 rule curvatures:
     input:
-        expand("<results>/curvature/{checkpoint}.zarr", checkpoint=PLAN.curved),
+        [maps_of(basis, PLAN.checkpoints) for basis in PLAN.bases],
 
 
 rule features:

@@ -21,7 +21,7 @@ from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
-from waypoint.workflow.plan.method_inputs import MASK, SOURCE, files, paths
+from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
 
@@ -212,7 +212,8 @@ def mapped_by(wildcards):
 
 def maps_of(basis, checkpoints):
     """The same for several checkpoints."""
-    return expand("<results>/{stage}/{name}.zarr", stage=filter(None, [BASES[basis].map]), name=checkpoints)
+    place = PLACES.get(BASES[basis].map)
+    return [f"<results>/{place.format(checkpoint=name)}" for name in checkpoints] if place else []
 
 
 def generating_model(wildcards):

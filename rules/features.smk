@@ -1,7 +1,7 @@
 """Train features, Fisher rows and kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
 
 Reads   data/train.zarr, checkpoints/{checkpoint}/
-Makes   curvature/{checkpoint}.zarr, features/{basis}/{checkpoint}.zarr, fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
+Makes   curvature/{checkpoint}.zarr, curvature/diagonal/{checkpoint}.zarr, features/{basis}/{checkpoint}.zarr, fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
 """
 
 
@@ -22,6 +22,27 @@ rule curvature:
         resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
     shell:
         'python "$WAYPOINT_SCRIPTS"/features/curvature.py --spec {params.spec:q} --data {input.data:q}'
+        " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --resume {params.resume:q} --out {output:q}"
+        " --log {log:q}"
+
+
+rule diagonal_curvature:
+    input:
+        data="<results>/data/train.zarr",
+        checkpoint="<results>/checkpoints/{checkpoint}",
+    output:
+        directory("<results>/curvature/diagonal/{checkpoint}.zarr"),
+    log:
+        "<logs>/diagonal_curvature/{checkpoint}.log",
+    conda:
+        "../envs/waypoint.yaml"
+    resources:
+        gpu=1,
+    params:
+        spec=spec("diagonal_curvature"),
+        resume=lambda wildcards, output: str(Path(output[0]).parents[3] / "resume"),
+    shell:
+        'python "$WAYPOINT_SCRIPTS"/features/diagonal_curvature.py --spec {params.spec:q} --data {input.data:q}'
         " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --resume {params.resume:q} --out {output:q}"
         " --log {log:q}"
 

@@ -228,6 +228,25 @@ def curvature_stage(tmp_path, data, checkpoint):
     return {"sums": np.array(sums), "norms": curvature.whitening(0.1).whiten(gradients).norm(dim=1).numpy()}
 
 
+def diagonal_curvature_stage(tmp_path, data, checkpoint):
+    spec = {"seed": 0, "curvature": {"rows": 40}, "data": {"flip": True}, "gradients": EXACT}
+    given = {"data": data, "checkpoint": checkpoint, "name": "full/0", "resume": tmp_path / "resume"}
+    run_script("diagonal_curvature", spec=spec, **given, out=tmp_path / "diagonal.zarr")
+    return {"sums": np.array([array[:].sum() for _, array in sorted(open_store(tmp_path / "diagonal.zarr").arrays())])}
+
+
+def score_diagonal_stage(tmp_path):
+    return arrays_of(scored(tmp_path, "diagonal"), "score", "score_se")
+
+
+def score_d_trak_stage(tmp_path):
+    kernels = []
+    for m in (0, 1):
+        lower = np.tril(numbers(D, D, seed=50 + m)).astype(np.float64) + 5 * np.eye(D)
+        kernels.append(store(tmp_path / f"k{m}.zarr", {"weights": "w"}, factor=(["row", "column"], lower)))
+    return arrays_of(scored(tmp_path, "d_trak", kernels=kernels), "score", "score_se")
+
+
 def score_ekfac_stage(tmp_path):
     return with_fisher_kernel(tmp_path, "ekfac")
 
@@ -317,6 +336,9 @@ GOLDEN = {
     "target_gradients": target_gradients_stage,
     "score_trak": score_trak_stage,
     "curvature": curvature_stage,
+    "diagonal_curvature": diagonal_curvature_stage,
+    "score_diagonal": score_diagonal_stage,
+    "score_d_trak": score_d_trak_stage,
     "fisher_rows": fisher_rows_stage,
     "score_ekfac": score_ekfac_stage,
     "score_fisher": score_fisher_stage,

@@ -92,9 +92,18 @@ def test_the_curvature_is_that_of_explicit_rows(tmp_path, given, denoiser, expli
     assert not (tmp_path / "resume").exists()
 
 
+def test_the_diagonal_is_that_of_explicit_rows(tmp_path, given, denoiser):
+    spec = {**SPEC, "curvature": {"rows": ROWS}}
+    run_script("diagonal_curvature", spec=spec, **given, resume=tmp_path / "resume", out=tmp_path / "diagonal.zarr")
+    found, expected = stored(tmp_path / "diagonal.zarr", denoiser.unet), rows_of(denoiser, fisher.EIGENVALUES, ROWS)
+    assert not found.vectors and not any(m.row_blocks or m.column_blocks for m in found.matrices)
+    values = torch.cat([found.values[name].flatten() for name, _ in denoiser.unet.named_parameters()])
+    assert close(values, expected.square().mean(0), 1e-4)
+
+
 def test_rows_in_other_batches_give_the_same(tmp_path, given, denoiser, monkeypatch):
     together = stored(made(tmp_path, given), denoiser.unet)
-    monkeypatch.setattr("waypoint.science.gradients.batching.rows_in_memory", lambda p, device: 7)
+    monkeypatch.setattr("waypoint.workflow.jobs.curvature_rows.rows_in_memory", lambda p, device: 7)
     apart, fresh = stored(made(tmp_path, given, "apart"), denoiser.unet), rows_of(denoiser, fisher.KERNEL, 3)
     one, other = (each.whitening(1e-2).whiten(fresh) for each in (together, apart))
     assert close(one @ one.T, other @ other.T, 1e-4)
@@ -103,7 +112,7 @@ def test_rows_in_other_batches_give_the_same(tmp_path, given, denoiser, monkeypa
 @pytest.mark.parametrize("killed_at", [15, 75], ids=["among the eigenvectors' rows", "among the eigenvalues' rows"])
 def test_a_job_that_was_killed_goes_on_where_it_was(tmp_path, given, denoiser, monkeypatch, killed_at):
     whole = stored(made(tmp_path, given), denoiser.unet)
-    monkeypatch.setattr("waypoint.science.gradients.batching.rows_in_memory", lambda p, device: 5)
+    monkeypatch.setattr("waypoint.workflow.jobs.curvature_rows.rows_in_memory", lambda p, device: 5)
     made_rows, real = [], fisher.fisher_rows
 
     def counted(theta, P, examples, grad):

@@ -1,4 +1,4 @@
-"""score_graddot.py and score_gradcos.py against explicit loops."""
+"""score_graddot.py, score_diagonal.py and score_gradcos.py against explicit loops."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def cosine(a, b):
     return dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5
 
 
-@pytest.mark.parametrize("script, term", [("score_graddot", dot), ("score_gradcos", cosine)])
+@pytest.mark.parametrize("script, term", [("score_graddot", dot), ("score_diagonal", dot), ("score_gradcos", cosine)])
 def test_scores_are_means_over_checkpoints_with_their_standard_error(made, script, term):
     phi, g, arguments = made
     run_script(script, **arguments)

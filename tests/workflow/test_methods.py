@@ -11,6 +11,7 @@ from waypoint.errors import WaypointError
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.figures.style import METHODS as STYLES
 from waypoint.workflow.figures.style import OTHERS
+from waypoint.workflow.jobs.gradients_from_spec import differentiated
 from waypoint.workflow.methods import ENCODER, IMPORTED, KERNEL_KEYS, LOOKS, METHODS, NAMED, ROWS
 from waypoint.workflow.plan.method_inputs import PLACES, READS, paths
 from waypoint.workflow.plan.plan import Plan
@@ -147,7 +148,7 @@ METHOD, BASIS = [{"method": "ekfac"}, {"method": "trak"}], [{"basis": "ekfac"}, 
 
 def test_what_is_whitened_depends_on_the_curvature_and_its_damping_and_nothing_else_does():
     before = with_ekfac()
-    assert before.bases == ["plain", "ekfac"] and before.curved == before.checkpoints and plan().curved == []
+    assert before.bases == ["plain", "ekfac"] and before.maps == ["curvature"] and plan().maps == []
     stages = ("featurize", "fisher_rows", "target_gradients", "factor_kernel", "score_ekfac")
     whitened = {(stage, "ekfac") for stage in stages}
     assert differing(before, with_ekfac(curvature={"rows": 40, "damping": 0.1})) == whitened
@@ -156,6 +157,15 @@ def test_what_is_whitened_depends_on_the_curvature_and_its_damping_and_nothing_e
     spec = before.spec("score_ekfac", method="ekfac", target="a")
     assert settings_of(spec)["curvature"] == {"rows": 40, "bound": 2304, "damping": 1e-05}
     assert paths(before, "features", "ekfac", "a") == [f"features/ekfac/full/{m}.zarr" for m in range(2)]
+
+
+def test_every_basis_differentiates_and_maps_what_there_is():
+    for row in BASES.values():
+        assert all(callable(differentiated({"basis": row.name}, side)) for side in ("train", "target"))
+        assert row.map is None or (row.map in STAGES and row.map in PLACES)
+    made = plan(methods=["diagonal", "d-trak"])
+    assert made.bases == ["diagonal", "d-trak"] and made.maps == ["diagonal_curvature"]
+    assert made.kernel("d-trak") == {"damping": 0.03} and made.with_kernel == ["d-trak"]
 
 
 def test_whole_tensors_are_whitened():

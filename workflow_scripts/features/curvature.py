@@ -1,93 +1,25 @@
 """Curvature of one checkpoint: eigenvectors from a first set of Fisher rows, eigenvalues from a second; resumable."""
 
-import contextlib
-import os
-import shutil
-import time
-from pathlib import Path
-
-import torch
+from functools import partial
 
 from waypoint.science import fisher
 from waypoint.science.curvature import Eigenvalues, Factors, factored_matrices
-from waypoint.science.gradients.batching import rows_in_memory
-from waypoint.science.projection import Identity
-from waypoint.store.data.training_set import require_own_images
-from waypoint.store.zarr.curvature import write_curvature
-from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.fisher_examples import FisherExamples
-from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients
+from waypoint.workflow.jobs.curvature_rows import make_curvature
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.jobs.resuming import identity_of, read_state, sole_owner, write_state
 
-KEEP_EVERY = 300  # seconds between two states that are kept: sums are in float64, larger than what is stored at last
+
+def factored(rows, shapes, settings):
+    """The curvature of the basis ``ekfac``."""
+    matrices = factored_matrices(shapes, settings["rows"], settings["bound"])
+    vectors = rows.kept("eigenvectors")
+    if vectors is None:
+        vectors = rows.add_to(Factors(matrices, rows.device), fisher.EIGENVECTORS).eigenvectors()
+        rows.keep("eigenvectors", vectors)
+    return rows.add_to(Eigenvalues(matrices, vectors, rows.device), fisher.EIGENVALUES).curvature()
 
 
 def main(job):
-    device = job.device()
-    data, checkpoint = job.open(job.args.data), job.checkpoint(job.args.checkpoint)
-    require_own_images(checkpoint, data, job.args.data)
-    theta, settings = checkpoint.load(device), job.settings["curvature"]
-    shapes = {name: q.shape for name, q in theta.unet.named_parameters() if q.requires_grad}
-    matrices = factored_matrices(shapes, settings["rows"], settings["bound"])
-    folder = Path(job.args.resume, "curvature", job.args.name)
-    with sole_owner(folder):
-        rows = RowsOfSums(job, data, theta, folder, identity_of(job.spec, checkpoint.weights))
-        vectors = rows.kept("eigenvectors")
-        if vectors is None:
-            vectors = rows.add_to(Factors(matrices, device), fisher.EIGENVECTORS).eigenvectors()
-            rows.keep("eigenvectors", vectors)
-        curvature = rows.add_to(Eigenvalues(matrices, vectors, device), fisher.EIGENVALUES).curvature()
-        factored = sum(matrix.size for matrix in matrices if matrix.row_blocks or matrix.column_blocks)
-
-        def attributes():
-            made = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
-            return job.provenance(**made, factored=factored, mean_eigenvalue=curvature.mean_eigenvalue())
-
-        with create_store(job.args.out, attributes) as store:
-            write_curvature(store, curvature, job.args.name)
-        shutil.rmtree(folder)
-    for parent in list(folder.parents)[:3]:  # up to resume/
-        with contextlib.suppress(OSError):  # others may be at work
-            os.rmdir(parent)
-    job.say(f"{factored} of {rows.parameters} parameters are in factored tensors, the others in diagonal ones")
-
-
-class RowsOfSums:
-    """Takes sums over Fisher rows, and keeps where they are, so that a job that was killed goes on from there."""
-
-    def __init__(self, job, data, theta, folder, identity):
-        self.job, self.data, self.theta, self.folder, self.identity = job, data, theta, folder, identity
-        self.parameters = sum(q.numel() for q in theta.unet.parameters() if q.requires_grad)
-        self.grad, self.P = per_example_gradients(job.settings, job.args.name, theta.unet), Identity(self.parameters)
-
-    def add_to(self, sums, purpose):
-        """All rows of a purpose in the sums, those that are kept first."""
-        count, name = self.job.settings["curvature"]["rows"], purpose.replace(" ", "-")
-        if (state := self.kept(name)) is not None:
-            sums.resume({key: value.numpy() for key, value in state.items()})
-            self.job.say(f"{purpose}: resumes after row {sums.rows}")
-        examples = FisherExamples(self.job.settings, self.data, self.theta, purpose, self.job.args.name, count)
-        step, written = rows_in_memory(self.parameters, self.theta.device), time.monotonic()
-        while sums.rows < count:
-            batch = [examples[r] for r in range(sums.rows, min(sums.rows + step, count))]
-            sums.add(fisher.fisher_rows(self.theta, self.P, batch, self.grad))
-            if time.monotonic() - written > KEEP_EVERY:
-                self.keep(name, {key: torch.from_numpy(value) for key, value in sums.state().items()})
-                written = time.monotonic()
-            self.job.progress(sums.rows, count, "rows", purpose)
-        return sums
-
-    def keep(self, name, tensors):
-        """Write a state beside the store."""
-        tensors = {key: tensor.cpu() for key, tensor in tensors.items()}
-        write_state(self.folder / f"{name}.pt", {"identity": self.identity, "tensors": tensors})
-
-    def kept(self, name):
-        """The tensors of a state of this curvature, or None."""
-        path = self.folder / f"{name}.pt"
-        state = read_state(path, "its curvature") if path.exists() else None
-        return state["tensors"] if state is not None and state["identity"] == self.identity else None
+    make_curvature(job, partial(factored, settings=job.settings["curvature"]))
 
 
 if __name__ == "__main__":

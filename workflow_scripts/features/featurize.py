@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from waypoint.errors import WaypointError
-from waypoint.science import algorithm1
+from waypoint.science.algorithm1 import train_features
 from waypoint.science.draws import train_draws
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
@@ -15,8 +15,7 @@ from waypoint.store.data.training_set import conditions_of, inputs_of, require_o
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.bases import BASES
-from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
+from waypoint.workflow.jobs.gradients_from_spec import differentiated, per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 
 
@@ -52,10 +51,10 @@ def main(job):
         condition = None if conditions is None else repeated(conditions[[r]].to(device), len(t))
         return Example(x0.to(device), t.to(device), epsilon.to(device), condition)
 
-    loss = getattr(algorithm1, BASES[job.settings.get("basis", "plain")].train)
+    loss = differentiated(job.settings, "train")
 
     def project(examples):
-        return algorithm1.train_features(theta, P, examples, grad, loss)
+        return train_features(theta, P, examples, grad, loss)
 
     halves, dtype = job.settings["features"]["keep_halves"], job.settings["features"]["dtype"]
 

@@ -2,16 +2,9 @@
 
 from functools import partial
 
-from waypoint.science.algorithm1 import attribution
-from waypoint.store.zarr.reader import blocks
 from waypoint.workflow.jobs.features_pass import ARGUMENTS, score_in_one_pass
 from waypoint.workflow.jobs.job import run
-
-
-def term(features, g):
-    """Line 17, one checkpoint's term."""
-    return attribution(features.blocks, features.n, features.d, partial(blocks, features.kernel["factor"]), g)
-
+from waypoint.workflow.jobs.trak_scores import term
 
 if __name__ == "__main__":
     run(partial(score_in_one_pass, term=term), [*ARGUMENTS, "kernels*"])

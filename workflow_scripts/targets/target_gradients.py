@@ -5,15 +5,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from waypoint.science import algorithm1
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.draws import target_noise
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.bases import BASES
-from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
+from waypoint.workflow.jobs.gradients_from_spec import differentiated, per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target, mask_weight
 
@@ -50,7 +48,7 @@ def main(job):
     generator = job.checkpoint(job.args.generator).load(device)
     target = Attributed(job, generator)
     names, weights = job.settings["checkpoints"], []
-    output = getattr(algorithm1, BASES[job.settings.get("basis", "plain")].target)
+    output = differentiated(job.settings, "target")
     halves = job.settings["attribution"]["keep_halves"]
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("checkpoint", ["checkpoint"], np.array(names))

@@ -13,15 +13,15 @@ class Basis:
 
     Attributes:
         name: of folders and files.
-        train, target: names of the functions of ``science/algorithm1`` that are differentiated, for the train features
-            and for the target gradients.
+        train, target: the functions that are differentiated, for the train features and for the target gradients, as
+            module.function of ``science``.
         draw_scheme: of (t, ε) on the train side; None: features.draw_scheme.
         map: the stage that makes what is applied to a gradient before it is projected, or None.
     """
 
     name: str
-    train: str = "train_loss"
-    target: str = "output_function"
+    train: str = "algorithm1.train_loss"
+    target: str = "algorithm1.output_function"
     draw_scheme: str | None = None
     map: str | None = None
 
@@ -31,5 +31,9 @@ ROWS = [
     Basis("plain"),
     # whitened by the eigenbasis of the Fisher matrix: inner products are then those of an inverse
     Basis("ekfac", map="curvature"),
+    # the same by the diagonal of that matrix alone
+    Basis("diagonal", map="diagonal_curvature"),
+    # D-TRAK: the squared output in the place of both losses
+    Basis("d-trak", train="d_trak.squared_output", target="d_trak.squared_output"),
 ]
 BASES = {row.name: row for row in ROWS}

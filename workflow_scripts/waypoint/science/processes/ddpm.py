@@ -96,10 +96,14 @@ class Denoiser:
 
         ``weight`` (H, W), a mask: the mean is weighted by it (§5.4) over positions, and plain over channels.
         """
-        error = (epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2)
-        if weight is None:
-            return error.flatten(1).mean(1)
-        return (error.mean(1) * weight).flatten(1).sum(1) / weight.sum()
+        return element_mean((epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2), weight)
+
+
+def element_mean(values, weight=None):
+    """The mean of every row of (B, C, H, W), (B,); with a mask (H, W) weighted by it over positions, not channels."""
+    if weight is None:
+        return values.flatten(1).mean(1)
+    return (values.mean(1) * weight).flatten(1).sum(1) / weight.sum()
 
 
 def repeated(condition, count):

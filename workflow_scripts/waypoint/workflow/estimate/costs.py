@@ -97,6 +97,9 @@ class Costs:
         # two sets of rows: twice the sums of squares of a factor's side for each row, and a rotation back and forth
         return self.rates.load + 2 * self.config["curvature"]["rows"] * self.rates.row
 
+    def _diagonal_curvature(self):
+        return self.rates.load + self.config["curvature"]["rows"] * self.rates.row
+
     def _factor_kernel(self):
         return float(np.mean([self._factored(n) for n in kernel_rows(self.plan, self.sizes.images)]))
 
@@ -198,7 +201,7 @@ def storage(plan, sizes):
         "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
         "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
         # eigenvalues; the eigenvectors' sides are those of the network's tensors
-        "curvature": 4 * len(plan.curved) * (sizes.parameters + sizes.factors),
+        "curvature": 4 * models * sum(sizes.parameters + sizes.factors * (stage == "curvature") for stage in plan.maps),
         "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),
         "fisher": 4 * models * d * sum(map(plan.fisher_rows, plan.fisher_bases)),
         "kernels": models * 2 * 8 * sum(min(rows, d) ** 2 for rows in kernel_rows(plan, n)),

@@ -64,12 +64,16 @@ class Memory:
         rows = min(self.config["curvature"]["rows"], self._rows_in_memory())
         return self.start + DOUBLE * (self.sizes.factors + self.sizes.parameters) + self._gradients(rows, 1)
 
+    def _diagonal_curvature(self):
+        rows = min(self.config["curvature"]["rows"], self._rows_in_memory())
+        return self.start + DOUBLE * self.sizes.parameters + self._gradients(rows, 1)
+
     def _rows_in_memory(self):
         return rows_in_memory(self.sizes.parameters, self.device)
 
     def _whitening(self):
         """Eigenvectors and scales, where gradients of some basis are whitened."""
-        return FLOAT * (self.sizes.factors + self.sizes.parameters) if self.plan.curved else 0
+        return FLOAT * (self.sizes.factors + self.sizes.parameters) if "curvature" in self.plan.maps else 0
 
     def _factor_kernel(self):
         d, held = dimension(self.config, self.sizes), [0]

@@ -1,11 +1,20 @@
 """The gradient engine and the projection that a spec asks for, the same for train features and target gradients."""
 
+import importlib
+
 from waypoint.science.curvature import WhitenedProjection
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.gradients.logra import LoGra
 from waypoint.science.projection import PROJECTIONS, Identity
 from waypoint.store.zarr.curvature import read_curvature
+from waypoint.workflow.bases import BASES
+
+
+def differentiated(spec, side):
+    """The function that is differentiated in the basis of a spec, on the side "train" or "target"."""
+    module, function = getattr(BASES[spec.get("basis", "plain")], side).split(".")
+    return getattr(importlib.import_module(f"waypoint.science.{module}"), function)
 
 
 def per_example_gradients(spec, checkpoint, unet):

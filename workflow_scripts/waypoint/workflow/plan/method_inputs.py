@@ -79,6 +79,7 @@ PLACES = {
     "import_checkpoint": "checkpoints/{checkpoint}",
     "sample_trajectory": "targets/{target}/trajectory.zarr",
     "curvature": "curvature/{checkpoint}.zarr",
+    "diagonal_curvature": "curvature/diagonal/{checkpoint}.zarr",
     "featurize": "features/{basis}/{checkpoint}.zarr",
     "fisher_rows": "fisher/{basis}/{checkpoint}.zarr",
     "factor_kernel": "kernels/{method}/{checkpoint}.zarr",

@@ -202,9 +202,9 @@ class Plan(EvaluationPlan):
         return [name for name in BASES if name in used]
 
     @property
-    def curved(self):
-        """Names of the checkpoints that have a curvature."""
-        return self.checkpoints if any(BASES[name].map == "curvature" for name in self.bases) else []
+    def maps(self):
+        """Stages that make what gradients of some basis are mapped by."""
+        return [BASES[name].map for name in self.bases if BASES[name].map]
 
     @property
     def with_kernel(self):

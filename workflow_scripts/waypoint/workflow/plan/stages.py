@@ -163,6 +163,13 @@ def curvature(plan, checkpoint):
     return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
+@stage(version=1)
+def diagonal_curvature(plan, checkpoint):
+    """The diagonal alone, which needs no bound on what is factored."""
+    own = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
+    return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
+
+
 @stage(version=2)
 def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""

@@ -1,0 +1,12 @@
+"""D-TRAK (arXiv 2311.00500): TRAK with the squared norm of the network's output in the place of both loss functions."""
+
+from waypoint.science.processes.ddpm import element_mean
+
+
+def squared_output(theta, z):
+    """The element-mean of net_θ(x_t, t)² for each draw (L_Square of §4.2 over D, which changes no rank): (B,).
+
+    Args:
+        theta: a ``Denoiser``. z: draws of a training image, or of x̂0_t at one step, where a mask weights the mean.
+    """
+    return element_mean(theta.output(theta.add_noise(z.x0, z.epsilon, z.t), z.t, z.condition).pow(2), z.weight)
