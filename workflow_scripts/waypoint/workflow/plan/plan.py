@@ -245,8 +245,8 @@ class Plan(EvaluationPlan):
 
     @property
     def regional(self):
-        """The method whose scores figures of regions show, or None."""
-        return next((method for method in self.methods if self.kind(method).name == "trak"), None)
+        """The method whose scores figures of regions show: the first whose f_t sees masks by its gradients, or None."""
+        return next((method for method in self.methods if "gradients" in self.kind(method).reads), None)
 
     def looks(self, methods=None):
         """The section ``looks`` of a figure: {method: its turn} of those without a look of their own, if there are any.
