@@ -52,8 +52,8 @@ def factor(matrix: np.ndarray, rows: int, dim: int, damping: float) -> tuple[np.
     """
     if damping < 0 or (damping == 0 and rows < dim):
         raise WaypointError(
-            f"kernel.damping: {damping} needs at least as many Fisher rows as dimensions; here kernel.rows = {rows} "
-            f"< {dim}, so UᵀU is singular. Set kernel.damping above 0"
+            f"the kernel's damping of {damping} needs at least as many Fisher rows as dimensions; here are {rows} rows "
+            f"and {dim} dimensions, so UᵀU is singular. Set kernel.damping of this method, in methods, above 0"
         )
     # kernel.factor's λ is relative to trace / min(rows, dim)
     return kernel.factor(matrix, rows, dim, damping if rows >= dim else damping * rows / dim)
