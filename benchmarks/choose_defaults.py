@@ -4,7 +4,7 @@ Reads finished outputs of experiments/choose-digits.yaml and experiments/choose-
 their targets are seeds 100 to 111, their models and subsets are drawn from seeds of their own, and no reported
 experiment shares any of them. Prints a Markdown section for each. About a quarter of an hour each, on one core.
 
-    snakemake --configfile experiments/choose-digits.yaml --cores 2 -- choices     (and choose-digits-short.yaml)
+    snakemake --configfile experiments/choose-digits.yaml --cores 2 -- lds     (and choose-digits-short.yaml)
     OMP_NUM_THREADS=1 python benchmarks/choose_defaults.py results/choose-digits results/choose-digits-short
 """
 
@@ -33,8 +33,10 @@ from waypoint.workflow.plan.specs import settings_of
 
 SCHEMES, TRAIN_DRAWS, TARGET_DRAWS = ("stratified", "shared"), 20, 100
 CURVATURE_ROWS, KERNEL_ROWS, BOUND, DIM = 512, 2048, 2304, 4096
+DIMS = (1024, 4096, 16384, None)  # of ekfac; None: no projection
+CHOSEN = 1e-3  # the damping of the curvature at which dimensions and kernels are compared
 DAMPINGS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the curvature
-KERNEL_DAMPINGS = {"fisher": (0.01, 0.03, 0.1, 0.3, 1.0), "ekfac": (0.3, 1.0, 3.0, 10.0, 30.0)}
+KERNEL_DAMPINGS = {"fisher": (0.03, 0.1, 0.3, 1.0, 3.0), "ekfac": (1.0, 3.0, 10.0, 30.0, 100.0)}
 BATCH = 64
 
 
@@ -137,16 +139,19 @@ def section(experiment):
         report(began, "curvature")
         for damping in DAMPINGS:
             W = curvature.whitening(damping)
-            u_white, g_white = W.whiten(u), W.whiten(g)
             likelihood[damping].append(negative_log_likelihood(curvature, damping, u))
+            g_white = W.whiten(g)
             for scheme in SCHEMES:
-                phi_white = W.whiten(phi[scheme])
-                add(("ekfac, no kernel", scheme, damping), (g_white @ phi_white.T).numpy())
-                if scheme == SCHEMES[0]:
-                    projected = [P.project(rows).numpy() for rows in (phi_white, g_white, u_white)]
-                    for delta, tau in with_fisher(*projected, KERNEL_DAMPINGS["ekfac"]):
-                        add(("ekfac", damping, delta), tau)
+                add(("ekfac, no kernel", scheme, damping), (g_white @ W.whiten(phi[scheme]).T).numpy())
             report(began, f"damping {damping:g}")
+        whitened = [curvature.whitening(CHOSEN).whiten_(rows) for rows in (phi["shared"], g, u)]
+        for dim in DIMS:
+            P = SJLT(experiment.seed, name, dim) if dim else Identity(u.shape[1])
+            projected = [P.project(rows).numpy() for rows in whitened]
+            for delta, tau in with_fisher(*projected, KERNEL_DAMPINGS["ekfac"]):
+                add(("ekfac", dim, delta), tau)
+            add(("ekfac", dim, "none"), projected[1] @ projected[0].T)
+            report(began, f"d = {dim}")
     found = {variant: experiment.lds(scores) for variant, scores in sums.items()}
     add_controls(experiment, found)
     report(began, "done")
@@ -223,14 +228,14 @@ def page(experiment, found, likelihood, seconds):
     rows = []
     for damping in DAMPINGS:
         bare = [cell(("ekfac, no kernel", scheme, damping)) for scheme in SCHEMES]
-        kernels = [cell(("ekfac", damping, delta)) for delta in KERNEL_DAMPINGS["ekfac"]]
-        rows.append([f"{damping:g}", *bare, *kernels, f"{np.mean(likelihood[damping]):.3f}"])
-    bare, kernels = (
-        (f"no kernel, {scheme}" for scheme in SCHEMES),
-        (f"δ = {delta:g}" for delta in KERNEL_DAMPINGS["ekfac"]),
-    )
-    whitened = table(["ekfac, curvature.damping", *bare, *kernels, "nats"], rows)
-    return "\n".join([head, controls, "", plain, "", whitened, ""])
+        rows.append([f"{damping:g}", *bare, f"{np.mean(likelihood[damping]):.3f}"])
+    names = [f"{scheme} draws" for scheme in SCHEMES]
+    whitened = table(["ekfac without projection and kernel, curvature.damping", *names, "nats"], rows)
+    deltas = [*KERNEL_DAMPINGS["ekfac"], "none"]
+    rows = [[dim or "no projection", *(cell(("ekfac", dim, delta)) for delta in deltas)] for dim in DIMS]
+    heads = [*(f"δ = {delta:g}" for delta in KERNEL_DAMPINGS["ekfac"]), "no kernel"]
+    kernels = table([f"ekfac, shared draws, curvature.damping {CHOSEN:g}: d", *heads], rows)
+    return "\n".join([head, controls, plain, whitened, kernels])
 
 
 def summary(each):

@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from waypoint.errors import WaypointError
-from waypoint.science.curvature import factor_numbers, factored_matrices
+from waypoint.science.curvature import factor_numbers, factored_matrices, sides_of
 from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
@@ -139,6 +139,7 @@ def sizes_of(config, denoiser, caption, images):
     """Numbers of the experiment; those of the data from the store, or from their source."""
     shape, curvature = denoiser.shape, config["curvature"]
     tensors = {name: q.shape for name, q in denoiser.unet.named_parameters()}
+    matrices = factored_matrices(tensors, curvature["rows"], curvature["bound"])
     size = known_image_size(config) if config["data"] else None
     pixels = 3 * size[0] * size[1] if config["vae"] and size else shape[0] * shape[1] * shape[2]
     return Sizes(
@@ -149,7 +150,9 @@ def sizes_of(config, denoiser, caption, images):
         caption=0 if caption is None else caption.numel(),
         latent=bool(config["vae"]),
         T=denoiser.T,
-        factors=factor_numbers(factored_matrices(tensors, curvature["rows"], curvature["bound"])),
+        factors=factor_numbers(matrices),
+        rotations=sum(matrix.size * side for matrix in matrices for side in sides_of(matrix)),
+        cubes=sum(side**3 for matrix in matrices for side in sides_of(matrix)),
     )
 
 

@@ -15,6 +15,7 @@ def factored(rows, shapes, settings):
     if vectors is None:
         vectors = rows.add_to(Factors(matrices, rows.device), fisher.EIGENVECTORS).eigenvectors()
         rows.keep("eigenvectors", vectors)
+        rows.forget(fisher.EIGENVECTORS)
     return rows.add_to(Eigenvalues(matrices, vectors, rows.device), fisher.EIGENVALUES).curvature()
 
 

@@ -15,7 +15,7 @@ from waypoint.store.data.training_set import conditions_of, inputs_of, require_o
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.gradients_from_spec import differentiated, per_example_gradients, projection
+from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 
 
@@ -27,13 +27,13 @@ def main(job):
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
     grad = per_example_gradients(job.settings, job.args.name, theta.unet)
-    P = projection(job.settings, job.args.name, theta.unet, job.curvature(job.args.curvature, checkpoint))
+    curvature = job.curvature(job.args.curvature, checkpoint)
+    P = projection(job.settings, job.args.name, theta.unet, curvature)
 
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
     if job.settings["projection"]["kind"] == "none":
-        require_room(n, 0, p)
-        job.say(f"no projection: {n * p * 4 / 1e9:.1f} GB of features")
+        require_room(n * (3 if job.settings["features"]["keep_halves"] else 1), 0, p)
     rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
     if not len(rows):
         raise WaypointError(f"features.shards: {shards} is more than the {n} training images")
@@ -59,7 +59,9 @@ def main(job):
     halves, dtype = job.settings["features"]["keep_halves"], job.settings["features"]["dtype"]
 
     def attributes():
-        return job.provenance(checkpoint=job.args.name, weights=checkpoint.weights, parameters=p)
+        return job.provenance(
+            checkpoint=job.args.name, weights=checkpoint.weights, parameters=p, **mapped_by(curvature)
+        )
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], rows)

@@ -5,10 +5,11 @@ import numpy as np
 from waypoint.science import fisher
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.hooks import trainable
+from waypoint.science.projection import require_room
 from waypoint.store.data.training_set import require_own_images
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.fisher_examples import FisherExamples
-from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
+from waypoint.workflow.jobs.gradients_from_spec import mapped_by, per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 
 
@@ -21,10 +22,12 @@ def main(job):
     p = sum(q.numel() for q in trainable(theta.unet))
     grad = per_example_gradients(job.settings, name, theta.unet)
     P = projection(job.settings, name, theta.unet, curvature)
+    if job.settings["projection"]["kind"] == "none":
+        require_room(len(data["image"]), count, p)
     examples = FisherExamples(job.settings, data, theta, fisher.KERNEL, name, count)
 
     def attributes():
-        return job.provenance(checkpoint=name, weights=checkpoint.weights, parameters=p)
+        return job.provenance(checkpoint=name, weights=checkpoint.weights, parameters=p, **mapped_by(curvature))
 
     with create_store(job.args.out, attributes) as store:
         store.write("row", ["row"], np.arange(count))

@@ -7,7 +7,7 @@ from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.fingerprint import source_record
 from waypoint.store.data.training_set import require_fit
 from waypoint.store.networks import checkpoints
-from waypoint.store.networks.given import require_wanted
+from waypoint.store.networks.given import wanted
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae
@@ -22,7 +22,8 @@ def main(job):
         require_fit(denoiser, job.open(job.args.data), f"checkpoint {path}")
     else:
         checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoders(job))
-    require_wanted(denoiser, path, job.settings["model"], reference, changed)
+    if (same := wanted(job.settings["model"], reference if reference != path else None, changed)) is not None:
+        checkpoints.require_same(denoiser, same[0], path, same[1])
     with atomic_directory(job.args.out) as tmp:
         checkpoints.save(denoiser.unet, denoiser.scheduler, tmp)
         # a hub id's folder carries its revision in its name

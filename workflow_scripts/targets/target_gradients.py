@@ -11,7 +11,7 @@ from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.gradients_from_spec import differentiated, per_example_gradients, projection
+from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target, mask_weight
 
@@ -47,10 +47,12 @@ def main(job):
     device = job.device()
     generator = job.checkpoint(job.args.generator).load(device)
     target = Attributed(job, generator)
-    names, weights = job.settings["checkpoints"], []
+    names, weights, maps = job.settings["checkpoints"], [], []
     output = differentiated(job.settings, "target")
     halves = job.settings["attribution"]["keep_halves"]
-    with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
+    with create_store(
+        job.args.out, lambda: job.provenance(weights=weights, **({"mapped_by": maps} if maps else {}))
+    ) as store:
         store.write("checkpoint", ["checkpoint"], np.array(names))
         store.write("step", ["step"], np.array(target.steps))
         curvatures = job.args.curvature or [None] * len(names)
@@ -59,7 +61,9 @@ def main(job):
             weights.append(checkpoint.weights)
             theta = checkpoint.load(device)
             p = sum(q.numel() for q in trainable(theta.unet))
-            P = projection(job.settings, name, theta.unet, job.curvature(curvature, checkpoint))
+            curvature = job.curvature(curvature, checkpoint)
+            maps += mapped_by(curvature).values()
+            P = projection(job.settings, name, theta.unet, curvature)
             if m == 0:
                 shape = (len(names), len(target.steps), P.d)
                 store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
@@ -84,6 +88,7 @@ def main(job):
                 else:
                     g = project([example(s) for s in rows])
                 store.put("g", (m, where), g.cpu().numpy(), what, target.steps[where])
+            del P, project  # before the next curvature is read
             job.progress(m + 1, len(names), "checkpoints")
 
 

@@ -105,7 +105,12 @@ def equal_blocks(side: int, bound: int) -> tuple[tuple[int, int], ...]:
 
 def factor_numbers(matrices: Iterable[Matrix]) -> int:
     """Numbers in all factors, and so in all Q: their sums take 8 bytes each, the eigenvectors that are kept 4."""
-    return sum((b - a) ** 2 for matrix in matrices for a, b in (*matrix.row_blocks, *matrix.column_blocks))
+    return sum(side**2 for matrix in matrices for side in sides_of(matrix))
+
+
+def sides_of(matrix: Matrix) -> list[int]:
+    """Lengths of the blocks in which the two sides of a tensor are factored."""
+    return [stop - start for start, stop in (*matrix.row_blocks, *matrix.column_blocks)]
 
 
 class _Sums(ABC):

@@ -30,9 +30,9 @@ ROWS = [
     # Algorithm 1: the gradients themselves
     Basis("plain"),
     # whitened by the eigenbasis of the Fisher matrix: inner products are then those of an inverse
-    Basis("ekfac", map="curvature"),
+    Basis("ekfac", map="curvature", draw_scheme="shared"),
     # the same by the diagonal of that matrix alone
-    Basis("diagonal", map="diagonal_curvature"),
+    Basis("diagonal", map="diagonal_curvature", draw_scheme="shared"),
     # D-TRAK: the squared output in the place of both losses
     Basis("d-trak", train="d_trak.squared_output", target="d_trak.squared_output"),
 ]

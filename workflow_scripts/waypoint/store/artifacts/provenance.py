@@ -110,7 +110,7 @@ def marker_path(path):
 
 
 def content_hash_of(attributes):
-    """SHA-256 of the images, embeddings or weights that an artifact holds; None for other artifacts, or none at all."""
+    """SHA-256 of the images, embeddings, weights or curvature in an artifact; None for others, or none at all."""
     attributes = attributes or {}
     # features and trajectories, which are Zarr stores, name the weights that they were made with
     return attributes.get("sha256") or (attributes.get("weights") if "files" in attributes else None)

@@ -128,7 +128,6 @@ def outline(source, sampler=None, timestep_spacing=None):
         WaypointError: as ``load``, but for values that are damaged.
     """
     name, source = str(source), fetch(str(source), parts=PARTS)
-    require_intact(source)
     kind, scheduler = _described(name, source, sampler, timestep_spacing)
     folder = Path(source, _part(source, "unet"))
     try:

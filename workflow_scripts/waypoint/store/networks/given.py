@@ -1,19 +1,18 @@
-"""Existing models against the experiment that takes them: the same network, the same schedule, fitting encoders."""
+"""Existing models against the experiment that takes them."""
 
 from waypoint.store.networks import checkpoints
 
 
-def require_wanted(denoiser, path, model, reference, changed):
-    """Refuse a given model whose configuration is not the experiment's, or the first given model's.
+def wanted(model, reference, changed):
+    """What given models are compared with, as an outline with its name; None where there is nothing.
 
     Args:
         model: the section ``model`` of the configuration, or None. reference: the place of the first model, or None.
         changed: keyword arguments of ``checkpoints.load``, the same for all models.
 
     Raises:
-        WaypointError: as ``checkpoints.require_same``.
+        WaypointError: as ``checkpoints.outline_of`` and ``checkpoints.outline``.
     """
     if model is not None:
-        checkpoints.require_same(denoiser, checkpoints.outline_of(model), path, "config: model")
-    elif reference not in (None, path):
-        checkpoints.require_same(denoiser, checkpoints.outline(reference, **changed), path, reference)
+        return checkpoints.outline_of(model), "config: model"
+    return None if reference is None else (checkpoints.outline(reference, **changed), reference)

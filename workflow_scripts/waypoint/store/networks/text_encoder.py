@@ -14,6 +14,24 @@ from waypoint.store.networks.hub import fetch
 TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer")  # of a pipeline's folder; other folders hold both side by side
 
 
+def embedding_width(folder):
+    """Numbers in which each token of a caption is embedded, from the configuration of a folder alone.
+
+    Raises:
+        WaypointError: no such model.
+    """
+    from transformers import AutoConfig
+
+    encoder = Path(folder, TEXT_ENCODER_PARTS[0])
+    try:
+        config = AutoConfig.from_pretrained(
+            encoder if encoder.is_dir() else folder, local_files_only=True, trust_remote_code=False
+        )
+        return getattr(config, "text_config", config).hidden_size  # of a whole CLIP its text model's
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
+
+
 class TextEncoder:
     """Embedded captions, one vector for every token: call it with a list of texts.
 

@@ -26,21 +26,37 @@ def load_vae(source, device="cpu"):
     folder = fetch(str(source), "vae", VAE_PARTS)
     require_intact(folder)
     part = "vae" if Path(folder, "vae").is_dir() else ""
+    _stored_config(folder, source)
     try:
-        name = AutoencoderKL.load_config(folder, subfolder=part, local_files_only=True).get("_class_name")
-        if name != "AutoencoderKL":
-            raise WaypointError(f"vae {source}: {name} is not supported; AutoencoderKL is")
         vae, info = AutoencoderKL.from_pretrained(
             folder, subfolder=part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
         )
-    except WaypointError:
-        raise
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
     amiss = [*info["missing_keys"], *info["unexpected_keys"]]
     if amiss:
         raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
     return Autoencoder(vae.eval().to(device))
+
+
+def latent_channels(source):
+    """Channels of the latents of an autoencoder's folder, from its configuration alone.
+
+    Raises:
+        WaypointError: nothing there, or another kind of VAE.
+    """
+    return _stored_config(fetch(str(source), "vae", VAE_PARTS), source)["latent_channels"]
+
+
+def _stored_config(folder, source):
+    part = "vae" if Path(folder, "vae").is_dir() else ""
+    try:
+        config = AutoencoderKL.load_config(folder, subfolder=part, local_files_only=True)
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
+    if (name := config.get("_class_name")) != "AutoencoderKL":
+        raise WaypointError(f"vae {source}: {name} is not supported; AutoencoderKL is")
+    return {"latent_channels": 4, **config}  # diffusers' default
 
 
 def outline_of(config):

@@ -1,5 +1,9 @@
 """curvature/{checkpoint}.zarr: eigenvalues and eigenvectors, an array or more for every parameter tensor."""
 
+import hashlib
+
+import numpy as np
+
 from waypoint.science.curvature import Curvature
 from waypoint.store.zarr.reader import read
 
@@ -17,6 +21,18 @@ def write_curvature(store, curvature, checkpoint):
         # lengths differ from tensor to tensor, and so do the dimensions' names
         dims = [f"{name} {dim}" for dim in DIMS[kind]]
         store.write(name, dims, values, f"checkpoint {checkpoint}, row")
+
+
+def content_of(curvature):
+    """SHA-256 of all arrays of a ``Curvature``.
+
+    Eigenvectors of near-equal eigenvalues turn with every rounding, so that what is whitened by one curvature is not
+    comparable with what is whitened by another, although both were made by the same settings.
+    """
+    digest = hashlib.sha256()
+    for name, values in sorted(curvature.arrays().items()):
+        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def read_curvature(store, unet):

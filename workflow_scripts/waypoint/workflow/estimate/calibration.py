@@ -18,6 +18,7 @@ from waypoint.science.processes.ddpm import repeated
 from waypoint.science.processes.guidance import guided
 from waypoint.science.training import DenoiserTrainer
 from waypoint.store.networks import checkpoints
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.estimate.costs import Rates
 from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
 from waypoint.workflow.methods import METHODS
@@ -54,8 +55,9 @@ class Calibration:
         if self.config["data"] is None:
             return Rates(start, light_start, **found, train=0.0, feature=0.0, row=0.0, gradient=0.0, score=0.0)
         found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
-        kernels = {METHODS[settings["method"]].kernel for settings in self.config["methods"].values()}
-        found["row"] = self.row() if "fisher" in kernels else 0.0  # those of a curvature too
+        rows = [METHODS[settings["method"]] for settings in self.config["methods"].values()]
+        needed = any(row.kernel == "fisher" or (row.basis and BASES[row.basis].map) for row in rows)
+        found["row"] = self.row() if needed else 0.0
         # last: it changes the weights
         found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
         return Rates(start, light_start, **found)

@@ -25,7 +25,9 @@ class Sizes:
     caption: int  # values of an embedded caption; 0 without
     latent: bool  # whether data/train.zarr holds latents beside the images
     T: int  # training steps of the scheduler
-    factors: int = 0  # numbers in the factors of the curvature; 0 without
+    factors: int = 0  # numbers in the factors of the curvature
+    rotations: int = 0  # multiply-adds that take one gradient into their eigenbasis
+    cubes: int = 0  # cubes of their sides, summed
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,25 @@ class Costs:
     _train_without_random = _train_without
 
     def _featurize(self):
-        return self.rates.load + self.sizes.images * self.rates.feature
+        return self.rates.load + self.sizes.images * (self.rates.feature + self._whitening())
 
     def _featurize_shard(self):
         return self.rates.load + self.sizes.images / self.config["features"]["shards"] * self.rates.feature
 
     def _fisher_rows(self):
-        return (
-            self.rates.load + float(np.mean(list(map(self.plan.fisher_rows, self.plan.fisher_bases)))) * self.rates.row
-        )
+        rows = [self.plan.fisher_rows(basis) for basis in self.plan.fisher_bases]
+        return self.rates.load + float(np.mean(rows)) * (self.rates.row + self._whitening())
+
+    def _whitening(self):
+        """Seconds in which a gradient is taken into the eigenbasis, on average over bases; float32 is twice as fast."""
+        share = self.plan.maps.count("curvature") / len(self.plan.bases)
+        return share * self.sizes.rotations * self.rates.product / 2
 
     def _curvature(self):
-        # two sets of rows: twice the sums of squares of a factor's side for each row, and a rotation back and forth
-        return self.rates.load + 2 * self.config["curvature"]["rows"] * self.rates.row
+        # half a symmetric product and the rotations of two sets of rows; eigenvectors take some nine products
+        rows, sizes = self.config["curvature"]["rows"], self.sizes
+        products = rows * sizes.rotations * 3 / 2 + 9 * sizes.cubes
+        return self.rates.load + 2 * rows * self.rates.row + products * self.rates.product
 
     def _diagonal_curvature(self):
         return self.rates.load + self.config["curvature"]["rows"] * self.rates.row
@@ -115,7 +123,7 @@ class Costs:
         return self.rates.load + len(self.grid) * self.rates.single
 
     def _target_gradients(self):
-        return self.models * (self.rates.load + self.steps() * self.rates.gradient)
+        return self.models * (self.rates.load + self.steps() * (self.rates.gradient + self._whitening()))
 
     def _subset_outputs(self):
         lds = self.plan.evaluation["lds"]

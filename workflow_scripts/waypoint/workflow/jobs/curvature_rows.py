@@ -12,7 +12,7 @@ from waypoint.science import fisher
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.projection import Identity
 from waypoint.store.data.training_set import require_own_images
-from waypoint.store.zarr.curvature import write_curvature
+from waypoint.store.zarr.curvature import content_of, write_curvature
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.fisher_examples import FisherExamples
 from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients
@@ -32,14 +32,16 @@ def make_curvature(job, work):
     theta = checkpoint.load(job.device())
     shapes = {name: q.shape for name, q in theta.unet.named_parameters() if q.requires_grad}
     folder = Path(job.args.resume, job.stage, job.args.name)
-    with sole_owner(folder):
-        rows = RowsOfSums(job, data, theta, folder, identity_of(job.spec, checkpoint.weights))
+    with sole_owner(folder, "making this curvature"):
+        identity = identity_of(job.spec, checkpoint.weights, data.attrs["sha256"])
+        rows = RowsOfSums(job, data, theta, folder, identity)
         curvature = work(rows, shapes)
         factored = sum(matrix.size for matrix in curvature.matrices if matrix.row_blocks or matrix.column_blocks)
 
         def attributes():
             made = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
-            return job.provenance(**made, factored=factored, mean_eigenvalue=curvature.mean_eigenvalue())
+            made |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
+            return job.provenance(**made, sha256=content_of(curvature))
 
         with create_store(job.args.out, attributes) as store:
             write_curvature(store, curvature, job.args.name)
@@ -70,7 +72,8 @@ class RowsOfSums:
         while sums.rows < count:
             batch = [examples[r] for r in range(sums.rows, min(sums.rows + step, count))]
             sums.add(fisher.fisher_rows(self.theta, self.P, batch, self.grad))
-            if time.monotonic() - written > KEEP_EVERY:
+            # before the eigenvectors too, which may take as long as the rows
+            if time.monotonic() - written > KEEP_EVERY or sums.rows == count:
                 self.keep(name, {key: torch.from_numpy(value) for key, value in sums.state().items()})
                 written = time.monotonic()
             self.job.progress(sums.rows, count, "rows", purpose)
@@ -80,6 +83,10 @@ class RowsOfSums:
         """Write a state beside the store."""
         tensors = {key: tensor.cpu() for key, tensor in tensors.items()}
         write_state(self.folder / f"{name}.pt", {"identity": self.identity, "tensors": tensors})
+
+    def forget(self, purpose):
+        """Remove the sums of a purpose, which are larger than what was made of them."""
+        (self.folder / f"{purpose.replace(' ', '-')}.pt").unlink(missing_ok=True)
 
     def kept(self, name):
         """The tensors of a state of this curvature, or None."""

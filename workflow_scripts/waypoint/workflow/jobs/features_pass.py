@@ -91,10 +91,16 @@ def opened(job, shared, m, name):
     given = [getattr(job.args, kind, None) for kind in ("features", "kernels", "fisher")]
     stores = [job.open(paths[m]) for paths in given if paths]
     for store in stores:
-        if store.attrs["weights"] != shared.weights[m]:
+        weights, curvature = shared.made_from[m]
+        if store.attrs["weights"] != weights:
             raise WaypointError(
                 f"{store.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
                 f"{name}; delete both and rerun"
+            )
+        if store.attrs.get("mapped_by", curvature) != curvature:  # kernels name only the weights
+            raise WaypointError(
+                f"{store.store_path.store.root} and {job.args.gradients} were whitened by different curvatures of "
+                f"checkpoint {name}; delete both and rerun"
             )
     return stores
 

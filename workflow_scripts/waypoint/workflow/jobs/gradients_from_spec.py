@@ -17,6 +17,15 @@ def differentiated(spec, side):
     return getattr(importlib.import_module(f"waypoint.science.{module}"), function)
 
 
+def mapped_by(curvature):
+    """The attribute that says by which curvature gradients were mapped: those of another are not comparable.
+
+    Args:
+        curvature: an open store, or None.
+    """
+    return {} if curvature is None else {"mapped_by": curvature.attrs["sha256"]}
+
+
 def per_example_gradients(spec, checkpoint, unet):
     """``grad`` of Algorithm 1 for one checkpoint: a kind of gradients, and their precision."""
     settings = spec["gradients"]

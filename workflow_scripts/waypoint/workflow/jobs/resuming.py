@@ -16,8 +16,11 @@ from waypoint.store.artifacts.provenance import read_attributes
 
 
 @contextlib.contextmanager
-def sole_owner(folder):
-    """Hold the training's lock, so that an orphan and its successor never write the same state.
+def sole_owner(folder, at="training this model"):
+    """Hold the lock of a state, so that an orphan and its successor never write the same one.
+
+    Args:
+        at: what another process that holds it is doing.
 
     Raises:
         WaypointError: another process holds it.
@@ -27,7 +30,7 @@ def sole_owner(folder):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise WaypointError(f"{folder} is locked: another process is training this model; stop it first") from error
+            raise WaypointError(f"{folder} is locked: another process is {at}; stop it first") from error
         yield
 
 

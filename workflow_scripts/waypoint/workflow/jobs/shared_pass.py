@@ -37,7 +37,7 @@ class SharedPass:
         self.gradients_of = _siblings(job.args.gradients, f"targets/{self.target}/", "targets/{}/")
         self.scores_of = _siblings(job.args.out, f"{self.target}.zarr", "{}.zarr")
         self.own, self.spec = job.open(job.args.gradients), common(job.spec)
-        self.weights = list(self.own.attrs["weights"])
+        self.made_from = made_from(self.own.attrs)
 
     @contextlib.contextmanager
     def turn(self):
@@ -68,7 +68,7 @@ class SharedPass:
 
     def identity(self, gradients):
         """Fingerprint of everything that the waiting scores of a target depend on."""
-        key = json.dumps([self.spec, self.weights], sort_keys=True).encode()
+        key = json.dumps([self.spec, self.made_from], sort_keys=True).encode()
         return hashlib.sha256(key + read(gradients["g"]).tobytes()).hexdigest()
 
     def finished(self, target, gradients):
@@ -106,10 +106,16 @@ class SharedPass:
     def needs(self, target):
         """Whether a target would have its scores made by the same pass, and has not."""
         made = read_attributes(self.gradients_of(target))
-        if made is None or made.get("weights") != self.weights or not agree(common(made["spec"]), self.spec):
+        if made is None or made_from(made) != self.made_from or not agree(common(made["spec"]), self.spec):
             return False
         scored = read_attributes(self.scores_of(target))
         return scored is None or not agree(common(scored["spec"]), self.spec)
+
+
+def made_from(attributes):
+    """The weights, and the curvatures if any, that gradients of all checkpoints were made from: (hash, …) of each."""
+    weights = list(attributes.get("weights", []))
+    return [list(each) for each in zip(weights, attributes.get("mapped_by") or [None] * len(weights), strict=True)]
 
 
 def _bytes(gradients, rows):

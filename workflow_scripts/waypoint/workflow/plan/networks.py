@@ -6,6 +6,7 @@ given by its configuration and by the names and shapes of its weights. What lies
 fetch it.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,38 +20,54 @@ from waypoint.workflow.plan.stages import STAGES
 SCRIPTS = Path(__file__).parents[3]
 TRAININGS = {name for name, stage in STAGES.items() if stage.entry == "train"}
 MAKERS = {*TRAININGS, "import_checkpoint", "import_vae", "train_vae", "import_text_encoder"}  # of networks
-REFUSED, NO_LIBRARY = 3, 4  # exit statuses; standard output says what is refused
+KEEPERS = {"featurize", "fisher_rows"}  # of gradients, which may be too large without a projection
+REFUSED = 3  # exit status; standard output says what is refused
+
+
+def to_examine(plan, jobs):
+    """Those of some jobs, [(stage, wildcards)], whose networks are looked at before the first of them."""
+    stages = MAKERS | (KEEPERS if plan.config["projection"]["kind"] == "none" else set())
+    return [(stage, wildcards) for stage, wildcards in jobs if stage in stages]
 
 
 def require_fit(plan, jobs, data):
     """Refuse networks that the jobs which are about to make them would refuse.
 
     Args:
-        plan: a ``Plan``. jobs: [(stage, wildcards)] of ``MAKERS``.
+        plan: a ``Plan``. jobs: from ``to_examine``.
         data: the place of data/train.zarr as models will see it, or None where it is not there yet.
 
     Raises:
         WaypointError: names the folder or key, and what about it does not fit.
     """
-    # the interpreter of the jobs
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
-    asked = json.dumps(question(plan, jobs, data))
-    done = subprocess.run(["python", __file__], input=asked, capture_output=True, text=True, env=environment)
-    if done.returncode == REFUSED:
-        raise WaypointError(done.stdout.strip())
-    if done.returncode not in (0, NO_LIBRARY):  # jobs may have an environment of their own
-        raise WaypointError(f"the networks cannot be checked before the first job:\n{done.stderr.strip()}")
+    # the interpreter of the jobs, as their shell finds it
+    path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    asked, why = json.dumps(question(plan, jobs, data)), "there is no python"
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["python", __file__], input=asked, capture_output=True, text=True, env=environment)
+        if done.returncode == REFUSED:
+            raise WaypointError(done.stdout.strip())
+        if done.returncode == 0:
+            return
+        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    # jobs may have an environment of their own, and will say what is wrong
+    print(f"Waypoint: warning: networks are not checked before the first job ({why})", file=sys.stderr)
 
 
 def question(plan, jobs, data):
     """What ``answer`` is asked, as JSON has it."""
     config, paths = plan.config, plan.config["checkpoints"].get("paths", [])
     vae, text = config["vae"], config["text_encoder"]
-    names = [wildcards["checkpoint"] for stage, wildcards in jobs if stage == "import_checkpoint"]
+    names = {
+        wildcards["checkpoint"]
+        for stage, wildcards in jobs
+        if stage == "import_checkpoint" or paths and stage in KEEPERS
+    }
     return {
-        "given": [paths[int(name.split("/")[1])] for name in names],
+        "given": [paths[int(name.split("/")[1])] for name in sorted(names)],
         "reference": paths[0] if paths and plan.attributed else None,
-        "trained": any(stage in TRAININGS for stage, _ in jobs),
+        "trained": not paths and any(stage in TRAININGS | KEEPERS for stage, _ in jobs),
         "model": config["model"],
         "changed": plan.scheduler(),
         "vae": vae and {key: vae[key] for key in ("path", "train") if key in vae},
@@ -79,14 +96,14 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, size, u
     """Build and compare everything that is known.
 
     Raises:
-        WaypointError: as ``checkpoints.outline_of`` and ``outline``, ``given.require_wanted``,
-            ``checkpoints.require_encoders``, ``training_set.require_fit``, ``load_vae`` and ``TextEncoder``.
+        WaypointError: as ``checkpoints.outline_of``, ``outline``, ``require_same`` and ``require_encoders``,
+            ``training_set.require_fit``, ``projection.require_room``, ``vae.latent_channels`` and ``embedding_width``.
     """
     from waypoint.science.gradients.hooks import trainable
     from waypoint.science.projection import require_room
     from waypoint.store.data.training_set import require_fit as require_fit_data
     from waypoint.store.networks import checkpoints
-    from waypoint.store.networks.given import require_wanted
+    from waypoint.store.networks.given import wanted
     from waypoint.store.zarr.reader import open_store
 
     known, width, channels = encoders(vae, text_encoder)
@@ -101,50 +118,50 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, size, u
             require_room(images, unprojected[1], sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
-        elif size not in (None, *denoiser.shape[1:]):
+        elif size is not None and denoiser.shape[1:] != (size, size):
             raise WaypointError(
                 f"{name} takes images of {list(denoiser.shape[1:])} pixels, but data.size is {size}; fit data.size"
             )
 
     if trained:
         compare(checkpoints.outline_of(model), "model.unet")
-    for path in filter(local, given):
+    found = list(filter(local, given))
+    same = wanted(model, reference if reference and local(reference) else None, changed) if found else None
+    for path in found:
         denoiser = checkpoints.outline(path, **changed)
-        if reference is None or local(reference):
-            require_wanted(denoiser, path, model, reference, changed)
+        if same is not None:
+            checkpoints.require_same(denoiser, same[0], path, same[1])
         compare(denoiser, f"checkpoint {path}")
 
 
 def encoders(vae, text_encoder):
-    """Whether both encoders are known, the width of embedded captions, and the channels of latents.
+    """Whether both encoders are known by their configurations, the width of embedded captions, the channels of latents.
 
     Width and channels are None where there is no such encoder.
     """
-    from waypoint.store.networks.text_encoder import TextEncoder
-    from waypoint.store.networks.vae import load_vae, outline_of
+    from waypoint.store.networks.text_encoder import embedding_width
+    from waypoint.store.networks.vae import latent_channels, outline_of
 
     width = channels = None
     if text_encoder and local(text_encoder["path"]):
-        folder = package_path(text_encoder["path"], "text_encoder")
-        width = TextEncoder(folder, text_encoder["max_length"]).width
+        width = embedding_width(package_path(text_encoder["path"], "text_encoder"))
     if vae and "train" in vae:
         channels = outline_of(vae["train"]["autoencoder"]).config.latent_channels
     elif vae and local(vae["path"]):
-        channels = load_vae(vae["path"]).vae.config.latent_channels
+        channels = latent_channels(vae["path"])
     return bool(vae) == (channels is not None) and bool(text_encoder) == (width is not None), width, channels
 
 
 def local(path):
     """Whether a network lies in a folder, here or in an installed package."""
-    return Path(package_path(path, "config")).is_dir()
+    try:
+        return Path(package_path(path, "config")).is_dir()
+    except WaypointError:  # a package that is gone, after what is wanted of it was taken into the store
+        return False
 
 
 def main():
     """Answer the question on standard input; a refusal goes to standard output."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        sys.exit(NO_LIBRARY)
     try:
         answer(**json.load(sys.stdin))
     except WaypointError as error:

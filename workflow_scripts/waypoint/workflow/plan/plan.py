@@ -164,7 +164,8 @@ class Plan(EvaluationPlan):
         """What train features and target gradients must have in common."""
         kind = self.config["gradients"]["kind"]
         own = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
-        return {"gradients": own, "projection": self.config["projection"]}
+        projection = self.config["projection"]
+        return {"gradients": own, "projection": {"kind": "none"} if projection["kind"] == "none" else projection}
 
     def of_basis(self, basis):
         """What train features, Fisher rows and target gradients of a basis must have in common."""

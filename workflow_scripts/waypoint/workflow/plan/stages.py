@@ -220,8 +220,10 @@ def target_gradients(plan, basis, target):
         **plan.of_basis(basis),
         **plan.ensemble(),
     }
-    mapped = [artifact for name in plan.checkpoints for artifact in plan.model_in(basis, name)]
-    return Recipe(sections, [("sample_trajectory", {"target": target})], mapped)
+    # of the curvatures the first is inherited, so that its settings are compared when any is opened
+    (_, *first), *others = [plan.model_in(basis, name) for name in plan.checkpoints]
+    reads = [artifact for each in others for artifact in each]
+    return Recipe(sections, [("sample_trajectory", {"target": target}), *first], [*plan.models(), *reads])
 
 
 @stage(version=1)

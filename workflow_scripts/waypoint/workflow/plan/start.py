@@ -11,7 +11,7 @@ import sys
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.remote import RemoteStore
 from waypoint.workflow.config.shared_stores import link, other_copy
-from waypoint.workflow.plan.networks import MAKERS, require_fit
+from waypoint.workflow.plan.networks import require_fit, to_examine
 from waypoint.workflow.plan.reruns import LocalStore, artifacts_of, dear, following, replacing, stale_outputs, summary
 
 
@@ -54,14 +54,17 @@ class Start:
             WaypointError: names the folder or key, and what about it does not fit.
         """
         asked = [(json.loads(job.params.spec)["stage"], job.wildcards_dict) for job in jobs]
-        if makers := [(stage, wildcards) for stage, wildcards in asked if stage in MAKERS]:
-            require_fit(self.plan, makers, self._data(jobs))
+        if found := to_examine(self.plan, asked):
+            require_fit(self.plan, found, self._data(jobs))
 
     def _data(self, jobs):
-        """The place of data/train.zarr where it is there and stays as it is; None in a remote store."""
-        path = f"{self.plan.root}/data/train.zarr"
-        again = any(path in map(str, job.output) for job in jobs)
-        return path if self.plan.attributed and not again and os.path.exists(path) else None
+        """The place of data/train.zarr as jobs have it, where it is there and stays; None in a remote store."""
+        made = {str(path) for job in jobs for path in job.output}
+        read = {str(path) for job in jobs for path in job.input if str(path).endswith("data/train.zarr")}
+        if self.kind is not LocalStore or not read or read & made:
+            return None
+        path = min(read)
+        return path if os.path.exists(path) else None
 
     def afterwards(self):
         """What to tell after a run: a model that was lost and made again may have come out otherwise than before."""
