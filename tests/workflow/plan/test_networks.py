@@ -1,7 +1,10 @@
 """Networks are built and compared with the experiment before the first job, without values."""
 
 import json
+import os
 import pickle
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -194,11 +197,40 @@ def test_a_run_stops_before_its_first_job(tmp_path, tiny_model):
     assert not (tmp_path / "here/store").exists()
 
 
+@pytest.mark.parametrize("python", [None, "#!/bin/sh\nexit 1\n"], ids=["none", "without torch"])
+def test_where_networks_cannot_be_looked_at_their_jobs_say_what_is_wrong(
+    tmp_path, tiny_model, monkeypatch, capsys, python
+):
+    (tmp_path / "bin").mkdir()
+    if python is not None:
+        (tmp_path / "bin/python").write_text(python)
+        (tmp_path / "bin/python").chmod(0o755)
+    plan = Plan(tiny_config(None, checkpoints={"paths": [saved(tmp_path / "a", tiny_denoiser(tiny_model))]}))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    networks.require_fit(plan, makers(plan), None)
+    assert "warning: networks are not checked before the first job" in capsys.readouterr().err
+
+
+def test_gradients_that_are_not_projected_need_room(tmp_path, tiny_model):
+    settings = {"methods": {"fisher": {"kernel": {"rows": 10**6}}}, "projection": {"kind": "none"}}
+    with pytest.raises(
+        WaypointError, match=r"projection\.kind: none would keep \d+ GB .* 30 train features and 1000000"
+    ):
+        trained(tiny_model, **settings)
+    paths = [saved(tmp_path / "a", tiny_denoiser(tiny_model))]
+    plan = Plan(tiny_config(None, checkpoints={"paths": paths}, **settings))
+    asked = networks.to_examine(plan, [("featurize", {"basis": "plain", "checkpoint": "full/0"}), ("score_fisher", {})])
+    assert [stage for stage, _ in asked] == ["featurize"]
+    with pytest.raises(WaypointError, match="more than 8 GB are refused"):
+        networks.answer(**json.loads(json.dumps(networks.question(plan, asked, None))))
+
+
 def test_ids_of_the_hub_are_left_to_their_jobs(tmp_path, tiny_model):
     asked(["somebody/model", saved(tmp_path / "a", tiny_denoiser(tiny_model))])
 
 
-def test_a_process_of_its_own_says_the_same(tmp_path, tiny_model):
+def test_a_process_of_its_own_says_the_same(tmp_path, tiny_model, monkeypatch):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, freq_shift=k)) for k, name in enumerate("ab")]
     plan = Plan(tiny_config(None, checkpoints={"paths": paths}))
     networks.require_fit(plan, makers(plan)[:1], None)
