@@ -126,8 +126,11 @@ def test_more_subsets_train_only_the_new_ones(tiny):
     assert planned(with_lds(tiny, subsets=5)) == sorted(expected + OUTPUTS + WHAT_FOLLOWS)
 
 
-def test_fewer_subsets_train_nothing(tiny):
-    assert not [job for job in planned(with_lds(tiny, subsets=2)) if "train" in job]
+def test_what_the_subsets_will_tell_is_said_once_and_only_before_they_are_trained(tiny):
+    done = with_lds(tiny, subsets=5).snakemake("-n", "lds")
+    words = "Waypoint: LDS: 5 subsets with 2 models each and 1 target give an interval of about ±"
+    assert done.returncode == 0 and done.stderr.count(words) == 1
+    assert "LDS: " not in with_lds(tiny, draws=3).snakemake("-n", "lds").stderr
 
 
 def test_damping_plans_no_subset_training(tiny):
