@@ -57,6 +57,9 @@ if PLAN.evaluation["lds"]:
             directory(expand("<results>/checkpoints/subset/{{subset}}-{r}", r=MODELS_PER_SUBSET)),
         log:
             "<logs>/train/subset/{subset}.log",
+        # in the order of their index: what is trained so far is the LDS of fewer subsets. After everything else that can
+        # run, but by so little that Snakemake's solver (2 a core, against 4 a priority and core) leaves no core idle
+        priority: lambda wildcards: -int(wildcards.subset) / (8 * PLAN.evaluation["lds"]["subsets"] ** 2)
         conda:
             "../envs/waypoint.yaml"
         resources:

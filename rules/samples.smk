@@ -1,8 +1,8 @@
-"""Samples of p(·|x_t), the check of x̂0_t against them, and seed consistency (B.1).
+"""Samples of every model of the full set, of p(·|x_t), the check of x̂0_t against them, and seed consistency (B.1).
 
-Reads   targets/{target}/trajectory.zarr, checkpoints/full/*/
+Reads   targets/{target}/trajectory.zarr, checkpoints/full/*/, data/train.zarr
 Makes   targets/{target}/samples.zarr, evaluation/seed_consistency.zarr, tables/one_step_error.csv, seed_consistency.csv,
-        figures/one_step_error.png, seed_consistency.png
+        figures/models/full/*.png, one_step_error.png, seed_consistency.png
 """
 
 SAMPLES_STORES, SAMPLES_TABLES, SAMPLES_FIGURES = [], [], []
@@ -30,6 +30,36 @@ rule sample_from_x_t:
     shell:
         'python "$WAYPOINT_SCRIPTS"/samples/sample_from_x_t.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
         " --generator {input.generator:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+
+
+# without training images there are no captions to generate from
+if PLAN.attributed:
+    SAMPLES_FIGURES += expand("<results>/figures/models/{checkpoint}.png", checkpoint=PLAN.checkpoints)
+
+    rule contact_sheet:
+        input:
+            model="<results>/checkpoints/{checkpoint}",
+            data="<results>/data/train.zarr",
+            vae=VAE,
+        output:
+            figure=report(
+                "<results>/figures/models/{checkpoint}.png",
+                caption="../docs/report/contact_sheet.rst",
+                category="Models",
+                labels={"model": "{checkpoint}"},
+            ),
+            attributes=beside("<results>/figures/models/{checkpoint}.png"),
+        log:
+            "<logs>/contact_sheet/{checkpoint}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("contact_sheet"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/samples/contact_sheet.py --spec {params.spec:q} --model {input.model:q}'
+            " --data {input.data:q} --vae {input.vae:q} --name {wildcards.checkpoint} --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.evaluation["samples"]:

@@ -86,6 +86,8 @@ def report(configfile, images=None):
     ]
     if missing := [what for rule, what in UNKNOWN.items() if rule in counts]:
         lines.append(f"not in it: {', '.join(missing)} (their jobs count as their start alone)")
+    if plan.evaluation["lds"]:
+        lines += ["", plan.lds_interval()]
     sizes_of_stages = storage(plan, sizes)
     lines += ["", f"{'stage':<26}{'storage':>14}"]
     lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items()]

@@ -363,6 +363,7 @@ WITHOUT = {  # stages that have no golden output, and why
     "list_subset_models": "it lists what others made",
     "import_scores": "it copies the scores that it is given",
     **dict.fromkeys(("train_subset", "train_without", "train_without_random"), "their recipe and script are train's"),
+    "contact_sheet": "a figure; that its samples are those of their seeds is tested with its script",
     **{name: "figures have one version, and trajectory_panel's output" for name in STAGES if name.startswith("plot_")},
 }
 
@@ -374,7 +375,7 @@ def test_every_stage_has_a_golden_output_or_a_reason_to_have_none():
 def test_stages_that_share_a_golden_output_share_its_version():
     assert {row.version for row in STAGES.values() if row.entry == "train"} == {STAGES["train"].version}
     assert {row.version for name, row in STAGES.items() if name.startswith("plot_")} == {FIGURES}
-    assert STAGES["trajectory_panel"].version == FIGURES
+    assert STAGES["trajectory_panel"].version == STAGES["contact_sheet"].version == FIGURES
 
 
 @pytest.mark.parametrize("stage", GOLDEN)

@@ -63,7 +63,7 @@ def test_figures_are_made(analysed):
 
 def test_a_second_run_plans_only_what_was_not_asked_for(analysed):
     assert planned(analysed) == []
-    assert {job.split()[0] for job in analysed.planned()} == {"trajectory_panel", "plot_regions"}
+    assert {job.split()[0] for job in analysed.planned()} == {"trajectory_panel", "plot_regions", "contact_sheet"}
 
 
 def test_added_target_is_sampled_and_the_tables_are_made_again(analysed):

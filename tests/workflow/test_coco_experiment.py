@@ -106,7 +106,7 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     plots = "lds lds_cross counterfactual one_step_error seed_consistency split_half step_correlation"
     plots += " sign_overlap sign_flips top_overlap"
     expected = dict.fromkeys([*once.split(), *(f"plot_{name}" for name in plots.split())], 1)
-    expected |= dict.fromkeys(("train", "featurize", "factor_kernel"), 20)
+    expected |= dict.fromkeys(("train", "contact_sheet", "featurize", "factor_kernel"), 20)
     expected |= dict.fromkeys(("sample_trajectory", "target_gradients", "subset_outputs"), targets)
     expected |= dict.fromkeys(("score_trak", "score_pixel", "score_random", "score_encoder"), targets)
     expected |= {"trajectory_panel": len(METHODS) * targets}

@@ -45,8 +45,10 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
     methods, targets, counts_removed = CIFAR10["methods"], 100, 3
     expected = {"prepare_data": 1, "trajectory_panel": targets * len(methods), "all": 1}
-    for rule in ("train", "featurize", "factor_kernel", "sample_trajectory", "target_gradients", "subset_outputs"):
+    for rule in ("train", "contact_sheet", "featurize", "factor_kernel"):
         expected[rule] = 100
+    for rule in ("sample_trajectory", "target_gradients", "subset_outputs"):
+        expected[rule] = targets
     for method in methods:
         expected[f"score_{method.replace('-', '_')}"] = targets
     # 100 subsets of 5 models each; without the top images of trak and pixel, for 50 and 60 targets; 3 random removals

@@ -43,7 +43,7 @@ LATENT = {
 }
 TABLES = ["lds", "lds_summary", "counterfactual_fid", "forgetting", "seed_consistency", "one_step_error"]
 TABLES += ["top_influences"]
-FIGURES = ["lds", "counterfactual_fid", "forgetting", "seed_consistency", "a/trak", "b/pixel"]
+FIGURES = ["lds", "counterfactual_fid", "forgetting", "seed_consistency", "a/trak", "b/pixel", "models/full/2"]
 NO_TRAINING = {"train_vae", "train", "train_subset", "train_without", "encode_data", "featurize", "factor_kernel"}
 
 

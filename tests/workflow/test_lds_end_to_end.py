@@ -100,6 +100,13 @@ def test_tables_have_a_row_for_every_method_target_and_step(tiny):
         assert (tiny.store / f"figures/{name}.png").stat().st_size > 5000
 
 
+def test_subsets_are_trained_in_the_order_of_their_index(tiny):
+    finished = [model(tiny, f"{j}-{r}").joinpath("waypoint.json").stat().st_mtime for j in range(3) for r in range(2)]
+    assert finished == sorted(finished)
+    others = [(tiny.store / f"checkpoints/full/{m}/waypoint.json").stat().st_mtime for m in range(2)]
+    assert max(others) < finished[2]  # what does not wait for subset models goes before all but the first
+
+
 def test_nothing_is_left_over(tiny):
     assert not (tiny.store / "resume").exists() and not list(tiny.store.rglob("*.tmp-*"))
 
@@ -126,8 +133,16 @@ def test_more_subsets_train_only_the_new_ones(tiny):
     assert planned(with_lds(tiny, subsets=5)) == sorted(expected + OUTPUTS + WHAT_FOLLOWS)
 
 
+def test_what_the_subsets_will_tell_is_said_once_and_only_before_they_are_trained(tiny):
+    done = with_lds(tiny, subsets=5).snakemake("-n", "lds")
+    words = "Waypoint: LDS: 5 subsets with 2 models each and 1 target give an interval of about ±"
+    assert done.returncode == 0 and done.stderr.count(words) == 1
+    assert "LDS: " not in with_lds(tiny, draws=3).snakemake("-n", "lds").stderr
+
+
 def test_fewer_subsets_train_nothing(tiny):
-    assert not [job for job in planned(with_lds(tiny, subsets=2)) if "train" in job]
+    expected = ["draw_subsets", "list_subset_models", *OUTPUTS, *WHAT_FOLLOWS]
+    assert planned(with_lds(tiny, subsets=2)) == sorted(expected)
 
 
 def test_damping_plans_no_subset_training(tiny):
@@ -172,6 +187,24 @@ def test_a_list_of_other_subsets_is_made_again(tiny, tmp_path):
     other = Workspace(tmp_path / "other", {**CONFIG, "store": str(tiny.folder / "store")})
     models = f"{tiny.folder}/store/tiny/checkpoints/subset/models.json"
     assert with_lds(other, subsets=2).planned(models) == ["list_subset_models"]
+
+
+# ---- the subsets that are there
+
+
+def test_tables_of_the_subsets_that_are_there_and_of_all_of_them_later(copied):
+    for r in range(2):
+        model(copied, f"2-{r}").rename(copied.folder / f"2-{r}")  # as a run leaves it that was stopped before the last
+    done = with_lds(copied, subsets=2).snakemake("lds")
+    text = done.stdout + done.stderr
+    assert done.returncode == 0 and "rule train" not in text, text
+    before = pd.read_csv(copied.store / "tables/lds.csv")
+    assert (before["subsets"] == 2).all() and set(before["method"]) >= {"trak", "pixel", "random"}
+    again = ["draw_subsets", "list_subset_models", *OUTPUTS, *WHAT_FOLLOWS]
+    assert planned(copied) == sorted(["train_subset subset=2", *again])
+    for r in range(2):
+        (copied.folder / f"2-{r}").rename(model(copied, f"2-{r}"))
+    assert planned(copied) == sorted(again)
 
 
 # ---- what is really retrained

@@ -59,7 +59,7 @@ def test_all_masks_are_in_one_figure(masked):
     figures = sorted(
         str(file.relative_to(masked.store / "figures")) for file in (masked.store / "figures").rglob("*.png")
     )
-    assert figures == ["a-left/trak.png", "a-right/trak.png", "a/regions.png"]
+    assert figures == ["a-left/trak.png", "a-right/trak.png", "a/regions.png", "models/full/0.png"]
     spec = json.loads((masked.store / "figures/a/.regions.png.json").read_text())["spec"]
     own = spec["plot_regions"]
     assert [row["name"] for row in own["masks"]] == ["a-left", "a-right"] and own["figures"] == {"mask_step": 300}

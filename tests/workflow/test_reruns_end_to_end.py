@@ -100,7 +100,13 @@ ROWS = {
     ),
     "a checkpoint is added": (
         {"checkpoints": {"count": 3}},
-        ["train checkpoint=full/2", *of_checkpoint(2), *(own_jobs(target)[2] for target in "ab"), *TRAK],
+        [
+            "train checkpoint=full/2",
+            "contact_sheet checkpoint=full/2",
+            *of_checkpoint(2),
+            *(own_jobs(target)[2] for target in "ab"),
+            *TRAK,
+        ],
     ),
     "a step is added to a target": (
         added_step(),

@@ -7,7 +7,7 @@ from diffusers import DDPMPipeline, DDPMScheduler
 from support import images, tiny_denoiser
 
 from waypoint.errors import WaypointError
-from waypoint.science.processes.ddpm import check_scheduler, continuations, generate, trajectory
+from waypoint.science.processes.ddpm import check_scheduler, continuations, generate, samples, trajectory
 from waypoint.science.random_streams import torch_stream
 from waypoint.science.timesteps import sampling_grid
 
@@ -184,3 +184,10 @@ def test_planning_grid_is_the_schedulers(spacing, steps, offset):
 def test_unsupported_schedulers_are_refused_by_name(bad):
     with pytest.raises(WaypointError, match=next(iter(bad))):
         check_scheduler(DDPMScheduler(**bad))
+
+
+def test_samples_side_by_side_are_those_of_their_seeds(theta):
+    made = samples(theta, 6, [torch_stream(0, "side by side", k) for k in range(3)])
+    for k, image in enumerate(made):
+        alone = generate(theta, 6, torch_stream(0, "side by side", k))[-1]
+        assert (image - alone).abs().max() < 1e-5 * alone.abs().max()

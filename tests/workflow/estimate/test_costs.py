@@ -48,6 +48,7 @@ def test_calls_of_the_model_are_counted_on_the_sampling_grid():
     samples = {"samples": {"number": 7, "steps": [100]}}
     assert costs(only(call=1.0), evaluation=samples).seconds("sample_from_x_t") == 7 * (3 + 11)
     assert made.seconds("target_gradients") == 0
+    assert made.seconds("contact_sheet") == 36 * 20
     lds = {"lds": {"subsets": 3, "models_per_subset": 2, "draws": 5}}
     assert costs(only(call=1.0), evaluation=lds).seconds("subset_outputs") == 3 * 2 * 2 * 5
 
@@ -139,12 +140,13 @@ def test_storage_is_what_a_run_leaves(tmp_path):
 
 
 def test_an_estimate_names_jobs_hours_and_storage(tmp_path):
-    workspace = Workspace(tmp_path / "work", copy.deepcopy(CONFIG))
+    workspace = Workspace(tmp_path / "work", {**copy.deepcopy(CONFIG), "evaluation": {"lds": {"subsets": 8}}})
     workspace.snakemake("--version")  # writes the configuration
     command = [sys.executable, str(SCRIPTS / "estimate.py"), "--configfile", "experiment.yaml"]
     done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "tiny: 27 jobs to run" in done.stdout and "40 images" in done.stdout
+    assert "\nLDS: 8 subsets with " in done.stdout and "give an interval of about ±0." in done.stdout
+    assert "tiny: 44 jobs to run" in done.stdout and "40 images" in done.stdout
     for word in ("train ", "trajectory_panel", "one holds", "core hours", "features", "in all"):
         assert word in done.stdout
     assert not (workspace.folder / "store").exists()

@@ -4,6 +4,7 @@ import copy
 import functools
 import itertools
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -83,6 +84,7 @@ OPENS = {
     "forgetting": ["sample_trajectory", "generator", "train_without", "train_without_random", *SCORES],
     "forgetting_table": ["data", "forgetting"],
     "plot_forgetting": ["forgetting_table"],
+    "contact_sheet": ["data", "model"],
     "one_step_error": ["data", "sample_from_x_t", "sample_trajectory"],
     "plot_one_step_error": ["one_step_error"],
     "seed_consistency": ["compared"],
@@ -460,7 +462,7 @@ CHANGES = {  # what changes by itself; what is made from it follows
     "storage type": (set_key("features", dtype="int8"), every("featurize")),
     "keep halves": (set_key("features", keep_halves=True), every("featurize", "target_gradients")),
     "d": (set_key("projection", dim=64), every("featurize", "target_gradients")),
-    "sampling steps": (set_key("sampling", steps=10), every("sample_trajectory", "seed_consistency")),
+    "sampling steps": (set_key("sampling", steps=10), every("sample_trajectory", "seed_consistency", "contact_sheet")),
     "pixel": (set_key("pixel", against="x0_hat"), every("score_pixel")),
     "figure": (set_key("figures", top=2), every("trajectory_panel")),
     "table": (set_key("tables", top=2), every("top_influences")),
@@ -871,3 +873,37 @@ def test_a_models_name_tells_n_remove(n_remove):
     assert found == n_remove and type(found) is type(n_remove)
     spec = plan().spec("train_without_random", removal="0", n_remove=str(n_remove))
     assert spec["item"] == {"images": {"random": 0, "remove": n_remove}}
+
+
+# ---- what an LDS will be able to say
+
+
+def said(lds, targets=BASE["targets"]):
+    """The sentence for a section ``lds`` and targets."""
+    return plan(lambda c: c.update(evaluation={"lds": lds}, targets=targets)).lds_interval()
+
+
+@pytest.mark.parametrize(
+    "subsets,models,words",
+    [
+        (16, 1, "LDS: 16 subsets with 1 model each and 2 targets give an interval of about ±0."),
+        (5000, 2, "LDS: 5000 subsets with 2 models each and 2 targets give an interval of about ±0."),
+        (3, 1, "LDS: 3 subsets with 1 model each and 2 targets are too few for an interval; use more subsets"),
+    ],
+)
+def test_the_width_of_its_interval_is_one_sentence(subsets, models, words):
+    told = said({"subsets": subsets, "models_per_subset": models})
+    assert told.startswith(words) and "\n" not in told
+
+
+def test_wide_intervals_come_with_advice_that_helps():
+    wide = said({"subsets": 16})
+    assert "use more subsets (evaluation.lds.subsets): 64 would give ±0." in wide and "or more targets: 8 would" in wide
+    numbers = [float(number) for number in re.findall(r"±(\S+?)[;, ]", f"{wide} ")]
+    assert len(numbers) == 3 and numbers[0] > max(numbers[1:])
+    many = {"subsets": 400, "models_per_subset": 2}
+    narrow = said(many, [{"id": f"t{k}", "seed": k} for k in range(40)])
+    assert "at a step" in narrow and "use more" not in narrow
+    # one target has no spread: more of them would speak of more, but not be narrower
+    one = said({"subsets": 300}, BASE["targets"][:1])
+    assert "use more subsets" in one and "more targets" not in one

@@ -138,6 +138,23 @@ def generate(denoiser, steps, noise, condition=None, clip="scheduler"):
     return trajectory(denoiser, steps, x_T, noise, condition, clip)
 
 
+def samples(denoiser, steps, generators, conditions=None):
+    """Images from seeds, side by side: each is what ``generate`` makes of its generator, up to rounding.
+
+    Args:
+        steps: number of sampling steps. generators: one CPU generator per image. conditions: a row for each, or None.
+
+    Returns:
+        (len(generators), C, H, W) on the CPU.
+    """
+    scheduler = copy.deepcopy(denoiser.scheduler)
+    scheduler.set_timesteps(steps)
+    x = torch.stack([torch.randn(denoiser.shape, generator=generator) for generator in generators]).to(denoiser.device)
+    for t in scheduler.timesteps.tolist():
+        x = scheduler.step(denoiser.prediction(x, t, conditions), t, x, generator=generators).prev_sample
+    return x.cpu()
+
+
 def continuations(denoiser, steps, x_t, t, generators, condition=None, swap=None):
     """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
 

@@ -153,6 +153,9 @@ class Costs:
         models = (len(own["n_remove"]) * removals + controls["full_models"]) / (len(methods) + 1)
         return models * self._sample_trajectory()
 
+    def _contact_sheet(self):
+        return self.rates.load + self.plan.sheet_samples * len(self.grid) * self.rates.call
+
     def _seed_consistency(self):
         own = self.plan.evaluation["seed_consistency"]
         images = own["images"] + len(self.plan.seeded_targets())

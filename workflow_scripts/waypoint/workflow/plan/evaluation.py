@@ -1,7 +1,12 @@
 """Models and targets of the evaluations (``plan.Plan`` inherits them)."""
 
+import math
+
+from waypoint.science.evaluation.lds_interval import half_width
 from waypoint.workflow.config.evaluation_checks import chosen_targets, fid_weights
 from waypoint.workflow.config.method_settings import step_methods
+
+WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
 
 
 class EvaluationPlan:
@@ -27,6 +32,22 @@ class EvaluationPlan:
         """Names of all subset models, models of one subset side by side."""
         lds = self.evaluation["lds"]
         return [f"subset/{j}-{r}" for j in range(lds["subsets"]) for r in range(lds["models_per_subset"])]
+
+    def lds_interval(self):
+        """How wide the intervals of the LDS will be, in one sentence, with advice where that is wider than ±0.1."""
+        subsets, models, targets = *self.lds_keys("subsets models_per_subset").values(), len(self.targets)
+        width = half_width(subsets, models, targets)
+        asked = (
+            f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
+        )
+        if math.isinf(width):
+            return f"{asked} are too few for an interval; use more subsets (evaluation.lds.subsets)"
+        sentence = f"{asked} give an interval of about ±{width:.2f} around each method's mean at a step"
+        if width <= WIDE:
+            return sentence
+        finer, broader = half_width(4 * subsets, models, targets), half_width(subsets, models, 4 * targets)
+        sentence += f"; use more subsets (evaluation.lds.subsets): {4 * subsets} would give ±{finer:.2f}"
+        return sentence + (f"; or more targets: {4 * targets} would give ±{broader:.2f}" if broader < width else "")
 
     # ---- retraining without images
 
@@ -143,3 +164,8 @@ class EvaluationPlan:
     def step_scores(self):
         """Scores of the methods that differ from step to step."""
         return [self.score(method, target) for method in self.step_methods for target in self.targets]
+
+
+def counted(number, noun):
+    """A number and its noun."""
+    return f"{number} {noun}" + "s" * (number != 1)

@@ -26,6 +26,7 @@ from waypoint.workflow.plan.stages import STAGES
 
 SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
 PANEL_SAMPLES = 4  # of p(·|x_t), which every panel shows
+SHEET_SAMPLES, CAPTIONED_SAMPLES = 36, 16  # of a model, on its contact sheet: squares of 6 and 4
 
 
 class Plan(EvaluationPlan):
@@ -262,6 +263,11 @@ class Plan(EvaluationPlan):
     def sampling(self):
         """How targets are generated; a guidance of 1 is none."""
         return self.pick("sampling", "steps") | self.guidance("sampling")
+
+    @property
+    def sheet_samples(self):
+        """How many samples a model's contact sheet shows: fewer where each stands above its caption."""
+        return CAPTIONED_SAMPLES if self.prompted else SHEET_SAMPLES
 
     def guidance(self, section):
         """A section's guidance, if there is any."""

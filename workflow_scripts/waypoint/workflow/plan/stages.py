@@ -362,6 +362,13 @@ def plot_forgetting(plan):
 # ---- samples and likelihoods
 
 
+@stage(FIGURES)
+def contact_sheet(plan, checkpoint):
+    """figures/models/{checkpoint}.png."""
+    sections = {"sampling": plan.sampling(), "contact_sheet": {"samples": plan.sheet_samples}}
+    return Recipe(sections, [plan.model(checkpoint)])
+
+
 @stage(version=1)
 def one_step_error(plan):
     """tables/one_step_error.csv."""

@@ -29,6 +29,7 @@ class Start:
         self.kind = RemoteStore if remote else LocalStore
         self.linked = {}  # output: an artifact in another store that stands for it
         self.jobs = []
+        self.told = False  # what the LDS will be able to say
 
     def decide(self, jobs):
         """{job: why} of the jobs among ``jobs`` whose outputs are there but not what the plan asks for.
@@ -48,7 +49,7 @@ class Start:
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
 
     def examine(self, jobs):
-        """Refuse networks that one of the jobs that will run would refuse.
+        """Refuse networks that one of the jobs that will run would refuse; say what trainings of subset models are for.
 
         Raises:
             WaypointError: names the folder or key, and what about it does not fit.
@@ -56,6 +57,9 @@ class Start:
         asked = [(json.loads(job.params.spec)["stage"], job.wildcards_dict) for job in jobs]
         if found := to_examine(self.plan, asked):
             require_fit(self.plan, found, self._data(jobs))
+        if not self.told and any(stage == "train_subset" for stage, _ in asked):
+            print(f"Waypoint: {self.plan.lds_interval()}", file=sys.stderr)
+            self.told = True
 
     def _data(self, jobs):
         """The place of data/train.zarr as jobs have it, where it is there and stays; None in a remote store."""

@@ -1,0 +1,109 @@
+"""figures/models/{checkpoint}.png: what a model generates, and whether its loss was still falling at the end."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from waypoint.science.loss_curve import in_words, last_tenths
+from waypoint.science.processes.ddpm import samples
+from waypoint.science.processes.guidance import guided
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.data.training_set import conditions_of, null_of
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.style import plt, save, show
+from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.job import run
+
+POSITIONS = 1 << 18  # pixels or cells of the samples that are made at once
+LINE = 19  # characters of a caption that fit above its sample
+SHEET, CURVE, TOP = 4.2, 4.2, 0.68  # inches: sides of the two panels, and what stands above them
+
+
+def main(job):
+    device, data = job.device(), job.open(job.args.data)
+    model = job.checkpoint(job.args.model).load(device)
+    count, decode = job.settings["contact_sheet"]["samples"], decoder(job, device)
+    rows = np.arange(count) % data["image"].shape[0]
+    batch = max(1, POSITIONS // (model.shape[1] * model.shape[2]))
+    images = []
+    for start in range(0, count, batch):
+        images.extend(decode(made(job, model, data, range(count)[start : start + batch], rows)).numpy())
+        job.progress(len(images), count, "samples")
+    file = Path(job.args.model) / "loss.csv"
+    kind, given = asked_for(data, model, rows)
+    what = f"{count} samples" + (f", for the {kind}s of the first training images" if kind else "")
+    save(drawn(job.args.name, what, images, given, pd.read_csv(file) if file.exists() else None), job)
+
+
+def made(job, model, data, numbers, rows):
+    """Samples of some numbers, each of a stream of its own that all models share: (numbers, C, H, W)."""
+    known, sampling = conditions_of(data, model, rows), job.settings["sampling"]
+    conditions = None if known is None else known[np.array(numbers)].to(model.device)
+    sampler = guided(model, null_of(data), sampling.get("guidance", 1))
+    streams = [torch_stream(job.settings["seed"], "contact sheet", number) for number in numbers]
+    return samples(sampler, sampling["steps"], streams, conditions)
+
+
+def asked_for(data, model, rows):
+    """What each sample was asked to be: the kind of it, caption or label or nothing, and a title for each row."""
+    kind = {"encoder_hidden_states": "caption", "class_labels": "label", None: None}[model.conditioned_by]
+    if kind is None:
+        return None, [""] * len(rows)
+    lines = [textwrap.wrap(str(value), LINE, max_lines=2, placeholder=" …") for value in read(data[kind])[rows]]
+    return kind, ["\n".join(line).replace("$", r"\$") for line in lines]
+
+
+def drawn(name, what, images, given, losses):
+    """The figure: samples on the left, and the loss curve, where there is one, on the right.
+
+    Args:
+        what: the line below the model's name. images: (C, H, W) each. given: a title for each.
+        losses: columns epoch and loss, or None.
+    """
+    side = int(np.ceil(len(images) ** 0.5))
+    lines = max(title.count("\n") + 1 if title else 0 for title in given)
+    head = TOP + 0.13 * lines  # of the first row
+    height = SHEET + 0.13 * lines * (side - 1)
+    size = (0.2 + SHEET + (0.9 + CURVE if losses is not None else 0), height + head)
+    figure = plt.figure(figsize=size)
+    cells = figure.add_gridspec(
+        side,
+        side,
+        left=0.1 / size[0],
+        right=(0.1 + SHEET) / size[0],
+        bottom=0.12 / size[1],
+        top=1 - head / size[1],
+        wspace=0.06,
+        hspace=0.06 + 0.16 * lines,
+    )
+    for k, (image, title) in enumerate(zip(images, given)):
+        axes = figure.add_subplot(cells[k // side, k % side])
+        show(axes, image)
+        axes.set_title(title, size=6.5, loc="center", pad=2)
+    figure.text(0.1 / size[0], 1 - 0.2 / size[1], f"Model {name}", va="center", size=12)
+    figure.text(0.1 / size[0], 1 - 0.48 / size[1], what, va="center", size=9, color="#555555")
+    if losses is not None:
+        left = (0.1 + SHEET + 0.8) / size[0]
+        curve(figure.add_axes((left, 0.5 / size[1], 0.98 - left, (height + head - TOP - 0.5) / size[1])), losses)
+        sentence = "\n".join(textwrap.wrap(in_words(losses["loss"].to_numpy()), 66))
+        figure.text(left, 1 - (TOP - 0.12) / size[1], sentence, va="bottom", size=9)
+    return figure
+
+
+def curve(axes, losses):
+    """Draw a loss curve, and behind it the two tenths that the sentence compares, with their means."""
+    epoch, loss = losses["epoch"].to_numpy(), losses["loss"].to_numpy()
+    axes.plot(epoch, loss, color="black", linewidth=1)
+    for part, color in zip(last_tenths(len(epoch)) or (), ("#0072B2", "#E69F00")):
+        axes.axvspan(epoch[part][0] - 0.5, epoch[part][-1] + 0.5, color=color, alpha=0.2, linewidth=0)
+        axes.hlines(loss[part].mean(), epoch[part][0] - 0.5, epoch[part][-1] + 0.5, color=color, linewidth=2, zorder=3)
+    axes.set(xlabel="epoch", ylabel="mean training loss", yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(which="minor", labelsize=7)
+
+
+if __name__ == "__main__":
+    run(main, ["model", "data", "vae?", "name", "out"])
