@@ -100,6 +100,7 @@ def curve(axes, losses):
         axes.axvspan(epoch[part][0] - 0.5, epoch[part][-1] + 0.5, color=color, alpha=0.2, linewidth=0)
         axes.hlines(loss[part].mean(), epoch[part][0] - 0.5, epoch[part][-1] + 0.5, color=color, linewidth=2, zorder=3)
     axes.set(xlabel="epoch", ylabel="mean training loss", yscale="log")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.tick_params(which="minor", labelsize=7)
