@@ -211,7 +211,7 @@ def page(experiment, found, likelihood, seconds):
     steps = training["epochs"] * -(-len(experiment.images) // training["batch_size"])
     head = (
         f"### {experiment.root.name}\n\n{len(experiment.images)} digits, {training['epochs']} epochs ({steps:,} steps) "
-        f"at a learning rate of {training['learning_rate']:g}; {len(experiment.thetas)} models, "
+        f"at a learning rate of {training['learning_rate']:g}; {count(experiment.thetas, 'model')}, "
         f"{len(experiment.subsets)} subsets with {experiment.outputs.shape[-1]} model each, {len(experiment.names)} "
         f"held-out targets at steps {', '.join(map(str, experiment.steps))}; {TRAIN_DRAWS} train draws, "
         f"{TARGET_DRAWS} target draws, d = {DIM}, {KERNEL_ROWS} Fisher rows. LDS, mean ± standard error over targets; "
@@ -236,6 +236,11 @@ def page(experiment, found, likelihood, seconds):
     heads = [*(f"δ = {delta:g}" for delta in KERNEL_DAMPINGS["ekfac"]), "no kernel"]
     kernels = table([f"ekfac, shared draws, curvature.damping {CHOSEN:g}: d", *heads], rows)
     return "\n".join([head, controls, plain, whitened, kernels])
+
+
+def count(things, name):
+    """How many there are, in words."""
+    return f"{len(things)} {name}{'s' if len(things) > 1 else ''}"
 
 
 def summary(each):
