@@ -38,28 +38,28 @@ if PLAN.attributed:
 
     rule contact_sheet:
         input:
-            model="<results>/checkpoints/{checkpoint}",
+            model="<results>/checkpoints/full/{m}",
             data="<results>/data/train.zarr",
             vae=VAE,
         output:
             figure=report(
-                "<results>/figures/models/{checkpoint}.png",
+                "<results>/figures/models/full/{m}.png",
                 caption="../docs/report/contact_sheet.rst",
                 category="Models",
-                labels={"model": "{checkpoint}"},
+                labels={"model": "full/{m}"},
             ),
-            attributes=beside("<results>/figures/models/{checkpoint}.png"),
+            attributes=beside("<results>/figures/models/full/{m}.png"),
         log:
-            "<logs>/contact_sheet/{checkpoint}.log",
+            "<logs>/contact_sheet/full/{m}.log",
         conda:
             "../envs/waypoint.yaml"
         resources:
             gpu=1,
         params:
-            spec=spec("contact_sheet"),
+            spec=lambda wildcards: PLAN.asked("contact_sheet", checkpoint=f"full/{wildcards.m}"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/samples/contact_sheet.py --spec {params.spec:q} --model {input.model:q}'
-            " --data {input.data:q} --vae {input.vae:q} --name {wildcards.checkpoint} --out {output.figure:q} --log {log:q}"
+            " --data {input.data:q} --vae {input.vae:q} --name full/{wildcards.m} --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.evaluation["samples"]:

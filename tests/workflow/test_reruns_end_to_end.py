@@ -102,7 +102,7 @@ ROWS = {
         {"checkpoints": {"count": 3}},
         [
             "train checkpoint=full/2",
-            "contact_sheet checkpoint=full/2",
+            "contact_sheet m=2",
             *of_checkpoint(2),
             *(own_jobs(target)[2] for target in "ab"),
             *TRAK,

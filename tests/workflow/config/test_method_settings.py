@@ -51,7 +51,7 @@ def test_wiener_is_refused_where_its_covariance_is_too_large_or_a_step_is_noise_
     [
         (["trak", "trac"], ["methods[1]", "'trac'", "did you mean 'trak'?"]),
         ({"trac": {}}, ["methods.trac", "did you mean 'trak'?"]),
-        ({"wholly-other": {}}, ["methods.wholly-other", "known are ekfac, trak, fisher, trak-sum"]),
+        ({"wholly-other": {}}, ["methods.wholly-other", "known are ekfac, trak, fisher, diagonal, d-trak, trak-sum"]),
         ({}, ["methods", "no method"]),
         ({"strong": {"kernel": {"damping": 1}}}, ["methods.strong", "needs method", "or scores"]),
         ({"strong": {"method": "track"}}, ["methods.strong.method", "'track'", "did you mean 'trak'?"]),
