@@ -73,6 +73,7 @@ pathvars:
 
 wildcard_constraints:
     checkpoint=r"full/[0-9]+",
+    m=r"[0-9]+",
     target=r"[A-Za-z0-9-]+",
     method="|".join([*PLAN.instances, "random", "none"]),
     basis="|".join(BASES),

@@ -19,7 +19,7 @@ def draw(tmp_path):
     trajectory = store(tmp_path / "x.zarr", image=(DIMS[1:], rng.uniform(-1, 1, (1, 8, 8)).astype(np.float32)))
 
     def drawn(mask, stored, pngs=()):
-        spec = {"target": {"mask": stored}, "checkpoints": ["full/0"], "projection": {"dim": 4}}
+        spec = {"target": {"mask": stored}, "checkpoints": ["full/0"], "projection": {"kind": "sjlt", "dim": 4}}
         arrays = {"step": (["step"], [100, 400]), "score": (["step", "train"], rng.normal(size=(2, 5)))}
         scores = store(tmp_path / "s.zarr", {"spec": spec, "method": "trak"}, **arrays)
         own = {"figures": {"mask_step": 400}, "masks": [{"name": "a", "mask": mask}]}

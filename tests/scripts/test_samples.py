@@ -193,9 +193,3 @@ def test_distances_are_between_every_two_models_and_more_seeds_change_none(tmp_p
     assert np.isclose(row["independent"], np.linalg.norm((image[0, 1] - other[2, 1]).ravel()), rtol=1e-5)
     fewer, _ = consistency(tmp_path, folders, rows[1:], name="fewer")
     assert np.array_equal(fewer["image"][:, 0], store["image"][:, 1])
-
-
-def test_no_seed_at_all_is_refused(tmp_path, tiny_model, capsys):
-    with pytest.raises(SystemExit):
-        consistency(tmp_path, [saved(tmp_path / "a", tiny_denoiser(tiny_model))] * 2, [])
-    assert "set evaluation.seed_consistency.images" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def main(job):
     grad = per_example_gradients(job.settings, name, theta.unet)
     P = projection(job.settings, name, theta.unet, curvature)
     if job.settings["projection"]["kind"] == "none":
-        require_room(len(data["image"]), count, p)
+        require_room(data["image"].shape[0], count, p)
     examples = FisherExamples(job.settings, data, theta, fisher.KERNEL, name, count)
 
     def attributes():

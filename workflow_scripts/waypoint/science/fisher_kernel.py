@@ -50,7 +50,9 @@ def factor(matrix: np.ndarray, rows: int, dim: int, damping: float) -> tuple[np.
     Raises:
         WaypointError: δ is below 0, or 0 with fewer rows than dimensions; a matrix that is singular in float64.
     """
-    if damping < 0 or (damping == 0 and rows < dim):
+    if damping < 0:
+        raise WaypointError(f"kernel.damping: {damping} is below 0")
+    if damping == 0 and rows < dim:
         raise WaypointError(
             f"the kernel's damping of {damping} needs at least as many Fisher rows as dimensions; here are {rows} rows "
             f"and {dim} dimensions, so UᵀU is singular. Set kernel.damping of this method, in methods, above 0"

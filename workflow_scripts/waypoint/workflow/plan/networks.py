@@ -114,7 +114,7 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, size, u
         if vae:
             checkpoints.require_unclipped(denoiser, name)
         if unprojected:
-            images = unprojected[0] or (len(open_store(data)["image"]) if data else 0)
+            images = unprojected[0] or (open_store(data)["image"].shape[0] if data else 0)
             require_room(images, unprojected[1], sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
