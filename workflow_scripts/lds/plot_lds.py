@@ -12,8 +12,10 @@ FEW = 50  # fewer subsets illustrate, they do not measure
 def main(job):
     (table, made), (overall, _) = (job.table(path) for path in (job.args.summary, job.args.overall))
     table, overall = in_order(table), in_order(overall)
+    # the names of many methods, and their legend, need room
+    size = (9.4, max(4.4, 0.8 + 0.28 * len(overall)))
     figure, (left, right) = plt.subplots(
-        1, 2, figsize=(9.4, 4.4), gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
+        1, 2, figsize=size, gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
     )
     looks = styles([name for name in table["method"].unique() if name not in REFERENCES], job.settings.get("looks"))
     for (method, checkpoints), rows in table.groupby(["method", "checkpoints"], dropna=False, sort=False):
