@@ -70,7 +70,7 @@ def lds_tables_stage(tmp_path):
                 arrays["score_by_checkpoint"] = (["checkpoint", "step", "train"], each)
             attributes = {"target": target, "method": method, "spec": spec}
             scores.append(store(tmp_path / f"{method}/{target}.zarr", attributes, **arrays))
-    spec = {"seed": 0, "lds": {"models_per_subset": MODELS, "checkpoints": [1], "bootstrap": 100}}
+    spec = {"seed": 0, "lds": {"models_per_subset": MODELS, "checkpoints": [1], "spans": [], "bootstrap": 100}}
     tables = {name: tmp_path / f"{name}.csv" for name in ("lds", "summary", "cross", "overall", "comparison")}
     run_script("lds_tables", spec=spec, subsets=subsets, outputs=outputs, scores=scores, **tables)
     found = {}

@@ -273,9 +273,10 @@ TABLES = ("lds", "summary", "cross", "overall", "comparison")
 class Tables:
     """Synthetic stores of scores and outputs; runs lds_tables.py on them."""
 
-    def __init__(self, folder, models=2, targets=TARGETS, bootstrap=100, checkpoints=(), noise=1):
+    def __init__(self, folder, models=2, targets=TARGETS, bootstrap=100, checkpoints=(), noise=1, spans=()):
         self.folder, self.models, self.targets, self.noise = folder, models, dict(targets), noise
         lds = {"bootstrap": bootstrap, "models_per_subset": models, "checkpoints": list(checkpoints)}
+        lds["spans"] = [list(span) for span in spans]
         self.spec = {"seed": SEED, "lds": lds}
         self.subsets = np.zeros((J, IMAGES), bool)
         for j, mask in enumerate(self.subsets):
@@ -361,11 +362,17 @@ def row(table, **where):
 def test_columns_are_those_of_the_contract(plain):
     found = plain.run()
     assert [*found["lds"]] == "method target step lds subsets models_per_subset checkpoints note".split()
-    assert [*found["summary"]] == "method step mean se low high targets checkpoints".split()
+    assert [*found["summary"]] == (
+        "method step mean se low high targets checkpoints of_ceiling specific".split()
+    )
     assert [*found["cross"]] == "method score_step output_step mean se".split()
-    assert [*found["overall"]] == "method checkpoints mean se low high targets steps".split()
-    columns = "method checkpoints versus versus_checkpoints difference low high"
-    assert [*found["comparison"]] == columns.split()
+    assert [*found["overall"]] == (
+        "method checkpoints mean se low high targets steps of_ceiling specific specific_low specific_high".split()
+    )
+    assert [*found["comparison"]] == (
+        "method checkpoints versus versus_checkpoints difference low high steps"
+        " specific_difference specific_low specific_high"
+    ).split()
 
 
 def test_every_target_and_step_against_scipy(plain):
@@ -459,6 +466,70 @@ def test_averages_over_the_steps(plain):
     (difference,) = found["comparison"].to_dict("records")
     means = found["overall"].set_index("method")["mean"]
     assert abs(difference["difference"] - (means["trak"] - means["pixel"])) < 2e-6
+
+
+def test_the_share_of_the_ceiling_is_a_ratio_of_means(plain):
+    found = plain.run()
+    summary = found["summary"].set_index(["method", "step"])
+    for method in ("trak", "pixel", "retrain"):
+        shares = summary.loc[method]["mean"] / summary.loc["ceiling"]["mean"]
+        assert np.allclose(summary.loc[method]["of_ceiling"], shares, rtol=1e-5)
+        whole = summary.loc[method]["mean"].mean() / summary.loc["ceiling"]["mean"].mean()
+        assert np.isclose(row(found["overall"], method=method)["of_ceiling"], whole, rtol=1e-5)
+
+
+def test_steps_without_a_ceiling_do_not_count_in_its_share(plain):
+    for name in TARGETS:
+        plain.output[name][1, :, 1] = -plain.output[name][1, :, 0] + 1e-3 * numbers(J)
+    found = plain.run()
+    first, second = (row(found["summary"], method="trak", step=step) for step in (100, 500))
+    assert np.isnan(second["of_ceiling"])
+    assert close(row(found["overall"], method="trak")["of_ceiling"], first["of_ceiling"])
+
+
+EIGHT = {name: [100, 500] for name in "abcdefgh"}
+
+
+def test_the_target_specific_lds_against_loops(tmp_path):
+    tables = Tables(tmp_path, targets=EIGHT)
+    found = tables.run()
+    for method in ("trak", "pixel"):
+        for s, step in enumerate((100, 500)):
+            predicted = np.array([tables.predicted(method, name, s) for name in EIGHT])
+            outputs = np.array([tables.output[name][s].astype(np.float64).mean(1) for name in EIGHT])
+            for j in range(J):
+                predicted[:, j] -= sum(predicted[:, j]) / 8
+                outputs[:, j] -= sum(outputs[:, j]) / 8
+            each = [spearmanr(p, o).statistic for p, o in zip(predicted, outputs)]
+            assert close(row(found["summary"], method=method, step=step)["specific"], np.mean(each))
+    average = row(found["overall"], method="trak")
+    assert average["specific_low"] < average["specific"] < average["specific_high"]
+
+
+def test_scores_that_are_the_same_for_all_targets_have_no_target_specific_lds(tmp_path):
+    """They know which images are good for every target, and are rewarded for that in the LDS alone."""
+    common = 20 * numbers(2, IMAGES, seed=77)
+    tables = Tables(tmp_path, targets=EIGHT | {"i": [100, 500]}, noise=0.1)  # a mean of 9 equal numbers is rounded
+    for name in tables.targets:
+        tables.output[name] += (common @ tables.subsets.T)[..., None]
+        tables.score["trak", name] = common
+    found = tables.run()["summary"].query("method == 'trak'")
+    assert (found["mean"] > 0.9).all() and found["specific"].isna().all()
+
+
+def test_fewer_than_eight_targets_have_no_target_specific_lds(tmp_path):
+    seven = {name: steps for name, steps in EIGHT.items() if name != "h"}
+    assert Tables(tmp_path, targets=seven).run()["summary"]["specific"].isna().all()
+
+
+def test_methods_are_compared_over_spans_of_steps_too(tmp_path):
+    tables = Tables(tmp_path, targets=EIGHT, spans=[[400, 600]])
+    found = tables.run()
+    whole, span = (row(found["comparison"], method="trak", steps=steps) for steps in ("all", "400-600"))
+    trak, pixel = (row(found["summary"], method=method, step=500) for method in ("trak", "pixel"))
+    assert np.isclose(span["difference"], trak["mean"] - pixel["mean"], atol=2e-6)
+    assert np.isclose(span["specific_difference"], trak["specific"] - pixel["specific"], atol=2e-6)
+    assert span["low"] < span["difference"] < span["high"] and span["difference"] != whole["difference"]
 
 
 def test_a_positive_score_predicts_a_higher_output(tmp_path):

@@ -11,12 +11,14 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 REFERENCES = ("retrain", "ceiling")
+ALL = "all"  # steps together, in lds_comparison.csv
 COLUMNS = {
     "lds": "method target step lds subsets models_per_subset checkpoints note",
-    "summary": "method step mean se low high targets checkpoints",
+    "summary": "method step mean se low high targets checkpoints of_ceiling specific",
     "cross": "method score_step output_step mean se",
-    "overall": "method checkpoints mean se low high targets steps",
-    "comparison": "method checkpoints versus versus_checkpoints difference low high",
+    "overall": "method checkpoints mean se low high targets steps of_ceiling specific specific_low specific_high",
+    "comparison": "method checkpoints versus versus_checkpoints difference low high steps"
+    " specific_difference specific_low specific_high",
 }
 
 
@@ -58,59 +60,82 @@ class Evaluation:
                 if m != count:
                     yield (method, m), read(store["score_by_checkpoint"], slice(m)).astype(np.float64).mean(0)
 
-    def correlations(self, targets=slice(None), subsets=slice(None)):
-        """{(method, checkpoints): LDS (K, S)} and, for R > 1, ρ (K, S) and retrain (K, S), on a resample or all."""
-        outputs = self.outputs[targets][:, :, subsets]
-        found = {key: lds.lds(p[targets][:, :, subsets], outputs) for key, p in self.predicted.items()}
-        return found, lds.agreement(outputs), lds.retrain(outputs)
+    def means(self):
+        """{(method, checkpoints): mean over targets (S,), standard error (S,)}, with the two references, of the LDS
+        and of the target-specific LDS."""
+        predicted = np.stack([*self.predicted.values()])
+        return self._means(predicted, self.outputs), self._means(*self._centred(predicted, self.outputs))
 
-    def summary(self, targets=slice(None), subsets=slice(None)):
-        """{(method, checkpoints): mean over targets (S,), standard error (S,)}, with the two references.
+    def resampled_means(self, job):
+        """The means of all bootstrap resamples: two of {(method, checkpoints): (B, S)}, as of ``means``."""
+        predicted, count = np.stack([*self.predicted.values()]), self.settings["bootstrap"]
+        stream = numpy_stream(job.settings["seed"], "lds bootstrap")
+        all_targets, _, all_subsets, _ = self.outputs.shape
+        plain, specific = [], []
+        for b, (targets, subsets) in enumerate(lds.resamples(stream, all_targets, all_subsets, count)):
+            drawn = predicted[:, targets][..., subsets], self.outputs[targets][:, :, subsets]
+            plain.append(self._means(*drawn))
+            specific.append(self._means(*self._centred(*drawn)))
+            job.progress(b + 1, count, "resamples")
+        return tuple({key: np.array([one[key][0] for one in found]) for key in found[0]} for found in (plain, specific))
 
-        The references' means take in all targets, those with ρ ≤ 0 too: leaving them out would flatter.
-        """
-        found, rho, retrain = self.correlations(targets, subsets)
-        means = {key: lds.mean_over_targets(values) for key, values in found.items()}
+    @staticmethod
+    def _centred(predicted, outputs):
+        return np.stack([lds.centred(p) for p in predicted]), lds.centred(outputs)
+
+    def _means(self, predicted, outputs):
+        """The references' means take in all targets, those with ρ ≤ 0 too: leaving them out would flatter."""
+        means = {key: lds.mean_over_targets(values) for key, values in zip(self.predicted, lds.lds(predicted, outputs))}
+        rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
         if rho is not None:
             mean, _ = lds.mean_over_targets(rho)
-            models = self.outputs.shape[-1]
-            means["ceiling", ""] = lds.ceiling(mean, models), np.full(mean.shape, np.nan)
+            means["ceiling", ""] = lds.ceiling(mean, outputs.shape[-1]), np.full(mean.shape, np.nan)
             value, error = lds.mean_over_targets(retrain)
             means["retrain", ""] = np.where(mean > 0, value, np.nan), error
         return means
 
+    def by_target(self):
+        """{(method, checkpoints): LDS (K, S)}, with the two references where they are defined."""
+        found = {key: lds.lds(predicted, self.outputs) for key, predicted in self.predicted.items()}
+        rho = lds.agreement(self.outputs)
+        if rho is not None:
+            found["retrain", ""] = np.where(rho > 0, lds.retrain(self.outputs), np.nan)
+            found["ceiling", ""] = lds.ceiling(rho, self.outputs.shape[-1])
+        return found
+
+    def spans(self):
+        """{name: positions} of the steps over which methods are compared: all, and those of ``lds.spans``."""
+        named = {f"{low}-{high}": (low, high) for low, high in self.settings["spans"]}
+        within = {name: [s for s, t in enumerate(self.steps) if low <= t <= high] for name, (low, high) in named.items()}
+        return {ALL: range(len(self.steps)), **within}
+
 
 def main(job):
     evaluation = Evaluation(job)
-    means = evaluation.summary()
-    stream = numpy_stream(job.settings["seed"], "lds bootstrap")
-    samples = {key: [] for key in means}
-    shape = evaluation.outputs.shape
-    for b, (targets, subsets) in enumerate(lds.resamples(stream, shape[0], shape[2], evaluation.settings["bootstrap"])):
-        for key, (mean, _) in evaluation.summary(targets, subsets).items():
-            samples[key].append(mean)
-        job.progress(b + 1, evaluation.settings["bootstrap"], "resamples")
-    samples = {key: np.array(values) for key, values in samples.items()}
+    means, samples = evaluation.means(), evaluation.resampled_means(job)
     tables = {
         "lds": by_target(evaluation),
         "summary": by_step(evaluation, means, samples),
         "cross": across_steps(evaluation),
         "overall": overall(evaluation, means, samples),
-        "comparison": comparison(means, samples),
+        "comparison": comparison(evaluation, means, samples),
     }
-    made = {"images": evaluation.images, "targets": shape[0], "subsets": shape[2], "models_per_subset": shape[3]}
+    targets, _, subsets, models = evaluation.outputs.shape
+    made = {"images": evaluation.images, "targets": targets, "subsets": subsets, "models_per_subset": models}
     for name, rows in tables.items():
         with atomic_file(getattr(job.args, name), lambda: job.provenance(**made)) as tmp:
             pd.DataFrame(rows, columns=COLUMNS[name].split()).to_csv(tmp, index=False, float_format="%.6g")
 
 
+def ceiling_of(evaluation, means):
+    """The ceiling by step (S,), NaN where it is not known."""
+    return means.get(("ceiling", ""), [np.full(len(evaluation.steps), np.nan)])[0]
+
+
 def by_target(evaluation):
     """Rows of lds.csv."""
-    found, rho, retrain = evaluation.correlations()
+    found = evaluation.by_target()
     _, _, subsets, models = evaluation.outputs.shape
-    if rho is not None:
-        found["retrain", ""] = np.where(rho > 0, retrain, np.nan)
-        found["ceiling", ""] = lds.ceiling(rho, models)
     rows = []
     for (method, checkpoints), values in found.items():
         for k, target in enumerate(evaluation.targets):
@@ -138,15 +163,17 @@ def note(evaluation, method, checkpoints, k, s, value):
 
 def by_step(evaluation, means, samples):
     """Rows of lds_summary.csv."""
-    rows = []
+    (means, specific), (samples, _), rows = means, samples, []
+    ceilings = ceiling_of(evaluation, means)
+    counted = np.isfinite(evaluation.outputs).all((2, 3)).sum(0)
     for (method, checkpoints), (mean, error) in means.items():
         low, high = lds.interval(samples[method, checkpoints])
-        counted = np.isfinite(evaluation.outputs).all((2, 3)).sum(0)
         for s, step in enumerate(evaluation.steps):
             if method in REFERENCES and np.isnan(mean[s]):
                 continue
             row = {"method": method, "step": step, "mean": mean[s], "se": error[s], "low": low[s], "high": high[s]}
-            rows.append({**row, "targets": counted[s], "checkpoints": checkpoints})
+            row |= {"targets": counted[s], "checkpoints": checkpoints, "of_ceiling": mean[s] / ceilings[s]}
+            rows.append({**row, "specific": specific[method, checkpoints][0][s]})
     return rows
 
 
@@ -169,35 +196,37 @@ def across_steps(evaluation):
 
 def overall(evaluation, means, samples):
     """Rows of lds_overall.csv: the average over the steps."""
-    rows, (found, _, _) = [], evaluation.correlations()
-    for (method, checkpoints), (mean, _) in means.items():
+    (means, specific), (samples, specific_samples), rows = means, samples, []
+    found, ceilings = evaluation.by_target(), ceiling_of(evaluation, means)
+    for key, (mean, _) in means.items():
         if np.isnan(mean).any():
             continue
-        low, high = lds.interval(samples[method, checkpoints].mean(-1))
+        low, high = lds.interval(samples[key].mean(-1))
         error = np.nan
-        if method not in REFERENCES:
-            each, _ = lds.mean_over_targets(found[method, checkpoints].T)  # the same mean, over a target's steps
+        if key[0] not in REFERENCES:
+            each, _ = lds.mean_over_targets(found[key].T)  # the same mean, over a target's steps
             _, error = lds.mean_over_targets(each)
-        row = {
-            "method": method,
-            "checkpoints": checkpoints,
-            "mean": mean.mean(),
-            "se": float(error),
-            "low": low,
-            "high": high,
-        }
-        rows.append({**row, "targets": len(evaluation.targets), "steps": len(evaluation.steps)})
+        row = {"method": key[0], "checkpoints": key[1], "mean": mean.mean(), "se": float(error)}
+        row |= {"low": low, "high": high, "targets": len(evaluation.targets), "steps": len(evaluation.steps)}
+        row |= {"of_ceiling": lds.share_of_ceiling(mean, ceilings), "specific": specific[key][0].mean()}
+        low, high = lds.interval(specific_samples[key].mean(-1))
+        rows.append({**row, "specific_low": low, "specific_high": high})
     return rows
 
 
-def comparison(means, samples):
-    """Rows of lds_comparison.csv: differences of two methods' averages over the steps, on the same resamples."""
-    rows, keys = [], [key for key in means if key[0] not in REFERENCES]
-    for i, a in enumerate(keys):
-        for b in keys[i + 1 :]:
-            low, high = lds.interval((samples[a] - samples[b]).mean(-1))
-            row = {"method": a[0], "checkpoints": a[1], "versus": b[0], "versus_checkpoints": b[1]}
-            rows.append({**row, "difference": (means[a][0] - means[b][0]).mean(), "low": low, "high": high})
+def comparison(evaluation, means, samples):
+    """Rows of lds_comparison.csv: differences of two methods' averages over steps, on the same resamples."""
+    keys = [key for key in means[0] if key[0] not in REFERENCES]
+    pairs = [(a, b) for i, a in enumerate(keys) for b in keys[i + 1 :]]
+    rows = []
+    for name, steps in evaluation.spans().items():
+        for a, b in pairs:
+            row = {"method": a[0], "checkpoints": a[1], "versus": b[0], "versus_checkpoints": b[1], "steps": name}
+            for prefix, mean, drawn in zip(("", "specific_"), means, samples):
+                row[f"{prefix}difference"] = (mean[a][0] - mean[b][0])[steps].mean()
+                low, high = lds.interval((drawn[a] - drawn[b])[:, steps].mean(-1))
+                row |= {f"{prefix}low": low, f"{prefix}high": high}
+            rows.append(row)
     return rows
 
 

@@ -60,6 +60,11 @@ REFUSED = {
         {"data.subset": 4},
         ["evaluation.lds.fraction", "0.2", "4 training images"],
     ),
+    "lds.spans": (
+        {"evaluation.lds.spans": [[100, 500]]},
+        {"evaluation.lds.spans": [[901, 950]]},
+        ["evaluation.lds.spans", "[901, 950]"],
+    ),
     "lds.fraction of a list": (
         {"evaluation.lds.fraction": 0.5, "data.subset": [4, 2]},
         {"data.subset": [4]},

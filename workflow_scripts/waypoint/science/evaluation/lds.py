@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 from scipy.stats import rankdata
 
+SPECIFIC_TARGETS = 8  # fewer give no mean over targets that could be told from one of them
+
 
 def predictions(included, score):
     """Σ_{i∈S_j} τ(i) for every subset: included (J, N) bool and score (..., N) give (..., J)."""
@@ -30,6 +32,20 @@ def _pearson(a, b):
 def lds(predicted, outputs):
     """LDS: ``spearman`` of predictions (..., J) with the outputs (..., J, R) averaged over the R models."""
     return spearman(predicted, outputs.mean(-1))
+
+
+def centred(values):
+    """Take out what all targets have in common: (K, S, ...) minus its mean over targets, at every step and subset.
+
+    The LDS of centred predictions and outputs is the target-specific LDS: it does not reward knowing which training
+    images are good for every target alike. Missing targets (NaN) do not count; NaN where fewer than
+    ``SPECIFIC_TARGETS`` of them have the step.
+    """
+    known = np.isfinite(values)
+    count = known.sum(0)
+    common = np.where(known, values, 0).sum(0) / np.where(count >= SPECIFIC_TARGETS, count, np.nan)
+    left = values - common
+    return np.where(np.abs(left) < 1e-12 * np.abs(common), 0, left)  # equal values differ by the mean's rounding
 
 
 def retrain(outputs):
@@ -54,6 +70,15 @@ def ceiling(rho, models):
     rho = np.asarray(rho, np.float64)
     positive = np.where(rho > 0, rho, np.nan)
     return np.sqrt(models * positive / (1 + (models - 1) * positive))
+
+
+def share_of_ceiling(means, ceilings):
+    """What part of the predictable is predicted, over all steps whose ceiling is known: (S,) and (S,) give a number.
+
+    NaN where none is, or where the LDS of one of these steps is undefined.
+    """
+    known = np.isfinite(ceilings)
+    return float(means[known].mean() / ceilings[known].mean()) if known.any() else np.nan
 
 
 def cross_step(predicted, outputs):

@@ -122,6 +122,9 @@ def _check_lds(config, grid):
     if grid is not None:
         check_steps(lds["steps"] or [], grid, "config: evaluation.lds.steps")
     count = config["checkpoints"]["count"]
+    for first, last in lds["spans"]:
+        if not any(first <= t <= last for t in lds["steps"] or config["attribution"]["steps"]):
+            raise WaypointError(f"config: evaluation.lds.spans: no step of lds lies in [{first}, {last}]")
     for m in lds["checkpoints"]:
         if m > count:
             raise WaypointError(f"config: evaluation.lds.checkpoints: {m} is more than checkpoints.count {count}")

@@ -277,11 +277,11 @@ def subset_outputs(plan, target):
     return Recipe(sections, inherits)
 
 
-@stage(version=1)
+@stage(version=2)
 def lds_tables(plan):
     """tables/lds*.csv."""
     outputs = [("subset_outputs", {"target": target}) for target in plan.targets]
-    lds = plan.lds_keys("models_per_subset draws checkpoints bootstrap")
+    lds = plan.lds_keys("models_per_subset draws checkpoints bootstrap spans")
     return Recipe({"lds": lds}, [("draw_subsets", {})], outputs + plan.all_scores())
 
 
