@@ -362,9 +362,7 @@ def row(table, **where):
 def test_columns_are_those_of_the_contract(plain):
     found = plain.run()
     assert [*found["lds"]] == "method target step lds subsets models_per_subset checkpoints note".split()
-    assert [*found["summary"]] == (
-        "method step mean se low high targets checkpoints of_ceiling specific".split()
-    )
+    assert [*found["summary"]] == ("method step mean se low high targets checkpoints of_ceiling specific".split())
     assert [*found["cross"]] == "method score_step output_step mean se".split()
     assert [*found["overall"]] == (
         "method checkpoints mean se low high targets steps of_ceiling specific specific_low specific_high".split()

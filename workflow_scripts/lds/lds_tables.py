@@ -106,7 +106,9 @@ class Evaluation:
     def spans(self):
         """{name: positions} of the steps over which methods are compared: all, and those of ``lds.spans``."""
         named = {f"{low}-{high}": (low, high) for low, high in self.settings["spans"]}
-        within = {name: [s for s, t in enumerate(self.steps) if low <= t <= high] for name, (low, high) in named.items()}
+        within = {
+            name: [s for s, t in enumerate(self.steps) if low <= t <= high] for name, (low, high) in named.items()
+        }
         return {ALL: range(len(self.steps)), **within}
 
 

@@ -1,75 +1,131 @@
-"""figures/lds.png: LDS against t for all methods (Fig. 4), and its average over the steps."""
+"""figures/lds.png: LDS against t, a panel for each method (Fig. 4), and its averages over the steps."""
 
+import numpy as np
 import pandas as pd
 
-from waypoint.workflow.figures.style import line_style, plt, save, styles, time_axis
+from waypoint.workflow.figures.style import plt, save, styles, time_axis
 from waypoint.workflow.jobs.job import run
 
 REFERENCES = {"ceiling": ("--", "best possible"), "retrain": (":", "retraining once")}
 FEW = 50  # fewer subsets illustrate, they do not measure
+COLUMNS = 4  # panels in a row, at most
+PANEL, ROW, AVERAGES = (2.1, 1.75), 0.24, 5.2  # inches
+ENSEMBLES = ["-.", ":", (0, (1, 3))]  # smaller ones of a method, the largest first
 
 
 def main(job):
     (table, made), (overall, _) = (job.table(path) for path in (job.args.summary, job.args.overall))
-    table, overall = in_order(table), in_order(overall)
-    # the names of many methods, and their legend, need room
-    size = (9.4, max(4.4, 0.8 + 0.28 * len(overall)))
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=size, gridspec_kw={"width_ratios": [2.1, 1]}, layout="constrained"
-    )
     looks = styles([name for name in table["method"].unique() if name not in REFERENCES], job.settings.get("looks"))
-    for (method, checkpoints), rows in table.groupby(["method", "checkpoints"], dropna=False, sort=False):
-        label, style = appearance(looks, table, method, checkpoints)
-        left.plot(rows["step"], rows["mean"], label=label, **style)
-        if "marker" in style:
-            left.fill_between(rows["step"], rows["low"], rows["high"], color=style["color"], alpha=0.15, linewidth=0)
-    left.axhline(0, color="black", linewidth=0.8)
-    time_axis(left, sorted(table["step"].unique()))
-    left.set(ylabel="LDS (Spearman correlation)", title="by step; bands: 95 % bootstrap intervals")
-    averages(right, looks, table, overall)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    table, overall = in_order(table, looks), in_order(overall, looks)
+    rows = -(-len(looks) // COLUMNS)
+    columns = -(-len(looks) // rows)
+    # the averages have a line for each ensemble of each method
+    height = max(1.4 + PANEL[1] * rows, 1.6 + ROW * len(overall))
+    width = 0.6 + PANEL[0] * columns
+    figure = plt.figure(figsize=(width + AVERAGES, height), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=(width, AVERAGES))
+    by_step(left, looks, table, (rows, columns))
+    averages(right.subplots(), looks, overall)
     figure.suptitle(title(made), x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 
-def in_order(table):
-    """Methods as configured, the largest ensemble of each first; references last."""
-    methods = [*table["method"].unique()]
-    table = table.assign(order=table["method"].map(methods.index), size=-table["checkpoints"].fillna(0))
+def in_order(table, looks):
+    """Methods as in all figures, the largest ensemble of each first; references last."""
+    order = [*looks, *REFERENCES]
+    table = table.assign(order=table["method"].map(order.index), size=-table["checkpoints"].fillna(0))
     return table.sort_values(["order", "size"], kind="stable").drop(columns=["order", "size"])
 
 
-def appearance(looks, table, method, checkpoints):
-    """Label and line style of one row of methods: references in black, smaller ensembles thin and dashed."""
-    if method in REFERENCES:
-        line, label = REFERENCES[method]
-        return f"{method} ({label})", {"color": "black", "linestyle": line, "linewidth": 1.2}
-    known = pd.notna(checkpoints)
-    look = looks[method]
-    label = f"{method}, {checkpoints:.0f} model{'s' if checkpoints > 1 else ''}" if known else method
-    if known and checkpoints < table.loc[table["method"] == method, "checkpoints"].max():
-        return label, {
-            "color": look["color"],
-            "linestyle": "-." if checkpoints > 1 else ":",
-            "linewidth": 1.2,
-        }
-    return label, {**line_style(look), "linewidth": 1.8, "markersize": 5}
+def by_step(figure, looks, table, shape):
+    """A panel for each method: its ensembles, the largest with its interval, before all other methods in grey."""
+    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    largest = {name: next(ensembles(table, name)) for name in table["method"].unique()}
+    for axes, method in zip(grid.flat, looks):
+        for other in looks:
+            axes.plot(largest[other]["step"], largest[other]["mean"], color="#D5D5D5", linewidth=0.7, zorder=1)
+        for name, (line, _) in REFERENCES.items():
+            if name in largest:
+                axes.plot(largest[name]["step"], largest[name]["mean"], color="black", linestyle=line, linewidth=0.9)
+        color = looks[method]["color"]
+        for rows, line in zip(ensembles(table, method), ["-", *ENSEMBLES]):
+            axes.plot(rows["step"], rows["mean"], color=color, linestyle=line, linewidth=1.8 if line == "-" else 1.1)
+        rows = largest[method]
+        axes.fill_between(rows["step"], rows["low"], rows["high"], color=color, alpha=0.22, linewidth=0)
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.set_title(method, color=color, fontweight="bold")
+    steps = sorted(table["step"].unique())
+    time_axis(grid[0, 0], steps)
+    grid[0, 0].set(xlabel="", xticks=steps if len(steps) <= 5 else steps[::2])
+    for k, axes in enumerate(grid.flat):
+        axes.set_visible(k < len(looks))
+        if len(looks) - shape[1] <= k < len(looks):  # the lowest of its column
+            axes.set_xlabel("step t")
+            axes.tick_params(labelbottom=True)
+    figure.supylabel("LDS (Spearman correlation)", fontsize=9)
+    figure.legend(
+        handles=keys(table, looks),
+        loc="outside lower center",
+        ncols=3,
+        title="from left to right as the image is made: noise to image",
+        title_fontsize=8,
+    )
 
 
-def averages(axes, looks, table, overall):
-    """One row per method: its average over the steps with its interval."""
+def ensembles(table, method):
+    """The rows of a method, of its largest ensemble first."""
+    for _, rows in table[table["method"] == method].groupby("checkpoints", dropna=False, sort=False):
+        yield rows
+
+
+def keys(table, looks):
+    """What lines and bands mean."""
+    line = plt.Line2D
+    found = [line([], [], color="#555555", linewidth=1.8, label="largest ensemble, with its 95 % interval")]
+    sizes = sorted(table[table["method"].isin(looks)]["checkpoints"].dropna().unique())[::-1]
+    for style, size in zip(ENSEMBLES, sizes[1:]):
+        label = f"{size:.0f} model{'s' * bool(size > 1)}"
+        found.append(line([], [], color="#555555", linestyle=style, linewidth=1.1, label=label))
+    for name, (style, label) in REFERENCES.items():
+        if name in set(table["method"]):
+            found.append(line([], [], color="black", linestyle=style, linewidth=0.9, label=f"{name} ({label})"))
+    return [*found, line([], [], color="#D5D5D5", label="the other methods")]
+
+
+def averages(axes, looks, overall):
+    """One row per method and ensemble: its average over the steps with its interval, and its share of the ceiling."""
     shown = overall.iloc[::-1].reset_index(drop=True)
-    labels = []
-    for y, row in shown.iterrows():
-        label, style = appearance(looks, table, row["method"], row["checkpoints"])
-        axes.plot(
-            [row["low"], row["high"]], [y, y], color=style["color"], linewidth=2.5, solid_capstyle="butt", alpha=0.5
-        )
-        axes.plot(row["mean"], y, color=style["color"], marker=style.get("marker", "D"), markersize=6)
-        labels.append(label)
+    names = [named(row) for row in shown.itertuples()]
+    for y, row in enumerate(shown.itertuples()):
+        color = "black" if row.method in REFERENCES else looks[row.method]["color"]
+        axes.plot([row.low, row.high], [y, y], color=color, linewidth=2.5, solid_capstyle="butt", alpha=0.5)
+        marker = "D" if row.method in REFERENCES else looks[row.method]["marker"]
+        axes.plot(row.mean, y, color=color, marker=marker, markersize=6)
+        if np.isfinite(row.specific):
+            axes.plot(row.specific, y, color=color, marker="|", markersize=9, markeredgewidth=1.8)
+        if np.isfinite(row.of_ceiling) and row.method not in REFERENCES:
+            axes.annotate(
+                f"{row.of_ceiling:.0%}", (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=8
+            )
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set(xlabel="LDS", title="average over the steps")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(ylim=(-0.6, len(names) - 0.4), xlabel="LDS", title="average over the steps, with 95 % intervals")
+    if overall["of_ceiling"].notna().any():
+        axes.annotate("of the\nceiling", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8)
+    if overall["specific"].notna().any():
+        bar = plt.Line2D([], [], color="#555555", marker="|", markersize=9, markeredgewidth=1.8, linestyle="")
+        axes.legend([bar], ["target-specific LDS"], loc="upper center", bbox_to_anchor=(0.5, -0.9 / len(names) - 0.05))
+
+
+def named(row):
+    """A row's name: the method, and how many of its models."""
+    if row.method in REFERENCES:
+        return f"{row.method} ({REFERENCES[row.method][1]})"
+    return (
+        f"{row.method}, {row.checkpoints:.0f} model{'s' * bool(row.checkpoints > 1)}"
+        if pd.notna(row.checkpoints)
+        else row.method
+    )
 
 
 def title(made):
