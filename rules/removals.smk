@@ -3,7 +3,8 @@
 Reads   checkpoints/{full,without}/*/, targets/{target}/trajectory.zarr, scores/{method}/{target}.zarr,
         evaluation/classifiers/standard/
 Makes   evaluation/counterfactual/{target}.zarr, evaluation/{counterfactual,forgetting}/{method}/{target}.zarr,
-        tables/counterfactual_fid.csv, tables/forgetting.csv, figures/counterfactual_fid.png, figures/forgetting.png
+        tables/counterfactual_fid.csv, tables/forgetting.csv, tables/*_comparison.csv,
+        figures/counterfactual_fid.png, figures/forgetting.png
 """
 
 REMOVAL_STORES, REMOVAL_TABLES, REMOVAL_FIGURES = [], [], []
@@ -17,7 +18,7 @@ if PLAN.evaluation["counterfactual"]:
         method=PLAN.methods_of("counterfactual"),
         target=COMPARED,
     )
-    REMOVAL_TABLES.append("<results>/tables/counterfactual_fid.csv")
+    REMOVAL_TABLES += ["<results>/tables/counterfactual_fid.csv", "<results>/tables/counterfactual_fid_comparison.csv"]
     REMOVAL_FIGURES.append("<results>/figures/counterfactual_fid.png")
     CLASSIFIER = (
         "<results>/evaluation/classifiers/standard" if PLAN.evaluation["fid"]["features"] == "classifier" else []
@@ -123,7 +124,7 @@ if PLAN.evaluation["counterfactual"]:
 
 if PLAN.evaluation["forgetting"]:
     FORGOTTEN = PLAN.evaluated("forgetting")
-    REMOVAL_TABLES.append("<results>/tables/forgetting.csv")
+    REMOVAL_TABLES += ["<results>/tables/forgetting.csv", "<results>/tables/forgetting_comparison.csv"]
     REMOVAL_FIGURES.append("<results>/figures/forgetting.png")
     FORGETTING_METHODS = [*PLAN.methods_of("forgetting"), "none"]
     REMOVAL_STORES += expand(
@@ -201,3 +202,30 @@ if PLAN.evaluation["forgetting"]:
         shell:
             'python "$WAYPOINT_SCRIPTS"/removals/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
             " --stores {input.stores:q} --out {output.figure:q} --log {log:q}"
+
+
+if REMOVAL_TABLES:
+
+    rule compare_removals:
+        input:
+            table="<results>/tables/{evaluation}.csv",
+            attributes=beside("<results>/tables/{evaluation}.csv"),
+        output:
+            table=report(
+                "<results>/tables/{evaluation}_comparison.csv",
+                caption="../docs/report/compare_removals.rst",
+                category="Retraining without the top influencers",
+                labels={"table": "methods compared, {evaluation}"},
+            ),
+            attributes=beside("<results>/tables/{evaluation}_comparison.csv"),
+        log:
+            "<logs>/compare_removals/{evaluation}.log",
+        wildcard_constraints:
+            evaluation="counterfactual_fid|forgetting",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("compare_removals"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/removals/compare_removals.py --spec {params.spec:q} --evaluation {wildcards.evaluation}'
+            " --table {input.table:q} --out {output.table:q} --log {log:q}"

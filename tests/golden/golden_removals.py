@@ -11,6 +11,7 @@ from inputs import N, arrays_of, numbers, store
 from support import run_script
 
 from waypoint.science.evaluation.subsets import without_random
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
 
@@ -122,10 +123,22 @@ def forgetting_table_stage(tmp_path):
     return {"numbers": pd.read_csv(out)[["step", "n_remove", "l2"]].to_numpy(float)}
 
 
+def compare_removals_stage(tmp_path):
+    out, columns = tmp_path / "comparison.csv", ["step", "n_remove", "difference", "low", "high", "targets"]
+    rows = [{"method": m, "target": t, "step": 500, "n_remove": 2} for m in ("pixel", "random") for t in "abc"]
+    table = pd.DataFrame(rows).assign(l2=numbers(6, seed=44))
+    with atomic_file(tmp_path / "forgetting.csv", lambda: MADE) as tmp:
+        table.to_csv(tmp, index=False)
+    given = {"evaluation": "forgetting", "table": tmp_path / "forgetting.csv"}
+    run_script("compare_removals", spec={"seed": 0}, **given, out=out)
+    return {"numbers": pd.read_csv(out)[columns].to_numpy(float)}
+
+
 GOLDEN = {
     "counterfactual_original": counterfactual_original_stage,
     "counterfactual_without": counterfactual_without_stage,
     "counterfactual_table": counterfactual_table_stage,
     "forgetting": forgetting_stage,
     "forgetting_table": forgetting_table_stage,
+    "compare_removals": compare_removals_stage,
 }

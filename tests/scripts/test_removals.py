@@ -11,6 +11,7 @@ import torch
 from support import UNET, run_script, staged, tiny_config
 
 from waypoint.science.evaluation.subsets import removal_count
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
@@ -349,6 +350,46 @@ def test_tables_average_over_removals_and_baselines(made, tmp_path):
         out = tmp_path / f"{name}.png"
         run_script(f"plot_{name}", spec={}, table=tmp_path / f"{table}.csv", **pictured, out=out)
         assert out.stat().st_size > 10_000
+
+
+def compared(folder, evaluation, table):
+    """The comparison that is made of a table."""
+    with atomic_file(folder / f"{evaluation}.csv", lambda: {"spec": staged({"seed": 4})}) as tmp:
+        pd.DataFrame(table).to_csv(tmp, index=False)
+    given = {"evaluation": evaluation, "table": folder / f"{evaluation}.csv", "out": folder / "comparison.csv"}
+    run_script("compare_removals", spec={"seed": 4}, **given)
+    return pd.read_csv(folder / "comparison.csv")
+
+
+def removals_table(methods, targets, column, count=3, **values):
+    rows = [{"method": m, "target": f"t{k}", "step": STEP, "n_remove": count} for m in methods for k in range(targets)]
+    return [{**row, column: values[row["method"]][int(row["target"][1:])]} for row in rows]
+
+
+def test_methods_are_compared_over_the_same_targets(tmp_path):
+    """The targets differ much more than the methods do: only pairs tell."""
+    base = 100 * np.random.default_rng(0).standard_normal(8)
+    values = {"ekfac": base + 2 + np.random.default_rng(1).standard_normal(8) / 10, "random": base}
+    table = removals_table(["ekfac", "random"], 8, "fid_increase", **values)
+    (row,) = compared(tmp_path, "counterfactual_fid", table).to_dict("records")
+    assert (row["method"], row["versus"], row["n_remove"], row["targets"]) == ("ekfac", "random", 3, 8)
+    assert np.isclose(row["difference"], (values["ekfac"] - base).mean(), rtol=1e-5)
+    error = (values["ekfac"] - base).std(ddof=1) / np.sqrt(8)
+    assert row["low"] < row["difference"] < row["high"] and row["low"] > 1.8
+    assert 2 * error < row["high"] - row["low"] < 6 * error
+
+
+def test_models_of_the_full_set_stand_beside_every_number_of_removals(tmp_path):
+    none = removals_table(["none"], 2, "l2", count=0, none=[1, 2])
+    table = none + [row for n in (3, 8) for row in removals_table(["pixel"], 2, "l2", count=n, pixel=[n, n + 2])]
+    found = compared(tmp_path, "forgetting", table)
+    assert found["n_remove"].tolist() == [3, 8] and found["difference"].tolist() == [2.5, 7.5]
+
+
+def test_one_target_has_no_interval(tmp_path):
+    table = removals_table(["pixel", "random"], 1, "l2", pixel=[3], random=[1])
+    (row,) = compared(tmp_path, "forgetting", table).to_dict("records")
+    assert row["difference"] == 2 and np.isnan(row["low"]) and np.isnan(row["high"])
 
 
 @pytest.mark.parametrize("removed", [[3, 3], [3, 8]])

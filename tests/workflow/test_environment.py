@@ -66,6 +66,7 @@ def test_every_package_is_pinned_exactly():
         "plot_lds_cross",
         "counterfactual_table",
         "forgetting_table",
+        "compare_removals",
         "plot_counterfactual",
         "plot_forgetting",
         "one_step_error",

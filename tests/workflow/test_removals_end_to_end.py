@@ -23,6 +23,7 @@ REMOVALS = {
     },
 }
 TABLES = ["store/tiny/tables/counterfactual_fid.csv", "store/tiny/tables/forgetting.csv"]
+COMPARISONS = [table.replace(".csv", "_comparison.csv") for table in TABLES]
 FIGURES = ["store/tiny/figures/counterfactual_fid.png", "store/tiny/figures/forgetting.png"]
 OUTPUTS = ["counterfactual_table", "forgetting_table", "plot_counterfactual", "plot_forgetting"]
 
@@ -30,7 +31,7 @@ OUTPUTS = ["counterfactual_table", "forgetting_table", "plot_counterfactual", "p
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     workspace = Workspace(tmp_path_factory.mktemp("removals") / "work", REMOVALS, warm=True)
-    done = workspace.snakemake(*TABLES, *FIGURES, cores="2")
+    done = workspace.snakemake(*TABLES, *COMPARISONS, *FIGURES, cores="2")
     assert done.returncode == 0, done.stdout + done.stderr
     return workspace
 
@@ -55,6 +56,13 @@ def test_tables_hold_every_method(tiny):
     assert np.allclose(fid.fid_increase, fid.fid - fid.fid_baseline, rtol=1e-3, atol=1e-5 * fid.fid.max())
     assert forgetting.set_index("method").n_remove.to_dict() == {"pixel": 4, "random": 4, "none": 0}
     assert (forgetting.l2 > 0).all() and np.isfinite(fid.fid).all()
+
+
+def test_methods_are_compared(tiny):
+    for table, others in zip(COMPARISONS, ({"random"}, {"random", "none"})):
+        found = pd.read_csv(tiny.folder / table, keep_default_na=False)
+        assert set(found[found.method == "pixel"].versus) == others and set(found.targets) == {1}
+    assert tiny.planned(*COMPARISONS) == []
 
 
 def test_stores_open_in_xarray(tiny):

@@ -84,6 +84,7 @@ OPENS = {
     "forgetting": ["sample_trajectory", "generator", "train_without", "train_without_random", *SCORES],
     "forgetting_table": ["data", "forgetting"],
     "plot_forgetting": ["forgetting_table"],
+    "compare_removals": ["counterfactual_table", "forgetting_table"],
     "contact_sheet": ["data", "model"],
     "one_step_error": ["data", "sample_from_x_t", "sample_trajectory"],
     "plot_one_step_error": ["one_step_error"],
@@ -178,6 +179,11 @@ def artifacts(of):
         "step": ["300", "400"],
         "n_remove": ["5", "0.1"],
         "kind": ["standard", "robust"],
+        "evaluation": [
+            name
+            for name in ("counterfactual_fid", "forgetting")
+            if of.evaluation[name.removesuffix("_fid")] is not None
+        ],
     }
     methods = {stage: [method] * (method in of.instances) for stage, method in METHOD_OF.items()}
     methods["train_without"] = [
@@ -215,6 +221,8 @@ def opens(reader, wildcards, other, theirs):
         return True
     if stage not in named or method == "none" and stage != "sample_trajectory":
         return False
+    if reader[0] == "compare_removals":
+        return stage == {"counterfactual_fid": "counterfactual_table"}.get(reader[1], "forgetting_table")
     if reader[0] in ("counterfactual_without", "forgetting"):
         if stage == "train_without_random":
             return method == "random"
@@ -614,6 +622,7 @@ def test_the_classifiers_settings_matter_to_distances_where_it_gives_the_feature
     before = evaluation("fid", features="classifier")
     found = changed(after(before, evaluation("classifier", width=8)), before)
     reads = every("counterfactual_original", "counterfactual_table", "plot_counterfactual", "counterfactual_without")
+    reads |= {("compare_removals", "counterfactual_fid")}
     assert found == following(plan(before), every("train_classifier")) | reads
 
 

@@ -359,6 +359,14 @@ def plot_forgetting(plan):
     return Recipe(plan.looks(plan.methods_of("forgetting")), [("forgetting_table", {})])
 
 
+@stage(version=1)
+def compare_removals(plan, evaluation):
+    """tables/counterfactual_fid_comparison.csv, tables/forgetting_comparison.csv."""
+    return Recipe(
+        inherits=[("counterfactual_table" if evaluation == "counterfactual_fid" else evaluation + "_table", {})]
+    )
+
+
 # ---- samples and likelihoods
 
 

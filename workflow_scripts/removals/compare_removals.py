@@ -1,0 +1,35 @@
+"""tables/*_comparison.csv: do a method's removals change the image more than another's? Paired over targets."""
+
+from itertools import combinations
+
+import pandas as pd
+
+from waypoint.science.evaluation import paired
+from waypoint.science.random_streams import numpy_stream
+from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.workflow.jobs.job import run
+
+CHANGE = {"counterfactual_fid": "fid_increase", "forgetting": "l2"}  # the column that says how much changed
+COLUMNS = "method versus step n_remove difference low high targets".split()
+
+
+def main(job):
+    table, _ = job.table(job.args.table)
+    changed, rows = CHANGE[job.args.evaluation], []
+    kept = table[table["n_remove"] == 0]  # of forgetting: models of the full set, beside every number of removals
+    for count in sorted(set(table["n_remove"]) - {0}):
+        there = pd.concat([table[table["n_remove"] == count], kept])
+        wide = there.pivot(index="target", columns="method", values=changed)
+        for method, versus in combinations(there["method"].unique(), 2):
+            differences = (wide[method] - wide[versus]).to_numpy()
+            stream = numpy_stream(job.settings["seed"], "compare removals")
+            low, high = paired.interval_of_mean(differences, stream)
+            row = {"method": method, "versus": versus, "step": table["step"].iloc[0], "n_remove": count}
+            row |= {"difference": differences.mean(), "low": low, "high": high}
+            rows.append({**row, "targets": len(differences)})
+    with atomic_file(job.args.out, job.provenance) as tmp:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run(main, ["evaluation", "table", "out"])
