@@ -764,6 +764,7 @@ def test_no_setting_of_an_evaluation_is_forgotten_in_the_identities(section, key
         "targets": ["a"],
         "methods": ["pixel"],
         "steps": [300],
+        "spans": [[300, 500]],
         "step": 300 if section == "counterfactual" else 400,
         "models": ["full/1", "full/2"],
         "features": "classifier" if section == "fid" else {"a": 1},
