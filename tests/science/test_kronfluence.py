@@ -1,7 +1,7 @@
 """Scores of `ekfac` without a projection and without a kernel, against kronfluence's EK-FAC by rank.
 
 Both see the same pseudo-targets, training losses and queries, without damping to speak of. The factors differ by
-definition: kronfluence's are of a layer's inputs and output gradients, ours of its weight gradients, and our eigenvalues
+definition: its factors are of inputs and output gradients of a layer, ours of its weight gradients, and our eigenvalues
 come from rows of their own. So scores are compared by rank, and both with the exact inverse of the same Fisher matrix.
 """
 

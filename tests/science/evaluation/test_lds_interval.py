@@ -96,13 +96,13 @@ def stream():
 
 
 def test_by_hand():
-    """J = 103: s = 0.106; of 2 targets with nothing in common (3 − 1)/2 = 1 of the variance, of 1 target all."""
-    reach = math.tanh(1.959964 * 0.106)
+    """J = 103: s² = 0.0106; of 2 targets with nothing in common (3 − 1)/2 = 1 of the variance, of 1 target all."""
+    reach = math.tanh(1.959964 * math.sqrt(0.0106))
     for targets, common in ((1, 0), (1, 1), (2, 0), (7, 1)):
         assert half_width(103, 1, targets, signal=0.0, common=common, spread=0.0) == pytest.approx(reach, rel=1e-6)
     # at an LDS of r the scale of atanh is narrower by 1 − r²
     narrow = half_width(100_003, 1, 1, signal=0.6, **EXACT)
-    assert narrow == pytest.approx((1 - 0.36) * 1.959964 * 1.06 / math.sqrt(100_000), rel=1e-3)
+    assert narrow == pytest.approx((1 - 0.36) * 1.959964 * math.sqrt(1.06 / 100_000), rel=1e-3)
     # endless subsets leave the spread of the targets
     assert half_width(10**12, 1, 4, signal=0.0, spread=0.1) == pytest.approx(1.96 * 0.1 * math.sqrt(0.75 / 4), rel=1e-2)
 

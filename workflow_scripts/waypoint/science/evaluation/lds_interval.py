@@ -3,8 +3,8 @@
 At one step let r_k = q_k + e_k be the LDS of target k: q_k what infinitely many subsets would give, with standard
 deviation ``spread`` over targets; e_k the error of J subsets.
 
-*One target.* On Fisher's scale, atanh r, Spearman's correlation over J subsets has the standard error
-s = 1.06/√(J − 3) (Fieller, Hartley & Pearson, Biometrika 44, 1957).
+*One target.* On Fisher's scale, atanh r, Spearman's correlation over J subsets has the variance
+s² = 1.06/(J − 3) (Fieller, Hartley & Pearson, Biometrika 44, 1957).
 
 *K targets.* All targets have the same subsets. So a share ``common`` of the variance s² is the same error for all of
 them and does not average out; the rest does: the mean over K targets has the variance
@@ -58,7 +58,7 @@ def half_width(subsets, models, targets, signal=SIGNAL, rho=RHO, common=COMMON, 
         return math.inf
     z = math.atanh(expected_lds(models, signal, rho))
     slope = 1 - math.tanh(z) ** 2  # d r / d z: the spread is one of r
-    of_subsets = 1.06**2 / (subsets - 3) * (common + (1 - common) * (3 - 2 / targets) / targets)
+    of_subsets = 1.06 / (subsets - 3) * (common + (1 - common) * (3 - 2 / targets) / targets)
     of_targets = (1 - 1 / targets) * (spread / slope) ** 2 / targets
     reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(of_subsets + of_targets)
     return (math.tanh(z + reach) - math.tanh(z - reach)) / 2
