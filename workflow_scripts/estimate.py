@@ -90,7 +90,7 @@ def report(configfile, images=None):
         lines += ["", plan.lds_interval()]
     sizes_of_stages = storage(plan, sizes)
     lines += ["", f"{'stage':<26}{'storage':>14}"]
-    lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items()]
+    lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items() if size]
     lines.append(f"{'in all':<26}{human(sum(sizes_of_stages.values())):>14}")
     return "\n".join(lines)
 
