@@ -106,7 +106,7 @@ def test_one_images_scores_are_shown_from_a_store_that_is_only_read(tiny):
     done = shown_image(tiny, file)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert f"training image 7 of 40: {file}, class " in done.stdout
-    table = pd.read_csv(tiny.folder / f"scores_of_tiny_{file}.csv")
+    table = pd.read_csv(tiny.folder / f"scores_of_tiny_{file.replace('/', '_')}.csv")
     assert list(table) == ["file", "train", "target", "method", "step", "score", "score_se", "rank"]
     assert len(table) == 2 * 3 * 2 and set(table.train) == {7} and set(table.file) == {file}
     for row in table.itertuples():
@@ -123,8 +123,8 @@ def test_an_image_that_cannot_be_shown_is_told_in_a_sentence(tiny):
     (tiny.folder / "notes.csv").write_text("mine\n")
     for words, said in {
         (): "which training image? `make image FILE=name`",
-        ("digit-9999",): "no training image is called 'digit-9999'; the nearest names are 'digit-",
-        ("digit-*",): "'digit-*' fits 40 training images; give one of their whole names",
+        ("digit-x",): "no training image is called 'digit-x'; the nearest names are 'digit",
+        ("digit*",): "'digit*' fits 40 training images; give one of their whole names",
         ("40",): "there is no training image 40; their indices are 0 to 39",
         ("7", "--out", "notes.csv"): "notes.csv is there already and is no table of scores; name another file",
         ("7", "--out", "nowhere/notes.csv"): "nowhere/notes.csv cannot be written",
