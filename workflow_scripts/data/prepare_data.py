@@ -5,10 +5,8 @@ import json
 
 import numpy as np
 
-from waypoint.store.artifacts.fingerprint import source_record
 from waypoint.store.data.image_files import resized
 from waypoint.store.data.near_duplicates import distinct
-from waypoint.store.data.paths import raw_paths
 from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
@@ -17,7 +15,8 @@ from waypoint.workflow.jobs.job import run
 def main(job):
     # where the data lies is no setting
     section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
-    source = SOURCES[section["source"]](section)
+    kind = SOURCES[section["source"]]
+    source = kind(section)
 
     def read(i):
         return resized(source.read(int(i)), section["size"])
@@ -33,7 +32,7 @@ def main(job):
     digest = hashlib.sha256()
 
     def attributes():
-        return job.provenance(sha256=digest.hexdigest(), source=source_record(raw_paths(section)))
+        return job.provenance(sha256=digest.hexdigest(), source=kind.recorded(section, source))
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], np.arange(len(rows)))

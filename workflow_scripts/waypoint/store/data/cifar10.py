@@ -10,6 +10,7 @@ import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.arrays import ArraySource
+from waypoint.store.data.source import Source
 
 
 class _ArraysOnly(pickle.Unpickler):
@@ -81,3 +82,6 @@ def _download_cifar10():
             f"data.path: CIFAR-10 could not be downloaded ({error}); give the path of cifar-10-python.tar.gz"
         ) from error
     return root / CIFAR10.filename
+
+
+SOURCE = Source(cifar10, images=50_000)

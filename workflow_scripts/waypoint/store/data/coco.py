@@ -6,6 +6,7 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.store.data.image_files import ImageFiles
 from waypoint.store.data.paths import require_inside
+from waypoint.store.data.source import Source
 
 
 def captioned_files(annotations, root):
@@ -63,3 +64,11 @@ def coco(section):
     """
     files, captions = captioned_files(section["captions"], section["path"])
     return ImageFiles(section["size"], files, captions=captions, mode="RGB")
+
+
+SOURCE = Source(
+    coco,
+    keys=("path", "captions"),
+    needs={"path": "it", "captions": "captions_train2017.json or alike", "size": "one, for its images have many"},
+    folder=True,
+)

