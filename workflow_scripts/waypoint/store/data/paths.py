@@ -12,11 +12,16 @@ def raw_paths(section):
     return emoji_paths(section) if section["source"] == "emoji" else named
 
 
+def outside(name):
+    """Whether a file's name in a table leads out of the folder that the table is about."""
+    return PurePath(name).is_absolute() or ".." in PurePath(name).parts
+
+
 def require_inside(name, where):
     """Refuse a file's name in a table that leads out of the folder that the table is about.
 
     Raises:
         WaypointError: an absolute path, or one with '..'.
     """
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+    if outside(name):
         raise WaypointError(f"{where}: {name} leads out of the folder data.path")

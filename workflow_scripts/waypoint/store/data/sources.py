@@ -1,6 +1,6 @@
-"""Data sources behind one interface: an image source has ``n``, ``labels``, ``captions`` and ``read(i)``.
+"""Data sources behind one interface: functions of the config section ``data`` that return ``images.Images``.
 
-``read(i)`` gives float32 (C, H, W) in [-1, 1]; ``captions[i]`` is a text, or a list of texts to draw from.
+``check`` says at planning what is wrong with raw data, as far as that can be known without opening an image.
 Sources: digits, imagefolder, cifar10, npz, emoji, coco.
 """
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
-from waypoint.store.artifacts.provenance import read_attributes
-from waypoint.store.data.emoji import require_emoji
+from waypoint.store.artifacts.provenance import DamagedArtifact, consolidated, read_attributes
 from waypoint.workflow.config import regions
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
@@ -32,7 +31,7 @@ from waypoint.workflow.config.models import (
 from waypoint.workflow.config.own_scores import check_own_scores
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import SCHEMA, check_keys, check_schema, fill
-from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.config.shared_stores import folders, stored_images
 
 
 def complete(config):
@@ -49,17 +48,20 @@ def complete(config):
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     check_schema(config, schema)
+    _check_store(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
     places = regions.expand(config)
-    _check_data(config["data"], stored_images(config))
+    stored = stored_images(config)
+    _check_data(config["data"], stored)
     check_checkpoints(config)
     check_model(config)
     _check_shards(config)
     check_vae(config)
     check_clipping(config)
     check_captions(config)
+    _check_captioned(config, stored)
     check_encoders(config)
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
@@ -102,6 +104,16 @@ def read_targets(path):
     return targets
 
 
+def _check_store(config):
+    """Refuse places of stores that Snakemake would read as wildcards."""
+    for store in folders(config.get("store", "")):
+        if "{" in store or "}" in store:
+            raise WaypointError(
+                f"config: store: {store} has braces in its name, which Snakemake takes for wildcards; use another "
+                "folder"
+            )
+
+
 def _check_data(data, stored):
     if data is None:
         return
@@ -114,6 +126,8 @@ def _check_data(data, stored):
         raise WaypointError("config: data.captions is missing; source coco needs captions_train2017.json or alike")
     if source == "coco" and data["size"] is None:
         raise WaypointError("config: data.size is missing; source coco has images of many sizes")
+    if data["fit"] != "crop" and data["size"] is None:
+        raise WaypointError(f"config: data.fit: {data['fit']} says how images come to data.size, which is missing")
     if data["captions"] is not None and source not in ("imagefolder", "coco"):
         raise WaypointError("config: data.captions is for sources imagefolder and coco")
     if stored:  # what is in the store needs no raw data any more
@@ -126,11 +140,31 @@ def _check_data(data, stored):
         raise WaypointError(f"config: data.path: {data['path']} is not a folder")
     if data["captions"] is not None and Path(data["captions"]).is_dir():
         raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
-    if source == "emoji":
-        try:
-            require_emoji(data)
-        except WaypointError as error:
-            raise WaypointError(f"config: {error}") from error
+    from waypoint.store.data.checks import check_raw  # Pillow and all its formats, of which stored images need nothing
+
+    try:
+        check_raw(data)
+    except WaypointError as error:
+        raise WaypointError(f"config: {error}") from error
+
+
+def _check_captioned(config, stored):
+    """Refuse a text encoder where no image has a caption."""
+    data = config["data"]
+    if config["text_encoder"] is None or data is None:
+        return
+    from waypoint.store.data.checks import has_captions
+
+    try:
+        captioned = "caption" in consolidated(stored) if stored else has_captions(data)
+    except DamagedArtifact:  # the pass at start says what is wrong with the store
+        return
+    if not captioned:
+        how = {
+            "imagefolder": "data.captions names a table with the columns file and caption",
+            "npz": "the npz needs the key caption",
+        }.get(data["source"], f"source {data['source']} has none")
+        raise WaypointError(f"config: text_encoder: the images have no captions for it; {how}")
 
 
 def _check_shards(config):
@@ -192,7 +226,10 @@ def _check_targets(config, places):
         owner = where if "steps" in target else f"{where}: attribution.steps"
         if "trajectory" in target:
             _readable(target["trajectory"], f"targets[{i}].trajectory")
-            given, shape = trajectory_header(target["trajectory"], where)
+            from waypoint.store.data.trajectories import GivenTrajectory  # as checks
+
+            trajectory = GivenTrajectory(target["trajectory"], where)
+            given, shape = trajectory.steps, trajectory.x_t.shape
             check_steps(steps, given, f"{owner}: trajectory")
             for section in ("lds", "samples"):  # their steps, where they have any of their own
                 if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
@@ -201,6 +238,12 @@ def _check_targets(config, places):
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
                 raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
+            made = known_image_size(config)
+            if trajectory.image is not None and made is not None and trajectory.image.shape[1:] != tuple(made):
+                found = trajectory.image.shape
+                raise WaypointError(
+                    f"{where}: trajectory: image has shape {found}; the model makes {made[1]} × {made[0]}"
+                )
         elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
             check_steps(steps, grid, owner)
         if "mask" in target:
@@ -254,33 +297,10 @@ def _image_shape(unet):
 def known_image_size(config):
     """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
     if config.get("vae"):
-        size = config["data"]["size"]
+        size = config["data"] and config["data"]["size"]
         return None if size is None else (size, size)
     shape = _image_shape(known_of_model(config, "unet"))
     return None if shape is None else shape[1:]
-
-
-def trajectory_header(path, where):
-    """Steps of a user's trajectory file, and the shape of its x_t.
-
-    Raises:
-        WaypointError: no npz file, without the keys x_t and step, or steps that are not whole numbers.
-    """
-    import numpy as np
-
-    from waypoint.store.data.arrays import NPZ_ERRORS
-
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            missing = {"x_t", "step"} - set(found.files)
-            steps, shape = (None, None) if missing else (found["step"], found["x_t"].shape)
-    except NPZ_ERRORS as error:
-        raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
-    if missing:
-        raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
-    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
-        raise WaypointError(f"{where}: trajectory: step in {path} must be a list of whole training-time steps")
-    return steps.tolist(), shape
 
 
 @functools.cache
