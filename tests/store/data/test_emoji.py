@@ -11,7 +11,7 @@ from support import SCRIPTS
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.emoji import DRAWINGS, NAMES
-from waypoint.store.data.image_files import resized
+from waypoint.store.data.fitting import resized
 from waypoint.store.data.near_duplicates import distinct
 from waypoint.store.data.sources import SOURCES
 
@@ -68,8 +68,9 @@ def refused(*names, path=None):
 
 def test_drawings_have_their_names_and_categories(packages):
     opened = emoji()
-    assert [file.stem for file in opened.files] == sorted(NAMED)
+    assert opened.files == [f"{name}.png" for name in sorted(NAMED)]
     assert opened.captions == ["snail", "woman astronaut", "hash key", "heavy black heart"]
+    assert opened.class_names == ["Animals & Nature", "People & Body", "Smileys & Emotion", "Symbols"]
     assert opened.labels.tolist() == [0, 1, 3, 2] and opened.labels.dtype == np.int64
 
 

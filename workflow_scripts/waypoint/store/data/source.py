@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from waypoint.store.artifacts.fingerprint import source_record
+from waypoint.store.artifacts.source_files import files_record
 
 PLACES = ("path", "captions")  # where raw data lie: no setting, for what they hold is hashed
 OPTIONS = ("columns", "split", "configuration")  # what is read of them
@@ -30,9 +30,7 @@ def places(value):
 class Source:
     """One kind of training data.
 
-    What ``open`` gives has ``n``, ``labels`` (n,) int64 or None, ``captions`` (a text or a list of texts for each
-    image, or None), ``files`` (names in their source, relative, with forward slashes), ``class_names`` (a name for each
-    label, or None) and ``read(i)``: image i, float32 (C, H, W) in [-1, 1].
+    What ``open`` gives is an ``images.Images``.
 
     Attributes:
         open: the config section ``data`` → an image source; may raise ``WaypointError``.
@@ -43,7 +41,10 @@ class Source:
         remote: the section → whether its path lies elsewhere, and is nothing to look for on this machine.
         paths: the section → files and folders that are read, to be hashed; None in place of what is not installed.
         check: refuses by ``WaypointError`` what can be seen without opening every image; told at planning.
-        record: (section, what ``open`` gave) → what train.zarr keeps to notice other raw data later, or None.
+        record: (section, what ``open`` gave) → what train.zarr keeps to notice other raw data later, in place of the
+            files below ``paths`` that ``read_from`` of the images names.
+        captioned: the section → whether the images have captions; None where only reading all of them tells.
+        caption_help: what gives them captions, for people who need them and have none.
         images: how many there are, where that is known without the data.
     """
 
@@ -56,15 +57,23 @@ class Source:
     paths: Callable[[Mapping[str, Any]], list] = named
     check: Callable[[Mapping[str, Any]], None] = lambda section: None
     record: Callable[[Mapping[str, Any], Any], Any] | None = None
+    captioned: Callable[[Mapping[str, Any]], bool | None] = lambda section: False
+    caption_help: str | None = None
     images: int | None = None
 
     def __call__(self, section):
         """The section's images."""
         return self.open(section)
 
-    def recorded(self, section, opened):
-        """What train.zarr keeps to notice other raw data later, or None."""
-        return self.record(section, opened) if self.record else source_record(self.paths(section))
+    def recorded(self, section, opened, rows):
+        """What train.zarr keeps to notice other raw data later, or None.
+
+        Args:
+            opened: what ``open`` gave. rows: which of its images were read.
+        """
+        if self.record:
+            return self.record(section, opened)
+        return files_record(filter(None, self.paths(section)), opened.read_from(rows))
 
     def there(self, section):
         """Files and folders that are read, where all of them still exist; else none."""

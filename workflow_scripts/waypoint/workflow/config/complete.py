@@ -12,7 +12,7 @@ import math
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.workflow.config import regions
-from waypoint.workflow.config.data import check_data, readable
+from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.method_settings import check_lists, named_methods
@@ -29,7 +29,7 @@ from waypoint.workflow.config.models import (
 from waypoint.workflow.config.own_scores import check_own_scores
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
-from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.config.shared_stores import folders, stored_images
 
 
 def complete(config):
@@ -46,17 +46,20 @@ def complete(config):
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     check_schema(config, schema)
+    _check_store(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
     places = regions.expand(config)
-    check_data(config["data"], stored_images(config))
+    stored = stored_images(config)
+    check_data(config["data"], stored)
     check_checkpoints(config)
     check_model(config)
     _check_shards(config)
     check_vae(config)
     check_clipping(config)
     check_captions(config)
+    check_captioned(config, stored)
     check_encoders(config)
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
@@ -99,6 +102,16 @@ def read_targets(path):
     return targets
 
 
+def _check_store(config):
+    """Refuse places of stores that Snakemake would read as wildcards."""
+    for store in folders(config.get("store", "")):
+        if "{" in store or "}" in store:
+            raise WaypointError(
+                f"config: store: {store} has braces in its name, which Snakemake takes for wildcards; use another "
+                "folder"
+            )
+
+
 def _check_shards(config):
     subset, shards = config["data"] and config["data"]["subset"], config["features"]["shards"]
     n = len(subset) if isinstance(subset, list) else subset
@@ -132,7 +145,10 @@ def _check_targets(config, places):
         owner = where if "steps" in target else f"{where}: attribution.steps"
         if "trajectory" in target:
             readable(target["trajectory"], f"targets[{i}].trajectory")
-            given, shape = trajectory_header(target["trajectory"], where)
+            from waypoint.store.data.trajectories import GivenTrajectory  # planning opens no other array
+
+            trajectory = GivenTrajectory(target["trajectory"], where)
+            given, shape = trajectory.steps, trajectory.x_t.shape
             check_steps(steps, given, f"{owner}: trajectory")
             for section in ("lds", "samples"):  # their steps, where they have any of their own
                 if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
@@ -141,6 +157,12 @@ def _check_targets(config, places):
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
                 raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
+            made = known_image_size(config)
+            if trajectory.image is not None and made is not None and trajectory.image.shape[1:] != tuple(made):
+                found = trajectory.image.shape
+                raise WaypointError(
+                    f"{where}: trajectory: image has shape {found}; the model makes {made[1]} × {made[0]}"
+                )
         elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
             check_steps(steps, grid, owner)
         if "mask" in target:
@@ -194,33 +216,10 @@ def _image_shape(unet):
 def known_image_size(config):
     """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
     if config.get("vae"):
-        size = config["data"]["size"]
+        size = config["data"] and config["data"]["size"]
         return None if size is None else (size, size)
     shape = _image_shape(known_of_model(config, "unet"))
     return None if shape is None else shape[1:]
-
-
-def trajectory_header(path, where):
-    """Steps of a user's trajectory file, and the shape of its x_t.
-
-    Raises:
-        WaypointError: no npz file, without the keys x_t and step, or steps that are not whole numbers.
-    """
-    import numpy as np
-
-    from waypoint.store.data.arrays import NPZ_ERRORS
-
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            missing = {"x_t", "step"} - set(found.files)
-            steps, shape = (None, None) if missing else (found["step"], found["x_t"].shape)
-    except NPZ_ERRORS as error:
-        raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
-    if missing:
-        raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
-    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
-        raise WaypointError(f"{where}: trajectory: step in {path} must be a list of whole training-time steps")
-    return steps.tolist(), shape
 
 
 @functools.cache

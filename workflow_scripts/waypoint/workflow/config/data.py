@@ -4,7 +4,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.artifacts.provenance import DamagedArtifact, consolidated, read_attributes
 from waypoint.store.data.source import KEYS, PLACES, places
 from waypoint.store.data.sources import SOURCES
 
@@ -34,6 +34,8 @@ def check_data(data, stored):
             )
     if isinstance(data["path"], list) and not source.several:
         raise WaypointError(f"config: data.path: source {name} is read from one path, not from a list")
+    if data["fit"] != "crop" and data["size"] is None:
+        raise WaypointError(f"config: data.fit: {data['fit']} says how images come to data.size, which is missing")
     if stored:  # what is in the store needs no raw data any more
         _check_moved(data, stored)
         return
@@ -50,6 +52,25 @@ def check_data(data, stored):
         source.check(data)
     except WaypointError as error:
         raise WaypointError(f"config: {error}") from error
+
+
+def check_captioned(config, stored):
+    """Refuse a text encoder where no image has a caption.
+
+    Raises:
+        WaypointError: says what gives captions.
+    """
+    data = config["data"]
+    if config["text_encoder"] is None or data is None:
+        return
+    source = SOURCES[data["source"]]
+    try:
+        captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
+    except DamagedArtifact:  # the pass at start says what is wrong with the store
+        return
+    if captioned is False:
+        how = source.caption_help or f"source {data['source']} has none"
+        raise WaypointError(f"config: text_encoder: the images have no captions for it; {how}")
 
 
 def _check_moved(data, stored):
