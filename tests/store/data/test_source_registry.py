@@ -24,17 +24,23 @@ from pathlib import Path
 import numpy as np
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.images import Images
 from waypoint.store.data.source import Source
 
 
-class Levels:
+class Levels(Images):
     def __init__(self, section):
-        self.levels = [int(word) for word in Path(section["path"]).read_text().split()]
-        self.n, self.labels, self.captions, self.class_names = len(self.levels), None, None, None
-        self.files = [str(level) for level in self.levels]
+        self.path, self.levels = section["path"], Path(section["path"]).read_text().split()
+        super().__init__(section, files=self.levels)
 
-    def read(self, i):
-        return np.full((1, 8, 8), self.levels[i] / 127.5 - 1, np.float32)
+    def pixels(self, i):
+        return np.full((1, 8, 8), int(self.levels[i]), np.uint8)
+
+    def grey(self, i):
+        return True
+
+    def read_from(self, rows):
+        return [self.path]
 
 
 def check(section):

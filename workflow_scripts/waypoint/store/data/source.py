@@ -36,13 +36,14 @@ class Source:
         open: the config section ``data`` → an image source; may raise ``WaypointError``.
         keys: those of ``KEYS`` that it takes.
         needs: {key of ``data``: what for}; a configuration without one of them is refused with these words.
-        folder: whether ``data.path`` must be a folder.
+        folder: whether ``data.path`` may be a folder of images. reads: suffixes of files that it may be, or hold, and
+            keys of ``kinds.MARKS`` for folders; files of other known kinds are refused by what they are.
         several: whether ``data.path`` may be a list.
         remote: the section → whether its path lies elsewhere, and is nothing to look for on this machine.
         paths: the section → files and folders that are read, to be hashed; None in place of what is not installed.
         check: refuses by ``WaypointError`` what can be seen without opening every image; told at planning.
-        record: (section, what ``open`` gave) → what train.zarr keeps to notice other raw data later, in place of the
-            files below ``paths`` that ``read_from`` of the images names.
+        record: (section, what ``open`` gave) → what train.zarr keeps of data without files on this machine; None for
+            files, of which it keeps those below ``paths`` that ``read_from`` of the images names.
         captioned: the section → whether the images have captions; None where only reading all of them tells.
         caption_help: what gives them captions, for people who need them and have none.
         images: how many there are, where that is known without the data.
@@ -52,6 +53,7 @@ class Source:
     keys: tuple[str, ...] = ("path",)
     needs: Mapping[str, str] = field(default_factory=dict)
     folder: bool = False
+    reads: tuple[str, ...] = ()
     several: bool = False
     remote: Callable[[Mapping[str, Any]], bool] = lambda section: False
     paths: Callable[[Mapping[str, Any]], list] = named
@@ -71,8 +73,8 @@ class Source:
         Args:
             opened: what ``open`` gave. rows: which of its images were read.
         """
-        if self.record:
-            return self.record(section, opened)
+        if record := self.record and self.record(section, opened):
+            return record
         return files_record(filter(None, self.paths(section)), opened.read_from(rows))
 
     def there(self, section):

@@ -1,14 +1,13 @@
 """The section ``data``: what its source takes and needs, and whether files are there. Sources say what they check."""
 
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import DamagedArtifact, consolidated, read_attributes
+from waypoint.store.data.kinds import refuse_other_kind
+from waypoint.store.data.patterns import covers, is_pattern
 from waypoint.store.data.source import KEYS, PLACES, places
 from waypoint.store.data.sources import SOURCES
-
-GLOB = set("*?[{")  # of the paths of sources that take several
 
 
 def check_data(data, stored):
@@ -42,13 +41,13 @@ def check_data(data, stored):
     if not source.remote(data):
         for key in PLACES:
             for place in places(data[key]):
-                if not (source.several and GLOB & set(place)):
+                if not (source.several and is_pattern(place)):
                     readable(place, f"data.{key}")
-    if source.folder and data["path"] is not None and not Path(data["path"]).is_dir():
-        raise WaypointError(f"config: data.path: {data['path']} is not a folder")
     if data["captions"] is not None and Path(data["captions"]).is_dir():
         raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
     try:
+        for place in places(data["path"]):
+            refuse_other_kind(place, source, SOURCES)
         source.check(data)
     except WaypointError as error:
         raise WaypointError(f"config: {error}") from error
@@ -81,17 +80,12 @@ def _check_moved(data, stored):
         return
     for key in PLACES:
         for place in places(data[key]):
-            if recorded and not Path(place).exists() and not any(_names(place, path) for path in recorded):
+            if recorded and not Path(place).exists() and not any(covers(place, path) for path in recorded):
                 raise WaypointError(
                     f"config: data.{key}: there is no {place}; the images in {stored} were read from "
                     f"{', '.join(recorded[:3])}{', …' if len(recorded) > 3 else ''}. Where the raw data are gone, "
                     "leave the key as it was"
                 )
-
-
-def _names(place, path):
-    """Whether a place of the configuration is a recorded path, the folder around it, or a pattern of it."""
-    return place == path or PurePath(place) in PurePath(path).parents or fnmatchcase(path, place)
 
 
 def readable(path, key):
