@@ -137,4 +137,4 @@ def _download_cifar10():
     return root / CIFAR10.filename
 
 
-SOURCE = Source(cifar10, folder=True, reads=(".tar.gz", ".tgz", ".tar"), check=check_cifar10, images=50_000)
+SOURCE = Source(cifar10, reads=(".tar.gz", ".tgz", ".tar"), check=check_cifar10, images=50_000)
