@@ -221,8 +221,11 @@ def files(tmp_path, monkeypatch):
     """The working directory, with one file of every kind that a configuration names."""
     monkeypatch.chdir(tmp_path)
     Path("images").mkdir()
-    np.savez("images.npz", image=np.zeros((3, 8, 8), np.uint8))
-    Path("captions.csv").write_text("file,caption\n")
+    np.savez("images.npz", image=np.zeros((4, 8, 8), np.uint8))
+    Image.new("L", (8, 8)).save("images/a.png")
+    Path("captions.csv").write_text("file,caption\na.png,a dog\n")
+    annotations = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "a dog"}]}
+    Path("captions.json").write_text(json.dumps(annotations))
     Path("link").symlink_to("nowhere")
     Image.new("L", (8, 8), "white").save("mask.png")
     Image.new("L", (8, 8), "black").save("black.png")
@@ -255,10 +258,11 @@ LATENT = {"model.unet.sample_size": 4, "model.unet.in_channels": 2, "model.unet.
 LATENT |= {"model.scheduler.clip_sample": False}
 TEXT = {"text_encoder": NEEDED["text_encoder"], "model.unet.cross_attention_dim": 8}
 TEXT |= {"targets.0.prompt": "a dog", "targets.1.prompt": "a cat"}
+TEXT |= {"data.source": "imagefolder", "data.path": "images", "data.captions": "captions.csv"}
 VAE = {"vae.train": NEEDED["train"], **LATENT}
 
 
-COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.csv", "data.size": 8}
+COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.json", "data.size": 8}
 
 
 CONTRADICTIONS = [

@@ -236,7 +236,9 @@ def _in_range(images, array, where, told):
     if not np.isfinite([low, high]).all() or max(-low, high) > 1 + ROUNDING:
         raise WaypointError(f"{where} must be uint8, or floats within [-1, 1], but {found}")
     negative = (images < 0).mean()
-    if low >= 0 or (high > BRIGHT and any(negative <= share and low >= least for share, least in OF_ZERO_TO_ONE)):
+    if (low >= 0 and high > low) or (
+        high > BRIGHT and any(negative <= share and low >= least for share, least in OF_ZERO_TO_ONE)
+    ):
         raise WaypointError(
             f"{where} holds floats in [0, 1], but [-1, 1] is needed; store 2 * image - 1, or uint8 ({found})"
         )

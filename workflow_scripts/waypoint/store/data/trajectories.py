@@ -26,6 +26,7 @@ class GivenTrajectory:
     """
 
     def __init__(self, path, where):
+        where = f"{where}: trajectory"
         arrays = _arrays(path, where)
         steps, x_t = arrays["step"], arrays["x_t"]
         if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
@@ -57,7 +58,7 @@ def _arrays(path, where):
     """The arrays of the file."""
     if suffix_of(str(path)) in readable():
         raise WaypointError(
-            f"{where}: trajectory: {path} is a picture; {NEEDED}. A picture alone does not tell how it was made; give "
+            f"{where}: {path} is a picture; {NEEDED}. A picture alone does not tell how it was made; give "
             "the seed instead, where this model made it"
         )
     try:
@@ -66,7 +67,7 @@ def _arrays(path, where):
             there = ", ".join(found.files)
             arrays = {} if missing else {key: found[key] for key in ("x_t", "step", "image") if key in found.files}
     except NPZ_ERRORS as error:
-        raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error}); {NEEDED}") from error
+        raise WaypointError(f"{where}: {path} is no readable npz file ({error}); {NEEDED}") from error
     if missing:
-        raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}; it has {there}")
+        raise WaypointError(f"{where}: {path} has no key {sorted(missing)[0]!r}; it has {there}")
     return arrays

@@ -59,12 +59,12 @@ def complete(config):
     check_vae(config)
     check_clipping(config)
     check_captions(config)
-    check_captioned(config, stored)
     check_encoders(config)
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
     leave_out_missing(config)
     _check_targets(config, places)
+    check_captioned(config, stored)
     _check_gaussian(config)
     check_evaluation(config, known_grid(config))
     check_own_scores(config)
