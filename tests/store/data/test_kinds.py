@@ -19,14 +19,22 @@ from waypoint.store.data.sources import SOURCES
 def there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (4, 4)).save("x.png")
-    for folder in ("photos", "tars", "parquet", "saved", "splits", "lmdb", "empty"):
+    for folder in ("photos", "tars", "parquet", "saved", "splits", "lmdb", "empty", "heic"):
         (tmp_path / folder).mkdir()
     Image.new("RGB", (4, 4)).save("photos/x.png")
     with tarfile.open("x.tar", "w") as tar:
         tar.add("x.png")
     for name in ("x.tar.gz", "x.parquet", "x.h5", "x.heic", "x.npz", "x.pt", "x.rar", "x.lmdb", "x.what", "x.tfrecord"):
         (tmp_path / name).write_bytes(b"x")
-    for name in ("tars/a.tar", "tars/b.tar", "tars/README.md", "parquet/a.parquet", "lmdb/data.mdb", "lmdb/lock.mdb"):
+    for name in (
+        "tars/a.tar",
+        "tars/b.tar",
+        "tars/README.md",
+        "parquet/a.parquet",
+        "lmdb/data.mdb",
+        "lmdb/lock.mdb",
+        "heic/a.heic",
+    ):
         (tmp_path / name).write_bytes(b"x")
     for name in ("saved/dataset_info.json", "saved/state.json", "splits/dataset_dict.json"):
         (tmp_path / name).write_text(json.dumps({}))
@@ -39,8 +47,8 @@ def there(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "source, path, words",
     [
-        ("imagefolder", "x.tar", ["x.tar is a tar file and not a folder", "source cifar10 or webdataset reads it"]),
-        ("imagefolder", "x.tar.gz", ["compressed tar file", "source cifar10 reads it"]),
+        ("imagefolder", "x.tar", ["x.tar is a tar file and not a folder", "source webdataset reads it"]),
+        ("imagefolder", "x.tar.gz", ["compressed tar file", "`mkdir images; tar -xzf x.tar.gz -C images`"]),
         ("imagefolder", "tars", ["tars holds nothing but files that are each a tar file", "webdataset"]),
         ("imagefolder", "x.parquet", ["a parquet file", "source huggingface reads it"]),
         ("imagefolder", "parquet", ["parquet", "source huggingface reads it"]),
@@ -80,6 +88,7 @@ def test_another_kind_is_named(there, source, path, words):
     [
         ("imagefolder", "photos"),
         ("imagefolder", "empty"),
+        ("imagefolder", "heic"),
         ("imagefolder", "x.zip"),
         ("imagefolder", "gone"),
         ("npz", "x.npz"),

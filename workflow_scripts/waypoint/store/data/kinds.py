@@ -89,6 +89,10 @@ def refuse_other_kind(path, source, sources):
     kind, is_dir = kind_of(path), os.path.isdir(path)
     if kind is None or kind in source.reads:
         return
+    # a source of one fixed set of images is no help with others
+    readers = [name for name in sorted(sources) if kind in sources[name].reads and sources[name].images is None]
+    if is_dir and kind not in MARKS and not readers:
+        return  # its source tells what a folder holds in place of images
     if kind in WHAT:
         alone = not is_dir or kind in MARKS
         what = f"is {WHAT[kind]}" if alone else f"holds nothing but files that are each {WHAT[kind]}"
@@ -99,7 +103,7 @@ def refuse_other_kind(path, source, sources):
     else:
         return  # the source says what it makes of it
     text = f"data.path: {path} {what}{' and not a folder' if source.folder and not is_dir else ''}"
-    if readers := [name for name in sorted(sources) if kind in sources[name].reads]:
+    if readers:
         raise WaypointError(f"{text}; source {' or '.join(readers)} reads it")
     if command := HELP.get(ALIKE.get(kind, kind)):
         told = command.format(path=shlex.quote(str(path)), quoted=repr(str(path)), is_dir=is_dir)

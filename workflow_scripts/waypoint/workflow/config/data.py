@@ -1,8 +1,9 @@
 """The section ``data``: what its source takes and needs, and whether files are there. Sources say what they check."""
 
+import warnings
 from pathlib import Path
 
-from waypoint.errors import WaypointError
+from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.artifacts.provenance import DamagedArtifact, consolidated, read_attributes
 from waypoint.store.data.kinds import refuse_other_kind
 from waypoint.store.data.patterns import covers, is_pattern
@@ -64,7 +65,9 @@ def check_captioned(config, stored):
         return
     source = SOURCES[data["source"]]
     try:
-        captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
+        with warnings.catch_warnings():  # what there is to warn of, ``check_data`` has said
+            warnings.simplefilter("ignore", WaypointWarning)
+            captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
     except DamagedArtifact:  # the pass at start says what is wrong with the store
         return
     if captioned is False:
