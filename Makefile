@@ -77,7 +77,7 @@ $(VENV)/emoji.stamp: $(VENV)/run.stamp envs/requirements-emoji.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement envs/requirements-emoji.txt
 	touch $@
 
-OPTIONAL := envs/requirements-test.txt envs/requirements-slurm.txt envs/requirements-s3.txt
+OPTIONAL := $(addprefix envs/requirements-,test.txt slurm.txt s3.txt huggingface.txt)
 $(VENV)/test.stamp: $(VENV)/emoji.stamp $(OPTIONAL)
 	$(INSTALL) $(addprefix --requirement ,$(OPTIONAL))
 	touch $@

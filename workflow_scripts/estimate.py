@@ -172,9 +172,8 @@ def number_of_images(config, images=None):
     subset = section["subset"]
     if subset is not None:
         return subset if isinstance(subset, int) else len(subset)
-    if section["source"] == "cifar10":
-        return 50_000  # without the archive
-    return SOURCES[section["source"]](section).n
+    source = SOURCES[section["source"]]
+    return source.images or source(section).n
 
 
 def job_start(imported):

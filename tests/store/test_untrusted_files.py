@@ -15,11 +15,11 @@ import zarr
 from support import store, tiny_bert, tiny_clip, tiny_denoiser
 
 from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.data.trajectories import GivenTrajectory
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.image_encoder import ImageEncoder
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.zarr.reader import open_store
-from waypoint.workflow.config.complete import trajectory_header
 from waypoint.workflow.jobs.resuming import run_epochs
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -64,7 +64,7 @@ def test_a_training_state(tmp_path, trap):
 def test_a_trajectory_with_objects(tmp_path, trap):
     np.savez(tmp_path / "own.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array([trap], object))
     with pytest.raises(WaypointError, match="own.npz is no readable npz file"):
-        trajectory_header(tmp_path / "own.npz", "config: targets[0]")
+        GivenTrajectory(tmp_path / "own.npz", "config: targets[0]")
 
 
 @pytest.mark.parametrize("place", ["", "x"])

@@ -1,15 +1,22 @@
 """data/train.zarr of a latent or text-conditional model: the images, and what the model sees of them, encoded once."""
 
+import warnings
+
 import torch
 
+from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.science.random_streams import torch_stream
+from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.data.faults import some
 from waypoint.store.networks.text_encoder import TextEncoder, text_encoder_identity
 from waypoint.store.networks.vae import load_vae, vae_identity
-from waypoint.store.zarr.reader import blocks, read
+from waypoint.store.zarr.reader import blocks, open_store, read, verify
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.resuming import identity_of
+from waypoint.workflow.plan.specs import as_read
 
+ENCODED = ("latent", "text_embedding", "null_embedding")
 BATCH = 64  # images or captions encoded at once
 
 
@@ -23,11 +30,34 @@ def main(job):
     with create_store(job.args.out, lambda: job.provenance(**made)) as store:
         for name in source.array_keys():
             store.adopt(source[name])
+        if adopt_encoded(job, store, made["sha256"]):
+            return
         if job.args.vae:
             write_latents(job, store, source, load_vae(job.folder(job.args.vae), device))
         if job.args.text:
             encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
             write_captions(job, store, source, encoder)
+
+
+def adopt_encoded(job, store, sha256):
+    """Take what an earlier version of this stage encoded from the same images by the same encoders, where it is there.
+
+    Models were trained on exactly these numbers, and another device may make slightly other ones.
+    """
+    try:
+        found = read_attributes(job.args.out)
+        if not found or found.get("sha256") != sha256 or as_read(found["spec"]) != as_read(job.spec):
+            return False
+        earlier = open_store(job.args.out)
+        arrays = [earlier[name] for name in ENCODED if name in earlier]
+        for array in arrays:
+            verify(array)
+    except WaypointError as error:  # damaged: they are made again
+        job.say(f"{error}")
+        return False
+    for array in arrays:
+        store.adopt(array)
+    return True
 
 
 def write_latents(job, store, source, vae):
@@ -51,13 +81,23 @@ def write_latents(job, store, source, vae):
 
 def write_captions(job, store, source, encoder):
     """Every image's embedded caption, and that of the empty one."""
-    captions, train = read(source["caption"]), read(source["train"])
+    captions, train, long = read(source["caption"]), read(source["train"]), []
+    names = read(source["file"]) if "file" in source else train
     dims, shape = ["train", "token", "width"], (len(captions), encoder.length, encoder.width)
     store.create("text_embedding", dims, shape)
     for start in range(0, len(captions), BATCH):
         where = slice(start, min(start + BATCH, len(captions)))
         store.put("text_embedding", where, encoder(captions[where]).numpy(), "caption of image", train[where])
+        long += [start + place for place in encoder.too_long(captions[where])]
         job.progress(where.stop, len(captions), "captions")
+    if long:
+        warnings.warn(
+            f"text_encoder.max_length: {len(long):,} of {len(captions):,} captions are longer than the "
+            f"{encoder.length} tokens that the text encoder takes, and are cut: those of "
+            f"{some(names[i] for i in long)}",
+            WaypointWarning,
+            stacklevel=2,
+        )
     store.write("null_embedding", ["token", "width"], encoder([""])[0].numpy())
 
 

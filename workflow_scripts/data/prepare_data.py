@@ -2,43 +2,45 @@
 
 import hashlib
 import json
+import warnings
 
 import numpy as np
 
-from waypoint.store.artifacts.fingerprint import source_record
-from waypoint.store.data.image_files import resized
+from waypoint.errors import WaypointWarning
 from waypoint.store.data.near_duplicates import distinct
-from waypoint.store.data.paths import raw_paths
 from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
+
+RANGE, SMALL = 2, 1 / 8  # of values in [-1, 1]; the share of it below which a whole set is suspicious
 
 
 def main(job):
     # where the data lies is no setting
     section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
-    source = SOURCES[section["source"]](section)
-
-    def read(i):
-        return resized(source.read(int(i)), section["size"])
-
+    kind = SOURCES[section["source"]]
+    source = kind(section)
     left = np.arange(source.n)
     if section.get("near_duplicates") is not None:
         left = distinct(
-            read, source.n, section["near_duplicates"], lambda done: job.progress(done, source.n, "images compared")
+            source.read,
+            source.n,
+            section["near_duplicates"],
+            lambda done: job.progress(done, source.n, "images compared"),
         )
         job.say(f"{source.n - len(left)} near-duplicates left out, {len(left)} images stay")
     rows = left[chosen(section, len(left), seed)]
-    shape = read(rows[0]).shape
-    digest = hashlib.sha256()
+    shape = source.read(int(rows[0])).shape
+    digest, low, high = hashlib.sha256(), np.inf, -np.inf
 
     def attributes():
-        return job.provenance(sha256=digest.hexdigest(), source=source_record(raw_paths(section)))
+        read = rows.tolist() if section.get("near_duplicates") is None else range(source.n)
+        return job.provenance(sha256=digest.hexdigest(), source=kind.recorded(section, source, read))
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], np.arange(len(rows)))
         store.write("source_index", ["train"], rows)
-        store.write("file", ["train"], np.array([source.names[i] for i in rows]))
+        store.write("file", ["train"], np.array([source.files[i] for i in rows], object))
         if source.labels is not None:
             store.write("label", ["train"], source.labels[rows])
             if source.class_names is not None:
@@ -46,16 +48,25 @@ def main(job):
             digest.update(source.labels[rows].tobytes())
         if source.captions is not None:
             captions = [drawn_caption(source.captions[i], seed, i) for i in rows]
-            store.write("caption", ["train"], np.array(captions))
+            store.write("caption", ["train"], np.array(captions, object))
             digest.update("\0".join(captions).encode())
         images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
         step = images.chunks[0]
         for start in range(0, len(rows), step):
             taken = rows[start : start + step]
-            block = np.stack([read(i) for i in taken])
+            block = np.stack([source.read(int(i)) for i in taken])
+            low, high = min(low, block.min()), max(high, block.max())
             store.put("image", slice(start, start + len(taken)), block, "image of the source", taken)
             digest.update(block.tobytes())
             job.progress(start + len(taken), len(rows), "images")
+    if high - low < SMALL * RANGE:
+        warnings.warn(
+            f"data.path: all {len(rows):,} images lie between {(low + 1) / 2:.1%} and {(high + 1) / 2:.1%} of the way "
+            "from black to white, less than an eighth of the range: 12-bit values in files of 16 bits, say, or levels "
+            "0 to 16 in uint8. Scale them, unless this is meant",
+            WaypointWarning,
+            stacklevel=2,
+        )
     job.say(f"{len(rows)} images of shape {shape} from {section['source']}")
 
 

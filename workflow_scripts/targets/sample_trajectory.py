@@ -8,6 +8,7 @@ from waypoint.science.algorithm1 import one_step_estimate
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
+from waypoint.store.data.trajectories import GivenTrajectory
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.zarr.writer import create_store
@@ -59,15 +60,15 @@ def own_trajectory(path, theta, image_shape):
     Raises:
         WaypointError: shapes or steps that do not fit the model.
     """
-    with np.load(path, allow_pickle=False) as found:
-        steps, x_t = found["step"].astype(np.int64), found["x_t"].astype(np.float32)
-        image = torch.from_numpy(found["image"].astype(np.float32)) if "image" in found.files else None
+    given = GivenTrajectory(path, "targets")
+    steps, x_t = np.array(given.steps, np.int64), given.x_t
+    image = None if given.image is None else torch.from_numpy(given.image)
     shape = theta.shape
     if x_t.shape != (len(steps), *shape):
         raise WaypointError(f"{path}: x_t has shape {x_t.shape}; {(len(steps), *shape)} is needed for this model")
     if image is not None and image_shape is not None and tuple(image.shape) != image_shape:
         raise WaypointError(f"{path}: image has shape {tuple(image.shape)}; the model makes {image_shape}")
-    if len(set(steps.tolist())) != len(steps) or steps.min() < 0 or steps.max() >= theta.T:
+    if steps.max() >= theta.T:
         raise WaypointError(f"{path}: step must list distinct training-time steps 0..{theta.T - 1}")
     order = np.argsort(-steps)
     return steps[order], torch.from_numpy(x_t[order]), image

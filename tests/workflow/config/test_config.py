@@ -4,6 +4,7 @@ import copy
 import errno
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +16,7 @@ from PIL import Image
 from support import AUTOENCODER, SCRIPTS, UNET, store
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.sources import SOURCES
 from waypoint.workflow.config.complete import complete, read_targets
 from waypoint.workflow.config.models import IMAGE_ONLY, TEXT_ONLY
 from waypoint.workflow.config.schema import SCHEMA, key_path
@@ -219,8 +221,11 @@ def files(tmp_path, monkeypatch):
     """The working directory, with one file of every kind that a configuration names."""
     monkeypatch.chdir(tmp_path)
     Path("images").mkdir()
-    np.savez("images.npz", image=np.zeros((3, 8, 8), np.uint8))
-    Path("captions.csv").write_text("file,caption\n")
+    np.savez("images.npz", image=np.zeros((4, 8, 8), np.uint8))
+    Image.new("L", (8, 8)).save("images/a.png")
+    Path("captions.csv").write_text("file,caption\na.png,a dog\n")
+    annotations = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "a dog"}]}
+    Path("captions.json").write_text(json.dumps(annotations))
     Path("link").symlink_to("nowhere")
     Image.new("L", (8, 8), "white").save("mask.png")
     Image.new("L", (8, 8), "black").save("black.png")
@@ -253,10 +258,11 @@ LATENT = {"model.unet.sample_size": 4, "model.unet.in_channels": 2, "model.unet.
 LATENT |= {"model.scheduler.clip_sample": False}
 TEXT = {"text_encoder": NEEDED["text_encoder"], "model.unet.cross_attention_dim": 8}
 TEXT |= {"targets.0.prompt": "a dog", "targets.1.prompt": "a cat"}
+TEXT |= {"data.source": "imagefolder", "data.path": "images", "data.captions": "captions.csv"}
 VAE = {"vae.train": NEEDED["train"], **LATENT}
 
 
-COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.csv", "data.size": 8}
+COCO = {"data.source": "coco", "data.path": "images", "data.captions": "captions.json", "data.size": 8}
 
 
 CONTRADICTIONS = [
@@ -679,7 +685,14 @@ def test_every_section_is_closed():
 
 
 def test_every_key_that_may_be_left_out_has_a_default():
-    others = ("model.unet.", "targets.0.", "checkpoints.", "vae.path", "vae.train")  # diffusers', or one of two
+    others = (
+        "model.unet.",
+        "targets.0.",
+        "data.columns.",
+        "checkpoints.",
+        "vae.path",
+        "vae.train",
+    )  # diffusers', or one of two
     without = [
         path
         for path, part, required in properties()
@@ -751,11 +764,11 @@ def test_model_scheduler_has_the_arguments_and_defaults_of_diffusers():
 )
 def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    monkeypatch.setattr(
-        "waypoint.workflow.config.complete.require_emoji", lambda section: None
-    )  # they need not be installed
     given = yaml.safe_load(path.read_text())
     data = given.get("data", {})
+    if data:  # neither packages nor data need be here
+        unchecked = replace(SOURCES[data["source"]], check=lambda section: None)
+        monkeypatch.setattr(f"waypoint.store.data.{data['source']}.SOURCE", unchecked)
     for key in ("path", "captions"):
         if data.get(key) and not Path(data[key]).exists():  # the user's own data, not here
             replacement = tmp_path / key

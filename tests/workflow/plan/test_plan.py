@@ -16,7 +16,7 @@ from support import AUTOENCODER, TEXT_UNET, UNET
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.specs import differences
+from waypoint.workflow.plan.specs import as_read, differences
 from waypoint.workflow.plan.stages import STAGES, share_or_count
 
 BASE = {
@@ -328,8 +328,9 @@ def folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("m0", "m1", "m2", "m3", "m4", "images"):
         (tmp_path / name).mkdir()
-    (tmp_path / "captions.csv").write_text("file,caption\n")
-    Image.new("L", (8, 8), "white").save("mask.png")
+    (tmp_path / "captions.csv").write_text("file,caption\na.png,a dog\n")
+    for name in ("images/a.png", "mask.png"):
+        Image.new("L", (8, 8), "white").save(name)
     np.savez("own.npz", x_t=np.zeros((2, 1, 8, 8)), step=np.array([500, 100]))
     return tmp_path
 
@@ -364,7 +365,7 @@ def test_every_spec_agrees_with_those_of_what_its_job_opens(folders, change):
         for other in inputs:
             common = spec[key].keys() & spec[other].keys() - {"item"}
             assert common, (key, other)
-            own, theirs = ({stage: spec[of][stage] for stage in common} for of in (key, other))
+            own, theirs = (as_read({stage: spec[of][stage] for stage in common}) for of in (key, other))
             assert differences(theirs, own) == [], (key, other)
             pairs += 1
     assert pairs > 150
@@ -422,10 +423,21 @@ def test_a_stages_version_changes_it_and_what_follows(folders, monkeypatch, vari
         together = {other for other in STAGES if STAGES[other].entry == row.entry}
         with monkeypatch.context() as raised:
             for other in together:
-                raised.setitem(STAGES, other, replace(STAGES[other], version=99))
+                raised.setitem(STAGES, other, replace(STAGES[other], version=99, read_as=None))
             second = identities(Plan(before.config))
         expected = following(before, {key for key in first if key[0] in together})
         assert {key for key in first if first[key] != second[key]} == expected, name
+
+
+def test_what_a_version_only_stores_beside_what_is_read_makes_nothing_else_stale(folders, monkeypatch):
+    for variant in ("plain", "latent"):
+        before = plan(VARIANTS[variant])
+        first = identities(before)
+        for name in ("prepare_data", "encode_data"):
+            with monkeypatch.context() as raised:
+                raised.setitem(STAGES, name, replace(STAGES[name], version=99))
+                second = identities(Plan(before.config))
+            assert {key for key in first if first[key] != second[key]} == {key for key in first if key[0] == name}
 
 
 def test_all_trainings_have_one_version():
@@ -696,7 +708,8 @@ def changed_of(change, before):
 
 
 def test_raw_data_is_watched_where_it_still_is(folders, monkeypatch):
-    (folders / "captions.json").touch()
+    images, annotations = [{"id": 1, "file_name": "a.png"}], [{"image_id": 1, "caption": "a dog"}]
+    (folders / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     coco = {"source": "coco", "path": "images", "captions": "captions.json", "size": 8}
     made = plan(lambda c: c.update(data=coco))
     assert made.data_sources == made.sources("prepare_data") == ["images", "captions.json"]

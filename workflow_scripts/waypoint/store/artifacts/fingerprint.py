@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from waypoint.store.artifacts.source_files import CHUNK, changed_file
+
 
 def _files(sources, names):
     """Files and their names: below folders their place there, of single ones those in ``names``, one per source."""
@@ -32,7 +34,7 @@ def content_hash(sources, names=None):
     for file, name in _files(sources, names or _names(sources)):
         digest.update(f"{name}\0{file.stat().st_size}\n".encode())
         with open(file, "rb") as handle:
-            while chunk := handle.read(1 << 22):
+            while chunk := handle.read(CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()
 
@@ -49,11 +51,14 @@ def changed_source(record, sources):
     """How raw data or models differ from those that an artifact was read from; a touch or another place is no change.
 
     Args:
-        record: the artifact's ``source_record``, or None. sources: files and folders where they lie now; none: gone.
+        record: the artifact's ``source_record`` or ``files_record``, or None.
+        sources: files and folders where they lie now; none: gone.
 
     Returns:
         str: one clause, or None.
     """
+    if record and sources and "files" in record:
+        return changed_file(record, sources)
     if not record or not sources or quick_look(sources) == record["look"]:
         return None
     names = _names(record.get("paths", sources))  # a file may have another name where it lies now

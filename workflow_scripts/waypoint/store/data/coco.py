@@ -1,11 +1,15 @@
 """MS COCO's caption annotations: which images there are, and the captions of each."""
 
 import json
+import os
+from collections import Counter
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.image_files import ImageFiles
-from waypoint.store.data.paths import require_inside
+from waypoint.store.data.captions import missing, one_or_several
+from waypoint.store.data.faults import refuse, some
+from waypoint.store.data.paths import outside
+from waypoint.store.data.source import Source
 
 
 def captioned_files(annotations, root):
@@ -38,20 +42,17 @@ def captioned_files(annotations, root):
         ) from error
     if not images:
         raise WaypointError(f"data.captions: {annotations} lists no images")
-    for _, name in images:
-        require_inside(name, f"data.captions: {annotations}")
+    faults = [f"{name} leads out of the folder data.path" for _, name in images if outside(name)]
     if len(ids) < len(images):
-        numbers = [i for i, _ in images]
-        twice = next(i for i in ids if numbers.count(i) > 1)
-        raise WaypointError(f"data.captions: {annotations}: two images have the id {twice}")
+        counts = Counter(i for i, _ in images)
+        faults += [f"two images have the id {i}" for i in ids if counts[i] > 1]
+    unlisted = dict.fromkeys(i for i, _ in texts if i not in captions)
+    faults += [f"a caption is for image {i}, which is not listed" for i in unlisted]
     for i, text in texts:
-        if i not in captions:
-            raise WaypointError(f"data.captions: {annotations}: a caption is for image {i}, which is not listed")
-        if text:
+        if i in captions and not missing(text):
             captions[i].append(text)
-    for i in ids:
-        if not captions[i]:
-            raise WaypointError(f"data.captions: {annotations}: image {i} ({files[i].name}) has no caption")
+    faults += [f"image {i} ({files[i].name}) has no caption" for i in ids if not captions[i]]
+    refuse(f"data.captions: {annotations}", faults)
     return [files[i] for i in ids], [captions[i] for i in ids]
 
 
@@ -61,5 +62,35 @@ def coco(section):
     Raises:
         WaypointError: annotations that are missing or malformed.
     """
-    files, captions = captioned_files(section["captions"], section["path"])
-    return ImageFiles(section["size"], files, captions=captions, mode="RGB")
+    from waypoint.store.data.image_files import ImageFiles  # planning opens no image
+
+    paths, captions = captioned_files(section["captions"], section["path"])
+    files = [path.relative_to(section["path"]).as_posix() for path in paths]
+    captions = [one_or_several(texts) for texts in captions]
+    return ImageFiles(section, files, paths, [section["captions"]], captions=captions, channels=3)
+
+
+def check_coco(section):
+    """Refuse annotations with mistakes; and files that are missing, where all of them are read.
+
+    Raises:
+        WaypointError: as ``coco``.
+    """
+    paths, _ = captioned_files(section["captions"], section["path"])
+    if section["subset"] is None:
+        lost = [path.name for path in paths if not os.path.isfile(path)]
+        if lost:
+            raise WaypointError(
+                f"data.path: {len(lost):,} of the {len(paths):,} images that {section['captions']} lists are not in "
+                f"{section['path']}: {some(lost)}"
+            )
+
+
+SOURCE = Source(
+    coco,
+    keys=("path", "captions"),
+    needs={"path": "it", "captions": "captions_train2017.json or alike", "size": "one, for its images have many"},
+    folder=True,
+    check=check_coco,
+    captioned=lambda section: True,
+)

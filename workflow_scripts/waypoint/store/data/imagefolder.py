@@ -1,81 +1,150 @@
-"""A folder of image files, with a table of captions or labels, or with classes as subfolders."""
+"""A folder of images, or a zip archive of one; captions and labels are in tables, side files or names of folders."""
 
-import csv
+import warnings
 from pathlib import Path
 
-import numpy as np
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.data.containers import Folder, container
+from waypoint.store.data.faults import some
+from waypoint.store.data.labels import labels_of
+from waypoint.store.data.listed import Listed, require_all, tabled
+from waypoint.store.data.listing import TEXTS, conversion, readable, require_utf8, suffix_of, told_by_suffix
+from waypoint.store.data.side_files import metadata, side_captions
+from waypoint.store.data.source import Source
+from waypoint.store.data.tables import rows_of
 
-from waypoint.errors import WaypointError
-from waypoint.store.data.image_files import ImageFiles
-from waypoint.store.data.paths import require_inside
-
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
 def imagefolder(section):
-    """Image files under a folder, in path order; the first-level folder names are the classes, if there are any.
+    """Image files under a folder or in a zip archive, in path order.
 
-    ``data.captions`` names a CSV with columns file (relative to the folder) and caption and/or label; then the
-    files that it lists, in the order of their first rows, are the images. A file listed several times has
-    several captions.
+    ``data.captions`` names a table with columns file (relative to the folder) and caption and/or label; then the
+    files that it lists, in the order of their first rows, are the images. A file listed several times has several
+    captions. Without it metadata.csv and metadata.jsonl below the folder are read, and captions in 1.txt beside 1.png;
+    the first-level folder names are the classes, if there are any and no table has labels.
 
     Raises:
-        WaypointError: no images, or what is wrong with the CSV, by line.
+        WaypointError: no images, or what is wrong with a table, by line.
     """
-    root = Path(section["path"])
-    if section["captions"]:
-        files, labels, captions, names = _listed(root, Path(section["captions"]))
-        return ImageFiles(section["size"], files, labels, captions, root=root, class_names=names)
-    files, labels = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES), None
+    from waypoint.store.data.image_files import EncodedImages, ImageFiles  # planning opens no image
+
+    held, found = _listed(section)
+    options = {"labels": found.labels, "class_names": found.class_names, "captions": found.captions}
+    if isinstance(held, Folder):
+        return ImageFiles(section, found.files, list(map(held.where, found.files)), found.beside, **options)
+
+    class Zipped(EncodedImages):
+        """Images in a zip archive."""
+
+        def where(self, i):
+            return held.where(self.files[i])
+
+        def read_from(self, rows):
+            return list(dict.fromkeys([held.path, *found.beside]))
+
+    return Zipped(section, found.files, lambda i: held.opened(found.files[i]), **options)
+
+
+def listed(section):
+    """The images that a folder or a zip archive has, as ``Listed``; opens none.
+
+    Raises:
+        WaypointError: as ``imagefolder``.
+    """
+    return _listed(section)[1]
+
+
+def _listed(section):
+    held = container(section["path"])
+    return held, _tabled(held, section["captions"]) if section["captions"] else _found(held)
+
+
+def _found(held):
+    """The images of a folder without ``data.captions``."""
+    root, suffixes = held.path, readable()
+    files = [name for name in held.names if suffix_of(name) in suffixes]
+    others = [name for name in held.names if suffix_of(name) not in suffixes]
+    strange = [name for name in others if suffix_of(name) not in TEXTS]
     if not files:
-        raise WaypointError(f"data.path: no images under {root}")
-    classes = sorted({f.relative_to(root).parts[0] for f in files if len(f.relative_to(root).parts) > 1})
-    if classes and all(len(f.relative_to(root).parts) > 1 for f in files):
-        labels = np.array([classes.index(f.relative_to(root).parts[0]) for f in files], np.int64)
-    return ImageFiles(section["size"], files, labels, root=root, class_names=None if labels is None else classes)
+        there = f"; it holds {told_by_suffix(others)}" if others else ""
+        how = f".{conversion(strange)}" if strange else ""
+        raise WaypointError(f"data.path: no images under {root}{there}{how}")
+    require_utf8(files, f"data.path: {root}")
+    if strange:
+        warnings.warn(
+            f"data.path: {len(strange):,} files under {root} are left out, for they are no images that Pillow reads: "
+            f"{told_by_suffix(strange)}.{conversion(strange)}",
+            WaypointWarning,
+            stacklevel=2,
+        )
+    found = _with_tables(held, files)
+    return _with_classes(found, root) if found.labels is None else found
 
 
-def _listed(root, table):
-    """Files, labels, captions and class names of a captions table; None where it has no such column.
+def _with_tables(held, files):
+    """The images with what lies beside them: metadata, or files of their names."""
+    tables = metadata(held)
+    captions, sides = side_captions(held, files)
+    if not tables:
+        return Listed(files, captions=captions, beside=tuple(held.read_from(sides or [])))
+    names = [name for name, *_ in tables]
+    found = tabled(held, [(f"data.path: {held.where(name)}", folder, rows) for name, folder, rows in tables])
+    require_all(found, files, held)
+    if captions and found.captions:
+        raise WaypointError(
+            f"data.path: {held.path} has captions in {some(names)} and in {len(sides):,} files beside images, such as "
+            f"{sides[0]}; take the one or the others away, or name a table in data.captions"
+        )
+    place = {name: k for k, name in enumerate(found.files)}
+    order = [place[name] for name in files]
+    return Listed(
+        files,
+        found.labels if found.labels is None else found.labels[order],
+        found.class_names,
+        [found.captions[k] for k in order] if found.captions else captions,
+        tuple(held.read_from([*names, *(sides or [])])),
+    )
 
-    Labels that are numbers have no names.
-    """
-    images = {}
-    for line, row in _table_rows(root, table):
-        first_line, label, texts = images.setdefault(root / row["file"], (line, row.get("label"), []))
-        if line != first_line and "caption" not in row:
-            raise WaypointError(f"data.captions: {table} line {line}: {row['file']} is listed twice")
-        if row.get("label") != label:
-            raise WaypointError(
-                f"data.captions: {table} line {line}: {row['file']} has label {row['label']}, "
-                f"but {label} in line {first_line}"
-            )
-        texts.append(row.get("caption"))
-    _, given, texts = zip(*images.values())
-    captions = [several if len(several) > 1 else several[0] for several in texts]
-    names = sorted(set(given) - {None})
-    numeric = all(name.isdigit() for name in names)
-    labels = np.array([int(name) if numeric else names.index(name) for name in given], np.int64) if names else None
-    class_names = names if names and not numeric else None
-    return list(images), labels, captions if captions[0] is not None else None, class_names
+
+def _with_classes(found, root):
+    """The images with the names of first-level folders as classes, where all images lie in such."""
+    tops = [name.split("/", 1)[0] for name in found.files if "/" in name]
+    if len(tops) < len(found.files):
+        return found
+    labels, class_names = labels_of(tops)
+    if {name.lower() for name in set(tops)} <= SPLITS:
+        warnings.warn(
+            f"data.path: the classes of the images under {root} are {', '.join(sorted(set(tops)))}, the first-level "
+            "folders, which look like parts of a data set; data.path may name one of them",
+            WaypointWarning,
+            stacklevel=2,
+        )
+    return found._replace(labels=labels, class_names=class_names)
 
 
-def _table_rows(root, table):
-    """(line, row) of a captions table, every cell filled and every file there."""
+def _tabled(held, table):
+    """The images that ``data.captions`` lists."""
+    where = f"data.captions: {table}"
     try:
-        with open(table, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WaypointError(f"data.captions: cannot read {table} ({error})") from error
-    known = rows[0][1].keys() if rows else set()
+        raw = Path(table).read_bytes()
+    except OSError as error:
+        raise WaypointError(f"data.captions: cannot read {table} ({error.strerror})") from error
+    columns, rows = rows_of(raw, where, lines=str(table).lower().endswith((".jsonl", ".ndjson")))
+    known = set(rows[0][1]) if rows else set()
     if "file" not in known or not {"caption", "label"} & known:
-        raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label")
-    for line, row in rows:
-        for column in {"file", "caption", "label"} & known:
-            if not row[column]:
-                raise WaypointError(f"data.captions: {table} line {line} has no {column}")
-        require_inside(row["file"], f"data.captions: {table} line {line}")
-        if not (root / row["file"]).is_file():
-            raise WaypointError(f"data.captions: {table} line {line}: no file {root / row['file']}")
-    return rows
+        there = f"; it has {', '.join(columns)}" if columns else ""
+        raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label{there}")
+    return tabled(held, [(where, "", rows)])._replace(beside=(str(table),))
+
+
+SOURCE = Source(
+    imagefolder,
+    keys=("path", "captions"),
+    needs={"path": "a folder of images, or a zip archive of one"},
+    folder=True,
+    reads=(".zip",),
+    check=listed,
+    captioned=lambda section: listed(section).captions is not None,
+    caption_help="data.captions names a table with the columns file and caption; 1.txt beside 1.png is read too",
+)

@@ -1,28 +1,41 @@
-"""Data sources behind one interface: an image source has ``n``, ``labels``, ``captions``, ``names`` and ``read(i)``.
+"""All sources of training images by name, and which of a source's images and captions are used.
 
-``names[i]`` is what image i is called in its source, ``class_names`` what labels 0, 1, … are called, or None.
-``read(i)`` gives float32 (C, H, W) in [-1, 1]; ``captions[i]`` is a text, or a list of texts to draw from.
-Sources: digits, imagefolder, cifar10, npz, emoji, coco.
+A source is a file of this folder that assigns ``SOURCE``, see ``source.py``; it is imported when it is asked for.
 """
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+import waypoint.store.data as folder
 from waypoint.errors import WaypointError
 from waypoint.science.random_streams import numpy_stream
-from waypoint.store.data.arrays import digits, npz
-from waypoint.store.data.cifar10 import cifar10
-from waypoint.store.data.coco import coco
-from waypoint.store.data.emoji import emoji
-from waypoint.store.data.imagefolder import imagefolder
 
-SOURCES = {
-    "digits": digits,
-    "imagefolder": imagefolder,
-    "cifar10": cifar10,
-    "npz": npz,
-    "emoji": emoji,
-    "coco": coco,
-}
+_ASSIGNED = re.compile(r"^SOURCE = ", re.MULTILINE)
+
+
+class _Sources(Mapping):
+    """{name: ``Source``}. Names are found without importing anything."""
+
+    def __getitem__(self, name):
+        if name not in list(self):
+            raise KeyError(name)
+        return importlib.import_module(f"{folder.__name__}.{name}").SOURCE
+
+    def __iter__(self):
+        for place, name, is_package in pkgutil.iter_modules(folder.__path__):
+            if not is_package and _ASSIGNED.search(Path(place.path, f"{name}.py").read_text(encoding="utf-8")):
+                yield name
+
+    def __len__(self):
+        return sum(1 for _ in self)
+
+
+SOURCES = _Sources()
 
 
 def chosen(section, n, seed):

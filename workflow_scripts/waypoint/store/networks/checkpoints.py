@@ -351,7 +351,8 @@ def require_fit(denoiser, shape, labels, name, text_width=None):
     if takes is None or (config.in_channels, config.out_channels, *takes) != (channels, channels, *size):
         raise WaypointError(
             f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
-            f"but the data has {channels} channels of {size}; fit model.unet or data.size"
+            f"but the data has {channels} channels of {size}; fit model.unet, or data.size "
+            "and data.channels"
         )
     if denoiser.conditioned_by == "encoder_hidden_states":
         wants = config.cross_attention_dim

@@ -81,6 +81,11 @@ class TextEncoder:
             raise WaypointError(f"text_encoder.max_length: {max_length} is more than the {limit} tokens of {folder}")
         self.length, self.width = max_length or limit, self.model.config.hidden_size
 
+    def too_long(self, captions):
+        """Which of some captions have more tokens than are read: their places, ascending."""
+        tokens = self.tokenizer(list(captions), truncation=False, verbose=False).input_ids
+        return [place for place, ids in enumerate(tokens) if len(ids) > self.length]
+
     @torch.inference_mode()
     def __call__(self, captions):
         """The last hidden states (n, length, width), float32 on the CPU."""

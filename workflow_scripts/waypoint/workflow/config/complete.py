@@ -7,15 +7,12 @@ import copy
 import csv
 import functools
 import hashlib
-import json
 import math
-from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
-from waypoint.store.artifacts.provenance import read_attributes
-from waypoint.store.data.emoji import require_emoji
 from waypoint.workflow.config import regions
+from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.method_settings import check_lists, named_methods
@@ -31,8 +28,8 @@ from waypoint.workflow.config.models import (
 )
 from waypoint.workflow.config.own_scores import check_own_scores
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
-from waypoint.workflow.config.schema import SCHEMA, check_keys, check_schema, fill
-from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
+from waypoint.workflow.config.shared_stores import folders, stored_images
 
 
 def complete(config):
@@ -41,7 +38,7 @@ def complete(config):
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
     """
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = full_schema()
     config = copy.deepcopy(dict(config))
     check_keys(config, [])
     if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
@@ -49,11 +46,13 @@ def complete(config):
     if isinstance(config.get("targets"), str):
         config["targets"] = read_targets(config["targets"])
     check_schema(config, schema)
+    _check_store(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
     places = regions.expand(config)
-    _check_data(config["data"], stored_images(config))
+    stored = stored_images(config)
+    check_data(config["data"], stored)
     check_checkpoints(config)
     check_model(config)
     _check_shards(config)
@@ -65,6 +64,7 @@ def complete(config):
     check_lists(config)
     leave_out_missing(config)
     _check_targets(config, places)
+    check_captioned(config, stored)
     _check_gaussian(config)
     check_evaluation(config, known_grid(config))
     check_own_scores(config)
@@ -102,35 +102,14 @@ def read_targets(path):
     return targets
 
 
-def _check_data(data, stored):
-    if data is None:
-        return
-    source = data["source"]
-    if source in ("imagefolder", "npz", "coco") and data["path"] is None:
-        raise WaypointError(f"config: data.path is missing; source {source} needs it")
-    if source == "digits" and data["path"] is not None:
-        raise WaypointError("config: data.path: source digits comes with scikit-learn; leave the key out")
-    if source == "coco" and data["captions"] is None:
-        raise WaypointError("config: data.captions is missing; source coco needs captions_train2017.json or alike")
-    if source == "coco" and data["size"] is None:
-        raise WaypointError("config: data.size is missing; source coco has images of many sizes")
-    if data["captions"] is not None and source not in ("imagefolder", "coco"):
-        raise WaypointError("config: data.captions is for sources imagefolder and coco")
-    if stored:  # what is in the store needs no raw data any more
-        _check_moved(data, stored)
-        return
-    for key in ("path", "captions"):
-        if data[key] is not None:
-            _readable(data[key], f"data.{key}")
-    if data["path"] is not None and source in ("imagefolder", "coco", "emoji") and not Path(data["path"]).is_dir():
-        raise WaypointError(f"config: data.path: {data['path']} is not a folder")
-    if data["captions"] is not None and Path(data["captions"]).is_dir():
-        raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
-    if source == "emoji":
-        try:
-            require_emoji(data)
-        except WaypointError as error:
-            raise WaypointError(f"config: {error}") from error
+def _check_store(config):
+    """Refuse places of stores that Snakemake would read as wildcards."""
+    for store in folders(config.get("store", "")):
+        if "{" in store or "}" in store:
+            raise WaypointError(
+                f"config: store: {store} has braces in its name, which Snakemake takes for wildcards; use another "
+                "folder"
+            )
 
 
 def _check_shards(config):
@@ -138,32 +117,6 @@ def _check_shards(config):
     n = len(subset) if isinstance(subset, list) else subset
     if n is not None and shards > n:
         raise WaypointError(f"config: features.shards: {shards} is more than the {n} training images")
-
-
-def _check_moved(data, stored):
-    """Refuse a place that is not there, where the stored images were read from another one: a typing error."""
-    try:
-        source = (read_attributes(stored) or {}).get("source") or {}
-    except WaypointError:  # the pass at start says what is wrong with the store
-        return
-    for key in ("path", "captions"):
-        place = data[key]
-        if place is not None and source and place not in source.get("paths", [place]) and not Path(place).exists():
-            raise WaypointError(
-                f"config: data.{key}: there is no {place}; the images in {stored} were read from "
-                f"{', '.join(source['paths'])}. Where the raw data are gone, leave the key as it was"
-            )
-
-
-def _readable(path, key):
-    path = Path(path)
-    try:
-        if path.is_dir():
-            next(path.iterdir(), None)
-        else:
-            open(path, "rb").close()
-    except OSError as error:
-        raise WaypointError(f"config: {key}: cannot read {path} ({error.strerror})") from error
 
 
 def _check_targets(config, places):
@@ -191,8 +144,11 @@ def _check_targets(config, places):
         steps = target.get("steps", config["attribution"]["steps"])
         owner = where if "steps" in target else f"{where}: attribution.steps"
         if "trajectory" in target:
-            _readable(target["trajectory"], f"targets[{i}].trajectory")
-            given, shape = trajectory_header(target["trajectory"], where)
+            readable(target["trajectory"], f"targets[{i}].trajectory")
+            from waypoint.store.data.trajectories import GivenTrajectory  # planning opens no other array
+
+            trajectory = GivenTrajectory(target["trajectory"], where)
+            given, shape = trajectory.steps, trajectory.x_t.shape
             check_steps(steps, given, f"{owner}: trajectory")
             for section in ("lds", "samples"):  # their steps, where they have any of their own
                 if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
@@ -201,6 +157,12 @@ def _check_targets(config, places):
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
                 raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
+            made = known_image_size(config)
+            if trajectory.image is not None and made is not None and trajectory.image.shape[1:] != tuple(made):
+                found = trajectory.image.shape
+                raise WaypointError(
+                    f"{where}: trajectory: image has shape {found}; the model makes {made[1]} × {made[0]}"
+                )
         elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
             check_steps(steps, grid, owner)
         if "mask" in target:
@@ -254,33 +216,10 @@ def _image_shape(unet):
 def known_image_size(config):
     """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
     if config.get("vae"):
-        size = config["data"]["size"]
+        size = config["data"] and config["data"]["size"]
         return None if size is None else (size, size)
     shape = _image_shape(known_of_model(config, "unet"))
     return None if shape is None else shape[1:]
-
-
-def trajectory_header(path, where):
-    """Steps of a user's trajectory file, and the shape of its x_t.
-
-    Raises:
-        WaypointError: no npz file, without the keys x_t and step, or steps that are not whole numbers.
-    """
-    import numpy as np
-
-    from waypoint.store.data.arrays import NPZ_ERRORS
-
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            missing = {"x_t", "step"} - set(found.files)
-            steps, shape = (None, None) if missing else (found["step"], found["x_t"].shape)
-    except NPZ_ERRORS as error:
-        raise WaypointError(f"{where}: trajectory: {path} is no readable npz file ({error})") from error
-    if missing:
-        raise WaypointError(f"{where}: trajectory: {path} has no key {sorted(missing)[0]!r}")
-    if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
-        raise WaypointError(f"{where}: trajectory: step in {path} must be a list of whole training-time steps")
-    return steps.tolist(), shape
 
 
 @functools.cache

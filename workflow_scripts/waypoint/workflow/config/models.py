@@ -72,6 +72,11 @@ def check_model(config):
     latent = config["vae"] is not None  # its VAE says what the network sees
     if size is not None and not latent and unet["sample_size"] not in (size, [size, size]):
         raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
+    channels = data.get("channels")
+    if channels is not None and not latent and unet["in_channels"] != channels:
+        raise WaypointError(
+            f"config: data.channels: {channels}, but model.unet.in_channels is {unet['in_channels']}; make them alike"
+        )
     n, d = data.get("subset"), config["projection"]["dim"]
     n = len(n) if isinstance(n, list) else n
     if config["projection"]["kind"] == "none":  # d = p, which the job knows

@@ -102,15 +102,15 @@ def painted(file, image):
     Raises:
         WaypointError: no readable picture, none of it white, or not of the image's size.
     """
-    from PIL import Image, UnidentifiedImageError
+    from waypoint.store.data.image_files import decoded, laid_on  # Pillow, where there is a mask
 
-    try:
-        with Image.open(file) as picture:
-            found = (np.asarray(picture.convert("L")) > 127).astype(np.float32)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise WaypointError(f"mask: {file} is no readable image ({error})") from error
+    # what is transparent is not selected, whatever its colour
+    levels = np.asarray(laid_on(decoded(file, file, "mask"), "black").convert("L"))
+    found = (levels > 127).astype(np.float32)
     if not found.any():
-        raise WaypointError(f"mask: {file} has no white pixel, so it selects nothing")
+        raise WaypointError(
+            f"mask: {file} has no white pixel, so it selects nothing; its brightest is {levels.max()} of 255"
+        )
     if image is not None and found.shape != tuple(image):
         raise WaypointError(
             f"mask: {file} has {found.shape[1]} × {found.shape[0]} pixels, but the image has {image[1]} × {image[0]}; "

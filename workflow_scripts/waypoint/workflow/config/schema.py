@@ -10,9 +10,21 @@ from pathlib import Path
 import jsonschema
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.sources import SOURCES
 
 RENAMED = {"evaluation.reliability": "evaluation.split_half"}
+NAMES = {  # patterns of names: what is none of their letters, and what they allow
+    "^[A-Za-z0-9-]+$": ("[^A-Za-z0-9-]+", "letters, digits and hyphens"),
+    "^[A-Za-z0-9_-]+$": ("[^A-Za-z0-9_-]+", "letters, digits, hyphens and underscores"),
+}
 SCHEMA = Path(__file__).parents[4] / "schemas" / "config.schema.json"
+
+
+def full_schema():
+    """The schema with the names of all sources of training images."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
+    return schema
 
 
 def _is_integer(_, value):
@@ -79,6 +91,10 @@ def _sentence(error):
         return f"{shown} is too small; more than {limit}"
     if error.validator == "exclusiveMaximum":
         return f"{shown} is too large; less than {limit}"
+    if error.validator == "pattern" and limit in NAMES:
+        close = re.sub(NAMES[limit][0], "-", value).strip("-")
+        hint = f"; write {json.dumps(close)}, say" if re.search(limit, close) else ""
+        return f"{shown} may have {NAMES[limit][1]} only, for it becomes part of file names{hint}"
     if error.validator == "pattern":
         return f"{shown} does not match {limit}"
     if error.validator == "uniqueItems":

@@ -61,7 +61,7 @@ def adopt(plan, name, path, old):
         str: why it was not adopted, or None.
     """
     stage, wildcards = planned(plan)[name]
-    spec, identity = plan.spec(stage, **wildcards), plan.identity(stage, **wildcards)
+    spec, identity = plan.as_readers(stage, **wildcards)
     if found := differences(_comparable(old["spec"]), _flat(spec)):
         return str(found[0])
     if stage == "train_without":

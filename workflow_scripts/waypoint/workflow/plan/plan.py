@@ -11,7 +11,8 @@ import json
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.paths import raw_paths
+from waypoint.store.data.source import PLACES
+from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
@@ -22,6 +23,7 @@ from waypoint.workflow.config.own_scores import cached_content_hash
 from waypoint.workflow.config.shared_stores import folders
 from waypoint.workflow.methods import ENCODER, LOOKS, METHODS
 from waypoint.workflow.plan.evaluation import EvaluationPlan
+from waypoint.workflow.plan.specs import READ_AS, as_read
 from waypoint.workflow.plan.stages import STAGES
 
 SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
@@ -77,24 +79,35 @@ class Plan(EvaluationPlan):
         """SHA-256 of an artifact's spec and of the identities of everything it is made from."""
         return self._artifact(stage, wildcards)[1]
 
+    def as_readers(self, stage, **wildcards):
+        """An artifact's spec and identity as its readers go by them, whatever later versions store beside it."""
+        spec, _, identity = self._artifact(stage, wildcards)
+        return as_read(spec), identity
+
     def asked(self, stage, **wildcards):
         """What a rule hands to its script: one sorted JSON string of the stage's name, the spec and the identity."""
-        spec, identity = self._artifact(stage, wildcards)
+        spec, identity, _ = self._artifact(stage, wildcards)
         return json.dumps({"stage": stage, "spec": spec, "identity": identity}, sort_keys=True)
 
     def _artifact(self, stage, wildcards):
+        """An artifact's spec and identity, its own and those that its readers go by."""
         row = STAGES[stage]
         key = (stage, *(wildcards[name] for name in row.wildcards))
         if key not in self._known:
             recipe, spec = self.recipe(stage, **wildcards), {"seed": self.config["seed"]}
             for name, of in recipe.inherits:
-                spec |= {entry: value for entry, value in self.spec(name, **of).items() if entry != "item"}
-            spec[row.entry] = {"version": row.version, **recipe.sections}
+                inherited = as_read(self.spec(name, **of))
+                spec |= {entry: value for entry, value in inherited.items() if entry != "item"}
+            more = {} if row.read_as is None else {READ_AS: row.read_as}
+            spec[row.entry] = {"version": row.version, **more, **recipe.sections}
             if recipe.item:
                 spec["item"] = recipe.item
-            read = sorted({self.identity(name, **of) for name, of in [*recipe.inherits, *recipe.reads]})
-            digest = hashlib.sha256(json.dumps([key, spec, read], sort_keys=True).encode()).hexdigest()
-            self._known[key] = spec, digest
+            read = sorted({self._artifact(name, of)[2] for name, of in [*recipe.inherits, *recipe.reads]})
+
+            def digest(spec):
+                return hashlib.sha256(json.dumps([key, spec, read], sort_keys=True).encode()).hexdigest()
+
+            self._known[key] = spec, digest(spec), digest(as_read(spec))
         return self._known[key]
 
     # ---- artifacts that stages read
@@ -316,13 +329,12 @@ class Plan(EvaluationPlan):
     def data_places(self):
         """Where the raw data lie: no result depends on it."""
         data = self.config["data"] or {}
-        return {key: data[key] for key in ("path", "captions") if key in data}
+        return {key: data[key] for key in PLACES if key in data}
 
     @property
     def data_sources(self):
         """Files and folders that the training images are read from, where they still exist."""
-        found = raw_paths(self.config["data"])
-        return found if all(path and Path(path).exists() for path in found) else []
+        return SOURCES[self.config["data"]["source"]].there(self.config["data"])
 
     def checkpoint_sources(self, checkpoint):
         """The folder that an existing model is taken from; nothing for a hub id."""

@@ -19,7 +19,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.completeness import missing_part
 from waypoint.store.artifacts.fingerprint import changed_source
 from waypoint.store.artifacts.provenance import DamagedArtifact, content_hash_of, marker_path, read_attributes
-from waypoint.workflow.plan.specs import differences
+from waypoint.workflow.plan.specs import as_read, differences
 
 GUARDED = {  # folders of what is dear, and what messages call it
     "data": "stored images",
@@ -30,6 +30,7 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "fisher": "Fisher rows",
     "embeddings": "embeddings",
 }
+FROM_RAW = ("prepare_data",)  # stages that read raw data, which may be gone when it is stored
 DAMAGED = "its attributes are damaged"
 ONE = {"encoders": "encoder", "models": "model", "curvatures": "curvature"}  # of several
 SHOWN = 5  # artifacts that a message names
@@ -130,12 +131,21 @@ def examine(store, path, asked, sources=()):
         return Stale(name, DAMAGED)
     # a link leads to somebody else's artifact, which stays as it is
     stale = Stale(name, "", found.get("seconds", 0.0), not os.path.islink(path))
-    if found["identity"] != asked["identity"]:
+    record = found.get("source")
+    if found["spec"] != asked["spec"] and as_read(found["spec"]) == as_read(asked["spec"]):
+        # its readers go by an earlier version, which this is too: it only lacks what later ones store beside it
+        if record and not sources and asked["stage"] in FROM_RAW:  # which is not to be had any more
+            return None
+        if changed := changed_source(record, sources):
+            stale.why, stale.changes, stale.spreads = changed, [changed], True
+        else:
+            stale.why = str(differences(found["spec"], asked["spec"])[0])
+    elif found["identity"] != asked["identity"]:
         stale.changes = differences(found["spec"], asked["spec"])
         stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "what it is made from changed"
     elif found["spec"] != asked["spec"]:  # of the same identity
         return Stale(name, DAMAGED)
-    elif changed := changed_source(found.get("source"), sources):
+    elif changed := changed_source(record, sources):
         stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
         others = (name for name, sha256 in found["reads"].items() if store.content(path, name) not in (sha256, None))

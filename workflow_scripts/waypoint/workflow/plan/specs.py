@@ -7,6 +7,7 @@ from waypoint.errors import WaypointError
 from waypoint.workflow.config.schema import join
 
 ABSENT = "nothing"
+READ_AS = "read_as"  # the version that readers go by, beside an entry's own
 # {key of a spec: key of the configuration}, where scripts find a setting in another section than people write it
 WRITTEN = {
     "attribution.keep_halves": "features.keep_halves",
@@ -53,6 +54,8 @@ def _within(stage, old, new):
     """Differences of one stage's entry."""
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key, ABSENT), new.get(key, ABSENT)
+        if key == READ_AS:
+            continue
         if key == "version" and a != b:
             yield Difference(f"the version of stage {stage}", a, b)
         elif a != b:
@@ -72,6 +75,18 @@ def _shown(value):
     return "part of it" if isinstance(value, dict) else value
 
 
+def as_read(spec):
+    """A spec as readers of its artifact go by it: where a later version of a stage only stores more beside what is
+    read, its entry is that of the version which it is read as."""
+    return {stage: _entry_as_read(entry) for stage, entry in spec.items()}
+
+
+def _entry_as_read(entry):
+    if not isinstance(entry, dict) or READ_AS not in entry:
+        return entry
+    return {key: value for key, value in entry.items() if key != READ_AS} | {"version": entry[READ_AS]}
+
+
 def settings_of(spec):
     """All sections of a spec in one mapping, as the configuration has them: later stages add keys to earlier ones."""
     merged = {}
@@ -79,7 +94,7 @@ def settings_of(spec):
         for name, section in entry.items() if isinstance(entry, dict) else ():
             if isinstance(section, dict) and isinstance(merged.get(name), dict):
                 merged[name] = merged[name] | section
-            elif name != "version":
+            elif name not in ("version", READ_AS):
                 merged[name] = section
     return merged | {"seed": spec["seed"]} if "seed" in spec else merged
 
@@ -95,7 +110,7 @@ def require_agreement(path, attributes, spec):
     """
     if attributes is None:
         raise WaypointError(f"{path}: no artifact of Waypoint is there; rerun the rule that makes it")
-    stored = attributes["spec"]
+    stored, spec = as_read(attributes["spec"]), as_read(spec)
     common = {stage: entry for stage, entry in spec.items() if stage in stored and stage != "item"}
     for difference in differences({stage: stored[stage] for stage in common}, common):
         raise WaypointError(

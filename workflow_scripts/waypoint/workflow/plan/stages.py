@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from waypoint.store.data.source import OPTIONS
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
@@ -46,6 +47,7 @@ class Stage:
     Attributes:
         recipe: (plan, **wildcards) → Recipe.
         version: raised whenever the stage computes something else.
+        read_as: the version that its readers go by, where later ones only store more beside what is read; else None.
         entry: the name of the stage's entry in specs: models of random subsets are made by the recipe of ``train``.
         wildcards: names, as rules have them.
     """
@@ -54,14 +56,15 @@ class Stage:
     version: int
     entry: str
     wildcards: tuple[str, ...]
+    read_as: int | None = None
 
 
-def stage(version, entry=None):
+def stage(version, entry=None, read_as=None):
     """Enter a function as the stage of its name."""
 
     def enter(recipe):
         _, *names = inspect.signature(recipe).parameters
-        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names))
+        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names), read_as)
         return recipe
 
     return enter
@@ -70,10 +73,12 @@ def stage(version, entry=None):
 # ---- data
 
 
-@stage(version=1)
+@stage(version=2, read_as=1)  # 2: the names of files and classes
 def prepare_data(plan):
     """The training images; where they lie is no setting, and what they are enters by the hash of their content."""
-    data = plan.pick("data", "source size subset") | plan.pick_set("data", "near_duplicates")
+    data = plan.pick("data", "source size subset")
+    data |= plan.pick_set("data", " ".join(["near_duplicates", "channels", *OPTIONS]))
+    data |= {} if plan.config["data"]["fit"] == "crop" else plan.pick("data", "fit")
     return Recipe({"data": data | {"captions": plan.config["data"]["captions"] is not None}})
 
 
@@ -95,7 +100,7 @@ def import_text_encoder(plan):
     return Recipe({"text_encoder": plan.config["text_encoder"]})
 
 
-@stage(version=1)
+@stage(version=2, read_as=1)  # as prepare_data
 def encode_data(plan):
     """data/train.zarr of latent and text-conditional models."""
     latent = {"vae": {"latent": plan.config["vae"]["latent"]}} if plan.config["vae"] else {}

@@ -1,0 +1,71 @@
+"""One rule for the form of images, whatever their source: channels, and how they come to data.size × data.size."""
+
+import numpy as np
+from PIL import Image
+
+FITS = ("crop", "squeeze", "pad")
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow makes grey of colour
+WHITE = {np.dtype(np.uint8): 255, np.dtype(np.float32): 1.0}
+
+
+def unit(pixels):
+    """Pixels as float32 in [-1, 1]: uint8 0 to 255, or floats that are so already."""
+    return pixels.astype(np.float32) / 127.5 - 1 if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+
+
+def with_channels(pixels, channels):
+    """An image (C, H, W) with 1 or 3 channels: grey is spread over three, colour becomes its luma."""
+    if pixels.shape[0] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, 0)
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).convert("L"))[None]
+    return np.tensordot(LUMA, pixels, 1)[None].astype(np.float32)
+
+
+def on_white(pixels):
+    """An image with alpha (4, H, W), uint8 or float32 in [-1, 1], laid on white: (3, H, W)."""
+    if pixels.dtype == np.uint8:
+        image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)), "RGBA")
+        laid = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return np.asarray(laid.convert("RGB")).transpose(2, 0, 1)
+    alpha = (pixels[3:] + 1) / 2
+    return (pixels[:3] * alpha + (1 - alpha)).astype(np.float32)
+
+
+def fitted(pixels, size, fit="crop"):
+    """An image as models see it.
+
+    Args:
+        pixels: (C, H, W), uint8 or float32 in [-1, 1].
+        size: ``data.size``; None: as it is.
+        fit: ``data.fit`` of what is no square. crop: the centred square; squeeze: all of it, out of proportion;
+            pad: all of it, white at both sides.
+
+    Returns:
+        float32 (C, H, W) or (C, size, size) in [-1, 1].
+    """
+    if size is None:
+        return unit(pixels)
+    height, width = pixels.shape[1:]
+    if fit == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        pixels = pixels[:, top : top + side, left : left + side]
+    elif fit == "pad":
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        framed = np.full((len(pixels), side, side), WHITE[pixels.dtype], pixels.dtype)
+        framed[:, top : top + height, left : left + width] = pixels
+        pixels = framed
+    return resized(pixels, size)
+
+
+def resized(image, size):
+    """A (C, H, W) image, uint8 or float32 in [-1, 1], at ``size`` × ``size``: float32, antialiased, within [-1, 1]."""
+    if size is None or image.shape[1:] == (size, size):
+        return image if image.dtype == np.float32 else unit(image)
+    # a channel at a time: a photograph in float32 takes four times the memory
+    channels = [Image.fromarray(unit(c), mode="F").resize((size, size), Image.Resampling.BICUBIC) for c in image]
+    return np.clip(np.stack([np.asarray(c, np.float32) for c in channels]), -1, 1)

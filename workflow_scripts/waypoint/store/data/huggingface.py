@@ -1,0 +1,325 @@
+"""Hugging Face's data sets: a hub id, a folder of ``save_to_disk``, or parquet, read by the ``datasets`` library."""
+
+import contextlib
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.store.data.faults import some
+from waypoint.store.data.huggingface_columns import captions_in, chosen_columns, labels_in
+from waypoint.store.data.image_files import EncodedImages
+from waypoint.store.data.patterns import expanded, is_pattern
+from waypoint.store.data.source import Source, places
+
+INSTALL = "pip install -r envs/requirements-huggingface.txt -c envs/constraints.txt"
+REMOTE = "hf://datasets/"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w*$")  # a version such as v1.5 is none
+SAVED, SAVED_SPLITS = ("dataset_info.json", "state.json"), "dataset_dict.json"
+REVISION = re.compile(r"@([0-9a-f]{40})/")
+
+
+def hub_id(section):
+    """The hub id that ``data.path`` is, or None for a place on this machine.
+
+    What does not exist here is one only where it looks like one: owner/name without ./ or a file's suffix, and with no
+    folder of the owner's name, in which it would be a typing error.
+    """
+    path = section["path"]
+    if not isinstance(path, str):
+        return None
+    if path.startswith(REMOTE):
+        return path.removeprefix(REMOTE)
+    alike = HUB_ID.fullmatch(path) and not FILE_SUFFIX.search(path)
+    return path if alike and not os.path.exists(path) and not os.path.isdir(path.split("/")[0]) else None
+
+
+def saved_folder(section):
+    """The folder of one split that ``save_to_disk`` made, or None for parquet.
+
+    Raises:
+        WaypointError: it has several splits and none is chosen, or not the chosen one, or is incomplete.
+    """
+    if not isinstance(section["path"], str):
+        return None
+    root, split = Path(section["path"]), section.get("split")
+    if (root / SAVED_SPLITS).is_file():
+        try:
+            splits = list(json.loads((root / SAVED_SPLITS).read_text(encoding="utf-8"))["splits"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise WaypointError(f"data.path: {root / SAVED_SPLITS} cannot be read ({error})") from error
+        root /= chosen_split(splits, split, root)
+    elif not any((root / name).is_file() for name in SAVED):
+        return None
+    elif split is not None:
+        raise WaypointError(f"data.split: {root} was saved as one split; leave the key out")
+    if missing := [name for name in SAVED if not (root / name).is_file()]:
+        raise WaypointError(f"data.path: {root} is not whole, {missing[0]} is missing; save the data set again")
+    return root
+
+
+def chosen_split(splits, asked, where):
+    """The split to read: the one asked for, train, or the only one.
+
+    Raises:
+        WaypointError: none of them; lists what there is.
+    """
+    if asked is not None and asked in splits:
+        return asked
+    if asked is None and "train" in splits:
+        return "train"
+    if asked is None and len(splits) == 1:
+        return splits[0]
+    what = f"there is no {asked}" if asked is not None else "name the one to read"
+    raise WaypointError(f"data.split: {what} in {where}; the splits are {', '.join(splits)}")
+
+
+def parquet_files(section):
+    """The parquet files that a path, a pattern, a list of them or a folder names.
+
+    Raises:
+        WaypointError: there are none, or other files.
+    """
+    files = []
+    for place in places(section["path"]):
+        if os.path.isdir(place):
+            found = sorted(str(file) for file in Path(place).rglob("*.parquet") if not _hidden(file, place))
+            if not found:
+                raise WaypointError(
+                    f"data.path: {place} is neither a folder of save_to_disk nor one with parquet files; "
+                    "for a folder of images use source imagefolder, for tar files webdataset"
+                )
+            files += found
+        else:
+            files += expanded(place)
+    if strange := [file for file in files if not file.endswith(".parquet")]:
+        raise WaypointError(
+            f"data.path: {some(strange)}: source huggingface reads parquet, a saved folder, or a hub id"
+        )
+    return files
+
+
+def _hidden(file, root):
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def paths(section):
+    """The files that are read; none for a hub id."""
+    if hub_id(section):
+        return []
+    try:
+        folder = saved_folder(section)
+        if folder is None:
+            return parquet_files(section)
+        state = json.loads((folder / SAVED[1]).read_text(encoding="utf-8"))
+        return [str(folder / name) for name in (*SAVED, *(part["filename"] for part in state["_data_files"]))]
+    except (WaypointError, OSError, ValueError, LookupError, TypeError):
+        return [None]  # not there, or not as it was: ``check`` tells
+
+
+def check(section):
+    """Refuse what can be seen without reading images: packages, files, splits and columns.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    _require_library()
+    if hub_id(section):
+        return  # nothing is asked of a network before a job needs it
+    if section.get("configuration") is not None:
+        raise WaypointError("data.configuration is for data sets of the hub; leave it out for files")
+    path = section["path"]
+    if isinstance(path, str) and not os.path.exists(path) and not is_pattern(path):
+        raise WaypointError(f"data.path: there is no {path}, and it is no hub id, which looks like owner/name")
+    chosen_columns(_features(section), section)
+
+
+def _features(section):
+    """Names and types of the columns of files on this machine."""
+    import pyarrow.parquet
+    from datasets import Features
+
+    folder = saved_folder(section)
+    file = folder / SAVED[0] if folder else parquet_files(section)[0]
+    try:
+        if folder:
+            return Features.from_dict(json.loads(file.read_text(encoding="utf-8"))["features"])
+        return Features.from_arrow_schema(pyarrow.parquet.read_schema(file))
+    except Exception as error:  # pyarrow and datasets raise their own, and others
+        raise WaypointError(f"data.path: {file} cannot be read ({error})") from error
+
+
+def _require_library():
+    if importlib.util.find_spec("datasets") is None:
+        raise WaypointError(f"data.source: huggingface needs the Python package datasets; run `{INSTALL}`")
+
+
+def huggingface(section):
+    """The images, labels and captions of the columns that are named or found.
+
+    Raises:
+        WaypointError: packages, columns or a split are missing, a row lacks something, or the hub cannot be reached.
+    """
+    _require_library()
+    data, scratch = _loaded(section)
+    columns = chosen_columns(data.features, section)
+    labels, class_names = labels_in(data, columns.label)
+    captions = captions_in(data, columns.caption)
+    rows, files = _encoded(data, columns.image)
+    options = {"labels": labels, "class_names": class_names, "captions": captions}
+    return Rows(section, data, rows, columns.image, files, scratch, **options)
+
+
+class Rows(EncodedImages):
+    """Images in the rows of a data set.
+
+    Args:
+        loaded: the ``datasets.Dataset``. data: its column of images, as they are encoded.
+        scratch: the temporary folder of its files, which goes when nobody reads from it any more; or None.
+    """
+
+    def __init__(self, section, loaded, data, column, files, scratch, **options):
+        super().__init__(section, files, self._cell, **options)
+        self.loaded, self.data, self.column, self.scratch = loaded, data, column, scratch
+        self.raw = paths(section)
+
+    def _cell(self, i):
+        return _opened(self.data[i][self.column])
+
+    def read_from(self, rows):
+        return self.raw
+
+
+def _loaded(section):
+    """The ``datasets.Dataset``, and the temporary folder of its Arrow files or None."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    split, remote = section.get("split"), hub_id(section)
+    if remote:
+        return _from_hub(datasets, remote, section), None
+    if folder := saved_folder(section):
+        with _told(f"data.path: {folder}"):
+            return datasets.load_from_disk(str(folder)), None
+    # not the library's own cache: that knows files by their names and times, and a changed one could have the same
+    scratch = tempfile.TemporaryDirectory(prefix="waypoint-parquet-", dir=os.environ.get("WAYPOINT_SCRATCH"))
+    files, path = parquet_files(section), section["path"]
+    with _told(f"data.path: {some(places(path))}"):
+        if isinstance(path, str) and os.path.isdir(path):  # its file names, and a card of the hub, tell splits
+            found = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
+        else:
+            files = [os.path.abspath(file) for file in files]
+            found = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
+    return _one_split(found, section), scratch
+
+
+def _from_hub(datasets, remote, section):
+    try:
+        found = datasets.load_dataset(remote, section.get("configuration"), split=section.get("split"))
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise WaypointError(
+            f"data.path: there is no {section['path']} on this machine, and the hub has no data set {remote}, or only "
+            f"for those who are logged in (`hf auth login`): {error}"
+        ) from error
+    except OSError as error:  # ConnectionError, time-outs, offline mode
+        raise WaypointError(
+            f"data.path: there is no {section['path']} on this machine, and the hub, where data set {remote} may be, "
+            f"cannot be reached ({error}). Where there is a network, `hf download {remote} --repo-type dataset "
+            "--local-dir FOLDER` fetches it; then name that folder"
+        ) from error
+    except Exception as error:  # no such split or configuration, files of another kind
+        raise WaypointError(f"data.path: data set {remote} cannot be read from the hub ({error})") from error
+    return _one_split(found, section)
+
+
+def _one_split(found, section):
+    if hasattr(found, "column_names") and isinstance(found.column_names, list):
+        return found
+    return found[chosen_split(list(found), None, section["path"])]
+
+
+@contextlib.contextmanager
+def _told(where):
+    try:
+        yield
+    except WaypointError:
+        raise
+    except Exception as error:  # pyarrow and datasets raise their own, and others
+        raise WaypointError(f"{where} cannot be read ({_cause(error)})") from error
+
+
+def _cause(error):
+    """The innermost reason: datasets says no more than that an error occurred."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _encoded(data, column):
+    """Rows that hold images as they are encoded, and a name for each."""
+    import pyarrow.compute as pc
+    from datasets import Image
+
+    rows = data.select_columns([column])
+    if isinstance(data.features[column], Image):
+        rows = rows.cast_column(column, Image(decode=False))
+    stored = rows.with_format("arrow")[:][column]
+    structs = isinstance(rows.features[column], Image | dict)
+    empty = pc.is_null(stored)
+    if structs:
+        present = [pc.is_valid(pc.struct_field(stored, name)) for name in _fields(stored)]
+        empty = pc.or_(empty, pc.invert(pc.or_(*present) if len(present) > 1 else present[0]))
+    if missing := [k for k, gone in enumerate(empty.to_pylist()) if gone]:
+        raise WaypointError(f"data.columns: column {column} has no image in {len(missing):,} rows: {some(missing)}")
+    given = pc.struct_field(stored, "path").to_pylist() if structs and "path" in _fields(stored) else [None] * len(data)
+    names = [name and os.path.basename(name.replace("\\", "/")) for name in given]
+    if None in names or len(set(names)) < len(names):  # no name of their own: the row's number tells them apart
+        names = [f"{k}/{name}" if name else str(k) for k, name in enumerate(names)]
+    return rows, names
+
+
+def _fields(stored):
+    return [field.name for field in stored.type if field.name in ("bytes", "path")]
+
+
+def _opened(value):
+    """What Pillow opens of a cell: a file's bytes, or the path of one on this machine."""
+    if isinstance(value, bytes):
+        return io.BytesIO(value)
+    return io.BytesIO(value["bytes"]) if value.get("bytes") is not None else value["path"]
+
+
+def captioned(section):
+    """Whether there is a column of captions; None for a hub id, which is not asked before a job needs it."""
+    return None if hub_id(section) else chosen_columns(_features(section), section).caption is not None
+
+
+def record(section, opened):
+    """Of a hub data set the fingerprint, which tells its revision, and the revision; None for files."""
+    if not (remote := hub_id(section)):
+        return None
+    look, urls = opened.loaded._fingerprint, opened.loaded.info.download_checksums or ()
+    sha256 = hashlib.sha256(look.encode()).hexdigest()
+    revisions = sorted({found for url in urls for found in REVISION.findall(url)})
+    return {"paths": [section["path"]], "look": look, "sha256": sha256, "hub": remote, "revisions": revisions}
+
+
+SOURCE = Source(
+    huggingface,
+    keys=("path", "columns", "split", "configuration"),
+    needs={"path": "a hub id, a folder of save_to_disk, or parquet files"},
+    several=True,
+    reads=(".parquet", "dataset_dict.json", "dataset_info.json"),
+    remote=lambda section: hub_id(section) is not None,
+    paths=paths,
+    check=check,
+    record=record,
+    captioned=captioned,
+    caption_help="data.columns names the column that holds them",
+)

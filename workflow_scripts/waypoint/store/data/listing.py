@@ -1,0 +1,121 @@
+"""The files of a folder that are data: links are followed, and what machines leave behind is passed over."""
+
+import os
+import shlex
+from collections import Counter
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.provenance import MARKER
+from waypoint.store.data.faults import some
+
+# what systems and programs write into folders by themselves, beside everything whose name begins with a dot
+LEFTOVERS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+FOLDERS = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+TEXTS = {"", ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".log", ".html", ".db", ".sh"}
+TEXTS |= {".py", ".ipynb", ".ini", ".toml", ".caption", ".rst"}  # files that nobody takes for images
+# images that Pillow does not read, and archives with what unpacks them
+PICTURES = {".heic", ".heif", ".jxl", ".svg", ".exr", ".hdr", ".dcm", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf"}
+PICTURES |= {".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".ai"}
+PACKED = {".zip": "unzip", ".tar": "tar -xf", ".gz": "tar -xf", ".tgz": "tar -xf", ".7z": "7z x", ".rar": "unrar x"}
+# formats that Pillow names but does not read, or only with a program of its own
+NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+
+def walk(root):
+    """Names of the files below a folder, relative and with '/', in the order of their paths.
+
+    Left out are hidden files and folders, what systems leave behind, and what Waypoint made: stores, folders of models,
+    and figures, beside which lies a marker. Links to files and folders are followed.
+
+    Raises:
+        WaypointError: a folder that cannot be read, or a link that leads into a folder around itself, or nowhere.
+    """
+    found, lost = [], []
+    _walk(os.fspath(root), "", {}, found, lost)
+    if lost:
+        raise WaypointError(f"data.path: links under {root} that lead nowhere: {some(sorted(lost))}")
+    return sorted(found, key=lambda name: name.split("/"))
+
+
+def _walk(folder, prefix, around, found, lost):
+    """Add the names in one folder.
+
+    Args:
+        around: {(device, inode): path} of the folders around it.
+    """
+    try:
+        state = os.stat(folder)
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise WaypointError(f"data.path: cannot read {folder} ({error.strerror})") from error
+    key = state.st_dev, state.st_ino
+    if key in around:
+        raise WaypointError(f"data.path: {folder} is a link to {around[key]}, which it lies in; remove it")
+    around = around | {key: folder}
+    names = {entry.name for entry in entries}
+    if MARKER in names:  # a folder of models or encoders
+        return
+    for entry in entries:
+        name = entry.name
+        if name.startswith(".") or name in FOLDERS or name.lower() in LEFTOVERS or f".{name}.json" in names:
+            continue
+        if entry.is_dir():
+            if not name.endswith(".zarr"):
+                _walk(entry.path, f"{prefix}{name}/", around, found, lost)
+        elif entry.is_file():
+            found.append(prefix + name)
+        elif entry.is_symlink():
+            lost.append(prefix + name)
+
+
+def suffix_of(name):
+    """The suffix of a file's name, in small letters."""
+    return os.path.splitext(name)[1].lower()
+
+
+def readable():
+    """Suffixes of the images that Pillow reads."""
+    from PIL import Image  # most plans need none
+
+    Image.init()
+    suffixes = Image.registered_extensions().items()
+    return {suffix for suffix, kind in suffixes if kind in Image.OPEN and kind not in NOT_READ}
+
+
+def require_utf8(names, where):
+    """Refuse names that are no UTF-8: neither a table nor a store can hold them.
+
+    Raises:
+        WaypointError: names the first ten.
+    """
+    odd = [name for name in names if not _is_utf8(name)]
+    if odd:
+        shown = some(name.encode("utf-8", "backslashreplace").decode() for name in odd)
+        raise WaypointError(f"{where}: {len(odd):,} names are no UTF-8, such as {shown}; rename them, with convmv, say")
+
+
+def _is_utf8(name):
+    try:
+        name.encode("utf-8")
+        return True
+    except UnicodeEncodeError:
+        return False
+
+
+def told_by_suffix(names):
+    """How many files there are of each suffix, in words."""
+    counts = Counter(suffix_of(name) for name in names)
+    return some(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common())
+
+
+def conversion(names):
+    """The one command that makes images of the files that are most, one sentence; nothing where none is known."""
+    suffix = Counter(map(suffix_of, names)).most_common(1)[0][0]
+    name = next(name for name in names if suffix_of(name) == suffix)
+    if suffix in PACKED:
+        return f" `{PACKED[suffix]} {shlex.quote(name)}` unpacks it."
+    if suffix in PICTURES:
+        return (
+            f" `magick mogrify -format png '*{os.path.splitext(name)[1]}'` in their folder makes PNGs of such images."
+        )
+    return ""

@@ -1,0 +1,107 @@
+"""Captions and labels beside images: Hugging Face's metadata.csv and metadata.jsonl, and 1.txt beside 1.png."""
+
+import os
+import posixpath
+import warnings
+
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.data.captions import empty
+from waypoint.store.data.faults import some
+from waypoint.store.data.listing import suffix_of
+from waypoint.store.data.tables import ROLES, rows_of, text_of
+
+SIDE = (".txt", ".caption")  # suffixes of captions that lie beside images
+METADATA = ("metadata.csv", "metadata.jsonl")
+NAMED = "data.captions may name a table that is read instead"
+
+
+def side_captions(container, images):
+    """The captions in files of the images' names, and the names of those files; two times None where there are none.
+
+    Args:
+        images: names in the container.
+
+    Returns:
+        captions (n) texts with single spaces, names (n).
+
+    Raises:
+        WaypointError: only some images have one, one is empty or unreadable, or an image has two.
+    """
+    found, twice = {}, []
+    by_stem = {}
+    for name in container.names:
+        if suffix_of(name) in SIDE:
+            by_stem.setdefault(os.path.splitext(name)[0], []).append(name)
+    for image in images:
+        beside = by_stem.get(os.path.splitext(image)[0], [])
+        twice += [image] * (len(beside) > 1)
+        if beside:
+            found[image] = beside[0]
+    if not found:
+        return None, None
+    if twice:
+        raise WaypointError(f"data.path: {len(twice):,} images under {container.path} have two captions: {some(twice)}")
+    if without := [image for image in images if image not in found]:
+        raise WaypointError(
+            f"data.path: {len(found):,} of {len(images):,} images under {container.path} have a caption beside them, "
+            f"such as {next(iter(found.values()))}; {some(without)} {'has' if len(without) == 1 else 'have'} none. "
+            f"Write the others, or take them away; {NAMED}"
+        )
+    if shared := len(images) - len(set(found.values())):
+        raise WaypointError(
+            f"data.path: {shared:,} images under {container.path} share a caption file with another image of the same "
+            f"name and another suffix; rename them; {NAMED}"
+        )
+    texts = {i: _text(container, name) for i, name in found.items()}
+    if blank := [found[image] for image, text in texts.items() if empty(text)]:
+        raise WaypointError(
+            f"data.path: {len(blank):,} of {len(images):,} captions beside images under {container.path} are empty: "
+            f"{some(blank)}. Fill them; {NAMED}"
+        )
+    return [texts[image] for image in images], [found[image] for image in images]
+
+
+def _text(container, name):
+    return " ".join(text_of(container.read(name), f"data.path: {container.where(name)}").split())
+
+
+def metadata(container):
+    """The metadata tables of a folder and those below it.
+
+    Returns:
+        [(name, folder, rows)], rows as of ``tables.rows_of``; of tables that say nothing there is a warning.
+
+    Raises:
+        WaypointError: one that cannot be read or lacks file_name, two in one folder, or a parquet file.
+    """
+    found, folders = [], {}
+    for name in container.names:
+        folder, base = posixpath.split(name)
+        if base == "metadata.parquet":
+            raise WaypointError(
+                f'data.path: {container.where(name)} is not read; `python -c "import pandas; '
+                "pandas.read_parquet('metadata.parquet').to_csv('metadata.csv', index=False)\"` in its folder makes a "
+                "metadata.csv of it"
+            )
+        if base not in METADATA:
+            continue
+        where = f"data.path: {container.where(name)}"
+        if folder in folders:
+            raise WaypointError(f"{where} lies beside {folders[folder]}; take one of them away")
+        folders[folder] = base
+        columns, rows = rows_of(container.read(name), where, lines=base.endswith(".jsonl"))
+        lower = {column.lower() for column in columns}
+        if not rows or not lower & set(ROLES["file"]):
+            raise WaypointError(
+                f"{where} needs rows and the column file_name; it has {', '.join(columns) or 'nothing'}"
+            )
+        if not lower & {*ROLES["caption"], *ROLES["label"]}:
+            warnings.warn(
+                f"{where} has the columns {', '.join(columns)}; only text (or caption) and label are read, so nothing "
+                "of it is",
+                WaypointWarning,
+                stacklevel=2,
+            )
+            continue
+        found.append((name, folder, rows))
+    return found

@@ -1,0 +1,106 @@
+"""Tables of captions and labels as people have them: CSV with , ; or tab, or JSON lines; UTF-8, or Excel's UTF-16."""
+
+import codecs
+import csv
+import io
+import json
+
+from waypoint.errors import WaypointError
+
+ROLES = {"file": ("file", "file_name"), "caption": ("caption", "text"), "label": ("label",)}  # the first counts
+SEPARATORS = ",;\t"
+MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+SAVE = "save it as UTF-8: in Excel File, Save As, CSV UTF-8 (Comma delimited)"
+BOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
+
+
+def text_of(raw, where):
+    """The text of a file's bytes: UTF-8, or UTF-16 with a mark at its beginning.
+
+    Args:
+        where: begins error messages, the key and the file.
+
+    Raises:
+        WaypointError: it is in another encoding; says how to save it.
+    """
+    if raw.startswith(BOOKS):
+        raise WaypointError(f"{where} is a workbook and no text; {SAVE}")
+    encoding = next((name for mark, name in MARKS.items() if raw.startswith(mark)), "utf-8")
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise WaypointError(f"{where} line {line} is no UTF-8; {SAVE}") from error
+    if "\0" in text:
+        raise WaypointError(f"{where} is no text in UTF-8; {SAVE}")
+    return text
+
+
+def rows_of(raw, where, lines=False):
+    """The rows of a table of images, with the names that columns have here: file, caption, label.
+
+    Hugging Face's file_name and text count as file and caption, and names in capitals too.
+
+    Args:
+        raw: bytes of the file. where: begins error messages. lines: whether it is JSON lines, and no CSV.
+
+    Returns:
+        names of all columns in the table; [(line, {column: text})], where a cell is None that a short row lacks, and
+        the cells that a long row has too many are under None. Of a list of captions each has a row of its own.
+
+    Raises:
+        WaypointError: no such table; names the line.
+    """
+    text = text_of(raw, where)
+    columns, rows = _json_rows(text, where) if lines else _csv_rows(text, where)
+    lower = {name.lower(): name for name in reversed(columns)}
+    roles = {role: next((lower[name] for name in names if name in lower), None) for role, names in ROLES.items()}
+    roles = {role: name for role, name in roles.items() if name is not None}
+    return columns, [(line, one) for line, row in rows for one in _in_roles(row, roles)]
+
+
+def _in_roles(row, roles):
+    cells = {role: row.get(name) for role, name in roles.items()}
+    more = {None: row[None]} if None in row else {}
+    texts = cells.get("caption")
+    for text in texts if isinstance(texts, list) else [texts]:
+        one = cells | ({"caption": text} if "caption" in cells else {})
+        yield {role: cell if cell is None else str(cell) for role, cell in one.items()} | more
+
+
+def _csv_rows(text, where):
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    # Excel writes the separator of the country, and some programs name it in a line of its own
+    if header[:4].lower() == "sep=" and header[4:].strip("\r\n") in set(SEPARATORS):
+        separator, skipped = header[4], 1
+        text = text.split("\n", 1)[1] if "\n" in text else ""
+    else:
+        separator, skipped = max(SEPARATORS, key=header.count), 0
+    try:
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
+        columns = [(name or "").strip() for name in reader.fieldnames or []]
+        reader.fieldnames = columns
+        rows = [(reader.line_num + skipped, row) for row in reader]
+    except csv.Error as error:
+        raise WaypointError(f"{where} cannot be read ({error})") from error
+    if twice := {name for name in columns if columns.count(name) > 1}:
+        raise WaypointError(f"{where} has the column {sorted(twice)[0]} twice")
+    return columns, rows
+
+
+def _json_rows(text, where):
+    rows, columns = [], {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise WaypointError(f"{where} line {number} is no JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise WaypointError(
+                f'{where} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
+            )
+        rows.append((number, row))
+        columns |= dict.fromkeys(row)
+    return list(columns), rows

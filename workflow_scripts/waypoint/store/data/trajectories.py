@@ -1,0 +1,73 @@
+"""Trajectories from elsewhere: npz files with what a model was called on, and at which steps."""
+
+import numpy as np
+
+from waypoint.errors import WaypointError
+from waypoint.store.data.arrays import NPZ_ERRORS, as_images
+from waypoint.store.data.listing import readable, suffix_of
+
+LARGEST = 100.0  # that a noised image or latent may hold; pixels from 0 to 255 are none
+NEEDED = "a trajectory is an npz file with the keys x_t (steps, channel, y, x), what the model was called on, and step"
+
+
+class GivenTrajectory:
+    """A user's trajectory, checked as far as it tells by itself.
+
+    Attributes:
+        steps: (S) training-time steps in the order of the file.
+        x_t: (S, C, H, W) float32.
+        image: (C, H, W) float32 in [-1, 1], or None.
+
+    Args:
+        path: an npz file. where: begins error messages.
+
+    Raises:
+        WaypointError: another file, a key that is missing, or arrays that are no steps, no noised images or no image.
+    """
+
+    def __init__(self, path, where):
+        where = f"{where}: trajectory"
+        arrays = _arrays(path, where)
+        steps, x_t = arrays["step"], arrays["x_t"]
+        if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
+            raise WaypointError(f"{where}: step in {path} must be a list of whole training-time steps")
+        self.steps = steps.tolist()
+        if len(set(self.steps)) < len(self.steps) or min(self.steps) < 0:
+            raise WaypointError(f"{where}: step in {path} must list distinct training-time steps from 0 on")
+        if x_t.dtype.kind != "f":
+            raise WaypointError(
+                f"{where}: x_t in {path} holds {x_t.dtype}, but must be floats: the noised images, or latents, that "
+                "the model was called on, not pictures of them"
+            )
+        if not np.isfinite(x_t).all():
+            raise WaypointError(f"{where}: x_t in {path} is not finite")
+        low, high = (float(x_t.min()), float(x_t.max())) if x_t.size else (0.0, 0.0)
+        if max(-low, high) > LARGEST or (low >= 0 and high > low):
+            raise WaypointError(
+                f"{where}: x_t in {path} runs from {low:.4g} to {high:.4g}; the noised images that the model was "
+                "called on lie around 0, and their images in [-1, 1]"
+            )
+        self.x_t = x_t.astype(np.float32)
+        self.image = None
+        if "image" in arrays:
+            # one image: with an axis in front it has the form of many
+            self.image = as_images(arrays["image"][None], f"{where}: image in {path}", 1)[0]
+
+
+def _arrays(path, where):
+    """The arrays of the file."""
+    if suffix_of(str(path)) in readable():
+        raise WaypointError(
+            f"{where}: {path} is a picture; {NEEDED}. A picture alone does not tell how it was made; give "
+            "the seed instead, where this model made it"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            missing = {"x_t", "step"} - set(found.files)
+            there = ", ".join(found.files)
+            arrays = {} if missing else {key: found[key] for key in ("x_t", "step", "image") if key in found.files}
+    except NPZ_ERRORS as error:
+        raise WaypointError(f"{where}: {path} is no readable npz file ({error}); {NEEDED}") from error
+    if missing:
+        raise WaypointError(f"{where}: {path} has no key {sorted(missing)[0]!r}; it has {there}")
+    return arrays

@@ -1,0 +1,250 @@
+"""WebDataset's tar files: members of one name belong together, 000.jpg with 000.txt, 000.cls or 000.json.
+
+The library of that name reads streams. Here images are wanted in any order, so the tar files are gone through once, and
+a member is then read from its place.
+"""
+
+import io
+import json
+import os
+import posixpath
+import tarfile
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.store.data.captions import one_or_several, usable
+from waypoint.store.data.faults import some
+from waypoint.store.data.image_files import EncodedImages
+from waypoint.store.data.labels import labels_of
+from waypoint.store.data.listing import readable, told_by_suffix
+from waypoint.store.data.patterns import expanded
+from waypoint.store.data.source import Source, places
+
+CAPTIONS = ("txt", "text", "caption", "json.caption", "json.text")
+LABELS = ("cls", "json.label", "json.cls")
+PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".gz")
+LOOKED_AT = 1000  # members at planning
+MOST_TEXT = 1 << 20  # bytes of a text beside an image
+
+
+class Sample:
+    """What belongs to one image: members by suffix, as (tar file, offset, size)."""
+
+    def __init__(self, name):
+        self.name, self.members = name, {}
+
+    def bytes_of(self, suffix):
+        """A member's bytes."""
+        tar, offset, size = self.members[suffix]
+        with open(tar, "rb") as handle:
+            handle.seek(offset)
+            return handle.read(size)
+
+
+def tar_files(section):
+    """The tar files that a path, a pattern, a list of them or a folder names.
+
+    Raises:
+        WaypointError: there are none, or compressed ones, whose members cannot be read from their place.
+    """
+    files = []
+    for place in places(section["path"]):
+        if os.path.isdir(place):
+            there = [str(file) for file in sorted(Path(place).iterdir()) if not file.name.startswith(".")]
+            found = [file for file in there if file.endswith((".tar", *PACKED))]
+            if not found:
+                raise WaypointError(
+                    f"data.path: {place} holds no tar files; it holds {told_by_suffix(there) or 'nothing'}"
+                )
+            files += found
+        else:
+            files += expanded(place)
+    if packed := [file for file in files if file.endswith(PACKED)]:
+        how = {".zst": "zstd -d", ".bz2": "bunzip2", ".xz": "unxz"}.get(os.path.splitext(packed[0])[1], "gunzip")
+        raise WaypointError(
+            f"data.path: {some(packed)}: a compressed tar file must be read from its beginning every time; "
+            f"`{how} {packed[0]}` unpacks it into a plain one"
+        )
+    return files
+
+
+def members_of(tar):
+    """(name, suffix, offset, size) of a tar file's members; the suffix is what follows the first dot, in small letters.
+
+    Raises:
+        WaypointError: it cannot be read, or a member is no plain file.
+    """
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for member in archive:
+                folder, base = posixpath.split(member.name.removeprefix("./"))
+                name, _, suffix = base.partition(".")
+                if member.isdir() or not name or not suffix or "__MACOSX" in folder.split("/"):
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise WaypointError(f"data.path: {tar}: {member.name} is a link or sparse; pack it as a plain file")
+                yield posixpath.join(folder, name), suffix.lower(), member.offset_data, member.size
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise WaypointError(f"data.path: {tar} is no readable tar file ({error})") from error
+
+
+def samples_in(tar):
+    """The samples of a tar file, in its order.
+
+    Raises:
+        WaypointError: as ``members_of``, or a member comes twice.
+    """
+    found = {}
+    for name, suffix, offset, size in members_of(tar):
+        sample = found.setdefault(name, Sample(f"{os.path.basename(tar)}/{name}"))
+        if suffix in sample.members:
+            raise WaypointError(f"data.path: {tar} holds {name}.{suffix} twice")
+        sample.members[suffix] = tar, offset, size
+    return list(found.values())
+
+
+def check(section):
+    """Refuse what is no tar file, or where the first of them, if it is short, does not hold what is asked for.
+
+    Raises:
+        WaypointError: says what to do.
+    """
+    first = tar_files(section)[0]
+    columns, suffixes = section.get("columns") or {}, {}
+    for count, (_, suffix, *_) in enumerate(members_of(first)):
+        if count == LOOKED_AT:  # what is lacking so far may come yet
+            return
+        suffixes[suffix] = None
+    there = ", ".join(suffixes) or "nothing"
+    if "image" not in columns and not image_suffixes() & set(map(_last, suffixes)):
+        raise WaypointError(f"data.path: {first} holds no images; its members end in {there}")
+    for role, column in columns.items():
+        if column is not None and column not in suffixes and not (column.startswith("json.") and "json" in suffixes):
+            raise WaypointError(f"data.columns.{role}: no member of {first} ends in .{column}; they end in {there}")
+
+
+def image_suffixes():
+    """Suffixes of images that Pillow reads, without the dot."""
+    return {suffix.removeprefix(".") for suffix in readable()}
+
+
+class TarImages(EncodedImages):
+    """Images in tar files, each read from its place.
+
+    Args:
+        tars: the files. samples, suffixes: (n) samples, and which of their members is the image.
+    """
+
+    def __init__(self, section, tars, samples, suffixes, **options):
+        files = [f"{sample.name}.{suffix}" for sample, suffix in zip(samples, suffixes)]
+        super().__init__(section, files, self._member, **options)
+        self.tars, self.samples, self.suffixes = tars, samples, suffixes
+
+    def _member(self, i):
+        return io.BytesIO(self.samples[i].bytes_of(self.suffixes[i]))
+
+    def read_from(self, rows):
+        return list(self.tars)
+
+
+def webdataset(section):
+    """The images of all tar files, in their order, with what lies beside them.
+
+    Raises:
+        WaypointError: samples without an image or with several, or where some lack a caption or label that others have.
+    """
+    tars, asked = tar_files(section), section.get("columns") or {}
+    samples = [sample for tar in tars for sample in samples_in(tar)]
+    suffixes = _images(samples, asked.get("image"))
+    texts = {}
+    for role, usual in (("caption", CAPTIONS), ("label", LABELS)):
+        wanted = usual if role not in asked else [asked[role]] if asked[role] else []
+        texts[role] = _beside(samples, role, wanted)
+    captions = texts["caption"] and [one_or_several(several) for several in texts["caption"]]
+    labels, class_names = labels_of([one for one, *_ in texts["label"]]) if texts["label"] else (None, None)
+    options = {"labels": labels, "class_names": class_names, "captions": captions}
+    return TarImages(section, tars, samples, suffixes, **options)
+
+
+def _images(samples, asked):
+    """The suffix of each sample's image."""
+    known, found = image_suffixes(), []
+    for sample in samples:
+        fits = [suffix for suffix in sample.members if suffix == asked or (asked is None and _last(suffix) in known)]
+        found.append(fits)
+    for wrong, what in (
+        ([sample for sample, fits in zip(samples, found) if not fits], "no image"),
+        ([sample for sample, fits in zip(samples, found) if len(fits) > 1], "several images"),
+    ):
+        if wrong:
+            ends = ", ".join(dict.fromkeys(suffix for sample in wrong[:10] for suffix in sample.members))
+            raise WaypointError(
+                f"data.path: {len(wrong):,} of {len(samples):,} samples have {what}: "
+                f"{some(sample.name for sample in wrong)}; their members end in {ends}. "
+                "data.columns: {image: SUFFIX} chooses one"
+            )
+    return [fits[0] for fits in found]
+
+
+def _last(suffix):
+    return suffix.rpartition(".")[2]
+
+
+def _beside(samples, role, wanted):
+    """The texts of a role for each sample, by the first of the wanted places that any sample has; None without any."""
+    for column in wanted:
+        texts = [_texts(sample, column) for sample in samples]
+        if any(texts):
+            break
+    else:
+        if len(wanted) == 1:
+            raise WaypointError(f"data.columns.{role}: no sample has a {wanted[0]}")
+        return None
+    without = [sample.name for sample, several in zip(samples, texts) if not several]
+    if without:
+        raise WaypointError(
+            f"data.columns.{role}: {len(without):,} of {len(samples):,} samples have no {role} in .{column}: "
+            f"{some(without)}. Fill them, or leave {role}s out with columns: {{{role}: null}}"
+        )
+    return texts
+
+
+def _texts(sample, column):
+    """What a sample's member, or a key of its .json, says: a list of texts, empty for nothing."""
+    suffix, _, key = column.partition(".") if column.startswith("json.") else (column, "", "")
+    if suffix not in sample.members:
+        return []
+    if sample.members[suffix][2] > MOST_TEXT:
+        raise WaypointError(f"data.path: {sample.name}.{suffix} is no text, it has {sample.members[suffix][2]:,} bytes")
+    try:
+        text = sample.bytes_of(suffix).decode("utf-8-sig")
+        value = json.loads(text).get(key) if key else text
+    except (ValueError, AttributeError, RecursionError) as error:  # no UTF-8, no JSON, no mapping
+        raise WaypointError(f"data.path: {sample.name}.{suffix} cannot be read ({error})") from error
+    cells = value if isinstance(value, list) else [value]
+    return usable([None if cell is None else " ".join(str(cell).split()) for cell in cells])
+
+
+def captioned(section):
+    """Whether images have captions: only all samples tell, unless none are wanted."""
+    return False if (section.get("columns") or {}).get("caption", "") is None else None
+
+
+def paths(section):
+    """The tar files, or None in place of them where they are not there."""
+    try:
+        return tar_files(section)
+    except WaypointError:
+        return [None]
+
+
+SOURCE = Source(
+    webdataset,
+    keys=("path", "columns"),
+    needs={"path": "tar files: one, a pattern, a list or a folder"},
+    several=True,
+    reads=(".tar",),
+    paths=paths,
+    check=check,
+    captioned=captioned,
+)

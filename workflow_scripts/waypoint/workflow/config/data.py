@@ -1,0 +1,110 @@
+"""The section ``data``: what its source takes and needs, and whether files are there. Sources say what they check."""
+
+import warnings
+from pathlib import Path
+
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.artifacts.provenance import DamagedArtifact, consolidated, read_attributes
+from waypoint.store.data.kinds import refuse_other_kind
+from waypoint.store.data.patterns import covers, is_pattern
+from waypoint.store.data.source import KEYS, PLACES, places
+from waypoint.store.data.sources import SOURCES
+
+
+def check_data(data, stored):
+    """Refuse a section that its source cannot be read by.
+
+    Args:
+        data: the section, or None. stored: the training images in the store, or None; then no raw data are needed.
+
+    Raises:
+        WaypointError: names the key, and what to do.
+    """
+    if data is None:
+        return
+    name, source = data["source"], SOURCES[data["source"]]
+    for key, what in source.needs.items():
+        if data[key] is None:
+            raise WaypointError(f"config: data.{key} is missing; source {name} needs {what}")
+    for key in KEYS:
+        if data[key] is not None and key not in source.keys:
+            takers = [other for other in SOURCES if key in SOURCES[other].keys]
+            raise WaypointError(
+                f"config: data.{key} is not for source {name}, but for {', '.join(sorted(takers))}; leave it out"
+            )
+    if isinstance(data["path"], list) and not source.several:
+        raise WaypointError(f"config: data.path: source {name} is read from one path, not from a list")
+    if data["fit"] != "crop" and data["size"] is None:
+        raise WaypointError(f"config: data.fit: {data['fit']} says how images come to data.size, which is missing")
+    if stored:  # what is in the store needs no raw data any more
+        _check_moved(data, stored)
+        return
+    if not source.remote(data):
+        for key in PLACES:
+            for place in places(data[key]):
+                if not (source.several and is_pattern(place)):
+                    readable(place, f"data.{key}")
+    if data["captions"] is not None and Path(data["captions"]).is_dir():
+        raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
+    try:
+        for place in places(data["path"]):
+            refuse_other_kind(place, source, SOURCES)
+        source.check(data)
+    except WaypointError as error:
+        raise WaypointError(f"config: {error}") from error
+
+
+def check_captioned(config, stored):
+    """Refuse a text encoder where no image has a caption.
+
+    Raises:
+        WaypointError: says what gives captions.
+    """
+    data = config["data"]
+    if config["text_encoder"] is None or data is None:
+        return
+    source = SOURCES[data["source"]]
+    try:
+        with warnings.catch_warnings():  # what there is to warn of, ``check_data`` has said
+            warnings.simplefilter("ignore", WaypointWarning)
+            captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
+    except DamagedArtifact:  # the pass at start says what is wrong with the store
+        return
+    if captioned is False:
+        how = source.caption_help or f"source {data['source']} has none"
+        raise WaypointError(f"config: text_encoder: the images have no captions for it; {how}")
+
+
+def _check_moved(data, stored):
+    """Refuse a place that is not there, where the stored images were read from another one: a typing error."""
+    try:
+        recorded = ((read_attributes(stored) or {}).get("source") or {}).get("paths")
+    except WaypointError:  # the pass at start says what is wrong with the store
+        return
+    for key in PLACES:
+        for place in places(data[key]):
+            if recorded and not Path(place).exists() and not any(covers(place, path) for path in recorded):
+                raise WaypointError(
+                    f"config: data.{key}: there is no {place}; the images in {stored} were read from "
+                    f"{', '.join(recorded[:3])}{', …' if len(recorded) > 3 else ''}. Where the raw data are gone, "
+                    "leave the key as it was"
+                )
+
+
+def readable(path, key):
+    """Refuse a file or folder that cannot be read.
+
+    Args:
+        key: the config key that names it.
+
+    Raises:
+        WaypointError: says why.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            next(path.iterdir(), None)
+        else:
+            open(path, "rb").close()
+    except OSError as error:
+        raise WaypointError(f"config: {key}: cannot read {path} ({error.strerror})") from error
