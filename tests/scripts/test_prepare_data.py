@@ -109,5 +109,5 @@ def test_images_keep_their_names_and_labels_those_of_their_classes(tmp_path):
     assert found["file"][:].tolist() == ["ape/2.png", "cat/a.png", "cat/b/1.png"]
     assert found["label"].attrs["class_names"] == ["ape", "cat"] and found["label"][:].tolist() == [0, 1, 1]
     digits = prepared(tmp_path, {"path": None, "captions": None}, source="digits", subset=[3, 1796])
-    assert digits["file"][:].tolist() == ["digit-0003", "digit-1796"] and digits["label"][0] == 3
+    assert digits["file"][:].tolist() == ["digits/3", "digits/1796"] and digits["label"][0] == 3
     assert digits["label"].attrs["class_names"] == list("0123456789")
