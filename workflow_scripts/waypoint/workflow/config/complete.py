@@ -35,8 +35,11 @@ from waypoint.workflow.config.schema import SCHEMA, check_keys, check_schema, fi
 from waypoint.workflow.config.shared_stores import stored_images
 
 
-def complete(config):
-    """A copy of ``config`` with every default filled in, checked; without methods whose encoder's files are missing.
+def complete(config, missing=None):
+    """A copy of ``config`` with every default filled in, checked; without image encoders whose files are missing.
+
+    Args:
+        missing: names of those, as another process found them; default: look for their files.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
@@ -63,7 +66,7 @@ def complete(config):
     check_encoders(config)
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
-    leave_out_missing(config)
+    leave_out_missing(config, missing)
     _check_targets(config, places)
     _check_gaussian(config)
     check_evaluation(config, known_grid(config))
