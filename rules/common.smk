@@ -43,12 +43,15 @@ try:
     with warnings.catch_warnings(record=True) as LEFT_OUT:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
-        PLAN = Plan(complete(config, missing_encoders()))
+        PLAN = Plan(complete(config, missing_encoders(), workflow.config_settings.config))
         # Snakemake imports every executor that is installed
         if "snakemake_executor_plugin_slurm" in sys.modules:
             keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
-    raise WorkflowError(str(error))
+    # as a module without `config:` this workflow sees what the outer one was given
+    inner = workflow.modifier.namespace is not None and workflow.overwrite_configfiles
+    hint = " (as a module, Waypoint reads the outer --configfile unless the module names its own with `config:`)"
+    raise WorkflowError(f"{error}{hint if inner and not workflow.modifier.skip_configfile else ''}")
 if workflow.is_main_process:
     os.environ[MISSING] = json.dumps(sorted(set(config.get("image_encoders", {})) - set(PLAN.config["image_encoders"])))
     for warning in LEFT_OUT:

@@ -16,6 +16,7 @@ from waypoint.science.timesteps import check_steps
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.emoji import require_emoji
 from waypoint.workflow.config import regions
+from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.method_settings import check_lists, named_methods
@@ -30,28 +31,32 @@ from waypoint.workflow.config.models import (
     known_of_model,
 )
 from waypoint.workflow.config.own_scores import check_own_scores
+from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import SCHEMA, check_keys, check_schema, fill
 from waypoint.workflow.config.shared_stores import stored_images
 
 
-def complete(config, missing=None):
+def complete(config, missing=None, given=None):
     """A copy of ``config`` with every default filled in, checked; without image encoders whose files are missing.
 
     Args:
         missing: names of those, as another process found them; default: look for their files.
+        given: what of ``config`` came from the command line, where numbers may still be words.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
     """
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    config = copy.deepcopy(dict(config))
+    config = typed(copy.deepcopy(dict(config)), given or {}, schema)
     check_keys(config, [])
     if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
         config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
-        config["targets"] = read_targets(config["targets"])
+        config["targets"] = read_targets(expanded(config["targets"], ["targets"]))
     check_schema(config, schema)
+    config = expand_paths(config, schema)
+    check_places(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
