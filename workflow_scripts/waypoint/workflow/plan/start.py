@@ -13,6 +13,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.permissions import require_writable
 from waypoint.store.artifacts.remote import RemoteStore
 from waypoint.store.artifacts.replaced import FOLDER
+from waypoint.store.zarr.hierarchy import mark_groups
 from waypoint.workflow.config.shared_stores import folders, leading_nowhere, link, other_copy
 from waypoint.workflow.estimate.trainings import trainings
 from waypoint.workflow.plan.networks import require_fit, to_examine
@@ -182,3 +183,5 @@ class Start:
                 self.linked[path] = artifact
                 if not self.dry():
                     link(path, artifact)
+                    if path.endswith(".zarr"):
+                        mark_groups(self._root(), self.store.name(path))
