@@ -25,7 +25,8 @@ def given(attributes):
         ValueError: one that should be JSON is not.
     """
     texts = attributes.get(TEXTS, "").split()
-    found = {name: json.loads(value) if name in texts else value for name, value in attributes.items()}
+    read = {name: json.loads(attributes[name]) for name in texts if isinstance(attributes.get(name), str)}
+    found = {**attributes, **read}
     return {name: value for name, value in found.items() if name != TEXTS}
 
 
