@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate image verify clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
+.PHONY: run emoji estimate image verify tidy clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -30,9 +30,10 @@ image: $(VENV)/run.stamp
 
 # make verify CONFIG=mine.yaml           compares every file and chunk of an experiment with its checksum
 # make clean-replaced CONFIG=mine.yaml   removes earlier results that were moved aside
+# make tidy CONFIG=mine.yaml             lists results that the configuration does not name; REMOVE=true moves them to replaced/
 # make adopt CONFIG=mine.yaml            takes over the images and models of a store of an earlier version
-verify clean-replaced adopt: $(VENV)/run.stamp
-	@OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts python workflow_scripts/maintain.py $@ --configfile $(CONFIG)
+verify tidy clean-replaced adopt: $(VENV)/run.stamp
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts python workflow_scripts/maintain.py $@ --configfile $(CONFIG) $(if $(filter true,$(REMOVE)),--remove)
 
 report: $(VENV)/run.stamp
 	snakemake --configfile $(CONFIG) --report report.zip

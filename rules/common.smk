@@ -32,19 +32,31 @@ if not workflow.overwrite_configfiles:
     configfile: REPOSITORY / "config.yaml"
 
 
+MISSING = "WAYPOINT_MISSING_ENCODERS"  # set for jobs, which read the configuration again, perhaps on other machines
+
+
+def missing_encoders():
+    """Names of the image encoders that the main process found missing; None in that process."""
+    return None if workflow.is_main_process else json.loads(os.environ.get(MISSING, "null"))
+
+
 try:
     with warnings.catch_warnings(record=True) as LEFT_OUT:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
-        PLAN = Plan(complete(config))
+        PLAN = Plan(complete(config, missing_encoders(), workflow.config_settings.config))
         if workflow.is_main_process:  # jobs read this file again
             require_listed_images(PLAN)
         # Snakemake imports every executor that is installed
         if "snakemake_executor_plugin_slurm" in sys.modules:
             keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
-    raise WorkflowError(str(error))
+    # as a module without `config:` this workflow sees what the outer one was given
+    inner = workflow.modifier.namespace is not None and workflow.overwrite_configfiles
+    hint = " (as a module, Waypoint reads the outer --configfile unless the module names its own with `config:`)"
+    raise WorkflowError(f"{error}{hint if inner and not workflow.modifier.skip_configfile else ''}")
 if workflow.is_main_process:
+    os.environ[MISSING] = json.dumps(sorted(set(config.get("image_encoders", {})) - set(PLAN.config["image_encoders"])))
     for warning in LEFT_OUT:
         print(f"Waypoint: warning: {warning.message}", file=sys.stderr)
 

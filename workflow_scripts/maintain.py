@@ -1,31 +1,44 @@
-"""Look after an experiment's store: verify every checksum, remove what was replaced, adopt a store of an earlier form.
+"""Look after an experiment's store: verify every checksum, list what the configuration does not name, remove what was
+replaced, adopt a store of an earlier form.
 
-python workflow_scripts/maintain.py verify|clean-replaced|adopt --configfile mine.yaml
+python workflow_scripts/maintain.py verify|tidy|clean-replaced|adopt --configfile mine.yaml
 """
 
 import argparse
 import os
 import shutil
+import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import yaml
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.checksums import require_checksums
-from waypoint.store.artifacts.inventory import artifacts, damage, size
+from waypoint.store.artifacts.inventory import artifacts, damage, remove_empty_folders, size
+from waypoint.store.artifacts.provenance import marker_path
 from waypoint.store.artifacts.replaced import FOLDER, ROOT, replaced_bytes, set_aside
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan import adoption
 from waypoint.workflow.plan.plan import Plan
 
+SNAKEFILE = Path(__file__).parents[1] / "Snakefile"
+SHOWN = 5  # names of one folder that a line shows
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["verify", "clean-replaced", "adopt"])
+    parser.add_argument("command", choices=["verify", "tidy", "clean-replaced", "adopt"])
     parser.add_argument("--configfile", default="config.yaml", help="the experiment's configuration")
+    parser.add_argument("--remove", action="store_true", help="tidy: move what is listed to replaced/")
     args = parser.parse_args()
-    commands = {"verify": verify, "clean-replaced": clean_replaced, "adopt": adopt}
+    commands = {
+        "verify": verify,
+        "tidy": lambda plan: tidy(plan, args.configfile, args.remove),
+        "clean-replaced": clean_replaced,
+        "adopt": adopt,
+    }
     try:
         plan = Plan(complete(yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))))
         adoption.require_root(plan.root)
@@ -47,6 +60,59 @@ def verify(plan):
     if bad:
         raise WaypointError("\n  ".join([f"{len(bad)} of {len(found)} results are damaged:", *bad]))
     print(f"{len(found)} results, {sum(map(size, found)) / 1e6:,.1f} MB: every checksum matches")
+
+
+def tidy(plan, configfile, remove=False):
+    """List the experiment's results that the configuration does not name: of targets, methods, models that are gone.
+
+    Args:
+        remove: whether to move them aside, too; nothing is deleted.
+
+    Raises:
+        WaypointError: the configuration cannot be planned.
+    """
+    root, named = Path(plan.root), planned_results(plan, configfile)
+    found = [path for path in artifacts(root) if str(path.relative_to(root)) not in named]
+    if not found:
+        print(f"the configuration names every result in {root}")
+        return
+    for line in listing(root, found):
+        print(line)
+    total = f"{len(found)} results, {sum(map(size, found)) / 1e6:,.1f} MB"
+    if not remove:
+        print(f"The configuration does not name these {total}. To move them to {root}/{FOLDER}: make tidy REMOVE=true")
+        return
+    os.environ[ROOT] = plan.root  # so that they are moved within the experiment
+    for path in found:
+        marker = marker_path(path)
+        set_aside(path, *([marker] if path.is_file() and marker.exists() else []))
+        remove_empty_folders(path.parent, root)
+    print(f"{total} moved to {root}/{FOLDER}; make clean-replaced removes them")
+
+
+def planned_results(plan, configfile):
+    """Paths within the experiment of all results that a configuration names.
+
+    Raises:
+        WaypointError: Snakemake does not plan it; its words.
+    """
+    command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--configfile", configfile, "--cores", "1"]
+    done = subprocess.run([*command, "--summary"], capture_output=True, text=True)
+    paths = (line.partition("\t")[0].partition(f"{plan.root}/")[2] for line in done.stdout.splitlines())
+    names = set(filter(None, paths))
+    if done.returncode or not names:
+        raise WaypointError(f"the experiment cannot be planned:\n{(done.stdout + done.stderr).strip()}")
+    return names
+
+
+def listing(root, found):
+    """A line for every folder with results in it: their names and size."""
+    folders = defaultdict(list)
+    for path in found:
+        folders[path.parent].append(path)
+    for folder, paths in folders.items():
+        names = ", ".join(path.name for path in paths[:SHOWN]) + (", …" if len(paths) > SHOWN else "")
+        yield f"{folder.relative_to(root)}/  {len(paths)}, {sum(map(size, paths)) / 1e6:,.1f} MB: {names}"
 
 
 def clean_replaced(plan):

@@ -17,6 +17,8 @@ import yaml
 from support import SCRIPTS
 from workspace import CONFIG, Workspace, of_checkpoint, scores
 
+from waypoint.store.artifacts.provenance import read_attributes
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
@@ -169,7 +171,7 @@ def test_nothing_is_left_over(tiny):
 
 def test_script_refuses_an_input_of_other_settings(tiny):
     """The same check inside the jobs, for whoever runs a script by hand."""
-    made = json.loads((tiny.store / "kernels/trak/full/0.zarr/zarr.json").read_text())["attributes"]
+    made = read_attributes(tiny.store / "kernels/trak/full/0.zarr")
     made["spec"]["featurize"]["projection"]["dim"] = 99
     script, features = SCRIPTS / "features/factor_kernel.py", tiny.store / "features/plain/full/0.zarr"
     command = [sys.executable, script, "--spec", json.dumps(made), "--features", features]

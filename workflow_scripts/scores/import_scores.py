@@ -12,6 +12,7 @@ def main(job):
     given = OwnScores(job.args.source, f"methods.{job.args.method}.scores")
     given.require(steps, n)
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(n))
         for name in ("score", "score_se"):

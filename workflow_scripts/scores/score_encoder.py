@@ -22,6 +22,7 @@ def main(job):
     row = np.concatenate([cosine(rows, final) for _, rows in blocks(embedding)], axis=1)
     score = np.tile(row.astype(np.float32), (len(steps), 1))  # the final image is the same at every step
     with create_store(job.args.out, lambda: job.provenance(method=name, target=job.args.target)) as store:
+        store.label(method=name, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(score.shape[1]))
         store.write("score", ["step", "train"], score, "step", steps)

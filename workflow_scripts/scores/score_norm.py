@@ -14,6 +14,7 @@ def main(job):
         features = job.open(path)
         mean.add(np.concatenate([np.linalg.norm(rows.astype(np.float64), axis=1) for _, rows in blocks(features)]))
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(len(mean.mean)))
         for name, row in (("score", mean.mean), ("score_se", mean.standard_error())):

@@ -17,6 +17,7 @@ def main(job):
         references = np.repeat(read(trajectory["image"])[None], len(steps), axis=0)
     score = np.concatenate([cosine(rows, references) for _, rows in blocks(images)], axis=1)
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(score.shape[1]))
         store.write("score", ["step", "train"], score.astype(np.float32), "step", steps)

@@ -12,6 +12,7 @@ def main(job):
     steps = job.settings["target"]["steps"]
     score = random_scores(job.settings["seed"], job.args.target, steps, n)
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(n))
         store.write("score", ["step", "train"], score.astype(np.float32))

@@ -13,6 +13,7 @@ def main(job):
     steps = read(scores["step"])
     total = trajectory_score(read(scores["score"]), steps, job.args.target)
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(len(total)))
         store.write("score", ["step", "train"], np.tile(total.astype(np.float32), (len(steps), 1)), "step", steps)

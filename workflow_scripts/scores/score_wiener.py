@@ -29,6 +29,7 @@ def main(job):
         job.progress(start + tau.shape[1], gaussian.count, "images")
     score = np.concatenate(parts, axis=1)
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
+        store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(score.shape[1]))
         store.write("score", ["step", "train"], score, "step", steps)

@@ -74,6 +74,12 @@ EVERY_EVALUATION = {
 }
 
 
+@pytest.fixture(autouse=True)
+def hub_has_everything(monkeypatch):
+    """Tests must not depend on what the hub has."""
+    monkeypatch.setattr("waypoint.store.networks.hub.not_to_be_had", lambda name: "")
+
+
 def message(changes):
     """The one message about a wrong configuration."""
     with pytest.raises(WaypointError) as caught:

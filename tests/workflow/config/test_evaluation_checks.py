@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_config import BASE, EVERY_EVALUATION, GONE, config, message
+from test_config import BASE, EVERY_EVALUATION, GONE, config, hub_has_everything, message  # noqa: F401
 
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import chosen_targets, fid_weights

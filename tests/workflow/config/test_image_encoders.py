@@ -9,6 +9,7 @@ import pytest
 from test_config import BASE, config, message
 
 from waypoint.errors import WaypointWarning
+from waypoint.store.networks import hub
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import step_methods
 from waypoint.workflow.plan.plan import Plan
@@ -176,10 +177,70 @@ def test_a_folder_of_something_else_is_refused():
     assert "image_encoders.clip.path" in text and "models/clip holds no config.json" in text
 
 
-def test_a_hub_id_is_taken_as_given():
+def hub_gives(monkeypatch, answer):
+    """The hub answers every question so, or raises it; nothing of it lies in the cache."""
+
+    def model_info(self, name, timeout):
+        assert timeout < 60
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    hub.not_to_be_had.cache_clear()
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(hub.HfApi, "model_info", model_info)
+
+
+def test_a_hub_id_that_the_hub_knows_is_taken_as_given(monkeypatch):
+    hub_gives(monkeypatch, "its files")
     done, told_ = told({**USED, "image_encoders.clip.path": "somebody/clip"})
     assert told_ == [] and "clip" in done["methods"]
     assert embeddings(Plan(done), "clip")["image_encoder"] == {"kind": "clip", "hub": "somebody/clip"}
+
+
+def test_a_hub_id_whose_weights_were_fetched_before_needs_no_network(monkeypatch):
+    hub_gives(monkeypatch, OSError("no network"))
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda name, file: "/cache/x" if "bin" in file else None)
+    done, told_ = told({**USED, "image_encoders.clip.path": "somebody/clip"})
+    assert told_ == [] and "clip" in done["methods"]
+
+
+@pytest.mark.parametrize("answer", [OSError("401: no such repository"), TimeoutError("no network")])
+def test_a_path_that_does_not_exist_and_that_the_hub_does_not_know_is_off(monkeypatch, answer):
+    hub_gives(monkeypatch, answer)
+    done, told_ = told({**CAPTIONS, "methods": ["clip", "pixel"], "image_encoders.clip.path": "missing/clip"})
+    assert len(told_) == 1 and "method clip and evaluation.caption_likelihood are off" in told_[0]
+    assert "there is no folder missing/clip" in told_[0] and str(answer) in told_[0]
+    assert list(done["methods"]) == ["pixel"] and "clip" not in done["image_encoders"]
+
+
+def test_where_the_hub_must_not_be_asked_it_is_not(monkeypatch):
+    hub_gives(monkeypatch, AssertionError("asked"))
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE" in told({**USED, "image_encoders.clip.path": "missing/clip"})[1][0]
+
+
+def test_a_folder_without_weights_is_off():
+    Path("models/clip/model.safetensors").unlink()
+    assert "models/clip holds no weights" in told(copy.deepcopy(USED))[1][0]
+
+
+def test_an_encoder_that_only_a_removal_names_is_off_too():
+    Path("lite.pth").unlink()
+    changes = {**USED, "methods": ["pixel"], "checkpoints.count": 3}
+    changes["evaluation.counterfactual"] = {"targets": ["a"], "step": 500, "n_remove": [2], "methods": ["lite"]}
+    done, told_ = told(changes)
+    assert "method lite is off" in told_[0] and done["evaluation"]["counterfactual"]["methods"] == ["random"]
+
+
+def test_jobs_take_what_was_found_where_they_were_planned():
+    """On another machine they may see other files."""
+    changes = config(copy.deepcopy(USED))
+    with pytest.warns(WaypointWarning, match="method lite is off"):
+        assert "lite" not in complete(changes, ["lite"])["methods"]
+    Path("lite.pth").unlink()
+    assert "lite" in complete(changes, [])["methods"]
 
 
 @pytest.mark.parametrize("path", ["./clip", "/nowhere/clip", "~/clip", "a/b/clip", "clip", "models/other"])

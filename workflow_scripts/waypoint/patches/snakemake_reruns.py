@@ -20,7 +20,7 @@ from snakemake_interface_storage_plugins.io import Mtime
 from waypoint.errors import WaypointError
 
 PATCHED = {
-    dag.DAG: ("update_needrun", "check_output_mtime", "incomplete_files", "handle_storage"),
+    dag.DAG: ("init", "update_needrun", "check_output_mtime", "incomplete_files", "handle_storage"),
     jobs.Job: ("remove_existing_output", "cleanup"),
     persistence.PersistenceBase: ("has_metadata",),
 }
@@ -34,7 +34,8 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
         owns: job → whether it is of Waypoint's own rules.
         start: ``decide(jobs)`` gives {job: why} of the jobs to run beside those whose output is missing, and ``linked``
             the outputs for which an artifact in another store stands; ``examine(jobs)`` refuses what one of the jobs
-            that will run would refuse. None in processes that run a single job.
+            that will run would refuse, ``requested(paths)`` paths of what no job makes. None in processes that run a
+            single job.
         set_aside_remotely: outputs of a finished job → None; moves earlier ones aside in a remote store.
 
     Raises:
@@ -117,10 +118,17 @@ async def _decide(self, planned, why):
 
 
 def _patch():
-    update_needrun, check_output_mtime = dag.DAG.update_needrun, dag.DAG.check_output_mtime
+    init, update_needrun, check_output_mtime = dag.DAG.init, dag.DAG.update_needrun, dag.DAG.check_output_mtime
     incomplete_files, handle_storage = dag.DAG.incomplete_files, dag.DAG.handle_storage
     remove_existing_output, cleanup = jobs.Job.remove_existing_output, jobs.Job.cleanup
     has_metadata = persistence.PersistenceBase.has_metadata
+
+    async def begun(self, *args, **named):
+        for _, start, _ in DECIDERS:
+            if start is not None:
+                with _refusals():
+                    start.requested(self.targetfiles)
+        await init(self, *args, **named)
 
     async def decided(self, create_inventory=False):
         planned = list(self.jobs)
@@ -168,7 +176,7 @@ def _patch():
     def records_of_others(self, job):
         return not _owned(job) and has_metadata(self, job)
 
-    dag.DAG.update_needrun, dag.DAG.check_output_mtime = decided, dates_of_others
+    dag.DAG.init, dag.DAG.update_needrun, dag.DAG.check_output_mtime = begun, decided, dates_of_others
     dag.DAG.incomplete_files, dag.DAG.handle_storage = incomplete_of_others, aside_before_upload
     jobs.Job.remove_existing_output, jobs.Job.cleanup = keep_output, keep_after_failure
     persistence.PersistenceBase.has_metadata = records_of_others

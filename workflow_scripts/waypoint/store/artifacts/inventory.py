@@ -45,6 +45,14 @@ def damage(path):
     return None
 
 
+def remove_empty_folders(folder, root):
+    """Remove a folder below ``root`` that holds no result any more, and those above it that then hold none."""
+    while folder != root and not any(file.name != "zarr.json" for file in folder.iterdir()):
+        (folder / "zarr.json").unlink(missing_ok=True)  # a group's: it says nothing but that there are stores below it
+        folder.rmdir()
+        folder = folder.parent
+
+
 def size(path):
     """Bytes of an artifact."""
     if os.path.isfile(path):

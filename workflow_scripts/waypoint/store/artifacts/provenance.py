@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.zarr.attributes import given
 
 PACKAGES = (
     "numpy",
@@ -148,9 +149,13 @@ def attributes_of(path, found):
     """An artifact's attributes in what its marker holds.
 
     Raises:
+        DamagedArtifact: one of them is no JSON, and should be.
         WaypointError: it is something else's, or an earlier version's.
     """
-    found = found.get("attributes", {}) if Path(path).suffix == ".zarr" else found
+    try:
+        found = given(found.get("attributes", {})) if Path(path).suffix == ".zarr" else found
+    except ValueError as error:
+        raise DamagedArtifact(f"{marker_path(path)} is damaged ({error}); delete {path} and rerun") from error
     if "spec" not in found:
         raise WaypointError(f"{path} was not made by this workflow; move it away, or use another store")
     if "versions" in found["spec"]:

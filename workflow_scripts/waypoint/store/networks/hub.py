@@ -1,12 +1,15 @@
 """Folders of models: local ones, ones of installed packages, and snapshots of hub repositories."""
 
+import functools
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.packages import package_path
 
+SECONDS = 5  # that the hub may take to say whether it has a model
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 # the same weights once more, as single files too (768-v-ema.safetensors), and what nothing here reads
 VARIANTS = ["*.fp16.*", "*.non_ema.*", "*-ema.*", "*-pruned*", "safety_checker/*"]
 
@@ -38,3 +41,24 @@ def fetch(source, what="checkpoint", parts=()):
         return folder
     except Exception as error:  # network, authentication, cache: each library raises its own kinds
         raise WaypointError(f"{what} {source}: cannot be fetched from the hub ({error})") from error
+
+
+@functools.cache
+def not_to_be_had(name):
+    """Why the model of a hub id cannot be had, as a clause; an empty string where it can. Nothing is downloaded.
+
+    Args:
+        name: owner/name, of a repository that holds one model.
+    """
+    if any(isinstance(try_to_load_from_cache(name, file), str) for file in WEIGHTS):
+        return ""
+    if constants.HF_HUB_OFFLINE:
+        return f"there is no folder {name}, and the hub is not asked for it (HF_HUB_OFFLINE)"
+    try:
+        HfApi().model_info(name, timeout=SECONDS)
+    except Exception as error:  # network, authentication, no such model: each library raises its own kinds
+        reason = str(error).strip().splitlines() or [""]
+        return (
+            f"there is no folder {name}, and the hub gives no model of that name ({type(error).__name__}: {reason[0]})"
+        )
+    return ""

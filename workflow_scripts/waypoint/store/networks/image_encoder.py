@@ -31,6 +31,11 @@ def weights_hash(place):
     return digest.hexdigest()
 
 
+def has_weights(folder):
+    """Whether a CLIP folder holds weights."""
+    return any(file.suffix not in SETTINGS for file in _model_files(Path(folder)))
+
+
 def _model_files(folder):
     """Settings and weights; pickled weights beside safetensors are not read, so they do not count."""
     files = sorted(file for file in folder.iterdir() if file.is_file())

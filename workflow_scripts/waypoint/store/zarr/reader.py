@@ -4,6 +4,7 @@ Whole chunks are mapped into memory and verified by their crc32c; ``parallel_rea
 """
 
 import contextlib
+import dataclasses
 import mmap
 import os
 from pathlib import Path
@@ -13,13 +14,14 @@ import numpy as np
 import zarr
 
 from waypoint.errors import WaypointError
+from waypoint.store.zarr.attributes import given
 
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
 HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux reads a chunk from disk in 2 MiB pages, quick to map
 
 
 def open_store(path):
-    """Open a finished store for reading.
+    """Open a finished store for reading; its attributes are as they were given to its writer.
 
     Raises:
         WaypointError: it does not exist, or a chunk is missing.
@@ -29,11 +31,18 @@ def open_store(path):
     try:
         group = zarr.open_group(path, mode="r")
         require_whole(group, path)
+        group = _with_given_attributes(group)
     except WaypointError:
         raise
     except Exception as error:  # damaged metadata, the group's or an array's, fails in many ways
         raise WaypointError(f"{path}: its metadata is damaged ({error}); delete it and rerun") from error
     return group
+
+
+def _with_given_attributes(group):
+    """An open group whose attributes are no JSON texts any more."""
+    metadata = dataclasses.replace(group.metadata, attributes=given(group.metadata.attributes))
+    return zarr.Group(zarr.AsyncGroup(metadata=metadata, store_path=group.store_path))
 
 
 def require_whole(group, path):
@@ -179,7 +188,7 @@ def read(array, where=slice(None)):
             values[start : start + len(rows)] = rows
         return values
     try:
-        return array[where]
+        return array[where if array.ndim else ...]
     except (ValueError, RuntimeError) as error:
         place = f"{array.store_path.store.root}/{array.path}"
         raise WaypointError(f"{place}: damaged ({error}); delete the store and rerun") from error

@@ -17,6 +17,9 @@ from zarr.codecs import Crc32cCodec
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.atomic import atomic_directory
+from waypoint.store.artifacts.replaced import name_of
+from waypoint.store.zarr.attributes import stored
+from waypoint.store.zarr.hierarchy import mark_groups
 from waypoint.store.zarr.reader import open_store, require_whole, verify
 
 CHUNK_BYTES = 16 << 20  # smaller ones are read back slower, larger ones hardly faster (docs/benchmarks.md)
@@ -29,6 +32,7 @@ class StoreWriter:
     def __init__(self, group):
         self.group = group
         self.arrays = {}  # as created: an array opened again forgets that empty chunks are to be written
+        self.labels = []  # names of coordinates that hold for the whole store
         self._held = {}  # name: start, rows of a chunk that is not yet full
 
     def create(self, name, dims, shape, dtype="float32", rows=None, chunks=None):
@@ -103,10 +107,23 @@ class StoreWriter:
         if full < stop:
             self._held[name] = full, [rows[full - first :].copy()]
 
+    def label(self, **values):
+        """Coordinates without a dimension: what a store is of, where many are opened as one (xarray's open_mfdataset).
+
+        Args:
+            values: {name: text}.
+        """
+        for name, value in values.items():
+            self._write_texts(name, [], np.array(value))
+            self.labels.append(name)
+
     def finish(self):
-        """Write the rows that wait still."""
+        """Write the rows that wait still, and name the store's labels to its arrays, as xarray reads them."""
         for name in list(self._held):
             self._write_held(name)
+        for name, array in self.arrays.items() if self.labels else ():
+            if array.metadata.dimension_names != (name,):  # an index has no coordinates of its own
+                array.attrs["coordinates"] = " ".join(self.labels)
 
     def _write_held(self, name):
         first, held = self._held.pop(name)
@@ -117,18 +134,21 @@ class StoreWriter:
         """Create an array and fill it at once; ``what`` and ``items`` as in ``put``."""
         values = np.asarray(values)
         if values.dtype.kind in "UO":
-            array = self.group.create_array(
-                name,
-                shape=values.shape,
-                dtype=str,
-                dimension_names=dims,
-                compressors=[Crc32cCodec()],
-                config={"write_empty_chunks": True},
-            )
-            array[:] = values.astype(object)
+            self._write_texts(name, dims, values)
             return
         self.create(name, dims, values.shape, values.dtype)
         self.put(name, slice(None), values, what or f"{dims[0]} index", range(len(values)) if items is None else items)
+
+    def _write_texts(self, name, dims, values):
+        array = self.group.create_array(
+            name,
+            shape=values.shape,
+            dtype=str,
+            dimension_names=dims,
+            compressors=[Crc32cCodec()],
+            config={"write_empty_chunks": True},
+        )
+        array[...] = values.astype(object) if values.ndim else values.item()
 
 
 def _link_or_copy(source, to):
@@ -180,9 +200,10 @@ def create_store(path, attributes):
         writer = StoreWriter(group)
         yield writer
         writer.finish()
-        group.attrs.update(attributes())
+        group.attrs.update(stored(attributes()))
         require_whole(group, path)
         zarr.consolidate_metadata(tmp)
+    _join_hierarchy(path)
 
 
 def adopt_store(source, path, attributes):
@@ -191,8 +212,16 @@ def adopt_store(source, path, attributes):
         warnings.filterwarnings("ignore", "Consolidated metadata")
         os.rmdir(tmp)
         shutil.move(source, tmp)  # a rename, but to a scratch folder on another disk
-        zarr.open_group(tmp, mode="r+").attrs.put(attributes())
+        zarr.open_group(tmp, mode="r+").attrs.put(stored(attributes()))
         zarr.consolidate_metadata(tmp)
+    _join_hierarchy(path)
+
+
+def _join_hierarchy(path):
+    """Make a finished store a part of its experiment, where it belongs to one."""
+    name = name_of(path)
+    if name != str(path):
+        mark_groups(str(path)[: -len(name)], name)
 
 
 def link_store(source, path, attributes):

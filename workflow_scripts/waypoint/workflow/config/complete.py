@@ -12,6 +12,7 @@ import math
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.workflow.config import regions
+from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
@@ -27,26 +28,32 @@ from waypoint.workflow.config.models import (
     known_of_model,
 )
 from waypoint.workflow.config.own_scores import check_own_scores
+from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
-from waypoint.workflow.config.shared_stores import folders, stored_images
+from waypoint.workflow.config.shared_stores import stored_images
 
 
-def complete(config):
-    """A copy of ``config`` with every default filled in, checked; without methods whose encoder's files are missing.
+def complete(config, missing=None, given=None):
+    """A copy of ``config`` with every default filled in, checked; without image encoders whose files are missing.
+
+    Args:
+        missing: names of those, as another process found them; default: look for their files.
+        given: what of ``config`` came from the command line, where numbers may still be words.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
     """
     schema = full_schema()
-    config = copy.deepcopy(dict(config))
+    config = typed(copy.deepcopy(dict(config)), given or {}, schema)
     check_keys(config, [])
     if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
         config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
-        config["targets"] = read_targets(config["targets"])
+        config["targets"] = read_targets(expanded(config["targets"], ["targets"]))
     check_schema(config, schema)
-    _check_store(config)
+    config = expand_paths(config, schema)
+    check_places(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
@@ -62,7 +69,7 @@ def complete(config):
     check_encoders(config)
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
-    leave_out_missing(config)
+    leave_out_missing(config, missing)
     _check_targets(config, places)
     check_captioned(config, stored)
     _check_gaussian(config)
@@ -100,16 +107,6 @@ def read_targets(path):
                 raise WaypointError(f"config: targets: {path} line {line}: {key} {cell!r} ({error})") from error
         targets.append(target)
     return targets
-
-
-def _check_store(config):
-    """Refuse places of stores that Snakemake would read as wildcards."""
-    for store in folders(config.get("store", "")):
-        if "{" in store or "}" in store:
-            raise WaypointError(
-                f"config: store: {store} has braces in its name, which Snakemake takes for wildcards; use another "
-                "folder"
-            )
 
 
 def _check_shards(config):

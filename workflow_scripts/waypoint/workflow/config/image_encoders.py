@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store.networks.image_encoder import weights_hash
+from waypoint.store.networks.image_encoder import has_weights, weights_hash
 from waypoint.store.networks.packages import PREFIX, package_path
 from waypoint.workflow.config.method_settings import TAKEN
 
@@ -32,33 +32,54 @@ def check_encoders(config):
                 raise WaypointError(f"{where}.{key}: kind {kind} has no such key; leave it out")
 
 
-def leave_out_missing(config):
-    """Take out of ``config`` what needs an encoder whose local folder or file is missing, with one warning each.
+def leave_out_missing(config, known=None):
+    """Take missing image encoders out of ``config``, and what needs them, with one warning for each that is needed.
+
+    Args:
+        known: names of those that were missing where the job that runs now was planned: on another machine, files and
+            the hub may be seen or not. None: look.
 
     Raises:
         WaypointError: no method is left, or a folder that holds no model.
     """
-    evaluation = config["evaluation"]
-    captions = evaluation["caption_likelihood"]
-    for name, encoder in config["image_encoders"].items():
-        judges = captions is not None and captions["encoder"] == name
-        off = [f"method {name}"] * (name in config["methods"]) + ["evaluation.caption_likelihood"] * judges
-        if not off or not (missing := _missing(name, encoder)):
+    for name, encoder in list(config["image_encoders"].items()):
+        off = needing(name, config)
+        if known is None:
+            missing = _missing(name, encoder) if off else ""
+        else:
+            missing = "its files were missing when this was planned" if name in known else ""
+        if not missing:
             continue
-        alone = list(config["methods"]) == [name]
-        config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
-        for section in ("counterfactual", "forgetting"):
-            if evaluation[section] and evaluation[section]["methods"]:
-                rest = [method for method in evaluation[section]["methods"] if method != name]
-                evaluation[section]["methods"] = rest or ["random"]  # an empty list would mean all
-        if judges:
-            evaluation["caption_likelihood"] = None
-        if alone:
+        if list(config["methods"]) == [name]:
             raise WaypointError(f"config: methods: {name} is the only one, but {missing}")
+        _leave_out(name, config)
         verb = "is" if len(off) == 1 else "are"
         warnings.warn(
             f"{' and '.join(off)} {verb} off: {missing}. Everything else runs.", WaypointWarning, stacklevel=2
         )
+
+
+def needing(name, config):
+    """What needs an image encoder, as warnings call it."""
+    evaluation = config["evaluation"]
+    removing = (section for section in ("counterfactual", "forgetting") if evaluation[section])
+    removed = any(name in (evaluation[section]["methods"] or []) for section in removing)
+    off = [f"method {name}"] if name in config["methods"] or removed else []
+    captions = evaluation["caption_likelihood"]
+    return off + ["evaluation.caption_likelihood"] * (captions is not None and captions["encoder"] == name)
+
+
+def _leave_out(name, config):
+    """Take an image encoder and all that needs it out of a configuration."""
+    evaluation = config["evaluation"]
+    del config["image_encoders"][name]
+    config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
+    for section in ("counterfactual", "forgetting"):
+        if evaluation[section] and evaluation[section]["methods"]:
+            rest = [method for method in evaluation[section]["methods"] if method != name]
+            evaluation[section]["methods"] = rest or ["random"]  # an empty list would mean all
+    if evaluation["caption_likelihood"] is not None and evaluation["caption_likelihood"]["encoder"] == name:
+        evaluation["caption_likelihood"] = None
 
 
 def _missing(name, encoder):
@@ -66,7 +87,10 @@ def _missing(name, encoder):
     key = "path" if encoder["kind"] == "clip" else "weights"
     where = f"image_encoders.{name}.{key}"
     if is_hub_id(encoder):
-        return ""
+        from waypoint.store.networks.hub import not_to_be_had  # takes a moment that most configurations need not wait
+
+        why = not_to_be_had(encoder["path"])
+        return why and f"{where}: {why}"
     try:
         place = place_of(encoder)
     except WaypointError as error:  # a package that is not installed
@@ -78,6 +102,8 @@ def _missing(name, encoder):
             return f"{where}: there is no folder {place}"
         elif not Path(place, "config.json").is_file():
             raise WaypointError(f"config: {where}: {place} holds no config.json, so it is no folder of a CLIP model")
+        elif not has_weights(place):
+            return f"{where}: {place} holds no weights (*.safetensors or *.bin)"
         return ""
     except OSError as error:
         return f"{where}: {place} cannot be read ({error.strerror})"

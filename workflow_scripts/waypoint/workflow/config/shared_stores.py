@@ -40,6 +40,11 @@ def other_copy(name, identity, others):
     return None
 
 
+def leading_nowhere(path):
+    """Whether a path is a link to something that is not there."""
+    return os.path.islink(path) and not os.path.exists(path)
+
+
 def link(place, artifact):
     """Let ``place`` lead to somebody else's artifact; a link that leads nowhere is replaced.
 

@@ -73,6 +73,7 @@ def one_pass(job, shared, term):
         for target, gradients in targets.items():
             made = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
+            store.label(method=job.args.method, target=target)
             writers.append(Scores(store, names, read(gradients["step"]), n, job.settings["scores"]["keep_checkpoints"]))
         ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
         for start, together in side_by_side(parts):

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import errno
 import json
+import os
 import sys
 import time
 import traceback
@@ -181,7 +182,7 @@ def run(main, arguments):
         nargs = "*" if "*" in name else "?" if name.endswith("?") else None
         parser.add_argument(f"--{name.rstrip('*?')}", required=not name.endswith("?"), nargs=nargs)
     args = parser.parse_args()
-    log = open(args.log, "w", encoding="utf-8") if args.log else sys.stderr
+    log = opened_log(args.log) if args.log else sys.stderr
     job = Job(args, log)
     stage = job.stage
     _show_warnings(log)
@@ -200,6 +201,18 @@ def run(main, arguments):
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
     work = time.process_time() - startup
     job.say(f"cpu startup={startup:.2f}s work={work:.2f}s")
+
+
+def opened_log(path):
+    """A new log; one that somebody else wrote gives way to it where the folder allows that."""
+    try:
+        try:
+            return open(path, "w", encoding="utf-8")
+        except PermissionError:
+            os.remove(path)
+            return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        _fail(sys.stderr, f"Waypoint: the log {path} cannot be written ({error.strerror})")
 
 
 def _show_warnings(log):

@@ -13,6 +13,7 @@ import torch
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.workflow.jobs.locks import made_lock
 
 
 @contextlib.contextmanager
@@ -23,10 +24,9 @@ def sole_owner(folder, at="training this model"):
         at: what another process that holds it is doing.
 
     Raises:
-        WaypointError: another process holds it.
+        WaypointError: another process holds it, or it is somebody else's and closed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
+    with made_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

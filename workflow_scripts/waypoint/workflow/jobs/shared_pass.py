@@ -16,6 +16,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import open_store, read
 from waypoint.store.zarr.writer import COLUMN_BYTES
+from waypoint.workflow.jobs.locks import made_lock
 
 OF_ONE_TARGET = ("target", "generator")  # sections of a spec in which targets differ
 PASS_BYTES = 1 << 30  # that the targets of a pass may take together
@@ -42,10 +43,10 @@ class SharedPass:
     @contextlib.contextmanager
     def turn(self):
         """Hold the experiment's lock: one pass at a time. Afterwards nothing is left but what waits to be taken."""
-        with self._lock() as lock:
+        with self._lock():
             yield
-            if os.listdir(self.folder) == [Path(lock.name).name]:
-                os.remove(lock.name)
+            if os.listdir(self.folder) == ["lock"]:
+                os.remove(self.folder / "lock")
                 with contextlib.suppress(OSError):  # another training's state keeps resume/
                     for folder in (self.folder, *self.folder.parents[:2]):
                         folder.rmdir()
@@ -54,9 +55,8 @@ class SharedPass:
         """The lock's open file, once it is ours."""
         path = self.folder / "lock"
         while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # whoever held it removed it, perhaps with the folder
-                lock = open(path, "w")
+                lock = made_lock(self.folder)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if os.stat(path).st_ino == os.fstat(lock.fileno()).st_ino:
                     return lock

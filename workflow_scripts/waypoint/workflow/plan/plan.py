@@ -16,7 +16,7 @@ from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
-from waypoint.workflow.config.image_encoders import identity, place_of
+from waypoint.workflow.config.image_encoders import identity, needing, place_of
 from waypoint.workflow.config.method_settings import check_bases, check_fisher_rows, kernel_settings, summed
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.own_scores import cached_content_hash
@@ -322,8 +322,9 @@ class Plan(EvaluationPlan):
 
     @property
     def encoder_places(self):
-        """{name: folder, file or hub id} of every image encoder: no result depends on where weights lie."""
-        return {name: place_of(encoder) for name, encoder in self.config["image_encoders"].items()}
+        """{name: folder, file or hub id} of every image encoder in use: no result depends on where weights lie."""
+        encoders = self.config["image_encoders"].items()
+        return {name: place_of(encoder) for name, encoder in encoders if needing(name, self.config)}
 
     @property
     def data_places(self):

@@ -210,6 +210,16 @@ def replacing(dear, root):
     )
 
 
+def moved(links):
+    """What links of planned results mean that lead nowhere any more, and what to do, in words."""
+    some = len(links) > 1
+    return (
+        f"{len(links)} planned result{'s are links' if some else ' is a link'} into a store that is not there any more "
+        f"({links[0]} leads to {os.readlink(links[0])}). Name the place where that store is now in the key store, or "
+        f"make {'them' if some else 'it'} anew with --config replace=true"
+    )
+
+
 def duration(seconds):
     """Seconds as people read them."""
     for unit, length in (("hours", 3600), ("minutes", 60)):

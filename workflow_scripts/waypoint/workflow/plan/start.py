@@ -7,12 +7,27 @@ a run that is not dry.
 import json
 import os
 import sys
+from collections import Counter
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.permissions import require_writable
 from waypoint.store.artifacts.remote import RemoteStore
-from waypoint.workflow.config.shared_stores import link, other_copy
+from waypoint.store.artifacts.replaced import FOLDER
+from waypoint.store.zarr.hierarchy import mark_groups
+from waypoint.workflow.config.shared_stores import folders, leading_nowhere, link, other_copy
+from waypoint.workflow.estimate.trainings import trainings
 from waypoint.workflow.plan.networks import require_fit, to_examine
-from waypoint.workflow.plan.reruns import LocalStore, artifacts_of, dear, following, replacing, stale_outputs, summary
+from waypoint.workflow.plan.requested import require_known
+from waypoint.workflow.plan.reruns import (
+    LocalStore,
+    artifacts_of,
+    dear,
+    following,
+    moved,
+    replacing,
+    stale_outputs,
+    summary,
+)
 
 
 class Start:
@@ -29,7 +44,16 @@ class Start:
         self.kind = RemoteStore if remote else LocalStore
         self.linked = {}  # output: an artifact in another store that stands for it
         self.jobs = []
-        self.told = False  # what the LDS will be able to say
+        self.told = False  # how many models evaluations train, and what the LDS will be able to say
+        self.again = set()  # names of artifacts that are made again
+
+    def requested(self, paths):
+        """Refuse paths, as somebody asks for them, of targets and methods that the configuration does not name.
+
+        Raises:
+            WaypointError: names those that are nearest.
+        """
+        require_known(self.plan, paths)
 
     def decide(self, jobs):
         """{job: why} of the jobs among ``jobs`` whose outputs are there but not what the plan asks for.
@@ -39,27 +63,74 @@ class Start:
         """
         self.jobs = jobs
         found = self._stale()
+        self.again = {stale.name for outputs in found.values() for stale in outputs}
         everything = [stale for job, outputs in found.items() if not self.forced(job) for stale in outputs]
         if (lost := dear(everything)) and not self.plan.config["replace"]:
             if not self.dry():
-                raise WaypointError(replacing(lost, self.plan.root))
-            print(f"Waypoint: warning: {replacing(lost, self.plan.root)}", file=sys.stderr)
+                raise WaypointError(replacing(lost, self._root()))
+            print(f"Waypoint: warning: {replacing(lost, self._root())}", file=sys.stderr)
         for line in summary(everything):
             print(f"Waypoint: {line}", file=sys.stderr)
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
 
     def examine(self, jobs):
-        """Refuse networks that one of the jobs that will run would refuse; say what trainings of subset models are for.
+        """Refuse what one of the jobs that will run would refuse; say what trainings of evaluations are for.
 
         Raises:
-            WaypointError: names the folder or key, and what about it does not fit.
+            WaypointError: a network that does not fit, a place that cannot be written, links that lead nowhere.
         """
-        asked = [(json.loads(job.params.spec)["stage"], job.wildcards_dict) for job in jobs]
-        if found := to_examine(self.plan, asked):
+        asked = [(json.loads(job.params.spec)["stage"], job) for job in jobs]
+        if self.kind is LocalStore and jobs:
+            self._require_places(jobs)
+        if found := to_examine(self.plan, [(stage, job.wildcards_dict) for stage, job in asked]):
             require_fit(self.plan, found, self._data(jobs))
-        if not self.told and any(stage == "train_subset" for stage, _ in asked):
-            print(f"Waypoint: {self.plan.lds_interval()}", file=sys.stderr)
+        if not self.told and (words := trainings(self.plan, self._models(asked), self._made())):
+            print(f"Waypoint: {words}", file=sys.stderr)
+            if any(stage == "train_subset" for stage, _ in asked):
+                print(f"Waypoint: {self.plan.lds_interval()}", file=sys.stderr)
             self.told = True
+
+    def _require_places(self, jobs):
+        """Refuse results that cannot be put in their places, and links whose store has moved."""
+        broken = [path for job in jobs if not self.forced(job) for path in artifacts_of(job) if leading_nowhere(path)]
+        broken = [path for path in broken if path not in self.linked]
+        if broken and not self.plan.config["replace"]:
+            words = moved(broken)
+            if not self.dry():
+                raise WaypointError(words)
+            print(f"Waypoint: warning: {words}", file=sys.stderr)
+        if not self.dry():
+            paths = [path for job in jobs for path in (*artifacts_of(job), *job.log)]
+            paths += [f"{self._root()}/{FOLDER}/1"] * bool(self.again)
+            require_writable(paths, folders(self.plan.config["store"])[0], len(jobs))
+
+    def _root(self):
+        """The experiment's folder as the paths of jobs have it: a module's prefix before it."""
+        path = next((str(path) for job in self.jobs for path in job.output), "")
+        return f"{path.partition(self.plan.root)[0]}{self.plan.root}"
+
+    def _models(self, asked):
+        """{stage: models that its jobs will train}; of several models of one job only those that are not there."""
+        found = Counter()
+        for stage, job in asked:
+            if stage.startswith("train_"):
+                missing = [path for path in artifacts_of(job) if self._is_made(path)]
+                found[stage] += len(missing)
+        return found
+
+    def _is_made(self, path):
+        """Whether a job makes one of its results."""
+        try:
+            return self.store.name(path) in self.again or self.store.attributes(path) is None
+        except WaypointError:  # damaged
+            return True
+
+    def _made(self):
+        """Attributes of the models of the full set that are there."""
+        for job in self.jobs:
+            for path in artifacts_of(job) if json.loads(job.params.spec)["stage"] == "train" else ():
+                if not self._is_made(path):
+                    yield self.store.attributes(path)
 
     def _data(self, jobs):
         """The place of data/train.zarr as jobs have it, where it is there and stays; None in a remote store."""
@@ -112,3 +183,5 @@ class Start:
                 self.linked[path] = artifact
                 if not self.dry():
                     link(path, artifact)
+                    if path.endswith(".zarr"):
+                        mark_groups(self._root(), self.store.name(path))

@@ -1,0 +1,42 @@
+"""Values of ``--config``: Snakemake hands on the inner ones, ``training='{epochs: 1}'``, as the words that they are."""
+
+import yaml
+
+KINDS = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+def typed(config, given, schema):
+    """``config`` with the words among ``given`` read as what the schema wants in their place.
+
+    Args:
+        config: the configuration as Snakemake has merged it. given: what of it came from ``--config``.
+    """
+    if isinstance(given, dict) and isinstance(config, dict):
+        parts, every = schema.get("properties", {}), schema.get("additionalProperties")
+        every = every if isinstance(every, dict) else {}
+        read = {key: typed(config[key], given[key], parts.get(key, every)) for key in given if key in config}
+        return {**config, **read}
+    if isinstance(given, list) and isinstance(config, list) and len(given) == len(config):
+        return [typed(*pair, schema.get("items", {})) for pair in zip(config, given)]
+    return _value(config, schema) if isinstance(config, str) and config == given else config
+
+
+def _value(word, schema):
+    """A word as the value that a place of the schema takes; itself where that takes words, or takes it for none."""
+    kinds = schema.get("type")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    try:
+        value = yaml.safe_load(word)
+    except yaml.YAMLError:
+        return word
+    if isinstance(value, str) and (kinds is None or "number" in kinds):
+        try:
+            value = float(word)  # 1e-3 is a number, though not for YAML
+        except ValueError:
+            return word
+    kind = KINDS.get(type(value))
+    if kind is None or kinds is None:
+        return value if kind else word
+    if "string" in kinds and kind not in ("boolean", "null"):  # a name may be 7
+        return word
+    return value if kind in kinds or (kind == "integer" and "number" in kinds) else word

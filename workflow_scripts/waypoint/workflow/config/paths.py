@@ -1,0 +1,83 @@
+"""The paths of a configuration: those that the schema marks with ``"format": "path"``.
+
+``~`` and ``$HOME`` mean in them what they mean in a shell, which does not see a configuration.
+"""
+
+import os
+import re
+
+from waypoint.errors import WaypointError
+from waypoint.workflow.config.schema import key_path
+
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin}, where they differ
+BRACKETS = re.compile(r"[{}<>]")  # Snakemake takes {…} in an artifact's path for a wildcard, and <…> for a variable
+
+
+def expand_paths(value, schema, path=()):
+    """``value``, a part of a configuration at ``path``, with ``~`` and environment variables in its paths expanded.
+
+    Raises:
+        WaypointError: a variable that is not set; names the key.
+    """
+    if isinstance(value, dict):
+        parts, every = schema.get("properties", {}), schema.get("additionalProperties")
+        every = every if isinstance(every, dict) else {}
+        return {key: expand_paths(part, parts.get(key, every), (*path, key)) for key, part in value.items()}
+    if isinstance(value, list):
+        return [expand_paths(part, schema.get("items", {}), (*path, i)) for i, part in enumerate(value)]
+    return expanded(value, path) if isinstance(value, str) and schema.get("format") == "path" else value
+
+
+def expanded(text, path):
+    """One path with ``~`` and environment variables expanded.
+
+    Args:
+        path: its key, for errors.
+
+    Raises:
+        WaypointError: a variable that is not set.
+    """
+    for name in re.findall(r"\$(\w+|\{\w+\})", text):
+        if name.strip("{}") not in os.environ:
+            raise WaypointError(f"config: {key_path(path)}: {text}: the environment variable {name} is not set")
+    return os.path.expandvars(os.path.expanduser(text))
+
+
+def check_places(config):
+    """Refuse stores that are no folders, and names that Snakemake would read as something else.
+
+    Args:
+        config: with its methods still as they are given.
+
+    Raises:
+        WaypointError: names the key and what to do.
+    """
+    given = config.get("store", [])
+    stores = {"store": given} if isinstance(given, str) else {f"store[{i}]": store for i, store in enumerate(given)}
+    for key, store in stores.items():
+        if found := SCHEME.match(store):
+            provider = PROVIDERS.get(found[1], found[1])
+            raise WaypointError(
+                f"config: {key}: {store} is no folder. Leave the key out, and call snakemake with "
+                f"--default-storage-provider {provider} --default-storage-prefix {store}"
+            )
+    for key, place in [*stores.items(), *_inputs(config)]:
+        if found := BRACKETS.search(place):
+            raise WaypointError(
+                f"config: {key}: {place} has a {found[0]} in it, which Snakemake reads as a wildcard; use another name"
+            )
+
+
+def _inputs(config):
+    """(key, place) of what jobs have as inputs from outside the store."""
+    for i, target in enumerate(config["targets"]):
+        mask = target.get("mask")
+        several = mask if isinstance(mask, list) else []
+        found = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(several) if isinstance(part, dict)}
+        found |= {"mask": mask, "trajectory": target.get("trajectory")}
+        yield from ((f"targets[{i}].{key}", place) for key, place in found.items() if isinstance(place, str))
+    methods = config.get("methods")
+    for name, own in methods.items() if isinstance(methods, dict) else ():
+        if own and "scores" in own:
+            yield f"methods.{name}.scores", own["scores"]

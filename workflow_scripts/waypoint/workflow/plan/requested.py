@@ -1,0 +1,44 @@
+"""Paths that somebody asks for by name: a target or method in them that the configuration does not know."""
+
+import difflib
+import re
+
+from waypoint.errors import WaypointError
+
+TARGET = r"(?P<target>[^/]+)"
+WITH_TARGET = [
+    re.compile(pattern)
+    for pattern in (
+        rf"targets/{TARGET}/.*",
+        rf"scores/(?P<method>[^/]+)/{TARGET}\.zarr",
+        rf"figures/{TARGET}/[^/]+\.png",
+        rf"figures/likelihood-{TARGET}\.png",
+        rf"evaluation/outputs/{TARGET}\.zarr",
+        rf"evaluation/counterfactual/(?:(?P<method>[^/]+)/)?{TARGET}\.zarr",
+        rf"evaluation/forgetting/(?P<method>[^/]+)/{TARGET}\.zarr",
+    )
+]
+NEAREST = 3  # names that a message offers
+
+
+def require_known(plan, paths):
+    """Refuse requested paths of targets and methods that the configuration does not name.
+
+    Args:
+        plan: a ``Plan``. paths: as on the command line; names of rules and paths elsewhere are passed over.
+
+    Raises:
+        WaypointError: names the target or method, and those whose names are nearest.
+    """
+    known = {"target": [*plan.sampled], "method": [*plan.instances, "random", "none"]}
+    for path in paths:
+        name = str(path).partition(f"{plan.root}/")[2]
+        found = next(filter(None, (pattern.fullmatch(name) for pattern in WITH_TARGET)), None)
+        for kind, asked in found.groupdict().items() if found else ():
+            if asked is not None and asked not in known[kind]:
+                raise WaypointError(f"{path}: the configuration has no {kind} {asked}; {nearest(asked, known[kind])}")
+
+
+def nearest(name, known):
+    """The names that are most like another, in words."""
+    return f"the nearest are {', '.join(difflib.get_close_matches(name, known, NEAREST, cutoff=0.0))}"
