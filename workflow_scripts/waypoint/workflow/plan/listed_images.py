@@ -56,6 +56,6 @@ def source_files(config):
 
     try:
         source = SOURCES[section["source"]](section)
-        return list(np.array(source.names, object)[chosen(section, source.n, config["seed"])])
+        return list(np.array(source.files, object)[chosen(section, source.n, config["seed"])])
     except WaypointError:
         return None
