@@ -166,20 +166,20 @@ def test_grey_arrays_are_spread_for_a_model_in_colour(tmp_path, source):
 
 @ALL
 @pytest.mark.parametrize("fit", ["crop", "squeeze", "pad"])
-@pytest.mark.parametrize("shape", [(4, 12), (12, 4)])
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8)])
 def test_oblong_images_come_to_a_square_by_one_rule(root, given, fit, shape):
-    bands = np.repeat(np.array([0, 51, 102], np.uint8), 4)
+    bands = np.repeat(np.array([0, 51, 102], np.uint8), 8)
     array = np.broadcast_to(bands[:, None] if shape[0] > shape[1] else bands, shape)
     Image.fromarray(np.ascontiguousarray(array)).save(root / "a.png")
-    found = images(given(root, size=12, fit=fit, channels=1))[0, 0]
+    found = images(given(root, size=24, fit=fit, channels=1))[0, 0]
     found = found if shape[1] > shape[0] else found.T
     if fit == "crop":
-        assert found == pytest.approx(np.full((12, 12), 51 / 127.5 - 1))
+        assert found == pytest.approx(np.full((24, 24), 51 / 127.5 - 1))
     elif fit == "squeeze":
-        assert found[:, [0, 6, 11]] == pytest.approx(np.tile([-1, 51 / 127.5 - 1, 102 / 127.5 - 1], (12, 1)), abs=1e-5)
+        assert found[:, [0, 12, 23]] == pytest.approx(np.tile([-1, 51 / 127.5 - 1, 102 / 127.5 - 1], (24, 1)), abs=1e-5)
     else:
-        assert np.array_equal(found[4:8], np.tile(bands / np.float32(127.5) - 1, (4, 1)).astype(np.float32))
-        assert (found[:4] == 1).all() and (found[8:] == 1).all()
+        assert np.array_equal(found[8:16], np.tile(bands / np.float32(127.5) - 1, (8, 1)).astype(np.float32))
+        assert (found[:8] == 1).all() and (found[16:] == 1).all()
 
 
 def test_a_fit_is_the_same_for_bytes_and_floats():
