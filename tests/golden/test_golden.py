@@ -79,7 +79,8 @@ def prepare_data_stage(tmp_path):
         Image.fromarray(wide).save(folder / f"{k % 2}/{k}.png")
     batch = {b"data": (np.arange(2 * 3072) % 253).astype(np.uint8).reshape(2, -1), b"labels": [3, 5]}
     (tmp_path / "cifar").mkdir()
-    (tmp_path / "cifar/data_batch_1").write_bytes(pickle.dumps(batch, protocol=2))
+    for k in range(1, 6):
+        (tmp_path / f"cifar/data_batch_{k}").write_bytes(pickle.dumps(batch, protocol=2))
     found = {}
     for source, (path, changes) in {
         "npz": (raw, {}),
