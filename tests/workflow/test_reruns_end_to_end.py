@@ -68,6 +68,25 @@ def copied(finished, tmp_path):
     return copy_of(finished, tmp_path / "work")
 
 
+def test_images_of_an_earlier_version_are_read_again_for_their_names_and_nothing_else_runs(copied):
+    marker = copied.store / "data/train.zarr/zarr.json"
+    group = json.loads(marker.read_text())
+    entry = group["attributes"]["spec"]["prepare_data"]
+    assert entry.pop("read_as") == 1
+    entry["version"], group["attributes"]["identity"] = 1, "of version 1"
+    marker.write_text(json.dumps(group))
+    assert copied.planned() == ["prepare_data"]  # no replace=true is asked for
+    (copied.folder / "raw.npz").rename(copied.folder / "gone.npz")
+    assert copied.planned() == []  # without the raw data the images stay as they are
+    (copied.folder / "gone.npz").rename(copied.folder / "raw.npz")
+    done = copied.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = open_store(copied.store / "data/train.zarr")
+    assert found["file"][:2].tolist() == ["raw.npz/0", "raw.npz/1"]
+    assert found["label"].attrs["class_names"] == list("0123456789")
+    assert copied.planned() == []
+
+
 def contents(folder):
     """{path: (size, change time)} of everything below a folder."""
     found = [Path(root, name) for root, places, files in os.walk(folder) for name in (*places, *files)]

@@ -20,7 +20,7 @@ class Images:
 
     def __init__(self, section, files, labels=None, class_names=None, captions=None, channels=None):
         self.files, self.labels, self.class_names, self.captions = files, labels, class_names, captions
-        self.n, self.size, self.fit = len(files), section["size"], section.get("fit") or "crop"
+        self.n, self.size, self.fit = len(files), section.get("size"), section.get("fit") or "crop"
         self.channels = section.get("channels") or channels
         self._first = None
 

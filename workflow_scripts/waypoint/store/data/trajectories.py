@@ -4,6 +4,7 @@ import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.arrays import NPZ_ERRORS, as_images
+from waypoint.store.data.fitting import unit
 from waypoint.store.data.listing import readable, suffix_of
 
 LARGEST = 100.0  # that a noised image or latent may hold; pixels from 0 to 255 are none
@@ -51,7 +52,7 @@ class GivenTrajectory:
         self.image = None
         if "image" in arrays:
             # one image: with an axis in front it has the form of many
-            self.image = as_images(arrays["image"][None], f"{where}: image in {path}", 1)[0]
+            self.image = unit(as_images(arrays["image"][None], f"{where}: image in {path}", 1)[0])
 
 
 def _arrays(path, where):
