@@ -107,13 +107,6 @@ def test_images_that_are_not_read_are_named_with_the_command_that_converts_them(
         folder(tmp_path, str(tmp_path / "t.csv"))
 
 
-def test_captions_beside_images_and_split_folders_get_a_word(tmp_path):
-    put(tmp_path / "x", "a.png", "b.png")
-    for name in "ab":
-        (tmp_path / f"x/{name}.txt").write_text("a dog")
-    assert "2 captions beside images" in warned(tmp_path / "x") and "data.captions" in warned(tmp_path / "x")
-    put(tmp_path / "y", "a.png")
-    (tmp_path / "y/metadata.jsonl").touch()
-    assert "metadata.jsonl" in warned(tmp_path / "y")
+def test_folders_that_look_like_splits_get_a_word(tmp_path):
     put(tmp_path / "z", "train/cat/a.png", "test/cat/b.png")
     assert "classes" in warned(tmp_path / "z") and "test, train" in warned(tmp_path / "z")

@@ -12,7 +12,6 @@ from PIL import Image, PngImagePlugin
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data import image_files
 from waypoint.store.data.arrays import as_images, layout
-from waypoint.store.data.checks import check_raw, has_captions
 from waypoint.store.data.fitting import fitted
 from waypoint.store.data.labels import labels_of, labels_of_array
 from waypoint.store.data.sources import SOURCES
@@ -79,8 +78,16 @@ def root(tmp_path):
     return tmp_path / "photos"
 
 
+def checked(given):
+    SOURCES[given["source"]].check(given)
+
+
+def captioned(given):
+    return SOURCES[given["source"]].captioned(given)
+
+
 def opened(given):
-    check_raw(given)
+    checked(given)
     return SOURCES[given["source"]](given)
 
 
@@ -99,7 +106,7 @@ def refused(given, *names):
 def warned(given):
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", WaypointWarning)
-        check_raw(given)
+        checked(given)
     return " ".join(str(warning.message) for warning in found)
 
 
@@ -341,7 +348,7 @@ def test_a_caption_that_says_nothing_is_refused_by_every_source(tmp_path, blank)
     np.savez(tmp_path / "a.npz", image=pixels(3, 4, 4), label=np.arange(3), caption=["a", blank, "b"])
     for given, name in ((table, "line 3"), (coco, "1.png"), (section("npz", tmp_path / "a.npz"), ": 1")):
         with pytest.raises(WaypointError, match="no caption") as caught:
-            check_raw(given)
+            checked(given)
         assert name in str(caught.value) and "2.png" not in str(caught.value)
 
 
@@ -349,9 +356,9 @@ def test_whether_there_are_captions_is_known_before_any_image_is_opened(root, tm
     Image.fromarray(pixels(4, 4)).save(root / "a.png")
     np.savez(tmp_path / "a.npz", image=pixels(2, 4, 4))
     np.savez(tmp_path / "b.npz", image=pixels(2, 4, 4), caption=["a", "b"])
-    assert not has_captions(of_folder(root)) and has_captions(of_table(root))
-    assert not has_captions(section("npz", tmp_path / "a.npz")) and has_captions(section("npz", tmp_path / "b.npz"))
-    assert not has_captions(section("digits", "")) and not has_captions(section("cifar10", ""))
+    assert not captioned(of_folder(root)) and captioned(of_table(root))
+    assert not captioned(section("npz", tmp_path / "a.npz")) and captioned(section("npz", tmp_path / "b.npz"))
+    assert not captioned(section("digits", "")) and not captioned(section("cifar10", ""))
 
 
 # ---- tables
@@ -362,7 +369,7 @@ def test_all_faults_of_a_table_are_told_at_once(root):
     rows = [f"gone{k}.png,x" for k in range(12)] + ["a.png,a dog, running", "../a.png,x"]
     (root / "t.csv").write_text("file,caption\n" + "\n".join(rows) + "\n")
     with pytest.raises(WaypointError) as caught:
-        check_raw(section("imagefolder", root, captions=str(root / "t.csv")))
+        checked(section("imagefolder", root, captions=str(root / "t.csv")))
     text = str(caught.value)
     assert "14 faults" in text and "line 2: no file" in text and "line 11:" in text and "and 4 more" in text
     (root / "t.csv").write_text("file,caption\na.png,a dog, running\n")

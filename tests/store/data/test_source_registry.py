@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,3 +133,11 @@ def test_planning_imports_the_source_of_the_configuration_alone():
         [sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPTS)}, check=True
     )
     assert "coco" not in done.stdout and "digits" in done.stdout and done.stdout.strip().endswith("False")
+
+
+def test_what_a_library_fetched_is_no_raw_data_of_the_users():
+    """cifar10 without a path: torchvision keeps the archive in a place of its own."""
+    fetched = SimpleNamespace(read_from=lambda rows: ["/somewhere/cifar-10-python.tar.gz"])
+    section = {"source": "cifar10", "path": None, "captions": None}
+    assert SOURCES["cifar10"].recorded(section, fetched, [0]) is None
+    assert SOURCES["cifar10"].there(section) == []

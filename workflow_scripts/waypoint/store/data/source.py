@@ -75,7 +75,8 @@ class Source:
         """
         if record := self.record and self.record(section, opened):
             return record
-        return files_record(filter(None, self.paths(section)), opened.read_from(rows))
+        found = [path for path in self.paths(section) if path]
+        return files_record(found, opened.read_from(rows)) if found else None  # none: what a library brings or fetched
 
     def there(self, section):
         """Files and folders that are read, where all of them still exist; else none."""
