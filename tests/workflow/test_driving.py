@@ -34,7 +34,7 @@ def copied(finished, tmp_path):
 
 @pytest.fixture
 def fresh(tmp_path):
-    return Workspace(tmp_path / "work", copy.deepcopy(CONFIG), warm=True)
+    return Workspace(tmp_path / "fresh", copy.deepcopy(CONFIG), warm=True)
 
 
 def said(workspace, *arguments, refused=False):
@@ -157,11 +157,11 @@ def test_a_module_with_a_prefix_looks_at_the_prefixed_store(copied):
     (copied.folder / "experiment.yaml").write_text(yaml.safe_dump(copied.config))
 
     def dry():
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "-n", "waypoint_all"]
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "-n"]
         done = subprocess.run(command, cwd=copied.folder, capture_output=True, text=True)
         return done.stdout + done.stderr
 
-    assert "Nothing to be done" in dry() or "all" in dry()
+    assert "Nothing to be done" in dry()
     copied.config["projection"] = {"dim": 8}
     (copied.folder / "experiment.yaml").write_text(yaml.safe_dump(copied.config))
     text = dry()

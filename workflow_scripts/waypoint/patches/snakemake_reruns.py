@@ -33,9 +33,9 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
     Args:
         owns: job → whether it is of Waypoint's own rules.
         start: ``decide(jobs)`` gives {job: why} of the jobs to run beside those whose output is missing, and ``linked``
-            the outputs for which an artifact in another store stands; ``examine(jobs)`` refuses what one of the jobs
-            that will run would refuse, ``requested(paths)`` paths of what no job makes. None in processes that run a
-            single job.
+            the outputs for which an artifact in another store stands, ``gone`` those that are links to nothing;
+            ``examine(jobs)`` refuses what one of the jobs that will run would refuse, ``requested(paths)`` paths of
+            what no job makes. None in processes that run a single job.
         set_aside_remotely: outputs of a finished job → None; moves earlier ones aside in a remote store.
 
     Raises:
@@ -140,6 +140,8 @@ def _patch():
             if start is not None:
                 with _refusals():
                     why |= start.decide(own)
+                for file in start.gone:  # for Snakemake a link to nothing exists, until it asks for its date
+                    self.workflow.iocache.exists_local[file] = False
                 for file in start.linked:
                     self.workflow.iocache.exists_local[file] = True
                     self.workflow.iocache.mtime[file] = Mtime(local=0.0)

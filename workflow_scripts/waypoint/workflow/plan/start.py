@@ -43,6 +43,7 @@ class Start:
         self.plan, self.dry, self.forced, self.downstream = plan, dry, forced, downstream
         self.kind = RemoteStore if remote else LocalStore
         self.linked = {}  # output: an artifact in another store that stands for it
+        self.gone = []  # outputs that are links to nothing
         self.jobs = []
         self.told = False  # how many models evaluations train, and what the LDS will be able to say
         self.again = set()  # names of artifacts that are made again
@@ -63,6 +64,8 @@ class Start:
         """
         self.jobs = jobs
         found = self._stale()
+        places = (path for job in jobs for path in artifacts_of(job)) if self.kind is LocalStore else ()
+        self.gone = [path for path in places if leading_nowhere(path) and path not in self.linked]
         self.again = {stale.name for outputs in found.values() for stale in outputs}
         everything = [stale for job, outputs in found.items() if not self.forced(job) for stale in outputs]
         if (lost := dear(everything)) and not self.plan.config["replace"]:
@@ -92,8 +95,8 @@ class Start:
 
     def _require_places(self, jobs):
         """Refuse results that cannot be put in their places, and links whose store has moved."""
-        broken = [path for job in jobs if not self.forced(job) for path in artifacts_of(job) if leading_nowhere(path)]
-        broken = [path for path in broken if path not in self.linked]
+        mine = {path for job in jobs if not self.forced(job) for path in artifacts_of(job)}
+        broken = [path for path in self.gone if path in mine]
         if broken and not self.plan.config["replace"]:
             words = moved(broken)
             if not self.dry():
