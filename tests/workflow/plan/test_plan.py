@@ -13,11 +13,14 @@ import pytest
 from PIL import Image
 from support import AUTOENCODER, TEXT_UNET, UNET
 
-from waypoint.workflow.config.complete import complete
+from waypoint.workflow.config import complete as completing
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.specs import as_read, differences
 from waypoint.workflow.plan.stages import STAGES, share_or_count
+
+# the hub's encoders that are named here cannot be looked for
+complete = functools.partial(completing.complete, missing=())
 
 BASE = {
     "experiment": "test",
