@@ -201,3 +201,23 @@ def test_a_scheduler_that_clips_is_refused_for_latents(tmp_path, inputs, tiny_mo
     with pytest.raises(SystemExit):
         run_script("train", spec=spec, data=data, name="full/0", **places)
     assert "model.unet has a scheduler with clip_sample, which would clip latents" in capsys.readouterr().err
+
+
+def test_captions_that_are_cut_get_a_warning_with_their_number_and_images(tmp_path, inputs, capsys):
+    encoded(tmp_path, inputs, vae=None, max_length=4)  # with the marks of beginning and end each has five tokens
+    told = capsys.readouterr().err
+    assert "70 of 70 captions are longer than the 4 tokens" in told and "3, 4, 5" in told and "and 60 more" in told
+    encoded(tmp_path, inputs, vae=None, max_length=6)
+    assert "longer than" not in capsys.readouterr().err
+
+
+def test_what_an_earlier_version_encoded_is_taken_over(tmp_path, inputs, monkeypatch):
+    """Of the same images by the same encoders: models were trained on exactly these numbers."""
+    spec = {"seed": 0, "vae": {"path": "v", "latent": "mean"}, "text_encoder": {"path": "t", "max_length": 6}}
+    out = tmp_path / "train.zarr"
+    run_script("encode_data", spec=spec, **inputs, out=out)
+    before = {name: read(open_store(out)[name]).copy() for name in ("latent", "text_embedding", "null_embedding")}
+    monkeypatch.setattr("waypoint.store.networks.vae.load_vae", lambda *_: pytest.fail("encoded again"))
+    run_script("encode_data", spec=spec, **inputs, out=out)
+    again = open_store(out)
+    assert all(np.array_equal(read(again[name]), values) for name, values in before.items())

@@ -104,10 +104,27 @@ def test_images_that_lie_elsewhere_are_the_same(tmp_path, places):
 def test_images_keep_their_names_and_labels_those_of_their_classes(tmp_path):
     for name in ("cat/b/1.png", "cat/a.png", "ape/2.png"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "photos" / name)
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4).save(tmp_path / "photos" / name)
     found = prepared(tmp_path, {"path": str(tmp_path / "photos"), "captions": None}, source="imagefolder")
     assert found["file"][:].tolist() == ["ape/2.png", "cat/a.png", "cat/b/1.png"]
+    assert found["file"].metadata.dimension_names == ("train",)
     assert found["label"].attrs["class_names"] == ["ape", "cat"] and found["label"][:].tolist() == [0, 1, 1]
     digits = prepared(tmp_path, {"path": None, "captions": None}, source="digits", subset=[3, 1796])
-    assert digits["file"][:].tolist() == ["digits/3", "digits/1796"] and digits["label"][0] == 3
+    assert digits["file"][:].tolist() == ["digits/3", "digits/1796"] and digits.attrs["source"] is None
     assert digits["label"].attrs["class_names"] == list("0123456789")
+
+
+def test_only_the_images_that_were_read_are_recorded(tmp_path, places):
+    some = prepared(tmp_path, places, subset=[2, 5])
+    (tmp_path / "images/7.png").write_bytes(b"another")
+    assert changed_source(some.attrs["source"], list(places.values())) is None
+    (tmp_path / "images/5.png").write_bytes(b"another")
+    assert "5.png changed since it was read" in changed_source(some.attrs["source"], list(places.values()))
+    assert some.attrs["source"]["files"]["number"] == 3
+
+
+@pytest.mark.parametrize("levels, told", [(16, True), (31, True), (40, False)])
+def test_a_set_in_less_than_an_eighth_of_the_range_gets_a_warning(tmp_path, capsys, levels, told):
+    np.savez(tmp_path / "dark.npz", image=(np.arange(2 * 64) % (levels + 1)).astype(np.uint8).reshape(2, 8, 8))
+    prepared(tmp_path, {"path": str(tmp_path / "dark.npz"), "captions": None}, source="npz")
+    assert ("less than an eighth of the range" in capsys.readouterr().err) == told
