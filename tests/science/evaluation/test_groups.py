@@ -1,4 +1,4 @@
-"""Groups against brute force, exact moments and scipy; calibrated on noise of several kinds; planted groups are found."""
+"""Groups against brute force and exact moments; calibrated on noise of several kinds; planted groups are found."""
 
 import time
 from itertools import combinations
