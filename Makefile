@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate verify clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
+.PHONY: run emoji estimate image verify clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -22,6 +22,11 @@ emoji: $(VENV)/emoji.stamp
 # make estimate CONFIG=mine.yaml   jobs, hours and storage, before anything runs
 estimate: $(VENV)/run.stamp
 	@OMP_NUM_THREADS=1 python workflow_scripts/estimate.py --configfile $(CONFIG)
+
+# make image FILE=name CONFIG=mine.yaml   one training image's scores for all targets; also written to a CSV, or to OUT=
+image: $(VENV)/run.stamp
+	@# names with spaces or quotes come as they are: make hands its command line's variables on in the environment
+	@OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts python workflow_scripts/image.py --configfile $(CONFIG) $${OUT:+--out "$$OUT"} -- "$$FILE"
 
 # make verify CONFIG=mine.yaml           compares every file and chunk of an experiment with its checksum
 # make clean-replaced CONFIG=mine.yaml   removes earlier results that were moved aside

@@ -21,6 +21,7 @@ from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
@@ -36,12 +37,14 @@ try:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
         PLAN = Plan(complete(config))
+        if workflow.is_main_process:  # jobs read this file again
+            require_listed_images(PLAN)
         # Snakemake imports every executor that is installed
         if "snakemake_executor_plugin_slurm" in sys.modules:
             keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
     raise WorkflowError(str(error))
-if workflow.is_main_process:  # jobs read this file again
+if workflow.is_main_process:
     for warning in LEFT_OUT:
         print(f"Waypoint: warning: {warning.message}", file=sys.stderr)
 

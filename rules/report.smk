@@ -1,8 +1,8 @@
 """Pictures for people, and the table over all targets.
 
 Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, targets/{target}/samples.zarr
-Makes   figures/{target}/{method}.png, figures/{target}/regions.png, tables/top_influences.csv; without data
-        figures/{target}/trajectory.png
+Makes   figures/{target}/{method}.png, figures/{target}/regions.png, tables/top_influences.csv,
+        tables/scores_of_images.csv of the images that tables.images lists; without data figures/{target}/trajectory.png
 """
 
 # without data there are no scores to show: then the trajectory alone, of targets with samples
@@ -10,6 +10,8 @@ PICTURED_ALONE = PLAN.evaluated("samples") if PLAN.evaluation["samples"] and not
 TRAJECTORY_FIGURES = expand("<results>/figures/{target}/trajectory.png", target=PICTURED_ALONE)
 
 REGION_FIGURES = expand("<results>/figures/{target}/regions.png", target=PLAN.region_figures)
+
+IMAGE_TABLES = ["<results>/tables/scores_of_images.csv"] if PLAN.config["tables"]["images"] else []
 
 if PICTURED_ALONE:
 
@@ -112,3 +114,28 @@ if PLAN.attributed:
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
             " --out {output.table:q} --log {log:q}"
+
+
+if IMAGE_TABLES:
+
+    rule scores_of_images:
+        input:
+            data="<results>/data/train.zarr",
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
+        output:
+            table=report(
+                "<results>/tables/scores_of_images.csv",
+                caption="../docs/report/scores_of_images.rst",
+                category="Tables",
+                labels={"table": "scores of images"},
+            ),
+            attributes=beside("<results>/tables/scores_of_images.csv"),
+        log:
+            "<logs>/scores_of_images.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("scores_of_images"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/report/scores_of_images.py --spec {params.spec:q} --data {input.data:q}'
+            " --scores {input.scores:q} --out {output.table:q} --log {log:q}"

@@ -129,11 +129,16 @@ def equal_autograd(model, loss, examples, rows, tolerance=2e-5):
 
 
 def store(path, attributes=None, **arrays):
-    """A store with arrays {name: (dims, values)}; its spec, if none is given, agrees with every other."""
+    """A store with arrays {name: (dims, values)}, or with their attributes as a third part.
+
+    Its spec, if none is given, agrees with every other.
+    """
     attributes = {**(attributes or {}), "spec": staged((attributes or {}).get("spec", {}))}
     with create_store(path, lambda: attributes) as writer:
-        for name, (dims, values) in arrays.items():
+        for name, (dims, values, *of_array) in arrays.items():
             writer.write(name, dims, np.asarray(values))
+            for more in of_array:
+                writer.arrays[name].attrs.update(more)
     return path
 
 

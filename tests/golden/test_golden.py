@@ -32,14 +32,16 @@ from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.plan.stages import FIGURES, STAGES
 
 HERE = Path(__file__).parent
+CLASSES = ["nought", "one", "two"]
 
 
 @pytest.fixture
 def data(tmp_path):
     image = np.tanh(numbers(N, 1, 8, 8, seed=1))
     dims = ["train", "channel", "y", "x"]
-    labels = (["train"], np.arange(N) % 3)
-    return store(tmp_path / "train.zarr", {"sha256": "fixed"}, image=(dims, image), label=labels)
+    labels = ["train"], np.arange(N) % 3, {"class_names": CLASSES}
+    files = ["train"], np.array([f"folder of images/{i:04d}.png" for i in range(N)])
+    return store(tmp_path / "train.zarr", {"sha256": "fixed"}, image=(dims, image), label=labels, file=files)
 
 
 @pytest.fixture
@@ -312,7 +314,17 @@ def top_influences_stage(tmp_path, data, score):
     out = tmp_path / "table.csv"
     run_script("top_influences", spec={"tables": {"top": 3}}, data=data, scores=[score], out=out)
     table = pd.read_csv(out)
-    return {"numbers": table[["step", "rank", "train", "score", "label"]].to_numpy(float), "plus": table.sign == "+"}
+    numbers = table[["step", "rank", "train", "score", "label"]].to_numpy(float)
+    files = table["file"].str.extract(r"/(\d+)\.png")[0].astype(int)
+    return {"numbers": numbers, "plus": table.sign == "+", "files": files, "classes": table["class"].map(CLASSES.index)}
+
+
+def scores_of_images_stage(tmp_path, data, score):
+    out = tmp_path / "table.csv"
+    spec = {"tables": {"images": ["0007.png", 2, "*000[23].png"]}}
+    run_script("scores_of_images", spec=spec, data=data, scores=[score], out=out)
+    table = pd.read_csv(out)
+    return {"numbers": table[["train", "step", "score", "rank"]].to_numpy(float)}
 
 
 def trajectory_panel_stage(tmp_path, data, trajectory, score):
@@ -350,6 +362,7 @@ GOLDEN = {
     "score_random": score_random_stage,
     "score_norm": score_norm_stage,
     "top_influences": top_influences_stage,
+    "scores_of_images": scores_of_images_stage,
     "trajectory_panel": trajectory_panel_stage,
     **ANALYSES,
     **ENCODERS,

@@ -99,3 +99,15 @@ def test_images_that_lie_elsewhere_are_the_same(tmp_path, places):
     for name in ("spec", "identity", "sha256"):
         assert first.attrs[name] == again.attrs[name]
     assert changed_source(first.attrs["source"], list(moved.values())) is None
+
+
+def test_images_keep_their_names_and_labels_those_of_their_classes(tmp_path):
+    for name in ("cat/b/1.png", "cat/a.png", "ape/2.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "photos" / name)
+    found = prepared(tmp_path, {"path": str(tmp_path / "photos"), "captions": None}, source="imagefolder")
+    assert found["file"][:].tolist() == ["ape/2.png", "cat/a.png", "cat/b/1.png"]
+    assert found["label"].attrs["class_names"] == ["ape", "cat"] and found["label"][:].tolist() == [0, 1, 1]
+    digits = prepared(tmp_path, {"path": None, "captions": None}, source="digits", subset=[3, 1796])
+    assert digits["file"][:].tolist() == ["digit-0003", "digit-1796"] and digits["label"][0] == 3
+    assert digits["label"].attrs["class_names"] == list("0123456789")

@@ -6,13 +6,16 @@ import numpy as np
 
 from waypoint.science.evaluation.ranking import constant_steps
 from waypoint.science.evaluation.sign_overlap import ranks, strongest_flip
+from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.captions import Captions
 from waypoint.workflow.figures.read_scores import in_words, read_scores, what_ran
 from waypoint.workflow.figures.style import GREEN, RED, plt, save, show
 from waypoint.workflow.jobs.job import run
 
 SHOWN = 3  # targets
 CELL, NAMES, HEADER, BETWEEN = 0.95, 1.3, 0.8, 0.6  # inches
+LABEL = 8.5  # points
 
 
 @dataclass
@@ -58,7 +61,8 @@ def flips(job, k):
 
 def drawn(job, chosen, k):
     """Two rows per flip: the target's one-step estimates, and the training image in a frame that says its side."""
-    images, columns = job.open(job.args.data)["image"], max(len(flip.steps) for flip in chosen)
+    data, columns = job.open(job.args.data), max(len(flip.steps) for flip in chosen)
+    images, captions = data["image"], Captions(ImageNames(data), NAMES - 0.2, LABEL)
     right = NAMES + CELL * columns
     width, height = max(right + 0.1, 7.5), HEADER + (2 * CELL + BETWEEN) * len(chosen)
     layout = {"height_ratios": [CELL, CELL, BETWEEN] * len(chosen), "hspace": 0.08, "wspace": 0.08}
@@ -73,12 +77,12 @@ def drawn(job, chosen, k):
             for axis in (above[column], below[column]):
                 axis.axis("on")
             show(above[column], read(trajectory["x0_hat"], grid.index(flip.steps[s])))
-            above[column].set_title(f"t = {flip.steps[s]}", size=8.5, loc="center")
+            above[column].set_title(f"t = {flip.steps[s]}", size=LABEL, loc="center")
             label, color, frame = side(flip.from_top[s], flip.from_bottom[s], k)
             show(below[column], read(images, flip.image), color, *frame)
-            below[column].set_xlabel(label, size=8.5, labelpad=2.5, color=color)
+            below[column].set_xlabel(label, size=LABEL, labelpad=2.5, color=color)
         name(above[0], f"target {flip.target}", "$\\hat{x}_0^t$")
-        name(below[0], "training image", flip.image)
+        name(below[0], "training image", *captions.of(flip.image))
     return figure
 
 
@@ -94,7 +98,7 @@ def side(from_top, from_bottom, k):
 def name(axis, *lines):
     """Words to the left of a row."""
     text = "\n".join(map(str, lines))
-    axis.annotate(text, (0, 0.5), (-8, 0), "axes fraction", "offset points", ha="right", va="center", fontsize=8.5)
+    axis.annotate(text, (0, 0.5), (-8, 0), "axes fraction", "offset points", ha="right", va="center", fontsize=LABEL)
 
 
 if __name__ == "__main__":

@@ -38,8 +38,11 @@ def main(job):
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], np.arange(len(rows)))
         store.write("source_index", ["train"], rows)
+        store.write("file", ["train"], np.array([source.names[i] for i in rows]))
         if source.labels is not None:
             store.write("label", ["train"], source.labels[rows])
+            if source.class_names is not None:
+                store.arrays["label"].attrs["class_names"] = list(source.class_names)
             digest.update(source.labels[rows].tobytes())
         if source.captions is not None:
             captions = [drawn_caption(source.captions[i], seed, i) for i in rows]

@@ -3,7 +3,9 @@
 import numpy as np
 
 from waypoint.science.evaluation.ranking import top_and_bottom
+from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.captions import Captions, plain, signed
 from waypoint.workflow.figures.style import GREEN, RED, mosaic, plt, save, show
 from waypoint.workflow.figures.trajectory import ROWS, name_row
 from waypoint.workflow.jobs.job import run
@@ -15,6 +17,7 @@ STYLES = {
 }
 CAPTION = {"color": "#CC79A7", "marker": "D", "linestyle": "-."}
 COLUMNS, TOP = 5, 3
+CELL = 0.85  # inches
 
 
 def main(job):
@@ -24,7 +27,8 @@ def main(job):
     scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
     steepest = intervals.dropna(subset=["step_from"])
     columns = around(steepest, table["step"].unique().tolist())
-    rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 8.6, 1.75)
+    names = data and ImageNames(data)
+    rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 11.2, 2.6)
     figure = plt.figure(figsize=(6.4, height), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, ratio])
     curve(above.subplots(), table, steepest)
@@ -32,26 +36,31 @@ def main(job):
     sample_row(axes[0], columns, samples)
     ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step"
     if scores is not None:
-        influences(axes[1:], columns, scores, data)
-        ran += f", {scored_by(scores)}"
-    figure.suptitle(f"target {job.args.target}: {question(table)}\n{ran}", x=0.01, ha="left", fontsize=10)
+        captions = Captions(names, CELL)
+        influences(axes[1:], columns, scores, data, captions)
+        ran += f", {scored_by(scores, captions)}"
+    figure.suptitle(f"target {job.args.target}: {question(table, names)}\n{ran}", x=0.01, ha="left", fontsize=10)
     save(figure, job)
 
 
-def scored_by(scores):
-    """The caption of the training images: what they are, and whose scores they have."""
+def scored_by(scores, captions):
+    """The caption of the training images: what they are, whose scores they have, and what stands below each."""
     method = scores.attrs["method"]
     if count := len(settings_of(scores.attrs["spec"]).get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
-    return f"{scores['score'].shape[1]} training images; below those by {method}"
+    return f"{scores['score'].shape[1]} training images;\nbelow those by {method}, each with score, {captions.words}"
 
 
-def question(table):
-    """The question that the curves answer."""
+def question(table, names):
+    """The question that the curves answer.
+
+    Args:
+        names: an ``ImageNames``, or None without training images, where no classifier judges.
+    """
     classes = table.loc[table["classifier"].isin(STYLES), "feature"]
-    return (
-        "when does its caption fit better than the other?" if classes.empty else f"when is it class {classes.iloc[0]}?"
-    )
+    if classes.empty:
+        return "when does its caption fit better than the other?"
+    return f"when is it class {plain(names.class_name(int(classes.iloc[0])))}?"
 
 
 def around(steepest, steps):
@@ -69,7 +78,7 @@ def around(steepest, steps):
 def curve(axes, table, steepest):
     """Likelihood against t for every classifier or image-text model, with their steepest intervals."""
     for judge, rows in table.groupby("classifier", sort=False):
-        feature = str(rows["feature"].iloc[0]).replace("$", r"\$")  # no formula
+        feature = plain(str(rows["feature"].iloc[0]))
         label = f"{judge} classifier" if judge in STYLES else f"{judge}: “{feature}”"
         axes.plot(rows["step"], rows["likelihood"], label=label, **STYLES.get(judge, CAPTION))
     for row in steepest.itertuples():
@@ -78,7 +87,7 @@ def curve(axes, table, steepest):
     axes.set_xlim(table["step"].max() + 30, table["step"].min() - 30)
     axes.set(ylim=(-0.03, 1.03), xlabel="step t (noise on the left, image on the right)", ylabel="share of the samples")
     axes.set_title("likelihood; shaded: steepest interval of each classifier", fontsize=9)
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
 
 
 def sample_row(axes, columns, samples):
@@ -90,7 +99,7 @@ def sample_row(axes, columns, samples):
         show(axis, mosaic(read(samples["sample"], sampled.index(t))))
 
 
-def influences(axes, columns, scores, data):
+def influences(axes, columns, scores, data, captions):
     """The training images with the highest and lowest scores, for each step."""
     scored = read(scores["step"]).tolist()
     names = [*[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
@@ -102,10 +111,12 @@ def influences(axes, columns, scores, data):
                 axis.axis("off")
             line[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
             continue
-        best, worst = top_and_bottom(read(scores["score"], scored.index(t)), TOP)
+        score = read(scores["score"], scored.index(t))
+        best, worst = top_and_bottom(score, TOP)
         for r, i in enumerate([*best, *worst]):
             frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
             show(line[r], read(data["image"], int(i)), *frame)
+            captions.below(line[r], i, signed(score[i]))
 
 
 if __name__ == "__main__":

@@ -4,23 +4,27 @@ import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.ranking import top_and_bottom
+from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.config.regions import pixels
+from waypoint.workflow.figures.captions import LINE, Captions, signed
 from waypoint.workflow.figures.read_scores import in_words, projected
 from waypoint.workflow.figures.style import REGIONS, outline, plt, save, show
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 TOP = 8  # training images per mask
-CELL, REGION, ROW, HEADER = 0.92, 1.3, 1.5, 0.78  # inches
+CELL, REGION, HEADER = 0.92, 1.3, 0.98  # inches
+ABOVE, BETWEEN = 0.2, 0.2  # inches for a region's name, and between two rows
 FADED = 0.45  # what is left of an image's contrast outside the mask
 
 
 def main(job):
-    images, rows, step = job.open(job.args.data)["image"], job.settings["masks"], job.settings["figures"]["mask_step"]
+    data, rows, step = job.open(job.args.data), job.settings["masks"], job.settings["figures"]["mask_step"]
     image, files = read(job.open(job.args.trajectory)["image"]), iter(job.args.pngs)
-    top = min(TOP, images.shape[0])
-    width, height = 0.3 + REGION + (CELL + 0.08) * top + 0.1, HEADER + ROW * len(rows)
+    images, captions = data["image"], Captions(ImageNames(data), CELL)
+    top, line = min(TOP, images.shape[0]), max(REGION, ABOVE + CELL + 0.1 + LINE * (1 + captions.lines)) + BETWEEN
+    width, height = 0.3 + REGION + (CELL + 0.08) * top + 0.1, HEADER + line * len(rows)
     figure = plt.figure(figsize=(width, height))
 
     def axes(left, down, side):
@@ -28,17 +32,17 @@ def main(job):
 
     for r, (row, path) in enumerate(zip(rows, job.args.scores, strict=True)):
         color, style = REGIONS[r % len(REGIONS)]
-        down, mask = HEADER + ROW * r, pixels(row["mask"], _file(row["mask"], files), image.shape[1:])
+        down, mask = HEADER + line * r, pixels(row["mask"], _file(row["mask"], files), image.shape[1:])
         region = axes(0.1, down, REGION)
         show(region, np.where(mask > 0, image, FADED * image))
         outline(region, mask, color, style)
         score = scores_at(job, path, row["mask"], step)
         for k, i in enumerate(top_and_bottom(score, top)[0]):
-            cell = axes(0.3 + REGION + (CELL + 0.08) * k, down + 0.2, CELL)
+            cell = axes(0.3 + REGION + (CELL + 0.08) * k, down + ABOVE, CELL)
             show(cell, read(images, int(i)), color, 2.2, style)
-            cell.set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=2)
+            captions.below(cell, i, signed(score[i]))
         figure.text((0.3 + REGION) / width, 1 - (down + 0.09) / height, row["name"], va="center", size=9, color=color)
-    header(figure, job, step, images.shape[0])
+    header(figure, job, step, captions)
     save(figure, job)
 
 
@@ -59,15 +63,16 @@ def scores_at(job, path, mask, step):
     return read(scores["score"], read(scores["step"]).tolist().index(step))
 
 
-def header(figure, job, step, n):
+def header(figure, job, step, captions):
     """The lines of the header: what was run, and how to read the figure."""
     attributes = job.open(job.args.scores[0]).attrs
     spec = settings_of(attributes["spec"])
-    ran = in_words({"targets": 0, "images": n, "models": len(spec["checkpoints"])})
+    ran = in_words({"targets": 0, "images": len(captions.names), "models": len(spec["checkpoints"])})
     lines = [
         (f"{attributes['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
         (f"{ran}, {projected(spec)}", {"size": 8}),
-        ("on the right the training images with the highest scores for what is inside the outline", {"size": 8}),
+        ("on the right the training images with the highest scores for what is inside the outline;", {"size": 8}),
+        (f"below each: score, {captions.words}", {"size": 8}),
     ]
     width, height = figure.get_size_inches()
     for line, (text, style) in enumerate(lines):

@@ -10,7 +10,7 @@ from waypoint.workflow.plan.specs import settings_of
 def main(job):
     trajectory, samples = job.open(job.args.trajectory), job.open(job.args.samples)
     steps, spec = sorted(read(samples["step"]).tolist(), reverse=True), settings_of(samples.attrs["spec"])
-    figure, axes = columns(len(ROWS), len(steps))
+    figure, axes = columns([0] * len(ROWS), len(steps))
     for axis, name in zip(axes[:, 0], ROWS):
         name_row(axis, name)
     for column, t in enumerate(steps, 1):  # left to right as the image is made

@@ -4,15 +4,15 @@ import csv
 
 from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 
-COLUMNS = ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label"]
+COLUMNS = ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label", "file", "class"]
 
 
 def main(job):
-    data = job.open(job.args.data)
-    labels = read(data["label"]) if "label" in data else None
+    names = ImageNames(job.open(job.args.data))
     with atomic_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle)
         table.writerow(COLUMNS)
@@ -25,8 +25,8 @@ def main(job):
                 for sign, chosen in zip("+-", top_and_bottom(score, job.settings["tables"]["top"])):
                     for rank, i in enumerate(chosen, 1):
                         se = "" if error is None else f"{error[i]:.6g}"
-                        label = "" if labels is None else labels[i]
-                        table.writerow([method, target, t, rank, sign, i, f"{score[i]:.6g}", se, label])
+                        image = [names.label_of(i), names.files[i], names.class_of(i)]
+                        table.writerow([method, target, t, rank, sign, i, f"{score[i]:.6g}", se, *image])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import numpy as np
 
 from waypoint.science.evaluation.ranking import top_and_bottom
+from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.captions import Captions, signed
 from waypoint.workflow.figures.read_scores import projected
 from waypoint.workflow.figures.style import GREEN, RED, save, show
-from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
+from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
@@ -16,7 +18,8 @@ def main(job):
     trajectory, samples, scores = (job.open(path) for path in (job.args.trajectory, job.args.samples, job.args.scores))
     steps = read(scores["step"]).tolist()
     top = min(job.settings["figures"]["top"], scores["score"].shape[1] // 2)
-    figure, axes = columns(len(ROWS) + 2 * top, len(steps))
+    captions = Captions(ImageNames(data), SIDE)
+    figure, axes = columns([0] * len(ROWS) + [1 + captions.lines] * (2 * top), len(steps))
     row_names(axes[:, 0], top)
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
         score = read(scores["score"], int(s))
@@ -25,8 +28,8 @@ def main(job):
         for row, i in enumerate([*best, *worst], len(ROWS)):
             frame = (GREEN, 2.2, "-") if row < len(ROWS) + top else (RED, 2.2, (0, (2, 1.8)))
             show(axes[row, column], read(data["image"], int(i)), *frame)
-            axes[row, column].set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=1.5)
-    header(figure, read(trajectory["image"]), lines(job.args.target, scores))
+            captions.below(axes[row, column], i, signed(score[i]))
+    header(figure, read(trajectory["image"]), lines(job.args.target, scores, captions))
     save(figure, job)
 
 
@@ -39,7 +42,7 @@ def row_names(axes, top):
         name_row(axis, name, 11, color)
 
 
-def lines(target, scores):
+def lines(target, scores, captions):
     """The lines of the header: what was run, and how to read the panel."""
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
     ran = f"{n} training images"
@@ -49,7 +52,7 @@ def lines(target, scores):
         (f"{method} · {titled(target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
-        ("−, dashed: with the lowest; below each its score", {"size": 8, "color": RED}),
+        (f"−, dashed: with the lowest. Below each: score, {captions.words}", {"size": 8, "color": RED}),
     ]
 
 

@@ -102,6 +102,7 @@ OPENS = {
     "split_half": ["featurize", "factor_kernel", "score_trak"],
     "plot_split_half": ["split_half"],
     "top_influences": ["data", *SCORES],
+    "scores_of_images": ["data", *SCORES],
     "trajectory_panel": ["sample_from_x_t", *SCORES],
     "plot_trajectory": ["sample_from_x_t"],
     "plot_regions": ["data", "sample_trajectory", "score_trak"],
@@ -438,7 +439,7 @@ def test_specs_do_not_share_what_they_hold_with_the_configuration():
 # ---- what a change reruns
 
 TRAININGS = ["train", "train_subset", "train_without", "train_without_random"]
-ALL_SCORES_READ = ["lds_tables", "top_influences", "top_overlap"]
+ALL_SCORES_READ = ["lds_tables", "top_influences", "top_overlap", "scores_of_images"]
 PER_STEP_READ = ["step_correlation", "sign_overlap"]
 
 
@@ -466,6 +467,7 @@ CHANGES = {  # what changes by itself; what is made from it follows
     "pixel": (set_key("pixel", against="x0_hat"), every("score_pixel")),
     "figure": (set_key("figures", top=2), every("trajectory_panel")),
     "table": (set_key("tables", top=2), every("top_influences")),
+    "listed images": (set_key("tables", images=[3]), every("scores_of_images")),
     "epochs": (set_key("training", epochs=3), every(*TRAININGS)),
     "scheduler": (set_key("model", scheduler={"beta_schedule": "squaredcos_cap_v2"}), every(*TRAININGS)),
     "unet": (lambda c: c["model"]["unet"].update(dropout=0.1), every(*TRAININGS)),

@@ -13,11 +13,16 @@ NPZ_ERRORS += (zipfile.BadZipFile, zlib.error)
 
 
 class ArraySource:
-    """Images held in memory as uint8 or as floats in [-1, 1], (n, C, H, W)."""
+    """Images held in memory as uint8 or as floats in [-1, 1], (n, C, H, W).
 
-    def __init__(self, images, labels=None, captions=None):
-        self.images, self.labels, self.captions = images, labels, captions
+    Args:
+        names: what each image is called; default its index. class_names: of labels 0, 1, …
+    """
+
+    def __init__(self, images, labels=None, captions=None, names=None, class_names=None):
+        self.images, self.labels, self.captions, self.class_names = images, labels, captions, class_names
         self.n = len(images)
+        self.names = names or [str(i) for i in range(self.n)]
 
     def read(self, i):
         """Image i, float32 (C, H, W) in [-1, 1]."""
@@ -30,7 +35,9 @@ def digits(section):
     from sklearn.datasets import load_digits  # 1.3 CPU seconds that only this source needs
 
     found = load_digits()
-    return ArraySource((found.images[:, None] / 8 - 1).astype(np.float32), found.target.astype(np.int64))
+    images, labels = (found.images[:, None] / 8 - 1).astype(np.float32), found.target.astype(np.int64)
+    names = [f"digit-{i:04d}" for i in range(len(images))]
+    return ArraySource(images, labels, names=names, class_names=[str(name) for name in found.target_names])
 
 
 def npz(section):

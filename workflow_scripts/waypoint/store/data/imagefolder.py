@@ -24,18 +24,22 @@ def imagefolder(section):
     """
     root = Path(section["path"])
     if section["captions"]:
-        return ImageFiles(section["size"], *_listed(root, Path(section["captions"])))
+        files, labels, captions, names = _listed(root, Path(section["captions"]))
+        return ImageFiles(section["size"], files, labels, captions, root=root, class_names=names)
     files, labels = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES), None
     if not files:
         raise WaypointError(f"data.path: no images under {root}")
     classes = sorted({f.relative_to(root).parts[0] for f in files if len(f.relative_to(root).parts) > 1})
     if classes and all(len(f.relative_to(root).parts) > 1 for f in files):
         labels = np.array([classes.index(f.relative_to(root).parts[0]) for f in files], np.int64)
-    return ImageFiles(section["size"], files, labels)
+    return ImageFiles(section["size"], files, labels, root=root, class_names=None if labels is None else classes)
 
 
 def _listed(root, table):
-    """Files, labels and captions of a captions table; labels and captions None where it has no such column."""
+    """Files, labels, captions and class names of a captions table; None where it has no such column.
+
+    Labels that are numbers have no names.
+    """
     images = {}
     for line, row in _table_rows(root, table):
         first_line, label, texts = images.setdefault(root / row["file"], (line, row.get("label"), []))
@@ -52,7 +56,8 @@ def _listed(root, table):
     names = sorted(set(given) - {None})
     numeric = all(name.isdigit() for name in names)
     labels = np.array([int(name) if numeric else names.index(name) for name in given], np.int64) if names else None
-    return list(images), labels, captions if captions[0] is not None else None
+    class_names = names if names and not numeric else None
+    return list(images), labels, captions if captions[0] is not None else None, class_names
 
 
 def _table_rows(root, table):

@@ -1,5 +1,6 @@
-"""Data sources behind one interface: an image source has ``n``, ``labels``, ``captions`` and ``read(i)``.
+"""Data sources behind one interface: an image source has ``n``, ``labels``, ``captions``, ``names`` and ``read(i)``.
 
+``names[i]`` is what image i is called in its source, ``class_names`` what labels 0, 1, … are called, or None.
 ``read(i)`` gives float32 (C, H, W) in [-1, 1]; ``captions[i]`` is a text, or a list of texts to draw from.
 Sources: digits, imagefolder, cifar10, npz, emoji, coco.
 """

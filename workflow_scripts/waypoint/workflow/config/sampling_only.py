@@ -26,6 +26,7 @@ def refuse_what_needs_data(config):
     evaluation = config.get("evaluation", {})
     keys = [key for key in SECTIONS if key in config]
     keys += [f"evaluation.{key}" for key in EVALUATIONS if evaluation.get(key) is not None]
+    keys += ["tables.images"] if (config.get("tables") or {}).get("images") else []
     keys += ["vae.train"] if "train" in (config.get("vae") or {}) else []
     keys += [f"targets[{i}].mask" for i, target in enumerate(config["targets"]) if "mask" in target]
     if keys:

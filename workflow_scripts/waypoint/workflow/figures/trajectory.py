@@ -5,20 +5,28 @@ import textwrap
 import numpy as np
 
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.captions import LINE, plain
 from waypoint.workflow.figures.style import mosaic, plt, show
 
 PROMPT = 26  # characters of a prompt that fit the narrowest heading
-CELL, HEADER, HEADING = 0.8, 1.12, 5.2  # inches; the heading's lines take that width
+CELL, SIDE, HEADER, HEADING = 0.8, 0.75, 1.12, 5.2  # inches; the heading's lines take that width
+GAP, BOTTOM = 0.19, 0.12  # inches between rows, and below the last
 ROWS = ["noisy input\n$x_t$", "one-step\nestimate $\\hat{x}_0^t$", "samples of\n$p(\\cdot|x_t)$"]
 
 
-def columns(rows, steps):
-    """A figure with ``rows`` × (1 + steps) axes below a header; the first column is for the rows' names."""
-    used, height = CELL * (steps + 1.15), CELL * 1.18 * rows + HEADER
-    width = max(HEADING, used)
-    figure, axes = plt.subplots(rows, steps + 1, figsize=(width, height), squeeze=False)
-    right, top = 0.985 * used / width, 1 - (HEADER + 0.1) / height
-    figure.subplots_adjust(0.01, 0.25 / height, right, top, wspace=0.07, hspace=0.25)
+def columns(lines, steps):
+    """A figure with a row of 1 + ``steps`` axes for each of ``lines``, below a header; the first column names the rows.
+
+    Args:
+        lines: how many lines of words stand below each row's images.
+    """
+    heights = [SIDE + (GAP if count == 0 else 0.1 + LINE * count) for count in lines]
+    width, height = max(HEADING, CELL * (steps + 1) + 0.1), HEADER + 0.2 + sum(heights) + BOTTOM
+    figure, axes = plt.figure(figsize=(width, height)), np.empty((len(lines), steps + 1), object)
+    for row, above in enumerate(np.cumsum([HEADER + 0.2, *heights[:-1]])):
+        for column in range(steps + 1):
+            place = (0.05 + CELL * column) / width, 1 - (above + SIDE) / height, SIDE / width, SIDE / height
+            axes[row, column] = figure.add_axes(place)
     return figure, axes
 
 
@@ -59,4 +67,4 @@ def header(figure, image, lines):
 def titled(target, spec):
     """A target's name, with its prompt, shortened, where it has one; no character of it is a formula."""
     prompt = textwrap.shorten(spec.get("target", {}).get("prompt", ""), PROMPT, placeholder=" …")
-    return f"target {target}" + (f" · “{prompt}”".replace("$", r"\$") if prompt else "")
+    return f"target {target}" + (f" · “{plain(prompt)}”" if prompt else "")

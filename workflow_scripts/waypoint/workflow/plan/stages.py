@@ -24,7 +24,7 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 
 STAGES = {}
-FIGURES = 3  # the version of every figure
+FIGURES = 4  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
@@ -494,10 +494,16 @@ def plot_split_half(plan):
 # ---- what people look at
 
 
-@stage(version=1)
+@stage(version=2)
 def top_influences(plan):
     """tables/top_influences.csv."""
     return Recipe({"tables": plan.pick("tables", "top")}, plan.data(), plan.all_scores())
+
+
+@stage(version=1)
+def scores_of_images(plan):
+    """tables/scores_of_images.csv."""
+    return Recipe({"tables": plan.pick("tables", "images")}, plan.data(), plan.all_scores())
 
 
 @stage(FIGURES)

@@ -1,0 +1,119 @@
+"""One training image's scores over all targets, methods and steps: on the screen and as a CSV. The store stays as it is.
+
+python workflow_scripts/image.py NAME --configfile mine.yaml [--out table.csv]
+"""
+
+import argparse
+import re
+import sys
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.data.image_names import ImageNames, find_one
+from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.config.complete import complete
+from waypoint.workflow.image_scores import COLUMNS, rows_of
+from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.reruns import LocalStore, examine
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", default="", help="the image's name, the end of it after a '/', or its index")
+    parser.add_argument("--configfile", default="config.yaml", help="the experiment's configuration")
+    parser.add_argument("--out", help="the CSV; default: scores_of_{experiment}_{name}.csv in the working directory")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore", WaypointWarning)  # methods that are left out have no scores here
+    try:
+        plan = Plan(complete(yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))))
+        show(plan, args.file, args.out)
+    except (OSError, yaml.YAMLError) as error:
+        sys.exit(f"Waypoint: {args.configfile}: {error}")
+    except WaypointError as error:
+        sys.exit(f"Waypoint: {error}")
+
+
+def show(plan, wanted, out=None):
+    """Print one image's scores and write them to a CSV.
+
+    Args:
+        plan: a ``Plan``. wanted: as for ``image_names.find_one``. out: the CSV's path; default: named by the image.
+
+    Raises:
+        WaypointError: no such image, no scores, or a file at ``out`` that is no such table.
+    """
+    if not wanted:
+        raise WaypointError("which training image? `make image FILE=name`: its name, or its index in data/train.zarr")
+    if not plan.attributed:
+        raise WaypointError(f"{plan.config['experiment']} has no training images: no section data")
+    place = f"{plan.root}/data/train.zarr"
+    if not Path(place).exists():
+        raise WaypointError(f"there is no {place} yet; run the experiment first")
+    if why := stale(plan, place, *plan.data()[0]):
+        raise WaypointError(f"{place} is not what the config asks for: {why}; run the experiment first")
+    names = ImageNames(open_store(place))
+    i = find_one(names.files, wanted, place)
+    table = pd.DataFrame(rows(plan, i, names), columns=COLUMNS)
+    plain = re.sub(r"[^\w.-]+", "_", names.files[i])[-100:]
+    out = Path(out or f"scores_of_{plan.config['experiment']}_{plain}.csv")
+    require_own_table(out)
+    print(heading(names, i))
+    print(table.drop(columns=["file", "train"]).set_index(["target", "method", "step"]).sort_index().to_string())
+    try:
+        table.to_csv(out, index=False)
+    except OSError as error:
+        raise WaypointError(f"{out} cannot be written ({error.strerror}); name another file with OUT=") from error
+    print(f"\nrank 1 of {len(names)}: the largest score, the strongest push towards the target\nwritten to {out}")
+
+
+def rows(plan, i, names):
+    """The image's rows in all scores that are there and current; the others are told on standard error.
+
+    Raises:
+        WaypointError: there are none.
+    """
+    found, left = [], {}
+    for method in plan.methods:
+        for target in plan.targets:
+            path = f"{plan.root}/scores/{method}/{target}.zarr"
+            why = stale(plan, path, *plan.score(method, target)) if Path(path).exists() else "not made yet"
+            if why:
+                left.setdefault(why, []).append(f"{method}/{target}")
+            else:
+                found += rows_of(open_store(path), [i], names)
+    for why, missing in left.items():
+        print(f"Waypoint: left out: {', '.join(missing)} ({why})", file=sys.stderr)
+    if not found:
+        raise WaypointError(f"{plan.root} holds no scores of this config; run the experiment first")
+    return found
+
+
+def stale(plan, path, stage, wildcards):
+    """Why an artifact is not what the plan asks for, or None."""
+    asked = {"spec": plan.spec(stage, **wildcards), "identity": plan.identity(stage, **wildcards)}
+    found = examine(LocalStore(plan.root), path, asked)
+    return found and found.why
+
+
+def require_own_table(out):
+    """Refuse to replace a file that is no such table.
+
+    Raises:
+        WaypointError: says how to name another one.
+    """
+    if out.exists() and (out.is_dir() or not out.read_bytes().startswith(",".join(COLUMNS).encode())):
+        raise WaypointError(f"{out} is there already and is no table of scores; name another file with OUT=")
+
+
+def heading(names, i):
+    """What the image is, in one line."""
+    of_class = f", class {names.class_of(i)}" if names.labelled else ""
+    return f"training image {i} of {len(names)}" + (f": {names.files[i]}" if names.named else "") + of_class
+
+
+if __name__ == "__main__":
+    main()
