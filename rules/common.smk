@@ -39,6 +39,11 @@ try:
         PLAN = Plan(complete(config))
         if workflow.is_main_process:  # jobs read this file again
             require_listed_images(PLAN)
+            if PLAN.config["groups"] is not None:
+                # opens Zarr, which other configurations need not wait for
+                from waypoint.workflow.plan.listed_groups import require_groups
+
+                require_groups(PLAN)
         # Snakemake imports every executor that is installed
         if "snakemake_executor_plugin_slurm" in sys.modules:
             keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)

@@ -44,6 +44,9 @@ def main(job):
             if source.class_names is not None:
                 store.arrays["label"].attrs["class_names"] = list(source.class_names)
             digest.update(source.labels[rows].tobytes())
+        groups = getattr(source, "groups", None)  # tables of images alone have them
+        if groups is not None:
+            store.write("group", ["train"], np.array([groups[i] for i in rows]))
         if source.captions is not None:
             captions = [drawn_caption(source.captions[i], seed, i) for i in rows]
             store.write("caption", ["train"], np.array(captions))

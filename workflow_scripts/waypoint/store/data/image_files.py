@@ -14,14 +14,16 @@ class ImageFiles:
         size: ``data.size``.
         mode: "L" or "RGB"; None: what the first image has.
         root: folder within which files are named; None: by their last part. class_names: of labels 0, 1, …
+        groups: of each image, "" for none.
 
     Raises:
         WaypointError: an unreadable image, or images of different shapes without ``data.size``.
     """
 
-    def __init__(self, size, files, labels=None, captions=None, mode=None, root=None, class_names=None):
+    def __init__(self, size, files, labels=None, captions=None, mode=None, root=None, class_names=None, groups=None):
         self.files, self.labels, self.captions, self.class_names = files, labels, captions, class_names
         self.names = [file.relative_to(root).as_posix() if root else file.name for file in files]
+        self.groups = groups
         self.n, self.size, self.shape = len(files), size, None
         self.mode = mode or ("L" if self._open(0).mode in ("1", "L") else "RGB")
         self.shape = self.read(0).shape

@@ -17,15 +17,15 @@ def imagefolder(section):
 
     ``data.captions`` names a CSV with columns file (relative to the folder) and caption and/or label; then the
     files that it lists, in the order of their first rows, are the images. A file listed several times has
-    several captions.
+    several captions. A column group says whose an image is; it is empty where nobody's.
 
     Raises:
         WaypointError: no images, or what is wrong with the CSV, by line.
     """
     root = Path(section["path"])
     if section["captions"]:
-        files, labels, captions, names = _listed(root, Path(section["captions"]))
-        return ImageFiles(section["size"], files, labels, captions, root=root, class_names=names)
+        files, labels, captions, names, groups = _listed(root, Path(section["captions"]))
+        return ImageFiles(section["size"], files, labels, captions, root=root, class_names=names, groups=groups)
     files, labels = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES), None
     if not files:
         raise WaypointError(f"data.path: no images under {root}")
@@ -36,11 +36,11 @@ def imagefolder(section):
 
 
 def _listed(root, table):
-    """Files, labels, captions and class names of a captions table; None where it has no such column.
+    """Files, labels, captions, class names and groups of a captions table; None where it has no such column.
 
     Labels that are numbers have no names.
     """
-    images = {}
+    images, groups = {}, {}
     for line, row in _table_rows(root, table):
         first_line, label, texts = images.setdefault(root / row["file"], (line, row.get("label"), []))
         if line != first_line and "caption" not in row:
@@ -51,13 +51,19 @@ def _listed(root, table):
                 f"but {label} in line {first_line}"
             )
         texts.append(row.get("caption"))
+        if groups.setdefault(root / row["file"], row.get("group")) != row.get("group"):
+            raise WaypointError(
+                f"data.captions: {table} line {line}: {row['file']} has group {row['group']!r}, "
+                f"but {groups[root / row['file']]!r} in line {first_line}"
+            )
     _, given, texts = zip(*images.values())
     captions = [several if len(several) > 1 else several[0] for several in texts]
     names = sorted(set(given) - {None})
     numeric = all(name.isdigit() for name in names)
     labels = np.array([int(name) if numeric else names.index(name) for name in given], np.int64) if names else None
     class_names = names if names and not numeric else None
-    return list(images), labels, captions if captions[0] is not None else None, class_names
+    grouped = [(group or "").strip() for group in groups.values()] if set(groups.values()) != {None} else None
+    return list(images), labels, captions if captions[0] is not None else None, class_names, grouped
 
 
 def _table_rows(root, table):

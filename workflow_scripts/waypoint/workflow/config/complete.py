@@ -17,6 +17,7 @@ from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.emoji import require_emoji
 from waypoint.workflow.config import regions
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
+from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.method_settings import check_lists, named_methods
 from waypoint.workflow.config.models import (
@@ -66,6 +67,7 @@ def complete(config):
     leave_out_missing(config)
     _check_targets(config, places)
     _check_gaussian(config)
+    check_groups(config)
     check_evaluation(config, known_grid(config))
     check_own_scores(config)
     return config

@@ -300,6 +300,23 @@ class Plan(EvaluationPlan):
             number = max(number, self.evaluation["samples"]["number"])
         return {"steps": sorted(steps), "number": number}
 
+    # ---- groups of training images
+
+    @property
+    def group_lists(self):
+        """{group: file} of the groups that files list, by name."""
+        return dict(sorted(self.config["groups"]["files"].items())) if self.config["groups"] else {}
+
+    def groups(self):
+        """The section ``groups``, with the hashes of files in the place of their paths."""
+        lists = {name: file_hash(path) for name, path in self.group_lists.items()}
+        return {**self.config["groups"], "files": lists}
+
+    def group_encoder(self):
+        """The embeddings by which images are neighbours, as artifacts; none for pixels."""
+        encoder = self.config["groups"]["neighbours"]
+        return [] if encoder == "pixels" else [("embed_images", {"encoder": encoder})]
+
     # ---- image encoders, masks and files from outside the store
 
     @property

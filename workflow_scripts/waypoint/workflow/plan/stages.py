@@ -491,6 +491,29 @@ def plot_split_half(plan):
     return Recipe(inherits=[("split_half", {})])
 
 
+# ---- groups of training images
+
+
+@stage(version=1)
+def group_influences(plan, target):
+    """evaluation/groups/{target}.csv."""
+    scores = [plan.score(method, target) for method in plan.methods]
+    return Recipe({"groups": plan.groups()}, plan.data(), [*plan.group_encoder(), *scores])
+
+
+@stage(version=1)
+def group_table(plan):
+    """tables/group_influences.csv."""
+    return Recipe({}, plan.data(), [("group_influences", {"target": target}) for target in plan.targets])
+
+
+@stage(FIGURES)
+def plot_groups(plan, target):
+    """figures/{target}/groups.png."""
+    trajectory = ("sample_trajectory", {"target": target})
+    return Recipe(plan.looks(), [("group_influences", {"target": target})], [trajectory])
+
+
 # ---- what people look at
 
 
