@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from waypoint.science.evaluation.stability import PRIOR, confirmed, judge, lists_of, splits
+from waypoint.science.evaluation.stability import LEVEL, PRIOR, confirmed, judge, lists_of, p_values, splits
 
 
 def noise(parts, steps, n, seed):
@@ -106,10 +106,13 @@ def test_the_statistic_is_the_mean_over_splits_of_the_smaller_standing():
             assert np.isclose(found[0, s, place], np.mean(values) / own)
 
 
-def test_p_counts_permutations_whose_list_reaches_the_image():
-    """Every p is a whole number of the 1 + B, and the top of a list has the smallest."""
-    made = judged(noise(3, 2, 60, 2), permutations=39)
-    assert np.allclose(made.p * 40, np.round(made.p * 40)) and made.p.min() >= 1 / 40
+def test_p_counts_the_statistics_of_permuted_lists_and_q_is_over_the_list():
+    observed, chance = noise(2, 3, 5, 2), noise(2, 3, 200, 3)
+    p = p_values(observed, chance)
+    for place in np.ndindex(observed.shape):
+        assert np.isclose(p[place], (1 + (chance[place[:2]] >= observed[place]).sum()) / 201)
+    made = judged(noise(3, 2, 60, 2), 5, permutations=39)
+    assert np.array_equal(made.found, made.q <= LEVEL / 2) and made.q.min() >= 1 / (1 + 39 * 5)
 
 
 def test_ranks_are_those_of_the_halves():
@@ -132,7 +135,7 @@ def test_without_parts_nothing_is_found_and_nothing_is_said():
     score = noise(1, 2, 30, 4)[0]
     for parts in (None, score[None]):
         made = judge(score, parts, 5, np.random.default_rng(0))
-        assert np.isnan(made.p).all() and not made.found.any() and not made.rank_low.any()
+        assert np.isnan(made.q).all() and not made.found.any() and not made.rank_low.any()
         assert (made.images[0, :, 0] == score.argmax(1)).all()
 
 

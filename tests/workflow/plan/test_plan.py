@@ -108,7 +108,7 @@ OPENS = {
     "plot_groups": ["group_influences", "sample_trajectory"],
     "top_influences": ["data", *SCORES],
     "scores_of_images": ["data", *SCORES],
-    "trajectory_panel": ["sample_from_x_t", *SCORES],
+    "trajectory_panel": ["sample_from_x_t", "lds_tables", *SCORES],
     "plot_trajectory": ["sample_from_x_t"],
     "plot_regions": ["data", "sample_trajectory", "score_trak"],
 }
@@ -471,7 +471,7 @@ CHANGES = {  # what changes by itself; what is made from it follows
     "sampling steps": (set_key("sampling", steps=10), every("sample_trajectory", "seed_consistency", "contact_sheet")),
     "pixel": (set_key("pixel", against="x0_hat"), every("score_pixel")),
     "figure": (set_key("figures", top=2), every("trajectory_panel")),
-    "table": (set_key("tables", top=2), every("top_influences")),
+    "table": (set_key("tables", top=2), every("top_influences", "trajectory_panel")),
     "groups": (set_key("groups", by="label", neighbours="clip"), every("group_influences")),
     "listed images": (set_key("tables", images=[3]), every("scores_of_images")),
     "epochs": (set_key("training", epochs=3), every(*TRAININGS)),

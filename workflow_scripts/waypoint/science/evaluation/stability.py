@@ -8,13 +8,14 @@ chose it, which A judges. The statistic of an image is the mean of this over the
 
 Most of a list of noise looks confirmed, because both halves had to be high for an image to come into it. So the same
 statistic is taken after the images were permuted within each part, which leaves every part's own scores as they are and
-nothing that the parts have in common (Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005). The
-largest of a permuted list bounds what chance gives (Westfall & Young, Resampling-Based Multiple Testing, 1993):
+nothing that the parts have in common (Good, Permutation, Parametric and Bootstrap Tests of Hypotheses, 2005), and the
+lists are made anew. Over the images of all these lists on the same side and at the same step,
 
-    p = (1 + number of permutations whose list holds a statistic at least as large) / (1 + permutations)
+    p = (1 + number of their statistics that are at least as large) / (1 + their number)
 
-(Phipson & Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010). An image is found where p ≤ 2.5 %
-on its side: of steps with scores of noise at most 5 % have any image that is found, on whichever side.
+(Phipson & Smyth, Statistical Applications in Genetics and Molecular Biology 9, 2010). An image is found where
+Benjamini and Hochberg's q over its list is at most 2.5 % (JRSS B 57, 1995): of what is found on both sides at most
+5 % is chance, on average; of steps whose scores are noise about 5 % have any image that is found.
 
 Training images differ in how noisy their scores are, and noisy ones are far out in both halves more often than permuted
 ones. So standings are measured in the image's own noise: the root mean square, over all steps, of what its parts differ
@@ -29,11 +30,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy.stats import false_discovery_control
 
 from waypoint.science.evaluation.ranking import top_and_bottom
 
-LEVEL = 0.05  # share of lists of noise in which anything is found
-PERMUTATIONS = 199  # p ≤ 0.025 where at most four of them reach the image
+LEVEL = 0.05  # share of what is found that is chance, half of it on either side
+PERMUTATIONS = 199
 WAYS = 10  # to split parts, at most
 PRIOR = 4  # degrees of freedom by which an image's own noise is shrunk
 
@@ -44,13 +46,13 @@ class Judged:
 
     Attributes:
         images: int (2, S, K), training images; ties by index.
-        p: float (2, S, K), NaN where there are no parts. found: bool (2, S, K).
+        q: float (2, S, K), NaN where there are no parts. found: bool (2, S, K).
         rank_low, rank_high: int (2, S, K), best and worst rank of the image, from 1, in the lists of the halves on its
             side; 0 where there are no parts.
     """
 
     images: np.ndarray
-    p: np.ndarray
+    q: np.ndarray
     found: np.ndarray
     rank_low: np.ndarray
     rank_high: np.ndarray
@@ -72,14 +74,22 @@ def judge(score, parts, k, rng, permutations=PERMUTATIONS):
         return Judged(lists, np.full(lists.shape, np.nan), none.astype(bool), none, none)
     parts = np.asarray(parts, np.float64)
     ways = splits(len(parts), rng)
-    observed, reached = confirmed(parts, lists, ways), np.ones(lists.shape, int)
+    observed, chance = confirmed(parts, lists, ways), []
     for _ in range(permutations):
         # what is permuted is the relation of the parts: the first one may stay
         permuted = np.stack([parts[0], *(part[:, rng.permutation(part.shape[1])] for part in parts[1:])])
-        largest = confirmed(permuted, lists_of(permuted.mean(0), lists.shape[2]), ways).max(2, keepdims=True)
-        reached += largest >= observed
-    p = reached / (1 + permutations)
-    return Judged(lists, p, p <= LEVEL / 2, *rank_range(parts, lists, ways))
+        chance.append(confirmed(permuted, lists_of(permuted.mean(0), lists.shape[2]), ways))
+    q = false_discovery_control(p_values(observed, np.concatenate(chance, axis=2)), axis=2)
+    return Judged(lists, q, q <= LEVEL / 2, *rank_range(parts, lists, ways))
+
+
+def p_values(observed, chance):
+    """Share of the statistics of permuted lists (2, S, B·K) that reach each of ``observed`` (2, S, K)."""
+    p, count = np.empty(observed.shape), chance.shape[2]
+    for place in np.ndindex(observed.shape[:2]):
+        below = np.searchsorted(np.sort(chance[place]), observed[place], side="left")
+        p[place] = (1 + count - below) / (1 + count)
+    return p
 
 
 def splits(parts, rng):

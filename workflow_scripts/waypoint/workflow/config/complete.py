@@ -19,6 +19,7 @@ from waypoint.workflow.config import regions
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
+from waypoint.workflow.config.kept_parts import resolve_halves
 from waypoint.workflow.config.method_settings import check_lists, named_methods
 from waypoint.workflow.config.models import (
     check_captions,
@@ -56,6 +57,7 @@ def complete(config):
     places = regions.expand(config)
     _check_data(config["data"], stored_images(config))
     check_checkpoints(config)
+    resolve_halves(config)
     check_model(config)
     _check_shards(config)
     check_vae(config)

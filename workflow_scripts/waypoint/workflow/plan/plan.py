@@ -246,6 +246,11 @@ class Plan(EvaluationPlan):
         return next(iter(self.of_kind("trak")))
 
     @property
+    def halves_apart(self):
+        """Whether scores of both halves of the draws are kept: of a single checkpoint whose features have halves."""
+        return self.config["features"]["keep_halves"] and len(self.checkpoints) == 1
+
+    @property
     def regional(self):
         """The method whose scores figures of regions show: the first whose f_t sees masks by its gradients, or None."""
         return next((method for method in self.methods if "gradients" in self.kind(method).reads), None)

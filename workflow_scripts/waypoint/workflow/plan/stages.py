@@ -24,7 +24,7 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 
 STAGES = {}
-FIGURES = 4  # the version of every figure
+FIGURES = 5  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
@@ -517,7 +517,7 @@ def plot_groups(plan, target):
 # ---- what people look at
 
 
-@stage(version=2)
+@stage(version=3)
 def top_influences(plan):
     """tables/top_influences.csv."""
     return Recipe({"tables": plan.pick("tables", "top")}, plan.data(), plan.all_scores())
@@ -531,9 +531,11 @@ def scores_of_images(plan):
 
 @stage(FIGURES)
 def trajectory_panel(plan, target, method):
-    """One target's trajectory panel of a method."""
+    """One target's trajectory panel of a method, with the method's LDS where that is evaluated."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
-    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target})])
+    sections["tables"] = plan.pick("tables", "top")  # the lists of the table, as it judges them
+    lds = [("lds_tables", {})] if plan.evaluation["lds"] else []
+    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target}), *lds])
 
 
 @stage(FIGURES)
