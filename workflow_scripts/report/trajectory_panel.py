@@ -59,14 +59,15 @@ def lines(job, scores, captions):
     ran += "" if models is None else f", {models} model{'' if models == 1 else 's'}"
     ran += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
     control = " (control)" if method in CONTROLS else ""
+    error = " ± its error" if "score_se" in scores else ""
     trusted = f"✓ and colour: found, confirmed by {by}; grey: not told from noise"
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
         (told_lds(job, method), {"size": 8}),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
-        (f"−, dashed: with the lowest. Below each: score, {captions.words}", {"size": 8, "color": RED}),
-        (trusted if known else f"found or not: unknown ({by})", {"size": 8}),
+        (f"−, dashed: with the lowest. Below each: score{error}, {captions.words}", {"size": 8, "color": RED}),
+        (trusted if known else f"not judged by its noise: {by}", {"size": 8}),
     ]
 
 

@@ -23,5 +23,5 @@ def judged_by(scores):
     if parts is not None:
         return True, f"{len(parts)} models" if of == "checkpoints" else "halves of the draws"
     if models_of(scores) is None:
-        return False, "no model, so no noise"
-    return False, "nothing to judge by is kept"
+        return False, "it knows no model"
+    return False, "scores of one model alone are kept"
