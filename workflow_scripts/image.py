@@ -1,4 +1,4 @@
-"""One training image's scores over all targets, methods and steps: on the screen and as a CSV. The store stays as it is.
+"""One training image's scores over all targets, methods and steps, on the screen and as a CSV. The store is only read.
 
 python workflow_scripts/image.py NAME --configfile mine.yaml [--out table.csv]
 """
@@ -29,10 +29,11 @@ def main():
     args = parser.parse_args()
     warnings.simplefilter("ignore", WaypointWarning)  # methods that are left out have no scores here
     try:
-        plan = Plan(complete(yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))))
-        show(plan, args.file, args.out)
-    except (OSError, yaml.YAMLError) as error:
+        config = yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         sys.exit(f"Waypoint: {args.configfile}: {error}")
+    try:
+        show(Plan(complete(config)), args.file, args.out)
     except WaypointError as error:
         sys.exit(f"Waypoint: {error}")
 
@@ -61,12 +62,13 @@ def show(plan, wanted, out=None):
     plain = re.sub(r"[^\w.-]+", "_", names.files[i])[-100:]
     out = Path(out or f"scores_of_{plan.config['experiment']}_{plain}.csv")
     require_own_table(out)
-    print(heading(names, i))
-    print(table.drop(columns=["file", "train"]).set_index(["target", "method", "step"]).sort_index().to_string())
     try:
         table.to_csv(out, index=False)
     except OSError as error:
-        raise WaypointError(f"{out} cannot be written ({error.strerror}); name another file with OUT=") from error
+        why = error.strerror or error
+        raise WaypointError(f"{out} cannot be written ({why}); name another file with OUT=") from error
+    print(heading(names, i))
+    print(table.drop(columns=["file", "train"]).set_index(["target", "method", "step"]).sort_index().to_string())
     print(f"\nrank 1 of {len(names)}: the largest score, the strongest push towards the target\nwritten to {out}")
 
 
@@ -105,7 +107,15 @@ def require_own_table(out):
     Raises:
         WaypointError: says how to name another one.
     """
-    if out.exists() and (out.is_dir() or not out.read_bytes().startswith(",".join(COLUMNS).encode())):
+    header = ",".join(COLUMNS).encode()
+    try:
+        if not out.exists():
+            return
+        with open(out, "rb") as handle:
+            own = handle.read(len(header)) == header
+    except OSError:
+        own = False
+    if not own:
         raise WaypointError(f"{out} is there already and is no table of scores; name another file with OUT=")
 
 

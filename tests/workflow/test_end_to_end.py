@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 from support import SCRIPTS
 from workspace import CONFIG, Workspace, of_checkpoint, scores
 
@@ -79,11 +80,82 @@ def test_every_array_has_named_dimensions_and_provenance(tiny):
 
 def test_table_lists_top_images_by_rank(tiny):
     table = pd.read_csv(tiny.store / "tables/top_influences.csv")
-    assert list(table) == ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label"]
+    columns = ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label", "file", "class"]
+    assert list(table) == columns
+    data = xr.open_zarr(tiny.store / "data/train.zarr")
+    assert list(table.file) == list(data["file"].values[table.train])
+    names = data["label"].attrs["class_names"]
+    assert list(table["class"].astype(str)) == [names[label] for label in table.label]
     assert set(table.method) == {"trak", "pixel", "random"} and set(table.target) == {"a", "b"}
     row = table.query("method == 'trak' and target == 'a' and step == 500 and sign == '+' and `rank` == 1").iloc[0]
     score = xr.open_zarr(tiny.store / "scores/trak/a.zarr")["score"].sel(step=500)
     assert row.train == np.argmax(score.values) and np.isclose(row.score, float(score.max()), rtol=1e-5)
+
+
+def shown_image(workspace, *words, **sections):
+    """`make image` for a workspace's config, in another working directory's place for its CSV."""
+    (workspace.folder / "image.yaml").write_text(yaml.safe_dump({**workspace.config, **sections}))
+    command = [sys.executable, str(SCRIPTS / "image.py"), "--configfile", "image.yaml", *words]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    return subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True, env=environment)
+
+
+def test_one_images_scores_are_shown_from_a_store_that_is_only_read(tiny):
+    before = {path: path.stat().st_mtime_ns for path in tiny.store.rglob("*")}
+    file = str(xr.open_zarr(tiny.store / "data/train.zarr")["file"].values[7])
+    done = shown_image(tiny, file)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert f"training image 7 of 40: {file}, class " in done.stdout
+    table = pd.read_csv(tiny.folder / f"scores_of_tiny_{file.replace('/', '_')}.csv")
+    assert list(table) == ["file", "train", "target", "method", "step", "score", "score_se", "rank"]
+    assert len(table) == 2 * 3 * 2 and set(table.train) == {7} and set(table.file) == {file}
+    for row in table.itertuples():
+        stored = xr.open_zarr(tiny.store / f"scores/{row.method}/{row.target}.zarr").sel(step=row.step)
+        assert np.isclose(row.score, stored["score"][7], rtol=1e-5)
+        assert row.rank == 1 + int((stored["score"] > stored["score"][7]).sum())
+        assert np.isnan(row.score_se) if row.method != "trak" else np.isclose(row.score_se, stored["score_se"][7])
+        assert f"{row.score:.6g}" in done.stdout
+    assert shown_image(tiny, "7").stdout == done.stdout  # and its own CSV is written again
+    assert {path: path.stat().st_mtime_ns for path in tiny.store.rglob("*")} == before
+
+
+def test_an_image_that_cannot_be_shown_is_told_in_a_sentence(tiny):
+    (tiny.folder / "notes.csv").write_text("mine\n")
+    for words, said in {
+        (): "which training image? `make image FILE=name`",
+        ("digit-x",): "no training image is called 'digit-x'; the nearest names are 'digit",
+        ("digit*",): "'digit*' fits 40 training images; give one of their whole names",
+        ("40",): "there is no training image 40; their indices are 0 to 39",
+        ("7", "--out", "notes.csv"): "notes.csv is there already and is no table of scores; name another file",
+        ("7", "--out", "nowhere/notes.csv"): "nowhere/notes.csv cannot be written",
+    }.items():
+        done = shown_image(tiny, *words)
+        assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert (tiny.folder / "notes.csv").read_text() == "mine\n"
+    missing = shown_image(tiny, "7", experiment="other")
+    assert "there is no store/other/data/train.zarr yet; run the experiment first" in missing.stderr
+
+
+def test_scores_of_other_settings_are_left_out(tiny):
+    done = shown_image(tiny, "7", "--out", "some.csv", kernel={"damping": 9})
+    assert "left out: trak/a, trak/b (kernel.damping was 0.03 and is now 9)" in done.stderr
+    assert set(pd.read_csv(tiny.folder / "some.csv").method) == {"pixel", "random"}
+    done = shown_image(tiny, "7", attribution={**CONFIG["attribution"], "steps": [100]})
+    assert done.returncode == 1 and "store/tiny holds no scores of this config" in done.stderr
+
+
+def test_listed_images_have_a_table_of_all_their_scores(copied):
+    file = str(xr.open_zarr(copied.store / "data/train.zarr")["file"].values[7])
+    listed = copied.changed(tables={"images": [file, 3]})
+    assert listed.planned() == ["scores_of_images"]
+    done = listed.snakemake()
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(copied.store / "tables/scores_of_images.csv")
+    assert len(table) == 2 * 2 * 3 * 2 and set(table.train) == {3, 7} and listed.planned() == []
+    done = copied.changed(tables={"images": [f"{file}0"]}).snakemake("-n")
+    text = done.stdout + done.stderr
+    assert done.returncode != 0 and "Traceback" not in text
+    assert f"config: tables.images[0]: no training image is called '{file}0'; the nearest names are '{file}'" in text
 
 
 def test_loss_curve_is_stored(tiny):

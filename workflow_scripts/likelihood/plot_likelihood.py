@@ -27,7 +27,7 @@ def main(job):
     scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
     steepest = intervals.dropna(subset=["step_from"])
     columns = around(steepest, table["step"].unique().tolist())
-    names = data and ImageNames(data)
+    names = None if data is None else ImageNames(data)
     rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 11.2, 2.6)
     figure = plt.figure(figsize=(6.4, height), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, ratio])

@@ -10,7 +10,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.data.image_names import ImageNames, find, find_one
 from waypoint.store.zarr.reader import open_store
 
-FILES = ["ape/1.png", "ape/2.png", "cat/1.png", "cat/seven.png", "7", "odd[1].png"]
+FILES = ["ape/1.png", "ape/2.png", "cat/1.png", "cat/seven.png", "7", "odd[1].png", "ape/3"]
 IMAGE = (["train", "channel", "y", "x"], np.zeros((3, 1, 2, 2), np.float32))
 
 
@@ -44,10 +44,11 @@ def test_without_labels_there_is_no_class(tmp_path):
         ("cat/1.png", [2]),
         ("2.png", [1]),  # the end of a name
         ("7", [4]),  # a name before an index
-        ("3", [3]),
+        ("3", [3]),  # an index before the end of a name
+        ("ape/3", [6]),
         (4, [4]),
         ("odd[1].png", [5]),  # a name before a pattern
-        ("ape/*", [0, 1]),
+        ("ape/*", [0, 1, 6]),
         ("*/[12].png", [0, 1, 2]),
         ("???/1.png", [0, 2]),
     ],
@@ -64,8 +65,8 @@ def test_a_name_a_pattern_or_an_index_means(wanted, expected):
         ("dog/seven.pgn", "no training image is called 'dog/seven.pgn'; the nearest names are 'cat/seven.png'"),
         ("qqqqqqqqqq", "'qqqqqqqqqq'; the first names are 'ape/1.png', 'ape/2.png', 'cat/1.png', 'cat/seven.png', …"),
         ("CAT/*", "no training image fits the pattern 'CAT/*'; the"),
-        (6, "here: there is no training image 6; their indices are 0 to 5"),
-        ("66", "there is no training image 66; their indices are 0 to 5"),
+        (7, "here: there is no training image 7; their indices are 0 to 6"),
+        ("66", "there is no training image 66; their indices are 0 to 6"),
         ("²", "no training image is called '²'"),
         ("png", "no training image is called 'png'"),
     ],
@@ -84,5 +85,5 @@ def test_images_of_one_name_are_told_apart_by_their_indices():
 
 def test_one_image_is_not_a_pattern_of_several():
     assert find_one(FILES, "cat/s*", "here") == 3
-    with pytest.raises(WaypointError, match=re.escape("here: 'ape/*' fits 2 training images; give one of")):
+    with pytest.raises(WaypointError, match=re.escape("here: 'ape/*' fits 3 training images; give one of")):
         find_one(FILES, "ape/*", "here")

@@ -77,6 +77,7 @@ def test_what_is_trained_or_masked_is_refused():
     assert "vae.train needs training images" in message(vae={"train": train})
     masked = [{**BASE["targets"][0], "mask": [0, 0, 2, 2]}]
     assert "targets[0].mask needs training images" in message(targets=masked)
+    assert "tables.images needs training images" in message(tables={"images": [3]})
     assert "config: data is missing: only checkpoints.paths" in message(checkpoints={"count": 2})
 
 

@@ -47,8 +47,8 @@ class ImageNames:
 def find(files, wanted, where):
     """Indices of the images that a name, a pattern or an index means, ascending.
 
-    A name is an image's whole name, or the end of it after a '/'; it means one image. A pattern with \\*, ? or [ ] is
-    compared with whole names and may mean several. A text of digits that is no image's name is an index.
+    A name is an image's whole name, or the end of it after a '/'; it means one image. A text of digits is an index,
+    unless it is a whole name. A pattern with \\*, ? or [ ] is compared with whole names and may mean several images.
 
     Args:
         files: (N) names. wanted: a text, or an index. where: begins error messages.
@@ -58,6 +58,8 @@ def find(files, wanted, where):
     """
     if isinstance(wanted, int):
         return [_checked(files, wanted, where)]
+    if wanted.isascii() and wanted.isdigit() and wanted not in files:
+        return [_checked(files, int(wanted), where)]
     for fits in (str.__eq__, _ends):
         found = [i for i, file in enumerate(files) if fits(file, wanted)]
         if len(found) > 1:
@@ -68,8 +70,6 @@ def find(files, wanted, where):
         if found := [i for i, file in enumerate(files) if fnmatchcase(file, wanted)]:
             return found
         raise WaypointError(f"{where}: no training image fits the pattern {wanted!r}; {_examples(files, wanted)}")
-    if wanted.isascii() and wanted.isdigit():
-        return [_checked(files, int(wanted), where)]
     raise WaypointError(f"{where}: no training image is called {wanted!r}; {_examples(files, wanted)}")
 
 

@@ -1,4 +1,4 @@
-"""Training images that the config lists by name: looked up before the first job, where their names are known by then."""
+"""Training images that the config lists by name: looked up before the first job, where their names are known then."""
 
 from pathlib import Path
 
