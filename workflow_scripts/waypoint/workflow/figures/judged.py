@@ -13,6 +13,8 @@ def judged(job, scores, top):
         top: length of a list.
     """
     score, (parts, _) = read(scores["score"]), parts_of(scores)
+    if parts is None:
+        return judge(score, None, min(top, score.shape[1]), None)
     stream = numpy_stream(job.settings["seed"], "stability", scores.attrs["method"], scores.attrs["target"])
     return judge(score, parts, min(top, score.shape[1]), stream)
 
