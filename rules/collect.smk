@@ -64,6 +64,7 @@ rule tables:
     input:
         "<results>/tables/top_influences.csv" if PLAN.attributed else [],
         IMAGE_TABLES,
+        GROUP_TABLES,
         LDS_TABLES,
         SPLIT_HALF_TABLES,
         ANALYSIS_TABLES,
@@ -77,6 +78,7 @@ rule figures:
         expand("<results>/figures/{target}/{method}.png", method=PLAN.config["methods"], target=PLAN.targets),
         TRAJECTORY_FIGURES,
         REGION_FIGURES,
+        GROUP_FIGURES,
         LDS_FIGURES,
         SPLIT_HALF_FIGURES,
         ANALYSIS_FIGURES,

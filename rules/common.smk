@@ -19,6 +19,7 @@ from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
+from waypoint.workflow.closing import trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
 from waypoint.workflow.plan.listed_images import require_listed_images
@@ -47,6 +48,11 @@ try:
         PLAN = Plan(complete(config, missing_encoders(), workflow.config_settings.config))
         if workflow.is_main_process:  # jobs read this file again
             require_listed_images(PLAN)
+            if PLAN.config["groups"] is not None:
+                # opens Zarr, which other configurations need not wait for
+                from waypoint.workflow.plan.listed_groups import require_groups
+
+                require_groups(PLAN)
         # Snakemake imports every executor that is installed
         if "snakemake_executor_plugin_slurm" in sys.modules:
             keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
@@ -286,9 +292,15 @@ def closing_words():
             f"{PLAN.root}/figures/lds.png",
             f"LDS       {PLAN.root}/figures/lds.png and {PLAN.root}/tables/lds_summary.csv",
         ),
+        (
+            f"{PLAN.root}/tables/group_influences.csv",
+            f"groups    {PLAN.root}/figures/*/groups.png and {PLAN.root}/tables/group_influences.csv",
+        ),
         (f"{PLAN.root}/tables", f"report    {python} -m snakemake --report report.zip{config}"),
     ]
     lines = [f"  {line}" for path, line in ways if Path(path).exists()]
     if size := replaced_bytes(PLAN.root):
         lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
-    return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, ""])
+    trust = trust_in_words(PLAN.root, method)
+    told = [f"  {method}: {trust}", ""] if trust else []
+    return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, "", *told])

@@ -13,6 +13,9 @@ REGION_FIGURES = expand("<results>/figures/{target}/regions.png", target=PLAN.re
 
 IMAGE_TABLES = ["<results>/tables/scores_of_images.csv"] if PLAN.config["tables"]["images"] else []
 
+# panels show the LDS of their method, where it is evaluated
+LDS_OVERALL = ["<results>/tables/lds_overall.csv"] if PLAN.attributed and PLAN.evaluation["lds"] else []
+
 if PICTURED_ALONE:
 
     rule plot_trajectory:
@@ -46,6 +49,8 @@ if PLAN.attributed:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
+            lds=LDS_OVERALL,
+            attributes=beside(*LDS_OVERALL),
         output:
             figure=report(
                 "<results>/figures/{target}/{method}.png",
@@ -60,10 +65,11 @@ if PLAN.attributed:
             "../envs/waypoint.yaml"
         params:
             spec=spec("trajectory_panel"),
+            lds=lambda w, input: ["--lds", *paths_of(input, "lds")] if LDS_OVERALL else [],
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            " {params.lds:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
     rule plot_regions:
         input:

@@ -64,7 +64,30 @@ def split_half_stage(tmp_path):
     return table(tmp_path, "split_half", spec={**spec, "features": {"keep_halves": True}}, **given)
 
 
+def group_influences_stage(tmp_path, data):
+    """Two lists and the classes, by a method with three checkpoints and by one without."""
+    each = numbers(3, len(STEPS), N, seed=290)
+    dims, step = ["checkpoint", "step", "train"], (["step"], np.array(STEPS))
+    arrays = {"score": (dims[1:], each.mean(0)), "step": step, "score_by_checkpoint": (dims, each)}
+    spec = {"checkpoints": ["full/0", "full/1", "full/2"]}
+    trak = store(tmp_path / "trak.zarr", {"method": "trak", "target": "a", "spec": spec}, **arrays)
+    arrays = {"score": (dims[1:], numbers(len(STEPS), N, seed=291)), "step": step}
+    pixel = store(tmp_path / "pixel.zarr", {"method": "pixel", "target": "a"}, **arrays)
+    for name, lines in (("first", "2"), ("several", "0\n3\n5")):
+        (tmp_path / f"{name}.txt").write_text(lines)
+    spec = {"seed": 0, "groups": {"files": {"first": "x", "several": "y"}, "by": "label", "neighbours": "pixels"}}
+    lists = [tmp_path / "first.txt", tmp_path / "several.txt"]
+    return table(tmp_path, "group_influences", spec=spec, data=data, scores=[trak, pixel], lists=lists, target="a")
+
+
+def group_table_stage(tmp_path, data):
+    group_influences_stage(tmp_path, data)
+    return table(tmp_path, "group_table", spec={}, tables=[tmp_path / "group_influences.csv"] * 2)
+
+
 GOLDEN = {
+    "group_influences": group_influences_stage,
+    "group_table": group_table_stage,
     "step_correlation": step_correlation_stage,
     "sign_overlap": sign_overlap_stage,
     "top_overlap": top_overlap_stage,

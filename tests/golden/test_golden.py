@@ -311,13 +311,29 @@ def score_norm_stage(tmp_path):
     return arrays_of(out, "score", "score_se")
 
 
+def judged_scores(tmp_path):
+    """Scores of three checkpoints, by which lists are judged; image 2 is far out in all of them."""
+    each = numbers(3, 2, N, seed=7)
+    each[:, :, 2] += 9
+    dims = ["checkpoint", "step", "train"]
+    arrays = {
+        "score": (dims[1:], each.mean(0)),
+        "score_by_checkpoint": (dims, each),
+        "step": (["step"], np.array(STEPS)),
+    }
+    spec = {"checkpoints": ["full/0", "full/1", "full/2"]}
+    return store(tmp_path / "judged.zarr", {"method": "trak", "target": "a", "spec": spec}, **arrays)
+
+
 def top_influences_stage(tmp_path, data, score):
-    out = tmp_path / "table.csv"
-    run_script("top_influences", spec={"tables": {"top": 3}}, data=data, scores=[score], out=out)
+    out, spec = tmp_path / "table.csv", {"seed": 0, "tables": {"top": 3}}
+    run_script("top_influences", spec=spec, data=data, scores=[score, judged_scores(tmp_path)], out=out)
     table = pd.read_csv(out)
-    numbers = table[["step", "rank", "train", "score", "label"]].to_numpy(float)
+    names = ["step", "rank", "train", "score", "label", "rank_low", "rank_high"]
+    numbers = np.nan_to_num(table[names].to_numpy(float), nan=-9)
     files = table["file"].str.extract(r"/(\d+)\.png")[0].astype(int)
-    return {"numbers": numbers, "plus": table.sign == "+", "files": files, "classes": table["class"].map(CLASSES.index)}
+    made = {"numbers": numbers, "plus": table.sign == "+", "files": files, "classes": table["class"].map(CLASSES.index)}
+    return {**made, "found": pd.factorize(table["found"].astype(str))[0]}
 
 
 def scores_of_images_stage(tmp_path, data, score):
@@ -328,12 +344,14 @@ def scores_of_images_stage(tmp_path, data, score):
     return {"numbers": table[["train", "step", "score", "rank"]].to_numpy(float)}
 
 
-def trajectory_panel_stage(tmp_path, data, trajectory, score):
+def trajectory_panel_stage(tmp_path, data, trajectory):
     dims = ["step", "number", "channel", "y", "x"]
     arrays = {"sample": (dims, np.tanh(numbers(2, 4, 1, 8, 8, seed=30))), "step": (["step"], np.array(STEPS))}
     samples = store(tmp_path / "samples.zarr", **arrays)
-    common = {"data": data, "trajectory": trajectory, "samples": samples, "scores": score, "target": "a"}
-    run_script("trajectory_panel", spec={"figures": {"top": 2}}, **common, out=tmp_path / "panel.png")
+    common = {"data": data, "trajectory": trajectory, "samples": samples, "target": "a"}
+    common["scores"] = judged_scores(tmp_path)
+    spec = {"seed": 0, "figures": {"top": 2}, "tables": {"top": 3}}
+    run_script("trajectory_panel", spec=spec, **common, out=tmp_path / "panel.png")
     with Image.open(tmp_path / "panel.png") as image:
         small = image.convert("RGB").resize((20, 50), Image.Resampling.BOX)
     return {"picture": np.asarray(small, np.float64) / 255}

@@ -30,19 +30,21 @@ def table(tmp_path, script, scores, settings, arrays):
 
 def test_top_influences_name_file_and_class(tmp_path, scores):
     header, *rows = table(tmp_path, "top_influences", scores, {"top": 1}, NAMED)
-    assert header == "method target step rank sign train score score_se label file class".split()
+    assert (
+        header == "method target step rank sign train score score_se label file class rank_low rank_high found".split()
+    )
     assert rows[:4] == [
-        ["trak", "a", "100", "1", "+", "2", "2", "0.5", "1", "cat/1.png", "cat"],
-        ["trak", "a", "100", "1", "-", "1", "-1", "0.25", "0", "ape/2.png", "ape"],
-        ["trak", "a", "500", "1", "+", "1", "3", "0.75", "0", "ape/2.png", "ape"],
-        ["trak", "a", "500", "1", "-", "2", "-2", "0.5", "1", "cat/1.png", "cat"],
+        ["trak", "a", "100", "1", "+", "2", "2", "0.5", "1", "cat/1.png", "cat", "", "", ""],
+        ["trak", "a", "100", "1", "-", "1", "-1", "0.25", "0", "ape/2.png", "ape", "", "", ""],
+        ["trak", "a", "500", "1", "+", "1", "3", "0.75", "0", "ape/2.png", "ape", "", "", ""],
+        ["trak", "a", "500", "1", "-", "2", "-2", "0.5", "1", "cat/1.png", "cat", "", "", ""],
     ]
 
 
 @pytest.mark.parametrize(("arrays", "named"), [({}, ["", "2", ""]), ({"label": LABEL[:2]}, ["1", "2", "1"])])
 def test_in_stores_without_names_the_index_stands_in(tmp_path, scores, arrays, named):
     _, first, *_ = table(tmp_path, "top_influences", scores, {"top": 1}, arrays)
-    assert first == ["trak", "a", "100", "1", "+", "2", "2", "0.5", *named]
+    assert first == ["trak", "a", "100", "1", "+", "2", "2", "0.5", *named, "", "", ""]
 
 
 def test_scores_of_images_hold_the_listed_ones_everywhere(tmp_path, scores):

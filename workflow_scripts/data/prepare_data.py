@@ -46,6 +46,8 @@ def main(job):
             if source.class_names is not None:
                 store.arrays["label"].attrs["class_names"] = list(source.class_names)
             digest.update(source.labels[rows].tobytes())
+        if source.groups is not None:
+            store.write("group", ["train"], np.array([source.groups[i] for i in rows], object))
         if source.captions is not None:
             captions = [drawn_caption(source.captions[i], seed, i) for i in rows]
             store.write("caption", ["train"], np.array(captions, object))

@@ -2,13 +2,15 @@
 
 import csv
 
-from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.judged import judged
+from waypoint.workflow.figures.read_scores import parts_of
 from waypoint.workflow.jobs.job import run
 
 COLUMNS = ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label", "file", "class"]
+COLUMNS += ["rank_low", "rank_high", "found"]
 
 
 def main(job):
@@ -16,17 +18,23 @@ def main(job):
     with atomic_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle)
         table.writerow(COLUMNS)
-        for path in job.args.scores:
-            scores = job.open(path)
-            method, target = scores.attrs["method"], scores.attrs["target"]
-            for s, t in enumerate(read(scores["step"])):
-                score = read(scores["score"], s)
-                error = read(scores["score_se"], s) if "score_se" in scores else None
-                for sign, chosen in zip("+-", top_and_bottom(score, job.settings["tables"]["top"])):
-                    for rank, i in enumerate(chosen, 1):
-                        se = "" if error is None else f"{error[i]:.6g}"
-                        image = [names.label_of(i), names.files[i], names.class_of(i)]
-                        table.writerow([method, target, t, rank, sign, i, f"{score[i]:.6g}", se, *image])
+        for done, scores in enumerate(map(job.open, job.args.scores), 1):
+            table.writerows(rows(scores, judged(job, scores, job.settings["tables"]["top"]), names))
+            job.progress(done, len(job.args.scores), "scores")
+
+
+def rows(scores, lists, names):
+    """Iterate over the rows of one target's scores by one method; nothing in the last columns where nothing judges."""
+    of, known = [scores.attrs["method"], scores.attrs["target"]], parts_of(scores)[0] is not None
+    for s, t in enumerate(read(scores["step"])):
+        score = read(scores["score"], s)
+        error = read(scores["score_se"], s) if "score_se" in scores else None
+        for side, sign in enumerate("+-"):
+            for k, i in enumerate(lists.images[side, s]):
+                se = "" if error is None else f"{error[i]:.6g}"
+                image = [names.label_of(i), names.files[i], names.class_of(i)]
+                said = [getattr(lists, column)[side, s, k] if known else "" for column in COLUMNS[-3:]]
+                yield [*of, t, k + 1, sign, i, f"{score[i]:.6g}", se, *image, *said]
 
 
 if __name__ == "__main__":

@@ -2,15 +2,19 @@
 
 import numpy as np
 
-from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import Captions, signed
-from waypoint.workflow.figures.read_scores import projected
-from waypoint.workflow.figures.style import GREEN, RED, save, show
+from waypoint.workflow.figures.judged import judged, judged_by
+from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
+from waypoint.workflow.figures.read_scores import models_of, projected
+from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
+
+GREY = "#8A8A8A"  # of what is not found
+SOLID, DASHED = "-", (0, (2, 1.8))
 
 
 def main(job):
@@ -19,17 +23,22 @@ def main(job):
     steps = read(scores["step"]).tolist()
     top = min(job.settings["figures"]["top"], scores["score"].shape[1] // 2)
     captions = Captions(ImageNames(data), SIDE)
+    lists, known = judged(job, scores, max(top, job.settings["tables"]["top"])), judged_by(scores)[0]
     figure, axes = columns([0] * len(ROWS) + [1 + captions.lines] * (2 * top), len(steps))
     row_names(axes[:, 0], top)
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
         score = read(scores["score"], int(s))
+        error = read(scores["score_se"], int(s)) if "score_se" in scores else None
         show_step(axes[:, column], trajectory, samples, steps[s])
-        best, worst = top_and_bottom(score, top)
-        for row, i in enumerate([*best, *worst], len(ROWS)):
-            frame = (GREEN, 2.2, "-") if row < len(ROWS) + top else (RED, 2.2, (0, (2, 1.8)))
-            show(axes[row, column], read(data["image"], int(i)), *frame)
-            captions.below(axes[row, column], i, signed(score[i]))
-    header(figure, read(trajectory["image"]), lines(job.args.target, scores, captions))
+        for row in range(2 * top):
+            (side, k), axis = divmod(row, top), axes[len(ROWS) + row, column]
+            i, found = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
+            color = (GREEN, RED)[side] if found or not known else GREY
+            show(axis, read(data["image"], i), color, 2.2 if color != GREY else 1.2, (SOLID, DASHED)[side])
+            number = signed(score[i]) if error is None else f"{signed(score[i])} ± {error[i]:.1g}"
+            captions.below(axis, i, f"{number} ✓" if found else number)
+            axis.xaxis.label.set_color("black" if color != GREY else GREY)
+    header(figure, read(trajectory["image"]), lines(job, scores, captions))
     save(figure, job)
 
 
@@ -42,19 +51,33 @@ def row_names(axes, top):
         name_row(axis, name, 11, color)
 
 
-def lines(target, scores, captions):
-    """The lines of the header: what was run, and how to read the panel."""
+def lines(job, scores, captions):
+    """The lines of the header: what was run, how far it can be trusted, and how to read the panel."""
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
-    ran = f"{n} training images"
-    if "target_gradients" in scores.attrs["spec"]:
-        ran += f", {len(spec['checkpoints'])} models, {projected(spec)}"
+    models, (known, by) = models_of(scores), judged_by(scores)
+    ran = f"{n:,} training images"
+    ran += "" if models is None else f", {models} model{'' if models == 1 else 's'}"
+    ran += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
+    control = " (control)" if method in CONTROLS else ""
+    error = " ± its error" if "score_se" in scores else ""
+    trusted = f"✓ and colour: found, confirmed by {by}; grey: not told from noise"
     return [
-        (f"{method} · {titled(target, spec)}", {"size": 11, "weight": "bold"}),
+        (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
+        (told_lds(job, method), {"size": 8}),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
-        (f"−, dashed: with the lowest. Below each: score, {captions.words}", {"size": 8, "color": RED}),
+        (f"−, dashed: with the lowest. Below each: score{error}, {captions.words}", {"size": 8, "color": RED}),
+        (trusted if known else f"not judged by its noise: {by}", {"size": 8}),
     ]
 
 
+def told_lds(job, method):
+    """The method's LDS, where it is evaluated."""
+    if not job.args.lds:
+        return "LDS: not evaluated"
+    found = overall_lds(job.folder(job.args.lds), method)
+    return "LDS: undefined" if found is None else lds_in_words(found)
+
+
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "samples", "scores", "target", "out"])
+    run(main, ["data", "trajectory", "samples", "scores", "lds?", "target", "out"])

@@ -633,12 +633,16 @@ def place_of(made, path):
 
 
 def test_every_default_is_filled_in():
-    done, evaluated, latent = (complete(config(changes)) for changes in ({}, EVERY_EVALUATION, VAE))
+    grouped = {"groups.by": "label"}
+    done, evaluated, latent, groups = (complete(config(changes)) for changes in ({}, EVERY_EVALUATION, VAE, grouped))
     for path, part, _ in properties():
         optional = path.startswith("text_encoder.")
         if "default" in part and path not in ("data", "model") and part["default"] != {} and not optional:
             inside = path.startswith("evaluation.") and path.count(".") == 2
             made = latent if path.startswith("vae.") else evaluated if inside else done
+            made = groups if path.startswith("groups.") and path != "groups.by" else made
+            if path in ("features.keep_halves", "groups.by"):  # made out of other keys, and needed here
+                continue
             wanted = part["default"]
             if path == "methods":  # a list stands for methods without settings of their own
                 wanted = {name: {"method": name} for name in wanted}

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ BASE = {
     "checkpoints": {"count": 4},
     "attribution": {"steps": [100, 300, 400]},
     "scores": {"keep_checkpoints": True},
+    "groups": {"by": "label"},
     "methods": ["trak", "trak-sum", "pixel", "clip", "norm", "wiener", "random"],
     "image_encoders": {name: {"kind": "clip", "path": f"somebody/{name}"} for name in ("clip", "other")},
     "targets": [{"id": "a", "seed": 1}, {"id": "b", "seed": 2, "checkpoint": "full/1"}],
@@ -105,9 +107,12 @@ OPENS = {
     "plot_top_overlap": ["top_overlap"],
     "split_half": ["featurize", "factor_kernel", "score_trak"],
     "plot_split_half": ["split_half"],
+    "group_influences": ["data", *SCORES],
+    "group_table": ["data", "group_influences"],
+    "plot_groups": ["group_influences", "sample_trajectory"],
     "top_influences": ["data", *SCORES],
     "scores_of_images": ["data", *SCORES],
-    "trajectory_panel": ["sample_from_x_t", *SCORES],
+    "trajectory_panel": ["sample_from_x_t", "lds_tables", *SCORES],
     "plot_trajectory": ["sample_from_x_t"],
     "plot_regions": ["data", "sample_trajectory", "score_trak"],
 }
@@ -462,7 +467,7 @@ def test_specs_do_not_share_what_they_hold_with_the_configuration():
 # ---- what a change reruns
 
 TRAININGS = ["train", "train_subset", "train_without", "train_without_random"]
-ALL_SCORES_READ = ["lds_tables", "top_influences", "top_overlap", "scores_of_images"]
+ALL_SCORES_READ = ["lds_tables", "top_influences", "top_overlap", "scores_of_images", "group_table"]
 PER_STEP_READ = ["step_correlation", "sign_overlap"]
 
 
@@ -489,7 +494,8 @@ CHANGES = {  # what changes by itself; what is made from it follows
     "sampling steps": (set_key("sampling", steps=10), every("sample_trajectory", "seed_consistency", "contact_sheet")),
     "pixel": (set_key("pixel", against="x0_hat"), every("score_pixel")),
     "figure": (set_key("figures", top=2), every("trajectory_panel")),
-    "table": (set_key("tables", top=2), every("top_influences")),
+    "table": (set_key("tables", top=2), every("top_influences", "trajectory_panel")),
+    "groups": (set_key("groups", by="label", neighbours="clip"), every("group_influences")),
     "listed images": (set_key("tables", images=[3]), every("scores_of_images")),
     "epochs": (set_key("training", epochs=3), every(*TRAININGS)),
     "scheduler": (set_key("model", scheduler={"beta_schedule": "squaredcos_cap_v2"}), every(*TRAININGS)),
@@ -529,7 +535,7 @@ CHANGES = {  # what changes by itself; what is made from it follows
     ),
     "methods less": (
         lambda c: c.update(methods=["trak", "pixel"]),
-        every(*ALL_SCORES_READ, *PER_STEP_READ, "counterfactual_table", "forgetting_table"),
+        every(*ALL_SCORES_READ, *PER_STEP_READ, "group_influences", "counterfactual_table", "forgetting_table"),
     ),
     "the order of methods": (lambda c: c["methods"].reverse(), set()),
     "shards": (set_key("features", shards=4), set()),
@@ -597,7 +603,7 @@ CHANGES = {  # what changes by itself; what is made from it follows
 
 @pytest.mark.parametrize("change, by_itself", CHANGES.values(), ids=CHANGES)
 def test_a_setting_changes_what_depends_on_it_and_nothing_else(change, by_itself):
-    assert changed(change) == following(plan(), by_itself)
+    assert changed(change) == following(plan(), by_itself) & artifacts(plan(change)).keys()
 
 
 def test_the_default_steps_are_those_of_targets_without_their_own():
@@ -766,6 +772,10 @@ def test_no_setting_is_forgotten_in_the_identities(section, key):
         done["text_encoder"] = {"path": "somebody/text"}
         for row in done["targets"]:
             row["prompt"] = "a thing"
+    if section == "groups":
+        Path("list.txt").write_text("3")
+        done["groups"] |= {"files": {"few": "list.txt"}} if key == "files" else {"by": None}
+        done["groups"]["neighbours"] = "clip" if key == "neighbours" else "pixels"
     same = identities(Plan(done)).items() >= identities(plan()).items()
     assert same == ((section if key is None else f"{section}.{key}") in FREE)
 

@@ -21,8 +21,9 @@ def imagefolder(section):
 
     ``data.captions`` names a table with columns file (relative to the folder) and caption and/or label; then the
     files that it lists, in the order of their first rows, are the images. A file listed several times has several
-    captions. Without it metadata.csv and metadata.jsonl below the folder are read, and captions in 1.txt beside 1.png;
-    the first-level folder names are the classes, if there are any and no table has labels.
+    captions, and a column group says whose an image is. Without ``data.captions`` metadata.csv and metadata.jsonl
+    below the folder are read, and captions in 1.txt beside 1.png; the first-level folder names are the classes, if
+    there are any and no table has labels.
 
     Raises:
         WaypointError: no images, or what is wrong with a table, by line.
@@ -31,6 +32,7 @@ def imagefolder(section):
 
     held, found = _listed(section)
     options = {"labels": found.labels, "class_names": found.class_names, "captions": found.captions}
+    options["groups"] = found.groups
     if isinstance(held, Folder):
         return ImageFiles(section, found.files, list(map(held.where, found.files)), found.beside, **options)
 

@@ -11,6 +11,7 @@ class Images:
         n: how many. files: (n) names in the source, relative and with '/'.
         labels: (n,) int64 or None. class_names: what labels 0, 1, … are called, or None.
         captions: (n) texts, or lists of texts to draw from; or None.
+        groups: (n) whose an image is, "" for nobody's; or None.
 
     Args:
         section: the config section ``data``: size, fit and channels count here.
@@ -18,8 +19,9 @@ class Images:
             which is grey where all are grey.
     """
 
-    def __init__(self, section, files, labels=None, class_names=None, captions=None, channels=None):
+    def __init__(self, section, files, labels=None, class_names=None, captions=None, groups=None, channels=None):
         self.files, self.labels, self.class_names, self.captions = files, labels, class_names, captions
+        self.groups = groups
         self.n, self.size, self.fit = len(files), section.get("size"), section.get("fit") or "crop"
         self.channels = section.get("channels") or channels
         self._first = None

@@ -16,6 +16,7 @@ class Listed(NamedTuple):
 
     Attributes:
         files: (n) names. labels: (n,) or None. class_names: by label, or None. captions: (n) or None.
+        groups: (n) whose an image is, "" for nobody's; or None.
         beside: places of the tables and side files that were read too.
     """
 
@@ -23,6 +24,7 @@ class Listed(NamedTuple):
     labels: object = None
     class_names: list | None = None
     captions: list | None = None
+    groups: list | None = None
     beside: tuple = ()
 
 
@@ -40,21 +42,22 @@ def tabled(container, tables):
     Raises:
         WaypointError: what is wrong with the rows, by line.
     """
-    images, suffixes = {}, readable()
+    images, groups, suffixes = {}, {}, readable()
     columns = [set(rows[0][1]) - {None} for _, _, rows in tables]
     has = {role: any(role in known for known in columns) for role in ("caption", "label")}
     for (where, folder, rows), known in zip(tables, columns):
         lacks = [role for role, there in has.items() if there and role not in known]
         faults = [f"it has no {role}s, which other tables have" for role in lacks]
-        refuse(where, faults or _entered(container, folder, rows, images, has["caption"], suffixes))
+        refuse(where, faults or _entered(container, folder, rows, images, groups, has["caption"], suffixes))
     _, given, texts = zip(*images.values())
     labels, class_names = labels_of(given) if has["label"] else (None, None)
     captions = [one_or_several(usable(several)) for several in texts] if has["caption"] else None
-    return Listed(list(images), labels, class_names, captions)
+    grouped = [(groups[name] or "").strip() for name in images] if set(groups.values()) != {None} else None
+    return Listed(list(images), labels, class_names, captions, grouped)
 
 
-def _entered(container, folder, rows, images, has_captions, suffixes):
-    """Enter rows into {name: (line, label, captions)}, and give what is wrong with them."""
+def _entered(container, folder, rows, images, groups, has_captions, suffixes):
+    """Enter rows into {name: (line, label, captions)} and {name: group}, and give what is wrong with them."""
     faults, own = [], {}
     for line, row in rows:
         if fault := _fault(container, folder, row):
@@ -69,6 +72,10 @@ def _entered(container, folder, rows, images, has_captions, suffixes):
             faults.append(f"line {line}: {row['file']} is listed twice")
         elif row.get("label") != label:
             faults.append(f"line {line}: {row['file']} has label {row['label']}, but {label} in line {first_line}")
+        elif groups.setdefault(name, row.get("group")) != row.get("group"):
+            faults.append(
+                f"line {line}: {row['file']} has group {row['group']!r}, but {groups[name]!r} in line {first_line}"
+            )
         texts.append(row.get("caption"))
     if has_captions:
         faults += [f"line {line} has no caption" for line, _, texts in own.values() if not usable(texts)]

@@ -7,7 +7,12 @@ import json
 
 from waypoint.errors import WaypointError
 
-ROLES = {"file": ("file", "file_name"), "caption": ("caption", "text"), "label": ("label",)}  # the first counts
+ROLES = {
+    "file": ("file", "file_name"),
+    "caption": ("caption", "text"),
+    "label": ("label",),
+    "group": ("group",),
+}  # the first counts
 SEPARATORS = ",;\t"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE = "save it as UTF-8: in Excel File, Save As, CSV UTF-8 (Comma delimited)"
@@ -37,7 +42,7 @@ def text_of(raw, where):
 
 
 def rows_of(raw, where, lines=False):
-    """The rows of a table of images, with the names that columns have here: file, caption, label.
+    """The rows of a table of images, with the names that columns have here: file, caption, label, group.
 
     Hugging Face's file_name and text count as file and caption, and names in capitals too.
 

@@ -15,7 +15,9 @@ from waypoint.workflow.config import regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
+from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
+from waypoint.workflow.config.kept_parts import resolve_halves
 from waypoint.workflow.config.method_settings import check_lists, named_methods
 from waypoint.workflow.config.models import (
     check_captions,
@@ -61,6 +63,7 @@ def complete(config, missing=None, given=None):
     stored = stored_images(config)
     check_data(config["data"], stored)
     check_checkpoints(config)
+    resolve_halves(config)
     check_model(config)
     _check_shards(config)
     check_vae(config)
@@ -73,6 +76,7 @@ def complete(config, missing=None, given=None):
     _check_targets(config, places)
     check_captioned(config, stored)
     _check_gaussian(config)
+    check_groups(config)
     check_evaluation(config, known_grid(config))
     check_own_scores(config)
     return config

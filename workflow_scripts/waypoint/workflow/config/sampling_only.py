@@ -2,7 +2,18 @@
 
 from waypoint.errors import WaypointError
 
-SECTIONS = ("methods", "training", "features", "gradients", "projection", "curvature", "kernel", "scores", "pixel")
+SECTIONS = (
+    "methods",
+    "training",
+    "features",
+    "gradients",
+    "projection",
+    "curvature",
+    "kernel",
+    "scores",
+    "pixel",
+    "groups",
+)
 EVALUATIONS = (  # what needs training images, or scores of them
     "lds",
     "counterfactual",

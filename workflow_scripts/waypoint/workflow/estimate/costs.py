@@ -11,6 +11,7 @@ import numpy as np
 
 from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
+from waypoint.workflow.kept_scores import kept
 from waypoint.workflow.methods import METHODS
 
 
@@ -220,7 +221,7 @@ def storage(plan, sizes):
         + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
         + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
         # and in every store the images' own numbers
-        "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models) for method in plan.instances)
+        "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models, n, d) for method in plan.instances)
         + 8 * n * len(plan.targets) * len(plan.instances),
     }
     return found if plan.attributed else {stage: found[stage] for stage in ("checkpoints", "targets")}
@@ -233,7 +234,11 @@ def sampled_targets(plan):
     return plan.evaluated("samples") if plan.evaluation["samples"] else []
 
 
-def _rows(config, kind, models):
+def _rows(config, kind, models, n, d):
     """Rows of scores that a method stores per step: the mean, its standard error, on request every checkpoint's."""
-    each = models if config["scores"]["keep_checkpoints"] and kind.by_checkpoint else 0
-    return 1 + (kind.error and models > 1) + each
+    if not kind.by_checkpoint:
+        return 1 + (kind.error and models > 1)
+    asked = config["scores"]["keep_checkpoints"]
+    each = models if kept(asked, n, d, models) and (asked is not None or models > 1) else 0
+    halves = 2 if config["features"]["keep_halves"] and models == 1 else 0
+    return 1 + (kind.error and models > 1) + each + halves

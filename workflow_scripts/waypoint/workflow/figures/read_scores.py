@@ -11,6 +11,27 @@ def read_scores(job):
         job.progress(done, len(job.args.scores), "scores")
 
 
+def parts_of(scores):
+    """Scores that know nothing of each other's noise: of every checkpoint, or of both halves of one's draws.
+
+    Args:
+        scores: open store.
+
+    Returns:
+        (P, S, N) float32 and what the parts are, or None and "" where fewer than two are kept.
+    """
+    for name, parts in (("score_by_checkpoint", "checkpoints"), ("score_by_half", "halves of the draws")):
+        if name in scores and scores[name].shape[0] > 1:
+            return read(scores[name]), parts
+    return None, ""
+
+
+def models_of(scores):
+    """How many models a method's scores come from, or None where it knows no model."""
+    found = settings_of(scores.attrs["spec"]).get("checkpoints")
+    return None if found is None else len(found)
+
+
 def what_ran(job):
     """Numbers for a figure's title: training images, targets, and models where a method has any."""
     stores = [job.open(path) for path in job.args.scores]

@@ -60,8 +60,9 @@ def header(figure, image, lines):
     width, height = figure.get_size_inches()
     side = HEADER - 0.25
     show(figure.add_axes((0.1 / width, 1 - (side + 0.08) / height, side / width, side / height)), image, "black", 1)
+    apart = min(0.21, (HEADER - 0.3) / max(1, len(lines) - 1))
     for line, (text, style) in enumerate(lines):
-        figure.text((side + 0.25) / width, 1 - (0.2 + 0.21 * line) / height, text, va="center", **style)
+        figure.text((side + 0.25) / width, 1 - (0.2 + apart * line) / height, text, va="center", **style)
 
 
 def titled(target, spec):

@@ -1,6 +1,8 @@
 """Scores made of train features and target gradients, for one checkpoint after the other, and their mean.
 
 The features of all checkpoints are read once, block by block, for a target and for all that wait (``shared_pass``).
+Of a single checkpoint the scores of both halves of its draws may be made too, φ_i and g_t each of one half, with the
+kernel of all draws.
 """
 
 import contextlib
@@ -18,6 +20,7 @@ from waypoint.store.zarr.quantised import blocks
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import Columns, adopt_store, create_store
 from waypoint.workflow.jobs.shared_pass import SharedPass
+from waypoint.workflow.kept_scores import kept
 
 # of scripts; those whose method has a kernel add kernels*, and fisher* where it is made from Fisher rows
 ARGUMENTS = ["gradients", "features*", "method", "target", "targets*", "waiting", "out"]
@@ -62,6 +65,8 @@ def one_pass(job, shared, term):
     names = read(shared.own["checkpoint"]).tolist()
     checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
     n, d = checkpoints[0][0]["phi"].shape
+    asked, halved = job.settings["scores"]["keep_checkpoints"], job.settings["scores"].get("keep_halves", False)
+    apart = kept(asked, n, d, len(names)) and (asked is not None or len(names) > 1)
     targets = shared.targets(checkpoints[0][0]["phi"].chunks[0])
     job.say(f"one pass over the features for {', '.join(targets)}")
     with contextlib.ExitStack() as stack:
@@ -70,11 +75,14 @@ def one_pass(job, shared, term):
         for m, (features, *others) in enumerate(checkpoints):
             g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
             parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *others), g))
+            for half in (0, 1) if halved else ():
+                g = np.concatenate([read(gradients["g_half"], m)[:, half] for gradients in targets.values()])
+                parts.append(term(Features(partial(half_blocks, features, half), n, d, *others), g))
         for target, gradients in targets.items():
             made = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
             store.label(method=job.args.method, target=target)
-            writers.append(Scores(store, names, read(gradients["step"]), n, job.settings["scores"]["keep_checkpoints"]))
+            writers.append(Scores(store, names, read(gradients["step"]), n, apart, halved))
         ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
         for start, together in side_by_side(parts):
             tau = np.stack(together)
@@ -106,15 +114,21 @@ def opened(job, shared, m, name):
     return stores
 
 
+def half_blocks(features, half, each=None):
+    """Blocks of one half's features, as ``quantised.blocks`` gives those of all draws."""
+    return blocks(features, "phi_half", lambda rows: each(rows[:, half]) if each else rows[:, half])
+
+
 class Scores:
     """One target's scores under construction."""
 
-    def __init__(self, store, names, steps, n, keep_checkpoints):
+    def __init__(self, store, names, steps, n, keep_checkpoints, keep_halves):
         self.steps, dims, shape = steps, ["step", "train"], (len(steps), n)
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(n))
         self.score = Columns(store, "score", dims, shape, "step", steps)
-        self.error = self.each = None
+        self.error = self.each = self.halves = None
+        self.models = len(names)
         if len(names) > 1:
             self.error = Columns(store, "score_se", dims, shape, "step", steps)
         if keep_checkpoints:
@@ -122,8 +136,15 @@ class Scores:
             shape = (len(names), *shape)
             self.each = Columns(store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names)
 
+        if keep_halves:
+            store.write("half", ["half"], np.arange(2))
+            self.halves = Columns(store, "score_by_half", ["half", *dims], (2, len(steps), n), "half", [0, 1])
+
     def append(self, tau):
-        """Scores of some more training images: (checkpoint, step, images)."""
+        """Scores of some more training images: (checkpoint, step, images), and after it both halves'."""
+        tau, halves = tau[: self.models], tau[self.models :]
+        if self.halves:
+            self.halves.append(halves)
         mean = CheckpointMean()
         for row in tau.astype(np.float64):
             mean.add(row)

@@ -24,14 +24,23 @@ def require_listed_images(plan):
 
 def known_files(plan):
     """The training images' names: as stored, or as the source has them; None where the first job will tell."""
+    stored = stored_data(plan)
+    if stored is None:
+        return source_files(plan.config)
+    from waypoint.store.data.image_names import ImageNames
+
+    return ImageNames(stored).files
+
+
+def stored_data(plan):
+    """The training images' store, open, where it is there as the plan asks for it, or None."""
     for root in (plan.root, *plan.other_stores):
         for stage, name in (("encode_data", "train"), ("prepare_data", "images" if plan.encoded else "train")):
             if (stage, {}) in [*plan.data(), ("prepare_data", {})] and current(plan, root, stage, f"data/{name}.zarr"):
-                from waypoint.store.data.image_names import ImageNames
                 from waypoint.store.zarr.reader import open_store
 
-                return ImageNames(open_store(f"{root}/data/{name}.zarr")).files
-    return source_files(plan.config)
+                return open_store(f"{root}/data/{name}.zarr")
+    return None
 
 
 def current(plan, root, stage, name):
@@ -44,7 +53,13 @@ def current(plan, root, stage, name):
 
 
 def source_files(config):
-    """The names of the images that a config takes from its source, or None.
+    """The names of the images that a config takes from its source, or None where the first job will tell."""
+    found = source_and_rows(config)
+    return found and list(np.array(found[0].files, object)[found[1]])
+
+
+def source_and_rows(config):
+    """The source of a config's training images, and which of its images they are, or None.
 
     What a download would bring is unknown, and which images are near-duplicates. A source that cannot be read is the
     first job's to tell.
@@ -56,6 +71,6 @@ def source_files(config):
 
     try:
         source = SOURCES[section["source"]](section)
-        return list(np.array(source.files, object)[chosen(section, source.n, config["seed"])])
+        return source, chosen(section, source.n, config["seed"])
     except WaypointError:
         return None

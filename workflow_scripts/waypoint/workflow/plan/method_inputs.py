@@ -104,6 +104,8 @@ def sections(plan, method: str, target: str) -> dict:
     for setting in row.settings:
         section, _, key = setting.partition(".")
         found |= {section: found.get(section, {}) | plan.pick(section, key)} if key else {section: plan.config[section]}
+    if row.by_checkpoint and plan.halves_apart:
+        found["scores"] = found["scores"] | {"keep_halves": True}
     if not {"gradients", "scores"} & set(row.reads):  # these know the steps
         found["target"] = {"steps": plan.steps(target)}
     if MASK in row.reads:

@@ -259,6 +259,11 @@ class Plan(EvaluationPlan):
         return next(iter(self.of_kind("trak")))
 
     @property
+    def halves_apart(self):
+        """Whether scores of both halves of the draws are kept: of a single checkpoint whose features have halves."""
+        return self.config["features"]["keep_halves"] and len(self.checkpoints) == 1
+
+    @property
     def regional(self):
         """The method whose scores figures of regions show: the first whose f_t sees masks by its gradients, or None."""
         return next((method for method in self.methods if "gradients" in self.kind(method).reads), None)
@@ -312,6 +317,23 @@ class Plan(EvaluationPlan):
             steps |= set(self.steps_of("samples", target))
             number = max(number, self.evaluation["samples"]["number"])
         return {"steps": sorted(steps), "number": number}
+
+    # ---- groups of training images
+
+    @property
+    def group_lists(self):
+        """{group: file} of the groups that files list, by name."""
+        return dict(sorted(self.config["groups"]["files"].items())) if self.config["groups"] else {}
+
+    def groups(self):
+        """The section ``groups``, with the hashes of files in the place of their paths."""
+        lists = {name: file_hash(path) for name, path in self.group_lists.items()}
+        return {**self.config["groups"], "files": lists}
+
+    def group_encoder(self):
+        """The embeddings by which images are neighbours, as artifacts; none for pixels."""
+        encoder = self.config["groups"]["neighbours"]
+        return [] if encoder == "pixels" else [("embed_images", {"encoder": encoder})]
 
     # ---- image encoders, masks and files from outside the store
 

@@ -18,6 +18,7 @@ WRITTEN = {
     "features.flip": "data.flip",
     "features.train_draws": "attribution.train_draws",
     "generator": "targets.checkpoint",
+    "scores.keep_halves": "features.keep_halves",
     "paths": "checkpoints.paths",
     "training.flip": "data.flip",
 }

@@ -25,7 +25,7 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 
 STAGES = {}
-FIGURES = 4  # the version of every figure
+FIGURES = 5  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
@@ -504,10 +504,33 @@ def plot_split_half(plan):
     return Recipe(inherits=[("split_half", {})])
 
 
+# ---- groups of training images
+
+
+@stage(version=1)
+def group_influences(plan, target):
+    """evaluation/groups/{target}.csv."""
+    scores = [plan.score(method, target) for method in plan.methods]
+    return Recipe({"groups": plan.groups()}, plan.data(), [*plan.group_encoder(), *scores])
+
+
+@stage(version=1)
+def group_table(plan):
+    """tables/group_influences.csv."""
+    return Recipe({}, plan.data(), [("group_influences", {"target": target}) for target in plan.targets])
+
+
+@stage(FIGURES)
+def plot_groups(plan, target):
+    """figures/{target}/groups.png."""
+    trajectory = ("sample_trajectory", {"target": target})
+    return Recipe(plan.looks(), [("group_influences", {"target": target})], [trajectory])
+
+
 # ---- what people look at
 
 
-@stage(version=2)
+@stage(version=3)
 def top_influences(plan):
     """tables/top_influences.csv."""
     return Recipe({"tables": plan.pick("tables", "top")}, plan.data(), plan.all_scores())
@@ -521,9 +544,11 @@ def scores_of_images(plan):
 
 @stage(FIGURES)
 def trajectory_panel(plan, target, method):
-    """One target's trajectory panel of a method."""
+    """One target's trajectory panel of a method, with the method's LDS where that is evaluated."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
-    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target})])
+    sections["tables"] = plan.pick("tables", "top")  # the lists of the table, as it judges them
+    lds = [("lds_tables", {})] if plan.evaluation["lds"] else []
+    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target}), *lds])
 
 
 @stage(FIGURES)

@@ -1,0 +1,121 @@
+"""What the table and the panels say of the noise floor, and the numbers that stand on a panel."""
+
+import matplotlib.axes
+import matplotlib.figure
+import numpy as np
+import pandas as pd
+import pytest
+from support import run_script, store
+
+from waypoint.store.artifacts.atomic import atomic_file
+
+N, STEPS = 200, [100, 500]
+DIMS = ["checkpoint", "step", "train"]
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def planted(parts, strength):
+    made = noise(parts, len(STEPS), N)
+    made[:, 0, 7] += strength
+    made[:, 0, 9] -= strength
+    return made
+
+
+def scored(tmp_path, method, parts, kept="score_by_checkpoint", models=None):
+    arrays = {"score": (DIMS[1:], parts.mean(0)), "step": (["step"], STEPS)}
+    if kept:
+        arrays[kept] = (DIMS, parts)
+        arrays["score_se"] = (DIMS[1:], parts.std(0, ddof=1) / np.sqrt(len(parts)))
+    spec = {"checkpoints": [f"full/{m}" for m in range(models)]} if models else {}
+    return store(tmp_path / f"{method}.zarr", {"method": method, "target": "a", "spec": spec}, **arrays)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return store(tmp_path / "train.zarr", image=(["train", "channel", "y", "x"], np.tanh(noise(N, 1, 8, 8))))
+
+
+@pytest.mark.parametrize("kept, models, parts", [("score_by_checkpoint", 4, 4), ("score_by_half", 1, 2)])
+def test_the_table_says_what_is_found_and_between_which_ranks(tmp_path, data, kept, models, parts):
+    each = planted(parts, 12)
+    stores = [scored(tmp_path, "trak", each, kept, models), scored(tmp_path, "pixel", noise(1, 2, N), None)]
+    run_script(
+        "top_influences", spec={"seed": 0, "tables": {"top": 5}}, data=data, scores=stores, out=tmp_path / "t.csv"
+    )
+    table = pd.read_csv(tmp_path / "t.csv")
+    trak = table[table["method"] == "trak"]
+    found = trak[trak["found"].astype(str) == "True"]
+    assert set(zip(found["step"], found["sign"], found["train"])) == {(100, "+", 7), (100, "-", 9)}
+    assert (found["rank_low"] == 1).all() and (found["rank_high"] == 1).all()
+    assert (trak["rank_low"] <= trak["rank_high"]).all() and trak["rank_low"].min() == 1
+    assert table.loc[table["method"] == "pixel", ["rank_low", "rank_high", "found"]].isna().all(axis=None)
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Every text that is written on a figure, and the labels below images with their frames' colours."""
+    texts, labels, write, label = [], [], matplotlib.figure.Figure.text, matplotlib.axes.Axes.set_xlabel
+
+    def text(self, x, y, s, *more, **style):
+        texts.append(s)
+        return write(self, x, y, s, *more, **style)
+
+    def xlabel(self, words, *more, **style):
+        labels.append((words, self.spines["left"].get_edgecolor()))
+        return label(self, words, *more, **style)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "text", text)
+    monkeypatch.setattr(matplotlib.axes.Axes, "set_xlabel", xlabel)
+    return texts, labels
+
+
+def panel(tmp_path, data, scores, **more):
+    image = {"image": (["channel", "y", "x"], noise(1, 8, 8))}
+    grid = {name: (["step", "channel", "y", "x"], noise(2, 1, 8, 8)) for name in ("x_t", "x0_hat")}
+    trajectory = store(tmp_path / "trajectory.zarr", step=(["step"], STEPS), **grid, **image)
+    sample = (["step", "number", "channel", "y", "x"], noise(2, 4, 1, 8, 8))
+    samples = store(tmp_path / "samples.zarr", sample=sample, step=(["step"], STEPS))
+    spec = {"seed": 0, "figures": {"top": 2}, "tables": {"top": 5}}
+    given = {"data": data, "trajectory": trajectory, "samples": samples, "scores": scores, "target": "a"}
+    run_script("trajectory_panel", spec=spec, **given, **more, out=tmp_path / "panel.png")
+
+
+def lds_table(tmp_path, low):
+    rows = f"method,checkpoints,mean,se,low,high,targets,steps\ntrak,4,0.19,0.1,{low},0.36,1,2\n"
+    with atomic_file(tmp_path / "lds_overall.csv", lambda: {"spec": {}}) as tmp:
+        tmp.write_text(rows)
+    return tmp_path / "lds_overall.csv"
+
+
+def test_a_panel_marks_what_is_found_and_greys_what_is_not(tmp_path, data, written):
+    panel(tmp_path, data, scored(tmp_path, "trak", planted(4, 12), models=4), lds=lds_table(tmp_path, -0.01))
+    texts, labels = written
+    marked = [words.split("\n")[1] for words, _ in labels if "✓" in words]
+    assert sorted(marked) == ["7", "9"] and all("±" in words for words, _ in labels)
+    greys = [max(color[:3]) - min(color[:3]) < 0.01 for words, color in labels]
+    assert greys == ["✓" not in words for words, _ in labels]
+    told = "\n".join(texts)
+    assert "200 training images, 4 models" in told and "confirmed by 4 models" in told
+    assert "LDS 0.19 (−0.01 … 0.36): not shown to be above zero" in told and "control" not in told
+
+
+def test_a_single_models_halves_speak(tmp_path, data, written):
+    panel(tmp_path, data, scored(tmp_path, "trak", planted(2, 12), "score_by_half", 1))
+    told = "\n".join(written[0])
+    assert "1 model" in told and "confirmed by halves of the draws" in told and "LDS: not evaluated" in told
+
+
+def test_controls_are_labelled_and_what_nothing_judges_keeps_its_colours(tmp_path, data, written):
+    panel(tmp_path, data, scored(tmp_path, "random", noise(1, 2, N), None))
+    told, labels = "\n".join(written[0]), written[1]
+    assert "random (control)" in told and "not judged by its noise: it knows no model" in told
+    assert not any("✓" in words or "±" in words for words, _ in labels)
+    assert all(max(color[:3]) - min(color[:3]) > 0.1 for _, color in labels)
+
+
+def test_one_models_scores_without_halves_say_so(tmp_path, data, written):
+    panel(tmp_path, data, scored(tmp_path, "trak", noise(1, 2, N), None, models=1))
+    assert "not judged by its noise: scores of one model alone are kept" in "\n".join(written[0])

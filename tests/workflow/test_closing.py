@@ -1,0 +1,55 @@
+"""The line that a run ends with."""
+
+import pytest
+
+from waypoint.workflow.closing import trust_in_words
+from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
+
+
+def tables(tmp_path, found=None, lds=None):
+    (tmp_path / "tables").mkdir()
+    if found is not None:
+        rows = [f"{method},{target},{step},{value}" for method, target, step, value in found]
+        (tmp_path / "tables/top_influences.csv").write_text("\n".join(["method,target,step,found", *rows]))
+    if lds is not None:
+        rows = [",".join(map(str, row)) for row in lds]
+        (tmp_path / "tables/lds_overall.csv").write_text("\n".join(["method,checkpoints,mean,low,high", *rows]))
+    return tmp_path
+
+
+def test_steps_with_anything_found_are_counted_and_the_lds_is_judged_by_its_interval(tmp_path):
+    found = [("trak", "a", t, t > 300) for t in (100, 100, 300, 500, 500, 700)] + [("pixel", "a", 900, "")]
+    root = tables(tmp_path, found, [("trak", 1, 0.5, 0.4, 0.6), ("trak", 3, 0.19, -0.01, 0.36), ("pixel", "", 1, 1, 1)])
+    said = "found influences at 2 of 4 steps; LDS 0.19 (−0.01 … 0.36): not shown to be above zero"
+    assert trust_in_words(root, "trak") == said
+
+
+def test_steps_of_several_targets_are_counted_together(tmp_path):
+    root = tables(tmp_path, [("trak", target, 100, target == "a") for target in "ab"])
+    assert trust_in_words(root, "trak") == "found influences at 1 of 2 steps of 2 targets"
+
+
+def test_scores_that_nothing_judges_are_said_to_be_so(tmp_path):
+    said = trust_in_words(tables(tmp_path, [("trak", "a", 100, "")]), "trak")
+    assert said.startswith("no scores by checkpoint or half of the draws")
+
+
+def test_without_tables_nothing_is_said(tmp_path):
+    assert trust_in_words(tmp_path, "trak") is None
+    assert trust_in_words(tables(tmp_path, [], []), "trak") is None
+
+
+@pytest.mark.parametrize(
+    "found, verdict",
+    [
+        ((0.3, 0.1, 0.5), "above zero"),
+        ((-0.3, -0.5, -0.1), "below zero"),
+        ((0.1, 0, 0.2), "not shown to be above zero"),
+    ],
+)
+def test_the_verdict_is_that_of_the_interval(found, verdict):
+    assert lds_in_words(found).endswith(f": {verdict}")
+
+
+def test_a_method_without_an_overall_lds_has_none(tmp_path):
+    assert overall_lds(tables(tmp_path, lds=[("trak", 3, 1, 1, 1)]) / "tables/lds_overall.csv", "pixel") is None

@@ -1,0 +1,93 @@
+"""evaluation/groups/{target}.csv: the scores of groups of training images, beside groups that mean nothing."""
+
+import csv
+import math
+from functools import partial
+
+import numpy as np
+
+from waypoint.science.evaluation import groups as science
+from waypoint.science.evaluation.neighbours import nearest, normalised, pooled
+from waypoint.science.random_streams import numpy_stream
+from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.store.data.group_members import classes_of, members
+from waypoint.store.data.image_names import ImageNames
+from waypoint.store.zarr.reader import blocks, read
+from waypoint.workflow.figures.read_scores import models_of, parts_of
+from waypoint.workflow.jobs.job import run
+
+COLUMNS = "method target step group size score se percentile random_mean random_sd z null p p_kind q found checkpoints"
+MOST_DRAWS = 4 * science.DRAWS  # of neighbourhoods, of which a large group leaves few that are not its own images'
+
+
+def main(job):
+    settings, data = job.settings["groups"], job.open(job.args.data)
+    names = ImageNames(data)
+    lists = dict(zip(sorted(settings["files"]), job.args.lists, strict=True))
+    groups = members(names.files, lists, classes_of(data, settings["by"], names), settings["by"])
+    orders = drawn(job, data, [len(images) for images in groups.values()])
+    with atomic_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
+        table = csv.writer(handle)
+        table.writerow(COLUMNS.split())
+        for done, scores in enumerate(map(job.open, job.args.scores), 1):
+            table.writerows(rows(scores, groups, orders))
+            job.progress(done, len(job.args.scores), "methods")
+
+
+def drawn(job, data, sizes):
+    """The draws of both nulls, the same for all methods of a target: {null: orders (B, longest)}."""
+    n, longest = data["image"].shape[0], max(sizes)
+    vectors = job.open(job.args.embeddings)["embedding"] if job.args.embeddings else data["image"]
+    compared = normalised if job.args.embeddings else pooled
+    vectors = np.concatenate([compared(rows) for _, rows in blocks(vectors)])
+    stream = partial(numpy_stream, job.settings["seed"], "groups", job.args.target)
+    # neighbourhoods of a group's own images do not count for it: so many that as many as of random groups are left
+    enough = min(MOST_DRAWS, math.ceil(science.DRAWS / (1 - longest / n)))
+    return {
+        "random": science.random_orders(stream("random"), n, longest),
+        "neighbourhoods": science.neighbour_orders(
+            stream("neighbourhoods"), n, partial(nearest, vectors, longest=longest), enough
+        ),
+    }
+
+
+def rows(scores, groups, orders):
+    """Iterate over a method's rows: both nulls of every group at every step."""
+    score, steps, chosen = read(scores["score"]), read(scores["step"]).tolist(), list(groups.values())
+    sums, (parts, _) = science.group_sums(score, chosen), parts_of(scores)
+    of_parts = None if parts is None else science.group_sums(parts, chosen)
+    error, models = science.error_of_sums(of_parts), models_of(scores)
+    nulls = {
+        "random": science.random_null(score, chosen, orders["random"]),
+        "neighbourhoods": science.neighbourhood_null(score, chosen, orders["neighbourhoods"]),
+    }
+    standing = {name: science.standing(sums, null) for name, null in nulls.items()}
+    q = {name: science.q_values(standing[name][1]) for name in nulls}
+    found = discovered(sums, error, parts, nulls, q)
+    # scores that are estimates, but of an error that nothing tells, cannot be called found
+    unknown = error is None and (models is not None or "score_se" in scores)
+    for s, t in enumerate(steps):
+        for g, (name, images) in enumerate(groups.items()):
+            se = "" if error is None else f"{error[s, g]:.6g}"
+            for null, made in nulls.items():
+                z, p, normal, percentile = (values[s, g] for values in standing[null])
+                chance = [f"{percentile:.4g}", f"{made.mean[s, g]:.6g}", f"{made.sd[s, g]:.6g}", f"{z:.6g}"]
+                tested = [null, f"{p:.6g}", "normal" if normal else "permutation", f"{q[null][s, g]:.6g}"]
+                row = [scores.attrs["method"], scores.attrs["target"], t, name, len(images), f"{sums[s, g]:.6g}", se]
+                yield [*row, *chance, *tested, "" if unknown else found[s, g], "" if models is None else models]
+
+
+def discovered(sums, error, parts, nulls, q):
+    """Whether q is small under the stricter null, and the error's interval excludes that null's mean: (S, G)."""
+    kinds = list(nulls)
+    stricter = np.argmax([q[kind] for kind in kinds], axis=0)[None]
+    worst, mean = (
+        np.take_along_axis(np.array(values), stricter, 0)[0]
+        for values in ([q[kind] for kind in kinds], [nulls[kind].mean for kind in kinds])
+    )
+    excluded = True if error is None else science.excluded(sums, error, len(parts), mean)
+    return (worst <= science.LEVEL) & excluded
+
+
+if __name__ == "__main__":
+    run(main, ["data", "scores*", "embeddings?", "lists*", "target", "out"])

@@ -1,0 +1,183 @@
+"""One target's groups: each beside random groups and neighbourhoods of its size, by method and step."""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.captions import plain, shortened
+from waypoint.workflow.figures.style import CONTROLS, plt, save, styles, time_axis
+from waypoint.workflow.figures.trajectory import HEADER, header, titled
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.plan.specs import settings_of
+
+METHODS, GROUPS, TICKS = 4, 10, 5  # shown, at most
+NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
+LINE = 0.165  # of words below
+CHARACTERS = 15.5  # that fit an inch of them
+GREY, BAND, HATCH = "#777777", "#DDDDDD", "#999999"
+HOW = (
+    "How to read it. Each mark adds up the scores of all images of a group at one step, in units of what groups of as "
+    "many random images vary by: up, the group pushed the process towards this image; down, away from it. Grey band: "
+    "95 of 100 random groups lie in it. Hatched: 95 of 100 groups of as many images that look alike. Vertical bars: "
+    "± the standard error of the sum{bars}. A filled triangle is found: it lies outside of both, by more than chance "
+    "explains among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A hollow circle cannot "
+    "be told from chance{unknown}. No height is a share of the image: nobody can say that so and so many per cent "
+    "of it come from somebody."
+)
+
+
+def main(job):
+    table = opened(job)
+    looks = styles(table["method"].unique(), job.settings.get("looks"))
+    methods, groups = shown_methods(table, list(looks)), shown_groups(table)
+    words = footer(table, methods, groups, NAMES + WIDTH * len(methods))
+    height = HEADER + 0.35 + (HEIGHT + GAP) * len(groups) + 0.5 + LINE * len(words) + 0.1
+    figure = plt.figure(figsize=(max(NAMES + WIDTH * len(methods) + 0.15, 6.2), height))
+    for column, method in enumerate(methods):
+        own = table[table["method"] == method]
+        limit = reach(own[own["group"].isin(groups)])
+        for row, group in enumerate(groups):
+            above = HEADER + 0.35 + (HEIGHT + GAP) * row
+            width = figure.get_figwidth()
+            place = (
+                (NAMES + WIDTH * column) / width,
+                1 - (above + HEIGHT) / height,
+                (WIDTH - 0.3) / width,
+                HEIGHT / height,
+            )
+            axes = figure.add_axes(place)
+            draw(axes, own[own["group"] == group], looks[method]["color"])
+            axes.set_ylim(-limit, limit)
+            if row == 0:
+                axes.set_title(f"{method} (control)" if method in CONTROLS else method)
+            if row < len(groups) - 1:
+                axes.set(xticklabels=[], xlabel="")
+            if column == 0:
+                size = own.loc[own["group"] == group, "size"].iloc[0]
+                label = f"{plain(shortened(group, NAMES - 0.45, 9))}\n{counted(size)}"
+                figure.text(0.1 / width, 1 - (above + HEIGHT / 2) / height, label, va="center", size=8.5)
+    for line, text in enumerate(words):
+        figure.text(
+            0.1 / figure.get_figwidth(), (0.1 + LINE * (len(words) - line - 0.5)) / height, text, size=8, va="center"
+        )
+    trajectory = job.open(job.args.trajectory)
+    spec = settings_of(trajectory.attrs["spec"])
+    lines = [("Groups · " + titled(job.args.target, spec), {"size": 11, "weight": "bold"})]
+    lines += [(text, {"size": 8}) for text in ran(table, methods, groups)]
+    header(figure, read(trajectory["image"]), lines)
+    save(figure, job)
+
+
+def opened(job):
+    """The table; names of groups are texts, whatever they look like."""
+    texts, empty = {"group": str, "found": str}, {name: [""] for name in ("se", "z", "q", "checkpoints")}
+    return pd.read_csv(job.folder(job.args.table), dtype=texts, keep_default_na=False, na_values=empty)
+
+
+def shown_methods(table, methods):
+    """Methods that say what is found before those that cannot, with a control among them where there is one.
+
+    Args:
+        methods: in the order of figures, controls last.
+    """
+    said = table.groupby("method")["found"].agg(lambda found: (found != "").any())
+    methods = sorted(methods, key=lambda name: not said[name])
+    if len(methods) <= METHODS:
+        return methods
+    others, controls = ([name for name in methods if (name in CONTROLS) == last] for last in (False, True))
+    return (others[: METHODS - 1] + controls + others[METHODS - 1 :])[:METHODS]
+
+
+def shown_groups(table):
+    """Names of the groups that most rows call found, then of those that are nearest to it; in the table's order."""
+    worst = table.groupby(["group", "method", "step"], sort=False)["q"].max()
+    by_group = pd.DataFrame({"found": is_found(table).groupby(table["group"]).sum(), "q": worst.groupby("group").min()})
+    chosen = set(by_group.sort_values(["found", "q"], ascending=[False, True], kind="stable").index[:GROUPS])
+    return [group for group in table["group"].unique() if group in chosen]
+
+
+def is_found(table):
+    """Rows that are found; those of which nothing is known are not."""
+    return table["found"] == "True"
+
+
+def reach(rows):
+    """How far the vertical axis goes: all marks, and the neighbourhoods' band unless it is far wider."""
+    return 1.12 * max(2.6, rows.loc[rows["null"] == "random", "z"].abs().max())
+
+
+def draw(axes, rows, color):
+    """One group by one method: its sums by step, and both nulls, in the standard deviation of random groups."""
+    rows = rows.sort_values("step")
+    random, near = (rows[rows["null"] == null].reset_index(drop=True) for null in ("random", "neighbourhoods"))
+    unit = random["random_sd"].where(random["random_sd"] > 0, 1)
+    t, z, found = random["step"], random["z"], is_found(random)
+    axes.axhspan(-1.96, 1.96, color=BAND, linewidth=0)
+    middle, spread = (near["random_mean"] - random["random_mean"]) / unit, 1.96 * near["random_sd"] / unit
+    edges = {"facecolor": "none", "edgecolor": HATCH, "hatch": "////", "linewidth": 0.6}
+    if len(t) > 1:
+        axes.fill_between(t, middle - spread, middle + spread, **edges)
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.plot(t, z, color=GREY, linewidth=0.8)
+    if random["se"].notna().any():
+        axes.errorbar(t, z, random["se"] / unit, fmt="none", ecolor="black", elinewidth=0.9)
+    axes.plot(t[~found], z[~found], "o", color=GREY, markerfacecolor="white", markersize=4.5)
+    for marker, side in (("^", found & (z > 0)), ("v", found & (z < 0))):
+        axes.plot(t[side], z[side], marker, color=color, markersize=7, markeredgecolor="black", markeredgewidth=0.6)
+    time_axis(axes, t.tolist())
+    axes.set_xticks(t.iloc[:: -(-len(t) // TICKS)])
+    axes.set_xlabel("step t (noise → image)", labelpad=1)
+    axes.tick_params(labelsize=7)
+
+
+def counted(size):
+    """A number of images in words."""
+    return f"{size:,} image{'' if size == 1 else 's'}"
+
+
+def ran(table, methods, groups):
+    """What was run, in the lines of the header."""
+    models = table["checkpoints"].dropna().astype(int)
+    every = table["group"].nunique()
+    lines = [f"{counted_groups(every)} of training images, {table['step'].nunique()} steps"]
+    lines[0] += f", {models.max()} model{'' if models.max() == 1 else 's'}" if len(models) else ""
+    lines.append("up: pushed towards this image; down: pushed away from it")
+    left = [f"the {len(groups)} groups that stand out most"] if every > len(groups) else []
+    left += (
+        [f"{len(methods)} of {table['method'].nunique()} methods"] if table["method"].nunique() > len(methods) else []
+    )
+    return [*lines, f"shown: {', '.join(left)}; all are in tables/group_influences.csv"] if left else lines
+
+
+def counted_groups(count):
+    return f"{count:,} group{'' if count == 1 else 's'}"
+
+
+def footer(table, methods, groups, width):
+    """The words below, in lines that fit: what is found, and how to read the figure."""
+    texts = [f"Found by {method}: {told(table[table['method'] == method], groups)}" for method in methods]
+    shown = table[table["method"].isin(methods)]
+    without = [name for name in methods if shown.loc[shown["method"] == name, "se"].isna().all()]
+    unknown = [name for name in without if (shown.loc[shown["method"] == name, "found"] == "").all()]
+    bars = f" ({' and '.join(without)} {'has' if len(without) == 1 else 'have'} none)" if without else ""
+    why = f"; of {' and '.join(unknown)} no error is kept, so nothing can be called found" if unknown else ""
+    texts.append(HOW.format(bars=bars, unknown=why))
+    return [plain(line) for text in texts for line in textwrap.wrap(text, int(CHARACTERS * max(width, 6.0)))]
+
+
+def told(rows, groups):
+    """Which groups are found at which steps, in one sentence."""
+    rows = rows[(rows["null"] == "random") & is_found(rows)].sort_values("step", ascending=False)
+    parts = []
+    for group in (group for group in groups if (rows["group"] == group).any()):
+        for side, word in ((1, "towards"), (-1, "away")):
+            steps = rows.loc[(rows["group"] == group) & (np.sign(rows["z"]) == side), "step"]
+            if len(steps):
+                parts.append(f"{group} {word} (t = {', '.join(map(str, steps))})")
+    return "; ".join(parts) + "." if parts else "nothing."
+
+
+if __name__ == "__main__":
+    run(main, ["table", "trajectory", "target", "out"])

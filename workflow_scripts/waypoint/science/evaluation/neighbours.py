@@ -1,0 +1,43 @@
+"""Training images that are near each other: by their pixels, or by an encoder's embeddings."""
+
+import numpy as np
+
+SIDE = 16  # cells along each side of an image, at most
+AT_ONCE = 128  # images whose neighbours are sought
+
+
+def pooled(images):
+    """Images (b, C, H, W) averaged over at most 16 × 16 cells: float32 (b, values); fine noise makes none near."""
+    for axis in (2, 3):
+        size = images.shape[axis]
+        edges = np.linspace(0, size, min(size, SIDE) + 1).astype(int)
+        shape = [-1 if k == axis else 1 for k in range(4)]
+        images = np.add.reduceat(images, edges[:-1], axis=axis) / np.diff(edges).reshape(shape)
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+def normalised(vectors):
+    """Vectors (b, D) of length 1: near is then what has a large cosine. Zeros stay zeros."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=np.zeros_like(vectors, np.float32), where=length > 0)
+
+
+def nearest(vectors, chosen, longest):
+    """The nearest images by Euclidean distance, from near to far; ties by index.
+
+    Args:
+        vectors: (N, D). chosen: (b,), images whose neighbours are sought. longest: how many, at most N.
+
+    Returns:
+        int32 (b, longest); each row begins with the image itself.
+    """
+    squares, found = np.einsum("nd,nd->n", vectors, vectors), []
+    for start in range(0, len(chosen), AT_ONCE):
+        some = chosen[start : start + AT_ONCE]
+        distance = squares - 2 * (vectors[some] @ vectors.T)  # but for what all of a row have in common
+        distance[np.arange(len(some)), some] = -np.inf
+        order = np.argpartition(distance, longest - 1, axis=1)[:, :longest] if longest < len(vectors) else None
+        order = np.broadcast_to(np.arange(len(vectors)), distance.shape) if order is None else np.sort(order, axis=1)
+        by_distance = np.argsort(np.take_along_axis(distance, order, 1), axis=1, kind="stable")
+        found.append(np.take_along_axis(order, by_distance, 1).astype(np.int32))
+    return np.concatenate(found)

@@ -1,0 +1,29 @@
+"""Lists of training images with what halves of the checkpoints or draws say of them, for the table and the panels."""
+
+from waypoint.science.evaluation.stability import judge
+from waypoint.science.random_streams import numpy_stream
+from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.read_scores import models_of, parts_of
+
+
+def judged(job, scores, top):
+    """The lists of a store of scores, as ``stability.Judged``; the same wherever lists are equally long.
+
+    Args:
+        top: length of a list.
+    """
+    score, (parts, _) = read(scores["score"]), parts_of(scores)
+    if parts is None:
+        return judge(score, None, min(top, score.shape[1]), None)
+    stream = numpy_stream(job.settings["seed"], "stability", scores.attrs["method"], scores.attrs["target"])
+    return judge(score, parts, min(top, score.shape[1]), stream)
+
+
+def judged_by(scores):
+    """What judges a store's lists, in words, or why nothing does: (whether anything does, words)."""
+    parts, of = parts_of(scores)
+    if parts is not None:
+        return True, f"{len(parts)} models" if of == "checkpoints" else "halves of the draws"
+    if models_of(scores) is None:
+        return False, "it knows no model"
+    return False, "scores of one model alone are kept"

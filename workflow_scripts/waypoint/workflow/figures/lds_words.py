@@ -1,0 +1,24 @@
+"""The LDS of a method in words, from tables/lds_overall.csv; read without pandas, for the end of a run says it too."""
+
+import csv
+
+
+def overall_lds(path, method):
+    """A method's LDS, averaged over targets and steps, with all its checkpoints: (mean, low, high), or None.
+
+    Args:
+        path: of the table.
+    """
+    with open(path, newline="", encoding="utf-8") as table:
+        rows = [row for row in csv.DictReader(table) if row["method"] == method]
+    if not rows:
+        return None
+    row = max(rows, key=lambda row: float(row["checkpoints"] or 0))
+    return tuple(float(row[column]) for column in ("mean", "low", "high"))
+
+
+def lds_in_words(found):
+    """An LDS with its interval, and whether it is above zero."""
+    mean, low, high = (f"{value:.2f}".replace("-", "−") for value in found)
+    verdict = "above zero" if found[1] > 0 else "below zero" if found[2] < 0 else "not shown to be above zero"
+    return f"LDS {mean} ({low} … {high}): {verdict}"

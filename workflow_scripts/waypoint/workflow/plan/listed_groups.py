@@ -1,0 +1,38 @@
+"""Groups of training images as the config has them: looked up before the first job where the images are known."""
+
+import numpy as np
+
+from waypoint.store.data.group_members import classes_of, members
+from waypoint.store.data.image_names import ImageNames
+from waypoint.workflow.plan.listed_images import source_and_rows, stored_data
+
+
+def require_groups(plan):
+    """Refuse groups that are none: lines that mean no image, no labels to group by, or a group of all images.
+
+    Raises:
+        WaypointError: names the key, the file and the line.
+    """
+    groups = plan.config["groups"]
+    if groups is None:
+        return
+    stored, by = stored_data(plan), groups["by"]
+    if stored is not None:
+        names = ImageNames(stored)
+        files, classes = names.files, classes_of(stored, by, names)
+    else:
+        found = source_and_rows(plan.config)
+        if found is None:
+            return
+        files, classes = _of_source(*found, by)
+    members(files, groups["files"], classes, by, "config: groups")
+
+
+def _of_source(source, rows, by):
+    """Names of a source's chosen images, and their classes or groups, or None."""
+    files = [source.files[i] for i in rows]
+    if by == "label" and source.labels is not None:
+        named = source.class_names
+        return files, [str(named[k]) if named and 0 <= k < len(named) else str(k) for k in source.labels[rows]]
+    given = source.groups if by == "group" else None
+    return files, None if given is None else list(np.array(given, object)[rows])
