@@ -201,7 +201,8 @@ def tiny_config(model, **sections):
             "projection": {"dim": 16},
             "targets": [{"id": "a", "seed": 1}],
             **sections,
-        }
+        },
+        missing=(),  # no image encoder is looked for
     )
 
 

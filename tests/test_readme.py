@@ -1,4 +1,4 @@
-"""The README's Python runs, on a small store of the default experiment's names."""
+"""The README's first Python runs, on a small store of the default experiment's names."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ NAMES = [f"images/{k:02d}.png" for k in range(N)]
 def digits(tmp_path, monkeypatch):
     """Scores of two targets, and the table of the top images by its script; {target: scores (step, train)}."""
     root, rng, made = tmp_path / "results/digits", np.random.default_rng(0), {}
-    for part in ("data", "scores/trak", "tables"):
+    for part in ("data", "scores/ekfac", "tables"):
         (root / part).mkdir(parents=True)
     image = ["train", "channel", "y", "x"], rng.uniform(-1, 1, (N, 1, 8, 8)).astype(np.float32)
     labels = ["train"], np.arange(N) % 10, {"class_names": list("0123456789")}
@@ -27,8 +27,8 @@ def digits(tmp_path, monkeypatch):
         arrays = {"score": made[target], "score_se": np.abs(made[target]) / 9}
         arrays = {name: (["step", "train"], values) for name, values in arrays.items()}
         arrays |= {"step": (["step"], np.array(STEPS)), "train": (["train"], np.arange(N))}
-        store(root / f"scores/trak/{target}.zarr", {"method": "trak", "target": target}, **arrays)
-    scores = [root / f"scores/trak/{target}.zarr" for target in TARGETS]
+        store(root / f"scores/ekfac/{target}.zarr", {"method": "ekfac", "target": target}, **arrays)
+    scores = [root / f"scores/ekfac/{target}.zarr" for target in TARGETS]
     given = {"spec": {"tables": {"top": 20}}, "data": root / "data/train.zarr", "scores": scores}
     run_script("top_influences", **given, out=root / "tables/top_influences.csv")
     monkeypatch.chdir(tmp_path)
@@ -47,7 +47,6 @@ def results(snippet):
 
 
 def test_the_snippet_opens_what_there_is(digits):
-    assert len(SNIPPETS) == 1
     top, every, error, image = results(SNIPPETS[0])
     score = digits["digit-a"][STEPS.index(300)]
     assert top.tolist() == [NAMES[i] for i in np.argsort(-score)[:10]]

@@ -74,11 +74,6 @@ def test_a_mask_that_is_a_bomb_is_refused(tmp_path, monkeypatch):
     refused("targets[0]", "mask.png", "pixels", targets=[{"id": "a", "seed": 1, "mask": file}])
 
 
-@pytest.mark.parametrize("store", ["my {store}", ["results", "{x}"]])
-def test_braces_in_a_stores_name_are_refused(store):
-    refused("config: store", "braces", store=store)
-
-
 def test_a_name_with_an_underscore_is_told_another():
     refused("targets[0].id", "letters, digits and hyphens", '"my-target"', targets=[{"id": "my_target", "seed": 1}])
 
