@@ -18,6 +18,7 @@ include: "rules/removals.smk"
 include: "rules/samples.smk"
 include: "rules/likelihood.smk"
 include: "rules/analyses.smk"
+include: "rules/given_images.smk"
 include: "rules/report.smk"
 include: "rules/collect.smk"
 

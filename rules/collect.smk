@@ -63,6 +63,7 @@ rule evaluations:
 rule tables:
     input:
         "<results>/tables/top_influences.csv" if PLAN.attributed else [],
+        GIVEN_TABLES,
         LDS_TABLES,
         SPLIT_HALF_TABLES,
         ANALYSIS_TABLES,

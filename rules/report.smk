@@ -44,6 +44,10 @@ if PLAN.attributed:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
+            # of given images, what is said about them
+            compared=lambda w: [
+                f"<results>/targets/{of['target']}/compared.zarr" for _, of in PLAN.compared_image(w.target)
+            ],
         output:
             figure=report(
                 "<results>/figures/{target}/{method}.png",
@@ -61,7 +65,7 @@ if PLAN.attributed:
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            " --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
     rule plot_regions:
         input:

@@ -7,6 +7,7 @@ from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.read_scores import projected
 from waypoint.workflow.figures.style import GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, columns, header, name_row, show_step, titled
+from waypoint.workflow.jobs.compared_image import Compared
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
@@ -26,7 +27,10 @@ def main(job):
             frame = (GREEN, 2.2, "-") if row < len(ROWS) + top else (RED, 2.2, (0, (2, 1.8)))
             show(axes[row, column], read(data["image"], int(i)), *frame)
             axes[row, column].set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=1.5)
-    header(figure, read(trajectory["image"]), lines(job.args.target, scores))
+    said = lines(job.args.target, scores)
+    if job.args.compared:
+        said.append((Compared(job.open(job.args.compared)).line(), {"size": 7.5}))
+    header(figure, read(trajectory["image"]), said)
     save(figure, job)
 
 
@@ -54,4 +58,4 @@ def lines(target, scores):
 
 
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "samples", "scores", "target", "out"])
+    run(main, ["data", "trajectory", "samples", "scores", "compared?", "target", "out"])

@@ -15,7 +15,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.emoji import require_emoji
-from waypoint.workflow.config import regions
+from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.method_settings import check_lists, named_methods
@@ -52,6 +52,7 @@ def complete(config):
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
+    given_images.fill(config["targets"])
     places = regions.expand(config)
     _check_data(config["data"], stored_images(config))
     check_checkpoints(config)
@@ -85,7 +86,7 @@ def read_targets(path):
         raise WaypointError(f"config: targets: cannot read {path} ({error})") from error
     if not rows:
         raise WaypointError(f"config: targets: {path} has no rows")
-    read = {"seed": int, "label": int, "steps": lambda cell: [int(step) for step in cell.split()]}
+    read = {"seed": int, "label": int, "noises": int, "steps": lambda cell: [int(step) for step in cell.split()]}
     read["mask"] = lambda cell: [int(edge) for edge in cell.split()] if cell[0].isdigit() and " " in cell else cell
     targets = []
     for line, row in rows:
@@ -170,11 +171,12 @@ def _check_targets(config, places):
     names, owners = checkpoint_names(config), {}
     for i, target in zip(places, config["targets"]):
         where = f"config: targets[{i}] ({target['id']})"
-        for name in (target["id"], target.get("image", target["id"])):
+        for name in (target["id"], target.get("whole", target["id"])):
             if owners.setdefault(name, i) != i:
                 raise WaypointError(f"{where}: the id {name} is used twice")
-        if ("seed" in target) == ("trajectory" in target):
-            raise WaypointError(f"{where}: give either a seed or a trajectory")
+        if sum(key in target for key in ("seed", "trajectory", "image")) != 1:
+            raise WaypointError(f"{where}: give one of seed, trajectory and image")
+        given_images.check(target, where)
         if target["checkpoint"] not in names:
             raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
         unet, grid = known_of_model(config, "unet", target["checkpoint"]), known_grid(config, target["checkpoint"])

@@ -199,7 +199,7 @@ def factor_kernel(plan, method, checkpoint):
 
 @stage(version=1)
 def sample_trajectory(plan, target):
-    """A target's trajectory: its origin, but not its attributed steps."""
+    """A target's trajectory: what it comes from, but not its attributed steps."""
     row = plan.sampled[target]
     sections = {
         "generator": row["checkpoint"],
@@ -208,6 +208,12 @@ def sample_trajectory(plan, target):
         "attribution": plan.pick("attribution", "clip_x0_hat"),
     }
     return Recipe(sections, [plan.model(row["checkpoint"])])
+
+
+@stage(version=1)
+def invert_image(plan, target):
+    """The trajectory of an image that somebody has; where its file lies is no setting."""
+    return sample_trajectory(plan, target)
 
 
 @stage(version=3)
@@ -223,13 +229,13 @@ def target_gradients(plan, basis, target):
     # of the curvatures the first is inherited, so that its settings are compared when any is opened
     (_, *first), *others = [plan.model_in(basis, name) for name in plan.checkpoints]
     reads = [artifact for each in others for artifact in each]
-    return Recipe(sections, [("sample_trajectory", {"target": target}), *first], [*plan.models(), *reads])
+    return Recipe(sections, [plan.trajectory(target), *first], [*plan.models(), *reads])
 
 
 @stage(version=1)
 def sample_from_x_t(plan, target):
     """Samples of p(·|x_t): those that panels show, and those that evaluations ask for."""
-    return Recipe({"samples": plan.samples(target)}, [("sample_trajectory", {"target": target})])
+    return Recipe({"samples": plan.samples(target)}, [plan.trajectory(target)])
 
 
 # ---- scores
@@ -273,7 +279,7 @@ def subset_outputs(plan, target):
         "attribution": plan.guidance("attribution"),
         "target": plan.mask(target),
     }
-    inherits = [("sample_trajectory", {"target": target}), ("draw_subsets", {}), ("list_subset_models", {})]
+    inherits = [plan.trajectory(target), ("draw_subsets", {}), ("list_subset_models", {})]
     return Recipe(sections, inherits)
 
 
@@ -305,7 +311,7 @@ def counterfactual_original(plan, target):
     """The original images and the distances of the baseline."""
     own = {key: plan.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
     sections = {"counterfactual": own, "fid": plan.fid(), "controls": {"full_models": plan.other_models(target)}}
-    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.baseline(target) + plan.fid_network())
+    return Recipe(sections, [plan.trajectory(target)], plan.baseline(target) + plan.fid_network())
 
 
 @stage(version=1)
@@ -335,7 +341,7 @@ def plot_counterfactual(plan):
 def forgetting(plan, target, method):
     """Images of the same seed after a method's removals; for ``none`` those of other models of the full set."""
     own = {"forgetting": {"step": plan.evaluation["forgetting"]["step"]}}
-    trajectory = [("sample_trajectory", {"target": target})]
+    trajectory = [plan.trajectory(target)]
     if method == "none":
         controls = {"controls": {"full_models": plan.other_models(target)}}
         return Recipe(own | controls, trajectory, plan.baseline(target))
@@ -381,7 +387,7 @@ def contact_sheet(plan, checkpoint):
 def one_step_error(plan):
     """tables/one_step_error.csv."""
     targets = plan.evaluated("samples")
-    reads = [(name, {"target": t}) for t in targets for name in ("sample_from_x_t", "sample_trajectory")]
+    reads = [artifact for t in targets for artifact in (("sample_from_x_t", {"target": t}), plan.trajectory(t))]
     return Recipe({"samples": plan.chosen_samples(targets)}, plan.data(), reads)
 
 
@@ -419,9 +425,7 @@ def train_classifier(plan, kind):
 def feature_likelihood(plan):
     """Feature likelihoods: of classes, of captions, or of both."""
     targets, sections = plan.judged(), {}
-    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [
-        ("sample_trajectory", {"target": t}) for t in targets
-    ]
+    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [plan.trajectory(t) for t in targets]
     if plan.evaluation["likelihood"] is not None:
         sections["likelihood"] = plan.evaluation["likelihood"]
         reads += [("train_classifier", {"kind": kind}) for kind in plan.CLASSIFIERS]
@@ -469,7 +473,7 @@ def plot_sign_overlap(plan):
 @stage(FIGURES)
 def plot_sign_flips(plan):
     """figures/sign_flips.png."""
-    trajectories = [("sample_trajectory", {"target": target}) for target in plan.targets]
+    trajectories = [plan.trajectory(target) for target in plan.targets]
     return Recipe(inherits=[("sign_overlap", {})], reads=trajectories)
 
 
@@ -499,6 +503,26 @@ def plot_split_half(plan):
     return Recipe(inherits=[("split_half", {})])
 
 
+# ---- given images
+
+
+@stage(version=1)
+def compare_image(plan, target):
+    """Whether a given image is a training image, and how well the generating model explains both."""
+    one = plan.masks_of(target)[0]  # in an encoder's scores masks count for nothing
+    seen = [
+        artifact for name in plan.encoders for artifact in (("embed_images", {"encoder": name}), plan.score(name, one))
+    ]
+    sections = {"target": {"steps": plan.steps(target)}, "compared": {"encoders": plan.encoders}}
+    return Recipe(sections, [plan.trajectory(target)], seen)
+
+
+@stage(version=1)
+def given_images(plan):
+    """tables/given_images.csv."""
+    return Recipe(inherits=plan.data(), reads=[("compare_image", {"target": target}) for target in plan.given])
+
+
 # ---- what people look at
 
 
@@ -512,7 +536,8 @@ def top_influences(plan):
 def trajectory_panel(plan, target, method):
     """One target's trajectory panel of a method."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
-    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target})])
+    shown = [("sample_from_x_t", {"target": target}), *plan.compared_image(target)]
+    return Recipe(sections, [plan.score(method, target)], shown)
 
 
 @stage(FIGURES)
@@ -526,7 +551,7 @@ def plot_regions(plan, target):
     """The figure of an image's region, or of all its regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
-    return Recipe(sections, plan.data(), [("sample_trajectory", {"target": target}), *scores])
+    return Recipe(sections, plan.data(), [plan.trajectory(target), *scores])
 
 
 def share_or_count(text):
