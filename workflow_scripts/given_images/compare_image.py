@@ -66,7 +66,6 @@ def nearest(job, data, trajectory, sample):
     names = job.settings["compared"]["encoders"]
     for name, embedded, scores in zip(names, job.args.embeddings, job.args.scores, strict=True):
         embedding = job.open(embedded)["embedding"]
-        units = lambda rows: rows / np.linalg.norm(rows, axis=1, keepdims=True)  # noqa: E731
         usual = nearest_other(
             units(Rows(embedding)[sample]), sample, ((start, units(rows)) for start, rows in blocks(embedding))
         )
@@ -83,6 +82,10 @@ def described(by, found, typical, limit):
 
 def flat(rows):
     return rows.reshape(len(rows), -1)
+
+
+def units(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def step_losses(job, theta, x0, condition):
@@ -166,16 +169,5 @@ def condition_of(job, theta, source, chosen):
 
 
 if __name__ == "__main__":
-    arguments = [
-        "data",
-        "trajectory",
-        "generator",
-        "embeddings*",
-        "scores*",
-        "vae?",
-        "text?",
-        "places",
-        "target",
-        "out",
-    ]
-    run(main, arguments)
+    arguments = ["data", "trajectory", "generator", "embeddings*", "scores*", "vae?", "text?", "places"]
+    run(main, [*arguments, "target", "out"])

@@ -226,7 +226,8 @@ def _check_seed_consistency(config):
         for row in config["targets"]:
             if row["id"] in chosen and "image" in row:
                 raise WaypointError(
-                    f"config: evaluation.seed_consistency.targets: {row['id']} is an image, which no seed makes; leave it out"
+                    f"config: evaluation.seed_consistency.targets: {row['id']} is an image, which no seed makes; "
+                    "leave it out"
                 )
     if not own["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
         raise WaypointError(

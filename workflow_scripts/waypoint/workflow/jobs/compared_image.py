@@ -41,7 +41,7 @@ class Compared:
         yield {**first, "what": "summary", "words": self.sentence()}
 
     def shares(self):
-        """By step, and last over all steps: the share of training images that the model explains worse; of held-out ones."""
+        """The shares of training images and of held-out ones that the model explains worse: by step, last over all."""
         whole = relative(self.loss, self.train_losses)
         found = []
         for losses in (self.train_losses, self.held_out):
@@ -67,7 +67,7 @@ class Compared:
             return f"It is a near-duplicate of training image {called} (distance {pixels['distance']:.2g})"
         far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
         if seen:
-            return f"By {seen['by']} it is a near-duplicate of training image {named(seen)}, by its pixels it is not ({far})"
+            return f"By {seen['by']} it is a near-duplicate of training image {named(seen)}, by its pixels not ({far})"
         return f"It is no training image: the nearest is {called} ({far})"
 
     def is_explained(self):
