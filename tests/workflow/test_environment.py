@@ -48,6 +48,7 @@ def test_every_package_is_pinned_exactly():
         "score_pixel",
         "score_random",
         "top_influences",
+        "given_images",
         "score_trak_sum",
         "score_norm",
         "step_correlation",

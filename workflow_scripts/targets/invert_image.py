@@ -75,7 +75,7 @@ def write(job, store, theta, steps, paths, condition):
         store.write(name, dims, arrays[0].numpy(), what, steps)
         if len(arrays) > 1:
             store.write(
-                f"further_{name}", ["further", *dims], torch.stack(arrays[1:]).numpy(), "noise", range(1, 1 << 30)
+                f"further_{name}", ["further", *dims], torch.stack(arrays[1:]).numpy(), "noise", range(1, len(arrays))
             )
 
 
