@@ -89,7 +89,10 @@ def told(config, target):
     rows = [row for row in table(root / "tables/given_images.csv") if row["target"] == target]
     said = next(row["words"] for row in rows if row["what"] == "summary")
     limit = next(float(row["limit"]) for row in rows if row["what"] == "pixels")
-    lines = ["", said, noise(root, target), "", "The training images that pushed most towards it, over all steps:"]
+    lines = ["", said, noise(root, target)]
+    if any(row["what"] == "loss" and row["step"] == "all" and row["words"] == "worse" for row in rows):
+        lines.append("The model hardly knows such pictures, so that the list below says little.")
+    lines += ["", "The training images that pushed most towards it, over all steps:"]
     lines += [f"  {rank}. {name}" for rank, name in enumerate(top_images(config, root, target, limit), 1)]
     return "\n".join([*lines, "", f"Panel: {root}/figures/{target}/trak.png", ""])
 

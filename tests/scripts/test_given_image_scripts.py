@@ -128,6 +128,7 @@ def compared(tmp_path, models, data, subset=N):
     spec = {**spec, "compared": {"encoders": []}, "data": section}
     places = json.dumps({"path": None, "captions": None})
     given = {"data": data, "trajectory": trajectory, "generator": models[0], "places": places, "target": "hers"}
+    given |= {"embeddings": [], "scores": []}
     run_script("compare_image", spec=spec, **given, out=tmp_path / "compared.zarr")
     run_script("given_images", spec={}, data=data, compared=[tmp_path / "compared.zarr"], out=tmp_path / "t.csv")
     return open_store(tmp_path / "compared.zarr"), (tmp_path / "t.csv").read_text()
@@ -137,7 +138,7 @@ def test_a_training_image_is_recognised_with_those_that_show_the_same(tmp_path, 
     found, table = compared(tmp_path, models, data)
     assert found["nearest"][0] in (2, 4, 9) and found["alike"][0] == 3
     assert "one of 3 that show the same" in table and "It is training image" in table
-    assert "of held-out images" in table and found["held_out_loss"].shape[1] == 2
+    assert "of images that it was not trained on" in table and found["held_out_loss"].shape[1] == 2
     # its own loss is one of the sample's, where all images are in it
     own = found["train_loss"][:][found["train"][:].tolist().index(2)]
     assert np.allclose(found["loss"][:], own, rtol=0.02)
@@ -145,7 +146,7 @@ def test_a_training_image_is_recognised_with_those_that_show_the_same(tmp_path, 
 
 def test_without_other_images_nothing_is_held_out(tmp_path, models, data):
     found, table = compared(tmp_path, models, data, subset=None)
-    assert "held_out_loss" not in found and "held-out" not in table
+    assert "held_out_loss" not in found and "not trained on" not in table
 
 
 def test_forgetting_starts_again_from_the_noise_that_ddim_found(tmp_path, models, data):

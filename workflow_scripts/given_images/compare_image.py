@@ -17,6 +17,7 @@ from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae
 from waypoint.store.zarr.reader import Rows, blocks, read
 from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.compared_image import EVENED, PIXELS
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import conditions, require_generator
 
@@ -56,36 +57,55 @@ def main(job):
 def nearest(job, data, trajectory, sample):
     """By pixels and by every encoder: the nearest training image, how far it is, and what is usual among them."""
     images, image = data["image"], read(trajectory["image"])
+
+    def usual(vectors, array):
+        rows = ((start, vectors(rows)) for start, rows in blocks(array))
+        return nearest_other(vectors(Rows(array)[sample]), sample, rows)
+
     root = 2 * np.prod(image.shape) ** 0.5  # from root sums of squares in [-1, 1] to errors on the scale 0..1
-    found, near = distances(image, blocks(images)), []
-    usual = nearest_other(flat(Rows(images)[sample]), sample, ((s, flat(rows)) for s, rows in blocks(images))) / root
-    limit = job.settings["data"].get("near_duplicates") or copy_limit(usual)
-    near.append(described("pixels", found, np.median(usual), limit))
-    like = distances(Rows(images)[[near[0]["nearest"]]][0], blocks(images))
-    near[0]["alike"] = int((like <= limit).sum())
+    typical = usual(flat, images) / root
+    limit = job.settings["data"].get("near_duplicates") or copy_limit(typical)
+    near = [described(PIXELS, distances(image, blocks(images)), typical, limit)]
+    cosines = np.concatenate([units(evened(rows)) @ units(evened(image[None]))[0] for _, rows in blocks(images)])
+    typical = usual(lambda rows: units(evened(rows)), images)
+    near.append(described(EVENED, apart(cosines), typical, copy_limit(typical, 0.0)))
     names = job.settings["compared"]["encoders"]
     for name, embedded, scores in zip(names, job.args.embeddings, job.args.scores, strict=True):
-        embedding = job.open(embedded)["embedding"]
-        usual = nearest_other(
-            units(Rows(embedding)[sample]), sample, ((start, units(rows)) for start, rows in blocks(embedding))
-        )
-        cosines = read(job.open(scores)["score"], 0).astype(np.float64)
-        found = np.sqrt(np.maximum(2 - 2 * cosines, 0))
-        near.append({**described(name, found, np.median(usual), copy_limit(usual, 0.0)), "alike": 1})
+        typical = usual(units, job.open(embedded)["embedding"])
+        found = apart(read(job.open(scores)["score"], 0))
+        near.append(described(name, found, typical, copy_limit(typical, 0.0)))
+    for row in near:
+        like = distances(Rows(images)[[row["nearest"]]][0], blocks(images))
+        row["alike"] = int((like <= limit).sum())
     return near
 
 
 def described(by, found, typical, limit):
+    """A row: the nearest of all training images, the usual distance, and the one up to which it is a near-duplicate."""
     i = int(found.argmin())
-    return {"by": by, "nearest": i, "distance": found[i], "typical": float(typical), "limit": float(limit)}
+    return {"by": by, "nearest": i, "distance": found[i], "typical": np.median(typical), "limit": float(limit)}
+
+
+def apart(cosines):
+    """Distances of vectors of length 1 from their cosines."""
+    return np.sqrt(np.maximum(2 - 2 * cosines.astype(np.float64), 0))
 
 
 def flat(rows):
+    """Images as vectors (n, p)."""
     return rows.reshape(len(rows), -1)
 
 
-def units(rows):
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def evened(rows):
+    """Images as vectors (n, p) without their own brightness."""
+    vectors = flat(rows).astype(np.float64)
+    return vectors - vectors.mean(1, keepdims=True)
+
+
+def units(vectors):
+    """Vectors (n, p) at length 1; zero stays zero."""
+    vectors = vectors.astype(np.float64)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
 def step_losses(job, theta, x0, condition):

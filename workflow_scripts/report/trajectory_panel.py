@@ -29,7 +29,7 @@ def main(job):
             axes[row, column].set_xlabel(f"{score[i]:+.2g}".replace("-", "−"), size=7, labelpad=1.5)
     said = lines(job.args.target, scores)
     if job.args.compared:
-        said.append((Compared(job.open(job.args.compared)).line(), {"size": 7.5}))
+        said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), said)
     save(figure, job)
 

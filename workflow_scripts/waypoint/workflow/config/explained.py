@@ -63,7 +63,7 @@ def configuration(model, data, captions=None):
         "attribution": {"steps": steps_of(scheduler)},
         "methods": ["trak", "trak-sum", "pixel"],
         # what the scores of two halves of the draws agree in is no noise
-        "features": {"keep_halves": True},
+        "features": {"keep_halves": True, "draw_scheme": "stratified"},
         "scores": {"keep_checkpoints": True},
         "evaluation": {"split_half": {}},
     }
@@ -96,7 +96,7 @@ def size_of(model, unet):
     sides = size if isinstance(size, list) else [size, size]
     if sides[0] != sides[1] or sides[0] is None:
         raise WaypointError(f"MODEL: {model} makes images of {size} (unet's sample_size); squares are needed here")
-    vae = stored_config(Path(model, "vae"), "") if Path(model, "vae").is_dir() else None
+    vae = stored_config(model, "vae") if Path(model, "vae").is_dir() else None
     return sides[0] * 2 ** (len(vae["block_out_channels"]) - 1) if vae else sides[0]
 
 

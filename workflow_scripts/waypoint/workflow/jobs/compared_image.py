@@ -5,6 +5,8 @@ import numpy as np
 from waypoint.science.evaluation.given_image import RARE, explained_better, relative, verdict
 from waypoint.store.zarr.reader import read
 
+PIXELS, EVENED = "pixels", "evened"  # by what images are near: as they are; with brightness and contrast evened out
+
 
 class Compared:
     """What is in a store of ``compare_image``.
@@ -19,8 +21,8 @@ class Compared:
         self.nearest = [dict(zip(keys, row)) for row in zip(*(read(store[key]).tolist() for key in keys))]
         for row in self.nearest:
             row["file"] = "" if names is None else str(names[row["nearest"]])
-            # of an encoder's embeddings equal ones do not mean equal pixels
-            row["verdict"] = verdict(row["distance"], row["limit"], *([] if row["by"] == "pixels" else [-1.0]))
+            # only equal pixels mean that two images are the same
+            row["verdict"] = verdict(row["distance"], row["limit"], *([] if row["by"] == PIXELS else [-1.0]))
         self.steps, self.loss = read(store["step"]).tolist(), read(store["loss"])
         self.train_losses = read(store["train_loss"])
         self.held_out = read(store["held_out_loss"]) if "held_out_loss" in store else None
@@ -58,17 +60,25 @@ class Compared:
 
     def is_a_copy(self):
         """Whether it is a training image, a clause."""
-        pixels = self.nearest[0]
-        seen = next((row for row in self.nearest[1:] if row["verdict"] == "near-duplicate"), None)
-        called = named(pixels)
-        if pixels["verdict"] == "same":
-            return f"It is training image {called}"
-        if pixels["verdict"] == "near-duplicate":
-            return f"It is a near-duplicate of training image {called} (distance {pixels['distance']:.2g})"
-        far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
-        if seen:
-            return f"By {seen['by']} it is a near-duplicate of training image {named(seen)}, by its pixels not ({far})"
-        return f"It is no training image: the nearest is {called} ({far})"
+        pixels, seen = self.nearest[0], self.copy_of()
+        if seen is None:
+            far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
+            return f"It is no training image: the nearest is {named(pixels)} ({far})"
+        if seen["verdict"] == "same":
+            return f"It is training image {named(seen)}"
+        by = (
+            ""
+            if seen["by"] == PIXELS
+            else "up to brightness and contrast"
+            if seen["by"] == EVENED
+            else f"by {seen['by']}"
+        )
+        said = f"{by} it is a near-duplicate of training image {named(seen)} (distance {seen['distance']:.2g})".strip()
+        return said[0].upper() + said[1:]
+
+    def copy_of(self):
+        """The row by which it is a training image or a near-duplicate of one, pixels first; None: by none."""
+        return next((row for row in self.nearest if row["verdict"] != "new"), None)
 
     def is_explained(self):
         """How well the model explains it, a clause."""
@@ -80,10 +90,14 @@ class Compared:
 
     def line(self):
         """The same for the header of a panel, short."""
-        pixels, (train, _) = self.nearest[0], self.shares()
-        what = {"same": "is image", "near-duplicate": "near-duplicate of image", "new": "new; nearest is image"}
-        what = what[pixels["verdict"]]
-        return f"given image: {what} {pixels['nearest']}; explained better than {train[-1]:.0%} of the training images"
+        (train, _), seen = self.shares(), self.copy_of()
+        what = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
+        what = (
+            f"{what[seen['verdict']]} {seen['nearest']}"
+            if seen
+            else f"no training image, nearest {self.nearest[0]['nearest']}"
+        )
+        return f"{what}; explained better than {train[-1]:.0%} of training images"
 
 
 WORDS = {
