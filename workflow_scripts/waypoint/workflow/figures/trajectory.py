@@ -52,7 +52,7 @@ def header(figure, image, lines):
     width, height = figure.get_size_inches()
     side = HEADER - 0.25
     show(figure.add_axes((0.1 / width, 1 - (side + 0.08) / height, side / width, side / height)), image, "black", 1)
-    apart = 0.21 if len(lines) < 5 else 0.19
+    apart = 0.21 if len(lines) < 5 else 0.18
     for line, (text, style) in enumerate(lines):
         figure.text((side + 0.25) / width, 1 - (0.2 + apart * line) / height, text, va="center", **style)
 
