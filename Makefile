@@ -1,5 +1,6 @@
 # make run    the default experiment (config.yaml), with everything it needs installed first
 # make emoji  experiments/emoji.yaml: captioned drawings, a latent diffusion model with text
+# make explain IMAGE=… MODEL=… DATA=…   which training images made a model able to make a picture?
 # make test   lint, format and tests
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
@@ -10,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate image verify tidy clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
+.PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -27,6 +28,12 @@ estimate: $(VENV)/run.stamp
 image: $(VENV)/run.stamp
 	@# names with spaces or quotes come as they are: make hands its command line's variables on in the environment
 	@OMP_NUM_THREADS=1 PYTHONPATH=workflow_scripts python workflow_scripts/image.py --configfile $(CONFIG) $${OUT:+--out "$$OUT"} -- "$$FILE"
+
+# make explain IMAGE=made.png MODEL=models/a DATA=photos/   which training images made the model able to make this?
+explain: $(VENV)/run.stamp
+	@PYTHONPATH=workflow_scripts python workflow_scripts/explain.py --cores $(CORES) \
+		$(if $(IMAGE),--image "$(IMAGE)") $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") \
+		$(if $(LABEL),--label "$(LABEL)") $(if $(PROMPT),--prompt "$(PROMPT)") $(if $(CAPTIONS),--captions "$(CAPTIONS)")
 
 # make verify CONFIG=mine.yaml           compares every file and chunk of an experiment with its checksum
 # make clean-replaced CONFIG=mine.yaml   removes earlier results that were moved aside

@@ -19,6 +19,7 @@ include: "rules/samples.smk"
 include: "rules/likelihood.smk"
 include: "rules/analyses.smk"
 include: "rules/groups.smk"
+include: "rules/given_images.smk"
 include: "rules/report.smk"
 include: "rules/collect.smk"
 

@@ -65,6 +65,7 @@ rule tables:
         "<results>/tables/top_influences.csv" if PLAN.attributed else [],
         IMAGE_TABLES,
         GROUP_TABLES,
+        GIVEN_TABLES,
         LDS_TABLES,
         SPLIT_HALF_TABLES,
         ANALYSIS_TABLES,

@@ -1,5 +1,6 @@
 """Configuration, paths and specs. No rules."""
 
+import csv
 import functools
 import json
 import os
@@ -276,6 +277,15 @@ def refuse_missing_weights(dag):
             sys.exit(f"Waypoint: {error}")
 
 
+def said_of_images():
+    """(target, what there is to say about it) of every given image."""
+    table = Path(PLAN.root, "tables/given_images.csv")
+    if not PLAN.given or not table.exists():
+        return []
+    with open(table, newline="", encoding="utf-8") as handle:
+        return [(row["target"], row["words"]) for row in csv.DictReader(handle) if row["what"] == "summary"]
+
+
 def closing_words():
     """Where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), next(iter(PLAN.config["methods"]), "none")
@@ -299,6 +309,7 @@ def closing_words():
         (f"{PLAN.root}/tables", f"report    {python} -m snakemake --report report.zip{config}"),
     ]
     lines = [f"  {line}" for path, line in ways if Path(path).exists()]
+    lines += [f"  {target}: {words}" for target, words in said_of_images()]
     if size := replaced_bytes(PLAN.root):
         lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
     trust = trust_in_words(PLAN.root, method)

@@ -51,6 +51,10 @@ if PLAN.attributed:
             scores="<results>/scores/{method}/{target}.zarr",
             lds=LDS_OVERALL,
             attributes=beside(*LDS_OVERALL),
+            # of given images, what is said about them
+            compared=lambda w: [
+                f"<results>/targets/{of['target']}/compared.zarr" for _, of in PLAN.compared_image(w.target)
+            ],
         output:
             figure=report(
                 "<results>/figures/{target}/{method}.png",
@@ -69,7 +73,7 @@ if PLAN.attributed:
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " {params.lds:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            " {params.lds:q} --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
     rule plot_regions:
         input:

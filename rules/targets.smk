@@ -1,6 +1,6 @@
 """Targets' trajectories and gradients (Algorithm 1, lines 10-13).
 
-Reads   checkpoints/*/, or a trajectory that the user brings
+Reads   checkpoints/*/, or a trajectory that the user brings; of given images the file, checkpoints/*/, data/train.zarr
 Makes   targets/{target}/trajectory.zarr, targets/{target}/gradients/{basis}.zarr
 
 An image with several named masks is sampled once, to targets/{its own id}/trajectory.zarr; each mask is a target whose
@@ -29,6 +29,35 @@ rule sample_trajectory:
         " --trajectory {input.own:q} --vae {input.vae:q} --text {input.text:q} --out {output:q} --log {log:q}"
 
 
+if PLAN.given:
+
+    ruleorder: invert_image > sample_trajectory
+
+    rule invert_image:
+        input:
+            checkpoint=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
+            image=lambda w: outside(PLAN.sampled[w.target]["image"]),
+            data="<results>/data/train.zarr",
+            vae=VAE,
+            text=TEXT_ENCODER,
+        output:
+            directory("<results>/targets/{target}/trajectory.zarr"),
+        log:
+            "<logs>/invert_image/{target}.log",
+        wildcard_constraints:
+            target="|".join(PLAN.given),
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            gpu=1,
+        params:
+            spec=spec("invert_image"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/targets/invert_image.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
+            " --image {input.image:q} --data {input.data:q} --vae {input.vae:q} --text {input.text:q} --out {output:q}"
+            " --log {log:q}"
+
+
 if PLAN.shared:
 
     ruleorder: share_trajectory > sample_trajectory
@@ -45,7 +74,7 @@ if PLAN.shared:
         conda:
             "../envs/waypoint.yaml"
         params:
-            spec=spec("sample_trajectory"),
+            spec=lambda w: PLAN.asked(PLAN.trajectory(w.target)[0], target=w.target),
         shell:
             'python "$WAYPOINT_SCRIPTS"/targets/share_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
             " --out {output:q} --log {log:q}"

@@ -16,6 +16,7 @@ import pytest
 import torch
 from golden_analyses import GOLDEN as ANALYSES
 from golden_encoders import GOLDEN as ENCODERS
+from golden_given_images import GOLDEN as GIVEN_IMAGES
 from golden_latents import GOLDEN as LATENTS
 from golden_lds import GOLDEN as LDS
 from golden_likelihood import GOLDEN as LIKELIHOOD
@@ -385,6 +386,7 @@ GOLDEN = {
     "trajectory_panel": trajectory_panel_stage,
     **ANALYSES,
     **ENCODERS,
+    **GIVEN_IMAGES,
     **LATENTS,
     **LDS,
     **LIKELIHOOD,

@@ -6,6 +6,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support import AUTOENCODER, TEXT_UNET, UNET, images, run_script, store, tiny_bert
 
 from waypoint.science.draws import target_noise
@@ -37,7 +38,7 @@ class Run:
     """One experiment's scripts, with the places of what they make."""
 
     def __init__(self, folder, sections, encoders):
-        self.folder, self.encoders = folder, encoders
+        self.folder, self.sections, self.encoders = folder, sections, encoders
         self.plan = Plan(complete({**BASE, **sections}))
         arrays = {"image": (["train", "channel", "y", "x"], images(N).numpy()), "train": (["train"], np.arange(N))}
         captions = np.array([f"a {('red', 'blue')[k % 2]} thing" for k in range(N)])
@@ -121,6 +122,38 @@ def test_scores_of_every_training_image(name, request):
     for method in ("score", "pixel"):
         score = run.open(method)["score"]
         assert score.shape == (2, N) and np.isfinite(score).all() and score.std() > 0
+
+
+@pytest.mark.parametrize("inversion", ["ddpm", "ddim"])
+@pytest.mark.parametrize("name", ["text", "latent"])
+def test_a_given_image_goes_the_same_way(name, inversion, request, tmp_path):
+    """Through the VAE, or with its prompt."""
+    run = request.getfixturevalue(name)
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "made.png")
+    row = {"id": "pic", "image": str(tmp_path / "made.png"), "inversion": inversion}
+    row |= {"prompt": "a red thing"} if name == "text" else {}
+    plan = Plan(complete({**BASE, **run.sections, "targets": [row]}))
+    model, data, out = run.folder / "model", run.at("data"), tmp_path / "trajectory.zarr"
+    given = {"checkpoint": model, "image": row["image"], "data": data, **run.encoders}
+    run_script("invert_image", spec=plan.spec("invert_image", target="pic"), **given, out=out)
+    found = {key: array[:] for key, array in open_store(out).arrays()}
+    assert found["image"].shape == (1, 8, 8) and np.allclose(found["image"], 2 * 0.299 - 1, atol=0.01)
+    if name == "latent":
+        vae = load_vae(run.encoders["vae"])
+        assert np.allclose(found["latent"], vae.encode(torch.from_numpy(found["image"])[None])[0], atol=1e-6)
+        assert found["x_t"].shape == (10, 2, 4, 4)
+    else:
+        assert np.allclose(found["text_embedding"], embedded(run, "a red thing")[0], atol=1e-6)
+    assert ("again" in found) == (inversion == "ddim") and ("further_x_t" in found) == (inversion == "ddpm")
+    given = {"data": data, "trajectory": out, "generator": model, "embeddings": [], "scores": [], "target": "pic"}
+    given |= {"places": json.dumps({"path": None, "captions": None}), **run.encoders}
+    spec = plan.spec("compare_image", target="pic")
+    run_script("compare_image", spec=spec, **given, out=tmp_path / "compared.zarr")
+    losses = open_store(tmp_path / "compared.zarr")
+    assert losses["train_loss"].shape == (N, 2) and np.isfinite(losses["loss"][:]).all()
+    made = {"trajectory": out, "generator": model, "checkpoints": model, "out": tmp_path / "g.zarr"}
+    run_script("target_gradients", spec=plan.spec("target_gradients", basis="plain", target="pic"), **made)
+    assert ("g_of_noise" in open_store(tmp_path / "g.zarr")) == (inversion == "ddpm")
 
 
 def embedded(run, prompt):

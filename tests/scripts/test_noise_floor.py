@@ -118,4 +118,4 @@ def test_controls_are_labelled_and_what_nothing_judges_keeps_its_colours(tmp_pat
 
 def test_one_models_scores_without_halves_say_so(tmp_path, data, written):
     panel(tmp_path, data, scored(tmp_path, "trak", noise(1, 2, N), None, models=1))
-    assert "not judged by its noise: scores of one model alone are kept" in "\n".join(written[0])
+    assert "not judged by its noise: its scores are not kept by model or by half of the draws" in "\n".join(written[0])

@@ -49,6 +49,7 @@ def test_every_package_is_pinned_exactly():
         "score_random",
         "top_influences",
         "scores_of_images",
+        "given_images",
         "score_trak_sum",
         "score_norm",
         "step_correlation",

@@ -29,7 +29,9 @@ class Output:
         self.weight = None if weight is None else weight.to(device)
         self.shape = (len(target.steps), lds["draws"])
         self.t = torch.tensor(target.steps, device=device).repeat_interleave(lds["draws"])
-        self.x0_hat = target.x0_hat.repeat_interleave(lds["draws"], 0)
+        # of several noise trajectories the draws take turns
+        turns = [target.x0_hat_of[k % len(target.x0_hat_of)] for k in range(lds["draws"])]
+        self.x0_hat = torch.stack(turns, 1).flatten(0, 1)
         keys = [(target.key, t, k) for t in target.steps for k in range(lds["draws"])]
         streams = [torch_stream(job.settings["seed"], "output draws", *key) for key in keys]
         self.epsilon = torch.stack([torch.randn(target.x_t.shape[1:], generator=s) for s in streams]).to(device)

@@ -1,7 +1,9 @@
 """A target's image from the same seed by models retrained without a method's top images (§5.5, Fig. 7)."""
 
 import numpy as np
+import torch
 
+from waypoint.science.processes import ddim
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
@@ -16,7 +18,9 @@ from waypoint.workflow.jobs.target import conditions, require_generator
 def main(job):
     trajectory = job.open(job.args.trajectory)
     require_generator(job, trajectory, job.args.trajectory)
-    original, decode = read(trajectory["image"]), decoder(job, job.device())
+    # of a given image what the generating model makes of it again: what the inversion loses is no forgetting
+    original = read(trajectory["again" if "again" in trajectory else "image"])
+    decode = decoder(job, job.device())
     if job.args.method == "none":
         counts, made = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
         shape = (1, len(job.args.models))
@@ -40,12 +44,14 @@ def main(job):
 
 
 def again(job, theta, trajectory):
-    """A model's image (C, H, W) from the target's x_T, noises and condition."""
+    """A model's image (C, H, W) from the target's x_T, noises and condition; by DDIM from a given image's x_T."""
     target, sampling = job.settings["target"], job.settings["sampling"]
     condition, null = conditions(trajectory, theta, target)
+    sampler = guided(theta, null, sampling.get("guidance", 1))
+    if "seed" not in target:
+        return ddim.generate(sampler, sampling["steps"], torch.from_numpy(read(trajectory["x_t"], 0)), condition)
     noise = torch_stream(job.settings["seed"], "trajectory", target["seed"])
-    *_, made = generate(guided(theta, null, sampling.get("guidance", 1)), sampling["steps"], noise, condition)
-    return made
+    return generate(sampler, sampling["steps"], noise, condition)[-1]
 
 
 if __name__ == "__main__":

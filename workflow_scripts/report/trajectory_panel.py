@@ -10,6 +10,7 @@ from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 from waypoint.workflow.figures.read_scores import models_of, projected
 from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
+from waypoint.workflow.jobs.compared_image import Compared
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
@@ -38,7 +39,10 @@ def main(job):
             number = signed(score[i]) if error is None else f"{signed(score[i])} ± {error[i]:.1g}"
             captions.below(axis, i, f"{number} ✓" if found else number)
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
-    header(figure, read(trajectory["image"]), lines(job, scores, captions))
+    said = lines(job, scores, captions)
+    if job.args.compared:
+        said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
+    header(figure, read(trajectory["image"]), said)
     save(figure, job)
 
 
@@ -80,4 +84,4 @@ def told_lds(job, method):
 
 
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "samples", "scores", "lds?", "target", "out"])
+    run(main, ["data", "trajectory", "samples", "scores", "lds?", "compared?", "target", "out"])

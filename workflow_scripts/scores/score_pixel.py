@@ -6,6 +6,7 @@ from waypoint.science.baselines import cosine
 from waypoint.store.zarr.reader import blocks, read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.noise_trajectories import mean_and_error, of_every_noise
 
 
 def main(job):
@@ -14,26 +15,31 @@ def main(job):
     if job.settings["pixel"]["against"] == "x0_hat":
         references = estimates(job, trajectory, steps)
     else:
-        references = np.repeat(read(trajectory["image"])[None], len(steps), axis=0)
-    score = np.concatenate([cosine(rows, references) for _, rows in blocks(images)], axis=1)
+        references = np.repeat(read(trajectory["image"])[None, None], len(steps), axis=1)
+    together = references.reshape(-1, *references.shape[2:])  # noises outermost
+    cosines = np.concatenate([cosine(rows, together) for _, rows in blocks(images)], axis=1)
+    score, error = mean_and_error(cosines.reshape(len(references), len(steps), -1))
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
         store.label(method=job.args.method, target=job.args.target)
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], np.arange(score.shape[1]))
         store.write("score", ["step", "train"], score.astype(np.float32), "step", steps)
+        if error is not None:
+            store.write("score_se_noise", ["step", "train"], error.astype(np.float32), "step", steps)
 
 
 def estimates(job, trajectory, steps):
-    """x̂0_t at some steps (S, C, H, W) in pixels; latents are decoded."""
+    """x̂0_t of every noise trajectory at some steps (noises, S, C, H, W) in pixels; latents are decoded."""
     grid = read(trajectory["step"]).tolist()
-    found = read(trajectory["x0_hat"])[[grid.index(t) for t in steps]]
+    found = of_every_noise(trajectory, "x0_hat", [grid.index(t) for t in steps])
     if not job.args.vae:
         return found
     import torch  # seconds that nothing else here needs
 
     from waypoint.workflow.jobs.decoding import decoder
 
-    return decoder(job, job.device())(torch.from_numpy(found)).numpy()
+    images = decoder(job, job.device())(torch.from_numpy(found).flatten(0, 1)).numpy()
+    return images.reshape(*found.shape[:2], *images.shape[1:])
 
 
 if __name__ == "__main__":

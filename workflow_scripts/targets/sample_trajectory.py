@@ -10,10 +10,10 @@ from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.data.trajectories import GivenTrajectory
 from waypoint.store.networks import checkpoints
-from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.prompts import embedded_prompt
 
 
 def main(job):
@@ -44,14 +44,6 @@ def main(job):
         store.write("image", dims, image.numpy())
         for name, embedding in text.items():
             store.write(name, ["token", "width"], embedding.numpy())
-
-
-def embedded_prompt(job, device):
-    """{text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}."""
-    if not job.args.text:
-        return {}
-    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
-    return dict(zip(("text_embedding", "null_embedding"), encoder([job.settings["target"]["prompt"], ""])))
 
 
 def own_trajectory(path, theta, image_shape):

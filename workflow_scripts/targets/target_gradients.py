@@ -26,18 +26,19 @@ class Attributed(Target):
         self.weight = None if weight is None else weight.to(generator.device)
         self.seed = job.settings["seed"]
 
-    def example(self, theta, name, s, draws=EVERY_DRAW):
+    def example(self, theta, name, noise, s, draws=EVERY_DRAW):
         """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's.
 
         Args:
-            name: of the checkpoint θ, whose noises are its own.
+            name: of the checkpoint θ, whose noises are its own. noise: number of the noise trajectory.
         """
-        t, x0_hat, shape = self.steps[s], self.x0_hat[s], self.x_t.shape[1:]
-        noises = [target_noise(self.seed, self.key, name, t, k, shape) for k in range(self.settings["target_draws"])]
+        t, x0_hat, shape = self.steps[s], self.x0_hat_of[noise, s], self.x_t.shape[1:]
+        key = self.key if noise == 0 else f"{self.key}, noise {noise}"
+        noises = [target_noise(self.seed, key, name, t, k, shape) for k in range(self.settings["target_draws"])]
         epsilon = torch.stack(noises)[draws].to(self.x_t.device)
         if self.settings["x0_hat"] == "per_checkpoint":
             x0_hat = one_step_estimate(
-                self.sampling(theta), self.x_t[s], t, self.condition, self.settings["clip_x0_hat"]
+                self.sampling(theta), self.x_t_of[noise, s], t, self.condition, self.settings["clip_x0_hat"]
             )
         steps = torch.full((len(epsilon),), t, device=epsilon.device)
         return Example(x0_hat.expand(epsilon.shape), steps, epsilon, self.conditions(len(epsilon)), self.weight)
@@ -49,7 +50,7 @@ def main(job):
     target = Attributed(job, generator)
     names, weights, maps = job.settings["checkpoints"], [], []
     output = differentiated(job.settings, "target")
-    halves = job.settings["attribution"]["keep_halves"]
+    halves, noises = job.settings["attribution"]["keep_halves"], len(target.x0_hat_of)
     with create_store(
         job.args.out, lambda: job.provenance(weights=weights, **({"mapped_by": maps} if maps else {}))
     ) as store:
@@ -70,6 +71,9 @@ def main(job):
                 if halves:
                     dims = ["checkpoint", "step", "half", "feature"]
                     store.create("g_half", dims, (*shape[:2], 2, shape[2]), rows=1)
+                if noises > 1:
+                    dims = ["noise", "checkpoint", "step", "feature"]
+                    store.create("g_of_noise", dims, (noises, *shape), chunks=(1, 1, *shape[1:]))
             project = partial(
                 target_gradients,
                 target.for_output_function(theta),
@@ -77,17 +81,25 @@ def main(job):
                 grad=per_example_gradients(job.settings, name, theta.unet),
                 output=output,
             )
-            example = partial(target.example, theta, name)
             step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):
                 rows = range(start, min(start + step, len(target.steps)))
                 where, what = slice(start, rows.stop), f"checkpoint {name}, step"
+                g, g_half = [], []
+                for noise in range(noises):
+                    example = partial(target.example, theta, name, noise)
+                    if halves:
+                        draws = job.settings["attribution"]["target_draws"]
+                        whole, parts = whole_and_halves(project, example, rows, draws)
+                        g_half.append(parts.cpu())
+                    else:
+                        whole = project([example(s) for s in rows])
+                    g.append(whole.cpu())
+                    if noises > 1:
+                        store.put("g_of_noise", (noise, m, where), g[-1].numpy(), what, target.steps[where])
                 if halves:
-                    g, g_half = whole_and_halves(project, example, rows, job.settings["attribution"]["target_draws"])
-                    store.put("g_half", (m, where), g_half.cpu().numpy(), what, target.steps[where])
-                else:
-                    g = project([example(s) for s in rows])
-                store.put("g", (m, where), g.cpu().numpy(), what, target.steps[where])
+                    store.put("g_half", (m, where), torch.stack(g_half).mean(0).numpy(), what, target.steps[where])
+                store.put("g", (m, where), torch.stack(g).mean(0).numpy(), what, target.steps[where])
             del P, project  # before the next curvature is read
             job.progress(m + 1, len(names), "checkpoints")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from waypoint.store.data import near_duplicates
-from waypoint.store.data.near_duplicates import distinct, near, sketch
+from waypoint.store.data.near_duplicates import distances, distinct, near, nearest_other, sketch
 
 
 def looped(images, threshold):
@@ -95,3 +95,22 @@ def test_progress_ends_with_all_images():
     told = []
     distinct(lambda i: np.full((1, 2, 2), i / 9, np.float32), 9, 0.01, told.append)
     assert told[-1] == 9
+
+
+def test_distances_are_root_mean_square_errors_of_pixels_from_0_to_1():
+    rng = np.random.default_rng(3)
+    images, image = rng.uniform(-1, 1, (7, 3, 4, 4)), rng.uniform(-1, 1, (3, 4, 4))
+    blocks = ((start, images[start : start + 3]) for start in range(0, 7, 3))
+    expected = [np.sqrt(np.mean(((i + 1) / 2 - (image + 1) / 2) ** 2)) for i in images]
+    assert np.allclose(distances(image, blocks), expected)
+
+
+def test_the_nearest_other_is_not_itself():
+    """In blocks, and against all pairs one by one; what is none of them may be nearest to any."""
+    vectors = np.random.default_rng(4).normal(size=(11, 5))
+    own = np.array([0, 4, 10, -1])
+    wanted = np.vstack([vectors[own[:3]], vectors[6] + 0.01])
+    found = nearest_other(wanted, own, ((start, vectors[start : start + 4]) for start in range(0, 11, 4)))
+    pairs = np.linalg.norm(wanted[:, None] - vectors, axis=2)
+    pairs[[0, 1, 2], own[:3]] = np.inf
+    assert np.allclose(found, pairs.min(1), atol=1e-6) and found[3] < 0.03

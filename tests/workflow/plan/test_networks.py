@@ -6,6 +6,7 @@ import pickle
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDPMPipeline
@@ -147,7 +148,10 @@ def test_the_size_of_the_data_is_compared(tmp_path, tiny_model):
 def latents(folder, **unet):
     """The paths of a pipeline and the sections of an experiment of latents with its encoders."""
     path = stable_diffusion(folder, **unet)
+    captioned = str(folder / "captioned.npz")
+    np.savez(captioned, image=np.arange(30 * 64, dtype=np.uint8).reshape(30, 1, 8, 8), caption=["a drawing"] * 30)
     return [path], {
+        "data": {"source": "npz", "path": captioned},
         "vae": {"path": path},
         "text_encoder": {"path": path},
         "targets": [{"id": "a", "seed": 1, "prompt": "a red square"}],

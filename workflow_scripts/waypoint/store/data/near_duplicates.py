@@ -66,3 +66,31 @@ def near(a, b, limit):
     """Which rows of a (n, p) and b (m, p) have a squared distance below ``limit``, up to rounding: (n, m)."""
     norms = np.square(a).sum(1)[:, None] + np.square(b).sum(1)
     return norms - 2 * a @ b.T <= limit + ROUNDING * norms
+
+
+def distances(image, blocks):
+    """Root-mean-square errors, on the scale 0..1, between an image (C, H, W) and every image of some blocks: (n,).
+
+    Args:
+        blocks: iterates over (start, images (b, C, H, W)) in [-1, 1].
+    """
+    parts = [np.square(rows - image).reshape(len(rows), -1).mean(1, dtype=np.float64) for _, rows in blocks]
+    return np.sqrt(np.concatenate(parts)) / 2
+
+
+def nearest_other(vectors, own, blocks):
+    """Euclidean distance from each vector to the nearest vector of some blocks that is not itself, float64 (m,).
+
+    Args:
+        vectors: (m, p). own: (m,) each one's number among all; -1: it is none of them.
+        blocks: iterates over (start, rows (b, p)).
+    """
+    vectors = vectors.astype(np.float64)
+    norms, found = np.square(vectors).sum(1), np.full(len(vectors), np.inf)
+    for start, rows in blocks:
+        rows = rows.astype(np.float64)
+        squared = norms[:, None] + np.square(rows).sum(1) - 2 * vectors @ rows.T
+        inside = (own >= start) & (own < start + len(rows))
+        squared[np.flatnonzero(inside), own[inside] - start] = np.inf
+        found = np.minimum(found, squared.min(1))
+    return np.sqrt(np.maximum(found, 0))

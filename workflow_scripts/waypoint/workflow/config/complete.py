@@ -11,7 +11,7 @@ import math
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
-from waypoint.workflow.config import regions
+from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
@@ -59,6 +59,7 @@ def complete(config, missing=None, given=None):
     if config.get("data") is None:
         refuse_what_needs_data(config)
     fill(config, schema)
+    given_images.fill(config["targets"])
     places = regions.expand(config)
     stored = stored_images(config)
     check_data(config["data"], stored)
@@ -96,7 +97,7 @@ def read_targets(path):
         raise WaypointError(f"config: targets: cannot read {path} ({error})") from error
     if not rows:
         raise WaypointError(f"config: targets: {path} has no rows")
-    read = {"seed": int, "label": int, "steps": lambda cell: [int(step) for step in cell.split()]}
+    read = {"seed": int, "label": int, "noises": int, "steps": lambda cell: [int(step) for step in cell.split()]}
     read["mask"] = lambda cell: [int(edge) for edge in cell.split()] if cell[0].isdigit() and " " in cell else cell
     targets = []
     for line, row in rows:
@@ -124,11 +125,12 @@ def _check_targets(config, places):
     names, owners = checkpoint_names(config), {}
     for i, target in zip(places, config["targets"]):
         where = f"config: targets[{i}] ({target['id']})"
-        for name in (target["id"], target.get("image", target["id"])):
+        for name in (target["id"], target.get("whole", target["id"])):
             if owners.setdefault(name, i) != i:
                 raise WaypointError(f"{where}: the id {name} is used twice")
-        if ("seed" in target) == ("trajectory" in target):
-            raise WaypointError(f"{where}: give either a seed or a trajectory")
+        if sum(key in target for key in ("seed", "trajectory", "image")) != 1:
+            raise WaypointError(f"{where}: give one of seed, trajectory and image")
+        given_images.check(target, where)
         if target["checkpoint"] not in names:
             raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
         unet, grid = known_of_model(config, "unet", target["checkpoint"]), known_grid(config, target["checkpoint"])

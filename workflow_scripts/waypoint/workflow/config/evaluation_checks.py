@@ -7,6 +7,7 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.store.networks.inception import require_weights
+from waypoint.workflow.config.given_images import require_again
 from waypoint.workflow.config.method_settings import step_methods
 from waypoint.workflow.config.models import known_of_model
 
@@ -160,8 +161,8 @@ def _check_removals(config, section, grid):
             raise WaypointError(
                 f"config: evaluation.{section}.step: {own['step']} is not among the attributed steps of target {name}"
             )
-        if section == "forgetting" and "seed" not in targets[name]:
-            raise WaypointError(f"config: evaluation.forgetting.targets: {name} has no seed to generate from again")
+        if section == "forgetting":
+            require_again(targets[name], "config: evaluation.forgetting.targets")
     if section == "counterfactual":
         _check_dimensions(config)
 
@@ -221,6 +222,13 @@ def _check_seed_consistency(config):
                 "condition; set it to 0 and use more targets"
             )
     chosen = set(chosen_targets(config, "seed_consistency"))
+    if isinstance(own["targets"], list):
+        for row in config["targets"]:
+            if row["id"] in chosen and "image" in row:
+                raise WaypointError(
+                    f"config: evaluation.seed_consistency.targets: {row['id']} is an image, which no seed makes; "
+                    "leave it out"
+                )
     if not own["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
         raise WaypointError(
             "config: evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images"

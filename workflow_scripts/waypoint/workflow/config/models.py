@@ -191,12 +191,12 @@ def known_of_model(config, part, checkpoint="full/0"):
 
 
 def stored_config(path, part):
-    """The configuration of "unet" or "scheduler" in an existing model's folder; None where there is none.
+    """The configuration of "unet", "vae" or "scheduler" in an existing model's folder; None where there is none.
 
     Raises:
         WaypointError: it is damaged.
     """
-    name = {"unet": "config.json"}.get(part, f"{part}_config.json")
+    name = "scheduler_config.json" if part == "scheduler" else "config.json"
     for file in (Path(path, part, name), Path(path, name)):
         if file.is_file():
             try:

@@ -75,7 +75,7 @@ def _inputs(config):
         mask = target.get("mask")
         several = mask if isinstance(mask, list) else []
         found = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(several) if isinstance(part, dict)}
-        found |= {"mask": mask, "trajectory": target.get("trajectory")}
+        found |= {"mask": mask, "trajectory": target.get("trajectory"), "image": target.get("image")}
         yield from ((f"targets[{i}].{key}", place) for key, place in found.items() if isinstance(place, str))
     methods = config.get("methods")
     for name, own in methods.items() if isinstance(methods, dict) else ():

@@ -11,7 +11,7 @@ FORMS = "a PNG, a box [x0, y0, x1, y1], or a list of {name: …, mask: a PNG or 
 def expand(config):
     """Make every named mask a target of its own, ``{id}-{name}``, in ``config``, whose defaults are filled in.
 
-    Such rows keep the id that they come from as ``image``: they share its trajectory. Where an evaluation lists that
+    Such rows keep the id that they come from as ``whole``: they share its trajectory. Where an evaluation lists that
     id, it gets the ids of all its masks.
 
     Returns:
@@ -25,7 +25,7 @@ def expand(config):
         named = _named(row.get("mask"), f"config: targets[{place}].mask")
         made = [row]
         if named is not None:
-            made = [{**row, "id": f"{row['id']}-{name}", "image": row["id"], "mask": mask} for name, mask in named]
+            made = [{**row, "id": f"{row['id']}-{name}", "whole": row["id"], "mask": mask} for name, mask in named]
             masks_of[row["id"]] = [target["id"] for target in made]
         rows += made
         places += [place] * len(made)

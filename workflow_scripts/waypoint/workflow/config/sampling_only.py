@@ -39,6 +39,7 @@ def refuse_what_needs_data(config):
     keys += [f"evaluation.{key}" for key in EVALUATIONS if evaluation.get(key) is not None]
     keys += ["tables.images"] if (config.get("tables") or {}).get("images") else []
     keys += ["vae.train"] if "train" in (config.get("vae") or {}) else []
-    keys += [f"targets[{i}].mask" for i, target in enumerate(config["targets"]) if "mask" in target]
+    for key in ("mask", "image"):
+        keys += [f"targets[{i}].{key}" for i, target in enumerate(config["targets"]) if key in target]
     if keys:
         raise WaypointError(f"config: {keys[0]} needs training images: the section data; leave it out, or add that")

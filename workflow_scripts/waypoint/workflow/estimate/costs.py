@@ -14,6 +14,9 @@ from waypoint.workflow.config.models import known_grid
 from waypoint.workflow.kept_scores import kept
 from waypoint.workflow.methods import METHODS
 
+INVERTING = 12  # calls that an inverted step of DDIM takes, at most 30
+COMPARED = 2 * 128 * 8  # rows that the model sees at a step where a given image is compared: images and draws
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -123,8 +126,19 @@ class Costs:
     def _sample_trajectory(self):
         return self.rates.load + len(self.grid) * self.rates.single
 
+    def _invert_image(self):
+        """x̂0_t of every step and noise, or DDIM run backwards, where a step takes several calls, and forwards."""
+        given = [noises(self.plan, name) for name in self.plan.given]
+        calls = [self.rates.call * n if n else self.rates.single * (INVERTING + 2) for n in given]
+        return self.rates.load + len(self.grid) * float(np.mean(calls))
+
+    def _compare_image(self):
+        steps = float(np.mean([len(self.plan.steps(name)) for name in self.plan.given]))
+        return self.rates.load + COMPARED * steps * self.rates.call
+
     def _target_gradients(self):
-        return self.models * (self.rates.load + self.steps() * (self.rates.gradient + self._whitening()))
+        each = self._mean(lambda name: len(self.plan.steps(name)) * (noises(self.plan, name) or 1))
+        return self.models * (self.rates.load + each * (self.rates.gradient + self._whitening()))
 
     def _subset_outputs(self):
         lds = self.plan.evaluation["lds"]
@@ -189,6 +203,11 @@ class Costs:
         return float(np.mean([of(name) for name in (self.plan.evaluated(section) if section else self.plan.targets)]))
 
 
+def noises(plan, target):
+    """Noise trajectories of a given image; 0 for any other target, and for DDIM's inverse."""
+    return plan.sampled[target].get("noises", 0)
+
+
 def dimension(config, sizes):
     """d, or p without a projection."""
     return sizes.parameters if config["projection"]["kind"] == "none" else config["projection"]["dim"]
@@ -205,6 +224,8 @@ def storage(plan, sizes):
     config, n, d = plan.config, sizes.images, dimension(plan.config, sizes)
     models = len(plan.checkpoints)
     steps = sum(len(plan.steps(name)) for name in plan.targets)
+    many = [name for name in plan.targets if noises(plan, name) > 1]
+    of_noises = sum(noises(plan, name) * len(plan.steps(name)) for name in many)
     features, values = config["features"], sizes.pixels + sizes.latent * sizes.inputs
     width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
     width += 4 * (features["dtype"] != "float32")  # a scale per row
@@ -217,8 +238,9 @@ def storage(plan, sizes):
         "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),
         "fisher": 4 * models * d * sum(map(plan.fisher_rows, plan.fisher_bases)),
         "kernels": models * 2 * 8 * sum(min(rows, d) ** 2 for rows in kernel_rows(plan, n)),
-        "targets": 4 * len(plan.sampled) * 2 * grid * sizes.inputs
+        "targets": 4 * sum(noises(plan, name) or 1 for name in plan.sampled) * 2 * grid * sizes.inputs
         + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
+        + 4 * len(plan.bases) * models * of_noises * d
         + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
         # and in every store the images' own numbers
         "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models, n, d) for method in plan.instances)

@@ -26,4 +26,4 @@ def judged_by(scores):
         return True, f"{len(parts)} models" if of == "checkpoints" else "halves of the draws"
     if models_of(scores) is None:
         return False, "it knows no model"
-    return False, "scores of one model alone are kept"
+    return False, "its scores are not kept by model or by half of the draws"

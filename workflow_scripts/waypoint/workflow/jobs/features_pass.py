@@ -19,6 +19,7 @@ from waypoint.store.zarr.parallel_reader import Readers
 from waypoint.store.zarr.quantised import blocks
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import Columns, adopt_store, create_store
+from waypoint.workflow.jobs.noise_trajectories import gradients_of, mean_and_error, noises_of
 from waypoint.workflow.jobs.shared_pass import SharedPass
 from waypoint.workflow.kept_scores import kept
 
@@ -73,17 +74,21 @@ def one_pass(job, shared, term):
         readers = stack.enter_context(Readers(len(names)))
         parts, writers = [], []
         for m, (features, *others) in enumerate(checkpoints):
-            g = np.concatenate([read(gradients["g"], m) for gradients in targets.values()])
+            g = np.concatenate([gradients_of(gradients, m) for gradients in targets.values()])
             parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *others), g))
             for half in (0, 1) if halved else ():
-                g = np.concatenate([read(gradients["g_half"], m)[:, half] for gradients in targets.values()])
+                # g_half is the mean over noise trajectories: it stands for each of them
+                g = np.concatenate(
+                    [np.tile(read(of["g_half"], m)[:, half], (noises_of(of), 1)) for of in targets.values()]
+                )
                 parts.append(term(Features(partial(half_blocks, features, half), n, d, *others), g))
         for target, gradients in targets.items():
             made = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
             store.label(method=job.args.method, target=target)
-            writers.append(Scores(store, names, read(gradients["step"]), n, apart, halved))
-        ends = np.cumsum([len(writer.steps) for writer in writers])[:-1]
+            noises = noises_of(gradients)
+            writers.append(Scores(store, names, read(gradients["step"]), n, apart, halved, noises))
+        ends = np.cumsum([writer.noises * len(writer.steps) for writer in writers])[:-1]
         for start, together in side_by_side(parts):
             tau = np.stack(together)
             for writer, own in zip(writers, np.split(tau, ends, axis=1)):
@@ -120,28 +125,37 @@ def half_blocks(features, half, each=None):
 
 
 class Scores:
-    """One target's scores under construction."""
+    """One target's scores under construction.
 
-    def __init__(self, store, names, steps, n, keep_checkpoints, keep_halves):
-        self.steps, dims, shape = steps, ["step", "train"], (len(steps), n)
+    Of several noise trajectories the scores are averaged. ``score_se_noise`` is the standard error over them;
+    ``score_se`` holds it too, added in squares to the error over checkpoints. Noises are the same for all checkpoints,
+    so that neither error has the other's in it but for what depends on both, which counts twice.
+    """
+
+    def __init__(self, store, names, steps, n, keep_checkpoints, keep_halves, noises=1):
+        self.steps, self.noises, dims, shape = steps, noises, ["step", "train"], (len(steps), n)
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(n))
         self.score = Columns(store, "score", dims, shape, "step", steps)
-        self.error = self.each = self.halves = None
+        self.error = self.each = self.halves = self.error_of_noise = None
         self.models = len(names)
+        if noises > 1:
+            self.error_of_noise = Columns(store, "score_se_noise", dims, shape, "step", steps)
         if len(names) > 1:
             self.error = Columns(store, "score_se", dims, shape, "step", steps)
         if keep_checkpoints:
             store.write("checkpoint", ["checkpoint"], np.array(names))
             shape = (len(names), *shape)
             self.each = Columns(store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names)
-
         if keep_halves:
             store.write("half", ["half"], np.arange(2))
             self.halves = Columns(store, "score_by_half", ["half", *dims], (2, len(steps), n), "half", [0, 1])
 
     def append(self, tau):
-        """Scores of some more training images: (checkpoint, step, images), and after it both halves'."""
+        """Scores of some more training images: (checkpoint, noise · step, images), noises outermost, then halves'."""
+        tau = tau.reshape(len(tau), self.noises, len(self.steps), -1)
+        _, of_noise = mean_and_error(tau[: self.models].astype(np.float64).mean(0))
+        tau = tau.mean(1) if self.noises > 1 else tau[:, 0]
         tau, halves = tau[: self.models], tau[self.models :]
         if self.halves:
             self.halves.append(halves)
@@ -149,7 +163,10 @@ class Scores:
         for row in tau.astype(np.float64):
             mean.add(row)
         self.score.append(mean.mean)
+        if self.error_of_noise:
+            self.error_of_noise.append(of_noise)
         if self.error:
-            self.error.append(mean.standard_error())
+            error = mean.standard_error()
+            self.error.append(error if of_noise is None else np.hypot(error, of_noise))
         if self.each:
             self.each.append(tau)

@@ -17,6 +17,7 @@ from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import open_store, read
 from waypoint.store.zarr.writer import COLUMN_BYTES
 from waypoint.workflow.jobs.locks import made_lock
+from waypoint.workflow.jobs.noise_trajectories import noises_of
 
 OF_ONE_TARGET = ("target", "generator")  # sections of a spec in which targets differ
 PASS_BYTES = 1 << 30  # that the targets of a pass may take together
@@ -69,7 +70,8 @@ class SharedPass:
     def identity(self, gradients):
         """Fingerprint of everything that the waiting scores of a target depend on."""
         key = json.dumps([self.spec, self.made_from], sort_keys=True).encode()
-        return hashlib.sha256(key + read(gradients["g"]).tobytes()).hexdigest()
+        arrays = [read(gradients[name]).tobytes() for name in ("g", "g_of_noise") if name in gradients]
+        return hashlib.sha256(b"".join([key, *arrays])).hexdigest()
 
     def finished(self, target, gradients):
         """Whether a target's scores wait to be taken."""
@@ -121,7 +123,7 @@ def made_from(attributes):
 def _bytes(gradients, rows):
     """That one target takes while it is scored in blocks of ``rows``."""
     checkpoints, steps, d = gradients["g"].shape
-    return checkpoints * steps * (RIGHT * d + SCORES * rows) + ARRAYS * COLUMN_BYTES
+    return noises_of(gradients) * checkpoints * steps * (RIGHT * d + SCORES * rows) + ARRAYS * COLUMN_BYTES
 
 
 def common(spec):

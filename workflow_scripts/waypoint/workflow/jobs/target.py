@@ -12,8 +12,9 @@ from waypoint.science.timesteps import check_steps
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.config.regions import pixels
+from waypoint.workflow.jobs.noise_trajectories import of_every_noise
 
-ORIGIN = ("seed", "label", "prompt", "trajectory")
+ORIGIN = ("seed", "label", "prompt", "trajectory", "image", "inversion")
 
 
 class Target:
@@ -27,6 +28,8 @@ class Target:
 
     Attributes:
         steps, x_t, x0_hat: (S,), (S, C, H, W), (S, C, H, W); x̂0_t is the generating model's.
+        x_t_of, x0_hat_of: the same of every noise trajectory, (noises, S, C, H, W); of more than one the above are the
+            first's.
         image: pixels (C, H, W). condition: class (1,), embedded prompt (1, token, width), or None.
         key: names the trajectory: equal for all targets and masks that share it. Noises are keyed by it.
 
@@ -42,8 +45,9 @@ class Target:
         require_generator(job, found, job.args.trajectory)
         at = [grid.index(t) for t in steps]
         self.steps = steps
-        self.x_t = torch.from_numpy(read(found["x_t"])[at]).to(device)
-        self.x0_hat = torch.from_numpy(read(found["x0_hat"])[at]).to(device)
+        self.x_t_of = torch.from_numpy(of_every_noise(found, "x_t", at)).to(device)
+        self.x0_hat_of = torch.from_numpy(of_every_noise(found, "x0_hat", at)).to(device)
+        self.x_t, self.x0_hat = self.x_t_of[0], self.x0_hat_of[0]
         self.image = torch.from_numpy(read(found["image"]))
         origin = {key: job.settings["target"][key] for key in ORIGIN if key in job.settings["target"]}
         self.condition, self.null = conditions(found, generator, origin)

@@ -13,7 +13,7 @@ def _data(plan, method, target):
 
 
 def _trajectory(plan, method, target):
-    return [("sample_trajectory", {"target": target})]
+    return [plan.trajectory(target)]
 
 
 def _vae(plan, method, target):
@@ -78,6 +78,7 @@ PLACES = {
     "train": "checkpoints/{checkpoint}",
     "import_checkpoint": "checkpoints/{checkpoint}",
     "sample_trajectory": "targets/{target}/trajectory.zarr",
+    "invert_image": "targets/{target}/trajectory.zarr",
     "curvature": "curvature/{checkpoint}.zarr",
     "diagonal_curvature": "curvature/diagonal/{checkpoint}.zarr",
     "featurize": "features/{basis}/{checkpoint}.zarr",

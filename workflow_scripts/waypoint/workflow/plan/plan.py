@@ -42,8 +42,10 @@ class Plan(EvaluationPlan):
         self.methods = config["methods"]
         self.targets = {target["id"]: target for target in config["targets"]}
         # the masks of one image are targets that share the trajectory which lies under the image's own id
-        self.shared = {name: row["image"] for name, row in self.targets.items() if "image" in row}
+        self.shared = {name: row["whole"] for name, row in self.targets.items() if "whole" in row}
         self.sampled = self.targets | {image: self.targets[name] for name, image in self.shared.items()}
+        # the pictures that somebody has, under the ids that their masks share
+        self.given = list(dict.fromkeys(self.shared.get(n, n) for n, row in self.targets.items() if "image" in row))
         self.evaluation = config["evaluation"]
         self.instances = self.methods | self._implied()
         check_bases(config, self.instances)
@@ -133,6 +135,15 @@ class Plan(EvaluationPlan):
     def models(self):
         """All models of the full set."""
         return [self.model(checkpoint) for checkpoint in self.checkpoints]
+
+    def trajectory(self, target):
+        """A target's trajectory: sampled from its seed or brought along, or made of a given image."""
+        return "invert_image" if "image" in self.sampled[target] else "sample_trajectory", {"target": target}
+
+    def compared_image(self, target):
+        """What a target's given image was compared with the training images by, or an empty list."""
+        whole = self.shared.get(target, target)
+        return [("compare_image", {"target": whole})] if whole in self.given else []
 
     def score(self, method, target):
         """A method's scores of a target."""
@@ -293,9 +304,9 @@ class Plan(EvaluationPlan):
         return {"guidance": guidance} if guidance != 1 else {}
 
     def origin(self, row):
-        """What a target was generated from: its seed, label and prompt, or the hash of a given trajectory."""
-        found = {key: row[key] for key in ("seed", "label", "prompt") if key in row}
-        return found | ({"trajectory": file_hash(row["trajectory"])} if "trajectory" in row else {})
+        """What a target comes from: its seed, label and prompt, or the hash of a given trajectory or image."""
+        found = {key: row[key] for key in ("seed", "label", "prompt", "inversion", "noises") if key in row}
+        return found | {key: file_hash(row[key]) for key in ("trajectory", "image") if key in row}
 
     def encoder(self, name):
         """An image encoder's settings, with the hash of its weights."""

@@ -204,7 +204,7 @@ def factor_kernel(plan, method, checkpoint):
 
 @stage(version=1)
 def sample_trajectory(plan, target):
-    """A target's trajectory: its origin, but not its attributed steps."""
+    """A target's trajectory: what it comes from, but not its attributed steps."""
     row = plan.sampled[target]
     sections = {
         "generator": row["checkpoint"],
@@ -213,6 +213,12 @@ def sample_trajectory(plan, target):
         "attribution": plan.pick("attribution", "clip_x0_hat"),
     }
     return Recipe(sections, [plan.model(row["checkpoint"])])
+
+
+@stage(version=1)
+def invert_image(plan, target):
+    """The trajectory of an image that somebody has; where its file lies is no setting."""
+    return sample_trajectory(plan, target)
 
 
 @stage(version=3)
@@ -228,13 +234,13 @@ def target_gradients(plan, basis, target):
     # of the curvatures the first is inherited, so that its settings are compared when any is opened
     (_, *first), *others = [plan.model_in(basis, name) for name in plan.checkpoints]
     reads = [artifact for each in others for artifact in each]
-    return Recipe(sections, [("sample_trajectory", {"target": target}), *first], [*plan.models(), *reads])
+    return Recipe(sections, [plan.trajectory(target), *first], [*plan.models(), *reads])
 
 
 @stage(version=1)
 def sample_from_x_t(plan, target):
     """Samples of p(·|x_t): those that panels show, and those that evaluations ask for."""
-    return Recipe({"samples": plan.samples(target)}, [("sample_trajectory", {"target": target})])
+    return Recipe({"samples": plan.samples(target)}, [plan.trajectory(target)])
 
 
 # ---- scores
@@ -278,7 +284,7 @@ def subset_outputs(plan, target):
         "attribution": plan.guidance("attribution"),
         "target": plan.mask(target),
     }
-    inherits = [("sample_trajectory", {"target": target}), ("draw_subsets", {}), ("list_subset_models", {})]
+    inherits = [plan.trajectory(target), ("draw_subsets", {}), ("list_subset_models", {})]
     return Recipe(sections, inherits)
 
 
@@ -310,7 +316,7 @@ def counterfactual_original(plan, target):
     """The original images and the distances of the baseline."""
     own = {key: plan.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
     sections = {"counterfactual": own, "fid": plan.fid(), "controls": {"full_models": plan.other_models(target)}}
-    return Recipe(sections, [("sample_trajectory", {"target": target})], plan.baseline(target) + plan.fid_network())
+    return Recipe(sections, [plan.trajectory(target)], plan.baseline(target) + plan.fid_network())
 
 
 @stage(version=1)
@@ -340,7 +346,7 @@ def plot_counterfactual(plan):
 def forgetting(plan, target, method):
     """Images of the same seed after a method's removals; for ``none`` those of other models of the full set."""
     own = {"forgetting": {"step": plan.evaluation["forgetting"]["step"]}}
-    trajectory = [("sample_trajectory", {"target": target})]
+    trajectory = [plan.trajectory(target)]
     if method == "none":
         controls = {"controls": {"full_models": plan.other_models(target)}}
         return Recipe(own | controls, trajectory, plan.baseline(target))
@@ -386,7 +392,7 @@ def contact_sheet(plan, checkpoint):
 def one_step_error(plan):
     """tables/one_step_error.csv."""
     targets = plan.evaluated("samples")
-    reads = [(name, {"target": t}) for t in targets for name in ("sample_from_x_t", "sample_trajectory")]
+    reads = [artifact for t in targets for artifact in (("sample_from_x_t", {"target": t}), plan.trajectory(t))]
     return Recipe({"samples": plan.chosen_samples(targets)}, plan.data(), reads)
 
 
@@ -424,9 +430,7 @@ def train_classifier(plan, kind):
 def feature_likelihood(plan):
     """Feature likelihoods: of classes, of captions, or of both."""
     targets, sections = plan.judged(), {}
-    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [
-        ("sample_trajectory", {"target": t}) for t in targets
-    ]
+    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [plan.trajectory(t) for t in targets]
     if plan.evaluation["likelihood"] is not None:
         sections["likelihood"] = plan.evaluation["likelihood"]
         reads += [("train_classifier", {"kind": kind}) for kind in plan.CLASSIFIERS]
@@ -474,7 +478,7 @@ def plot_sign_overlap(plan):
 @stage(FIGURES)
 def plot_sign_flips(plan):
     """figures/sign_flips.png."""
-    trajectories = [("sample_trajectory", {"target": target}) for target in plan.targets]
+    trajectories = [plan.trajectory(target) for target in plan.targets]
     return Recipe(inherits=[("sign_overlap", {})], reads=trajectories)
 
 
@@ -504,6 +508,26 @@ def plot_split_half(plan):
     return Recipe(inherits=[("split_half", {})])
 
 
+# ---- given images
+
+
+@stage(version=1)
+def compare_image(plan, target):
+    """Whether a given image is a training image, and how well the generating model explains both."""
+    one = plan.masks_of(target)[0]  # in an encoder's scores masks count for nothing
+    seen = [
+        artifact for name in plan.encoders for artifact in (("embed_images", {"encoder": name}), plan.score(name, one))
+    ]
+    sections = {"target": {"steps": plan.steps(target)}, "compared": {"encoders": plan.encoders}}
+    return Recipe(sections, [plan.trajectory(target)], seen)
+
+
+@stage(version=1)
+def given_images(plan):
+    """tables/given_images.csv."""
+    return Recipe(inherits=plan.data(), reads=[("compare_image", {"target": target}) for target in plan.given])
+
+
 # ---- groups of training images
 
 
@@ -523,8 +547,7 @@ def group_table(plan):
 @stage(FIGURES)
 def plot_groups(plan, target):
     """figures/{target}/groups.png."""
-    trajectory = ("sample_trajectory", {"target": target})
-    return Recipe(plan.looks(), [("group_influences", {"target": target})], [trajectory])
+    return Recipe(plan.looks(), [("group_influences", {"target": target})], [plan.trajectory(target)])
 
 
 # ---- what people look at
@@ -548,7 +571,11 @@ def trajectory_panel(plan, target, method):
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
     sections["tables"] = plan.pick("tables", "top")  # the lists of the table, as it judges them
     lds = [("lds_tables", {})] if plan.evaluation["lds"] else []
-    return Recipe(sections, [plan.score(method, target)], [("sample_from_x_t", {"target": target}), *lds])
+    return Recipe(
+        sections,
+        [plan.score(method, target)],
+        [("sample_from_x_t", {"target": target}), *plan.compared_image(target), *lds],
+    )
 
 
 @stage(FIGURES)
@@ -562,7 +589,7 @@ def plot_regions(plan, target):
     """The figure of an image's region, or of all its regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
-    return Recipe(sections, plan.data(), [("sample_trajectory", {"target": target}), *scores])
+    return Recipe(sections, plan.data(), [plan.trajectory(target), *scores])
 
 
 def share_or_count(text):

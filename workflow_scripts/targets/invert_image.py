@@ -1,0 +1,96 @@
+"""The trajectory of a picture that somebody has: noise added to it at every step, or the inverse of DDIM."""
+
+import numpy as np
+import torch
+
+from waypoint.science.inversion import noised
+from waypoint.science.processes import ddim
+from waypoint.science.processes.ddpm import repeated
+from waypoint.science.processes.guidance import guided
+from waypoint.science.random_streams import torch_stream
+from waypoint.store.data.given_image import fitted_picture
+from waypoint.store.networks import checkpoints
+from waypoint.store.networks.vae import load_vae
+from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.prompts import embedded_prompt
+from waypoint.workflow.plan.specs import settings_of
+
+BATCH = 50  # steps whose x̂0_t are estimated at once
+
+
+def main(job):
+    device, target = job.device(), job.settings["target"]
+    checkpoint, sampling = job.checkpoint(job.args.checkpoint), job.settings["sampling"]
+    theta, text = checkpoint.load(device), embedded_prompt(job, device)
+    condition = checkpoints.target_condition(theta, target, text.get("text_embedding"))
+    theta = guided(theta, text.get("null_embedding"), sampling.get("guidance", 1))
+    data = job.open(job.args.data)
+    fit = settings_of(data.attrs["spec"]).get("data", {}).get("fit") or "crop"
+    image = fitted_picture(job.args.image, data["image"].shape[1:], fit)
+    vae = load_vae(job.folder(job.args.vae), device) if job.args.vae else None
+    x0, made, again = encoded(job, vae, image), {"weights": checkpoint.weights}, None
+    if target["inversion"] == "ddim":
+        steps, x_t = ddim.invert(theta, sampling["steps"], x0, condition)
+        paths, again = [x_t], ddim.generate(theta, sampling["steps"], x_t[0], condition)
+        # what the inversion loses, on the scale of pixels from 0 to 1; of latents half their own
+        made["round_trip_rmse"] = (again - x0).pow(2).mean().sqrt().item() / 2
+        job.say(f"the model makes the image again with an error (RMSE) of {made['round_trip_rmse']:.2g}")
+    else:
+        steps = ddim.grid_of(theta, sampling["steps"])
+        key = (job.settings["seed"], target["image"])
+        paths = [noised(theta, x0, steps, *key, noise) for noise in range(target["noises"])]
+    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+        write(job, store, theta, steps, paths, condition)
+        dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if vae else ["channel", "y", "x"]
+        store.write("image", dims, image)
+        if vae:
+            store.write("latent", ["channel", "y", "x"], x0.numpy())
+        if again is not None:
+            again = again if vae is None else vae.decode(again[None].to(device))[0].cpu()
+            store.write("again", dims, again.numpy())
+        for name, embedding in text.items():
+            store.write(name, ["token", "width"], embedding.numpy())
+
+
+def encoded(job, vae, image):
+    """What the model sees of an image: the image, or its latent, made as those of the training images are."""
+    x0 = torch.from_numpy(image)
+    if vae is None:
+        return x0
+    noise = None
+    if job.settings["vae"]["latent"] == "sample":
+        stream = torch_stream(job.settings["seed"], "given latent", job.settings["target"]["image"])
+        noise = torch.randn(1, *vae.latent_shape(x0.shape), generator=stream)
+    return vae.encode(x0[None], noise)[0].cpu()
+
+
+def write(job, store, theta, steps, paths, condition):
+    """x_t and x̂0_t of the first noise trajectory, and of further ones."""
+    what, clip = f"checkpoint {job.settings['generator']}, step", job.settings["attribution"]["clip_x0_hat"]
+    estimates = []
+    for x_t in paths:
+        estimates.append(estimated(theta, steps, x_t, condition, clip))
+        job.progress(len(estimates), len(paths), "trajectories")
+    dims = ["step", "channel", "y", "x"]
+    store.write("step", ["step"], np.asarray(steps, np.int64))
+    for name, arrays in (("x_t", paths), ("x0_hat", estimates)):
+        store.write(name, dims, arrays[0].numpy(), what, steps)
+        if len(arrays) > 1:
+            store.write(
+                f"further_{name}", ["further", *dims], torch.stack(arrays[1:]).numpy(), "noise", range(1, len(arrays))
+            )
+
+
+@torch.no_grad()
+def estimated(theta, steps, x_t, condition, clip):
+    """x̂0_t of every step, (S, C, H, W) on the CPU."""
+    found, t = [], torch.tensor(steps, device=theta.device)
+    for x, at in zip(x_t.to(theta.device).split(BATCH), t.split(BATCH)):
+        out = theta.prediction(x, at, repeated(condition, len(x)))
+        found.append(theta.x0_hat(x, at, out, clip).cpu())
+    return torch.cat(found)
+
+
+if __name__ == "__main__":
+    run(main, ["checkpoint", "image", "data", "vae?", "text?", "out"])

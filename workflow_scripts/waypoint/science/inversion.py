@@ -1,0 +1,32 @@
+"""A trajectory for an image that has none: noise added to it at every step (the forward process, DDPM's q(x_t|x_0))."""
+
+import torch
+
+from waypoint.science.random_streams import torch_stream
+
+
+def inversion_noise(seed, image, noise, step, shape):
+    """ε_t of one image, noise trajectory and step: the same whichever model, other steps and noises are asked for.
+
+    Args:
+        seed: the experiment's. image: the hash of the image's file. noise: the trajectory's number, from 0.
+        shape: (C, H, W).
+
+    Returns:
+        (C, H, W) float32.
+    """
+    return torch.randn(*shape, generator=torch_stream(seed, "inversion", image, noise, int(step)))
+
+
+def noised(denoiser, x0, steps, seed, image, noise):
+    """x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε_t at several steps, ε_t independent by step.
+
+    Args:
+        x0: (C, H, W). steps: (S,). seed, image, noise: the key of ε_t, as of ``inversion_noise``.
+
+    Returns:
+        (S, C, H, W) on the CPU.
+    """
+    epsilon = torch.stack([inversion_noise(seed, image, noise, t, x0.shape) for t in steps]).to(denoiser.device)
+    t = torch.tensor(steps, device=denoiser.device)
+    return denoiser.add_noise(x0.to(denoiser.device).expand(epsilon.shape), epsilon, t).cpu()

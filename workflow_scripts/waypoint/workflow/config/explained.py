@@ -1,0 +1,111 @@
+"""The configuration that answers one question: which training images made this model able to make this picture?"""
+
+import hashlib
+import re
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.science.timesteps import sampling_grid
+from waypoint.store.data.given_image import open_picture
+from waypoint.workflow.config.models import stored_config
+
+SAMPLING_STEPS = 50
+WANTED = (100, 300, 500, 700, 900)  # steps; of a model's own grid the nearest are taken
+NAMED = {"image": "IMAGE=made.png", "model": "MODEL=models/a", "data": "DATA=photos/"}
+
+
+def target_of(image, label=None, prompt=None):
+    """The row of ``targets`` of a picture: its id holds a hash, so that another picture of that name has another.
+
+    Raises:
+        WaypointError: there is no such file, or it is no picture.
+    """
+    open_picture(image, "IMAGE")
+    key = hashlib.sha256(Path(image).read_bytes())
+    key.update(repr((label, prompt)).encode())
+    row = {"id": f"{plain(Path(image).stem)}-{key.hexdigest()[:6]}", "image": str(Path(image).absolute())}
+    return row | {name: value for name, value in (("label", label), ("prompt", prompt)) if value is not None}
+
+
+def configuration(model, data, captions=None):
+    """The configuration of all pictures of a model and its training images, without targets.
+
+    Args:
+        model: a folder that diffusers wrote. data: a folder of images, or an npz file. captions: a table, or None.
+
+    Raises:
+        WaypointError: what is missing, in one sentence.
+    """
+    for key, place in (("MODEL", model), ("DATA", data), ("CAPTIONS", captions)):
+        if place is not None and not Path(place).exists():
+            raise WaypointError(f"{key}: there is no {place}")
+    unet, scheduler = stored_config(model, "unet"), stored_config(model, "scheduler")
+    if unet is None or "in_channels" not in unet:
+        raise WaypointError(
+            f"MODEL: {model} holds no unet/config.json: it is no folder of a diffusion model of diffusers"
+        )
+    if scheduler is None:
+        raise WaypointError(f"MODEL: {model} holds no scheduler/scheduler_config.json, which says how noise is added")
+    if "cross_attention_dim" in unet and captions is None:
+        raise WaypointError(
+            f"CAPTIONS is missing: {model} is text-conditional; name a table with columns file and caption"
+        )
+    source = "npz" if Path(data).is_file() else "imagefolder"
+    section = {"source": source, "path": str(Path(data).absolute()), "size": size_of(model, unet)}
+    checkpoints = {"paths": [str(Path(model).absolute())]}
+    if scheduler.get("_class_name", "DDPMScheduler") != "DDPMScheduler":
+        checkpoints["sampler"] = "ddpm"
+    found = {
+        "experiment": name_of(model, data),
+        "data": section | ({"captions": str(Path(captions).absolute())} if captions else {}),
+        "checkpoints": checkpoints,
+        "sampling": {"steps": SAMPLING_STEPS},
+        "attribution": {"steps": steps_of(scheduler)},
+        "methods": ["trak", "trak-sum", "pixel"],
+        # what the scores of two halves of the draws agree in is no noise
+        "features": {"keep_halves": True, "draw_scheme": "stratified"},
+        "scores": {"keep_checkpoints": True},
+        "evaluation": {"split_half": {}},
+    }
+    for key, part in (("vae", "vae"), ("text_encoder", "text_encoder")):
+        if Path(model, part).is_dir():
+            found[key] = {"path": checkpoints["paths"][0]}
+    if "text_encoder" in found and "cross_attention_dim" not in unet:
+        del found["text_encoder"]
+    return found
+
+
+def name_of(model, data):
+    """The experiment's name: that of the model's folder and of the images, and a hash of where both lie."""
+    key = hashlib.sha256(f"{Path(model).absolute()}\0{Path(data).absolute()}".encode()).hexdigest()[:6]
+    return f"explain-{plain(Path(model).absolute().name)}-{plain(Path(data).absolute().stem)}-{key}"
+
+
+def plain(name):
+    """A name that may stand in paths."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "picture"
+
+
+def size_of(model, unet):
+    """Pixels of a side of the model's images.
+
+    Raises:
+        WaypointError: it makes no squares, or does not say what it makes.
+    """
+    size = unet.get("sample_size")
+    sides = size if isinstance(size, list) else [size, size]
+    if sides[0] != sides[1] or sides[0] is None:
+        raise WaypointError(f"MODEL: {model} makes images of {size} (unet's sample_size); squares are needed here")
+    vae = stored_config(model, "vae") if Path(model, "vae").is_dir() else None
+    return sides[0] * 2 ** (len(vae["block_out_channels"]) - 1) if vae else sides[0]
+
+
+def steps_of(scheduler):
+    """Attributed steps on the model's sampling grid."""
+    grid = sampling_grid(
+        scheduler.get("num_train_timesteps", 1000),
+        SAMPLING_STEPS,
+        scheduler.get("timestep_spacing", "leading"),
+        scheduler.get("steps_offset", 0),
+    )
+    return sorted({min(grid, key=lambda t: abs(t - wanted)) for wanted in WANTED})

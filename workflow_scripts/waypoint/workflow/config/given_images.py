@@ -1,0 +1,50 @@
+"""Targets that are pictures somebody has: defaults, and mistakes in what the configuration says of them."""
+
+from waypoint.errors import WaypointError
+from waypoint.store.data.given_image import open_picture
+
+INVERSION, NOISES = "ddpm", 4  # defaults: how x_t is made, and from how many noises for each step
+
+
+def fill(targets):
+    """Add the defaults of given images to their rows."""
+    for target in targets:
+        if "image" in target:
+            target.setdefault("inversion", INVERSION)
+            if target["inversion"] == "ddpm":
+                target.setdefault("noises", NOISES)
+
+
+def check(target, where):
+    """Refuse a row with keys that mean nothing to it, or with a file that is no picture.
+
+    Raises:
+        WaypointError: names the target, the key and what to do.
+    """
+    if "image" not in target:
+        for key in ("inversion", "noises"):
+            if key in target:
+                raise WaypointError(f"{where}: {key} is for targets with an image; leave it out")
+        return
+    if "noises" in target and target["inversion"] == "ddim":
+        raise WaypointError(f"{where}: noises: inversion ddim adds no noise; leave the key out, or use inversion: ddpm")
+    open_picture(target["image"], f"{where}: image")
+
+
+def require_again(target, where):
+    """Refuse a target whose image cannot be generated again.
+
+    Args:
+        target: its row. where: the key that asks for it.
+
+    Raises:
+        WaypointError: names the target and what to do.
+    """
+    if "seed" in target or target.get("inversion") == "ddim":
+        return
+    if "image" in target:
+        raise WaypointError(
+            f"{where}: {target['id']} is an image with inversion ddpm, from which no model generates it again; set its "
+            "inversion to ddim, or leave it out"
+        )
+    raise WaypointError(f"{where}: {target['id']} has no seed to generate from again")

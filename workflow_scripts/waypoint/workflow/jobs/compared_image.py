@@ -1,0 +1,118 @@
+"""A given image's comparison with the training images, in rows and in words (store of ``compare_image``)."""
+
+import numpy as np
+
+from waypoint.science.evaluation.given_image import RARE, explained_better, relative, verdict
+from waypoint.store.zarr.reader import read
+
+PIXELS, EVENED = "pixels", "evened"  # by what images are near: as they are; with brightness and contrast evened out
+
+
+class Compared:
+    """What is in a store of ``compare_image``.
+
+    Args:
+        store: open. names: (N,) what the training images are called, or None.
+    """
+
+    def __init__(self, store, names=None):
+        self.target, self.inversion = store.attrs["target"], store.attrs["inversion"]
+        keys = ("by", "nearest", "distance", "typical", "limit", "alike")
+        self.nearest = [dict(zip(keys, row)) for row in zip(*(read(store[key]).tolist() for key in keys))]
+        for row in self.nearest:
+            row["file"] = "" if names is None else str(names[row["nearest"]])
+            # only equal pixels mean that two images are the same
+            row["verdict"] = verdict(row["distance"], row["limit"], *([] if row["by"] == PIXELS else [-1.0]))
+        self.steps, self.loss = read(store["step"]).tolist(), read(store["loss"])
+        self.train_losses = read(store["train_loss"])
+        self.held_out = read(store["held_out_loss"]) if "held_out_loss" in store else None
+
+    def rows(self):
+        """Rows of tables/given_images.csv: what it is near to, its loss at each step and over all, and the summary."""
+        first = {"target": self.target, "inversion": self.inversion}
+        for row in self.nearest:
+            found = {key: row[key] for key in ("distance", "typical", "limit", "nearest", "file", "alike")}
+            yield {**first, "what": row["by"], **found, "words": row["verdict"]}
+        train, held_out = self.shares()
+        for s, step in enumerate([*self.steps, "all"]):
+            whole = step == "all"
+            found = {"loss": relative(self.loss, self.train_losses) if whole else self.loss[s]}
+            found["typical"] = 1.0 if whole else np.median(self.train_losses[:, s])
+            found |= {"train_share": train[s], "held_out_share": "" if held_out is None else held_out[s]}
+            yield {**first, "what": "loss", "step": step, **found, "words": judged(train[s])}
+        yield {**first, "what": "summary", "words": self.sentence()}
+
+    def shares(self):
+        """The shares of training images and of held-out ones that the model explains worse: by step, last over all."""
+        whole = relative(self.loss, self.train_losses)
+        found = []
+        for losses in (self.train_losses, self.held_out):
+            if losses is None:
+                found.append(None)
+                continue
+            each = explained_better(self.loss, losses)
+            found.append([*each.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
+        return found
+
+    def sentence(self):
+        """What there is to say, for somebody who asked about this picture."""
+        return f"{self.is_a_copy()}. {self.is_explained()}."
+
+    def is_a_copy(self):
+        """Whether it is a training image, a clause."""
+        pixels, seen = self.nearest[0], self.copy_of()
+        if seen is None:
+            far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
+            return f"It is no training image: the nearest is {named(pixels)} ({far})"
+        if seen["verdict"] == "same":
+            return f"It is training image {named(seen)}"
+        by = (
+            ""
+            if seen["by"] == PIXELS
+            else "up to brightness and contrast"
+            if seen["by"] == EVENED
+            else f"by {seen['by']}"
+        )
+        said = f"{by} it is a near-duplicate of training image {named(seen)} (distance {seen['distance']:.2g})".strip()
+        return said[0].upper() + said[1:]
+
+    def copy_of(self):
+        """The row by which it is a training image or a near-duplicate of one, pixels first; None: by none."""
+        return next((row for row in self.nearest if row["verdict"] != "new"), None)
+
+    def is_explained(self):
+        """How well the model explains it, a clause."""
+        train, held_out = (shares and shares[-1] for shares in self.shares())
+        said = f"The model explains it {WORDS[judged(train)]}: better than {train:.0%} of them"
+        return (
+            said if held_out is None else f"{said}, and better than {held_out:.0%} of images that it was not trained on"
+        )
+
+    def line(self):
+        """The same for the header of a panel, short."""
+        (train, _), seen = self.shares(), self.copy_of()
+        what = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
+        what = (
+            f"{what[seen['verdict']]} {seen['nearest']}"
+            if seen
+            else f"no training image, nearest {self.nearest[0]['nearest']}"
+        )
+        return f"{what}; explained better than {train[-1]:.0%} of training images"
+
+
+WORDS = {
+    "worse": "worse than almost all training images",
+    "as usual": "as it explains its training images",
+    "better": "better than almost all training images",
+}
+
+
+def judged(share):
+    """worse, as usual or better, for the share of images that are explained worse."""
+    return "worse" if share < RARE else "better" if share > 1 - RARE else "as usual"
+
+
+def named(row):
+    """A training image as people know it, and how many show the same."""
+    called = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
+    return called if row["alike"] < 2 else f"{called}, one of {row['alike']} that show the same"

@@ -1,0 +1,45 @@
+"""Given images may have several noise trajectories: their scores are averaged, and the error of that is kept.
+
+A target from a seed has one. Stores hold the first noise trajectory under the name that every target has, and the
+others as ``further_…``. No torch here: controls read trajectories too.
+"""
+
+import numpy as np
+
+from waypoint.store.zarr.reader import read
+
+
+def of_every_noise(trajectory, name, rows):
+    """x_t or x̂0_t of all noise trajectories at some rows of the grid: (noises, len(rows), C, H, W).
+
+    Args:
+        trajectory: a target's open store. name: "x_t" or "x0_hat".
+    """
+    found = read(trajectory[name])[None, rows]
+    if f"further_{name}" not in trajectory:
+        return found
+    return np.concatenate([found, read(trajectory[f"further_{name}"])[:, rows]])
+
+
+def noises_of(gradients):
+    """How many noise trajectories the gradients of a target's open store belong to."""
+    return gradients["g_of_noise"].shape[0] if "g_of_noise" in gradients else 1
+
+
+def gradients_of(gradients, m):
+    """g_t of checkpoint m for every noise and step, noises outermost: (noises · steps, d)."""
+    if "g_of_noise" not in gradients:
+        return read(gradients["g"], m)
+    found = read(gradients["g_of_noise"], (slice(None), m))
+    return found.reshape(-1, found.shape[-1])
+
+
+def mean_and_error(values):
+    """Mean over the first axis, the noises, and its standard error; the error is None for a single noise.
+
+    Args:
+        values: (noises, ...).
+    """
+    if len(values) == 1:
+        return values[0], None
+    return values.mean(0), values.std(0, ddof=1) / len(values) ** 0.5

@@ -1,0 +1,15 @@
+"""The embedded prompt of a target that is about to get its trajectory."""
+
+from waypoint.store.networks.text_encoder import TextEncoder
+
+
+def embedded_prompt(job, device):
+    """{text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}.
+
+    Args:
+        job: its argument ``text`` is the text encoder's folder, where the experiment has one.
+    """
+    if not job.args.text:
+        return {}
+    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
+    return dict(zip(("text_embedding", "null_embedding"), encoder([job.settings["target"]["prompt"], ""])))
