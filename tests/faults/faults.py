@@ -553,7 +553,7 @@ def require_same(base, run, outputs):
             ours, theirs = (zarr.open_group(place, mode="r") for place in (expected, found))
             assert sorted(ours.array_keys()) == sorted(theirs.array_keys()), path
             for name, array in ours.arrays():
-                assert np.array_equal(array[:], theirs[name][:]), (path, name)
+                assert np.array_equal(array[...], theirs[name][...]), (path, name)
         elif expected.is_dir():
             for file in (
                 file

@@ -15,7 +15,7 @@ from support import random_inception
 from workspace import REPOSITORY, Workspace
 
 from waypoint.store.data.arrays import digits
-from waypoint.store.data.image_files import resized
+from waypoint.store.data.fitting import resized
 from waypoint.store.networks import checkpoints
 
 CIFAR10 = yaml.safe_load((REPOSITORY / "experiments/cifar10.yaml").read_text())
@@ -62,6 +62,7 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     plots = "lds lds_cross counterfactual forgetting one_step_error seed_consistency split_half step_correlation"
     plots += " sign_overlap sign_flips top_overlap"
     expected |= dict.fromkeys(tables.split() + [f"plot_{name}" for name in plots.split()], 1)
+    expected["compare_removals"] = 2
     expected["total"] = sum(expected.values())
     assert {rule: int(n) for rule, n in counts.items()} == expected
 

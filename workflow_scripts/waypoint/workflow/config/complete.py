@@ -8,6 +8,7 @@ import csv
 import functools
 import hashlib
 import math
+import os
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
@@ -225,8 +226,12 @@ def known_image_size(config):
     return None if shape is None else shape[1:]
 
 
-@functools.cache
 def file_hash(path):
     """SHA-256 of a file that a target brings along, read once per start."""
+    return _file_hash(os.path.abspath(path))
+
+
+@functools.cache
+def _file_hash(path):
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
