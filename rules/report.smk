@@ -14,7 +14,6 @@ REGION_FIGURES = expand("<results>/figures/{target}/regions.png", target=PLAN.re
 IMAGE_TABLES = ["<results>/tables/scores_of_images.csv"] if PLAN.config["tables"]["images"] else []
 
 # panels show the LDS of their method, where it is evaluated
-LDS_OVERALL = ["<results>/tables/lds_overall.csv"] if PLAN.attributed and PLAN.evaluation["lds"] else []
 
 if PICTURED_ALONE:
 
@@ -49,8 +48,6 @@ if PLAN.attributed:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
-            lds=LDS_OVERALL,
-            attributes=beside(*LDS_OVERALL),
             # of given images, what is said about them
             compared=lambda w: [
                 f"<results>/targets/{of['target']}/compared.zarr" for _, of in PLAN.compared_image(w.target)
@@ -69,11 +66,10 @@ if PLAN.attributed:
             "../envs/waypoint.yaml"
         params:
             spec=spec("trajectory_panel"),
-            lds=lambda w, input: ["--lds", *paths_of(input, "lds")] if LDS_OVERALL else [],
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
             " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " {params.lds:q} --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            " --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
     rule plot_regions:
         input:

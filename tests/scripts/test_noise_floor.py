@@ -7,8 +7,6 @@ import pandas as pd
 import pytest
 from support import run_script, store
 
-from waypoint.store.artifacts.atomic import atomic_file
-
 N, STEPS = 200, [100, 500]
 DIMS = ["checkpoint", "step", "train"]
 
@@ -83,15 +81,8 @@ def panel(tmp_path, data, scores, **more):
     run_script("trajectory_panel", spec=spec, **given, **more, out=tmp_path / "panel.png")
 
 
-def lds_table(tmp_path, low):
-    rows = f"method,checkpoints,mean,se,low,high,targets,steps\ntrak,4,0.19,0.1,{low},0.36,1,2\n"
-    with atomic_file(tmp_path / "lds_overall.csv", lambda: {"spec": {}}) as tmp:
-        tmp.write_text(rows)
-    return tmp_path / "lds_overall.csv"
-
-
 def test_a_panel_marks_what_is_found_and_greys_what_is_not(tmp_path, data, written):
-    panel(tmp_path, data, scored(tmp_path, "trak", planted(4, 12), models=4), lds=lds_table(tmp_path, -0.01))
+    panel(tmp_path, data, scored(tmp_path, "trak", planted(4, 12), models=4))
     texts, labels = written
     marked = [words.split("\n")[1] for words, _ in labels if "✓" in words]
     assert sorted(marked) == ["7", "9"] and all("±" in words for words, _ in labels)
@@ -99,13 +90,13 @@ def test_a_panel_marks_what_is_found_and_greys_what_is_not(tmp_path, data, writt
     assert greys == ["✓" not in words for words, _ in labels]
     told = "\n".join(texts)
     assert "200 training images, 4 models" in told and "confirmed by 4 models" in told
-    assert "LDS 0.19 (−0.01 … 0.36): not shown to be above zero" in told and "control" not in told
+    assert "control" not in told
 
 
 def test_a_single_models_halves_speak(tmp_path, data, written):
     panel(tmp_path, data, scored(tmp_path, "trak", planted(2, 12), "score_by_half", 1))
     told = "\n".join(written[0])
-    assert "1 model" in told and "confirmed by halves of the draws" in told and "LDS: not evaluated" in told
+    assert "1 model" in told and "confirmed by halves of the draws" in told
 
 
 def test_controls_are_labelled_and_what_nothing_judges_keeps_its_colours(tmp_path, data, written):

@@ -83,7 +83,7 @@ def test_every_array_has_named_dimensions_and_provenance(tiny):
 def test_table_lists_top_images_by_rank(tiny):
     table = pd.read_csv(tiny.store / "tables/top_influences.csv")
     columns = ["method", "target", "step", "rank", "sign", "train", "score", "score_se", "label", "file", "class"]
-    assert list(table) == columns
+    assert list(table) == [*columns, "rank_low", "rank_high", "found"]
     data = xr.open_zarr(tiny.store / "data/train.zarr")
     assert list(table.file) == list(data["file"].values[table.train])
     names = data["label"].attrs["class_names"]

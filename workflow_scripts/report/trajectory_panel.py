@@ -6,7 +6,6 @@ from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import Captions, signed
 from waypoint.workflow.figures.judged import judged, judged_by
-from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 from waypoint.workflow.figures.read_scores import models_of, projected
 from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
@@ -68,20 +67,11 @@ def lines(job, scores, captions):
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
-        (told_lds(job, method), {"size": 8}),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
         (f"−, dashed: with the lowest. Below each: score{error}, {captions.words}", {"size": 8, "color": RED}),
         (trusted if known else f"not judged by its noise: {by}", {"size": 8}),
     ]
 
 
-def told_lds(job, method):
-    """The method's LDS, where it is evaluated."""
-    if not job.args.lds:
-        return "LDS: not evaluated"
-    found = overall_lds(job.folder(job.args.lds), method)
-    return "LDS: undefined" if found is None else lds_in_words(found)
-
-
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "samples", "scores", "lds?", "compared?", "target", "out"])
+    run(main, ["data", "trajectory", "samples", "scores", "compared?", "target", "out"])

@@ -112,7 +112,7 @@ OPENS = {
     "plot_groups": ["group_influences", "sample_trajectory"],
     "top_influences": ["data", *SCORES],
     "scores_of_images": ["data", *SCORES],
-    "trajectory_panel": ["sample_from_x_t", "lds_tables", *SCORES],
+    "trajectory_panel": ["sample_from_x_t", *SCORES],
     "plot_trajectory": ["sample_from_x_t"],
     "plot_regions": ["data", "sample_trajectory", "score_trak"],
 }

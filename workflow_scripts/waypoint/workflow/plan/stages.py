@@ -567,14 +567,13 @@ def scores_of_images(plan):
 
 @stage(FIGURES)
 def trajectory_panel(plan, target, method):
-    """One target's trajectory panel of a method, with the method's LDS where that is evaluated."""
+    """One target's trajectory panel of a method."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
     sections["tables"] = plan.pick("tables", "top")  # the lists of the table, as it judges them
-    lds = [("lds_tables", {})] if plan.evaluation["lds"] else []
     return Recipe(
         sections,
         [plan.score(method, target)],
-        [("sample_from_x_t", {"target": target}), *plan.compared_image(target), *lds],
+        [("sample_from_x_t", {"target": target}), *plan.compared_image(target)],
     )
 
 
