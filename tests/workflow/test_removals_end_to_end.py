@@ -124,7 +124,7 @@ def test_weights_are_asked_for_before_any_job(tmp_path, file, words):
     done = workspace.snakemake(TABLES[0])
     text = done.stdout + done.stderr
     assert done.returncode != 0 and "Traceback" not in text and not workspace.store.exists()
-    (line,) = [line for line in text.splitlines() if line.startswith("Waypoint: ")]
+    (line,) = [line for line in text.splitlines() if line.startswith("Waypoint: evaluation.fid")]
     for part in ("evaluation.fid.weights", file, words, "evaluation.fid.features: classifier"):
         assert part in line
     # what needs no distance needs no weights

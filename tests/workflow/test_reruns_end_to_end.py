@@ -501,8 +501,8 @@ def as_before(made, config):
     spec, versions = {"seed": made["spec"]["seed"]}, {}
     for stage, entry in made["spec"].items():
         if stage not in ("seed", "item"):
-            versions[CALLED[stage]] = entry["version"]
-            spec |= {section: value for section, value in entry.items() if section != "version"}
+            versions[CALLED[stage]] = entry.get("read_as", entry["version"])
+            spec |= {section: value for section, value in entry.items() if section not in ("version", "read_as")}
     spec |= made["spec"].get("item", {})
     spec["data"] = {key: value for key, value in spec["data"].items() if key != "captions"}
     spec["data"] |= {"path": config["data"]["path"], "captions": None}

@@ -63,7 +63,7 @@ def analysed(tmp_path_factory):
 def test_it_runs_to_its_last_table_and_figure(analysed):
     assert [file for file in MADE if not (analysed.store / file).exists()] == []
     made = {path.name for path in analysed.store.iterdir()}
-    assert made == {"encoders", "checkpoints", "targets", "tables", "figures", "logs"}
+    assert made == {"encoders", "checkpoints", "targets", "tables", "figures", "logs", "zarr.json"}
     assert not list(analysed.store.rglob("gradients")) and "warning" not in analysed.output.lower()
 
 
