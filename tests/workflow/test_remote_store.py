@@ -83,7 +83,7 @@ def test_the_bucket_holds_what_a_local_store_holds(runs):
         ours, theirs = (zarr.open_group(root / name, mode="r") for root in (local, fetched))
         assert sorted(ours.array_keys()) == sorted(theirs.array_keys()), name
         for key, array in ours.arrays():
-            assert np.array_equal(array[:], theirs[key][:]), (name, key)
+            assert np.array_equal(array[...], theirs[key][...]), (name, key)
     tables = [path.relative_to(local) for path in local.glob("tables/*.csv")]
     assert len(tables) == 7
     for name in tables:
