@@ -29,7 +29,8 @@ def test_lds_is_what_the_kept_arrays_give(experiment):
         )
         for row in rows.itertuples():
             s = steps.index(row.step)
-            expected = spearmanr(subsets @ scores[row.target][s].astype(float), outputs[row.target][:, :, s].mean(1))[0]
+            mean = outputs[row.target][:, :, s].astype(float).mean(1)
+            expected = spearmanr(subsets @ scores[row.target][s].astype(float), mean)[0]
             assert np.isclose(row.lds, expected, atol=1e-5)
 
 

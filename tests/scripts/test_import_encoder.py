@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from support import AUTOENCODER, UNET, asked, images, run_script, tiny_bert
@@ -36,6 +37,7 @@ MAKERS = {"vae": vae, "text_encoder": tiny_bert}
 def here(tmp_path, monkeypatch):
     """A working directory with a folder, a pipeline's folder and a package, each with both kinds in it."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "site").mkdir()  # a folder that is not there when Python looks is not looked for again
     monkeypatch.syspath_prepend(tmp_path / "site")
     vae("vae")
     tiny_bert("text_encoder")
@@ -116,7 +118,10 @@ def configured(path, kind):
         blocks = {"down_block_types": ["DownBlock2D"] * 2, "up_block_types": ["UpBlock2D"] * 2}
         unet = {**UNET, **blocks, "cross_attention_dim": 8}
     target = {"id": "a", "seed": 1} | ({"prompt": "a thing"} if kind == "text_encoder" else {})
-    base = {"experiment": "test", "data": {"source": "digits"}, "checkpoints": {"count": 1}, "targets": [target]}
+    image = np.arange(3 * 64, dtype=np.uint8).reshape(3, 1, 8, 8)
+    np.savez("captioned.npz", image=image, caption=["a thing"] * 3)
+    data = {"source": "npz", "path": "captioned.npz"}
+    base = {"experiment": "test", "data": data, "checkpoints": {"count": 1}, "targets": [target]}
     return Plan(complete({**base, "model": {"unet": unet, "scheduler": {"clip_sample": False}}, **section}))
 
 

@@ -38,10 +38,12 @@ class Run:
     """One experiment's scripts, with the places of what they make."""
 
     def __init__(self, folder, sections, encoders):
-        self.folder, self.sections, self.encoders = folder, sections, encoders
-        self.plan = Plan(complete({**BASE, **sections}))
+        self.folder, self.encoders = folder, encoders
         arrays = {"image": (["train", "channel", "y", "x"], images(N).numpy()), "train": (["train"], np.arange(N))}
         captions = np.array([f"a {('red', 'blue')[k % 2]} thing" for k in range(N)])
+        np.savez(folder / "raw.npz", image=np.zeros((N, 1, 8, 8), np.uint8), caption=captions)  # planning asks for them
+        self.sections = {**sections, "data": {"source": "npz", "path": str(folder / "raw.npz"), "size": 8}}
+        self.plan = Plan(complete({**BASE, **self.sections}))
         attributes = {"sha256": "fixed", "source": None}
         raw = store(self.at("images"), attributes, **arrays, caption=(["train"], captions))
         self("encode_data", images=raw, **encoders, out=self.at("data"))
@@ -76,7 +78,7 @@ class Run:
         return {name: path for name, path in self.encoders.items() if name == "vae"}
 
     def open(self, name):
-        return {key: array[:] for key, array in open_store(self.at(name)).arrays()}
+        return {key: array[...] for key, array in open_store(self.at(name)).arrays()}
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_a_given_image_goes_the_same_way(name, inversion, request, tmp_path):
     model, data, out = run.folder / "model", run.at("data"), tmp_path / "trajectory.zarr"
     given = {"checkpoint": model, "image": row["image"], "data": data, **run.encoders}
     run_script("invert_image", spec=plan.spec("invert_image", target="pic"), **given, out=out)
-    found = {key: array[:] for key, array in open_store(out).arrays()}
+    found = {key: array[...] for key, array in open_store(out).arrays()}
     assert found["image"].shape == (1, 8, 8) and np.allclose(found["image"], 2 * 0.299 - 1, atol=0.01)
     if name == "latent":
         vae = load_vae(run.encoders["vae"])

@@ -36,8 +36,8 @@ def nearest(vectors, chosen, longest):
         some = chosen[start : start + AT_ONCE]
         distance = squares - 2 * (vectors[some] @ vectors.T)  # but for what all of a row have in common
         distance[np.arange(len(some)), some] = -np.inf
-        order = np.argpartition(distance, longest - 1, axis=1)[:, :longest] if longest < len(vectors) else None
-        order = np.broadcast_to(np.arange(len(vectors)), distance.shape) if order is None else np.sort(order, axis=1)
-        by_distance = np.argsort(np.take_along_axis(distance, order, 1), axis=1, kind="stable")
-        found.append(np.take_along_axis(order, by_distance, 1).astype(np.int32))
-    return np.concatenate(found)
+        farthest = np.partition(distance, longest - 1, axis=1)[:, longest - 1]
+        for row, limit in zip(distance, farthest):  # which of equals a partition takes is the processor's choice
+            near = np.flatnonzero(row <= limit)
+            found.append(near[np.argsort(row[near], kind="stable")[:longest]].astype(np.int32))
+    return np.stack(found)
