@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -48,6 +49,8 @@ def packages(tmp_path, monkeypatch):
     table.parent.mkdir()
     table.write_text(json.dumps([{"name": n, "unified": u, "category": c} for n, u, c in TABLE]))
     monkeypatch.syspath_prepend(tmp_path / "site")
+    for _, module, _ in (DRAWINGS, NAMES):  # those that another test has imported are not looked up again
+        monkeypatch.delitem(sys.modules, module, raising=False)
     return tmp_path / "site"
 
 

@@ -319,7 +319,7 @@ def test_a_model_that_fits_is_accepted(tiny_model, size):
     ],
 )
 def test_images_that_do_not_fit_are_refused(tiny_model, unet, shape):
-    with pytest.raises(WaypointError, match=r"^checkpoint x takes .* data has .*model.unet or data.size"):
+    with pytest.raises(WaypointError, match=r"^checkpoint x takes .* data has .*model.unet, or data.size"):
         checkpoints.require_fit(tiny_denoiser(tiny_model, **unet), shape, None, "checkpoint x")
 
 
