@@ -104,7 +104,10 @@ def test_jobs_go_through_sbatch_with_their_resources(finished):
 
 def test_small_jobs_share_submissions(finished):
     groups = [job for job in finished.jobs if re.match("rule_(scoring|panels|reports)_", job["comment"])]
-    assert len(list(finished.store.glob("figures/*/*.png"))) == 7 and len(list(finished.store.glob("scores/*/*.zarr"))) == 6
+    assert (
+        len(list(finished.store.glob("figures/*/*.png"))) == 7
+        and len(list(finished.store.glob("scores/*/*.zarr"))) == 6
+    )
     assert len(groups) == 3 and all(job["partition"] == "cpu" and not job["gpus"] for job in groups)
     assert not of(finished, "score_trak") and not of(finished, "trajectory_panel")
 
