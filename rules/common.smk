@@ -20,7 +20,7 @@ from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
-from waypoint.workflow.closing import trust_in_words
+from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
 from waypoint.workflow.plan.listed_images import require_listed_images
@@ -314,4 +314,6 @@ def closing_words():
         lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
     trust = trust_in_words(PLAN.root, method)
     told = [f"  {method}: {trust}", ""] if trust else []
+    if PLAN.attributed and (noise := noise_in_words(PLAN.root, PLAN.checkpoints)):
+        told.insert(0, f"  Waypoint: warning: {noise}")
     return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, "", *told])

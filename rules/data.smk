@@ -1,7 +1,8 @@
 """The training images, and what a latent or text-conditional model sees of the images and captions, encoded once.
 
 Reads   the raw data that data.path names, vae.path, text_encoder.path
-Makes   data/train.zarr, or data/images.zarr where models see something else; encoders/vae/, encoders/text/
+Makes   data/train.zarr, or data/images.zarr where models see something else; encoders/vae/, encoders/text/;
+        data/near_duplicates.zarr, by which lists name what shows the same once
 """
 
 if PLAN.attributed:
@@ -92,3 +93,21 @@ if PLAN.encoded:
         shell:
             'python "$WAYPOINT_SCRIPTS"/data/encode_data.py --spec {params.spec:q} --images {input.images:q} --vae {input.vae:q}'
             " --text {input.text:q} --out {output:q} --log {log:q}"
+
+
+if PLAN.attributed:
+
+    rule near_duplicates:
+        input:
+            data="<results>/data/train.zarr",
+        output:
+            directory("<results>/data/near_duplicates.zarr"),
+        log:
+            "<logs>/near_duplicates.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("near_duplicates"),
+        shell:
+            'python "$WAYPOINT_SCRIPTS"/data/near_duplicates.py --spec {params.spec:q} --data {input.data:q}'
+            " --out {output:q} --log {log:q}"

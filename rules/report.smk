@@ -1,6 +1,6 @@
 """Pictures for people, and the table over all targets.
 
-Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, targets/{target}/samples.zarr
+Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, data/near_duplicates.zarr
 Makes   figures/{target}/{method}.png, figures/{target}/regions.png, tables/top_influences.csv,
         tables/scores_of_images.csv of the images that tables.images lists; without data figures/{target}/trajectory.png
 """
@@ -12,8 +12,6 @@ TRAJECTORY_FIGURES = expand("<results>/figures/{target}/trajectory.png", target=
 REGION_FIGURES = expand("<results>/figures/{target}/regions.png", target=PLAN.region_figures)
 
 IMAGE_TABLES = ["<results>/tables/scores_of_images.csv"] if PLAN.config["tables"]["images"] else []
-
-# panels show the LDS of their method, where it is evaluated
 
 if PICTURED_ALONE:
 
@@ -45,6 +43,7 @@ if PLAN.attributed:
     rule trajectory_panel:
         input:
             data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
             trajectory="<results>/targets/{target}/trajectory.zarr",
             samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
@@ -68,12 +67,13 @@ if PLAN.attributed:
             spec=spec("trajectory_panel"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
-            " --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
+            " --near {input.near:q} --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
             " --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
 
     rule plot_regions:
         input:
             data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
             # of an image with several masks its own, under the id that they share
             trajectory="<results>/targets/{target}/trajectory.zarr",
             scores=lambda w: expand(
@@ -96,12 +96,13 @@ if PLAN.attributed:
             spec=spec("plot_regions"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/report/plot_regions.py --spec {params.spec:q} --data {input.data:q}'
-            " --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
+            " --near {input.near:q} --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
             " --out {output.figure:q} --log {log:q}"
 
     rule top_influences:
         input:
             data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
             scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
         output:
             table=report(
@@ -118,8 +119,8 @@ if PLAN.attributed:
         params:
             spec=spec("top_influences"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
-            " --out {output.table:q} --log {log:q}"
+            'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --near {input.near:q}'
+            " --scores {input.scores:q} --out {output.table:q} --log {log:q}"
 
 
 if IMAGE_TABLES:

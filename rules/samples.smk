@@ -1,6 +1,6 @@
 """Samples of every model of the full set, of p(·|x_t), the check of x̂0_t against them, and seed consistency (B.1).
 
-Reads   targets/{target}/trajectory.zarr, checkpoints/full/*/, data/train.zarr
+Reads   targets/{target}/trajectory.zarr, checkpoints/full/*/, data/train.zarr, data/near_duplicates.zarr
 Makes   targets/{target}/samples.zarr, evaluation/seed_consistency.zarr, tables/one_step_error.csv, seed_consistency.csv,
         figures/models/full/*.png, one_step_error.png, seed_consistency.png
 """
@@ -40,6 +40,7 @@ if PLAN.attributed:
         input:
             model="<results>/checkpoints/full/{m}",
             data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
             vae=VAE,
         output:
             figure=report(
@@ -59,7 +60,7 @@ if PLAN.attributed:
             spec=lambda wildcards: PLAN.asked("contact_sheet", checkpoint=f"full/{wildcards.m}"),
         shell:
             'python "$WAYPOINT_SCRIPTS"/samples/contact_sheet.py --spec {params.spec:q} --model {input.model:q}'
-            " --data {input.data:q} --vae {input.vae:q} --name full/{wildcards.m} --out {output.figure:q} --log {log:q}"
+            " --data {input.data:q} --near {input.near:q} --vae {input.vae:q} --name full/{wildcards.m} --out {output.figure:q} --log {log:q}"
 
 
 if PLAN.evaluation["samples"]:

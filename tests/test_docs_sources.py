@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from support import SCRIPTS, UNET
+from support import SCRIPTS, UNET, store
 
 from waypoint.store.data.sources import SOURCES
 from waypoint.workflow.config.complete import complete
@@ -32,6 +32,8 @@ def data(tmp_path, monkeypatch):
     Path("captions.csv").write_text("file,caption\na.png,one\nb.png,two\n")
     with zipfile.ZipFile("photos.zip", "w") as archive:
         archive.write("photos/a.png")
+    images = {"image": (["train", "channel", "y", "x"], np.zeros((5, 1, 8, 8), np.float32))}
+    store(Path("results/digits/data/train.zarr"), **images)
     np.savez("images.npz", image=np.zeros((5, 8, 8), np.uint8))
     for k in range(10):
         with tarfile.open(f"shards/train-{k:06}.tar", "w") as tar:

@@ -13,20 +13,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import yaml
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.image_names import ImageNames
-from waypoint.store.data.near_duplicates import distances
-from waypoint.store.zarr.reader import Rows, blocks, open_store, read
+from waypoint.workflow.closing import found_in_words, noise_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.explained import NAMED, configuration, target_of
+from waypoint.workflow.methods import METHODS
 
 REPOSITORY = Path(__file__).parents[1]
 STORE = "results"
 TOP = 5  # images that are named
-RELIABLE, POOR = 0.8, 0.5  # of the rank correlation of one set of scores with another made with other draws
 
 
 def main():
@@ -85,16 +82,17 @@ def run(file, cores):
 
 def told(config, target):
     """What came out, in lines."""
-    root = Path(config["store"], config["experiment"])
+    root, method = Path(config["store"], config["experiment"]), next(iter(config["methods"]))
     rows = [row for row in table(root / "tables/given_images.csv") if row["target"] == target]
     said = next(row["words"] for row in rows if row["what"] == "summary")
-    limit = next(float(row["limit"]) for row in rows if row["what"] == "pixels")
-    lines = ["", said, noise(root, target)]
+    lines = ["", said, f"Noise: {found_in_words(root / 'tables/top_influences.csv', method, target)}."]
     if any(row["what"] == "loss" and row["step"] == "all" and row["words"] == "worse" for row in rows):
         lines.append("The model hardly knows such pictures, so that the list below says little.")
-    lines += ["", "The training images that pushed most towards it, over all steps:"]
-    lines += [f"  {rank}. {name}" for rank, name in enumerate(top_images(config, root, target, limit), 1)]
-    return "\n".join([*lines, "", f"Panel: {root}/figures/{target}/trak.png", ""])
+    if noise := noise_in_words(root, ["full/0"]):
+        lines.append(f"Warning: {noise}.")
+    lines += ["", "The training images that pushed most towards it, over all steps:", *top_images(config, root, target)]
+    lines += ["", f"Panel: {root}/figures/{target}/{method}.png", "How to read it: docs/reading.md", ""]
+    return "\n".join(lines)
 
 
 def table(path):
@@ -103,43 +101,24 @@ def table(path):
         return list(csv.DictReader(handle))
 
 
-def top_images(config, root, target, limit):
-    """Names of the images with the highest scores; those that show the same stand once, with their number."""
-    data = open_store(root / "data/train.zarr")
-    images, names = data["image"], names_of(data)
-    order = np.argsort(-read(open_store(root / f"scores/trak-sum/{target}.zarr")["score"], 0), kind="stable")
-    found, seen = [], set()
-    for i in map(int, order):
-        if len(found) == TOP:
-            break
-        if i in seen:
-            continue
-        like = np.flatnonzero(distances(Rows(images)[[i]][0], blocks(images)) <= limit)
-        seen |= set(like.tolist())
-        found.append(names(i) + (f", one of {len(like)} that show the same" if len(like) > 1 else ""))
-    return found
-
-
-def names_of(data):
-    """A function from a training image's number to its name."""
-    files = ImageNames(data).files
-    return lambda i: f"{files[i]} (image {i})"
-
-
-def noise(root, target):
-    """How far the scores are above their own noise, a sentence."""
-    rows = [
-        row for row in table(root / "tables/split_half.csv") if row["target"] == target and row["halves"] == "draws"
-    ]
-    # halves that do not agree say nothing
-    agree = float(np.mean([float(row["full"] or 0) for row in rows]))
-    if agree >= RELIABLE:
-        word = "the order of the images is reliable"
-    elif agree >= POOR:
-        word = "the upper ranks are more than noise, their exact order is not"
-    else:
-        word = "most of it is noise: raise attribution.train_draws and attribution.target_draws in the configuration"
-    return f"Noise: with other random draws the scores would correlate with these by about {agree:.2f}; {word}."
+def top_images(config, root, target):
+    """Lines that name the images with the highest scores over all steps, and the steps at which each is found."""
+    rows = [row for row in table(root / "tables/top_influences.csv") if row["target"] == target and row["sign"] == "+"]
+    ranked = {name: METHODS[settings["method"]].per_step for name, settings in config["methods"].items()}
+    method = next(iter(ranked))
+    whole = next((name for name, per_step in ranked.items() if not per_step and name.startswith(method)), method)
+    at = {}
+    for row in rows:
+        if row["method"] == method and row["found"] == "True":
+            at.setdefault(row["train"], []).append(row["step"])
+    first = next(row["step"] for row in rows if row["method"] == whole)
+    lines = []
+    for row in [row for row in rows if row["method"] == whole and row["step"] == first][:TOP]:
+        alike = f", one of {row['alike']} that show the same" if int(row["alike"]) > 1 else ""
+        found = ", ".join(sorted(at.get(row["train"], []), key=int))
+        word = f"found at t = {found}" if found else "not told from noise at any step"
+        lines.append(f"  {row['rank']}. {row['file']} (image {row['train']}{alike}): {word}")
+    return lines
 
 
 if __name__ == "__main__":

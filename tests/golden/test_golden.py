@@ -46,6 +46,12 @@ def data(tmp_path):
 
 
 @pytest.fixture
+def near(tmp_path):
+    """Image 5 shows what image 2 does."""
+    return store(tmp_path / "near.zarr", first=(["train"], np.where(np.arange(N) == 5, 2, np.arange(N))))
+
+
+@pytest.fixture
 def checkpoint(tmp_path, tiny_model):
     """Weights from a formula, not from the training stage."""
     denoiser = checkpoints.build(tiny_model, 0, "golden")
@@ -97,6 +103,14 @@ def prepare_data_stage(tmp_path):
         made = arrays_of(out, "image", "label", "source_index")
         found |= {f"{source}_{name}": values for name, values in made.items()}
     return found
+
+
+def near_duplicates_stage(tmp_path):
+    images = np.tanh(numbers(N, 1, 8, 8, seed=1))
+    images[[5, 7]] = images[2] + np.array([[[[0.01]]], [[[-0.01]]]], np.float32)
+    data = store(tmp_path / "train.zarr", {"sha256": "fixed"}, image=(["train", "channel", "y", "x"], images))
+    run_script("near_duplicates", spec={"seed": 0, "data": {}}, data=data, out=tmp_path / "near.zarr")
+    return arrays_of(tmp_path / "near.zarr", "first")
 
 
 def train_vae_stage(tmp_path, data):
@@ -279,7 +293,7 @@ def with_fisher_kernel(tmp_path, method):
 def score_trak_sum_stage(tmp_path, trak_scores):
     given, out = {"scores": trak_scores, "method": "trak_sum", "target": "a"}, tmp_path / "out.zarr"
     run_script("score_trak_sum", spec={}, **given, out=out)
-    return arrays_of(out, "score")
+    return arrays_of(out, "score", "score_by_checkpoint")
 
 
 def score_pixel_stage(tmp_path, data, trajectory):
@@ -326,11 +340,12 @@ def judged_scores(tmp_path):
     return store(tmp_path / "judged.zarr", {"method": "trak", "target": "a", "spec": spec}, **arrays)
 
 
-def top_influences_stage(tmp_path, data, score):
+def top_influences_stage(tmp_path, data, near, score):
     out, spec = tmp_path / "table.csv", {"seed": 0, "tables": {"top": 3}}
-    run_script("top_influences", spec=spec, data=data, scores=[score, judged_scores(tmp_path)], out=out)
+    given = {"data": data, "near": near, "scores": [score, judged_scores(tmp_path)]}
+    run_script("top_influences", spec=spec, **given, out=out)
     table = pd.read_csv(out)
-    names = ["step", "rank", "train", "score", "label", "rank_low", "rank_high"]
+    names = ["step", "rank", "train", "score", "label", "rank_low", "rank_high", "alike"]
     numbers = np.nan_to_num(table[names].to_numpy(float), nan=-9)
     files = table["file"].str.extract(r"/(\d+)\.png")[0].astype(int)
     made = {"numbers": numbers, "plus": table.sign == "+", "files": files, "classes": table["class"].map(CLASSES.index)}
@@ -345,11 +360,11 @@ def scores_of_images_stage(tmp_path, data, score):
     return {"numbers": table[["train", "step", "score", "rank"]].to_numpy(float)}
 
 
-def trajectory_panel_stage(tmp_path, data, trajectory):
+def trajectory_panel_stage(tmp_path, data, near, trajectory):
     dims = ["step", "number", "channel", "y", "x"]
     arrays = {"sample": (dims, np.tanh(numbers(2, 4, 1, 8, 8, seed=30))), "step": (["step"], np.array(STEPS))}
     samples = store(tmp_path / "samples.zarr", **arrays)
-    common = {"data": data, "trajectory": trajectory, "samples": samples, "target": "a"}
+    common = {"data": data, "near": near, "trajectory": trajectory, "samples": samples, "target": "a"}
     common["scores"] = judged_scores(tmp_path)
     spec = {"seed": 0, "figures": {"top": 2}, "tables": {"top": 3}}
     run_script("trajectory_panel", spec=spec, **common, out=tmp_path / "panel.png")
@@ -360,6 +375,7 @@ def trajectory_panel_stage(tmp_path, data, trajectory):
 
 GOLDEN = {
     "prepare_data": prepare_data_stage,
+    "near_duplicates": near_duplicates_stage,
     "train_vae": train_vae_stage,
     "train": train_stage,
     "featurize": featurize_stage,

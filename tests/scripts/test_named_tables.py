@@ -21,30 +21,46 @@ def scores(tmp_path):
     return [*made.values(), store(tmp_path / "pixel.zarr", {"method": "pixel", "target": "a"}, **arrays)]
 
 
-def table(tmp_path, script, scores, settings, arrays):
+def table(tmp_path, script, scores, settings, arrays, first=(0, 1, 2, 3)):
     data = store(tmp_path / "train.zarr", image=IMAGE, **arrays)
-    run_script(script, spec={"tables": settings}, data=data, scores=scores, out=tmp_path / "table.csv")
+    near = store(tmp_path / "near.zarr", first=(["train"], np.array(first)))
+    more = {"near": near} if script == "top_influences" else {}
+    run_script(script, spec={"tables": settings}, data=data, scores=scores, **more, out=tmp_path / "table.csv")
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as handle:
         return list(csv.reader(handle))
 
 
 def test_top_influences_name_file_and_class(tmp_path, scores):
     header, *rows = table(tmp_path, "top_influences", scores, {"top": 1}, NAMED)
-    assert (
-        header == "method target step rank sign train score score_se label file class rank_low rank_high found".split()
-    )
+    columns = "method target step rank sign train score score_se label file class rank_low rank_high found alike"
+    assert header == columns.split()
     assert rows[:4] == [
-        ["trak", "a", "100", "1", "+", "2", "2", "0.5", "1", "cat/1.png", "cat", "", "", ""],
-        ["trak", "a", "100", "1", "-", "1", "-1", "0.25", "0", "ape/2.png", "ape", "", "", ""],
-        ["trak", "a", "500", "1", "+", "1", "3", "0.75", "0", "ape/2.png", "ape", "", "", ""],
-        ["trak", "a", "500", "1", "-", "2", "-2", "0.5", "1", "cat/1.png", "cat", "", "", ""],
+        ["trak", "a", "100", "1", "+", "2", "2", "0.5", "1", "cat/1.png", "cat", "", "", "", "1"],
+        ["trak", "a", "100", "1", "-", "1", "-1", "0.25", "0", "ape/2.png", "ape", "", "", "", "1"],
+        ["trak", "a", "500", "1", "+", "1", "3", "0.75", "0", "ape/2.png", "ape", "", "", "", "1"],
+        ["trak", "a", "500", "1", "-", "2", "-2", "0.5", "1", "cat/1.png", "cat", "", "", "", "1"],
     ]
 
 
 @pytest.mark.parametrize(("arrays", "named"), [({}, ["", "2", ""]), ({"label": LABEL[:2]}, ["1", "2", "1"])])
 def test_in_stores_without_names_the_index_stands_in(tmp_path, scores, arrays, named):
     _, first, *_ = table(tmp_path, "top_influences", scores, {"top": 1}, arrays)
-    assert first == ["trak", "a", "100", "1", "+", "2", "2", "0.5", *named, "", "", ""]
+    assert first == ["trak", "a", "100", "1", "+", "2", "2", "0.5", *named, "", "", "", "1"]
+
+
+def test_images_that_show_the_same_are_listed_once_with_their_number(tmp_path, scores):
+    """Image 2 shows what image 1 does, so that neither its largest score nor its smallest leads a list."""
+    _, *rows = table(tmp_path, "top_influences", scores[:1], {"top": 4}, NAMED, first=(0, 1, 1, 3))
+    listed = [(row[2], row[4], row[5], row[-1]) for row in rows]
+    assert listed[:6] == [
+        ("100", "+", "0", "1"),
+        ("100", "+", "3", "1"),
+        ("100", "+", "1", "2"),
+        ("100", "-", "1", "2"),
+        ("100", "-", "0", "1"),
+        ("100", "-", "3", "1"),
+    ]
+    assert len(listed) == 12 and [row[2] for row in listed[6:9]] == ["1", "3", "0"]
 
 
 def test_scores_of_images_hold_the_listed_ones_everywhere(tmp_path, scores):

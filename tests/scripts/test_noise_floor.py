@@ -36,13 +36,16 @@ def data(tmp_path):
     return store(tmp_path / "train.zarr", image=(["train", "channel", "y", "x"], np.tanh(noise(N, 1, 8, 8))))
 
 
+def near(tmp_path, first=range(N)):
+    return store(tmp_path / "near.zarr", first=(["train"], np.array(first)))
+
+
 @pytest.mark.parametrize("kept, models, parts", [("score_by_checkpoint", 4, 4), ("score_by_half", 1, 2)])
 def test_the_table_says_what_is_found_and_between_which_ranks(tmp_path, data, kept, models, parts):
     each = planted(parts, 12)
     stores = [scored(tmp_path, "trak", each, kept, models), scored(tmp_path, "pixel", noise(1, 2, N), None)]
-    run_script(
-        "top_influences", spec={"seed": 0, "tables": {"top": 5}}, data=data, scores=stores, out=tmp_path / "t.csv"
-    )
+    given = {"data": data, "near": near(tmp_path), "scores": stores}
+    run_script("top_influences", spec={"seed": 0, "tables": {"top": 5}}, **given, out=tmp_path / "t.csv")
     table = pd.read_csv(tmp_path / "t.csv")
     trak = table[table["method"] == "trak"]
     found = trak[trak["found"].astype(str) == "True"]
@@ -70,14 +73,21 @@ def written(monkeypatch):
     return texts, labels
 
 
-def panel(tmp_path, data, scores, **more):
+def panel(tmp_path, data, scores, first=range(N), **more):
     image = {"image": (["channel", "y", "x"], noise(1, 8, 8))}
     grid = {name: (["step", "channel", "y", "x"], noise(2, 1, 8, 8)) for name in ("x_t", "x0_hat")}
     trajectory = store(tmp_path / "trajectory.zarr", step=(["step"], STEPS), **grid, **image)
     sample = (["step", "number", "channel", "y", "x"], noise(2, 4, 1, 8, 8))
     samples = store(tmp_path / "samples.zarr", sample=sample, step=(["step"], STEPS))
     spec = {"seed": 0, "figures": {"top": 2}, "tables": {"top": 5}}
-    given = {"data": data, "trajectory": trajectory, "samples": samples, "scores": scores, "target": "a"}
+    given = {
+        "near": near(tmp_path, first),
+        "data": data,
+        "trajectory": trajectory,
+        "samples": samples,
+        "scores": scores,
+        "target": "a",
+    }
     run_script("trajectory_panel", spec=spec, **given, **more, out=tmp_path / "panel.png")
 
 
@@ -110,3 +120,15 @@ def test_controls_are_labelled_and_what_nothing_judges_keeps_its_colours(tmp_pat
 def test_one_models_scores_without_halves_say_so(tmp_path, data, written):
     panel(tmp_path, data, scored(tmp_path, "trak", noise(1, 2, N), None, models=1))
     assert "not judged by its noise: its scores are not kept by model or by half of the draws" in "\n".join(written[0])
+
+
+def test_a_panel_shows_what_is_there_several_times_once_and_says_how_often(tmp_path, data, written):
+    first = np.arange(N)
+    first[[8, 11]] = 7
+    each = planted(4, 12)
+    each[:, :, [8, 11]] = each[:, :, [7]]
+    panel(tmp_path, data, scored(tmp_path, "trak", each, models=4), first)
+    texts, labels = written
+    assert [words for words, _ in labels if "×" in words][0].split("\n")[0].endswith("✓ ×3")
+    assert not any(words.split("\n")[1] in ("8", "11") for words, _ in labels)
+    assert "one of three images that show the same" in "\n".join(texts)

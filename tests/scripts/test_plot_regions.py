@@ -24,7 +24,8 @@ def draw(tmp_path):
         scores = store(tmp_path / "s.zarr", {"spec": spec, "method": "trak"}, **arrays)
         own = {"figures": {"mask_step": 400}, "masks": [{"name": "a", "mask": mask}]}
         out = tmp_path / "masks.png"
-        inputs = {"data": data, "trajectory": trajectory, "scores": [scores], "pngs": list(pngs)}
+        near = store(tmp_path / "near.zarr", first=(["train"], np.arange(5)))
+        inputs = {"data": data, "near": near, "trajectory": trajectory, "scores": [scores], "pngs": list(pngs)}
         run_script("plot_regions", spec=own, **inputs, target="a", out=out)
         return out
 

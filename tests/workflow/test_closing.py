@@ -1,8 +1,10 @@
 """The line that a run ends with."""
 
+import json
+
 import pytest
 
-from waypoint.workflow.closing import trust_in_words
+from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 
@@ -53,3 +55,22 @@ def test_the_verdict_is_that_of_the_interval(found, verdict):
 
 def test_a_method_without_an_overall_lds_has_none(tmp_path):
     assert overall_lds(tables(tmp_path, lds=[("trak", 3, 1, 1, 1)]) / "tables/lds_overall.csv", "pixel") is None
+
+
+def sheets(tmp_path, **noisy):
+    (tmp_path / "figures/models/full").mkdir(parents=True)
+    for name, noise in noisy.items():
+        (tmp_path / f"figures/models/full/{name[1:]}.png").write_text("")
+        kept = {"spec": {}, "distance": 2.31, "loss": 0.9, "noise": noise}
+        (tmp_path / f"figures/models/full/.{name[1:]}.png.json").write_text(json.dumps(kept))
+    return [f"full/{name[1:]}" for name in noisy]
+
+
+def test_models_that_generate_noise_are_named_once(tmp_path):
+    names = sheets(tmp_path, m0=False, m1=True)
+    said = noise_in_words(tmp_path, [*names, "full/2"])  # which has no sheet yet
+    assert said.startswith("model full/1 generates noise") and "2.3 times as far" in said and "full/1.png" in said
+    assert noise_in_words(tmp_path, ["full/0"]) is None
+    assert noise_in_words(sheets(tmp_path / "both", m0=True, m1=True) and tmp_path / "both", names).startswith(
+        "2 models, full/0 first, generate noise"
+    )

@@ -39,6 +39,7 @@ def test_every_package_is_pinned_exactly():
     "script",
     [
         "prepare_data",
+        "near_duplicates",
         "join_features",
         "factor_kernel",
         "score_trak",

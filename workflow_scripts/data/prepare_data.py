@@ -23,7 +23,7 @@ def main(job):
     left = np.arange(source.n)
     if section.get("near_duplicates") is not None:
         left = distinct(
-            source.read,
+            lambda rows: np.stack([source.read(i) for i in rows]),
             source.n,
             section["near_duplicates"],
             lambda done: job.progress(done, source.n, "images compared"),

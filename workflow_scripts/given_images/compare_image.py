@@ -15,10 +15,10 @@ from waypoint.store.networks.vae import load_vae
 from waypoint.store.zarr.reader import Rows, blocks, read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.compared_image import EVENED, PIXELS
+from waypoint.workflow.jobs.duplicate_limit import SAMPLE, flat, limit_and_usual, sample_of
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import conditions, require_generator
 
-SAMPLE = 128  # training images, and as many held-out ones
 DRAWS = 8  # of ε at every step, the same for all images
 BATCH = 256  # rows that the model sees at once
 
@@ -28,7 +28,7 @@ def main(job):
     require_generator(job, trajectory, job.args.trajectory)
     theta = job.checkpoint(job.args.generator).load(job.device())
     n = data["image"].shape[0]
-    sample = np.sort(numpy_stream(job.settings["seed"], "compared images").permutation(n)[:SAMPLE])
+    sample = sample_of(job, n)
     near = nearest(job, data, trajectory, sample)
     steps = job.settings["target"]["steps"]
     losses = {"train_loss": of_training_images(job, theta, data, sample)}
@@ -59,9 +59,7 @@ def nearest(job, data, trajectory, sample):
         rows = ((start, vectors(rows)) for start, rows in blocks(array))
         return nearest_other(vectors(Rows(array)[sample]), sample, rows)
 
-    root = 2 * np.prod(image.shape) ** 0.5  # from root sums of squares in [-1, 1] to errors on the scale 0..1
-    typical = usual(flat, images) / root
-    limit = job.settings["data"].get("near_duplicates") or copy_limit(typical)
+    limit, typical = limit_and_usual(job, images)
     near = [described(PIXELS, distances(image, blocks(images)), typical, limit)]
     cosines = np.concatenate([units(evened(rows)) @ units(evened(image[None]))[0] for _, rows in blocks(images)])
     typical = usual(lambda rows: units(evened(rows)), images)
@@ -86,11 +84,6 @@ def described(by, found, typical, limit):
 def apart(cosines):
     """Distances of vectors of length 1 from their cosines."""
     return np.sqrt(np.maximum(2 - 2 * cosines.astype(np.float64), 0))
-
-
-def flat(rows):
-    """Images as vectors (n, p)."""
-    return rows.reshape(len(rows), -1)
 
 
 def evened(rows):

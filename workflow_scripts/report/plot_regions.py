@@ -8,6 +8,7 @@ from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.config.regions import pixels
 from waypoint.workflow.figures.captions import LINE, Captions, signed
+from waypoint.workflow.figures.listed import Listed
 from waypoint.workflow.figures.read_scores import in_words, projected
 from waypoint.workflow.figures.style import REGIONS, outline, plt, save, show
 from waypoint.workflow.jobs.job import run
@@ -23,9 +24,10 @@ def main(job):
     data, rows, step = job.open(job.args.data), job.settings["masks"], job.settings["figures"]["mask_step"]
     image, files = read(job.open(job.args.trajectory)["image"]), iter(job.args.pngs)
     images, captions = data["image"], Captions(ImageNames(data), CELL)
-    top, line = min(TOP, images.shape[0]), max(REGION, ABOVE + CELL + 0.1 + LINE * (1 + captions.lines)) + BETWEEN
+    listed = Listed(job.open(job.args.near))
+    top, line = min(TOP, len(listed)), max(REGION, ABOVE + CELL + 0.1 + LINE * (1 + captions.lines)) + BETWEEN
     width, height = 0.3 + REGION + (CELL + 0.08) * top + 0.1, HEADER + line * len(rows)
-    figure = plt.figure(figsize=(width, height))
+    figure, marked = plt.figure(figsize=(width, height)), False
 
     def axes(left, down, side):
         return figure.add_axes((left / width, 1 - (down + side) / height, side / width, side / height))
@@ -37,12 +39,14 @@ def main(job):
         show(region, np.where(mask > 0, image, FADED * image))
         outline(region, mask, color, style)
         score = scores_at(job, path, row["mask"], step)
-        for k, i in enumerate(top_and_bottom(score, top)[0]):
+        shown = listed.images[top_and_bottom(score[listed.images], top)[0]]
+        marked |= any(map(listed.mark, shown))
+        for k, i in enumerate(shown):
             cell = axes(0.3 + REGION + (CELL + 0.08) * k, down + ABOVE, CELL)
             show(cell, read(images, int(i)), color, 2.2, style)
-            captions.below(cell, i, signed(score[i]))
+            captions.below(cell, i, signed(score[i]) + listed.mark(i))
         figure.text((0.3 + REGION) / width, 1 - (down + 0.09) / height, row["name"], va="center", size=9, color=color)
-    header(figure, job, step, captions)
+    header(figure, job, step, f"{captions.words}{'; ×3: one of three that show the same' if marked else ''}")
     save(figure, job)
 
 
@@ -63,16 +67,16 @@ def scores_at(job, path, mask, step):
     return read(scores["score"], read(scores["step"]).tolist().index(step))
 
 
-def header(figure, job, step, captions):
-    """The lines of the header: what was run, and how to read the figure."""
-    attributes = job.open(job.args.scores[0]).attrs
-    spec = settings_of(attributes["spec"])
-    ran = in_words({"targets": 0, "images": len(captions.names), "models": len(spec["checkpoints"])})
+def header(figure, job, step, words):
+    """The lines of the header: what was run, and how to read the figure; ``words``: what stands below each image."""
+    scores = job.open(job.args.scores[0])
+    spec = settings_of(scores.attrs["spec"])
+    made = {"targets": 0, "images": scores["score"].shape[1], "models": len(spec["checkpoints"])}
     lines = [
-        (f"{attributes['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
-        (f"{ran}, {projected(spec)}", {"size": 8}),
+        (f"{scores.attrs['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
+        (f"{in_words(made)}, {projected(spec)}", {"size": 8}),
         ("on the right the training images with the highest scores for what is inside the outline;", {"size": 8}),
-        (f"below each: score, {captions.words}", {"size": 8}),
+        (f"below each: score, {words}", {"size": 8}),
     ]
     width, height = figure.get_size_inches()
     for line, (text, style) in enumerate(lines):
@@ -80,4 +84,4 @@ def header(figure, job, step, captions):
 
 
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "scores*", "pngs*", "target", "out"])
+    run(main, ["data", "near", "trajectory", "scores*", "pngs*", "target", "out"])

@@ -6,6 +6,7 @@ from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import Captions, signed
 from waypoint.workflow.figures.judged import judged, judged_by
+from waypoint.workflow.figures.listed import Listed
 from waypoint.workflow.figures.read_scores import models_of, projected
 from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, save, show
 from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
@@ -21,9 +22,10 @@ def main(job):
     data = job.open(job.args.data)
     trajectory, samples, scores = (job.open(path) for path in (job.args.trajectory, job.args.samples, job.args.scores))
     steps = read(scores["step"]).tolist()
-    top = min(job.settings["figures"]["top"], scores["score"].shape[1] // 2)
+    listed = Listed(job.open(job.args.near))
+    top = min(job.settings["figures"]["top"], len(listed) // 2)
     captions = Captions(ImageNames(data), SIDE)
-    lists, known = judged(job, scores, max(top, job.settings["tables"]["top"])), judged_by(scores)[0]
+    lists, known = judged(job, scores, max(top, job.settings["tables"]["top"]), listed), judged_by(scores)[0]
     figure, axes = columns([0] * len(ROWS) + [1 + captions.lines] * (2 * top), len(steps))
     row_names(axes[:, 0], top)
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
@@ -36,9 +38,9 @@ def main(job):
             color = (GREEN, RED)[side] if found or not known else GREY
             show(axis, read(data["image"], i), color, 2.2 if color != GREY else 1.2, (SOLID, DASHED)[side])
             number = signed(score[i]) if error is None else f"{signed(score[i])} ± {error[i]:.1g}"
-            captions.below(axis, i, f"{number} ✓" if found else number)
+            captions.below(axis, i, f"{number}{' ✓' if found else ''}{listed.mark(i)}")
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
-    said = lines(job, scores, captions)
+    said = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
     if job.args.compared:
         said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), said)
@@ -54,8 +56,12 @@ def row_names(axes, top):
         name_row(axis, name, 11, color)
 
 
-def lines(job, scores, captions):
-    """The lines of the header: what was run, how far it can be trusted, and how to read the panel."""
+def lines(job, scores, captions, alike):
+    """The lines of the header: what was run, how far it can be trusted, and how to read the panel.
+
+    Args:
+        alike: whether the panel shows images that have near-duplicates.
+    """
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
     models, (known, by) = models_of(scores), judged_by(scores)
     ran = f"{n:,} training images"
@@ -69,9 +75,10 @@ def lines(job, scores, captions):
         (ran, {"size": 8}),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
         (f"−, dashed: with the lowest. Below each: score{error}, {captions.words}", {"size": 8, "color": RED}),
+        *([("×3: one of three images that show the same, named once", {"size": 8})] if alike else []),
         (trusted if known else f"not judged by its noise: {by}", {"size": 8}),
     ]
 
 
 if __name__ == "__main__":
-    run(main, ["data", "trajectory", "samples", "scores", "compared?", "target", "out"])
+    run(main, ["data", "near", "trajectory", "samples", "scores", "compared?", "target", "out"])

@@ -1,22 +1,30 @@
 """figures/models/{checkpoint}.png: what a model generates, and whether its loss was still falling at the end."""
 
 import textwrap
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from waypoint.science.evaluation.sample_quality import blind_loss, quality
 from waypoint.science.loss_curve import in_words, last_tenths
 from waypoint.science.processes.ddpm import samples
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.data.training_set import conditions_of, null_of
-from waypoint.store.zarr.reader import read
-from waypoint.workflow.figures.style import plt, save, show
+from waypoint.store.data.near_duplicates import nearest_other
+from waypoint.store.data.training_set import conditions_of, inputs_of, null_of
+from waypoint.store.zarr.reader import Rows, read
+from waypoint.workflow.figures.listed import Listed
+from waypoint.workflow.figures.style import RED, plt, save, show
 from waypoint.workflow.jobs.decoding import decoder
+from waypoint.workflow.jobs.duplicate_limit import flat, sample_of
 from waypoint.workflow.jobs.job import run
 
 POSITIONS = 1 << 18  # pixels or cells of the samples that are made at once
+LOSS_IMAGES, LOSS_DRAWS = 32, 8  # training images on which the loss is measured, and draws for each
+FOOTNOTE = 17  # characters in an inch of the line below the samples
 LINE = 19  # characters of a caption that fit above its sample
 SHEET, CURVE, TOP = 4.2, 4.2, 0.68  # inches: sides of the two panels, and what stands above them
 
@@ -31,10 +39,46 @@ def main(job):
     for start in range(0, count, batch):
         images.extend(decode(made(job, model, data, range(count)[start : start + batch], rows)).numpy())
         job.progress(len(images), count, "samples")
-    file = Path(job.args.model) / "loss.csv"
+    file, seen = Path(job.args.model) / "loss.csv", beside_the_data(job, data, model, np.stack(images))
     kind, given = asked_for(data, model, rows)
     what = f"{count} samples" + (f", for the {kind}s of the first training images" if kind else "")
-    save(drawn(job.args.name, what, images, given, pd.read_csv(file) if file.exists() else None), job)
+    figure = drawn(job.args.name, what, images, given, pd.read_csv(file) if file.exists() else None, seen)
+    save(figure, job, **asdict(seen), noise=seen.noise)
+
+
+def beside_the_data(job, data, model, images):
+    """The ``SampleQuality`` of some images that the model made, with its loss on some training images."""
+    array, of = data["image"], Listed(job.open(job.args.near)).images
+    known = sample_of(job, len(of))
+    near = [nearest_other(flat(images), np.full(len(images), -1), vectors(array, of))]
+    near.append(nearest_other(flat(Rows(array)[of[known]]), known, vectors(array, of)))
+    inputs, chosen = Rows(inputs_of(data)), of[known]
+    some = inputs[chosen[:LOSS_IMAGES]]
+    conditions = conditions_of(data, model, chosen[:LOSS_IMAGES])
+    blind = blind_loss(inputs[chosen].var(0, ddof=1).mean(dtype=np.float64), model.alphas_cumprod.cpu().numpy())
+    return quality(*near, noise_loss(job, model, some, conditions), blind)
+
+
+def vectors(array, rows):
+    """Iterate over (start, images as vectors) of some rows of an array, a block at a time."""
+    chosen, step = Rows(array, rows), max(1, array.chunks[0])
+    for start in range(0, len(rows), step):
+        yield start, flat(chosen[np.arange(start, min(len(rows), start + step))])
+
+
+def noise_loss(job, model, x0, conditions):
+    """The mean square error of ε on some training images (n, C, H, W), each at steps all over the schedule."""
+    losses = []
+    for k in range(LOSS_DRAWS):
+        stream = torch_stream(job.settings["seed"], "contact sheet loss", k)
+        t = ((torch.arange(len(x0)) * LOSS_DRAWS + k + torch.rand(1, generator=stream)) * model.T).long()
+        t = (t // (len(x0) * LOSS_DRAWS)).clamp(max=model.T - 1).to(model.device)
+        image = torch.from_numpy(x0).to(model.device)
+        epsilon = torch.randn(image.shape, generator=stream).to(model.device)
+        of_all = None if conditions is None else conditions[torch.arange(len(x0))].to(model.device)
+        with torch.inference_mode():
+            losses.append(model.noise_loss(image, t, epsilon, of_all).cpu())
+    return torch.cat(losses).mean()
 
 
 def made(job, model, data, numbers, rows):
@@ -55,25 +99,28 @@ def asked_for(data, model, rows):
     return kind, ["\n".join(line).replace("$", r"\$") for line in lines]
 
 
-def drawn(name, what, images, given, losses):
+def drawn(name, what, images, given, losses, seen):
     """The figure: samples on the left, and the loss curve, where there is one, on the right.
 
     Args:
         what: the line below the model's name. images: (C, H, W) each. given: a title for each.
-        losses: columns epoch and loss, or None.
+        losses: columns epoch and loss, or None. seen: a ``SampleQuality``.
     """
     side = int(np.ceil(len(images) ** 0.5))
     lines = max(title.count("\n") + 1 if title else 0 for title in given)
     head = TOP + 0.13 * lines  # of the first row
     height = SHEET + 0.13 * lines * (side - 1)
-    size = (0.2 + SHEET + (0.9 + CURVE if losses is not None else 0), height + head)
+    width = 0.2 + SHEET + (0.9 + CURVE if losses is not None else 0)
+    said = textwrap.wrap(f"{'Noise. ' if seen.noise else ''}{seen.in_words()}.", int(FOOTNOTE * width))
+    foot = 0.12 + 0.14 * len(said)
+    size = (width, height + head + foot)
     figure = plt.figure(figsize=size)
     cells = figure.add_gridspec(
         side,
         side,
         left=0.1 / size[0],
         right=(0.1 + SHEET) / size[0],
-        bottom=0.12 / size[1],
+        bottom=foot / size[1],
         top=1 - head / size[1],
         wspace=0.06,
         hspace=0.06 + 0.16 * lines,
@@ -84,9 +131,14 @@ def drawn(name, what, images, given, losses):
         axes.set_title(title, size=6.5, loc="center", pad=2)
     figure.text(0.1 / size[0], 1 - 0.2 / size[1], f"Model {name}", va="center", size=12)
     figure.text(0.1 / size[0], 1 - 0.48 / size[1], what, va="center", size=9, color="#555555")
+    color = RED if seen.noise else "#555555"
+    figure.text(0.1 / size[0], 0.06 / size[1], "\n".join(said), va="bottom", size=8, color=color)
     if losses is not None:
         left = (0.1 + SHEET + 0.8) / size[0]
-        curve(figure.add_axes((left, 0.5 / size[1], 0.98 - left, (height + head - TOP - 0.5) / size[1])), losses)
+        curve(
+            figure.add_axes((left, (foot + 0.38) / size[1], 0.98 - left, (height + head - TOP - 0.38) / size[1])),
+            losses,
+        )
         sentence = "\n".join(textwrap.wrap(in_words(losses["loss"].to_numpy()), 66))
         figure.text(left, 1 - (TOP - 0.12) / size[1], sentence, va="bottom", size=9)
     return figure
@@ -107,4 +159,4 @@ def curve(axes, losses):
 
 
 if __name__ == "__main__":
-    run(main, ["model", "data", "vae?", "name", "out"])
+    run(main, ["model", "data", "near", "vae?", "name", "out"])

@@ -90,7 +90,7 @@ OPENS = {
     "forgetting_table": ["data", "forgetting"],
     "plot_forgetting": ["forgetting_table"],
     "compare_removals": ["counterfactual_table", "forgetting_table"],
-    "contact_sheet": ["data", "model"],
+    "contact_sheet": ["data", "model", "near_duplicates"],
     "one_step_error": ["data", "sample_from_x_t", "sample_trajectory"],
     "plot_one_step_error": ["one_step_error"],
     "seed_consistency": ["compared"],
@@ -110,11 +110,12 @@ OPENS = {
     "group_influences": ["data", *SCORES],
     "group_table": ["data", "group_influences"],
     "plot_groups": ["group_influences", "sample_trajectory"],
-    "top_influences": ["data", *SCORES],
+    "near_duplicates": ["data"],
+    "top_influences": ["data", "near_duplicates", *SCORES],
     "scores_of_images": ["data", *SCORES],
-    "trajectory_panel": ["sample_from_x_t", *SCORES],
+    "trajectory_panel": ["near_duplicates", "sample_from_x_t", *SCORES],
     "plot_trajectory": ["sample_from_x_t"],
-    "plot_regions": ["data", "sample_trajectory", "score_trak"],
+    "plot_regions": ["data", "near_duplicates", "sample_trajectory", "score_trak"],
 }
 OF_SECTIONS = {  # stages that are there only with a section of the evaluation
     "lds": {

@@ -5,14 +5,11 @@ import numpy as np
 from waypoint.errors import WaypointError
 
 
-def trajectory_score(score, steps, target):
-    """Σ_t w_t τ_t with w_t = 1/sd of τ_t over the training images, so that every step counts alike.
+def step_weights(score, steps, target):
+    """w_t = 1/sd of τ_t over the training images, so that every step counts alike: float64 (S,).
 
     Args:
         score: (S, N). steps, target: name a row in an error.
-
-    Returns:
-        float64 (N,).
 
     Raises:
         WaypointError: all scores of a step are equal.
@@ -24,4 +21,13 @@ def trajectory_score(score, steps, target):
                 f"trak-sum: the scores of target {target} at step {t} are all equal, so 1/sd is no weight; "
                 "leave that step out of the target's steps, or trak-sum out of methods"
             )
-    return (score / score.std(1, keepdims=True)).sum(0)
+    return 1 / score.std(1)
+
+
+def trajectory_score(score, weights):
+    """Σ_t w_t τ_t: float64 (..., N).
+
+    Args:
+        score: (..., S, N). weights: (S,).
+    """
+    return (score.astype(np.float64) * weights[:, None]).sum(-2)

@@ -3,6 +3,8 @@
 import csv
 from pathlib import Path
 
+from waypoint.science.evaluation.sample_quality import SampleQuality
+from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 
@@ -14,18 +16,41 @@ def trust_in_words(root, method):
     """
     said, tables = [], Path(root, "tables")
     if (tables / "top_influences.csv").exists():
-        said.append(_found(tables / "top_influences.csv", method))
+        said.append(found_in_words(tables / "top_influences.csv", method))
     if (tables / "lds_overall.csv").exists() and (lds := overall_lds(tables / "lds_overall.csv", method)):
         said.append(lds_in_words(lds))
     return "; ".join(part for part in said if part) or None
 
 
-def _found(table, method):
-    """At how many steps any image is found, or that nothing could be judged; None without rows of the method."""
+def noise_in_words(root, checkpoints):
+    """That models generate noise, as their contact sheets found, in one sentence; None where none does.
+
+    Args:
+        root: the experiment's folder. checkpoints: the models' names.
+    """
+    sheets = {name: read_attributes(Path(root, f"figures/models/{name}.png")) for name in checkpoints}
+    noisy = [name for name, attributes in sheets.items() if attributes and attributes.get("noise")]
+    if not noisy:
+        return None
+    first = sheets[noisy[0]]
+    seen = SampleQuality(first["distance"], first["loss"]).in_words()
+    models = f"model {noisy[0]} generates" if len(noisy) == 1 else f"{len(noisy)} models, {noisy[0]} first, generate"
+    return (
+        f"{models} noise, and scores of it say nothing about images. {seen}. Train longer, or see whether model and "
+        f"data belong together: {root}/figures/models/{noisy[0]}.png"
+    )
+
+
+def found_in_words(table, method, target=None):
+    """At how many steps any image is found, or that nothing could be judged; None without rows of the method.
+
+    Args:
+        table: the path of top_influences.csv. target: whose rows count; default all.
+    """
     judged, found, steps, targets = False, set(), set(), set()
     with open(table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["method"] != method:
+            if row["method"] != method or target not in (None, row["target"]):
                 continue
             steps.add((row["target"], row["step"]))
             targets.add(row["target"])

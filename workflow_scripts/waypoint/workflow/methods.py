@@ -182,6 +182,7 @@ ROWS = [
         reads=("scores",),
         look=Look("#56B4E9", "s", "//"),
         per_step=False,
+        version=2,
     ),
     Method(
         "graddot",

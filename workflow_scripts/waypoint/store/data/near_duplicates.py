@@ -9,41 +9,53 @@ BLOCK_ROWS, BLOCK_BYTES = 512, 32 << 20
 ROUNDING = 1e-12  # of squared norms in float64; a sketch may bring too many candidates, never too few
 
 
-def distinct(read, n, threshold, progress=lambda done: None):
-    """Indices of the images that stay when, in their order, each that is too near an earlier kept one is dropped.
+def first_of_each(read, n, threshold, progress=lambda done: None):
+    """For every image the first one that shows the same, in their order: itself, or an earlier one that is too near.
 
-    Exact, with bounded memory: whole images are held a block at a time. Of the kept ones only sketches stay in
-    memory, whose distance is never larger than the images'; pairs with near sketches are compared pixel by pixel.
+    Exact, with bounded memory: whole images are held a block at a time. Of those that are the first of their kind
+    only sketches stay in memory, whose distance is never larger than the images'; pairs with near sketches are
+    compared pixel by pixel.
 
     Args:
-        read: ``read(i)`` is image i, (C, H, W) in [-1, 1], all of one shape.
-        threshold: root-mean-square error over an image's values, on the scale 0..1; at that distance both stay.
+        read: ``read(rows)`` are images, (b, C, H, W) in [-1, 1], all of one shape.
+        threshold: root-mean-square error over an image's values, on the scale 0..1; at that distance both are firsts.
         progress: called with the number of images done.
 
     Returns:
-        (k,), ascending.
+        (n,) int; an image whose entry is its own index is the first of its kind.
     """
-    kept, sketches = [], []
-    size = read(0).size
+    firsts, sketches, result = [], [], np.arange(n)
+    size = read([0])[0].size
     limit = size * (2 * threshold) ** 2  # squared distance on the scale of [-1, 1]
     rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (8 * size)))
     for start in range(0, n, rows):
-        block = np.stack([read(i) for i in range(start, min(n, start + rows))]).astype(np.float64)
+        block = read(list(range(start, min(n, start + rows)))).astype(np.float64)
         own = sketch(block)
         near_own = near(own, own, limit)
-        near_kept = np.hstack([near(own, earlier, limit) for earlier in sketches]) if sketches else None
-        before, fresh = len(kept), []
+        near_first = np.hstack([near(own, earlier, limit) for earlier in sketches]) if sketches else None
+        before, fresh = len(firsts), []
         for row, image in enumerate(block):
-            candidates = (block[other] for other in fresh if near_own[row, other])
+            candidates = ((start + other, block[other]) for other in fresh if near_own[row, other])
             if before:
-                again = (read(kept[k]) for k in np.flatnonzero(near_kept[row]))
-                candidates = itertools.chain(candidates, again)
-            if not any(np.square(image - other).sum() < limit for other in candidates):
+                again = ((firsts[k], read([firsts[k]])[0]) for k in np.flatnonzero(near_first[row]))
+                candidates = itertools.chain(again, candidates)
+            same = (index for index, other in candidates if np.square(image - other).sum() < limit)
+            result[start + row] = first = next(same, start + row)
+            if first == start + row:
                 fresh.append(row)
-        kept += [start + row for row in fresh]
+        firsts += [start + row for row in fresh]
         sketches.append(own[fresh])
         progress(start + len(block))
-    return np.array(kept)
+    return result
+
+
+def distinct(read, n, threshold, progress=lambda done: None):
+    """Indices of the images that stay when each that shows the same as an earlier one is dropped: (k,), ascending.
+
+    Args:
+        read, n, threshold, progress: as in ``first_of_each``.
+    """
+    return np.unique(first_of_each(read, n, threshold, progress))
 
 
 def sketch(images):

@@ -11,6 +11,8 @@ from waypoint.workflow.config.models import stored_config
 
 SAMPLING_STEPS = 50
 WANTED = (100, 300, 500, 700, 900)  # steps; of a model's own grid the nearest are taken
+OF_EXPERIMENT = "data/train.zarr"  # in the folder of an experiment
+LARGEST_FACTORED = 400e6  # bytes of weights up to which the factors of ekfac fit a workstation: 100 M parameters
 NAMED = {"image": "IMAGE=made.png", "model": "MODEL=models/a", "data": "DATA=photos/"}
 
 
@@ -31,7 +33,8 @@ def configuration(model, data, captions=None):
     """The configuration of all pictures of a model and its training images, without targets.
 
     Args:
-        model: a folder that diffusers wrote. data: a folder of images, or an npz file. captions: a table, or None.
+        model: a folder that diffusers wrote. data: a folder of images, an npz file, or the folder of an experiment.
+        captions: a table, or None.
 
     Raises:
         WaypointError: what is missing, in one sentence.
@@ -46,26 +49,25 @@ def configuration(model, data, captions=None):
         )
     if scheduler is None:
         raise WaypointError(f"MODEL: {model} holds no scheduler/scheduler_config.json, which says how noise is added")
-    if "cross_attention_dim" in unet and captions is None:
+    source = "npz" if Path(data).is_file() else "experiment" if Path(data, OF_EXPERIMENT).exists() else "imagefolder"
+    if "cross_attention_dim" in unet and captions is None and source != "experiment":
         raise WaypointError(
             f"CAPTIONS is missing: {model} is text-conditional; name a table with columns file and caption"
         )
-    source = "npz" if Path(data).is_file() else "imagefolder"
     section = {"source": source, "path": str(Path(data).absolute()), "size": size_of(model, unet)}
     checkpoints = {"paths": [str(Path(model).absolute())]}
     if scheduler.get("_class_name", "DDPMScheduler") != "DDPMScheduler":
         checkpoints["sampler"] = "ddpm"
+    best = "ekfac" if weights_of(model) <= LARGEST_FACTORED else "fisher"
     found = {
         "experiment": name_of(model, data),
         "data": section | ({"captions": str(Path(captions).absolute())} if captions else {}),
         "checkpoints": checkpoints,
         "sampling": {"steps": SAMPLING_STEPS},
         "attribution": {"steps": steps_of(scheduler)},
-        "methods": ["trak", "trak-sum", "pixel"],
+        "methods": {best: {}, f"{best}-sum": {"method": "trak-sum", "of": best}, "pixel": {}},
         # what the scores of two halves of the draws agree in is no noise
         "features": {"keep_halves": True, "draw_scheme": "stratified"},
-        "scores": {"keep_checkpoints": True},
-        "evaluation": {"split_half": {}},
     }
     for key, part in (("vae", "vae"), ("text_encoder", "text_encoder")):
         if Path(model, part).is_dir():
@@ -73,6 +75,12 @@ def configuration(model, data, captions=None):
     if "text_encoder" in found and "cross_attention_dim" not in unet:
         del found["text_encoder"]
     return found
+
+
+def weights_of(model):
+    """Bytes of a model's weights."""
+    files = [file for kind in ("*.safetensors", "*.bin") for file in Path(model, "unet").glob(kind)]
+    return max((file.stat().st_size for file in files), default=0)
 
 
 def name_of(model, data):

@@ -1,22 +1,25 @@
 """Lists of training images with what halves of the checkpoints or draws say of them, for the table and the panels."""
 
+from dataclasses import replace
+
 from waypoint.science.evaluation.stability import judge
 from waypoint.science.random_streams import numpy_stream
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.read_scores import models_of, parts_of
 
 
-def judged(job, scores, top):
+def judged(job, scores, top, listed):
     """The lists of a store of scores, as ``stability.Judged``; the same wherever lists are equally long.
 
     Args:
-        top: length of a list.
+        top: length of a list. listed: a ``Listed``: the images that count; ranks are those among them.
     """
-    score, (parts, _) = read(scores["score"]), parts_of(scores)
-    if parts is None:
-        return judge(score, None, min(top, score.shape[1]), None)
-    stream = numpy_stream(job.settings["seed"], "stability", scores.attrs["method"], scores.attrs["target"])
-    return judge(score, parts, min(top, score.shape[1]), stream)
+    (parts, _), stream, length = parts_of(scores), None, min(top, len(listed))
+    if parts is not None:
+        parts = parts[:, :, listed.images]
+        stream = numpy_stream(job.settings["seed"], "stability", scores.attrs["method"], scores.attrs["target"])
+    lists = judge(read(scores["score"])[:, listed.images], parts, length, stream)
+    return replace(lists, images=listed.images[lists.images])
 
 
 def judged_by(scores):

@@ -147,8 +147,8 @@ def time_axis(axes, steps):
     axes.set_xlabel("step t (noise on the left, image on the right)")
 
 
-def save(figure, job):
-    """Store a figure at the job's ``out``, whole or not at all, and close it."""
-    with atomic_file(job.args.out, job.provenance) as tmp:
+def save(figure, job, **attributes):
+    """Store a figure at the job's ``out``, whole or not at all, with attributes beside its own, and close it."""
+    with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         figure.savefig(tmp)
     plt.close(figure)

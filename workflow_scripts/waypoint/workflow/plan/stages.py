@@ -25,7 +25,7 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 
 STAGES = {}
-FIGURES = 5  # the version of every figure
+FIGURES = 6  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
@@ -105,6 +105,12 @@ def encode_data(plan):
     """data/train.zarr of latent and text-conditional models."""
     latent = {"vae": {"latent": plan.config["vae"]["latent"]}} if plan.config["vae"] else {}
     return Recipe(latent, [("prepare_data", {}), *plan.encoders_of_data()])
+
+
+@stage(version=1)
+def near_duplicates(plan):
+    """data/near_duplicates.zarr."""
+    return Recipe(inherits=plan.data())
 
 
 # ---- models
@@ -385,7 +391,7 @@ def compare_removals(plan, evaluation):
 def contact_sheet(plan, checkpoint):
     """figures/models/{checkpoint}.png."""
     sections = {"sampling": plan.sampling(), "contact_sheet": {"samples": plan.sheet_samples}}
-    return Recipe(sections, [plan.model(checkpoint)])
+    return Recipe(sections, [plan.model(checkpoint)], [("near_duplicates", {})])
 
 
 @stage(version=1)
@@ -553,10 +559,11 @@ def plot_groups(plan, target):
 # ---- what people look at
 
 
-@stage(version=3)
+@stage(version=4)
 def top_influences(plan):
     """tables/top_influences.csv."""
-    return Recipe({"tables": plan.pick("tables", "top")}, plan.data(), plan.all_scores())
+    tables = {"tables": plan.pick("tables", "top")}
+    return Recipe(tables, plan.data(), [("near_duplicates", {}), *plan.all_scores()])
 
 
 @stage(version=1)
@@ -573,7 +580,7 @@ def trajectory_panel(plan, target, method):
     return Recipe(
         sections,
         [plan.score(method, target)],
-        [("sample_from_x_t", {"target": target}), *plan.compared_image(target)],
+        [("near_duplicates", {}), ("sample_from_x_t", {"target": target}), *plan.compared_image(target)],
     )
 
 
@@ -588,7 +595,7 @@ def plot_regions(plan, target):
     """The figure of an image's region, or of all its regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
-    return Recipe(sections, plan.data(), [plan.trajectory(target), *scores])
+    return Recipe(sections, plan.data(), [("near_duplicates", {}), plan.trajectory(target), *scores])
 
 
 def share_or_count(text):

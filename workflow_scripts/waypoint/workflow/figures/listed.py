@@ -1,0 +1,32 @@
+"""What lists name: of training images that show the same only the first, with their number."""
+
+import numpy as np
+
+from waypoint.store.zarr.reader import read
+
+
+class Listed:
+    """The training images that lists name.
+
+    Attributes:
+        images: (K,) int, the first of every kind, ascending.
+
+    Args:
+        store: open data/near_duplicates.zarr.
+    """
+
+    def __init__(self, store):
+        first = read(store["first"])
+        self.images, counts = np.unique(first, return_counts=True)
+        self._alike = dict(zip(self.images.tolist(), counts.tolist()))
+
+    def __len__(self):
+        return len(self.images)
+
+    def alike(self, i):
+        """How many training images show what the listed image i shows, itself counted."""
+        return self._alike[int(i)]
+
+    def mark(self, i):
+        """The same as words below an image: nothing where it is the only one."""
+        return f" ×{self.alike(i)}" if self.alike(i) > 1 else ""
