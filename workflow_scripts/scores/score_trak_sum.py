@@ -1,6 +1,7 @@
 """Trajectory scores: the scores of all steps in one, stored at every step like any other method's.
 
-Scores of single checkpoints, or of halves of the draws, are added up likewise where they are kept: lists are judged by them.
+Scores of single checkpoints, or of halves of the draws, are added up likewise where they are kept, for lists are judged
+by them.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Does a model generate images or noise? Its loss, and how far its samples are from the training images.
 
-Both are measured against the data's own. A model that knows nothing but every pixel's mean and the images' mean variance
-σ² (the optimal denoiser of an isotropic Gaussian) predicts ε with the mean square error
+Both are measured against the data's own. A model that knows nothing but every pixel's mean and the images' mean
+variance σ² (the optimal denoiser of an isotropic Gaussian) predicts ε with the mean square error
 
     1 − (1−ᾱ_t)/(ᾱ_t σ² + 1−ᾱ_t) = ᾱ_t σ² / (ᾱ_t σ² + 1−ᾱ_t)
 
@@ -36,8 +36,8 @@ class SampleQuality:
     def in_words(self):
         """One sentence."""
         return (
-            f"Samples are {self.distance:.2g} times as far from the nearest training image as training images are from "
-            f"each other; the loss is {self.loss:.2g} of that of a model that knows no more than brightness and contrast"
+            f"Samples are {self.distance:.2g} times as far from the nearest training image as training images are "
+            f"from each other; the loss is {self.loss:.2g} of that of a model that knows no more than brightness and contrast"
         )
 
 
