@@ -102,7 +102,7 @@ def table(path):
 
 
 def top_images(config, root, target):
-    """Lines that name the images with the highest scores over all steps, and the steps at which each is found."""
+    """Lines that name the images with the highest scores over all steps, and where each is found."""
     rows = [row for row in table(root / "tables/top_influences.csv") if row["target"] == target and row["sign"] == "+"]
     ranked = {name: METHODS[settings["method"]].per_step for name, settings in config["methods"].items()}
     method = next(iter(ranked))
@@ -115,8 +115,9 @@ def top_images(config, root, target):
     lines = []
     for row in [row for row in rows if row["method"] == whole and row["step"] == first][:TOP]:
         alike = f", one of {row['alike']} that show the same" if int(row["alike"]) > 1 else ""
-        found = ", ".join(sorted(at.get(row["train"], []), key=int))
-        word = f"found at t = {found}" if found else "not told from noise at any step"
+        found = ["over all steps"] * (row["found"] == "True" and whole != method)
+        found += [f"at t = {t}" for t in sorted(at.get(row["train"], []), key=int)]
+        word = f"found {', '.join(found)}" if found else "not told from noise"
         lines.append(f"  {row['rank']}. {row['file']} (image {row['train']}{alike}): {word}")
     return lines
 

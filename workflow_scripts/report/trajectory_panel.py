@@ -69,7 +69,7 @@ def lines(job, scores, captions, alike):
     ran += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
     control = " (control)" if method in CONTROLS else ""
     error = " ± its error" if "score_se" in scores else ""
-    trusted = f"✓ and colour: found, confirmed by {by}; grey: not told from noise"
+    trusted = f"✓: found, confirmed by {by}; grey: not told from noise"
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),

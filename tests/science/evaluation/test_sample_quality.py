@@ -27,4 +27,4 @@ def test_ratios_are_of_medians_and_noise_is_far_or_blind():
     assert (seen.distance, seen.loss, seen.noise) == (1.0, 0.25, False)
     assert SampleQuality(FAR, 0).noise and SampleQuality(0, BLIND).noise
     assert not SampleQuality(FAR - 0.01, BLIND - 0.01).noise
-    assert "0.25 of that" in seen.in_words()
+    assert "0.25 times that" in seen.in_words()

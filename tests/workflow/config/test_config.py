@@ -17,9 +17,10 @@ from support import AUTOENCODER, SCRIPTS, UNET, store
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.sources import SOURCES
-from waypoint.workflow.config.complete import complete, read_targets
+from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.models import IMAGE_ONLY, TEXT_ONLY
 from waypoint.workflow.config.schema import SCHEMA, key_path
+from waypoint.workflow.config.targets_table import read_targets
 
 REPOSITORY = SCRIPTS.parent
 SCHEMA = json.loads(SCHEMA.read_text())
@@ -541,6 +542,9 @@ def test_what_is_right_is_accepted(files, changes):
 # ---- targets in a table
 
 
+COLUMNS = ["id", "seed", "label", "steps", "mask", "trajectory"]
+
+
 def table(folder, text, encoding="utf-8"):
     path = folder / "targets.csv"
     path.write_text(text, encoding=encoding)
@@ -564,11 +568,33 @@ def test_a_table_gives_the_same_as_the_rows(tmp_path):
 
 def test_a_table_has_labels_and_trajectories_too(files):
     path = table(files, "id,label,trajectory,steps\na,2,own.npz,100\n")
-    assert read_targets(path) == [{"id": "a", "label": 2, "trajectory": "own.npz", "steps": [100]}]
+    assert read_targets(path, COLUMNS) == [{"id": "a", "label": 2, "trajectory": "own.npz", "steps": [100]}]
 
 
 def test_a_table_of_a_spreadsheet_begins_with_a_byte_order_mark(tmp_path):
-    assert read_targets(table(tmp_path, "id,seed\na,1\n", "utf-8-sig")) == [{"id": "a", "seed": 1}]
+    assert read_targets(table(tmp_path, "id,seed\na,1\n", "utf-8-sig"), COLUMNS) == [{"id": "a", "seed": 1}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;seed;steps\na;1;100,500\nb;2;\n",
+        "id\tseed\tsteps\na\t1\t100 500\nb\t2\t\n",
+        'ID, Seed,steps\na, 1,"[100, 500]"\nb,2,\n',
+        ",id,seed,steps\n0,a,1.0,100 500\n1,b,2.0,\n",  # pandas' index, and floats for a column with gaps
+        "id,seed,steps,,\na,1,100 500,,\n,,,,\nb,2,,,\n,,,,\n",  # a spreadsheet's empty columns and rows
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_tables_are_read_as_pandas_and_spreadsheets_write_them(tmp_path, text, encoding):
+    expected = [{"id": "a", "seed": 1, "steps": [100, 500]}, {"id": "b", "seed": 2}]
+    assert read_targets(table(tmp_path, text, encoding), COLUMNS) == expected
+
+
+@pytest.mark.parametrize("box", ["0 0 4 8", '"0, 0, 4, 8"', '"[0, 0, 4, 8]"', "[0 0 4 8]"])
+def test_a_box_is_read_however_it_is_written(tmp_path, box):
+    path = table(tmp_path, f"id,seed,mask\na,1,{box}\n")
+    assert read_targets(path, COLUMNS) == [{"id": "a", "seed": 1, "mask": [0, 0, 4, 8]}]
 
 
 @pytest.mark.parametrize(
@@ -579,8 +605,11 @@ def test_a_table_of_a_spreadsheet_begins_with_a_byte_order_mark(tmp_path):
         ("id,seed\na,1\nb,x\n", ["line 3", "seed", "'x'"]),
         ("id,seed\na,1\nb,1.5\n", ["line 3", "seed", "'1.5'"]),
         ("id,seed,label\na,1,dog\n", ["line 2", "label", "'dog'"]),
-        ('id,seed,steps\na,1,"100,200"\n', ["line 2", "steps", "100,200"]),
-        ("id,seed,mask\na,1,0 0 4 x\n", ["line 2", "mask", "0 0 4 x"]),
+        ('id,seed,steps\na,1,"100,x"\n', ["line 2", "steps", "'x'"]),
+        ("id,seed,comment\na,1,nice\n", ["'comment'", "leave it out"]),
+        (",id,seed\nnice,a,1\n", ["line 2", "'nice'", "without a name"]),
+        ("id,sed\na,1\n", ["'sed'", "did you mean 'seed'"]),
+        ("id,seed,mask\na,1,0 0 4 x\n", ["line 2", "mask", "'x'"]),
         ("id,seed\na,1\nb\n", ["line 3", "cells"]),
         ("id,seed\na,1,2\n", ["line 2", "cells"]),
         ("id,seed\n\na,1\n\nb,x\n", ["line 5", "seed", "'x'"]),
@@ -608,7 +637,6 @@ def test_an_unreadable_table_is_refused(tmp_path, monkeypatch, path):
 @pytest.mark.parametrize(
     "text, names",
     [
-        ("id,sed\na,1\n", ["targets[0].sed", "did you mean 'seed'"]),
         ("id,seed\na b,1\n", ["targets[0].id", "a b"]),
         ("id,seed\na,-1\n", ["targets[0].seed", "-1"]),
         ("id,seed\n,1\n", ["targets[0].id", "missing"]),

@@ -57,7 +57,7 @@ def rows_of(raw, where, lines=False):
         WaypointError: no such table; names the line.
     """
     text = text_of(raw, where)
-    columns, rows = _json_rows(text, where) if lines else _csv_rows(text, where)
+    columns, rows = _json_rows(text, where) if lines else csv_rows(text, where)
     lower = {name.lower(): name for name in reversed(columns)}
     roles = {role: next((lower[name] for name in names if name in lower), None) for role, names in ROLES.items()}
     roles = {role: name for role, name in roles.items() if name is not None}
@@ -73,7 +73,15 @@ def _in_roles(row, roles):
         yield {role: cell if cell is None else str(cell) for role, cell in one.items()} | more
 
 
-def _csv_rows(text, where):
+def csv_rows(text, where):
+    """The rows of a CSV, whichever separator it has: names of the columns, and [(line, {column: cell})].
+
+    A cell is None that a short row lacks; the cells that a long row has too many are under None. A column without a
+    name is called "".
+
+    Raises:
+        WaypointError: no table, or a name that two columns have.
+    """
     header = next((line for line in text.splitlines() if line.strip()), "")
     # Excel writes the separator of the country, and some programs name it in a line of its own
     if header[:4].lower() == "sep=" and header[4:].strip("\r\n") in set(SEPARATORS):
@@ -88,7 +96,7 @@ def _csv_rows(text, where):
         rows = [(reader.line_num + skipped, row) for row in reader]
     except csv.Error as error:
         raise WaypointError(f"{where} cannot be read ({error})") from error
-    if twice := {name for name in columns if columns.count(name) > 1}:
+    if twice := {name for name in columns if name and columns.count(name) > 1}:
         raise WaypointError(f"{where} has the column {sorted(twice)[0]} twice")
     return columns, rows
 

@@ -4,7 +4,6 @@ Needs no torch and no model library: the Snakefile reads it at every start.
 """
 
 import copy
-import csv
 import functools
 import hashlib
 import math
@@ -35,6 +34,7 @@ from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
 from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.config.targets_table import read_targets
 
 
 def complete(config, missing=None, given=None):
@@ -53,7 +53,8 @@ def complete(config, missing=None, given=None):
     if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
         config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
-        config["targets"] = read_targets(expanded(config["targets"], ["targets"]))
+        known = schema["properties"]["targets"]["items"]["properties"]
+        config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(known))
     check_schema(config, schema)
     config = expand_paths(config, schema)
     check_places(config)
@@ -82,37 +83,6 @@ def complete(config, missing=None, given=None):
     check_evaluation(config, known_grid(config))
     check_own_scores(config)
     return config
-
-
-def read_targets(path):
-    """The rows of a targets CSV, as in ``targets:``; empty cells are left out, steps are separated by spaces.
-
-    Raises:
-        WaypointError: no such file, or a cell that is no number where one is needed; names file and line.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise WaypointError(f"config: targets: cannot read {path} ({error})") from error
-    if not rows:
-        raise WaypointError(f"config: targets: {path} has no rows")
-    read = {"seed": int, "label": int, "noises": int, "steps": lambda cell: [int(step) for step in cell.split()]}
-    read["mask"] = lambda cell: [int(edge) for edge in cell.split()] if cell[0].isdigit() and " " in cell else cell
-    targets = []
-    for line, row in rows:
-        if None in row or None in row.values():
-            raise WaypointError(f"config: targets: {path} line {line} has more or fewer cells than the header")
-        target = {}
-        for key, cell in row.items():
-            try:
-                if cell.strip():
-                    target[key] = read.get(key, str)(cell.strip())
-            except ValueError as error:
-                raise WaypointError(f"config: targets: {path} line {line}: {key} {cell!r} ({error})") from error
-        targets.append(target)
-    return targets
 
 
 def _check_shards(config):
