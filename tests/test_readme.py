@@ -29,7 +29,8 @@ def digits(tmp_path, monkeypatch):
         arrays |= {"step": (["step"], np.array(STEPS)), "train": (["train"], np.arange(N))}
         store(root / f"scores/ekfac/{target}.zarr", {"method": "ekfac", "target": target}, **arrays)
     scores = [root / f"scores/ekfac/{target}.zarr" for target in TARGETS]
-    given = {"spec": {"tables": {"top": 20}}, "data": root / "data/train.zarr", "scores": scores}
+    near = store(root / "data/near_duplicates.zarr", first=(["train"], np.arange(N)))
+    given = {"spec": {"tables": {"top": 20}}, "data": root / "data/train.zarr", "near": near, "scores": scores}
     run_script("top_influences", **given, out=root / "tables/top_influences.csv")
     monkeypatch.chdir(tmp_path)
     return made

@@ -128,3 +128,25 @@ def test_a_set_in_less_than_an_eighth_of_the_range_gets_a_warning(tmp_path, caps
     np.savez(tmp_path / "dark.npz", image=(np.arange(2 * 64) % (levels + 1)).astype(np.uint8).reshape(2, 8, 8))
     prepared(tmp_path, {"path": str(tmp_path / "dark.npz"), "captions": None}, source="npz")
     assert ("less than an eighth of the range" in capsys.readouterr().err) == told
+
+
+def test_all_images_that_cannot_be_read_are_told_at_once(tmp_path, places, capsys):
+    for i in (3, 4, 8):
+        (tmp_path / f"images/{i}.png").write_bytes(b"<html>404</html>")
+    with pytest.raises(SystemExit):
+        prepared(tmp_path, places)
+    said = capsys.readouterr().err
+    assert "3 images cannot be used" in said and all(f"{i}.png is no readable image" in said for i in (3, 4, 8))
+
+
+def test_more_than_ten_are_counted_and_one_is_told_alone(tmp_path, places, capsys):
+    (tmp_path / "images/3.png").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        prepared(tmp_path, places)
+    assert "cannot be used" not in (said := capsys.readouterr().err) and "3.png" in said
+    for i in range(11):
+        (tmp_path / f"images/{i}.png").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        prepared(tmp_path, places)
+    said = capsys.readouterr().err
+    assert "11 images cannot be used" in said and said.count("no readable image") == 10 and "and 1 more" in said

@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 
-from waypoint.errors import WaypointWarning
+from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.data.faults import some
 from waypoint.store.data.near_duplicates import distinct
 from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
 from waypoint.store.zarr.writer import create_store
@@ -20,6 +21,27 @@ def main(job):
     section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
     kind = SOURCES[section["source"]]
     source = kind(section)
+    try:
+        prepare(job, section, seed, kind, source)
+    except WaypointError as error:
+        if len(faults := faults_of(source)) > 1:
+            raise WaypointError(f"{len(faults):,} images cannot be used: {some(faults, '; ')}") from error
+        raise
+
+
+def faults_of(source):
+    """What is wrong with every image of a source that cannot be read."""
+    faults = []
+    for i in range(source.n):
+        try:
+            source.read(i)
+        except WaypointError as error:
+            faults.append(str(error))
+    return faults
+
+
+def prepare(job, section, seed, kind, source):
+    """Write the images that are chosen, with what is said about them."""
     left = np.arange(source.n)
     if section.get("near_duplicates") is not None:
         left = distinct(

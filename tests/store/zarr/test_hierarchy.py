@@ -91,11 +91,12 @@ def test_a_group_says_nothing_of_its_own(root):
     }
 
 
-def test_scores_of_all_targets_are_one_dataset(root):
-    """As open_mfdataset makes it of the same stores, which needs dask."""
+@pytest.mark.parametrize("new_defaults", [False, True])
+def test_scores_of_all_targets_are_one_dataset(root, new_defaults):
+    """Also by the defaults of combining that xarray announces."""
     for name in SCORES:
         made(name)
-    opened = [xr.open_zarr(f"store/e/{name}") for name in SCORES]
-    found = xr.combine_nested(opened, concat_dim="target", data_vars="all", compat="no_conflicts", join="outer")
+    with xr.set_options(use_new_combine_kwarg_defaults=new_defaults):
+        found = xr.open_mfdataset("store/e/scores/trak/*.zarr", combine="nested", concat_dim="target")
     assert found["score"].dims == ("target", "step", "train") and found["target"].values.tolist() == ["a", "b"]
     assert found["score"].sel(target="b").values[0, 0] == ord("b") and found["method"].item() == "trak"
