@@ -5,8 +5,9 @@ import pytest
 from support import store
 
 from waypoint.errors import WaypointError
+from waypoint.store.data import group_members
 from waypoint.store.data.group_members import classes_of, members, read_list
-from waypoint.store.data.image_names import ImageNames
+from waypoint.store.data.image_names import ImageNames, find
 from waypoint.store.zarr.reader import open_store
 
 FILES = ["ann/1.png", "ann/2.png", "bob/1.png", "bob/sea.png", "cy/1.png"]
@@ -32,16 +33,14 @@ def test_groups_by_class_come_in_order_and_leave_out_who_has_none(tmp_path):
     assert found == {"x": [0, 1], "2": [1, 4], "10": [0], "zoo": [3]} and list(found) == ["x", "2", "10", "zoo"]
 
 
-def test_long_lists_of_whole_names_take_no_time():
-    files = [f"{i:06d}.png" for i in range(50_000)]
-    import time
-
-    start = time.process_time()
-    from waypoint.store.data import group_members
-
-    places = group_members._places(files)
-    assert [group_members._meant(files, places, name, "") for name in files] == [[i] for i in range(50_000)]
-    assert time.process_time() - start < 2
+def test_whole_names_ends_and_indices_are_looked_up_and_mean_what_find_says(tmp_path, monkeypatch):
+    """A search through all names for every line takes minutes with 50,000 images."""
+    files = [*(f"a/b/{i:03d}.png" for i in range(50)), "7", "b/000.png"]
+    lines = [*files[:50], "b/004.png", "012.png", "3", "7", "b/000.png"]
+    expected = {i for line in lines for i in find(files, line, "")}
+    monkeypatch.setattr(group_members, "find", None)
+    assert set(told(files, listed(tmp_path, "\n".join([*lines[50:], *files[20:23]])))["x"]) < expected
+    assert told(files, listed(tmp_path, "\n".join(lines[50:]))) == {"x": [3, 4, 12, 50, 51]}
 
 
 WRONG = {

@@ -63,15 +63,23 @@ def members(files, lists, classes, by, where="groups"):
 
 
 def _places(files):
-    """{whole name: the images that have it}: lists of many names are looked up at once."""
-    places = {}
+    """The images by whole name, and by every end of a name after a '/': long lists are looked up, not searched for."""
+    whole, ends = {}, {}
     for i, file in enumerate(files):
-        places.setdefault(file, []).append(i)
-    return places
+        whole.setdefault(file, []).append(i)
+        while "/" in file:
+            file = file.split("/", 1)[1]
+            ends.setdefault(file, []).append(i)
+    return whole, ends
 
 
 def _meant(files, places, entry, where):
-    return places[entry] if len(places.get(entry, ())) == 1 else find(files, entry, where)
+    """The images of an entry as ``find`` has them, which is asked about patterns, and for what is wrong."""
+    whole, ends = places
+    if entry.isascii() and entry.isdigit() and entry not in whole and int(entry) < len(files):
+        return [int(entry)]
+    meant = whole.get(entry) or ends.get(entry) or ()
+    return meant if len(meant) == 1 else find(files, entry, where)
 
 
 def _by_number(name):
