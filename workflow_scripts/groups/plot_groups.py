@@ -24,7 +24,7 @@ HOW = (
     "± the standard error of the sum{bars}. A filled triangle is found: it lies outside of both, by more than chance "
     "explains among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A hollow circle cannot "
     "be told from chance{unknown}. No height is a share of the image: nobody can say that so and so many per cent "
-    "of it come from somebody."
+    "of it come from somebody. More: docs/reading.md"
 )
 
 

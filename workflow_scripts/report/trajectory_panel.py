@@ -8,7 +8,7 @@ from waypoint.workflow.figures.captions import Captions, signed
 from waypoint.workflow.figures.judged import judged, judged_by
 from waypoint.workflow.figures.listed import Listed
 from waypoint.workflow.figures.read_scores import models_of, projected
-from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, save, show
+from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, reading, save, show
 from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.compared_image import Compared
 from waypoint.workflow.jobs.job import run
@@ -44,6 +44,7 @@ def main(job):
     if job.args.compared:
         said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), said)
+    reading(figure)
     save(figure, job)
 
 

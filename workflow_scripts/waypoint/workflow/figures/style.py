@@ -147,6 +147,13 @@ def time_axis(axes, steps):
     axes.set_xlabel("step t (noise on the left, image on the right)")
 
 
+def reading(figure):
+    """Write in the lower left corner where to read what a figure says and does not."""
+    width, height = figure.get_size_inches()
+    words = "what scores say and do not: docs/reading.md"
+    figure.text(0.1 / width, 0.06 / height, words, va="bottom", size=6.5, color="#767676")
+
+
 def save(figure, job, **attributes):
     """Store a figure at the job's ``out``, whole or not at all, with attributes beside its own, and close it."""
     with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:

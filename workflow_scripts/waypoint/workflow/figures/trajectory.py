@@ -10,7 +10,7 @@ from waypoint.workflow.figures.style import mosaic, plt, show
 
 PROMPT = 26  # characters of a prompt that fit the narrowest heading
 CELL, SIDE, HEADER, HEADING = 0.8, 0.75, 1.12, 5.2  # inches; the heading's lines take that width
-GAP, BOTTOM = 0.19, 0.12  # inches between rows, and below the last
+GAP, BOTTOM = 0.19, 0.24  # inches between rows, and below the last
 ROWS = ["noisy input\n$x_t$", "one-step\nestimate $\\hat{x}_0^t$", "samples of\n$p(\\cdot|x_t)$"]
 
 
