@@ -15,6 +15,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 GREY = "#8A8A8A"  # of what is not found
+THIN = "\N{THIN SPACE}"  # long numbers reach from image to image
 SOLID, DASHED = "-", (0, (2, 1.8))
 
 
@@ -37,8 +38,8 @@ def main(job):
             i, found = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
             color = (GREEN, RED)[side] if found or not known else GREY
             show(axis, read(data["image"], i), color, 2.2 if color != GREY else 1.2, (SOLID, DASHED)[side])
-            number = signed(score[i]) if error is None else f"{signed(score[i])} ± {error[i]:.1g}"
-            captions.below(axis, i, f"{number}{' ✓' if found else ''}{listed.mark(i)}")
+            number = signed(score[i]) if error is None else f"{signed(score[i])}{THIN}±{THIN}{error[i]:.1g}"
+            captions.below(axis, i, f"{number}{THIN + '✓' if found else ''}{listed.mark(i)}")
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
     said = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
     if job.args.compared:
