@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report test test-slow test-slurm test-faults bench scaling clean-environment
+.PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report docs test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
 	@# a live display on a terminal, plain lines elsewhere
@@ -44,6 +44,10 @@ verify tidy clean-replaced adopt: $(VENV)/run.stamp
 
 report: $(VENV)/run.stamp
 	snakemake --configfile $(CONFIG) --report report.zip
+
+# make docs   the documentation as a site, in site/
+docs: $(VENV)/test.stamp
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 test: $(VENV)/test.stamp
 	tests/install_slurm.sh
@@ -85,7 +89,7 @@ $(VENV)/emoji.stamp: $(VENV)/run.stamp envs/requirements-emoji.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement envs/requirements-emoji.txt
 	touch $@
 
-OPTIONAL := $(addprefix envs/requirements-,test.txt slurm.txt s3.txt huggingface.txt)
+OPTIONAL := $(addprefix envs/requirements-,test.txt slurm.txt s3.txt huggingface.txt docs.txt)
 $(VENV)/test.stamp: $(VENV)/emoji.stamp $(OPTIONAL)
 	$(INSTALL) $(addprefix --requirement ,$(OPTIONAL))
 	touch $@

@@ -12,7 +12,7 @@ from support import SCRIPTS, script_path
 from waypoint.workflow.methods import METHODS
 
 ENVS = SCRIPTS.parent / "envs"
-PINNED = [f"requirements{of}.txt" for of in ("", "-test", "-bench", "-slurm", "-s3", "-huggingface")]
+PINNED = [f"requirements{of}.txt" for of in ("", "-test", "-bench", "-slurm", "-s3", "-huggingface", "-docs")]
 
 
 def pins(file):
