@@ -118,7 +118,7 @@ def test_every_kept_figure_is_explained():
 def test_pages_are_in_the_menu_and_in_the_overview():
     menu, overview = (ROOT / "mkdocs.yml").read_text(), (ROOT / "docs/retraining.md").read_text()
     for page in {*PAGES.values()}:
-        assert f"- evaluations/{page}" in menu
+        assert f": evaluations/{page}\n" in menu
         assert f"(evaluations/{page})" in overview
     assert "tables.md" in menu
 
