@@ -17,7 +17,14 @@ include: "rules/lds.smk"
 include: "rules/removals.smk"
 include: "rules/samples.smk"
 include: "rules/likelihood.smk"
-include: "rules/analyses.smk"
+
+
+# evaluations name their rule files
+for FILE in dict.fromkeys(evaluation.rules for evaluation in EVALUATIONS.values()):
+
+    include: f"rules/{FILE}.smk"
+
+
 include: "rules/groups.smk"
 include: "rules/given_images.smk"
 include: "rules/report.smk"

@@ -133,8 +133,6 @@ if PLAN.evaluation["sign_overlap"]:
 
 
 if PLAN.evaluation["top_overlap"]:
-    ANALYSIS_TABLES.append("<results>/tables/top_overlap.csv")
-    ANALYSIS_FIGURES.append("<results>/figures/top_overlap.png")
 
     rule top_overlap:
         input:
@@ -149,8 +147,12 @@ if PLAN.evaluation["top_overlap"]:
             attributes=beside("<results>/tables/top_overlap.csv"),
         log:
             "<logs>/top_overlap.log",
+        group:
+            in_group("top_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("top_overlap"),
         params:
             spec=spec("top_overlap"),
         shell:
@@ -171,8 +173,12 @@ if PLAN.evaluation["top_overlap"]:
             attributes=beside("<results>/figures/top_overlap.png"),
         log:
             "<logs>/plot_top_overlap.log",
+        group:
+            in_group("plot_top_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_top_overlap"),
         params:
             spec=spec("plot_top_overlap"),
         shell:

@@ -58,6 +58,7 @@ rule evaluations:
         REMOVAL_STORES,
         SAMPLES_STORES,
         LIKELIHOOD_STORES,
+        made("stores"),
 
 
 rule tables:
@@ -72,6 +73,7 @@ rule tables:
         REMOVAL_TABLES,
         LIKELIHOOD_TABLES,
         SAMPLES_TABLES,
+        made("tables"),
 
 
 rule figures:
@@ -86,3 +88,4 @@ rule figures:
         REMOVAL_FIGURES,
         LIKELIHOOD_FIGURES,
         SAMPLES_FIGURES,
+        made("figures"),

@@ -23,9 +23,11 @@ from waypoint.workflow.bases import BASES
 from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.stages import STAGES
 from waypoint.workflow.plan.start import Start
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
@@ -172,8 +174,8 @@ let_artifacts_decide(
 )
 
 
-# what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
-# where a profile gives its size: a dry run shows jobs of groups in another form
+# what a row of workflow/methods.py, or a stage of an evaluation, says of Slurm; sites and their limits are in
+# slurm/config.yaml. Rules are a group only where a profile gives its size: a dry run shows jobs of groups in another form
 SLURM_GROUPS = {"small": "scoring"}
 SLURM_RESOURCES = {
     "small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt},
@@ -186,6 +188,23 @@ def submitted_with(kind):
     """The group of the rule that scores by methods of one kind."""
     group = SLURM_GROUPS.get(kind.slurm)
     return lambda wildcards: group if group in workflow.group_settings.group_components else None
+
+
+def in_group(stage):
+    """The group of the rule of a stage that says of itself that it is small."""
+    group = "reports" if STAGES[stage].slurm == "small" else None
+    return lambda wildcards: group if group in workflow.group_settings.group_components else None
+
+
+def submitted_as(stage):
+    """The resources of the rule of a stage, by the class of Slurm that it says it is of."""
+    return SLURM_RESOURCES[STAGES[stage].slurm]
+
+
+def made(kind):
+    """What the evaluations of the configuration make: its stores, tables or figures."""
+    paths = [path for evaluation in asked(PLAN.config).values() for path in getattr(evaluation, kind)(PLAN)]
+    return [f"<results>/{path}" for path in dict.fromkeys(paths)]
 
 
 def scores_from(kind):

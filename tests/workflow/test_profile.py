@@ -5,19 +5,19 @@ import re
 import yaml
 from support import SCRIPTS
 
-from waypoint.workflow.methods import ROWS
+from waypoint.workflow.plan.stages import STAGES
 
 REPOSITORY = SCRIPTS.parent
 PROFILE = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
 
 
 def rules():
-    """{rule: its text}, of all rule files; those of scores are made from the table of methods."""
-    found = {row.stage: "gpu=1" if row.slurm == "gpu" else "" for row in ROWS}
+    """{rule: its text}, of all rule files; methods and evaluations say of what class of Slurm theirs are."""
+    found = {}
     for file in (REPOSITORY / "rules").glob("*.smk"):
         parts = re.split(r"^ *rule (\w+):$", file.read_text(), flags=re.M)
         found |= dict(zip(parts[1::2], parts[2::2]))
-    return found
+    return found | {name: "gpu=1" if row.slurm == "gpu" else "" for name, row in STAGES.items() if row.slurm}
 
 
 def test_every_rule_that_is_named_exists():
@@ -41,7 +41,7 @@ def test_memory_and_time_grow_with_every_attempt():
 def test_grouped_jobs_take_turns_in_their_submission():
     assert {name for name, asked in PROFILE["set-resources"].items() if "slot" in asked} == set(PROFILE["groups"])
     assert PROFILE["resources"] == {"slot": 2} and PROFILE["set-resource-scopes"]["slot"] == "local"
-    # jobs of scores say for themselves that they are one group: test_methods.py
+    # jobs of scores and of evaluations say for themselves that they are one group: test_methods.py, test_evaluations.py
     assert set(PROFILE["group-components"]) == {*PROFILE["groups"].values(), "scoring"}
 
 

@@ -15,7 +15,9 @@ from waypoint.science.timesteps import check_steps
 from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
-from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
+from waypoint.workflow.config.evaluated import chosen_targets
+from waypoint.workflow.config.evaluation_checks import check_evaluation
+from waypoint.workflow.config.fragments import full_schema
 from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.kept_parts import resolve_halves
@@ -33,8 +35,9 @@ from waypoint.workflow.config.models import (
 from waypoint.workflow.config.own_scores import check_own_scores
 from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
-from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
+from waypoint.workflow.config.schema import check_keys, check_schema, fill
 from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.evaluations.registry import check_evaluations
 
 
 def complete(config, missing=None, given=None):
@@ -80,6 +83,7 @@ def complete(config, missing=None, given=None):
     _check_gaussian(config)
     check_groups(config)
     check_evaluation(config, known_grid(config))
+    check_evaluations(config, known_grid(config))
     check_own_scores(config)
     return config
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.store.networks.inception import require_weights
+from waypoint.workflow.config.evaluated import chosen_targets, number_of_checkpoints, number_of_images
 from waypoint.workflow.config.given_images import require_again
 from waypoint.workflow.config.method_settings import step_methods
 from waypoint.workflow.config.models import known_of_model
@@ -43,7 +44,11 @@ def check_evaluation(config, grid):
     _check_seed_consistency(config)
     if evaluation["split_half"] is not None and not config["scores"]["keep_checkpoints"]:
         raise WaypointError("config: evaluation.split_half needs scores.keep_checkpoints: true")
-    if evaluation["split_half"] is not None and _checkpoints(config) < 2 and not config["features"]["keep_halves"]:
+    if (
+        evaluation["split_half"] is not None
+        and number_of_checkpoints(config) < 2
+        and not config["features"]["keep_halves"]
+    ):
         raise WaypointError(
             "config: evaluation.split_half compares halves: it needs two checkpoints or features.keep_halves"
         )
@@ -52,33 +57,13 @@ def check_evaluation(config, grid):
             if config["attribution"][key] < 2:
                 raise WaypointError(f"config: features.keep_halves: attribution.{key} is 1, which has no halves")
     _check_steps_and_targets(config)
-    for section in ("sign_overlap", "top_overlap"):
-        n = _images(config)
+    for section in ("sign_overlap",):
+        n = number_of_images(config)
         if evaluation[section] and n is not None and max(evaluation[section]["top_k"]) > n // 2:
             raise WaypointError(
                 f"config: evaluation.{section}.top_k: {max(evaluation[section]['top_k'])} is more than half "
                 f"of the {n} training images"
             )
-
-
-def chosen_targets(config, section):
-    """Ids of an evaluation's targets.
-
-    Raises:
-        WaypointError: an unknown id, or more targets than there are.
-    """
-    ids, chosen = [target["id"] for target in config["targets"]], config["evaluation"][section].get("targets")
-    where = f"config: evaluation.{section}.targets"
-    if chosen is None:
-        return ids
-    if isinstance(chosen, int):
-        if chosen > len(ids):
-            raise WaypointError(f"{where}: {chosen} is more than the {len(ids)} targets")
-        return ids[:chosen]
-    for name in chosen:
-        if name not in ids:
-            raise WaypointError(f"{where}: {name!r} is no target's id")
-    return list(chosen)
 
 
 def fid_weights(fid):
@@ -87,16 +72,6 @@ def fid_weights(fid):
         return fid["weights"]
     home = os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch"))
     return str(Path(home, "hub", "checkpoints", INCEPTION).expanduser())
-
-
-def _checkpoints(config):
-    given = config["checkpoints"]
-    return given["count"] if "count" in given else len(given["paths"])
-
-
-def _images(config):
-    subset = config["data"] and config["data"]["subset"]
-    return len(subset) if isinstance(subset, list) else subset
 
 
 def _check_steps_and_targets(config):
@@ -112,12 +87,10 @@ def _check_steps_and_targets(config):
         raise WaypointError("config: evaluation.step_correlation compares steps; give a target at least two")
     if evaluation["sign_overlap"] and len(set.intersection(*steps)) < 2:
         raise WaypointError("config: evaluation.sign_overlap needs at least two steps that all targets have")
-    if evaluation["top_overlap"] and len(targets) < 2:
-        raise WaypointError("config: evaluation.top_overlap compares targets; there is only one")
 
 
 def _check_lds(config, grid):
-    lds, n = config["evaluation"]["lds"], _images(config)
+    lds, n = config["evaluation"]["lds"], number_of_images(config)
     if not lds:
         return
     if grid is not None:
@@ -138,7 +111,7 @@ def _check_lds(config, grid):
 
 
 def _check_removals(config, section, grid):
-    own, n = config["evaluation"][section], _images(config)
+    own, n = config["evaluation"][section], number_of_images(config)
     count, controls = config["checkpoints"]["count"], config["evaluation"]["controls"]["full_models"]
     if count <= controls:
         raise WaypointError(
@@ -211,7 +184,7 @@ def _check_seed_consistency(config):
     own = config["evaluation"]["seed_consistency"]
     if not own:
         return
-    count = _checkpoints(config)
+    count = number_of_checkpoints(config)
     for name in own["models"]:
         if int(name.split("/")[1]) >= count:
             raise WaypointError(f"config: evaluation.seed_consistency.models: {name} is not one of {count} checkpoints")

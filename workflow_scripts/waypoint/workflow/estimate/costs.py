@@ -12,9 +12,10 @@ import numpy as np
 from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
 from waypoint.workflow.kept_scores import kept
-from waypoint.workflow.methods import METHODS
+from waypoint.workflow.plan.stages import STAGES
 
 INVERTING = 12  # calls that an inverted step of DDIM takes, at most 30
+START_ALONE = ("join_features", "share_trajectory")  # rules without a stage of their own that only copy
 COMPARED = 2 * 128 * 8  # rows that the model sees at a step where a given image is compared: images and draws
 
 
@@ -62,16 +63,29 @@ class Costs:
         self.plan, self.config, self.sizes, self.rates = plan, plan.config, sizes, rates
         self.with_model = with_model
         self.models = len(plan.checkpoints)
-        self.by_rule = {row.stage: partial(row.cost, self) for row in METHODS.values()}
+        self.by_rule = {name: partial(row.cost, self) for name, row in STAGES.items() if row.cost}
         self.grid = known_grid(plan.config)
         if self.grid is None:  # of an existing model that is not at hand
             self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
 
     def seconds(self, rule):
         """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
-        formula = self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
+        formula = self._formula(rule)
         start = self.rates.start if rule in self.with_model else self.rates.light_start
         return start + (formula() if formula else 0.0)
+
+    def uncounted(self, rules):
+        """What jobs of ``rules`` do that is known to take long, and how long nothing tells."""
+        rows = (STAGES[rule] for rule in rules if rule in STAGES and not self._formula(rule))
+        return [row.uncounted for row in rows if row.uncounted]
+
+    def unknown(self, rules):
+        """Those of ``rules`` of which nobody has said what they cost, not even that it is only their start."""
+        said = {*START_ALONE, *(name for name, row in STAGES.items() if row.uncounted)}
+        return [rule for rule in rules if rule not in said and not self._formula(rule)]
+
+    def _formula(self, rule):
+        return self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
 
     def _training(self, images):
         return self.config["training"]["epochs"] * images * self.rates.train

@@ -3,8 +3,10 @@
 import math
 
 from waypoint.science.evaluation.lds_interval import half_width
-from waypoint.workflow.config.evaluation_checks import chosen_targets, fid_weights
+from waypoint.workflow.config.evaluated import chosen_targets
+from waypoint.workflow.config.evaluation_checks import fid_weights
 from waypoint.workflow.config.method_settings import step_methods
+from waypoint.workflow.evaluations.registry import asked
 
 WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
 
@@ -64,6 +66,7 @@ class EvaluationPlan:
                 for method in self.methods_of(section):
                     for target in self.evaluated(section):
                         names += self.without_models(section, target, method)
+        names += [name for one in asked(self.config).values() for name in one.trainings(self)]
         return list(dict.fromkeys(names))
 
     def other_models(self, target):

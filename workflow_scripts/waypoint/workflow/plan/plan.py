@@ -21,6 +21,7 @@ from waypoint.workflow.config.method_settings import check_bases, check_fisher_r
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.own_scores import cached_content_hash
 from waypoint.workflow.config.shared_stores import folders
+from waypoint.workflow.evaluations.registry import asked
 from waypoint.workflow.methods import ENCODER, LOOKS, METHODS
 from waypoint.workflow.plan.evaluation import EvaluationPlan
 from waypoint.workflow.plan.specs import READ_AS, as_read
@@ -60,6 +61,7 @@ class Plan(EvaluationPlan):
             names.append("trak")
         for section in ("counterfactual", "forgetting"):
             names += (self.evaluation[section] or {}).get("methods") or []
+        names += [name for one in asked(self.config).values() for name in one.methods(self.config)]
         return {name: {"method": name} for name in names if name not in self.methods}
 
     # ---- specs and identities

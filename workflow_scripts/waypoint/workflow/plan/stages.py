@@ -4,76 +4,21 @@ Code triggers no rerun. Whoever changes what a stage computes raises its version
 it then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while
 its version does not.
 
-A stage is a function of the plan and of the wildcards of its rule. It returns a ``Recipe``:
-
-    sections    parts of the configuration, {section: {key: value}}; exactly those that the result depends on
-    inherits    stages of which this one reads one artifact; their sections become part of this stage's spec, so that
-                every job can compare its own spec with that of what it opens
-    reads       stages of which it reads several artifacts; they enter by their identities alone
-    item        what tells this artifact from others of its stage, where that is no business of its readers: they record
-                the hash of what they read
+Here are the stages of Algorithm 1 and of what everybody sees. Those of methods follow from their rows
+(``workflow/methods.py``); those of evaluations stand in their files (``workflow/evaluations/``).
 """
-
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
 from waypoint.store.data.source import OPTIONS
 from waypoint.workflow.bases import BASES
+from waypoint.workflow.evaluations.registry import EVALUATIONS  # noqa: F401, their stages are entered in STAGES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
-
-STAGES = {}
-FIGURES = 6  # the version of every figure
-TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
-Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What an artifact is made of."""
-
-    sections: dict[str, Any] = field(default_factory=dict)
-    inherits: list[Reference] = field(default_factory=list)
-    reads: list[Reference] = field(default_factory=list)
-    item: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A row of the table.
-
-    Attributes:
-        recipe: (plan, **wildcards) → Recipe.
-        version: raised whenever the stage computes something else.
-        read_as: the version that its readers go by, where later ones only store more beside what is read; else None.
-        entry: the name of the stage's entry in specs: models of random subsets are made by the recipe of ``train``.
-        wildcards: names, as rules have them.
-    """
-
-    recipe: Callable[..., Recipe]
-    version: int
-    entry: str
-    wildcards: tuple[str, ...]
-    read_as: int | None = None
-
-
-def stage(version, entry=None, read_as=None):
-    """Enter a function as the stage of its name."""
-
-    def enter(recipe):
-        _, *names = inspect.signature(recipe).parameters
-        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names), read_as)
-        return recipe
-
-    return enter
-
+from waypoint.workflow.plan.stage import FIGURES, STAGES, START, TRAININGS, Recipe, Stage, stage
 
 # ---- data
 
 
-@stage(version=2, read_as=1)  # 2: the names of files and classes
+@stage(version=2, read_as=1, cost=START)  # 2: the names of files and classes
 def prepare_data(plan):
     """The training images; where they lie is no setting, and what they are enters by the hash of their content."""
     data = plan.pick("data", "source size subset")
@@ -82,32 +27,32 @@ def prepare_data(plan):
     return Recipe({"data": data | {"captions": plan.config["data"]["captions"] is not None}})
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def import_vae(plan):
     """encoders/vae/ of an existing autoencoder."""
     return Recipe({"vae": {"path": plan.config["vae"]["path"]}})
 
 
-@stage(version=1)
+@stage(version=1, uncounted="training the VAE")
 def train_vae(plan):
     """encoders/vae/ trained on the images."""
     return Recipe({"vae": {"train": plan.config["vae"]["train"]}}, [("prepare_data", {})])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def import_text_encoder(plan):
     """encoders/text/."""
     return Recipe({"text_encoder": plan.config["text_encoder"]})
 
 
-@stage(version=2, read_as=1)  # as prepare_data
+@stage(version=2, read_as=1, uncounted="encoding images and captions")  # as prepare_data
 def encode_data(plan):
     """data/train.zarr of latent and text-conditional models."""
     latent = {"vae": {"latent": plan.config["vae"]["latent"]}} if plan.config["vae"] else {}
     return Recipe(latent, [("prepare_data", {}), *plan.encoders_of_data()])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def near_duplicates(plan):
     """data/near_duplicates.zarr."""
     return Recipe(inherits=plan.data())
@@ -123,7 +68,7 @@ def train(plan, checkpoint):
     return Recipe({"model": plan.config["model"], "training": training}, plan.data())
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def import_checkpoint(plan, checkpoint):
     """An existing model."""
     paths = plan.config["checkpoints"]["paths"]
@@ -156,7 +101,7 @@ def train_without_random(plan, removal, n_remove):
     return Recipe(recipe.sections, recipe.inherits, item={"images": images})
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def list_subset_models(plan):
     """checkpoints/subset/models.json."""
     lds = {"lds": plan.lds_keys("subsets fraction models_per_subset")}
@@ -252,7 +197,7 @@ def sample_from_x_t(plan, target):
 # ---- scores
 
 
-@stage(version=1)
+@stage(version=1, uncounted="embedding images")
 def embed_images(plan, encoder):
     """Embeddings of the training images."""
     return Recipe({"image_encoder": plan.encoder(encoder)}, plan.data())
@@ -267,16 +212,16 @@ def score_of(row):
         reads = [artifact for artifacts in found for artifact in artifacts[1:]]
         return Recipe(sections(plan, method, target), inherits, reads)
 
-    return Stage(recipe, row.version, row.stage, ("method", "target"))
+    return Stage(recipe, row.version, row.stage, ("method", "target"), cost=row.cost, slurm=row.slurm)
 
 
-STAGES |= {row.stage: score_of(row) for row in METHODS.values()}
+STAGES.update({row.stage: score_of(row) for row in METHODS.values()})
 
 
 # ---- linear datamodeling score
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def draw_subsets(plan):
     """evaluation/subsets.zarr."""
     return Recipe({"lds": plan.lds_keys("subsets fraction")}, plan.data())
@@ -294,7 +239,7 @@ def subset_outputs(plan, target):
     return Recipe(sections, inherits)
 
 
-@stage(version=2)
+@stage(version=2, cost=START)
 def lds_tables(plan):
     """tables/lds*.csv."""
     outputs = [("subset_outputs", {"target": target}) for target in plan.targets]
@@ -302,13 +247,13 @@ def lds_tables(plan):
     return Recipe({"lds": lds}, [("draw_subsets", {})], outputs + plan.all_scores())
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_lds(plan):
     """figures/lds.png."""
     return Recipe(plan.looks(), [("lds_tables", {})])
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_lds_cross(plan):
     """figures/lds_cross.png."""
     return Recipe(inherits=[("lds_tables", {})])
@@ -333,7 +278,7 @@ def counterfactual_without(plan, target, method):
     return Recipe(sections, [("counterfactual_original", {"target": target})], reads)
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def counterfactual_table(plan):
     """tables/counterfactual_fid.csv."""
     targets, methods = plan.evaluated("counterfactual"), plan.methods_of("counterfactual")
@@ -342,7 +287,7 @@ def counterfactual_table(plan):
     return Recipe(inherits=plan.data(), reads=reads)
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_counterfactual(plan):
     """figures/counterfactual_fid.png."""
     return Recipe(plan.looks(plan.methods_of("counterfactual")), [("counterfactual_table", {})])
@@ -361,7 +306,7 @@ def forgetting(plan, target, method):
     return Recipe(sections, trajectory, plan.removed_models("forgetting", target, method))
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def forgetting_table(plan):
     """tables/forgetting.csv."""
     methods = [*plan.methods_of("forgetting"), "none"]
@@ -370,13 +315,13 @@ def forgetting_table(plan):
     return Recipe(inherits=plan.data(), reads=reads)
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_forgetting(plan):
     """figures/forgetting.png."""
     return Recipe(plan.looks(plan.methods_of("forgetting")), [("forgetting_table", {})])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def compare_removals(plan, evaluation):
     """tables/counterfactual_fid_comparison.csv, tables/forgetting_comparison.csv."""
     return Recipe(
@@ -394,7 +339,7 @@ def contact_sheet(plan, checkpoint):
     return Recipe(sections, [plan.model(checkpoint)], [("near_duplicates", {})])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def one_step_error(plan):
     """tables/one_step_error.csv."""
     targets = plan.evaluated("samples")
@@ -402,7 +347,7 @@ def one_step_error(plan):
     return Recipe({"samples": plan.chosen_samples(targets)}, plan.data(), reads)
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_one_step_error(plan):
     """figures/one_step_error.png."""
     return Recipe(inherits=[("one_step_error", {})])
@@ -417,13 +362,13 @@ def seed_consistency(plan):
     return Recipe(sections, models[:1], models[1:])
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_seed_consistency(plan):
     """figures/seed_consistency.png."""
     return Recipe(inherits=[("seed_consistency", {})])
 
 
-@stage(version=1)
+@stage(version=1, uncounted="training classifiers")
 def train_classifier(plan, kind):
     """A classifier of the training images, standard or robust."""
     own = dict(plan.evaluation["classifier"])
@@ -432,7 +377,7 @@ def train_classifier(plan, kind):
     return Recipe({}, plan.data(), item={"classifier": {kind: own}})
 
 
-@stage(version=1)
+@stage(version=1, uncounted="classifying samples")
 def feature_likelihood(plan):
     """Feature likelihoods: of classes, of captions, or of both."""
     targets, sections = plan.judged(), {}
@@ -447,7 +392,7 @@ def feature_likelihood(plan):
     return Recipe(sections, plan.data(), reads)
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_likelihood(plan, target):
     """figures/likelihood-{target}.png."""
     scores = [plan.score(method, target) for method in plan.likelihood_methods()]
@@ -457,50 +402,38 @@ def plot_likelihood(plan, target):
 # ---- scores compared with each other
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def step_correlation(plan):
     """tables/step_correlation.csv."""
     return Recipe(inherits=plan.data(), reads=plan.step_scores())
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_step_correlation(plan):
     """figures/step_correlation.png."""
     return Recipe(plan.looks(plan.step_methods), [("step_correlation", {})])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def sign_overlap(plan):
     """tables/sign_overlap.csv."""
     return Recipe({"sign_overlap": plan.evaluation["sign_overlap"]}, plan.data(), plan.step_scores())
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_sign_overlap(plan):
     """figures/sign_overlap.png."""
     return Recipe(plan.looks(plan.step_methods), [("sign_overlap", {})])
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_sign_flips(plan):
     """figures/sign_flips.png."""
     trajectories = [plan.trajectory(target) for target in plan.targets]
     return Recipe(inherits=[("sign_overlap", {})], reads=trajectories)
 
 
-@stage(version=1)
-def top_overlap(plan):
-    """tables/top_overlap.csv."""
-    return Recipe({"top_overlap": plan.evaluation["top_overlap"]}, plan.data(), plan.all_scores())
-
-
-@stage(FIGURES)
-def plot_top_overlap(plan):
-    """figures/top_overlap.png."""
-    return Recipe(plan.looks(), [("top_overlap", {})])
-
-
-@stage(version=1)
+@stage(version=1, cost=START)
 def split_half(plan):
     """tables/split_half.csv."""
     scores = [plan.score(plan.halved, target) for target in plan.targets]
@@ -508,7 +441,7 @@ def split_half(plan):
     return Recipe(plan.ensemble(), [kernel], scores)
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_split_half(plan):
     """figures/split_half.png."""
     return Recipe(inherits=[("split_half", {})])
@@ -528,7 +461,7 @@ def compare_image(plan, target):
     return Recipe(sections, [plan.trajectory(target)], seen)
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def given_images(plan):
     """tables/given_images.csv."""
     return Recipe(inherits=plan.data(), reads=[("compare_image", {"target": target}) for target in plan.given])
@@ -537,20 +470,20 @@ def given_images(plan):
 # ---- groups of training images
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def group_influences(plan, target):
     """evaluation/groups/{target}.csv."""
     scores = [plan.score(method, target) for method in plan.methods]
     return Recipe({"groups": plan.groups()}, plan.data(), [*plan.group_encoder(), *scores])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def group_table(plan):
     """tables/group_influences.csv."""
     return Recipe({}, plan.data(), [("group_influences", {"target": target}) for target in plan.targets])
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_groups(plan, target):
     """figures/{target}/groups.png."""
     return Recipe(plan.looks(), [("group_influences", {"target": target})], [plan.trajectory(target)])
@@ -559,20 +492,20 @@ def plot_groups(plan, target):
 # ---- what people look at
 
 
-@stage(version=4)
+@stage(version=4, cost=START)
 def top_influences(plan):
     """tables/top_influences.csv."""
     tables = {"tables": plan.pick("tables", "top")}
     return Recipe(tables, plan.data(), [("near_duplicates", {}), *plan.all_scores()])
 
 
-@stage(version=1)
+@stage(version=1, cost=START)
 def scores_of_images(plan):
     """tables/scores_of_images.csv."""
     return Recipe({"tables": plan.pick("tables", "images")}, plan.data(), plan.all_scores())
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def trajectory_panel(plan, target, method):
     """One target's trajectory panel of a method."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
@@ -584,13 +517,13 @@ def trajectory_panel(plan, target, method):
     )
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_trajectory(plan, target):
     """The picture of a trajectory without scores."""
     return Recipe(inherits=[("sample_from_x_t", {"target": target})])
 
 
-@stage(FIGURES)
+@stage(FIGURES, cost=START)
 def plot_regions(plan, target):
     """The figure of an image's region, or of all its regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
