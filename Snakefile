@@ -13,10 +13,6 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/targets.smk"
-include: "rules/lds.smk"
-include: "rules/removals.smk"
-include: "rules/samples.smk"
-include: "rules/likelihood.smk"
 
 
 # evaluations name their rule files

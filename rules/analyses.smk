@@ -7,12 +7,9 @@ Makes   tables/{step_correlation,sign_overlap,top_overlap,split_half}.csv,
         figures/{step_correlation,sign_overlap,sign_flips,top_overlap,split_half}.png
 """
 
-ANALYSIS_TABLES, ANALYSIS_FIGURES = [], []
-STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=PLAN.step_methods, target=PLAN.targets)
+STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=methods_by_step(PLAN), target=PLAN.targets)
 
 if PLAN.evaluation["step_correlation"] is not None:
-    ANALYSIS_TABLES.append("<results>/tables/step_correlation.csv")
-    ANALYSIS_FIGURES.append("<results>/figures/step_correlation.png")
 
     rule step_correlation:
         input:
@@ -27,8 +24,12 @@ if PLAN.evaluation["step_correlation"] is not None:
             attributes=beside("<results>/tables/step_correlation.csv"),
         log:
             "<logs>/step_correlation.log",
+        group:
+            in_group("step_correlation")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("step_correlation"),
         params:
             spec=spec("step_correlation"),
         shell:
@@ -49,8 +50,12 @@ if PLAN.evaluation["step_correlation"] is not None:
             attributes=beside("<results>/figures/step_correlation.png"),
         log:
             "<logs>/plot_step_correlation.log",
+        group:
+            in_group("plot_step_correlation")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_step_correlation"),
         params:
             spec=spec("plot_step_correlation"),
         shell:
@@ -59,8 +64,6 @@ if PLAN.evaluation["step_correlation"] is not None:
 
 
 if PLAN.evaluation["sign_overlap"]:
-    ANALYSIS_TABLES.append("<results>/tables/sign_overlap.csv")
-    ANALYSIS_FIGURES += ["<results>/figures/sign_overlap.png", "<results>/figures/sign_flips.png"]
 
     rule sign_overlap:
         input:
@@ -75,8 +78,12 @@ if PLAN.evaluation["sign_overlap"]:
             attributes=beside("<results>/tables/sign_overlap.csv"),
         log:
             "<logs>/sign_overlap.log",
+        group:
+            in_group("sign_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("sign_overlap"),
         params:
             spec=spec("sign_overlap"),
         shell:
@@ -97,8 +104,12 @@ if PLAN.evaluation["sign_overlap"]:
             attributes=beside("<results>/figures/sign_overlap.png"),
         log:
             "<logs>/plot_sign_overlap.log",
+        group:
+            in_group("plot_sign_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_sign_overlap"),
         params:
             spec=spec("plot_sign_overlap"),
         shell:
@@ -110,7 +121,9 @@ if PLAN.evaluation["sign_overlap"]:
             table="<results>/tables/sign_overlap.csv",
             data="<results>/data/train.zarr",
             # the first method alone: no other one is computed for a figure
-            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.step_methods[0], target=PLAN.targets),
+            scores=expand(
+                "<results>/scores/{method}/{target}.zarr", method=methods_by_step(PLAN)[0], target=PLAN.targets
+            ),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
             attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
@@ -123,8 +136,12 @@ if PLAN.evaluation["sign_overlap"]:
             attributes=beside("<results>/figures/sign_flips.png"),
         log:
             "<logs>/plot_sign_flips.log",
+        group:
+            in_group("plot_sign_flips")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_sign_flips"),
         params:
             spec=spec("plot_sign_flips"),
         shell:
@@ -186,10 +203,7 @@ if PLAN.evaluation["top_overlap"]:
             " --log {log:q}"
 
 
-SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = [], []
-
 if PLAN.evaluation["split_half"] is not None:
-    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], ["<results>/figures/split_half.png"]
     HALVED_FEATURES, HALVED_GRADIENTS = [], []
     if PLAN.config["features"]["keep_halves"]:
         BASIS = PLAN.basis(PLAN.halved)
@@ -211,8 +225,12 @@ if PLAN.evaluation["split_half"] is not None:
             attributes=beside("<results>/tables/split_half.csv"),
         log:
             "<logs>/split_half.log",
+        group:
+            in_group("split_half")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("split_half"),
         params:
             spec=spec("split_half"),
         shell:
@@ -233,8 +251,12 @@ if PLAN.evaluation["split_half"] is not None:
             attributes=beside("<results>/figures/split_half.png"),
         log:
             "<logs>/plot_split_half.log",
+        group:
+            in_group("plot_split_half")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_split_half"),
         params:
             spec=spec("plot_split_half"),
         shell:

@@ -47,17 +47,14 @@ rule scores:
 
 rule lds:
     input:
-        LDS_STORES,
-        LDS_TABLES,
-        LDS_FIGURES,
+        made("stores", "lds"),
+        made("tables", "lds"),
+        made("figures", "lds"),
 
 
 rule evaluations:
     input:
-        LDS_STORES,
-        REMOVAL_STORES,
         SAMPLES_STORES,
-        LIKELIHOOD_STORES,
         made("stores"),
 
 
@@ -67,12 +64,6 @@ rule tables:
         IMAGE_TABLES,
         GROUP_TABLES,
         GIVEN_TABLES,
-        LDS_TABLES,
-        SPLIT_HALF_TABLES,
-        ANALYSIS_TABLES,
-        REMOVAL_TABLES,
-        LIKELIHOOD_TABLES,
-        SAMPLES_TABLES,
         made("tables"),
 
 
@@ -82,10 +73,5 @@ rule figures:
         TRAJECTORY_FIGURES,
         REGION_FIGURES,
         GROUP_FIGURES,
-        LDS_FIGURES,
-        SPLIT_HALF_FIGURES,
-        ANALYSIS_FIGURES,
-        REMOVAL_FIGURES,
-        LIKELIHOOD_FIGURES,
-        SAMPLES_FIGURES,
+        MODEL_FIGURES,
         made("figures"),

@@ -22,8 +22,14 @@ from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.evaluations.classifier import KINDS
+from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
+from waypoint.workflow.evaluations.forgetting import compared_methods
+from waypoint.workflow.evaluations.lds import TABLES, subset_models
+from waypoint.workflow.evaluations.likelihood import judged, methods_below
 from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
+from waypoint.workflow.evaluations.removals import methods_of, other_models, without_models
+from waypoint.workflow.evaluations.step_scores import methods_by_step
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
@@ -73,7 +79,7 @@ if workflow.is_main_process:
 # one, is no reason to rerun
 VARIABLES = {
     "WAYPOINT_SCRIPTS": SCRIPTS,
-    "WAYPOINT_FID_WEIGHTS": PLAN.fid_weights or "",
+    "WAYPOINT_FID_WEIGHTS": needed_weights(PLAN) or "",
     "WAYPOINT_ENCODERS": json.dumps(PLAN.encoder_places),
     "WAYPOINT_DATA": json.dumps(PLAN.data_places),
 }
@@ -201,9 +207,10 @@ def submitted_as(stage):
     return SLURM_RESOURCES[STAGES[stage].slurm]
 
 
-def made(kind):
-    """What the evaluations of the configuration make: its stores, tables or figures."""
-    paths = [path for evaluation in asked(PLAN.config).values() for path in getattr(evaluation, kind)(PLAN)]
+def made(kind, *names):
+    """What evaluations of the configuration make, those of some names or all: its stores, tables or figures."""
+    evaluations = [evaluation for name, evaluation in asked(PLAN.config).items() if name in (names or EVALUATIONS)]
+    paths = [path for evaluation in evaluations for path in getattr(evaluation, kind)(PLAN)]
     return [f"<results>/{path}" for path in dict.fromkeys(paths)]
 
 
@@ -272,7 +279,7 @@ def scores_removed_by(wildcards):
 
 def full_models(wildcards):
     """The models of the full set that a target is compared with."""
-    return expand("<results>/checkpoints/{name}", name=PLAN.other_models(wildcards.target))
+    return expand("<results>/checkpoints/{name}", name=other_models(PLAN, wildcards.target))
 
 
 def models_without(section):
@@ -281,7 +288,7 @@ def models_without(section):
     def folders(wildcards):
         if wildcards.method == "none":
             return full_models(wildcards)
-        names = PLAN.without_models(section, wildcards.target, wildcards.method)
+        names = without_models(PLAN, section, wildcards.target, wildcards.method)
         return expand("<results>/checkpoints/{name}", name=names)
 
     return folders

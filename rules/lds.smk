@@ -4,18 +4,7 @@ Reads   checkpoints/subset/*/, targets/{target}/trajectory.zarr, scores/*/*.zarr
 Makes   evaluation/subsets.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png
 """
 
-LDS_STORES, LDS_TABLES, LDS_FIGURES = [], [], []
-
 if PLAN.evaluation["lds"]:
-    LDS_STORES = [
-        "<results>/evaluation/subsets.zarr",
-        "<results>/checkpoints/subset/models.json",
-        *expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
-    ]
-    LDS_TABLES = [
-        f"<results>/tables/{name}.csv" for name in ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
-    ]
-    LDS_FIGURES = ["<results>/figures/lds.png", "<results>/figures/lds_cross.png"]
 
     rule draw_subsets:
         input:
@@ -39,7 +28,7 @@ if PLAN.evaluation["lds"]:
             mask=lambda w: outside(PLAN.mask_file(w.target)),
             subsets="<results>/evaluation/subsets.zarr",
             models="<results>/checkpoints/subset/models.json",
-            listed=carried(*[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()]),
+            listed=carried(*[f"<results>/checkpoints/{name}" for name in subset_models(PLAN)]),
             attributes=beside("<results>/checkpoints/subset/models.json"),
         output:
             directory("<results>/evaluation/outputs/{target}.zarr"),
@@ -48,7 +37,7 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("subset_outputs"),
         params:
             spec=spec("subset_outputs"),
         shell:
@@ -77,11 +66,15 @@ if PLAN.evaluation["lds"]:
                 labels={"table": "LDS over all steps"},
             ),
             comparison="<results>/tables/lds_comparison.csv",
-            attributes=beside(*LDS_TABLES),
+            attributes=beside(*(f"<results>/tables/{name}.csv" for name in TABLES)),
         log:
             "<logs>/lds_tables.log",
+        group:
+            in_group("lds_tables")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("lds_tables"),
         params:
             spec=spec("lds_tables"),
         shell:
@@ -104,8 +97,12 @@ if PLAN.evaluation["lds"]:
             attributes=beside("<results>/figures/lds.png"),
         log:
             "<logs>/plot_lds.log",
+        group:
+            in_group("plot_lds")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_lds"),
         params:
             spec=spec("plot_lds"),
         shell:
@@ -126,8 +123,12 @@ if PLAN.evaluation["lds"]:
             attributes=beside("<results>/figures/lds_cross.png"),
         log:
             "<logs>/plot_lds_cross.log",
+        group:
+            in_group("plot_lds_cross")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_lds_cross"),
         params:
             spec=spec("plot_lds_cross"),
         shell:

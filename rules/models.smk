@@ -63,7 +63,7 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_subset"),
         params:
             spec=spec("train_subset"),
             names=lambda wildcards: [f"subset/{wildcards.subset}-{r}" for r in MODELS_PER_SUBSET],
@@ -74,7 +74,7 @@ if PLAN.evaluation["lds"]:
 
     rule list_subset_models:
         input:
-            models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
+            models=[f"<results>/checkpoints/{name}" for name in subset_models(PLAN)],
         output:
             models="<results>/checkpoints/subset/models.json",
             attributes=beside("<results>/checkpoints/subset/models.json"),
@@ -103,7 +103,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_without"),
         params:
             spec=spec("train_without"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
@@ -122,7 +122,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_without_random"),
         params:
             spec=spec("train_without_random"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),

@@ -7,19 +7,10 @@ Makes   evaluation/counterfactual/{target}.zarr, evaluation/{counterfactual,forg
         figures/counterfactual_fid.png, figures/forgetting.png
 """
 
-REMOVAL_STORES, REMOVAL_TABLES, REMOVAL_FIGURES = [], [], []
 PICTURED = 4  # targets whose images the forgetting figure shows
 
 if PLAN.evaluation["counterfactual"]:
     COMPARED = PLAN.evaluated("counterfactual")
-    REMOVAL_STORES += expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED)
-    REMOVAL_STORES += expand(
-        "<results>/evaluation/counterfactual/{method}/{target}.zarr",
-        method=PLAN.methods_of("counterfactual"),
-        target=COMPARED,
-    )
-    REMOVAL_TABLES += ["<results>/tables/counterfactual_fid.csv", "<results>/tables/counterfactual_fid_comparison.csv"]
-    REMOVAL_FIGURES.append("<results>/figures/counterfactual_fid.png")
     CLASSIFIER = (
         "<results>/evaluation/classifiers/standard" if PLAN.evaluation["fid"]["features"] == "classifier" else []
     )
@@ -38,7 +29,7 @@ if PLAN.evaluation["counterfactual"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("counterfactual_original"),
         params:
             spec=spec("counterfactual_original"),
         shell:
@@ -63,7 +54,7 @@ if PLAN.evaluation["counterfactual"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("counterfactual_without"),
         params:
             spec=spec("counterfactual_without"),
         shell:
@@ -78,7 +69,7 @@ if PLAN.evaluation["counterfactual"]:
             originals=expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED),
             without=expand(
                 "<results>/evaluation/counterfactual/{method}/{target}.zarr",
-                method=PLAN.methods_of("counterfactual"),
+                method=methods_of(PLAN, "counterfactual"),
                 target=COMPARED,
             ),
         output:
@@ -91,8 +82,12 @@ if PLAN.evaluation["counterfactual"]:
             attributes=beside("<results>/tables/counterfactual_fid.csv"),
         log:
             "<logs>/counterfactual_table.log",
+        group:
+            in_group("counterfactual_table")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("counterfactual_table"),
         params:
             spec=spec("counterfactual_table"),
         shell:
@@ -113,8 +108,12 @@ if PLAN.evaluation["counterfactual"]:
             attributes=beside("<results>/figures/counterfactual_fid.png"),
         log:
             "<logs>/plot_counterfactual.log",
+        group:
+            in_group("plot_counterfactual")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_counterfactual"),
         params:
             spec=spec("plot_counterfactual"),
         shell:
@@ -124,12 +123,7 @@ if PLAN.evaluation["counterfactual"]:
 
 if PLAN.evaluation["forgetting"]:
     FORGOTTEN = PLAN.evaluated("forgetting")
-    REMOVAL_TABLES += ["<results>/tables/forgetting.csv", "<results>/tables/forgetting_comparison.csv"]
-    REMOVAL_FIGURES.append("<results>/figures/forgetting.png")
-    FORGETTING_METHODS = [*PLAN.methods_of("forgetting"), "none"]
-    REMOVAL_STORES += expand(
-        "<results>/evaluation/forgetting/{method}/{target}.zarr", method=FORGETTING_METHODS, target=FORGOTTEN
-    )
+    FORGETTING_METHODS = compared_methods(PLAN)
 
     rule forgetting:
         input:
@@ -145,7 +139,7 @@ if PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("forgetting"),
         params:
             spec=spec("forgetting"),
         shell:
@@ -168,8 +162,12 @@ if PLAN.evaluation["forgetting"]:
             attributes=beside("<results>/tables/forgetting.csv"),
         log:
             "<logs>/forgetting_table.log",
+        group:
+            in_group("forgetting_table")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("forgetting_table"),
         params:
             spec=spec("forgetting_table"),
         shell:
@@ -195,8 +193,12 @@ if PLAN.evaluation["forgetting"]:
             attributes=beside("<results>/figures/forgetting.png"),
         log:
             "<logs>/plot_forgetting.log",
+        group:
+            in_group("plot_forgetting")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_forgetting"),
         params:
             spec=spec("plot_forgetting"),
         shell:
@@ -204,7 +206,7 @@ if PLAN.evaluation["forgetting"]:
             " --stores {input.stores:q} --out {output.figure:q} --log {log:q}"
 
 
-if REMOVAL_TABLES:
+if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
 
     rule compare_removals:
         input:
@@ -222,8 +224,12 @@ if REMOVAL_TABLES:
             "<logs>/compare_removals/{evaluation}.log",
         wildcard_constraints:
             evaluation="counterfactual_fid|forgetting",
+        group:
+            in_group("compare_removals")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("compare_removals"),
         params:
             spec=spec("compare_removals"),
         shell:

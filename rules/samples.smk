@@ -5,11 +5,10 @@ Makes   targets/{target}/samples.zarr, evaluation/seed_consistency.zarr, tables/
         figures/models/full/*.png, one_step_error.png, seed_consistency.png
 """
 
-SAMPLES_STORES, SAMPLES_TABLES, SAMPLES_FIGURES = [], [], []
-
-# every attributed target has some, for its panels
+# every attributed target has some, for its panels; those that evaluations ask for are theirs
+SAMPLES_STORES = expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets if PLAN.attributed else [])
 SAMPLED = PLAN.evaluated("samples") if PLAN.evaluation["samples"] else []
-SAMPLES_STORES += expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets if PLAN.attributed else SAMPLED)
+MODEL_FIGURES = []
 
 
 rule sample_from_x_t:
@@ -34,7 +33,7 @@ rule sample_from_x_t:
 
 # without training images there are no captions to generate from
 if PLAN.attributed:
-    SAMPLES_FIGURES += expand("<results>/figures/models/{checkpoint}.png", checkpoint=PLAN.checkpoints)
+    MODEL_FIGURES = expand("<results>/figures/models/{checkpoint}.png", checkpoint=PLAN.checkpoints)
 
     rule contact_sheet:
         input:
@@ -64,8 +63,6 @@ if PLAN.attributed:
 
 
 if PLAN.evaluation["samples"]:
-    SAMPLES_TABLES.append("<results>/tables/one_step_error.csv")
-    SAMPLES_FIGURES.append("<results>/figures/one_step_error.png")
 
     rule one_step_error:
         input:
@@ -81,8 +78,12 @@ if PLAN.evaluation["samples"]:
             attributes=beside("<results>/tables/one_step_error.csv"),
         log:
             "<logs>/one_step_error.log",
+        group:
+            in_group("one_step_error")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("one_step_error"),
         params:
             spec=spec("one_step_error"),
         shell:
@@ -103,8 +104,12 @@ if PLAN.evaluation["samples"]:
             attributes=beside("<results>/figures/one_step_error.png"),
         log:
             "<logs>/plot_one_step_error.log",
+        group:
+            in_group("plot_one_step_error")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_one_step_error"),
         params:
             spec=spec("plot_one_step_error"),
         shell:
@@ -113,9 +118,6 @@ if PLAN.evaluation["samples"]:
 
 
 if PLAN.evaluation["seed_consistency"]:
-    SAMPLES_STORES.append("<results>/evaluation/seed_consistency.zarr")
-    SAMPLES_TABLES.append("<results>/tables/seed_consistency.csv")
-    SAMPLES_FIGURES.append("<results>/figures/seed_consistency.png")
 
     rule seed_consistency:
         input:
@@ -136,7 +138,7 @@ if PLAN.evaluation["seed_consistency"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("seed_consistency"),
         params:
             spec=spec("seed_consistency"),
         shell:
@@ -158,8 +160,12 @@ if PLAN.evaluation["seed_consistency"]:
             attributes=beside("<results>/figures/seed_consistency.png"),
         log:
             "<logs>/plot_seed_consistency.log",
+        group:
+            in_group("plot_seed_consistency")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_seed_consistency"),
         params:
             spec=spec("plot_seed_consistency"),
         shell:

@@ -25,6 +25,7 @@ from waypoint.workflow.config.complete import complete, known_image_size, stored
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory
+from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.stages import STAGES
 
@@ -82,7 +83,7 @@ def report(configfile, images=None):
     if unknown := costs.unknown(counts):
         lines.append(f"rules without a formula of what they cost, counted as their start alone: {', '.join(unknown)}")
     if plan.evaluation["lds"]:
-        lines += ["", plan.lds_interval()]
+        lines += ["", interval(plan)]
     sizes_of_stages = storage(plan, sizes)
     lines += ["", f"{'stage':<26}{'storage':>14}"]
     lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items() if size]

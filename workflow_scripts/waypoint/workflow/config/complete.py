@@ -16,11 +16,10 @@ from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluated import chosen_targets
-from waypoint.workflow.config.evaluation_checks import check_evaluation
 from waypoint.workflow.config.fragments import full_schema
 from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
-from waypoint.workflow.config.kept_parts import resolve_halves
+from waypoint.workflow.config.kept_parts import check_halves, resolve_halves
 from waypoint.workflow.config.method_settings import check_lists, named_methods
 from waypoint.workflow.config.models import (
     check_captions,
@@ -82,7 +81,7 @@ def complete(config, missing=None, given=None):
     check_captioned(config, stored)
     _check_gaussian(config)
     check_groups(config)
-    check_evaluation(config, known_grid(config))
+    check_halves(config)
     check_evaluations(config, known_grid(config))
     check_own_scores(config)
     return config
@@ -158,9 +157,9 @@ def _check_targets(config, places):
             trajectory = GivenTrajectory(target["trajectory"], where)
             given, shape = trajectory.steps, trajectory.x_t.shape
             check_steps(steps, given, f"{owner}: trajectory")
-            for section in ("lds", "samples"):  # their steps, where they have any of their own
-                if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
-                    more = config["evaluation"][section]["steps"] or []
+            for section, own in config["evaluation"].items():  # their steps, where they have any of their own
+                if own and "steps" in own and target["id"] in chosen_targets(config, section):
+                    more = own["steps"] or []
                     check_steps(more, given, f"{where}: evaluation.{section}.steps: trajectory")
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
@@ -186,8 +185,8 @@ def _check_targets(config, places):
 def _check_gaussian(config):
     """Refuse the method wiener where its covariance would be too large, and at a step where nothing is left to see."""
     listed = {settings["method"] for settings in config["methods"].values()}
-    for section in filter(None, (config["evaluation"][name] for name in ("counterfactual", "forgetting"))):
-        listed |= set(section["methods"] or [])
+    for section in filter(None, config["evaluation"].values()):
+        listed |= set(section.get("methods") or [])
     if "wiener" not in listed:
         return
     from waypoint.science.wiener import LARGEST  # takes a moment that other configurations need not wait

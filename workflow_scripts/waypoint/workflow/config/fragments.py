@@ -29,6 +29,13 @@ TOP = {
     "required": ["experiment", "checkpoints", "targets"],
 }
 
+EVALUATION = {
+    "type": "object",
+    "description": "What is evaluated: a section that is left out is not.",
+    "additionalProperties": False,
+    "default": {},
+}
+
 
 def schema() -> dict:
     """The whole schema, as it is written to schemas/config.schema.json."""
@@ -39,7 +46,8 @@ def schema() -> dict:
     for row in ROWS:
         properties["methods"]["additionalProperties"]["properties"] |= row.own
         properties |= row.sections
-    properties["evaluation"]["properties"] |= {name: one.schema for name, one in EVALUATIONS.items()}
+    evaluations = {name: one.schema for name, one in EVALUATIONS.items()}
+    properties["evaluation"] = {**EVALUATION, "properties": evaluations}
     return {**TOP, "properties": dict(sorted(properties.items()))}
 
 

@@ -6,8 +6,8 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import consolidated
 from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.estimate.costs import Costs, Rates, Sizes
-from waypoint.workflow.plan.evaluation import counted
 from waypoint.workflow.plan.reruns import duration
+from waypoint.workflow.words import counted
 
 SUBSETS, REMOVALS = "train_subset", ("train_without", "train_without_random")
 

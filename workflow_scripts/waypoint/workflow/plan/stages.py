@@ -77,38 +77,6 @@ def import_checkpoint(plan, checkpoint):
     return Recipe(sections, plan.data(), item={"checkpoint": given})
 
 
-@stage(TRAININGS, entry="train")
-def train_subset(plan, subset):
-    """The models of one random subset; models that are added leave the others as they are."""
-    recipe = train(plan, "full/0")
-    images = {"subset": int(subset), "fraction": plan.evaluation["lds"]["fraction"]}
-    return Recipe(recipe.sections, recipe.inherits, item={"images": images})
-
-
-@stage(TRAININGS, entry="train")
-def train_without(plan, method, target, step, n_remove):
-    """A model without a method's top images; which images those are follows from the scores."""
-    recipe = train(plan, "full/0")
-    images = {"method": method, "target": target, "step": int(step), "remove": share_or_count(n_remove)}
-    return Recipe(recipe.sections, recipe.inherits, [plan.score(method, target)], {"images": images})
-
-
-@stage(TRAININGS, entry="train")
-def train_without_random(plan, removal, n_remove):
-    """A model without random images."""
-    recipe = train(plan, "full/0")
-    images = {"random": int(removal), "remove": share_or_count(n_remove)}
-    return Recipe(recipe.sections, recipe.inherits, item={"images": images})
-
-
-@stage(version=1, cost=START)
-def list_subset_models(plan):
-    """checkpoints/subset/models.json."""
-    lds = {"lds": plan.lds_keys("subsets fraction models_per_subset")}
-    subsets = [("train_subset", {"subset": j}) for j in range(plan.evaluation["lds"]["subsets"])]
-    return Recipe(lds, [plan.model("full/0")], subsets)
-
-
 # ---- Algorithm 1
 
 
@@ -194,6 +162,13 @@ def sample_from_x_t(plan, target):
     return Recipe({"samples": plan.samples(target)}, [plan.trajectory(target)])
 
 
+@stage(FIGURES)
+def contact_sheet(plan, checkpoint):
+    """figures/models/{checkpoint}.png."""
+    sections = {"sampling": plan.sampling(), "contact_sheet": {"samples": plan.sheet_samples}}
+    return Recipe(sections, [plan.model(checkpoint)], [("near_duplicates", {})])
+
+
 # ---- scores
 
 
@@ -216,235 +191,6 @@ def score_of(row):
 
 
 STAGES.update({row.stage: score_of(row) for row in METHODS.values()})
-
-
-# ---- linear datamodeling score
-
-
-@stage(version=1, cost=START)
-def draw_subsets(plan):
-    """evaluation/subsets.zarr."""
-    return Recipe({"lds": plan.lds_keys("subsets fraction")}, plan.data())
-
-
-@stage(version=1)
-def subset_outputs(plan, target):
-    """What the subset models make of a target."""
-    sections = {
-        "lds": plan.lds_keys("models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
-        "attribution": plan.guidance("attribution"),
-        "target": plan.mask(target),
-    }
-    inherits = [plan.trajectory(target), ("draw_subsets", {}), ("list_subset_models", {})]
-    return Recipe(sections, inherits)
-
-
-@stage(version=2, cost=START)
-def lds_tables(plan):
-    """tables/lds*.csv."""
-    outputs = [("subset_outputs", {"target": target}) for target in plan.targets]
-    lds = plan.lds_keys("models_per_subset draws checkpoints bootstrap spans")
-    return Recipe({"lds": lds}, [("draw_subsets", {})], outputs + plan.all_scores())
-
-
-@stage(FIGURES, cost=START)
-def plot_lds(plan):
-    """figures/lds.png."""
-    return Recipe(plan.looks(), [("lds_tables", {})])
-
-
-@stage(FIGURES, cost=START)
-def plot_lds_cross(plan):
-    """figures/lds_cross.png."""
-    return Recipe(inherits=[("lds_tables", {})])
-
-
-# ---- retraining without images
-
-
-@stage(version=1)
-def counterfactual_original(plan, target):
-    """The original images and the distances of the baseline."""
-    own = {key: plan.evaluation["counterfactual"][key] for key in ("step", "delta", "images")}
-    sections = {"counterfactual": own, "fid": plan.fid(), "controls": {"full_models": plan.other_models(target)}}
-    return Recipe(sections, [plan.trajectory(target)], plan.baseline(target) + plan.fid_network())
-
-
-@stage(version=1)
-def counterfactual_without(plan, target, method):
-    """The distances after a method's removals."""
-    sections = plan.removal("counterfactual", method)
-    reads = plan.removed_models("counterfactual", target, method)
-    return Recipe(sections, [("counterfactual_original", {"target": target})], reads)
-
-
-@stage(version=1, cost=START)
-def counterfactual_table(plan):
-    """tables/counterfactual_fid.csv."""
-    targets, methods = plan.evaluated("counterfactual"), plan.methods_of("counterfactual")
-    reads = [("counterfactual_original", {"target": t}) for t in targets]
-    reads += [("counterfactual_without", {"target": t, "method": m}) for t in targets for m in methods]
-    return Recipe(inherits=plan.data(), reads=reads)
-
-
-@stage(FIGURES, cost=START)
-def plot_counterfactual(plan):
-    """figures/counterfactual_fid.png."""
-    return Recipe(plan.looks(plan.methods_of("counterfactual")), [("counterfactual_table", {})])
-
-
-@stage(version=1)
-def forgetting(plan, target, method):
-    """Images of the same seed after a method's removals; for ``none`` those of other models of the full set."""
-    own = {"forgetting": {"step": plan.evaluation["forgetting"]["step"]}}
-    trajectory = [plan.trajectory(target)]
-    if method == "none":
-        controls = {"controls": {"full_models": plan.other_models(target)}}
-        return Recipe(own | controls, trajectory, plan.baseline(target))
-    removal = plan.removal("forgetting", method)
-    sections = own | removal | {"forgetting": own["forgetting"] | removal["forgetting"]}
-    return Recipe(sections, trajectory, plan.removed_models("forgetting", target, method))
-
-
-@stage(version=1, cost=START)
-def forgetting_table(plan):
-    """tables/forgetting.csv."""
-    methods = [*plan.methods_of("forgetting"), "none"]
-    targets = plan.evaluated("forgetting")
-    reads = [("forgetting", {"target": t, "method": m}) for t in targets for m in methods]
-    return Recipe(inherits=plan.data(), reads=reads)
-
-
-@stage(FIGURES, cost=START)
-def plot_forgetting(plan):
-    """figures/forgetting.png."""
-    return Recipe(plan.looks(plan.methods_of("forgetting")), [("forgetting_table", {})])
-
-
-@stage(version=1, cost=START)
-def compare_removals(plan, evaluation):
-    """tables/counterfactual_fid_comparison.csv, tables/forgetting_comparison.csv."""
-    return Recipe(
-        inherits=[("counterfactual_table" if evaluation == "counterfactual_fid" else evaluation + "_table", {})]
-    )
-
-
-# ---- samples and likelihoods
-
-
-@stage(FIGURES)
-def contact_sheet(plan, checkpoint):
-    """figures/models/{checkpoint}.png."""
-    sections = {"sampling": plan.sampling(), "contact_sheet": {"samples": plan.sheet_samples}}
-    return Recipe(sections, [plan.model(checkpoint)], [("near_duplicates", {})])
-
-
-@stage(version=1, cost=START)
-def one_step_error(plan):
-    """tables/one_step_error.csv."""
-    targets = plan.evaluated("samples")
-    reads = [artifact for t in targets for artifact in (("sample_from_x_t", {"target": t}), plan.trajectory(t))]
-    return Recipe({"samples": plan.chosen_samples(targets)}, plan.data(), reads)
-
-
-@stage(FIGURES, cost=START)
-def plot_one_step_error(plan):
-    """figures/one_step_error.png."""
-    return Recipe(inherits=[("one_step_error", {})])
-
-
-@stage(version=1)
-def seed_consistency(plan):
-    """Images of several models from the same noise: the listed models, and no other."""
-    own = {key: plan.evaluation["seed_consistency"][key] for key in ("models", "images")}
-    sections = {"sampling": plan.sampling(), "seed_consistency": own, "seeded": plan.seeded_targets()}
-    models = [plan.model(name) for name in own["models"]]
-    return Recipe(sections, models[:1], models[1:])
-
-
-@stage(FIGURES, cost=START)
-def plot_seed_consistency(plan):
-    """figures/seed_consistency.png."""
-    return Recipe(inherits=[("seed_consistency", {})])
-
-
-@stage(version=1, uncounted="training classifiers")
-def train_classifier(plan, kind):
-    """A classifier of the training images, standard or robust."""
-    own = dict(plan.evaluation["classifier"])
-    if kind == "standard":
-        own = {key: value for key, value in own.items() if key not in ("radius", "attack_steps")}
-    return Recipe({}, plan.data(), item={"classifier": {kind: own}})
-
-
-@stage(version=1, uncounted="classifying samples")
-def feature_likelihood(plan):
-    """Feature likelihoods: of classes, of captions, or of both."""
-    targets, sections = plan.judged(), {}
-    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [plan.trajectory(t) for t in targets]
-    if plan.evaluation["likelihood"] is not None:
-        sections["likelihood"] = plan.evaluation["likelihood"]
-        reads += [("train_classifier", {"kind": kind}) for kind in plan.CLASSIFIERS]
-    if plan.evaluation["caption_likelihood"] is not None:
-        own = plan.evaluation["caption_likelihood"]
-        sections |= {"caption_likelihood": own, "image_encoder": plan.encoder(own["encoder"])}
-    sections |= {"samples": plan.chosen_samples(targets), "labels": plan.target_labels(targets)}
-    return Recipe(sections, plan.data(), reads)
-
-
-@stage(FIGURES, cost=START)
-def plot_likelihood(plan, target):
-    """figures/likelihood-{target}.png."""
-    scores = [plan.score(method, target) for method in plan.likelihood_methods()]
-    return Recipe(inherits=[("feature_likelihood", {})], reads=[("sample_from_x_t", {"target": target}), *scores])
-
-
-# ---- scores compared with each other
-
-
-@stage(version=1, cost=START)
-def step_correlation(plan):
-    """tables/step_correlation.csv."""
-    return Recipe(inherits=plan.data(), reads=plan.step_scores())
-
-
-@stage(FIGURES, cost=START)
-def plot_step_correlation(plan):
-    """figures/step_correlation.png."""
-    return Recipe(plan.looks(plan.step_methods), [("step_correlation", {})])
-
-
-@stage(version=1, cost=START)
-def sign_overlap(plan):
-    """tables/sign_overlap.csv."""
-    return Recipe({"sign_overlap": plan.evaluation["sign_overlap"]}, plan.data(), plan.step_scores())
-
-
-@stage(FIGURES, cost=START)
-def plot_sign_overlap(plan):
-    """figures/sign_overlap.png."""
-    return Recipe(plan.looks(plan.step_methods), [("sign_overlap", {})])
-
-
-@stage(FIGURES, cost=START)
-def plot_sign_flips(plan):
-    """figures/sign_flips.png."""
-    trajectories = [plan.trajectory(target) for target in plan.targets]
-    return Recipe(inherits=[("sign_overlap", {})], reads=trajectories)
-
-
-@stage(version=1, cost=START)
-def split_half(plan):
-    """tables/split_half.csv."""
-    scores = [plan.score(plan.halved, target) for target in plan.targets]
-    kernel = ("factor_kernel", {"method": plan.halved, "checkpoint": plan.checkpoints[0]})
-    return Recipe(plan.ensemble(), [kernel], scores)
-
-
-@stage(FIGURES, cost=START)
-def plot_split_half(plan):
-    """figures/split_half.png."""
-    return Recipe(inherits=[("split_half", {})])
 
 
 # ---- given images
@@ -529,8 +275,3 @@ def plot_regions(plan, target):
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
     return Recipe(sections, plan.data(), [("near_duplicates", {}), plan.trajectory(target), *scores])
-
-
-def share_or_count(text):
-    """n_remove as the config has it, from its form in a model's name."""
-    return float(text) if "." in text or "e" in text else int(text)
