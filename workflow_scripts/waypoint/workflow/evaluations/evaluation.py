@@ -73,6 +73,15 @@ class Evaluation:
             "default": None if self.optional else {},
         }
 
+    def row(self, name) -> str:
+        """Its row in docs/evaluations.md.
+
+        Args:
+            name: of the evaluation.
+        """
+        needs = ", ".join(NEEDS[need] for need in self.needs) or "–"
+        return f"| `{name}` | {self.description} | {needs} | `rules/{self.rules}.smk` |"
+
     def require(self, config, name):
         """Refuse a configuration without what this evaluation needs of it.
 
