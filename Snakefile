@@ -12,10 +12,22 @@ min_version("9.27")
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
+
+
+if PLAN.attributed:
+
+    include: "rules/features.smk"
+
+
 include: "rules/targets.smk"
 
 
-# evaluations name their rule files
+if PLAN.attributed:
+
+    include: "rules/scores.smk"
+
+
+# every evaluation names its rule file
 for FILE in dict.fromkeys(evaluation.rules for evaluation in EVALUATIONS.values()):
 
     include: f"rules/{FILE}.smk"
@@ -25,12 +37,6 @@ include: "rules/groups.smk"
 include: "rules/given_images.smk"
 include: "rules/report.smk"
 include: "rules/collect.smk"
-
-
-if PLAN.attributed:
-
-    include: "rules/features.smk"
-    include: "rules/scores.smk"
 
 
 rule all:

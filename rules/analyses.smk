@@ -33,8 +33,7 @@ if PLAN.evaluation["step_correlation"] is not None:
         params:
             spec=spec("step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("analyses/step_correlation", "scores", out="table")
 
     rule plot_step_correlation:
         input:
@@ -59,8 +58,7 @@ if PLAN.evaluation["step_correlation"] is not None:
         params:
             spec=spec("plot_step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
-            " --out {output.figure:q} --log {log:q}"
+            call("analyses/plot_step_correlation", "table", out="figure")
 
 
 if PLAN.evaluation["sign_overlap"]:
@@ -87,8 +85,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("analyses/sign_overlap", "scores", out="table")
 
     rule plot_sign_overlap:
         input:
@@ -113,8 +110,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("plot_sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("analyses/plot_sign_overlap", "table", out="figure")
 
     rule plot_sign_flips:
         input:
@@ -145,8 +141,7 @@ if PLAN.evaluation["sign_overlap"]:
         params:
             spec=spec("plot_sign_flips"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
-            " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output.figure:q} --log {log:q}"
+            call("analyses/plot_sign_flips", "table data scores trajectories", out="figure")
 
 
 if PLAN.evaluation["top_overlap"]:
@@ -173,8 +168,7 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("analyses/top_overlap", "scores", out="table")
 
     rule plot_top_overlap:
         input:
@@ -199,8 +193,7 @@ if PLAN.evaluation["top_overlap"]:
         params:
             spec=spec("plot_top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("analyses/plot_top_overlap", "table", out="figure")
 
 
 if PLAN.evaluation["split_half"] is not None:
@@ -234,8 +227,7 @@ if PLAN.evaluation["split_half"] is not None:
         params:
             spec=spec("split_half"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/split_half.py --spec {params.spec:q} --scores {input.scores:q}'
-            " --features {input.features:q} --gradients {input.gradients:q} --out {output.table:q} --log {log:q}"
+            call("analyses/split_half", "scores features gradients", out="table")
 
     rule plot_split_half:
         input:
@@ -260,5 +252,4 @@ if PLAN.evaluation["split_half"] is not None:
         params:
             spec=spec("plot_split_half"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_split_half.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("analyses/plot_split_half", "table", out="figure")

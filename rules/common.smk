@@ -128,6 +128,24 @@ def spec(stage):
     return lambda wildcards: PLAN.asked(stage, **wildcards)
 
 
+def call(script, inputs="", *options, out=None, outputs=""):
+    """The shell command of a rule: its script with the spec, its inputs and outputs, and its log.
+
+    Args:
+        script: in workflow_scripts/, without .py. inputs: names of inputs, which are those of the script's options too.
+        options: further ones, as they stand in the command.
+        out: the output that the script calls --out; default the rule's only one, where ``outputs`` names no others.
+        outputs: names of further outputs, which are those of options too.
+    """
+    words = [f'python "$WAYPOINT_SCRIPTS"/{script}.py --spec {{params.spec:q}}']
+    words += [f"--{name} {{input.{name}:q}}" for name in inputs.split()]
+    words += options
+    if out or not outputs:
+        words.append(f"--out {{output{f'.{out}' if out else ''}:q}}")
+    words += [f"--{name} {{output.{name}:q}}" for name in outputs.split()]
+    return " ".join([*words, "--log {log:q}"])
+
+
 REMOTE = workflow.storage_settings.default_storage_provider is not None
 
 

@@ -33,10 +33,11 @@ if PLAN.given:
         params:
             spec=spec("compare_image"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/given_images/compare_image.py --spec {params.spec:q} --data {input.data:q}'
-            " --trajectory {input.trajectory:q} --generator {input.generator:q} --embeddings {input.embeddings:q}"
-            ' --scores {input.scores:q} --vae {input.vae:q} --text {input.text:q} --places "$WAYPOINT_DATA"'
-            " --target {wildcards.target} --out {output:q} --log {log:q}"
+            call(
+                "given_images/compare_image",
+                "data trajectory generator embeddings scores vae text",
+                '--places "$WAYPOINT_DATA" --target {wildcards.target}',
+            )
 
     rule given_images:
         input:
@@ -57,5 +58,4 @@ if PLAN.given:
         params:
             spec=spec("given_images"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/given_images/given_images.py --spec {params.spec:q} --data {input.data:q}'
-            " --compared {input.compared:q} --out {output.table:q} --log {log:q}"
+            call("given_images/given_images", "data compared", out="table")

@@ -29,9 +29,12 @@ if PLAN.config["groups"] is not None:
             spec=spec("group_influences"),
             embeddings=lambda w, input: ["--embeddings", *input.embeddings] if input.embeddings else [],
         shell:
-            'python "$WAYPOINT_SCRIPTS"/groups/group_influences.py --spec {params.spec:q} --data {input.data:q}'
-            " --scores {input.scores:q} {params.embeddings:q} --lists {input.lists:q} --target {wildcards.target}"
-            " --out {output.table:q} --log {log:q}"
+            call(
+                "groups/group_influences",
+                "data scores lists",
+                "{params.embeddings:q} --target {wildcards.target}",
+                out="table",
+            )
 
     rule group_table:
         input:
@@ -52,8 +55,7 @@ if PLAN.config["groups"] is not None:
         params:
             spec=spec("group_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/groups/group_table.py --spec {params.spec:q} --tables {input.tables:q}'
-            " --out {output.table:q} --log {log:q}"
+            call("groups/group_table", "tables", out="table")
 
     rule plot_groups:
         input:
@@ -75,5 +77,4 @@ if PLAN.config["groups"] is not None:
         params:
             spec=spec("plot_groups"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/groups/plot_groups.py --spec {params.spec:q} --table {input.table:q}'
-            " --trajectory {input.trajectory:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call("groups/plot_groups", "table trajectory", "--target {wildcards.target}", out="figure")

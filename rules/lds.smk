@@ -18,8 +18,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("draw_subsets"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/draw_subsets.py --spec {params.spec:q} --data {input.data:q} --out {output:q}'
-            " --log {log:q}"
+            call("lds/draw_subsets", "data")
 
     rule subset_outputs:
         input:
@@ -41,9 +40,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("subset_outputs"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --mask {input.mask:q} --subsets {input.subsets:q} --models {input.models:q}"
-            " --target {wildcards.target} --out {output:q} --log {log:q}"
+            call("lds/subset_outputs", "trajectory generator mask subsets models", "--target {wildcards.target}")
 
     rule lds_tables:
         input:
@@ -78,9 +75,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("lds_tables"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/lds_tables.py --spec {params.spec:q} --subsets {input.subsets:q}'
-            " --outputs {input.outputs:q} --scores {input.scores:q} --lds {output.lds:q} --summary {output.summary:q}"
-            " --cross {output.cross:q} --overall {output.overall:q} --comparison {output.comparison:q} --log {log:q}"
+            call("lds/lds_tables", "subsets outputs scores", outputs="lds summary cross overall comparison")
 
     rule plot_lds:
         input:
@@ -106,8 +101,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("plot_lds"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
-            " --overall {input.overall:q} --out {output.figure:q} --log {log:q}"
+            call("lds/plot_lds", "summary overall", out="figure")
 
     rule plot_lds_cross:
         input:
@@ -132,5 +126,4 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("plot_lds_cross"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("lds/plot_lds_cross", "cross", out="figure")

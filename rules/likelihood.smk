@@ -26,8 +26,7 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
         params:
             spec=spec("train_classifier"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/likelihood/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
-            " --kind {wildcards.kind} --out {output:q} --log {log:q}"
+            call("likelihood/train_classifier", "data", "--kind {wildcards.kind}")
 
 
 if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelihood"] is not None:
@@ -62,10 +61,12 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         params:
             spec=spec("feature_likelihood"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/likelihood/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
-            " --samples {input.samples:q} --trajectories {input.trajectories:q}"
-            ' --places "$WAYPOINT_ENCODERS" --likelihood {output.likelihood:q} --intervals {output.intervals:q}'
-            " --log {log:q}"
+            call(
+                "likelihood/feature_likelihood",
+                "classifiers samples trajectories",
+                '--places "$WAYPOINT_ENCODERS"',
+                outputs="likelihood intervals",
+            )
 
     rule plot_likelihood:
         input:
@@ -95,6 +96,9 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         params:
             spec=spec("plot_likelihood"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/likelihood/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
-            " --intervals {input.intervals:q} --samples {input.samples:q} --scores {input.scores:q} --data {input.data:q}"
-            " --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call(
+                "likelihood/plot_likelihood",
+                "likelihood intervals samples scores data",
+                "--target {wildcards.target}",
+                out="figure",
+            )

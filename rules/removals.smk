@@ -33,10 +33,11 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("counterfactual_original"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q}"
-            " --classifier {input.classifier:q}"
-            ' --weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target} --out {output:q} --log {log:q}'
+            call(
+                "removals/counterfactual_original",
+                "trajectory generator vae models classifier",
+                '--weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target}',
+            )
 
     rule counterfactual_without:
         input:
@@ -58,11 +59,11 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("counterfactual_without"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_without.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --original {input.original:q}"
-            " --scores {input.scores:q} --classifier {input.classifier:q}"
-            ' --weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target} --out {output:q}'
-            " --log {log:q}"
+            call(
+                "removals/counterfactual_without",
+                "trajectory generator vae models original scores classifier",
+                '--weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target}',
+            )
 
     rule counterfactual_table:
         input:
@@ -91,8 +92,7 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("counterfactual_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
-            " --without {input.without:q} --out {output.table:q} --log {log:q}"
+            call("removals/counterfactual_table", "originals without", out="table")
 
     rule plot_counterfactual:
         input:
@@ -117,8 +117,7 @@ if PLAN.evaluation["counterfactual"]:
         params:
             spec=spec("plot_counterfactual"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
-            " --out {output.figure:q} --log {log:q}"
+            call("removals/plot_counterfactual", "table", out="figure")
 
 
 if PLAN.evaluation["forgetting"]:
@@ -143,9 +142,11 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("forgetting"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/forgetting.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --scores {input.scores:q}"
-            " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
+            call(
+                "removals/forgetting",
+                "trajectory generator vae models scores",
+                "--method {wildcards.method} --target {wildcards.target}",
+            )
 
     rule forgetting_table:
         input:
@@ -171,8 +172,7 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("forgetting_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("removals/forgetting_table", "stores", out="table")
 
     rule plot_forgetting:
         input:
@@ -202,8 +202,7 @@ if PLAN.evaluation["forgetting"]:
         params:
             spec=spec("plot_forgetting"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
-            " --stores {input.stores:q} --out {output.figure:q} --log {log:q}"
+            call("removals/plot_forgetting", "table stores", out="figure")
 
 
 if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
@@ -233,5 +232,4 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         params:
             spec=spec("compare_removals"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/compare_removals.py --spec {params.spec:q} --evaluation {wildcards.evaluation}'
-            " --table {input.table:q} --out {output.table:q} --log {log:q}"
+            call("removals/compare_removals", "table", "--evaluation {wildcards.evaluation}", out="table")

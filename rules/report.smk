@@ -34,8 +34,7 @@ if PICTURED_ALONE:
         params:
             spec=spec("plot_trajectory"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/plot_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --samples {input.samples:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call("report/plot_trajectory", "trajectory samples", "--target {wildcards.target}", out="figure")
 
 
 if PLAN.attributed:
@@ -66,9 +65,12 @@ if PLAN.attributed:
         params:
             spec=spec("trajectory_panel"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
-            " --near {input.near:q} --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call(
+                "report/trajectory_panel",
+                "data near trajectory samples scores compared",
+                "--target {wildcards.target}",
+                out="figure",
+            )
 
     rule plot_regions:
         input:
@@ -95,9 +97,7 @@ if PLAN.attributed:
         params:
             spec=spec("plot_regions"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/plot_regions.py --spec {params.spec:q} --data {input.data:q}'
-            " --near {input.near:q} --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
-            " --out {output.figure:q} --log {log:q}"
+            call("report/plot_regions", "data near trajectory scores pngs", "--target {wildcards.target}", out="figure")
 
     rule top_influences:
         input:
@@ -119,8 +119,7 @@ if PLAN.attributed:
         params:
             spec=spec("top_influences"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --near {input.near:q}'
-            " --scores {input.scores:q} --out {output.table:q} --log {log:q}"
+            call("report/top_influences", "data near scores", out="table")
 
 
 if IMAGE_TABLES:
@@ -144,5 +143,4 @@ if IMAGE_TABLES:
         params:
             spec=spec("scores_of_images"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/scores_of_images.py --spec {params.spec:q} --data {input.data:q}'
-            " --scores {input.scores:q} --out {output.table:q} --log {log:q}"
+            call("report/scores_of_images", "data scores", out="table")

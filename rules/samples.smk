@@ -27,8 +27,7 @@ rule sample_from_x_t:
     params:
         spec=spec("sample_from_x_t"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/samples/sample_from_x_t.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-        " --generator {input.generator:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+        call("samples/sample_from_x_t", "trajectory generator vae", "--target {wildcards.target}")
 
 
 # without training images there are no captions to generate from
@@ -58,8 +57,7 @@ if PLAN.attributed:
         params:
             spec=lambda wildcards: PLAN.asked("contact_sheet", checkpoint=f"full/{wildcards.m}"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/contact_sheet.py --spec {params.spec:q} --model {input.model:q}'
-            " --data {input.data:q} --near {input.near:q} --vae {input.vae:q} --name full/{wildcards.m} --out {output.figure:q} --log {log:q}"
+            call("samples/contact_sheet", "model data near vae", "--name full/{wildcards.m}", out="figure")
 
 
 if PLAN.evaluation["samples"]:
@@ -87,8 +85,7 @@ if PLAN.evaluation["samples"]:
         params:
             spec=spec("one_step_error"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/one_step_error.py --spec {params.spec:q} --samples {input.samples:q}'
-            " --trajectories {input.trajectories:q} --out {output.table:q} --log {log:q}"
+            call("samples/one_step_error", "samples trajectories", out="table")
 
     rule plot_one_step_error:
         input:
@@ -113,8 +110,7 @@ if PLAN.evaluation["samples"]:
         params:
             spec=spec("plot_one_step_error"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/plot_one_step_error.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("samples/plot_one_step_error", "table", out="figure")
 
 
 if PLAN.evaluation["seed_consistency"]:
@@ -142,8 +138,7 @@ if PLAN.evaluation["seed_consistency"]:
         params:
             spec=spec("seed_consistency"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/seed_consistency.py --spec {params.spec:q} --models {input.models:q}'
-            " --vae {input.vae:q} --text {input.text:q} --out {output.store:q} --table {output.table:q} --log {log:q}"
+            call("samples/seed_consistency", "models vae text", out="store", outputs="table")
 
     rule plot_seed_consistency:
         input:
@@ -169,5 +164,4 @@ if PLAN.evaluation["seed_consistency"]:
         params:
             spec=spec("plot_seed_consistency"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/plot_seed_consistency.py --spec {params.spec:q} --store {input.store:q}'
-            " --table {input.table:q} --out {output.figure:q} --log {log:q}"
+            call("samples/plot_seed_consistency", "store table", out="figure")

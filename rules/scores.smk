@@ -56,5 +56,4 @@ if PLAN.encoders:
         params:
             spec=spec("embed_images"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/scores/embed_images.py --spec {params.spec:q} --data {input.data:q}'
-            ' --encoder {wildcards.encoder} --places "$WAYPOINT_ENCODERS" --out {output:q} --log {log:q}'
+            call("scores/embed_images", "data", '--encoder {wildcards.encoder} --places "$WAYPOINT_ENCODERS"')
