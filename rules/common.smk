@@ -198,11 +198,14 @@ let_artifacts_decide(
 )
 
 
-# what a row of workflow/methods.py, or a stage of an evaluation, says of Slurm; sites and their limits are in
+# what a row of workflow/methods.py, or a stage, says of Slurm; sites and their limits are in
 # slurm/config.yaml. Rules are a group only where a profile gives its size: a dry run shows jobs of groups in another form
-SLURM_GROUPS = {"small": "scoring"}
+SLURM_GROUPS = {"small": "reports", "panel": "panels"}
+SMALL = {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}
 SLURM_RESOURCES = {
-    "small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt},
+    None: {},
+    "small": SMALL,
+    "panel": SMALL,
     "matrices": {},
     "gpu": {"gpu": 1},
 }
@@ -210,13 +213,13 @@ SLURM_RESOURCES = {
 
 def submitted_with(kind):
     """The group of the rule that scores by methods of one kind."""
-    group = SLURM_GROUPS.get(kind.slurm)
+    group = "scoring" if kind.slurm == "small" else None
     return lambda wildcards: group if group in workflow.group_settings.group_components else None
 
 
 def in_group(stage):
     """The group of the rule of a stage that says of itself that it is small."""
-    group = "reports" if STAGES[stage].slurm == "small" else None
+    group = SLURM_GROUPS.get(STAGES[stage].slurm)
     return lambda wildcards: group if group in workflow.group_settings.group_components else None
 
 

@@ -48,7 +48,7 @@ if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_vae"),
         params:
             spec=spec("train_vae"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[1] / "resume"),
@@ -85,7 +85,7 @@ if PLAN.encoded:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("encode_data"),
         params:
             spec=spec("encode_data"),
         shell:

@@ -16,7 +16,7 @@ rule curvature:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("curvature"),
     params:
         spec=spec("curvature"),
         resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
@@ -35,7 +35,7 @@ rule diagonal_curvature:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("diagonal_curvature"),
     params:
         spec=spec("diagonal_curvature"),
         resume=lambda wildcards, output: str(Path(output[0]).parents[3] / "resume"),
@@ -61,7 +61,7 @@ if PLAN.config["features"]["shards"] == 1:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("featurize"),
         params:
             spec=spec("featurize"),
         shell:
@@ -81,7 +81,7 @@ else:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("featurize"),
         params:
             spec=spec("featurize"),
         shell:
@@ -122,7 +122,7 @@ rule fisher_rows:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("fisher_rows"),
     params:
         spec=spec("fisher_rows"),
     shell:
@@ -140,6 +140,8 @@ rule factor_kernel:
         "<logs>/factor_kernel/{method}/{checkpoint}.log",
     conda:
         "../envs/waypoint.yaml"
+    resources:
+        **submitted_as("factor_kernel"),
     params:
         spec=spec("factor_kernel"),
     shell:

@@ -29,7 +29,7 @@ if PLAN.given:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("compare_image"),
         params:
             spec=spec("compare_image"),
         shell:
@@ -53,8 +53,12 @@ if PLAN.given:
             attributes=beside("<results>/tables/given_images.csv"),
         log:
             "<logs>/given_images.log",
+        group:
+            in_group("given_images")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("given_images"),
         params:
             spec=spec("given_images"),
         shell:

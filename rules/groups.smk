@@ -23,8 +23,12 @@ if PLAN.config["groups"] is not None:
             attributes=beside("<results>/evaluation/groups/{target}.csv"),
         log:
             "<logs>/group_influences/{target}.log",
+        group:
+            in_group("group_influences")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("group_influences"),
         params:
             spec=spec("group_influences"),
             embeddings=lambda w, input: ["--embeddings", *input.embeddings] if input.embeddings else [],
@@ -50,8 +54,12 @@ if PLAN.config["groups"] is not None:
             attributes=beside("<results>/tables/group_influences.csv"),
         log:
             "<logs>/group_table.log",
+        group:
+            in_group("group_table")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("group_table"),
         params:
             spec=spec("group_table"),
         shell:
@@ -72,8 +80,12 @@ if PLAN.config["groups"] is not None:
             attributes=beside("<results>/figures/{target}/groups.png"),
         log:
             "<logs>/plot_groups/{target}.log",
+        group:
+            in_group("plot_groups")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_groups"),
         params:
             spec=spec("plot_groups"),
         shell:

@@ -17,7 +17,7 @@ if "count" in PLAN.config["checkpoints"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train"),
         params:
             spec=spec("train"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),

@@ -29,8 +29,12 @@ if PICTURED_ALONE:
             attributes=beside("<results>/figures/{target}/trajectory.png"),
         log:
             "<logs>/plot_trajectory/{target}.log",
+        group:
+            in_group("plot_trajectory")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_trajectory"),
         params:
             spec=spec("plot_trajectory"),
         shell:
@@ -60,8 +64,12 @@ if PLAN.attributed:
             attributes=beside("<results>/figures/{target}/{method}.png"),
         log:
             "<logs>/trajectory_panel/{target}-{method}.log",
+        group:
+            in_group("trajectory_panel")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("trajectory_panel"),
         params:
             spec=spec("trajectory_panel"),
         shell:
@@ -92,8 +100,12 @@ if PLAN.attributed:
             attributes=beside("<results>/figures/{target}/regions.png"),
         log:
             "<logs>/plot_regions/{target}.log",
+        group:
+            in_group("plot_regions")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_regions"),
         params:
             spec=spec("plot_regions"),
         shell:
@@ -114,8 +126,12 @@ if PLAN.attributed:
             attributes=beside("<results>/tables/top_influences.csv"),
         log:
             "<logs>/top_influences.log",
+        group:
+            in_group("top_influences")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("top_influences"),
         params:
             spec=spec("top_influences"),
         shell:
@@ -138,8 +154,12 @@ if IMAGE_TABLES:
             attributes=beside("<results>/tables/scores_of_images.csv"),
         log:
             "<logs>/scores_of_images.log",
+        group:
+            in_group("scores_of_images")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("scores_of_images"),
         params:
             spec=spec("scores_of_images"),
         shell:

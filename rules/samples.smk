@@ -23,7 +23,7 @@ rule sample_from_x_t:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("sample_from_x_t"),
     params:
         spec=spec("sample_from_x_t"),
     shell:
@@ -53,7 +53,7 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("contact_sheet"),
         params:
             spec=lambda wildcards: PLAN.asked("contact_sheet", checkpoint=f"full/{wildcards.m}"),
         shell:

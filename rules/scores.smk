@@ -52,7 +52,7 @@ if PLAN.encoders:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("embed_images"),
         params:
             spec=spec("embed_images"),
         shell:

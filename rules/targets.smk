@@ -21,7 +21,7 @@ rule sample_trajectory:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("sample_trajectory"),
     params:
         spec=spec("sample_trajectory"),
     shell:
@@ -48,7 +48,7 @@ if PLAN.given:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("invert_image"),
         params:
             spec=spec("invert_image"),
         shell:
@@ -94,7 +94,7 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("target_gradients"),
         params:
             spec=spec("target_gradients"),
         shell:

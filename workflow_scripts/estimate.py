@@ -112,7 +112,8 @@ def gpu_rules():
     found = {name for name, row in STAGES.items() if row.slurm == "gpu"}
     for file in (REPOSITORY / "rules").glob("*.smk"):
         parts = re.split(r"^ *rule (\w+):$", file.read_text(encoding="utf-8"), flags=re.M)
-        found |= {name for name, text in zip(parts[1::2], parts[2::2]) if "gpu=1" in text}
+        named = zip(parts[1::2], (re.search(r'submitted_as\("(\w+)"\)', text) for text in parts[2::2]))
+        found |= {rule for rule, stage in named if stage and STAGES[stage[1]].slurm == "gpu"}
     return found
 
 

@@ -17,12 +17,10 @@ from waypoint.workflow.estimate.costs import START_ALONE, Costs
 from waypoint.workflow.evaluations.evaluation import NEEDS
 from waypoint.workflow.evaluations.registry import EVALUATIONS
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.stage import SLURM
 from waypoint.workflow.plan.stages import STAGES
 
 REPOSITORY = SCRIPTS.parent
 ADDED = Path(__file__).parent / "added_evaluation"
-PROFILE = yaml.safe_load((REPOSITORY / "slurm/config.yaml").read_text())
 every_evaluation = pytest.mark.parametrize("name", EVALUATIONS)
 
 
@@ -35,10 +33,6 @@ def rules():
     return found
 
 
-def evaluation_stages():
-    return {name: row for name, row in STAGES.items() if ".evaluations." in row.recipe.__module__}
-
-
 @every_evaluation
 def test_a_file_is_whole(name):
     one = EVALUATIONS[name]
@@ -47,18 +41,6 @@ def test_a_file_is_whole(name):
     for key, fragment in one.keys.items():
         assert fragment["description"] and ("default" in fragment) != (key in one.required), key
     assert set(one.by_target) <= one.keys.keys()
-
-
-def test_every_stage_of_an_evaluation_has_a_rule_that_is_of_its_slurm_class():
-    texts = rules()
-    for name, row in evaluation_stages().items():
-        assert row.slurm in (None, *SLURM)
-        assert (f'**submitted_as("{name}"),' in texts[name]) == (row.slurm is not None), name
-        assert (f'in_group("{name}")' in texts[name]) == (row.slurm == "small"), name
-        asked = PROFILE["set-resources"].get(name)
-        assert asked == (PROFILE["set-resources"]["train"] if row.slurm == "gpu" else None), name
-        assert name not in PROFILE["groups"] and "gpu=1" not in texts[name]
-    assert "reports" in PROFILE["group-components"]
 
 
 def test_somebody_has_said_what_every_rule_costs():

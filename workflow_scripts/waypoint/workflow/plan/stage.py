@@ -19,9 +19,12 @@ from typing import Any
 STAGES = {}
 FIGURES = 6  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
-# jobs of seconds, many to a submission; with large matrices in float64; that need a GPU. The latter two have a line in
-# slurm/config.yaml
-SLURM = ("small", "matrices", "gpu")
+SLURM = {  # classes of jobs
+    "small": "jobs of seconds, many to a submission",
+    "panel": "the same, of pictures of one target",
+    "matrices": "large matrices in float64; a line in slurm/config.yaml says how much memory",
+    "gpu": "jobs that need a GPU; a line in slurm/config.yaml says where",
+}
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
 
@@ -53,7 +56,7 @@ class Stage:
         cost: seconds of a job beyond its start, from ``estimate.costs.Costs``; None: nobody has said.
         uncounted: what its jobs do, where that is known to take long but nothing tells how long.
         like: the stage whose jobs hold as much memory; None: only their imports, or as ``estimate.memory`` says.
-        slurm: of ``SLURM``; None: no class, or as slurm/config.yaml says.
+        slurm: of ``SLURM``; None: no class.
     """
 
     recipe: Callable[..., Recipe]

@@ -33,7 +33,7 @@ def import_vae(plan):
     return Recipe({"vae": {"path": plan.config["vae"]["path"]}})
 
 
-@stage(version=1, uncounted="training the VAE")
+@stage(version=1, uncounted="training the VAE", slurm="gpu")
 def train_vae(plan):
     """encoders/vae/ trained on the images."""
     return Recipe({"vae": {"train": plan.config["vae"]["train"]}}, [("prepare_data", {})])
@@ -45,7 +45,7 @@ def import_text_encoder(plan):
     return Recipe({"text_encoder": plan.config["text_encoder"]})
 
 
-@stage(version=2, read_as=1, uncounted="encoding images and captions")  # as prepare_data
+@stage(version=2, read_as=1, uncounted="encoding images and captions", slurm="gpu")  # as prepare_data
 def encode_data(plan):
     """data/train.zarr of latent and text-conditional models."""
     latent = {"vae": {"latent": plan.config["vae"]["latent"]}} if plan.config["vae"] else {}
@@ -61,7 +61,7 @@ def near_duplicates(plan):
 # ---- models
 
 
-@stage(TRAININGS)
+@stage(TRAININGS, slurm="gpu")
 def train(plan, checkpoint):
     """A model of the full set."""
     training = plan.training() | {"flip": plan.config["data"]["flip"]}
@@ -80,21 +80,21 @@ def import_checkpoint(plan, checkpoint):
 # ---- Algorithm 1
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def curvature(plan, checkpoint):
     """The curvature of a checkpoint; its damping belongs to what is whitened by it."""
     own = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
     return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def diagonal_curvature(plan, checkpoint):
     """The diagonal alone, which needs no bound on what is factored."""
     own = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
     return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
-@stage(version=2)
+@stage(version=2, slurm="gpu")
 def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""
     own = {
@@ -106,14 +106,14 @@ def featurize(plan, basis, checkpoint):
     return Recipe({"features": own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def fisher_rows(plan, basis, checkpoint):
     """Fisher rows, in the basis of the features and projected as they are."""
     own = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
     return Recipe({**own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
-@stage(version=1)
+@stage(version=1, slurm="matrices")
 def factor_kernel(plan, method, checkpoint):
     """A method's kernel, factored: of train features or of Fisher rows, whose number is theirs."""
     made_from = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
@@ -121,7 +121,7 @@ def factor_kernel(plan, method, checkpoint):
     return Recipe({"kernel": {"damping": plan.kernel(method)["damping"]}}, [rows])
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def sample_trajectory(plan, target):
     """A target's trajectory: what it comes from, but not its attributed steps."""
     row = plan.sampled[target]
@@ -134,13 +134,13 @@ def sample_trajectory(plan, target):
     return Recipe(sections, [plan.model(row["checkpoint"])])
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def invert_image(plan, target):
     """The trajectory of an image that somebody has; where its file lies is no setting."""
     return sample_trajectory(plan, target)
 
 
-@stage(version=3)
+@stage(version=3, slurm="gpu")
 def target_gradients(plan, basis, target):
     """A target's gradients at its attributed steps, for all checkpoints."""
     attribution = plan.pick("attribution", "target_draws x0_hat clip_x0_hat") | plan.guidance("attribution")
@@ -156,13 +156,13 @@ def target_gradients(plan, basis, target):
     return Recipe(sections, [plan.trajectory(target), *first], [*plan.models(), *reads])
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def sample_from_x_t(plan, target):
     """Samples of p(·|x_t): those that panels show, and those that evaluations ask for."""
     return Recipe({"samples": plan.samples(target)}, [plan.trajectory(target)])
 
 
-@stage(FIGURES)
+@stage(FIGURES, slurm="gpu")
 def contact_sheet(plan, checkpoint):
     """figures/models/{checkpoint}.png."""
     sections = {"sampling": plan.sampling(), "contact_sheet": {"samples": plan.sheet_samples}}
@@ -172,7 +172,7 @@ def contact_sheet(plan, checkpoint):
 # ---- scores
 
 
-@stage(version=1, uncounted="embedding images")
+@stage(version=1, uncounted="embedding images", slurm="gpu")
 def embed_images(plan, encoder):
     """Embeddings of the training images."""
     return Recipe({"image_encoder": plan.encoder(encoder)}, plan.data())
@@ -196,7 +196,7 @@ STAGES.update({row.stage: score_of(row) for row in METHODS.values()})
 # ---- given images
 
 
-@stage(version=1)
+@stage(version=1, slurm="gpu")
 def compare_image(plan, target):
     """Whether a given image is a training image, and how well the generating model explains both."""
     one = plan.masks_of(target)[0]  # in an encoder's scores masks count for nothing
@@ -207,7 +207,7 @@ def compare_image(plan, target):
     return Recipe(sections, [plan.trajectory(target)], seen)
 
 
-@stage(version=1, cost=START)
+@stage(version=1, cost=START, slurm="small")
 def given_images(plan):
     """tables/given_images.csv."""
     return Recipe(inherits=plan.data(), reads=[("compare_image", {"target": target}) for target in plan.given])
@@ -216,20 +216,20 @@ def given_images(plan):
 # ---- groups of training images
 
 
-@stage(version=1, cost=START)
+@stage(version=1, cost=START, slurm="small")
 def group_influences(plan, target):
     """evaluation/groups/{target}.csv."""
     scores = [plan.score(method, target) for method in plan.methods]
     return Recipe({"groups": plan.groups()}, plan.data(), [*plan.group_encoder(), *scores])
 
 
-@stage(version=1, cost=START)
+@stage(version=1, cost=START, slurm="small")
 def group_table(plan):
     """tables/group_influences.csv."""
     return Recipe({}, plan.data(), [("group_influences", {"target": target}) for target in plan.targets])
 
 
-@stage(FIGURES, cost=START)
+@stage(FIGURES, cost=START, slurm="small")
 def plot_groups(plan, target):
     """figures/{target}/groups.png."""
     return Recipe(plan.looks(), [("group_influences", {"target": target})], [plan.trajectory(target)])
@@ -238,20 +238,20 @@ def plot_groups(plan, target):
 # ---- what people look at
 
 
-@stage(version=4, cost=START)
+@stage(version=4, cost=START, slurm="small")
 def top_influences(plan):
     """tables/top_influences.csv."""
     tables = {"tables": plan.pick("tables", "top")}
     return Recipe(tables, plan.data(), [("near_duplicates", {}), *plan.all_scores()])
 
 
-@stage(version=1, cost=START)
+@stage(version=1, cost=START, slurm="small")
 def scores_of_images(plan):
     """tables/scores_of_images.csv."""
     return Recipe({"tables": plan.pick("tables", "images")}, plan.data(), plan.all_scores())
 
 
-@stage(FIGURES, cost=START)
+@stage(FIGURES, cost=START, slurm="panel")
 def trajectory_panel(plan, target, method):
     """One target's trajectory panel of a method."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
@@ -263,13 +263,13 @@ def trajectory_panel(plan, target, method):
     )
 
 
-@stage(FIGURES, cost=START)
+@stage(FIGURES, cost=START, slurm="panel")
 def plot_trajectory(plan, target):
     """The picture of a trajectory without scores."""
     return Recipe(inherits=[("sample_from_x_t", {"target": target})])
 
 
-@stage(FIGURES, cost=START)
+@stage(FIGURES, cost=START, slurm="panel")
 def plot_regions(plan, target):
     """The figure of an image's region, or of all its regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
