@@ -199,13 +199,13 @@ if PLAN.evaluation["top_overlap"]:
 if PLAN.evaluation["split_half"] is not None:
     HALVED_FEATURES, HALVED_GRADIENTS = [], []
     if PLAN.config["features"]["keep_halves"]:
-        BASIS = PLAN.basis(PLAN.halved)
+        BASIS = PLAN.basis(halved(PLAN))
         HALVED_FEATURES = expand(f"<results>/features/{BASIS}/{{name}}.zarr", name=PLAN.checkpoints)
         HALVED_GRADIENTS = expand(f"<results>/targets/{{target}}/gradients/{BASIS}.zarr", target=PLAN.targets)
 
     rule split_half:
         input:
-            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.halved, target=PLAN.targets),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=halved(PLAN), target=PLAN.targets),
             features=HALVED_FEATURES,
             gradients=HALVED_GRADIENTS,
         output:

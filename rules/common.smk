@@ -29,6 +29,7 @@ from waypoint.workflow.evaluations.lds import TABLES, subset_models
 from waypoint.workflow.evaluations.likelihood import judged, methods_below
 from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
 from waypoint.workflow.evaluations.removals import methods_of, other_models, without_models
+from waypoint.workflow.evaluations.split_half import halved
 from waypoint.workflow.evaluations.step_scores import methods_by_step
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths

@@ -8,6 +8,7 @@ from waypoint.workflow.evaluations.keys import targets
 from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 NAME = "counterfactual"
+ORIGINAL, AFTER = "evaluation/counterfactual/{target}.zarr", "evaluation/counterfactual/{method}/{target}.zarr"
 
 
 # ---- costs
@@ -82,8 +83,9 @@ def check(config, grid):
 def stores(plan):
     """The original images of every target, and those after every method's removals."""
     ids = plan.evaluated(NAME)
-    after = [f"{method}/{target}" for method in removals.methods_of(plan, NAME) for target in ids]
-    return [f"evaluation/counterfactual/{name}.zarr" for name in [*ids, *after]]
+    after = [(method, target) for method in removals.methods_of(plan, NAME) for target in ids]
+    made = [AFTER.format(method=method, target=target) for method, target in after]
+    return [ORIGINAL.format(target=target) for target in ids] + made
 
 
 STEP = {
@@ -118,6 +120,7 @@ EVALUATION = Evaluation(
     stores=stores,
     tables=lambda plan: ["tables/counterfactual_fid.csv", "tables/counterfactual_fid_comparison.csv"],
     figures=lambda plan: ["figures/counterfactual_fid.png"],
+    places=(ORIGINAL, AFTER),
     trainings=lambda plan: removals.trainings(plan, NAME),
     methods=lambda config: config["evaluation"][NAME]["methods"] or [],
 )

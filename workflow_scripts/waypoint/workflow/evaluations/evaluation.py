@@ -42,6 +42,7 @@ class Evaluation:
         check: (configuration with defaults, sampling grid or None) → refuses by ``WaypointError`` what can be known.
         by_target: keys whose values are mappings of targets; an image's id there means all of its masks.
         stores, tables, figures: (plan) → paths that it makes, where the configuration has it.
+        places: those of what it makes of every {target}, or {method} and {target}: others are no place to ask for.
         trainings: (plan) → names of the models that are trained for it.
         methods: (configuration) → names of methods whose scores it needs, whether they are listed or not.
     """
@@ -57,6 +58,7 @@ class Evaluation:
     stores: Callable[[Any], list[str]] = nothing
     tables: Callable[[Any], list[str]] = nothing
     figures: Callable[[Any], list[str]] = nothing
+    places: Sequence[str] = ()
     trainings: Callable[[Any], list[str]] = nothing
     methods: Callable[[Mapping], Sequence[str]] = nothing
 

@@ -8,6 +8,7 @@ from waypoint.workflow.evaluations.keys import targets
 from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 NAME = "forgetting"
+IMAGES = "evaluation/forgetting/{method}/{target}.zarr"
 
 
 def compared_methods(plan):
@@ -62,7 +63,7 @@ def check(config, grid):
 def stores(plan):
     """The images of every target after every method's removals."""
     pairs = [(method, target) for method in compared_methods(plan) for target in plan.evaluated(NAME)]
-    return [f"evaluation/forgetting/{method}/{target}.zarr" for method, target in pairs]
+    return [IMAGES.format(method=method, target=target) for method, target in pairs]
 
 
 STEP = {
@@ -82,6 +83,7 @@ EVALUATION = Evaluation(
     stores=stores,
     tables=lambda plan: ["tables/forgetting.csv", "tables/forgetting_comparison.csv"],
     figures=lambda plan: ["figures/forgetting.png"],
+    places=(IMAGES,),
     trainings=lambda plan: removals.trainings(plan, NAME),
     methods=lambda config: config["evaluation"][NAME]["methods"] or [],
 )

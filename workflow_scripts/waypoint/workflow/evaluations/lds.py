@@ -12,6 +12,7 @@ from waypoint.workflow.plan.stage import FIGURES, START, TRAININGS, Recipe, stag
 from waypoint.workflow.words import counted
 
 TABLES = ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
+OUTPUTS = "evaluation/outputs/{target}.zarr"
 WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
 
 
@@ -140,7 +141,7 @@ def check(config, grid):
 
 def stores(plan):
     """The subsets, their models' list, and what the models make of every target."""
-    outputs = [f"evaluation/outputs/{target}.zarr" for target in plan.targets]
+    outputs = [OUTPUTS.format(target=target) for target in plan.targets]
     return ["evaluation/subsets.zarr", "checkpoints/subset/models.json", *outputs]
 
 
@@ -206,5 +207,6 @@ EVALUATION = Evaluation(
     stores=stores,
     tables=lambda plan: [f"tables/{name}.csv" for name in TABLES],
     figures=lambda plan: ["figures/lds.png", "figures/lds_cross.png"],
+    places=(OUTPUTS,),
     trainings=subset_models,
 )

@@ -10,6 +10,8 @@ from waypoint.workflow.evaluations.evaluation import Evaluation
 from waypoint.workflow.evaluations.samples import chosen_samples
 from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
+FIGURE = "figures/likelihood-{target}.png"
+
 
 def judged(plan):
     """Targets with rows in tables/feature_likelihood.csv, in the order of the samples."""
@@ -62,7 +64,7 @@ def tables(plan):
 
 def figures(plan):
     """A figure of every judged target."""
-    return [f"figures/likelihood-{target}.png" for target in judged(plan)]
+    return [FIGURE.format(target=target) for target in judged(plan)]
 
 
 EVALUATION = Evaluation(
@@ -83,4 +85,5 @@ EVALUATION = Evaluation(
     stores=lambda plan: [f"evaluation/classifiers/{kind}" for kind in KINDS],
     tables=tables,
     figures=figures,
+    places=(FIGURE,),
 )

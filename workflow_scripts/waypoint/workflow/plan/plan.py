@@ -263,11 +263,6 @@ class Plan:
         return cached_content_hash(self.source(method, target))
 
     @property
-    def halved(self):
-        """The method whose scores are compared by halves of the checkpoints and of the draws."""
-        return next(iter(self.of_kind("trak")))
-
-    @property
     def halves_apart(self):
         """Whether scores of both halves of the draws are kept: of a single checkpoint whose features have halves."""
         return self.config["features"]["keep_halves"] and len(self.checkpoints) == 1
