@@ -62,7 +62,22 @@ def cost_of_outputs(costs):
 # ---- stages
 
 
-@stage(TRAININGS, entry="train", cost=cost_of_training, like="train", slurm="gpu")
+def trained(plan):
+    """What the models of subsets are trained on, in words."""
+    lds = plan.evaluation["lds"]
+    each = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
+    return f"on random subsets (evaluation.lds: {each})"
+
+
+@stage(
+    TRAININGS,
+    entry="train",
+    cost=cost_of_training,
+    like="train",
+    slurm="gpu",
+    trained=trained,
+    models=lambda plan: plan.evaluation["lds"]["models_per_subset"],
+)
 def train_subset(plan, subset):
     """The models of one random subset; models that are added leave the others as they are."""
     recipe = plan.recipe("train", checkpoint="full/0")

@@ -136,7 +136,15 @@ def cost_of_training(costs):
     return costs.training(costs.sizes.images - float(removed))
 
 
-@stage(TRAININGS, entry="train", cost=cost_of_training, like="train", slurm="gpu")
+TRAINED = {
+    "cost": cost_of_training,
+    "like": "train",
+    "slurm": "gpu",
+    "trained": lambda plan: "without some of the images",
+}
+
+
+@stage(TRAININGS, entry="train", **TRAINED)
 def train_without(plan, method, target, step, n_remove):
     """A model without a method's top images; which images those are follows from the scores."""
     recipe = plan.recipe("train", checkpoint="full/0")
@@ -144,7 +152,7 @@ def train_without(plan, method, target, step, n_remove):
     return Recipe(recipe.sections, recipe.inherits, [plan.score(method, target)], {"images": images})
 
 
-@stage(TRAININGS, entry="train", cost=cost_of_training, like="train", slurm="gpu")
+@stage(TRAININGS, entry="train", **TRAINED)
 def train_without_random(plan, removal, n_remove):
     """A model without random images."""
     recipe = plan.recipe("train", checkpoint="full/0")

@@ -57,6 +57,9 @@ class Stage:
         uncounted: what its jobs do, where that is known to take long but nothing tells how long.
         like: the stage whose jobs hold as much memory; None: only their imports, or as ``estimate.memory`` says.
         slurm: of ``SLURM``; None: no class.
+        trained: (plan) → what models are trained on that an evaluation needs, in words that stand after their number;
+            None: it trains none.
+        models: (plan) → how many of them a job trains.
     """
 
     recipe: Callable[..., Recipe]
@@ -68,6 +71,8 @@ class Stage:
     uncounted: str | None = None
     like: str | None = None
     slurm: str | None = None
+    trained: Callable[[Any], str] | None = None
+    models: Callable[[Any], int] = lambda plan: 1
 
 
 def stage(version, entry=None, read_as=None, **more):

@@ -29,6 +29,7 @@ from waypoint.workflow.plan.reruns import (
     stale_outputs,
     summary,
 )
+from waypoint.workflow.plan.stages import STAGES
 
 
 class Start:
@@ -117,7 +118,7 @@ class Start:
         """{stage: models that its jobs will train}; of several models of one job only those that are not there."""
         found = Counter()
         for stage, job in asked:
-            if stage.startswith("train_"):
+            if STAGES[stage].trained:
                 missing = [path for path in artifacts_of(job) if self._is_made(path)]
                 found[stage] += len(missing)
         return found
