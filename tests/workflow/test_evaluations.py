@@ -61,6 +61,7 @@ def test_the_table_of_the_docs_is_the_registry():
     page = (REPOSITORY / "docs/evaluations.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert rows == [one.row(name) for name, one in EVALUATIONS.items()]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}  # four cells
 
 
 @pytest.mark.parametrize("name", [name for name, one in EVALUATIONS.items() if "retraining" in one.needs])

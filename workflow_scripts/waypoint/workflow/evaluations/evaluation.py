@@ -82,7 +82,8 @@ class Evaluation:
             name: of the evaluation.
         """
         needs = ", ".join(NEEDS[need] for need in self.needs) or "–"
-        return f"| `{name}` | {self.description} | {needs} | `rules/{self.rules}.smk` |"
+        asks = self.description.replace("|", r"\|")
+        return f"| `{name}` | {asks} | {needs} | `rules/{self.rules}.smk` |"
 
     def require(self, config, name):
         """Refuse a configuration without what this evaluation needs of it.
