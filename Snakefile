@@ -12,22 +12,31 @@ min_version("9.27")
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
-include: "rules/targets.smk"
-include: "rules/lds.smk"
-include: "rules/removals.smk"
-include: "rules/samples.smk"
-include: "rules/likelihood.smk"
-include: "rules/analyses.smk"
-include: "rules/groups.smk"
-include: "rules/given_images.smk"
-include: "rules/report.smk"
-include: "rules/collect.smk"
 
 
 if PLAN.attributed:
 
     include: "rules/features.smk"
+
+
+include: "rules/targets.smk"
+
+
+if PLAN.attributed:
+
     include: "rules/scores.smk"
+
+
+# every evaluation names its rule file
+for FILE in dict.fromkeys(evaluation.rules for evaluation in EVALUATIONS.values()):
+
+    include: f"rules/{FILE}.smk"
+
+
+include: "rules/groups.smk"
+include: "rules/given_images.smk"
+include: "rules/report.smk"
+include: "rules/collect.smk"
 
 
 rule all:

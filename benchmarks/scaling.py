@@ -143,16 +143,12 @@ def small_run(config):
         starts = (estimate.job_start(imports)[1] for imports in (estimate.WITH_MODEL, estimate.WITHOUT))
         memory = Memory(plan, sizes, *calibration.memory(), device, *starts)
         name = config["experiment"]
-        taken = [(rule, costs.seconds(rule), run.seconds(rule)) for rule in run.logs if has_formula(costs, rule)]
+        taken = [(rule, costs.seconds(rule), run.seconds(rule)) for rule in run.logs if costs.has_formula(rule)]
         time = [[name, rule, *compared(*pair, "s")] for rule, *pair in taken if max(pair) >= ENOUGH]
-        held = [(rule, memory.bytes(rule), run.peak(rule)) for rule in run.logs if has_formula(memory, rule)]
+        held = [(rule, memory.bytes(rule), run.peak(rule)) for rule in run.logs if memory.bytes(rule) is not None]
         space = [(stage, size, run.stored(stage)) for stage, size in storage(plan, sizes).items() if size]
         os.chdir(REPOSITORY)
     return time, *([[name, what, *compared(*pair, "MB")] for what, *pair in found] for found in (held, space))
-
-
-def has_formula(formulas, rule):
-    return hasattr(formulas, f"_{rule}")
 
 
 def compared(formula, measured, unit):

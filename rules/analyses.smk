@@ -7,12 +7,9 @@ Makes   tables/{step_correlation,sign_overlap,top_overlap,split_half}.csv,
         figures/{step_correlation,sign_overlap,sign_flips,top_overlap,split_half}.png
 """
 
-ANALYSIS_TABLES, ANALYSIS_FIGURES = [], []
-STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=PLAN.step_methods, target=PLAN.targets)
+STEP_SCORES = expand("<results>/scores/{method}/{target}.zarr", method=methods_by_step(PLAN), target=PLAN.targets)
 
 if PLAN.evaluation["step_correlation"] is not None:
-    ANALYSIS_TABLES.append("<results>/tables/step_correlation.csv")
-    ANALYSIS_FIGURES.append("<results>/figures/step_correlation.png")
 
     rule step_correlation:
         input:
@@ -27,13 +24,16 @@ if PLAN.evaluation["step_correlation"] is not None:
             attributes=beside("<results>/tables/step_correlation.csv"),
         log:
             "<logs>/step_correlation.log",
+        group:
+            in_group("step_correlation")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("step_correlation"),
         params:
             spec=spec("step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/step_correlation.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("analyses/step_correlation", "scores", out="table")
 
     rule plot_step_correlation:
         input:
@@ -49,18 +49,19 @@ if PLAN.evaluation["step_correlation"] is not None:
             attributes=beside("<results>/figures/step_correlation.png"),
         log:
             "<logs>/plot_step_correlation.log",
+        group:
+            in_group("plot_step_correlation")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_step_correlation"),
         params:
             spec=spec("plot_step_correlation"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_step_correlation.py --spec {params.spec:q} --table {input.table:q}'
-            " --out {output.figure:q} --log {log:q}"
+            call("analyses/plot_step_correlation", "table", out="figure")
 
 
 if PLAN.evaluation["sign_overlap"]:
-    ANALYSIS_TABLES.append("<results>/tables/sign_overlap.csv")
-    ANALYSIS_FIGURES += ["<results>/figures/sign_overlap.png", "<results>/figures/sign_flips.png"]
 
     rule sign_overlap:
         input:
@@ -75,13 +76,16 @@ if PLAN.evaluation["sign_overlap"]:
             attributes=beside("<results>/tables/sign_overlap.csv"),
         log:
             "<logs>/sign_overlap.log",
+        group:
+            in_group("sign_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("sign_overlap"),
         params:
             spec=spec("sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/sign_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("analyses/sign_overlap", "scores", out="table")
 
     rule plot_sign_overlap:
         input:
@@ -97,20 +101,25 @@ if PLAN.evaluation["sign_overlap"]:
             attributes=beside("<results>/figures/sign_overlap.png"),
         log:
             "<logs>/plot_sign_overlap.log",
+        group:
+            in_group("plot_sign_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_sign_overlap"),
         params:
             spec=spec("plot_sign_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("analyses/plot_sign_overlap", "table", out="figure")
 
     rule plot_sign_flips:
         input:
             table="<results>/tables/sign_overlap.csv",
             data="<results>/data/train.zarr",
             # the first method alone: no other one is computed for a figure
-            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.step_methods[0], target=PLAN.targets),
+            scores=expand(
+                "<results>/scores/{method}/{target}.zarr", method=methods_by_step(PLAN)[0], target=PLAN.targets
+            ),
             trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
             attributes=beside("<results>/tables/sign_overlap.csv"),
         output:
@@ -123,18 +132,19 @@ if PLAN.evaluation["sign_overlap"]:
             attributes=beside("<results>/figures/sign_flips.png"),
         log:
             "<logs>/plot_sign_flips.log",
+        group:
+            in_group("plot_sign_flips")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_sign_flips"),
         params:
             spec=spec("plot_sign_flips"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_sign_flips.py --spec {params.spec:q} --table {input.table:q} --data {input.data:q}'
-            " --scores {input.scores:q} --trajectories {input.trajectories:q} --out {output.figure:q} --log {log:q}"
+            call("analyses/plot_sign_flips", "table data scores trajectories", out="figure")
 
 
 if PLAN.evaluation["top_overlap"]:
-    ANALYSIS_TABLES.append("<results>/tables/top_overlap.csv")
-    ANALYSIS_FIGURES.append("<results>/figures/top_overlap.png")
 
     rule top_overlap:
         input:
@@ -149,13 +159,16 @@ if PLAN.evaluation["top_overlap"]:
             attributes=beside("<results>/tables/top_overlap.csv"),
         log:
             "<logs>/top_overlap.log",
+        group:
+            in_group("top_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("top_overlap"),
         params:
             spec=spec("top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/top_overlap.py --spec {params.spec:q} --scores {input.scores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("analyses/top_overlap", "scores", out="table")
 
     rule plot_top_overlap:
         input:
@@ -171,28 +184,28 @@ if PLAN.evaluation["top_overlap"]:
             attributes=beside("<results>/figures/top_overlap.png"),
         log:
             "<logs>/plot_top_overlap.log",
+        group:
+            in_group("plot_top_overlap")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_top_overlap"),
         params:
             spec=spec("plot_top_overlap"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_top_overlap.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("analyses/plot_top_overlap", "table", out="figure")
 
-
-SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = [], []
 
 if PLAN.evaluation["split_half"] is not None:
-    SPLIT_HALF_TABLES, SPLIT_HALF_FIGURES = ["<results>/tables/split_half.csv"], ["<results>/figures/split_half.png"]
     HALVED_FEATURES, HALVED_GRADIENTS = [], []
     if PLAN.config["features"]["keep_halves"]:
-        BASIS = PLAN.basis(PLAN.halved)
+        BASIS = PLAN.basis(halved(PLAN))
         HALVED_FEATURES = expand(f"<results>/features/{BASIS}/{{name}}.zarr", name=PLAN.checkpoints)
         HALVED_GRADIENTS = expand(f"<results>/targets/{{target}}/gradients/{BASIS}.zarr", target=PLAN.targets)
 
     rule split_half:
         input:
-            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.halved, target=PLAN.targets),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=halved(PLAN), target=PLAN.targets),
             features=HALVED_FEATURES,
             gradients=HALVED_GRADIENTS,
         output:
@@ -205,13 +218,16 @@ if PLAN.evaluation["split_half"] is not None:
             attributes=beside("<results>/tables/split_half.csv"),
         log:
             "<logs>/split_half.log",
+        group:
+            in_group("split_half")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("split_half"),
         params:
             spec=spec("split_half"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/split_half.py --spec {params.spec:q} --scores {input.scores:q}'
-            " --features {input.features:q} --gradients {input.gradients:q} --out {output.table:q} --log {log:q}"
+            call("analyses/split_half", "scores features gradients", out="table")
 
     rule plot_split_half:
         input:
@@ -227,10 +243,13 @@ if PLAN.evaluation["split_half"] is not None:
             attributes=beside("<results>/figures/split_half.png"),
         log:
             "<logs>/plot_split_half.log",
+        group:
+            in_group("plot_split_half")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_split_half"),
         params:
             spec=spec("plot_split_half"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/analyses/plot_split_half.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("analyses/plot_split_half", "table", out="figure")

@@ -47,17 +47,15 @@ rule scores:
 
 rule lds:
     input:
-        LDS_STORES,
-        LDS_TABLES,
-        LDS_FIGURES,
+        made("stores", "lds"),
+        made("tables", "lds"),
+        made("figures", "lds"),
 
 
 rule evaluations:
     input:
-        LDS_STORES,
-        REMOVAL_STORES,
         SAMPLES_STORES,
-        LIKELIHOOD_STORES,
+        made("stores"),
 
 
 rule tables:
@@ -66,12 +64,7 @@ rule tables:
         IMAGE_TABLES,
         GROUP_TABLES,
         GIVEN_TABLES,
-        LDS_TABLES,
-        SPLIT_HALF_TABLES,
-        ANALYSIS_TABLES,
-        REMOVAL_TABLES,
-        LIKELIHOOD_TABLES,
-        SAMPLES_TABLES,
+        made("tables"),
 
 
 rule figures:
@@ -80,9 +73,5 @@ rule figures:
         TRAJECTORY_FIGURES,
         REGION_FIGURES,
         GROUP_FIGURES,
-        LDS_FIGURES,
-        SPLIT_HALF_FIGURES,
-        ANALYSIS_FIGURES,
-        REMOVAL_FIGURES,
-        LIKELIHOOD_FIGURES,
-        SAMPLES_FIGURES,
+        MODEL_FIGURES,
+        made("figures"),

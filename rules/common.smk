@@ -27,10 +27,19 @@ from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.evaluations.classifier import KINDS
+from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
+from waypoint.workflow.evaluations.forgetting import compared_methods
+from waypoint.workflow.evaluations.lds import TABLES, subset_models
+from waypoint.workflow.evaluations.likelihood import judged, methods_below
+from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
+from waypoint.workflow.evaluations.removals import methods_of, other_models, without_models
+from waypoint.workflow.evaluations.split_half import halved
+from waypoint.workflow.evaluations.step_scores import methods_by_step
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.stages import STAGES
 from waypoint.workflow.plan.start import Start
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
@@ -76,7 +85,7 @@ if workflow.is_main_process:
 # one, is no reason to rerun
 VARIABLES = {
     "WAYPOINT_SCRIPTS": SCRIPTS,
-    "WAYPOINT_FID_WEIGHTS": PLAN.fid_weights or "",
+    "WAYPOINT_FID_WEIGHTS": needed_weights(PLAN) or "",
     "WAYPOINT_ENCODERS": json.dumps(PLAN.encoder_places),
     "WAYPOINT_DATA": json.dumps(PLAN.data_places),
 }
@@ -123,6 +132,24 @@ TEXT_ENCODER = "<results>/encoders/text" if PLAN.config["text_encoder"] else []
 def spec(stage):
     """The params function of a stage: one sorted JSON string of the config keys that its result depends on."""
     return lambda wildcards: PLAN.asked(stage, **wildcards)
+
+
+def call(script, inputs="", *options, out=None, outputs=""):
+    """The shell command of a rule: its script with the spec, its inputs and outputs, and its log.
+
+    Args:
+        script: in workflow_scripts/, without .py. inputs: names of inputs, which are those of the script's options too.
+        options: further ones, as they stand in the command.
+        out: the output that the script calls --out; default the rule's only one, where ``outputs`` names no others.
+        outputs: names of further outputs, which are those of options too.
+    """
+    words = [f'python "$WAYPOINT_SCRIPTS"/{script}.py --spec {{params.spec:q}}']
+    words += [f"--{name} {{input.{name}:q}}" for name in inputs.split()]
+    words += options
+    if out or not outputs:
+        words.append(f"--out {{output{f'.{out}' if out else ''}:q}}")
+    words += [f"--{name} {{output.{name}:q}}" for name in outputs.split()]
+    return " ".join([*words, "--log {log:q}"])
 
 
 REMOTE = workflow.storage_settings.default_storage_provider is not None
@@ -177,11 +204,14 @@ let_artifacts_decide(
 )
 
 
-# what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
-# where a profile gives its size: a dry run shows jobs of groups in another form
-SLURM_GROUPS = {"small": "scoring"}
+# what a row of workflow/methods.py, or a stage, says of Slurm; sites and their limits are in
+# slurm/config.yaml. Rules are a group only where a profile gives its size: a dry run shows jobs of groups in another form
+SLURM_GROUPS = {"small": "reports", "panel": "panels"}
+SMALL = {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}
 SLURM_RESOURCES = {
-    "small": {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt},
+    None: {},
+    "small": SMALL,
+    "panel": SMALL,
     "matrices": {},
     "gpu": {"gpu": 1},
 }
@@ -189,8 +219,26 @@ SLURM_RESOURCES = {
 
 def submitted_with(kind):
     """The group of the rule that scores by methods of one kind."""
-    group = SLURM_GROUPS.get(kind.slurm)
+    group = "scoring" if kind.slurm == "small" else None
     return lambda wildcards: group if group in workflow.group_settings.group_components else None
+
+
+def in_group(stage):
+    """The group of the rule of a stage that says of itself that it is small."""
+    group = SLURM_GROUPS.get(STAGES[stage].slurm)
+    return lambda wildcards: group if group in workflow.group_settings.group_components else None
+
+
+def submitted_as(stage):
+    """The resources of the rule of a stage, by the class of Slurm that it says it is of."""
+    return SLURM_RESOURCES[STAGES[stage].slurm]
+
+
+def made(kind, *names):
+    """What evaluations of the configuration make, those of some names or all: its stores, tables or figures."""
+    evaluations = [evaluation for name, evaluation in asked(PLAN.config).items() if name in (names or EVALUATIONS)]
+    paths = [path for evaluation in evaluations for path in getattr(evaluation, kind)(PLAN)]
+    return [f"<results>/{path}" for path in dict.fromkeys(paths)]
 
 
 def scores_from(kind):
@@ -258,7 +306,7 @@ def scores_removed_by(wildcards):
 
 def full_models(wildcards):
     """The models of the full set that a target is compared with."""
-    return expand("<results>/checkpoints/{name}", name=PLAN.other_models(wildcards.target))
+    return expand("<results>/checkpoints/{name}", name=other_models(PLAN, wildcards.target))
 
 
 def models_without(section):
@@ -267,7 +315,7 @@ def models_without(section):
     def folders(wildcards):
         if wildcards.method == "none":
             return full_models(wildcards)
-        names = PLAN.without_models(section, wildcards.target, wildcards.method)
+        names = without_models(PLAN, section, wildcards.target, wildcards.method)
         return expand("<results>/checkpoints/{name}", name=names)
 
     return folders

@@ -18,8 +18,7 @@ if PLAN.attributed:
         params:
             spec=spec("prepare_data"),
         shell:
-            'python "$WAYPOINT_SCRIPTS/data/prepare_data.py" --spec {params.spec:q} --places "$WAYPOINT_DATA"'
-            " --out {output:q} --log {log:q}"
+            call("data/prepare_data", "", '--places "$WAYPOINT_DATA"')
 
 
 if PLAN.config["vae"] and "path" in PLAN.config["vae"]:
@@ -34,7 +33,7 @@ if PLAN.config["vae"] and "path" in PLAN.config["vae"]:
         params:
             spec=spec("import_vae"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+            call("data/import_encoder")
 
 
 if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
@@ -49,13 +48,12 @@ if PLAN.config["vae"] and "train" in PLAN.config["vae"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_vae"),
         params:
             spec=spec("train_vae"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[1] / "resume"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/train_vae.py --spec {params.spec:q} --images {input.images:q}'
-            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+            call("data/train_vae", "images", "--resume {params.resume:q}")
 
 
 if PLAN.config["text_encoder"]:
@@ -70,7 +68,7 @@ if PLAN.config["text_encoder"]:
         params:
             spec=spec("import_text_encoder"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/import_encoder.py --spec {params.spec:q} --out {output:q} --log {log:q}'
+            call("data/import_encoder")
 
 
 if PLAN.encoded:
@@ -87,12 +85,11 @@ if PLAN.encoded:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("encode_data"),
         params:
             spec=spec("encode_data"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/encode_data.py --spec {params.spec:q} --images {input.images:q} --vae {input.vae:q}'
-            " --text {input.text:q} --out {output:q} --log {log:q}"
+            call("data/encode_data", "images vae text")
 
 
 if PLAN.attributed:
@@ -109,5 +106,4 @@ if PLAN.attributed:
         params:
             spec=spec("near_duplicates"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/data/near_duplicates.py --spec {params.spec:q} --data {input.data:q}'
-            " --out {output:q} --log {log:q}"
+            call("data/near_duplicates", "data")

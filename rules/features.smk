@@ -16,14 +16,12 @@ rule curvature:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("curvature"),
     params:
         spec=spec("curvature"),
         resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/features/curvature.py --spec {params.spec:q} --data {input.data:q}'
-        " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --resume {params.resume:q} --out {output:q}"
-        " --log {log:q}"
+        call("features/curvature", "data checkpoint", "--name {wildcards.checkpoint} --resume {params.resume:q}")
 
 
 rule diagonal_curvature:
@@ -37,14 +35,16 @@ rule diagonal_curvature:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("diagonal_curvature"),
     params:
         spec=spec("diagonal_curvature"),
         resume=lambda wildcards, output: str(Path(output[0]).parents[3] / "resume"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/features/diagonal_curvature.py --spec {params.spec:q} --data {input.data:q}'
-        " --checkpoint {input.checkpoint:q} --name {wildcards.checkpoint} --resume {params.resume:q} --out {output:q}"
-        " --log {log:q}"
+        call(
+            "features/diagonal_curvature",
+            "data checkpoint",
+            "--name {wildcards.checkpoint} --resume {params.resume:q}",
+        )
 
 
 if PLAN.config["features"]["shards"] == 1:
@@ -61,13 +61,11 @@ if PLAN.config["features"]["shards"] == 1:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("featurize"),
         params:
             spec=spec("featurize"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
-            " --checkpoint {input.checkpoint:q} --curvature {input.curvature:q} --name {wildcards.checkpoint}"
-            " --out {output:q} --log {log:q}"
+            call("features/featurize", "data checkpoint curvature", "--name {wildcards.checkpoint}")
 
 else:
 
@@ -83,13 +81,15 @@ else:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("featurize"),
         params:
             spec=spec("featurize"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/features/featurize.py --spec {params.spec:q} --data {input.data:q}'
-            " --checkpoint {input.checkpoint:q} --curvature {input.curvature:q} --name {wildcards.checkpoint}"
-            " --shard {wildcards.shard}/{wildcards.shards} --out {output:q} --log {log:q}"
+            call(
+                "features/featurize",
+                "data checkpoint curvature",
+                "--name {wildcards.checkpoint} --shard {wildcards.shard}/{wildcards.shards}",
+            )
 
     rule join_features:
         input:
@@ -107,8 +107,7 @@ else:
         params:
             spec=spec("featurize"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/features/join_features.py --spec {params.spec:q} --shards {input.shards:q} --out {output:q}'
-            " --log {log:q}"
+            call("features/join_features", "shards")
 
 
 rule fisher_rows:
@@ -123,13 +122,11 @@ rule fisher_rows:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("fisher_rows"),
     params:
         spec=spec("fisher_rows"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/features/fisher_rows.py --spec {params.spec:q} --data {input.data:q}'
-        " --checkpoint {input.checkpoint:q} --curvature {input.curvature:q} --name {wildcards.checkpoint}"
-        " --out {output:q} --log {log:q}"
+        call("features/fisher_rows", "data checkpoint curvature", "--name {wildcards.checkpoint}")
 
 
 rule factor_kernel:
@@ -143,8 +140,9 @@ rule factor_kernel:
         "<logs>/factor_kernel/{method}/{checkpoint}.log",
     conda:
         "../envs/waypoint.yaml"
+    resources:
+        **submitted_as("factor_kernel"),
     params:
         spec=spec("factor_kernel"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/features/factor_kernel.py --spec {params.spec:q} --features {input.features:q}'
-        " --fisher {input.fisher:q} --out {output:q} --log {log:q}"
+        call("features/factor_kernel", "features fisher")

@@ -29,14 +29,15 @@ if PLAN.given:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("compare_image"),
         params:
             spec=spec("compare_image"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/given_images/compare_image.py --spec {params.spec:q} --data {input.data:q}'
-            " --trajectory {input.trajectory:q} --generator {input.generator:q} --embeddings {input.embeddings:q}"
-            ' --scores {input.scores:q} --vae {input.vae:q} --text {input.text:q} --places "$WAYPOINT_DATA"'
-            " --target {wildcards.target} --out {output:q} --log {log:q}"
+            call(
+                "given_images/compare_image",
+                "data trajectory generator embeddings scores vae text",
+                '--places "$WAYPOINT_DATA" --target {wildcards.target}',
+            )
 
     rule given_images:
         input:
@@ -52,10 +53,13 @@ if PLAN.given:
             attributes=beside("<results>/tables/given_images.csv"),
         log:
             "<logs>/given_images.log",
+        group:
+            in_group("given_images")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("given_images"),
         params:
             spec=spec("given_images"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/given_images/given_images.py --spec {params.spec:q} --data {input.data:q}'
-            " --compared {input.compared:q} --out {output.table:q} --log {log:q}"
+            call("given_images/given_images", "data compared", out="table")

@@ -23,15 +23,22 @@ if PLAN.config["groups"] is not None:
             attributes=beside("<results>/evaluation/groups/{target}.csv"),
         log:
             "<logs>/group_influences/{target}.log",
+        group:
+            in_group("group_influences")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("group_influences"),
         params:
             spec=spec("group_influences"),
             embeddings=lambda w, input: ["--embeddings", *input.embeddings] if input.embeddings else [],
         shell:
-            'python "$WAYPOINT_SCRIPTS"/groups/group_influences.py --spec {params.spec:q} --data {input.data:q}'
-            " --scores {input.scores:q} {params.embeddings:q} --lists {input.lists:q} --target {wildcards.target}"
-            " --out {output.table:q} --log {log:q}"
+            call(
+                "groups/group_influences",
+                "data scores lists",
+                "{params.embeddings:q} --target {wildcards.target}",
+                out="table",
+            )
 
     rule group_table:
         input:
@@ -47,13 +54,16 @@ if PLAN.config["groups"] is not None:
             attributes=beside("<results>/tables/group_influences.csv"),
         log:
             "<logs>/group_table.log",
+        group:
+            in_group("group_table")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("group_table"),
         params:
             spec=spec("group_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/groups/group_table.py --spec {params.spec:q} --tables {input.tables:q}'
-            " --out {output.table:q} --log {log:q}"
+            call("groups/group_table", "tables", out="table")
 
     rule plot_groups:
         input:
@@ -70,10 +80,13 @@ if PLAN.config["groups"] is not None:
             attributes=beside("<results>/figures/{target}/groups.png"),
         log:
             "<logs>/plot_groups/{target}.log",
+        group:
+            in_group("plot_groups")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_groups"),
         params:
             spec=spec("plot_groups"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/groups/plot_groups.py --spec {params.spec:q} --table {input.table:q}'
-            " --trajectory {input.trajectory:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call("groups/plot_groups", "table trajectory", "--target {wildcards.target}", out="figure")

@@ -4,18 +4,7 @@ Reads   checkpoints/subset/*/, targets/{target}/trajectory.zarr, scores/*/*.zarr
 Makes   evaluation/subsets.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png
 """
 
-LDS_STORES, LDS_TABLES, LDS_FIGURES = [], [], []
-
 if PLAN.evaluation["lds"]:
-    LDS_STORES = [
-        "<results>/evaluation/subsets.zarr",
-        "<results>/checkpoints/subset/models.json",
-        *expand("<results>/evaluation/outputs/{target}.zarr", target=PLAN.targets),
-    ]
-    LDS_TABLES = [
-        f"<results>/tables/{name}.csv" for name in ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
-    ]
-    LDS_FIGURES = ["<results>/figures/lds.png", "<results>/figures/lds_cross.png"]
 
     rule draw_subsets:
         input:
@@ -29,8 +18,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("draw_subsets"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/draw_subsets.py --spec {params.spec:q} --data {input.data:q} --out {output:q}'
-            " --log {log:q}"
+            call("lds/draw_subsets", "data")
 
     rule subset_outputs:
         input:
@@ -39,7 +27,7 @@ if PLAN.evaluation["lds"]:
             mask=lambda w: outside(PLAN.mask_file(w.target)),
             subsets="<results>/evaluation/subsets.zarr",
             models="<results>/checkpoints/subset/models.json",
-            listed=carried(*[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()]),
+            listed=carried(*[f"<results>/checkpoints/{name}" for name in subset_models(PLAN)]),
             attributes=beside("<results>/checkpoints/subset/models.json"),
         output:
             directory("<results>/evaluation/outputs/{target}.zarr"),
@@ -48,13 +36,11 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("subset_outputs"),
         params:
             spec=spec("subset_outputs"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/subset_outputs.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --mask {input.mask:q} --subsets {input.subsets:q} --models {input.models:q}"
-            " --target {wildcards.target} --out {output:q} --log {log:q}"
+            call("lds/subset_outputs", "trajectory generator mask subsets models", "--target {wildcards.target}")
 
     rule lds_tables:
         input:
@@ -77,17 +63,19 @@ if PLAN.evaluation["lds"]:
                 labels={"table": "LDS over all steps"},
             ),
             comparison="<results>/tables/lds_comparison.csv",
-            attributes=beside(*LDS_TABLES),
+            attributes=beside(*(f"<results>/tables/{name}.csv" for name in TABLES)),
         log:
             "<logs>/lds_tables.log",
+        group:
+            in_group("lds_tables")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("lds_tables"),
         params:
             spec=spec("lds_tables"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/lds_tables.py --spec {params.spec:q} --subsets {input.subsets:q}'
-            " --outputs {input.outputs:q} --scores {input.scores:q} --lds {output.lds:q} --summary {output.summary:q}"
-            " --cross {output.cross:q} --overall {output.overall:q} --comparison {output.comparison:q} --log {log:q}"
+            call("lds/lds_tables", "subsets outputs scores", outputs="lds summary cross overall comparison")
 
     rule plot_lds:
         input:
@@ -104,13 +92,16 @@ if PLAN.evaluation["lds"]:
             attributes=beside("<results>/figures/lds.png"),
         log:
             "<logs>/plot_lds.log",
+        group:
+            in_group("plot_lds")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_lds"),
         params:
             spec=spec("plot_lds"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds.py --spec {params.spec:q} --summary {input.summary:q}'
-            " --overall {input.overall:q} --out {output.figure:q} --log {log:q}"
+            call("lds/plot_lds", "summary overall", out="figure")
 
     rule plot_lds_cross:
         input:
@@ -126,10 +117,13 @@ if PLAN.evaluation["lds"]:
             attributes=beside("<results>/figures/lds_cross.png"),
         log:
             "<logs>/plot_lds_cross.log",
+        group:
+            in_group("plot_lds_cross")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_lds_cross"),
         params:
             spec=spec("plot_lds_cross"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/lds/plot_lds_cross.py --spec {params.spec:q} --cross {input.cross:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("lds/plot_lds_cross", "cross", out="figure")

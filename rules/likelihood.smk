@@ -6,7 +6,6 @@ Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_
         figures/likelihood-{target}.png
 """
 
-LIKELIHOOD_STORES, LIKELIHOOD_TABLES, LIKELIHOOD_FIGURES = [], [], []
 CLASSIFIED_FID = PLAN.evaluation["counterfactual"] and PLAN.evaluation["fid"]["features"] == "classifier"
 
 if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
@@ -19,32 +18,26 @@ if PLAN.evaluation["likelihood"] is not None or CLASSIFIED_FID:
         log:
             "<logs>/train_classifier/{kind}.log",
         wildcard_constraints:
-            kind="standard|robust",
+            kind="|".join(KINDS),
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_classifier"),
         params:
             spec=spec("train_classifier"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/likelihood/train_classifier.py --spec {params.spec:q} --data {input.data:q}'
-            " --kind {wildcards.kind} --out {output:q} --log {log:q}"
+            call("likelihood/train_classifier", "data", "--kind {wildcards.kind}")
 
 
 if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelihood"] is not None:
-    # the training images below the curves: the first method's, trak's where it is there, none without data
-    LIKELIHOOD_METHODS = PLAN.likelihood_methods()
-    LIKELIHOOD_TARGETS = PLAN.judged()
-    if PLAN.evaluation["likelihood"] is not None:
-        LIKELIHOOD_STORES = expand("<results>/evaluation/classifiers/{kind}", kind=["standard", "robust"])
-    LIKELIHOOD_TABLES = ["<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"]
-    LIKELIHOOD_FIGURES = expand("<results>/figures/likelihood-{target}.png", target=LIKELIHOOD_TARGETS)
+    JUDGED = judged(PLAN)
+    CLASSIFIERS = KINDS if PLAN.evaluation["likelihood"] is not None else []
 
     rule feature_likelihood:
         input:
-            classifiers=LIKELIHOOD_STORES,
-            samples=expand("<results>/targets/{target}/samples.zarr", target=LIKELIHOOD_TARGETS),
-            trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=LIKELIHOOD_TARGETS),
+            classifiers=expand("<results>/evaluation/classifiers/{kind}", kind=CLASSIFIERS),
+            samples=expand("<results>/targets/{target}/samples.zarr", target=JUDGED),
+            trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=JUDGED),
         output:
             likelihood=report(
                 "<results>/tables/feature_likelihood.csv",
@@ -64,21 +57,24 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("feature_likelihood"),
         params:
             spec=spec("feature_likelihood"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/likelihood/feature_likelihood.py --spec {params.spec:q} --classifiers {input.classifiers:q}'
-            " --samples {input.samples:q} --trajectories {input.trajectories:q}"
-            ' --places "$WAYPOINT_ENCODERS" --likelihood {output.likelihood:q} --intervals {output.intervals:q}'
-            " --log {log:q}"
+            call(
+                "likelihood/feature_likelihood",
+                "classifiers samples trajectories",
+                '--places "$WAYPOINT_ENCODERS"',
+                outputs="likelihood intervals",
+            )
 
     rule plot_likelihood:
         input:
             likelihood="<results>/tables/feature_likelihood.csv",
             intervals="<results>/tables/steepest_intervals.csv",
             samples="<results>/targets/{target}/samples.zarr",
-            scores=expand("<results>/scores/{method}/{{target}}.zarr", method=LIKELIHOOD_METHODS),
+            # the training images below the curves: the first method's, trak's where it is there, none without data
+            scores=expand("<results>/scores/{method}/{{target}}.zarr", method=methods_below(PLAN)),
             data=DATA[-1:],
             attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),
         output:
@@ -91,11 +87,18 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             attributes=beside("<results>/figures/likelihood-{target}.png"),
         log:
             "<logs>/plot_likelihood/{target}.log",
+        group:
+            in_group("plot_likelihood")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_likelihood"),
         params:
             spec=spec("plot_likelihood"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/likelihood/plot_likelihood.py --spec {params.spec:q} --likelihood {input.likelihood:q}'
-            " --intervals {input.intervals:q} --samples {input.samples:q} --scores {input.scores:q} --data {input.data:q}"
-            " --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call(
+                "likelihood/plot_likelihood",
+                "likelihood intervals samples scores data",
+                "--target {wildcards.target}",
+                out="figure",
+            )

@@ -17,13 +17,12 @@ if "count" in PLAN.config["checkpoints"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train"),
         params:
             spec=spec("train"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/models/train.py --spec {params.spec:q} --data {input.data:q} --name {wildcards.checkpoint}'
-            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+            call("models/train", "data", "--name {wildcards.checkpoint} --resume {params.resume:q}")
 
 else:
 
@@ -42,8 +41,7 @@ else:
         params:
             spec=spec("import_checkpoint"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/models/import_checkpoint.py --spec {params.spec:q} --data {input.data:q}'
-            " --vae {input.vae:q} --text {input.text:q} --name {wildcards.checkpoint} --out {output:q} --log {log:q}"
+            call("models/import_checkpoint", "data vae text", "--name {wildcards.checkpoint}")
 
 
 if PLAN.evaluation["lds"]:
@@ -63,18 +61,17 @@ if PLAN.evaluation["lds"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_subset"),
         params:
             spec=spec("train_subset"),
             names=lambda wildcards: [f"subset/{wildcards.subset}-{r}" for r in MODELS_PER_SUBSET],
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/models/train.py --spec {params.spec:q} --data {input.data:q} --name {params.names:q}'
-            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+            call("models/train", "data", "--name {params.names:q} --resume {params.resume:q}")
 
     rule list_subset_models:
         input:
-            models=[f"<results>/checkpoints/{name}" for name in PLAN.subset_models()],
+            models=[f"<results>/checkpoints/{name}" for name in subset_models(PLAN)],
         output:
             models="<results>/checkpoints/subset/models.json",
             attributes=beside("<results>/checkpoints/subset/models.json"),
@@ -85,8 +82,7 @@ if PLAN.evaluation["lds"]:
         params:
             spec=spec("list_subset_models"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/models/list_subset_models.py --spec {params.spec:q} --models {input.models:q} --out {output.models:q}'
-            " --log {log:q}"
+            call("models/list_subset_models", "models", out="models")
 
 
 if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
@@ -103,14 +99,16 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_without"),
         params:
             spec=spec("train_without"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/models/train.py --spec {params.spec:q} --data {input.data:q} --scores {input.scores:q}'
-            " --name without/{wildcards.method}_{wildcards.target}_t{wildcards.step}_n{wildcards.n_remove}"
-            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+            call(
+                "models/train",
+                "data scores",
+                "--name without/{wildcards.method}_{wildcards.target}_t{wildcards.step}_n{wildcards.n_remove} --resume {params.resume:q}",
+            )
 
     rule train_without_random:
         input:
@@ -122,11 +120,13 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("train_without_random"),
         params:
             spec=spec("train_without_random"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/models/train.py --spec {params.spec:q} --data {input.data:q}'
-            " --name without/random_{wildcards.removal}_n{wildcards.n_remove}"
-            " --resume {params.resume:q} --out {output:q} --log {log:q}"
+            call(
+                "models/train",
+                "data",
+                "--name without/random_{wildcards.removal}_n{wildcards.n_remove} --resume {params.resume:q}",
+            )

@@ -7,19 +7,10 @@ Makes   evaluation/counterfactual/{target}.zarr, evaluation/{counterfactual,forg
         figures/counterfactual_fid.png, figures/forgetting.png
 """
 
-REMOVAL_STORES, REMOVAL_TABLES, REMOVAL_FIGURES = [], [], []
 PICTURED = 4  # targets whose images the forgetting figure shows
 
 if PLAN.evaluation["counterfactual"]:
     COMPARED = PLAN.evaluated("counterfactual")
-    REMOVAL_STORES += expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED)
-    REMOVAL_STORES += expand(
-        "<results>/evaluation/counterfactual/{method}/{target}.zarr",
-        method=PLAN.methods_of("counterfactual"),
-        target=COMPARED,
-    )
-    REMOVAL_TABLES += ["<results>/tables/counterfactual_fid.csv", "<results>/tables/counterfactual_fid_comparison.csv"]
-    REMOVAL_FIGURES.append("<results>/figures/counterfactual_fid.png")
     CLASSIFIER = (
         "<results>/evaluation/classifiers/standard" if PLAN.evaluation["fid"]["features"] == "classifier" else []
     )
@@ -38,14 +29,15 @@ if PLAN.evaluation["counterfactual"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("counterfactual_original"),
         params:
             spec=spec("counterfactual_original"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_original.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q}"
-            " --classifier {input.classifier:q}"
-            ' --weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target} --out {output:q} --log {log:q}'
+            call(
+                "removals/counterfactual_original",
+                "trajectory generator vae models classifier",
+                '--weights "$WAYPOINT_FID_WEIGHTS" --target {wildcards.target}',
+            )
 
     rule counterfactual_without:
         input:
@@ -63,22 +55,22 @@ if PLAN.evaluation["counterfactual"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("counterfactual_without"),
         params:
             spec=spec("counterfactual_without"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_without.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --original {input.original:q}"
-            " --scores {input.scores:q} --classifier {input.classifier:q}"
-            ' --weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target} --out {output:q}'
-            " --log {log:q}"
+            call(
+                "removals/counterfactual_without",
+                "trajectory generator vae models original scores classifier",
+                '--weights "$WAYPOINT_FID_WEIGHTS" --method {wildcards.method} --target {wildcards.target}',
+            )
 
     rule counterfactual_table:
         input:
             originals=expand("<results>/evaluation/counterfactual/{target}.zarr", target=COMPARED),
             without=expand(
                 "<results>/evaluation/counterfactual/{method}/{target}.zarr",
-                method=PLAN.methods_of("counterfactual"),
+                method=methods_of(PLAN, "counterfactual"),
                 target=COMPARED,
             ),
         output:
@@ -91,13 +83,16 @@ if PLAN.evaluation["counterfactual"]:
             attributes=beside("<results>/tables/counterfactual_fid.csv"),
         log:
             "<logs>/counterfactual_table.log",
+        group:
+            in_group("counterfactual_table")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("counterfactual_table"),
         params:
             spec=spec("counterfactual_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/counterfactual_table.py --spec {params.spec:q} --originals {input.originals:q}'
-            " --without {input.without:q} --out {output.table:q} --log {log:q}"
+            call("removals/counterfactual_table", "originals without", out="table")
 
     rule plot_counterfactual:
         input:
@@ -113,23 +108,21 @@ if PLAN.evaluation["counterfactual"]:
             attributes=beside("<results>/figures/counterfactual_fid.png"),
         log:
             "<logs>/plot_counterfactual.log",
+        group:
+            in_group("plot_counterfactual")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_counterfactual"),
         params:
             spec=spec("plot_counterfactual"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/plot_counterfactual.py --spec {params.spec:q} --table {input.table:q}'
-            " --out {output.figure:q} --log {log:q}"
+            call("removals/plot_counterfactual", "table", out="figure")
 
 
 if PLAN.evaluation["forgetting"]:
     FORGOTTEN = PLAN.evaluated("forgetting")
-    REMOVAL_TABLES += ["<results>/tables/forgetting.csv", "<results>/tables/forgetting_comparison.csv"]
-    REMOVAL_FIGURES.append("<results>/figures/forgetting.png")
-    FORGETTING_METHODS = [*PLAN.methods_of("forgetting"), "none"]
-    REMOVAL_STORES += expand(
-        "<results>/evaluation/forgetting/{method}/{target}.zarr", method=FORGETTING_METHODS, target=FORGOTTEN
-    )
+    FORGETTING_METHODS = compared_methods(PLAN)
 
     rule forgetting:
         input:
@@ -145,13 +138,15 @@ if PLAN.evaluation["forgetting"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("forgetting"),
         params:
             spec=spec("forgetting"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/forgetting.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --generator {input.generator:q} --vae {input.vae:q} --models {input.models:q} --scores {input.scores:q}"
-            " --method {wildcards.method} --target {wildcards.target} --out {output:q} --log {log:q}"
+            call(
+                "removals/forgetting",
+                "trajectory generator vae models scores",
+                "--method {wildcards.method} --target {wildcards.target}",
+            )
 
     rule forgetting_table:
         input:
@@ -168,13 +163,16 @@ if PLAN.evaluation["forgetting"]:
             attributes=beside("<results>/tables/forgetting.csv"),
         log:
             "<logs>/forgetting_table.log",
+        group:
+            in_group("forgetting_table")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("forgetting_table"),
         params:
             spec=spec("forgetting_table"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/forgetting_table.py --spec {params.spec:q} --stores {input.stores:q} --out {output.table:q}'
-            " --log {log:q}"
+            call("removals/forgetting_table", "stores", out="table")
 
     rule plot_forgetting:
         input:
@@ -195,16 +193,19 @@ if PLAN.evaluation["forgetting"]:
             attributes=beside("<results>/figures/forgetting.png"),
         log:
             "<logs>/plot_forgetting.log",
+        group:
+            in_group("plot_forgetting")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_forgetting"),
         params:
             spec=spec("plot_forgetting"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/plot_forgetting.py --spec {params.spec:q} --table {input.table:q}'
-            " --stores {input.stores:q} --out {output.figure:q} --log {log:q}"
+            call("removals/plot_forgetting", "table stores", out="figure")
 
 
-if REMOVAL_TABLES:
+if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
 
     rule compare_removals:
         input:
@@ -222,10 +223,13 @@ if REMOVAL_TABLES:
             "<logs>/compare_removals/{evaluation}.log",
         wildcard_constraints:
             evaluation="counterfactual_fid|forgetting",
+        group:
+            in_group("compare_removals")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("compare_removals"),
         params:
             spec=spec("compare_removals"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/removals/compare_removals.py --spec {params.spec:q} --evaluation {wildcards.evaluation}'
-            " --table {input.table:q} --out {output.table:q} --log {log:q}"
+            call("removals/compare_removals", "table", "--evaluation {wildcards.evaluation}", out="table")

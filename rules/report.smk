@@ -29,13 +29,16 @@ if PICTURED_ALONE:
             attributes=beside("<results>/figures/{target}/trajectory.png"),
         log:
             "<logs>/plot_trajectory/{target}.log",
+        group:
+            in_group("plot_trajectory")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_trajectory"),
         params:
             spec=spec("plot_trajectory"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/plot_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --samples {input.samples:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call("report/plot_trajectory", "trajectory samples", "--target {wildcards.target}", out="figure")
 
 
 if PLAN.attributed:
@@ -61,14 +64,21 @@ if PLAN.attributed:
             attributes=beside("<results>/figures/{target}/{method}.png"),
         log:
             "<logs>/trajectory_panel/{target}-{method}.log",
+        group:
+            in_group("trajectory_panel")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("trajectory_panel"),
         params:
             spec=spec("trajectory_panel"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/trajectory_panel.py --spec {params.spec:q} --data {input.data:q}'
-            " --near {input.near:q} --trajectory {input.trajectory:q} --samples {input.samples:q} --scores {input.scores:q}"
-            " --compared {input.compared:q} --target {wildcards.target} --out {output.figure:q} --log {log:q}"
+            call(
+                "report/trajectory_panel",
+                "data near trajectory samples scores compared",
+                "--target {wildcards.target}",
+                out="figure",
+            )
 
     rule plot_regions:
         input:
@@ -90,14 +100,16 @@ if PLAN.attributed:
             attributes=beside("<results>/figures/{target}/regions.png"),
         log:
             "<logs>/plot_regions/{target}.log",
+        group:
+            in_group("plot_regions")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_regions"),
         params:
             spec=spec("plot_regions"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/plot_regions.py --spec {params.spec:q} --data {input.data:q}'
-            " --near {input.near:q} --trajectory {input.trajectory:q} --scores {input.scores:q} --pngs {input.pngs:q} --target {wildcards.target}"
-            " --out {output.figure:q} --log {log:q}"
+            call("report/plot_regions", "data near trajectory scores pngs", "--target {wildcards.target}", out="figure")
 
     rule top_influences:
         input:
@@ -114,13 +126,16 @@ if PLAN.attributed:
             attributes=beside("<results>/tables/top_influences.csv"),
         log:
             "<logs>/top_influences.log",
+        group:
+            in_group("top_influences")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("top_influences"),
         params:
             spec=spec("top_influences"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/top_influences.py --spec {params.spec:q} --data {input.data:q} --near {input.near:q}'
-            " --scores {input.scores:q} --out {output.table:q} --log {log:q}"
+            call("report/top_influences", "data near scores", out="table")
 
 
 if IMAGE_TABLES:
@@ -139,10 +154,13 @@ if IMAGE_TABLES:
             attributes=beside("<results>/tables/scores_of_images.csv"),
         log:
             "<logs>/scores_of_images.log",
+        group:
+            in_group("scores_of_images")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("scores_of_images"),
         params:
             spec=spec("scores_of_images"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/report/scores_of_images.py --spec {params.spec:q} --data {input.data:q}'
-            " --scores {input.scores:q} --out {output.table:q} --log {log:q}"
+            call("report/scores_of_images", "data scores", out="table")

@@ -5,11 +5,10 @@ Makes   targets/{target}/samples.zarr, evaluation/seed_consistency.zarr, tables/
         figures/models/full/*.png, one_step_error.png, seed_consistency.png
 """
 
-SAMPLES_STORES, SAMPLES_TABLES, SAMPLES_FIGURES = [], [], []
-
-# every attributed target has some, for its panels
+# every attributed target has some, for its panels; those that evaluations ask for are theirs
+SAMPLES_STORES = expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets if PLAN.attributed else [])
 SAMPLED = PLAN.evaluated("samples") if PLAN.evaluation["samples"] else []
-SAMPLES_STORES += expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets if PLAN.attributed else SAMPLED)
+MODEL_FIGURES = []
 
 
 rule sample_from_x_t:
@@ -24,17 +23,16 @@ rule sample_from_x_t:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("sample_from_x_t"),
     params:
         spec=spec("sample_from_x_t"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/samples/sample_from_x_t.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-        " --generator {input.generator:q} --vae {input.vae:q} --target {wildcards.target} --out {output:q} --log {log:q}"
+        call("samples/sample_from_x_t", "trajectory generator vae", "--target {wildcards.target}")
 
 
 # without training images there are no captions to generate from
 if PLAN.attributed:
-    SAMPLES_FIGURES += expand("<results>/figures/models/{checkpoint}.png", checkpoint=PLAN.checkpoints)
+    MODEL_FIGURES = expand("<results>/figures/models/{checkpoint}.png", checkpoint=PLAN.checkpoints)
 
     rule contact_sheet:
         input:
@@ -55,17 +53,14 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("contact_sheet"),
         params:
             spec=lambda wildcards: PLAN.asked("contact_sheet", checkpoint=f"full/{wildcards.m}"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/contact_sheet.py --spec {params.spec:q} --model {input.model:q}'
-            " --data {input.data:q} --near {input.near:q} --vae {input.vae:q} --name full/{wildcards.m} --out {output.figure:q} --log {log:q}"
+            call("samples/contact_sheet", "model data near vae", "--name full/{wildcards.m}", out="figure")
 
 
 if PLAN.evaluation["samples"]:
-    SAMPLES_TABLES.append("<results>/tables/one_step_error.csv")
-    SAMPLES_FIGURES.append("<results>/figures/one_step_error.png")
 
     rule one_step_error:
         input:
@@ -81,13 +76,16 @@ if PLAN.evaluation["samples"]:
             attributes=beside("<results>/tables/one_step_error.csv"),
         log:
             "<logs>/one_step_error.log",
+        group:
+            in_group("one_step_error")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("one_step_error"),
         params:
             spec=spec("one_step_error"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/one_step_error.py --spec {params.spec:q} --samples {input.samples:q}'
-            " --trajectories {input.trajectories:q} --out {output.table:q} --log {log:q}"
+            call("samples/one_step_error", "samples trajectories", out="table")
 
     rule plot_one_step_error:
         input:
@@ -103,19 +101,19 @@ if PLAN.evaluation["samples"]:
             attributes=beside("<results>/figures/one_step_error.png"),
         log:
             "<logs>/plot_one_step_error.log",
+        group:
+            in_group("plot_one_step_error")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_one_step_error"),
         params:
             spec=spec("plot_one_step_error"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/plot_one_step_error.py --spec {params.spec:q} --table {input.table:q} --out {output.figure:q}'
-            " --log {log:q}"
+            call("samples/plot_one_step_error", "table", out="figure")
 
 
 if PLAN.evaluation["seed_consistency"]:
-    SAMPLES_STORES.append("<results>/evaluation/seed_consistency.zarr")
-    SAMPLES_TABLES.append("<results>/tables/seed_consistency.csv")
-    SAMPLES_FIGURES.append("<results>/figures/seed_consistency.png")
 
     rule seed_consistency:
         input:
@@ -136,12 +134,11 @@ if PLAN.evaluation["seed_consistency"]:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("seed_consistency"),
         params:
             spec=spec("seed_consistency"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/seed_consistency.py --spec {params.spec:q} --models {input.models:q}'
-            " --vae {input.vae:q} --text {input.text:q} --out {output.store:q} --table {output.table:q} --log {log:q}"
+            call("samples/seed_consistency", "models vae text", out="store", outputs="table")
 
     rule plot_seed_consistency:
         input:
@@ -158,10 +155,13 @@ if PLAN.evaluation["seed_consistency"]:
             attributes=beside("<results>/figures/seed_consistency.png"),
         log:
             "<logs>/plot_seed_consistency.log",
+        group:
+            in_group("plot_seed_consistency")
         conda:
             "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_seed_consistency"),
         params:
             spec=spec("plot_seed_consistency"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/samples/plot_seed_consistency.py --spec {params.spec:q} --store {input.store:q}'
-            " --table {input.table:q} --out {output.figure:q} --log {log:q}"
+            call("samples/plot_seed_consistency", "store table", out="figure")

@@ -52,9 +52,8 @@ if PLAN.encoders:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("embed_images"),
         params:
             spec=spec("embed_images"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/scores/embed_images.py --spec {params.spec:q} --data {input.data:q}'
-            ' --encoder {wildcards.encoder} --places "$WAYPOINT_ENCODERS" --out {output:q} --log {log:q}'
+            call("scores/embed_images", "data", '--encoder {wildcards.encoder} --places "$WAYPOINT_ENCODERS"')

@@ -11,7 +11,7 @@ trajectory.zarr holds the same arrays.
 rule sample_trajectory:
     input:
         checkpoint=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
-        own=lambda w: outside(PLAN.sampled[w.target].get("trajectory")),
+        trajectory=lambda w: outside(PLAN.sampled[w.target].get("trajectory")),
         vae=VAE,
         text=TEXT_ENCODER,
     output:
@@ -21,12 +21,11 @@ rule sample_trajectory:
     conda:
         "../envs/waypoint.yaml"
     resources:
-        gpu=1,
+        **submitted_as("sample_trajectory"),
     params:
         spec=spec("sample_trajectory"),
     shell:
-        'python "$WAYPOINT_SCRIPTS"/targets/sample_trajectory.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
-        " --trajectory {input.own:q} --vae {input.vae:q} --text {input.text:q} --out {output:q} --log {log:q}"
+        call("targets/sample_trajectory", "checkpoint trajectory vae text")
 
 
 if PLAN.given:
@@ -49,13 +48,11 @@ if PLAN.given:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("invert_image"),
         params:
             spec=spec("invert_image"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/targets/invert_image.py --spec {params.spec:q} --checkpoint {input.checkpoint:q}'
-            " --image {input.image:q} --data {input.data:q} --vae {input.vae:q} --text {input.text:q} --out {output:q}"
-            " --log {log:q}"
+            call("targets/invert_image", "checkpoint image data vae text")
 
 
 if PLAN.shared:
@@ -76,8 +73,7 @@ if PLAN.shared:
         params:
             spec=lambda w: PLAN.asked(PLAN.trajectory(w.target)[0], target=w.target),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/targets/share_trajectory.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --out {output:q} --log {log:q}"
+            call("targets/share_trajectory", "trajectory")
 
 
 if PLAN.attributed:
@@ -98,10 +94,8 @@ if PLAN.attributed:
         conda:
             "../envs/waypoint.yaml"
         resources:
-            gpu=1,
+            **submitted_as("target_gradients"),
         params:
             spec=spec("target_gradients"),
         shell:
-            'python "$WAYPOINT_SCRIPTS"/targets/target_gradients.py --spec {params.spec:q} --trajectory {input.trajectory:q}'
-            " --checkpoints {input.checkpoints:q} --curvature {input.curvature:q} --generator {input.generator:q}"
-            " --mask {input.mask:q} --out {output:q} --log {log:q}"
+            call("targets/target_gradients", "trajectory checkpoints curvature generator mask")

@@ -25,19 +25,13 @@ from waypoint.workflow.config.complete import complete, known_image_size, stored
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory
-from waypoint.workflow.methods import METHODS
+from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[1]
 WITH_MODEL = "waypoint.store.networks.checkpoints, waypoint.science.gradients.engine, waypoint.workflow.jobs.job"
 WITHOUT = "waypoint.store.zarr.quantised, waypoint.workflow.figures.style"
-UNKNOWN = {  # rules whose networks are not the denoiser, with what their jobs do
-    "train_vae": "training the VAE",
-    "encode_data": "encoding images and captions",
-    "train_classifier": "training classifiers",
-    "embed_images": "embedding images",
-    "feature_likelihood": "classifying samples",
-}
 
 
 def main():
@@ -84,10 +78,12 @@ def report(configfile, images=None):
         f"jobs that ask for a GPU  {on_gpu:,.2f} {'GPU' if device.type == 'cuda' else 'core'} hours",
         f"other jobs               {sum(taken.values()) / 3600 - on_gpu:,.2f} core hours",
     ]
-    if missing := [what for rule, what in UNKNOWN.items() if rule in counts]:
+    if missing := costs.uncounted(counts):
         lines.append(f"not in it: {', '.join(missing)} (their jobs count as their start alone)")
+    if unknown := costs.unknown(counts):
+        lines.append(f"rules without a formula of what they cost, counted as their start alone: {', '.join(unknown)}")
     if plan.evaluation["lds"]:
-        lines += ["", plan.lds_interval()]
+        lines += ["", interval(plan)]
     sizes_of_stages = storage(plan, sizes)
     lines += ["", f"{'stage':<26}{'storage':>14}"]
     lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items() if size]
@@ -113,10 +109,11 @@ def planned(configfile):
 
 def gpu_rules():
     """Names of the rules that ask for a GPU."""
-    found = {row.stage for row in METHODS.values() if row.slurm == "gpu"}
+    found = {name for name, row in STAGES.items() if row.slurm == "gpu"}
     for file in (REPOSITORY / "rules").glob("*.smk"):
         parts = re.split(r"^ *rule (\w+):$", file.read_text(encoding="utf-8"), flags=re.M)
-        found |= {name for name, text in zip(parts[1::2], parts[2::2]) if "gpu=1" in text}
+        named = zip(parts[1::2], (re.search(r'submitted_as\("(\w+)"\)', text) for text in parts[2::2]))
+        found |= {rule for rule, stage in named if stage and STAGES[stage[1]].slurm == "gpu"}
     return found
 
 

@@ -1,6 +1,6 @@
 """One golden output per stage: it may change only together with the stage's version.
 
-Code triggers no rerun, so whoever changes what a stage computes must raise its number in stages.py; then
+Code triggers no rerun, so whoever changes what a stage computes must raise its number, where the stage is; then
 `pytest tests/golden --write-golden` writes the file of the new version (and never replaces one). Every stage
 gets fixed inputs of its own, so that another stage's change does not show here; only score_trak_sum and
 counterfactual_without are given what the stage before them makes of its own fixed inputs.
@@ -443,4 +443,4 @@ def test_output_changes_only_with_the_version(stage, request):
             difference = np.abs(found[name].astype(float) - expected).max()
             # pictures: a 1 % grey step, for another build of the font renderer
             allowed = 0.01 if stage == "trajectory_panel" else 1e-4 * np.abs(expected.astype(float)).max()
-            assert difference <= allowed, f"{stage}: {name} changed; raise its version in stages.py"
+            assert difference <= allowed, f"{stage}: {name} changed; raise the version of its stage"

@@ -17,6 +17,7 @@ from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import create_store
+from waypoint.workflow.evaluations.removals import other_models, without_models
 from waypoint.workflow.plan.plan import Plan
 
 N, STEP, FEATURES = 30, 500, 4
@@ -66,8 +67,8 @@ class Store:
 
     def models(self, section, method):
         if method == "none":
-            return [self.folder(name) for name in self.plan.other_models("a")]
-        return [self.folder(name) for name in self.plan.without_models(section, "a", method)]
+            return [self.folder(name) for name in other_models(self.plan, "a")]
+        return [self.folder(name) for name in without_models(self.plan, section, "a", method)]
 
     def evaluate(self, script, method, out, **more):
         """One job of a script about one method."""

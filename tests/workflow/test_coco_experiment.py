@@ -101,6 +101,7 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
     targets, removals = 100, 3
     once = "prepare_data import_vae import_text_encoder encode_data embed_images draw_subsets list_subset_models all"
+    once += " near_duplicates"
     once += " lds_tables counterfactual_table one_step_error split_half top_influences seed_consistency"
     once += " compare_removals step_correlation sign_overlap top_overlap"
     plots = "lds lds_cross counterfactual one_step_error seed_consistency split_half step_correlation"

@@ -112,7 +112,7 @@ def test_every_test_file_is_run():
 
 def test_rules_name_only_scripts_that_exist():
     rules = "".join(file.read_text() for file in (SCRIPTS.parent / "rules").glob("*.smk"))
-    named = set(re.findall(r'\$WAYPOINT_SCRIPTS"?/([\w/]+\.py)', rules))
+    named = {f"{name}.py" for name in re.findall(r'call\(\s*"([\w/]+)"', rules)}
     named |= {f"scores/{row.stage}.py" for row in METHODS.values()}  # one rule for every kind of method
     scripts = [file.relative_to(SCRIPTS) for file in SCRIPTS.glob("*/*.py") if file.parts[-2] != "waypoint"]
     assert named == set(map(str, scripts))

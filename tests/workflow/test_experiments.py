@@ -44,7 +44,7 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     done = Workspace(tmp_path / "work", config).snakemake("--dry-run", "--quiet", "rules")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
     methods, targets, counts_removed = CIFAR10["methods"], 100, 3
-    expected = {"prepare_data": 1, "trajectory_panel": targets * len(methods), "all": 1}
+    expected = {"prepare_data": 1, "near_duplicates": 1, "trajectory_panel": targets * len(methods), "all": 1}
     for rule in ("train", "contact_sheet", "featurize", "factor_kernel"):
         expected[rule] = 100
     for rule in ("sample_trajectory", "target_gradients", "subset_outputs"):

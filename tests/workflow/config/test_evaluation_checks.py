@@ -7,7 +7,8 @@ import pytest
 from test_config import BASE, EVERY_EVALUATION, GONE, config, hub_has_everything, message  # noqa: F401
 
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.config.evaluation_checks import chosen_targets, fid_weights
+from waypoint.workflow.config.evaluated import chosen_targets
+from waypoint.workflow.evaluations.fid import needed_weights, weights_of
 from waypoint.workflow.plan.plan import Plan
 
 CF, FORGET = "evaluation.counterfactual", "evaluation.forgetting"
@@ -302,7 +303,7 @@ def test_chosen_targets_are_a_list_of_their_own():
 
 
 def weights(changes):
-    return Plan(complete(config({**COUNTERFACTUAL, **changes}))).fid_weights
+    return needed_weights(Plan(complete(config({**COUNTERFACTUAL, **changes}))))
 
 
 def test_weights_are_looked_for_where_torch_keeps_them(monkeypatch):
@@ -310,12 +311,12 @@ def test_weights_are_looked_for_where_torch_keeps_them(monkeypatch):
     for variable in ("TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", "/home/somebody")
-    assert fid_weights({"weights": None}) == f"/home/somebody/.cache/torch/{name}"
+    assert weights_of({"weights": None}) == f"/home/somebody/.cache/torch/{name}"
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    assert fid_weights({"weights": None}) == f"/cache/torch/{name}"
+    assert weights_of({"weights": None}) == f"/cache/torch/{name}"
     monkeypatch.setenv("TORCH_HOME", "~/models")
-    assert fid_weights({"weights": None}) == f"/home/somebody/models/{name}"
-    assert fid_weights({"weights": "given.pth"}) == "given.pth"
+    assert weights_of({"weights": None}) == f"/home/somebody/models/{name}"
+    assert weights_of({"weights": "given.pth"}) == "given.pth"
 
 
 def test_that_is_where_torch_keeps_them(monkeypatch, tmp_path):
@@ -324,10 +325,10 @@ def test_that_is_where_torch_keeps_them(monkeypatch, tmp_path):
 
     for variable in ("XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path / variable))
-        assert Path(fid_weights({"weights": None})).parents[1] == Path(torch.hub.get_dir())
+        assert Path(weights_of({"weights": None})).parents[1] == Path(torch.hub.get_dir())
 
 
 def test_weights_are_wanted_only_where_something_reads_them():
     assert weights({"evaluation.fid.weights": "given.pth"}) == "given.pth"
     assert weights({"evaluation.fid.weights": "given.pth", **CLASSIFIER}) == []
-    assert Plan(complete(config({"evaluation.fid.weights": "given.pth"}))).fid_weights == []
+    assert needed_weights(Plan(complete(config({"evaluation.fid.weights": "given.pth"})))) == []

@@ -11,7 +11,9 @@ from test_config import BASE, config, message
 from waypoint.errors import WaypointWarning
 from waypoint.store.networks import hub
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.config.evaluation_checks import step_methods
+from waypoint.workflow.config.method_settings import step_methods
+from waypoint.workflow.evaluations.likelihood import judged
+from waypoint.workflow.evaluations.removals import methods_of
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.specs import differences
 
@@ -149,7 +151,7 @@ def test_removals_of_such_a_method_are_off_too():
         changes = {**ENCODERS, "methods": ["clip", "lite", "pixel"] if given else ["clip", "lite"], **removals}
         for section in ("counterfactual", "forgetting"):
             done, (text,) = told({**changes, f"evaluation.{section}.methods": given})
-            assert Plan(done).methods_of(section) == left and "method lite is off" in text
+            assert methods_of(Plan(done), section) == left and "method lite is off" in text
 
 
 def test_captions_need_their_model_but_nothing_else_does():
@@ -300,13 +302,13 @@ def test_a_table_of_captions_alone_depends_on_no_classifier():
     assert not [stage for stage, _ in plan.recipe("feature_likelihood").reads if stage == "train_classifier"]
     assert found["caption_likelihood"] == done["evaluation"]["caption_likelihood"]
     assert found["image_encoder"] == embeddings(plan, "clip")["image_encoder"]
-    assert plan.judged() == ["a"]
+    assert judged(plan) == ["a"]
 
 
 def test_a_table_of_classes_alone_depends_on_both_classifiers_and_no_encoder():
     plan = Plan(complete(config({"evaluation.samples": {}, "evaluation.likelihood": {}})))
     assert set(plan.spec("feature_likelihood")) == {"seed", "prepare_data", "feature_likelihood"}
     found = plan.spec("feature_likelihood")["feature_likelihood"]
-    assert set(found) == {"version", "samples", "likelihood", "labels"} and plan.judged() == ["a", "b"]
+    assert set(found) == {"version", "samples", "likelihood", "labels"} and judged(plan) == ["a", "b"]
     read = plan.recipe("feature_likelihood").reads
     assert [own["kind"] for stage, own in read if stage == "train_classifier"] == ["standard", "robust"]

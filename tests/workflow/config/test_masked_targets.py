@@ -10,6 +10,7 @@ from support import UNET
 from waypoint.errors import WaypointError
 from waypoint.workflow.config import regions
 from waypoint.workflow.config.complete import complete, known_image_size
+from waypoint.workflow.evaluations.seed_consistency import seeded_targets
 from waypoint.workflow.jobs.target import mask_weight
 from waypoint.workflow.plan.plan import Plan
 
@@ -97,7 +98,7 @@ def test_an_unknown_mask_of_an_evaluation_is_refused():
 
 
 def test_one_image_counts_once_for_seed_consistency():
-    found = plan(evaluation={"seed_consistency": {}}).seeded_targets()
+    found = seeded_targets(plan(evaluation={"seed_consistency": {}}))
     assert found == [{"id": "a", "seed": 1}, {"id": "b", "seed": 2}]
 
 

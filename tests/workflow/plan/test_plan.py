@@ -15,10 +15,12 @@ from PIL import Image
 from support import AUTOENCODER, TEXT_UNET, UNET
 
 from waypoint.workflow.config import complete as completing
+from waypoint.workflow.evaluations.lds import interval, subset_models
+from waypoint.workflow.evaluations.removals import methods_of, other_models, share_or_count, without_models
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.specs import as_read, differences
-from waypoint.workflow.plan.stages import STAGES, share_or_count
+from waypoint.workflow.plan.stages import STAGES
 
 # the hub's encoders that are named here cannot be looked for
 complete = functools.partial(completing.complete, missing=())
@@ -881,12 +883,12 @@ def test_names_follow_from_the_configuration(folders):
 
 def test_names_of_retrained_models():
     made = plan()
-    assert made.subset_models() == ["subset/0-0", "subset/0-1", "subset/1-0", "subset/1-1"]
-    assert made.without_models("counterfactual", "a", "trak") == ["without/trak_a_t400_n5", "without/trak_a_t400_n0.1"]
+    assert subset_models(made) == ["subset/0-0", "subset/0-1", "subset/1-0", "subset/1-1"]
+    assert without_models(made, "counterfactual", "a", "trak") == ["without/trak_a_t400_n5", "without/trak_a_t400_n0.1"]
     random = [f"without/random_{r}_n{n}" for n in ("5", "0.1") for r in (0, 1, 2)]
-    assert made.without_models("forgetting", "b", "random") == random
+    assert without_models(made, "forgetting", "b", "random") == random
     names = made.retrained_models()
-    assert len(names) == len(set(names)) and set(made.subset_models()) | set(random) <= set(names)
+    assert len(names) == len(set(names)) and set(subset_models(made)) | set(random) <= set(names)
     # 6 methods beside random, 2 targets, 2 numbers, at steps 400 and 300
     assert len(names) == 4 + 6 + 2 * 6 * 2 * 2
 
@@ -897,13 +899,13 @@ def test_counterfactual_and_forgetting_share_models_of_the_same_step():
 
 def test_random_is_always_among_the_methods():
     for given in (["trak"], ["random", "trak"], ["trak", "random"]):
-        assert plan(evaluation("forgetting", methods=given)).methods_of("forgetting") == ["trak", "random"]
-    assert plan().methods_of("counterfactual")[-1] == "random"
+        assert methods_of(plan(evaluation("forgetting", methods=given)), "forgetting") == ["trak", "random"]
+    assert methods_of(plan(), "counterfactual")[-1] == "random"
 
 
 def test_the_baseline_is_never_the_generating_model():
-    assert plan().other_models("a") == ["full/1", "full/2"]
-    assert plan().other_models("b") == ["full/0", "full/2"]  # it is made by full/1
+    assert other_models(plan(), "a") == ["full/1", "full/2"]
+    assert other_models(plan(), "b") == ["full/0", "full/2"]  # it is made by full/1
 
 
 @pytest.mark.parametrize("n_remove", [1, 200, 0.5, 0.05, 1e-05, 0.1])
@@ -920,7 +922,7 @@ def test_a_models_name_tells_n_remove(n_remove):
 
 def said(lds, targets=BASE["targets"]):
     """The sentence for a section ``lds`` and targets."""
-    return plan(lambda c: c.update(evaluation={"lds": lds}, targets=targets)).lds_interval()
+    return interval(plan(lambda c: c.update(evaluation={"lds": lds}, targets=targets)))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from waypoint.workflow.plan.stage import START
+
 ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations do not name: see ``config/method_settings``
 KERNEL_KEYS = {"features": ("damping",), "fisher": ("rows", "damping")}  # {what a kernel is made from: its settings}
 
@@ -41,7 +43,8 @@ class Method:
         kernel: what its kernel is made from, a key of ``KERNEL_KEYS``; None: it has none.
         kernel_settings: defaults of its kernel's settings; those that are not here have the section ``kernel``'s.
         settings: what its scores depend on in the configuration: sections, or section.key.
-        own: further keys that a method of this kind may have in the section ``methods``.
+        own: further keys that a method of this kind may have in the section ``methods``, as JSON schema.
+        sections: sections of the configuration that are its own, as JSON schema.
         control: whether it is what others must beat, and stands last.
         one_pass: whether one job scores all targets that wait (``jobs/features_pass``).
         cost: seconds of a job beyond its start, from ``estimate.costs.Costs``.
@@ -62,10 +65,11 @@ class Method:
     kernel: str | None = None
     kernel_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
-    own: tuple[str, ...] = ()
+    own: Mapping[str, Any] = field(default_factory=dict)
+    sections: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     one_pass: bool = False
-    cost: Callable[[Any], float] = lambda costs: 0.0
+    cost: Callable[[Any], float] = START
     slurm: str = "small"
     version: int = 1
     stage: str = ""
@@ -77,7 +81,7 @@ class Method:
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys that a method of this kind may have in the section ``methods``."""
-        return ("kernel",) * bool(self.kernel) + ("of",) * ("scores" in self.reads) + self.own
+        return ("kernel",) * bool(self.kernel) + tuple(self.own)
 
 
 def pass_over_features(costs) -> float:
@@ -109,6 +113,29 @@ def gaussians(costs) -> float:
     return costs.rates.start - costs.rates.light_start + work
 
 
+PIXEL = {
+    "type": "object",
+    "description": "The pixel-similarity baseline (§5.1).",
+    "additionalProperties": False,
+    "properties": {
+        "against": {
+            "type": "string",
+            "description": "Compare training images with the final image, or with x̂0_t at each step.",
+            "default": "image",
+            "enum": ["image", "x0_hat"],
+        }
+    },
+    "default": {},
+}
+FOLDER = {
+    "type": "string",
+    "format": "path",
+    "description": (
+        "Scores of your own: a folder with {target}.zarr for every target, variable score (step, train) and, where "
+        "there is one, score_se, as xarray writes them."
+    ),
+    "minLength": 1,
+}
 ROWS = [
     Method(
         "ekfac",
@@ -182,6 +209,7 @@ ROWS = [
         reads=("scores",),
         look=Look("#56B4E9", "s", "//"),
         per_step=False,
+        own={"of": {"type": "string", "description": "trak-sum: the method whose scores are added up; default trak."}},
         version=2,
     ),
     Method(
@@ -214,6 +242,7 @@ ROWS = [
         reads=("data", "trajectory", "vae"),
         look=Look("#E69F00", "^", ".."),
         settings=("pixel",),
+        sections={"pixel": PIXEL},
     ),
     Method(
         ENCODER,
@@ -222,7 +251,7 @@ ROWS = [
         per_step=False,
         slurm="gpu",
     ),
-    Method(IMPORTED, "scores from elsewhere", reads=("data", "source"), own=("scores",), stage="import_scores"),
+    Method(IMPORTED, "scores from elsewhere", reads=("data", "source"), own={"scores": FOLDER}, stage="import_scores"),
     Method(
         "norm",
         "‖φ_i‖, blind to the target",

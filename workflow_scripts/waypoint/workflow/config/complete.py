@@ -14,10 +14,11 @@ from waypoint.science.timesteps import check_steps
 from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
-from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
+from waypoint.workflow.config.evaluated import chosen_targets
+from waypoint.workflow.config.fragments import full_schema
 from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
-from waypoint.workflow.config.kept_parts import resolve_halves
+from waypoint.workflow.config.kept_parts import check_halves, resolve_halves
 from waypoint.workflow.config.method_settings import check_lists, named_methods
 from waypoint.workflow.config.models import (
     check_captions,
@@ -32,9 +33,10 @@ from waypoint.workflow.config.models import (
 from waypoint.workflow.config.own_scores import check_own_scores
 from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
-from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
+from waypoint.workflow.config.schema import check_keys, check_schema, fill
 from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.config.targets_table import read_targets
+from waypoint.workflow.evaluations.registry import check_evaluations
 
 
 def complete(config, missing=None, given=None):
@@ -80,7 +82,8 @@ def complete(config, missing=None, given=None):
     check_captioned(config, stored)
     _check_gaussian(config)
     check_groups(config)
-    check_evaluation(config, known_grid(config))
+    check_halves(config)
+    check_evaluations(config, known_grid(config))
     check_own_scores(config)
     return config
 
@@ -124,9 +127,9 @@ def _check_targets(config, places):
             trajectory = GivenTrajectory(target["trajectory"], where)
             given, shape = trajectory.steps, trajectory.x_t.shape
             check_steps(steps, given, f"{owner}: trajectory")
-            for section in ("lds", "samples"):  # their steps, where they have any of their own
-                if config["evaluation"][section] and target["id"] in chosen_targets(config, section):
-                    more = config["evaluation"][section]["steps"] or []
+            for section, own in config["evaluation"].items():  # their steps, where they have any of their own
+                if own and "steps" in own and target["id"] in chosen_targets(config, section):
+                    more = own["steps"] or []
                     check_steps(more, given, f"{where}: evaluation.{section}.steps: trajectory")
             wanted = _image_shape(unet)
             if wanted is not None and shape != (len(given), *wanted):
@@ -152,8 +155,8 @@ def _check_targets(config, places):
 def _check_gaussian(config):
     """Refuse the method wiener where its covariance would be too large, and at a step where nothing is left to see."""
     listed = {settings["method"] for settings in config["methods"].values()}
-    for section in filter(None, (config["evaluation"][name] for name in ("counterfactual", "forgetting"))):
-        listed |= set(section["methods"] or [])
+    for section in filter(None, config["evaluation"].values()):
+        listed |= set(section.get("methods") or [])
     if "wiener" not in listed:
         return
     from waypoint.science.wiener import LARGEST  # takes a moment that other configurations need not wait

@@ -62,11 +62,9 @@ def leave_out_missing(config, known=None):
 def needing(name, config):
     """What needs an image encoder, as warnings call it."""
     evaluation = config["evaluation"]
-    removing = (section for section in ("counterfactual", "forgetting") if evaluation[section])
-    removed = any(name in (evaluation[section]["methods"] or []) for section in removing)
-    off = [f"method {name}"] if name in config["methods"] or removed else []
-    captions = evaluation["caption_likelihood"]
-    return off + ["evaluation.caption_likelihood"] * (captions is not None and captions["encoder"] == name)
+    named = any(name in (section.get("methods") or []) for section in filter(None, evaluation.values()))
+    off = [f"method {name}"] if name in config["methods"] or named else []
+    return off + [f"evaluation.{section}" for section, own in evaluation.items() if own and own.get("encoder") == name]
 
 
 def _leave_out(name, config):
@@ -74,12 +72,12 @@ def _leave_out(name, config):
     evaluation = config["evaluation"]
     del config["image_encoders"][name]
     config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
-    for section in ("counterfactual", "forgetting"):
-        if evaluation[section] and evaluation[section]["methods"]:
-            rest = [method for method in evaluation[section]["methods"] if method != name]
-            evaluation[section]["methods"] = rest or ["random"]  # an empty list would mean all
-    if evaluation["caption_likelihood"] is not None and evaluation["caption_likelihood"]["encoder"] == name:
-        evaluation["caption_likelihood"] = None
+    for section, own in evaluation.items():
+        if own and own.get("methods"):
+            rest = [method for method in own["methods"] if method != name]
+            own["methods"] = rest or ["random"]  # an empty list would mean all
+        if own and own.get("encoder") == name:
+            evaluation[section] = None
 
 
 def _missing(name, encoder):

@@ -24,6 +24,18 @@ def resolve_halves(config):
         features["keep_halves"] = _wanted(config) if stored is None else stored
 
 
+def check_halves(config):
+    """Refuse halves of a single draw.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    if config["features"]["keep_halves"]:
+        for key in ("train_draws", "target_draws"):
+            if config["attribution"][key] < 2:
+                raise WaypointError(f"config: features.keep_halves: attribution.{key} is 1, which has no halves")
+
+
 def _stored(config):
     """Whether the stored features of the first checkpoint have halves, or None where there are none."""
     first = checkpoint_names(config)[0]

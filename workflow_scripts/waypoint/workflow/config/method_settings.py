@@ -106,9 +106,8 @@ def check_lists(config):
     """
     known = [*NAMED, *(name for name in config["methods"] if name not in NAMED)]
     known += [name for name in config["image_encoders"] if name not in known]
-    for section in ("counterfactual", "forgetting"):
-        own = config["evaluation"][section]
-        for i, method in enumerate(own["methods"] or [] if own else []):
+    for section, own in config["evaluation"].items():
+        for i, method in enumerate((own or {}).get("methods") or []):
             if method not in known:
                 where = f"config: evaluation.{section}.methods[{i}]"
                 raise WaypointError(

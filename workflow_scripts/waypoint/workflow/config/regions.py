@@ -4,6 +4,7 @@ import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.science.regions import box_mask, cell_shares
+from waypoint.workflow.evaluations.registry import EVALUATIONS
 
 FORMS = "a PNG, a box [x0, y0, x1, y1], or a list of {name: …, mask: a PNG or a box}"
 
@@ -56,12 +57,11 @@ def _expand_evaluations(evaluation, masks_of):
         if isinstance(section.get("targets"), list):
             named = [target for name in section["targets"] for target in masks_of.get(name, [name])]
             section["targets"] = list(dict.fromkeys(named))
-    likelihood = evaluation["likelihood"]
-    if likelihood and likelihood["features"]:
-        features = {}
-        for name, feature in likelihood["features"].items():
-            features |= dict.fromkeys(masks_of.get(name, [name]), feature)
-        likelihood["features"] = features
+    for name, one in EVALUATIONS.items():
+        for key in one.by_target if evaluation[name] else ():
+            if by_target := evaluation[name][key]:
+                pairs = [(mask, value) for id, value in by_target.items() for mask in masks_of.get(id, [id])]
+                evaluation[name][key] = dict(pairs)
 
 
 def check(mask, image, grid, where):

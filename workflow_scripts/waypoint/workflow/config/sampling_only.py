@@ -1,6 +1,7 @@
 """Experiments without training images: given models are sampled from, nothing is trained and nothing attributed."""
 
 from waypoint.errors import WaypointError
+from waypoint.workflow.evaluations.registry import EVALUATIONS
 
 SECTIONS = (
     "methods",
@@ -14,16 +15,6 @@ SECTIONS = (
     "pixel",
     "groups",
 )
-EVALUATIONS = (  # what needs training images, or scores of them
-    "lds",
-    "counterfactual",
-    "forgetting",
-    "likelihood",
-    "step_correlation",
-    "sign_overlap",
-    "top_overlap",
-    "split_half",
-)
 
 
 def refuse_what_needs_data(config):
@@ -36,7 +27,8 @@ def refuse_what_needs_data(config):
         raise WaypointError("config: data is missing: only checkpoints.paths, existing models, need no training images")
     evaluation = config.get("evaluation", {})
     keys = [key for key in SECTIONS if key in config]
-    keys += [f"evaluation.{key}" for key in EVALUATIONS if evaluation.get(key) is not None]
+    needing = [name for name, one in EVALUATIONS.items() if "data" in one.needs]
+    keys += [f"evaluation.{name}" for name in needing if evaluation.get(name) is not None]
     keys += ["tables.images"] if (config.get("tables") or {}).get("images") else []
     keys += ["vae.train"] if "train" in (config.get("vae") or {}) else []
     for key in ("mask", "image"):

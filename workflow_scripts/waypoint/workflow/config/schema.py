@@ -10,7 +10,6 @@ from pathlib import Path
 import jsonschema
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.sources import SOURCES
 
 RENAMED = {"evaluation.reliability": "evaluation.split_half"}
 NAMES = {  # patterns of names: what is none of their letters, and what they allow
@@ -18,13 +17,6 @@ NAMES = {  # patterns of names: what is none of their letters, and what they all
     "^[A-Za-z0-9_-]+$": ("[^A-Za-z0-9_-]+", "letters, digits, hyphens and underscores"),
 }
 SCHEMA = Path(__file__).parents[4] / "schemas" / "config.schema.json"
-
-
-def full_schema():
-    """The schema with the names of all sources of training images."""
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    schema["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
-    return schema
 
 
 def _is_integer(_, value):

@@ -12,9 +12,11 @@ import numpy as np
 from waypoint.science.timesteps import sampling_grid
 from waypoint.workflow.config.models import known_grid
 from waypoint.workflow.kept_scores import kept
-from waypoint.workflow.methods import METHODS
+from waypoint.workflow.plan.stage import START
+from waypoint.workflow.plan.stages import STAGES
 
 INVERTING = 12  # calls that an inverted step of DDIM takes, at most 30
+START_ALONE = ("join_features", "share_trajectory")  # rules without a stage of their own that only copy
 COMPARED = 2 * 128 * 8  # rows that the model sees at a step where a given image is compared: images and draws
 
 
@@ -62,31 +64,40 @@ class Costs:
         self.plan, self.config, self.sizes, self.rates = plan, plan.config, sizes, rates
         self.with_model = with_model
         self.models = len(plan.checkpoints)
-        self.by_rule = {row.stage: partial(row.cost, self) for row in METHODS.values()}
+        self.by_rule = {name: partial(row.cost, self) for name, row in STAGES.items() if row.cost}
         self.grid = known_grid(plan.config)
         if self.grid is None:  # of an existing model that is not at hand
             self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
 
     def seconds(self, rule):
         """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
-        formula = self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
+        formula = self._formula(rule)
         start = self.rates.start if rule in self.with_model else self.rates.light_start
         return start + (formula() if formula else 0.0)
 
-    def _training(self, images):
+    def has_formula(self, rule):
+        """Whether a rule's jobs take longer than their start, as far as anybody has said."""
+        return self._formula(rule) is not None and (rule not in STAGES or STAGES[rule].cost is not START)
+
+    def uncounted(self, rules):
+        """What jobs of ``rules`` do that is known to take long, and how long nothing tells."""
+        rows = (STAGES[rule] for rule in rules if rule in STAGES and not self._formula(rule))
+        return [row.uncounted for row in rows if row.uncounted]
+
+    def unknown(self, rules):
+        """Those of ``rules`` of which nobody has said what they cost, not even that it is only their start."""
+        said = {*START_ALONE, *(name for name, row in STAGES.items() if row.uncounted)}
+        return [rule for rule in rules if rule not in said and not self._formula(rule)]
+
+    def _formula(self, rule):
+        return self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
+
+    def training(self, images):
+        """Of one model."""
         return self.config["training"]["epochs"] * images * self.rates.train
 
     def _train(self):
-        return self._training(self.sizes.images)
-
-    def _train_subset(self):
-        lds = self.plan.evaluation["lds"]
-        return lds["models_per_subset"] * self._training(int(lds["fraction"] * self.sizes.images))
-
-    def _train_without(self):
-        return self._training(self.sizes.images - self._removed())
-
-    _train_without_random = _train_without
+        return self.training(self.sizes.images)
 
     def _featurize(self):
         return self.rates.load + self.sizes.images * (self.rates.feature + self._whitening())
@@ -123,8 +134,11 @@ class Costs:
         products = n * d * d / 2 if n >= d else n * n * d
         return (products + k**3 / 6) * self.rates.product
 
-    def _sample_trajectory(self):
+    def one_trajectory(self):
+        """A model and one image that it makes."""
         return self.rates.load + len(self.grid) * self.rates.single
+
+    _sample_trajectory = one_trajectory
 
     def _invert_image(self):
         """x̂0_t of every step and noise, or DDIM run backwards, where a step takes several calls, and forwards."""
@@ -137,69 +151,32 @@ class Costs:
         return self.rates.load + COMPARED * steps * self.rates.call
 
     def _target_gradients(self):
-        each = self._mean(lambda name: len(self.plan.steps(name)) * (noises(self.plan, name) or 1))
+        each = self.mean(lambda name: len(self.plan.steps(name)) * (noises(self.plan, name) or 1))
         return self.models * (self.rates.load + each * (self.rates.gradient + self._whitening()))
-
-    def _subset_outputs(self):
-        lds = self.plan.evaluation["lds"]
-        steps = self._mean(lambda name: len(self.plan.steps_of("lds", name)), "lds")
-        each = self.rates.load + steps * lds["draws"] * self.rates.call
-        return lds["subsets"] * lds["models_per_subset"] * each
 
     def _sample_from_x_t(self):
         made = map(self.plan.samples, sampled_targets(self.plan))
         calls = [own["number"] * sum(map(self.calls, own["steps"])) for own in made]
         return self.rates.load + float(np.mean(calls)) * self.rates.call
 
-    def _counterfactual_original(self):
-        others = self.plan.evaluation["controls"]["full_models"]
-        return (1 + others) * self._restarts()
-
-    def _counterfactual_without(self):
-        own = self.plan.evaluation["counterfactual"]
-        methods = self.plan.methods_of("counterfactual")
-        removals = len(methods) - 1 + self.plan.evaluation["controls"]["random_removals"]
-        return len(own["n_remove"]) * removals / len(methods) * self._restarts()
-
-    def _forgetting(self):
-        own, controls = self.plan.evaluation["forgetting"], self.plan.evaluation["controls"]
-        methods = self.plan.methods_of("forgetting")
-        removals = len(methods) - 1 + controls["random_removals"]
-        models = (len(own["n_remove"]) * removals + controls["full_models"]) / (len(methods) + 1)
-        return models * self._sample_trajectory()
-
     def _contact_sheet(self):
         return self.rates.load + self.plan.sheet_samples * len(self.grid) * self.rates.call
-
-    def _seed_consistency(self):
-        own = self.plan.evaluation["seed_consistency"]
-        images = own["images"] + len(self.plan.seeded_targets())
-        return len(own["models"]) * (self.rates.load + images * len(self.grid) * self.rates.single)
 
     def calls(self, t):
         """Calls of the model from step t on."""
         return 1 + sum(s < t for s in self.grid)
-
-    def _restarts(self):
-        own = self.plan.evaluation["counterfactual"]
-        return self.rates.load + own["images"] * self.calls(own["step"]) * self.rates.call
 
     @property
     def dim(self):
         """Columns of features and target gradients."""
         return dimension(self.config, self.sizes)
 
-    def _removed(self):
-        """Images that a removal takes out, on average."""
-        sections = filter(None, (self.plan.evaluation[name] for name in ("counterfactual", "forgetting")))
-        shares = [n for section in sections for n in section["n_remove"]]
-        return float(np.mean([n * self.sizes.images if isinstance(n, float) else n for n in shares]))
-
     def steps(self):
         """Attributed steps of a target, on average."""
-        return self._mean(lambda name: len(self.plan.steps(name)))
+        return self.mean(lambda name: len(self.plan.steps(name)))
 
-    def _mean(self, of, section=None):
+    def mean(self, of, section=None):
+        """The mean of a function of targets: over those of an evaluation, or over all."""
         return float(np.mean([of(name) for name in (self.plan.evaluated(section) if section else self.plan.targets)]))
 
 

@@ -2,6 +2,7 @@
 
 from waypoint.science.gradients.batching import rows_in_a_pass, rows_in_memory
 from waypoint.workflow.estimate.costs import dimension, kernel_rows
+from waypoint.workflow.plan.stages import STAGES
 
 FLOAT, DOUBLE = 4, 8
 STEP_STATES = 4  # a training step's weights, gradients and AdamW's two moments
@@ -25,15 +26,14 @@ class Memory:
 
     def bytes(self, rule):
         """Of one job, or None for a rule without a formula."""
-        formula = getattr(self, f"_{rule}", None)
+        like = STAGES[rule].like if rule in STAGES else None
+        formula = getattr(self, f"_{like or rule}", None)
         return None if formula is None else formula()
 
     def _train(self):
         recipe = self.config["training"]
         weights = (STEP_STATES + (recipe["ema"] is not None)) * FLOAT * self.sizes.parameters
         return self.start + weights + self._images() + self._pass(recipe["batch_size"])
-
-    _train_subset = _train_without = _train_without_random = _train
 
     def _featurize(self, shards=1):
         settings = self.config["attribution"]

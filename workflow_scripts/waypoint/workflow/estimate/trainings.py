@@ -1,15 +1,15 @@
 """How many models the evaluations of a plan will train, and how long that takes at the pace of those that are there."""
 
+from collections import Counter
 from dataclasses import fields
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import consolidated
 from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.estimate.costs import Costs, Rates, Sizes
-from waypoint.workflow.plan.evaluation import counted
 from waypoint.workflow.plan.reruns import duration
-
-SUBSETS, REMOVALS = "train_subset", ("train_without", "train_without_random")
+from waypoint.workflow.plan.stages import STAGES
+from waypoint.workflow.words import counted
 
 
 def trainings(plan, models, made):
@@ -19,24 +19,21 @@ def trainings(plan, models, made):
         plan: a ``Plan``. models: {stage: models that its jobs will train}.
         made: attributes of the finished models of the full set.
     """
-    subsets, removals = models.get(SUBSETS, 0), sum(models.get(stage, 0) for stage in REMOVALS)
-    if not subsets + removals:
+    wanted = {stage: number for stage, number in models.items() if number and STAGES[stage].trained}
+    if not wanted:
         return ""
-    parts = []
-    if subsets:
-        lds = plan.evaluation["lds"]
-        each = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
-        parts.append(f"{subsets} on random subsets (evaluation.lds: {each})")
-    if removals:
-        parts.append(f"{removals} without some of the images")
-    sentence = f"the evaluations will train {counted(subsets + removals, 'model')}: {' and '.join(parts)}"
-    seconds = _seconds(plan, subsets, removals, made)
+    parts = Counter()
+    for stage, number in wanted.items():
+        parts[STAGES[stage].trained(plan)] += number
+    listed = " and ".join(f"{parts[words]} {words}" for words in sorted(parts))
+    sentence = f"the evaluations will train {counted(sum(wanted.values()), 'model')}: {listed}"
+    seconds = _seconds(plan, wanted, made)
     if seconds is None:
         return f"{sentence}. How long that takes here: make estimate CONFIG=…"
     return f"{sentence}; about {duration(seconds)}, one after the other, at the pace of the models that are there"
 
 
-def _seconds(plan, subsets, removals, made):
+def _seconds(plan, models, made):
     """Seconds of so many trainings, by the formulas of ``Costs``; None where no model is there to tell the pace."""
     stored = stored_images(plan.config)
     trained = [(found["seconds"], found["spec"]["train"]) for found in made if found.get("stage") == "train"]
@@ -51,7 +48,4 @@ def _seconds(plan, subsets, removals, made):
     rates = {field.name: 0.0 for field in fields(Rates)} | {"train": pace}
     sizes = {field.name: 0 for field in fields(Sizes)} | {"images": n, "T": 1000}
     costs = Costs(plan, Sizes(**sizes), Rates(**rates), set())
-    found = 0.0
-    if subsets:
-        found += subsets / plan.evaluation["lds"]["models_per_subset"] * costs.seconds(SUBSETS)
-    return found + (removals * costs.seconds(REMOVALS[0]) if removals else 0.0)
+    return sum(number / STAGES[stage].models(plan) * costs.seconds(stage) for stage, number in models.items())

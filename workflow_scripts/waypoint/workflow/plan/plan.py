@@ -16,13 +16,14 @@ from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks.packages import package_path
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
+from waypoint.workflow.config.evaluated import chosen_targets
 from waypoint.workflow.config.image_encoders import identity, needing, place_of
 from waypoint.workflow.config.method_settings import check_bases, check_fisher_rows, kernel_settings, summed
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.own_scores import cached_content_hash
 from waypoint.workflow.config.shared_stores import folders
+from waypoint.workflow.evaluations.registry import asked
 from waypoint.workflow.methods import ENCODER, LOOKS, METHODS
-from waypoint.workflow.plan.evaluation import EvaluationPlan
 from waypoint.workflow.plan.specs import READ_AS, as_read
 from waypoint.workflow.plan.stages import STAGES
 
@@ -31,7 +32,7 @@ PANEL_SAMPLES = 4  # of p(·|x_t), which every panel shows
 SHEET_SAMPLES, CAPTIONED_SAMPLES = 36, 16  # of a model, on its contact sheet: squares of 6 and 4
 
 
-class Plan(EvaluationPlan):
+class Plan:
     """Specs and identities of one complete configuration (``config.complete.complete``)."""
 
     def __init__(self, config):
@@ -56,10 +57,7 @@ class Plan(EvaluationPlan):
     def _implied(self):
         """{name: settings} of methods that are not listed, but needed by others or by an evaluation."""
         names = [summed(row) for row in self.methods.values() if "scores" in METHODS[row["method"]].reads]
-        if self.evaluation["split_half"] is not None and all(row["method"] != "trak" for row in self.methods.values()):
-            names.append("trak")
-        for section in ("counterfactual", "forgetting"):
-            names += (self.evaluation[section] or {}).get("methods") or []
+        names += [name for one in asked(self.config).values() for name in one.methods(self.config)]
         return {name: {"method": name} for name in names if name not in self.methods}
 
     # ---- specs and identities
@@ -265,11 +263,6 @@ class Plan(EvaluationPlan):
         return cached_content_hash(self.source(method, target))
 
     @property
-    def halved(self):
-        """The method whose scores are compared by halves of the checkpoints and of the draws."""
-        return next(iter(self.of_kind("trak")))
-
-    @property
     def halves_apart(self):
         """Whether scores of both halves of the draws are kept: of a single checkpoint whose features have halves."""
         return self.config["features"]["keep_halves"] and len(self.checkpoints) == 1
@@ -328,6 +321,20 @@ class Plan(EvaluationPlan):
             steps |= set(self.steps_of("samples", target))
             number = max(number, self.evaluation["samples"]["number"])
         return {"steps": sorted(steps), "number": number}
+
+    # ---- evaluations
+
+    def evaluated(self, section):
+        """Targets of an evaluation, in the config's order."""
+        return chosen_targets(self.config, section)
+
+    def steps_of(self, section, target):
+        """Steps of an evaluation at a target, ascending."""
+        return sorted(self.evaluation[section]["steps"] or self.steps(target))
+
+    def retrained_models(self):
+        """Names of all models that evaluations train."""
+        return list(dict.fromkeys(name for one in asked(self.config).values() for name in one.trainings(self)))
 
     # ---- groups of training images
 

@@ -4,19 +4,21 @@ import difflib
 import re
 
 from waypoint.errors import WaypointError
+from waypoint.workflow.evaluations.registry import EVALUATIONS
 
-TARGET = r"(?P<target>[^/]+)"
+TARGET, METHOD = r"(?P<target>[^/]+)", r"(?P<method>[^/]+)"
 WITH_TARGET = [
     re.compile(pattern)
     for pattern in (
         rf"targets/{TARGET}/.*",
-        rf"scores/(?P<method>[^/]+)/{TARGET}\.zarr",
+        rf"scores/{METHOD}/{TARGET}\.zarr",
         rf"figures/{TARGET}/[^/]+\.png",
-        rf"figures/likelihood-{TARGET}\.png",
-        rf"evaluation/outputs/{TARGET}\.zarr",
-        rf"evaluation/counterfactual/(?:(?P<method>[^/]+)/)?{TARGET}\.zarr",
-        rf"evaluation/forgetting/(?P<method>[^/]+)/{TARGET}\.zarr",
     )
+]
+WITH_TARGET += [
+    re.compile(re.escape(place).replace(r"\{target\}", TARGET).replace(r"\{method\}", METHOD))
+    for one in EVALUATIONS.values()
+    for place in one.places
 ]
 NEAREST = 3  # names that a message offers
 

@@ -16,6 +16,7 @@ from waypoint.store.artifacts.replaced import FOLDER
 from waypoint.store.zarr.hierarchy import mark_groups
 from waypoint.workflow.config.shared_stores import folders, leading_nowhere, link, other_copy
 from waypoint.workflow.estimate.trainings import trainings
+from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.networks import require_fit, to_examine
 from waypoint.workflow.plan.requested import require_known
 from waypoint.workflow.plan.reruns import (
@@ -28,6 +29,7 @@ from waypoint.workflow.plan.reruns import (
     stale_outputs,
     summary,
 )
+from waypoint.workflow.plan.stages import STAGES
 
 
 class Start:
@@ -90,7 +92,7 @@ class Start:
         if not self.told and (words := trainings(self.plan, self._models(asked), self._made())):
             print(f"Waypoint: {words}", file=sys.stderr)
             if any(stage == "train_subset" for stage, _ in asked):
-                print(f"Waypoint: {self.plan.lds_interval()}", file=sys.stderr)
+                print(f"Waypoint: {interval(self.plan)}", file=sys.stderr)
             self.told = True
 
     def _require_places(self, jobs):
@@ -116,7 +118,7 @@ class Start:
         """{stage: models that its jobs will train}; of several models of one job only those that are not there."""
         found = Counter()
         for stage, job in asked:
-            if stage.startswith("train_"):
+            if STAGES[stage].trained:
                 missing = [path for path in artifacts_of(job) if self._is_made(path)]
                 found[stage] += len(missing)
         return found

@@ -1,0 +1,12 @@
+"""Writes schemas/config.schema.json from the fragments that it consists of (waypoint/workflow/config/fragments.py).
+
+python workflow_scripts/schema.py
+"""
+
+import json
+
+from waypoint.workflow.config.fragments import schema
+from waypoint.workflow.config.schema import SCHEMA
+
+if __name__ == "__main__":
+    SCHEMA.write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,62 @@
+"""The schema of configurations, put together from the fragments that sections, sources, methods and evaluations own.
+
+    schemas/sections/{key}.json             a key of the configuration
+    store/data/{source}.schema.json         keys of ``data`` that one source of training images brings
+    workflow/methods.py                     the section of a method, and keys that only its kind has
+    workflow/evaluations/{evaluation}.py    a section of ``evaluation``
+
+schemas/config.schema.json is written from them for people and editors: ``python workflow_scripts/schema.py``.
+"""
+
+import json
+from pathlib import Path
+
+import waypoint.store.data as sources
+from waypoint.store.data.sources import SOURCES
+from waypoint.workflow.config.schema import SCHEMA
+from waypoint.workflow.evaluations.registry import EVALUATIONS
+from waypoint.workflow.methods import ROWS
+
+SECTIONS = SCHEMA.parent / "sections"
+TOP = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Waypoint configuration",
+    "description": (
+        "Every key, its default, its unit and its source. 'Paper' is arXiv 2312.06205, 'code' its reference code."
+    ),
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["experiment", "checkpoints", "targets"],
+}
+
+EVALUATION = {
+    "type": "object",
+    "description": "What is evaluated: a section that is left out is not.",
+    "additionalProperties": False,
+    "default": {},
+}
+
+
+def schema() -> dict:
+    """The whole schema, as it is written to schemas/config.schema.json."""
+    properties = {file.stem: _read(file) for file in SECTIONS.glob("*.json")}
+    for folder in sources.__path__:
+        for file in sorted(Path(folder).glob("*.schema.json")):
+            properties["data"]["properties"] |= _read(file)
+    for row in ROWS:
+        properties["methods"]["additionalProperties"]["properties"] |= row.own
+        properties |= row.sections
+    evaluations = {name: one.schema for name, one in EVALUATIONS.items()}
+    properties["evaluation"] = {**EVALUATION, "properties": evaluations}
+    return {**TOP, "properties": dict(sorted(properties.items()))}
+
+
+def full_schema() -> dict:
+    """The schema with the names of all sources of training images."""
+    made = schema()
+    made["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
+    return made
+
+
+def _read(file):
+    return json.loads(file.read_text(encoding="utf-8"))

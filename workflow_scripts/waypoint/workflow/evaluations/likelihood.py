@@ -1,0 +1,89 @@
+"""Feature likelihood: the share of samples of p(·|x_t) that a classifier calls a class (§3.1, Fig. 3, B.10).
+
+Its table and figures also hold image-text preference (``caption_likelihood``).
+"""
+
+from waypoint.errors import WaypointError
+from waypoint.workflow.config.evaluated import chosen_targets
+from waypoint.workflow.evaluations.classifier import KINDS
+from waypoint.workflow.evaluations.evaluation import Evaluation
+from waypoint.workflow.evaluations.samples import chosen_samples
+from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
+
+FIGURE = "figures/likelihood-{target}.png"
+
+
+def judged(plan):
+    """Targets with rows in tables/feature_likelihood.csv, in the order of the samples."""
+    ids, captions = plan.evaluated("samples"), plan.evaluation["caption_likelihood"]
+    if plan.evaluation["likelihood"] is not None:
+        return ids
+    return [target for target in ids if captions and target in captions["captions"]]
+
+
+def methods_below(plan):
+    """The method whose training images stand below the curves: trak where there is one, none without data."""
+    return sorted(plan.methods, key=lambda method: plan.kind(method).name != "trak")[:1]
+
+
+@stage(version=1, uncounted="classifying samples", slurm="gpu")
+def feature_likelihood(plan):
+    """Feature likelihoods: of classes, of captions, or of both."""
+    targets, sections = judged(plan), {}
+    reads = [("sample_from_x_t", {"target": t}) for t in targets] + [plan.trajectory(t) for t in targets]
+    if plan.evaluation["likelihood"] is not None:
+        sections["likelihood"] = plan.evaluation["likelihood"]
+        reads += [("train_classifier", {"kind": kind}) for kind in KINDS]
+    if plan.evaluation["caption_likelihood"] is not None:
+        own = plan.evaluation["caption_likelihood"]
+        sections |= {"caption_likelihood": own, "image_encoder": plan.encoder(own["encoder"])}
+    labels = {name: plan.targets[name]["label"] for name in targets if "label" in plan.targets[name]}
+    sections |= {"samples": chosen_samples(plan, targets), "labels": labels}
+    return Recipe(sections, plan.data(), reads)
+
+
+@stage(FIGURES, cost=START, slurm="small")
+def plot_likelihood(plan, target):
+    """figures/likelihood-{target}.png."""
+    scores = [plan.score(method, target) for method in methods_below(plan)]
+    return Recipe(inherits=[("feature_likelihood", {})], reads=[("sample_from_x_t", {"target": target}), *scores])
+
+
+def check(config, grid):
+    """Refuse features of targets that have no samples."""
+    ids = chosen_targets(config, "samples")
+    for name in config["evaluation"]["likelihood"]["features"] or {}:
+        if name not in ids:
+            raise WaypointError(f"config: evaluation.likelihood.features: {name!r} is no target of evaluation.samples")
+
+
+def tables(plan):
+    """What classifiers and captions say of the samples."""
+    return ["tables/feature_likelihood.csv", "tables/steepest_intervals.csv"]
+
+
+def figures(plan):
+    """A figure of every judged target."""
+    return [FIGURE.format(target=target) for target in judged(plan)]
+
+
+EVALUATION = Evaluation(
+    "Feature likelihood (§3.1, Fig. 3, B.10): share of the samples that a classifier calls a class. Needs "
+    "evaluation.samples and labels.",
+    rules="likelihood",
+    keys={
+        "features": {
+            "type": ["object", "null"],
+            "description": "{target: class}; null: the class of the final image, as the standard classifier sees it.",
+            "default": None,
+            "additionalProperties": {"type": "integer", "minimum": 0},
+        }
+    },
+    needs=("data", "labels", "samples"),
+    check=check,
+    by_target=("features",),
+    stores=lambda plan: [f"evaluation/classifiers/{kind}" for kind in KINDS],
+    tables=tables,
+    figures=figures,
+    places=(FIGURE,),
+)

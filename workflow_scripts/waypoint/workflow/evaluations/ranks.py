@@ -1,0 +1,15 @@
+"""What evaluations of lists of top images have in common."""
+
+from waypoint.errors import WaypointError
+from waypoint.workflow.config.evaluated import number_of_images
+
+
+def check_top_k(config, section):
+    """Refuse lists that are longer than half of the training images.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    n, most = number_of_images(config), max(config["evaluation"][section]["top_k"])
+    if n is not None and most > n // 2:
+        raise WaypointError(f"config: evaluation.{section}.top_k: {most} is more than half of the {n} training images")

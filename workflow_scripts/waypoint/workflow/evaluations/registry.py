@@ -1,0 +1,37 @@
+"""All evaluations by name. An evaluation is a file of this folder with ``EVALUATION`` in it, see ``evaluation.py``."""
+
+import importlib
+import pkgutil
+
+import waypoint.workflow.evaluations as folder
+
+
+def found():
+    """{name: ``Evaluation``} of the folder's files, by name; their stages are entered in ``STAGES``."""
+    names = sorted(name for _, name, _ in pkgutil.iter_modules(folder.__path__))
+    modules = {name: importlib.import_module(f"{folder.__name__}.{name}") for name in names if name != "registry"}
+    return {name: module.EVALUATION for name, module in modules.items() if hasattr(module, "EVALUATION")}
+
+
+EVALUATIONS = found()
+
+
+def asked(config):
+    """{name: ``Evaluation``} of those that a configuration with defaults has."""
+    return {name: one for name, one in EVALUATIONS.items() if config["evaluation"][name] is not None}
+
+
+def check_evaluations(config, grid):
+    """Refuse evaluations that contradict the rest of the configuration or each other.
+
+    Args:
+        grid: the sampling grid, or None where planning cannot know it.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    there = asked(config)
+    for name, evaluation in there.items():
+        evaluation.require(config, name)
+    for evaluation in there.values():
+        evaluation.check(config, grid)

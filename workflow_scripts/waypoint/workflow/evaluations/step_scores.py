@@ -1,0 +1,32 @@
+"""What evaluations that compare steps have in common: the scores that differ from step to step."""
+
+from waypoint.errors import WaypointError
+from waypoint.workflow.config.method_settings import step_methods
+
+
+def methods_by_step(plan):
+    """Methods whose scores differ from step to step."""
+    return step_methods(plan.config)
+
+
+def step_scores(plan):
+    """Scores of the methods that differ from step to step."""
+    return [plan.score(method, target) for method in methods_by_step(plan) for target in plan.targets]
+
+
+def check_methods(config, section):
+    """Refuse to compare steps where all methods have the same scores at every step.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    if not step_methods(config):
+        raise WaypointError(
+            f"config: evaluation.{section} compares steps, but {' and '.join(config['methods'])} have the same "
+            "scores at every step; add another method"
+        )
+
+
+def steps_by_target(config):
+    """The attributed steps of every target, as sets."""
+    return [set(target.get("steps", config["attribution"]["steps"])) for target in config["targets"]]
