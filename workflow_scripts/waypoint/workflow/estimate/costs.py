@@ -15,6 +15,7 @@ from waypoint.workflow.kept_scores import kept
 from waypoint.workflow.plan.stage import START
 from waypoint.workflow.plan.stages import STAGES
 
+OF_EACH = 52  # bytes of an image's numbers, its name, label and near-duplicate
 INVERTING = 12  # calls that an inverted step of DDIM takes, at most 30
 START_ALONE = ("join_features", "share_trajectory")  # rules without a stage of their own that only copy
 COMPARED = 2 * 128 * 8  # rows that the model sees at a step where a given image is compared: images and draws
@@ -208,7 +209,7 @@ def storage(plan, sizes):
     width += 4 * (features["dtype"] != "float32")  # a scale per row
     grid = config["sampling"]["steps"]
     found = {
-        "data": 4 * n * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption),
+        "data": n * (OF_EACH + 4 * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption)),
         "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
         # eigenvalues; the eigenvectors' sides are those of the network's tensors
         "curvature": 4 * models * sum(sizes.parameters + sizes.factors * (stage == "curvature") for stage in plan.maps),
@@ -235,7 +236,7 @@ def sampled_targets(plan):
 
 def _rows(config, kind, models, n, d):
     """Rows of scores that a method stores per step: the mean, its standard error, on request every checkpoint's."""
-    if not kind.by_checkpoint:
+    if not kind.by_checkpoint and "scores" not in kind.reads:  # sums over steps keep what they add up
         return 1 + (kind.error and models > 1)
     asked = config["scores"]["keep_checkpoints"]
     each = models if kept(asked, n, d, models) and (asked is not None or models > 1) else 0
