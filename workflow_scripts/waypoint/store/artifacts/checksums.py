@@ -1,11 +1,11 @@
 """Checksums of folders and files that are no Zarr: what a job made is read back as it was made, or not at all."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import file_hash
 from waypoint.store.artifacts.provenance import MARKER, marker_path, read_attributes
 
 SCRIBBLED = ".csv"  # a loss curve beside a model: nothing reads it, and people may edit it
@@ -15,10 +15,10 @@ def checksums(path):
     """{name: SHA-256} of a file, or of all files of a folder that anything reads."""
     path = Path(path)
     if path.is_file():
-        return {path.name: _sha256(path)}
+        return {path.name: file_hash(path)}
     files = (file for file in sorted(path.rglob("*")) if file.is_file())
     named = {str(file.relative_to(path)): file for file in files if file.suffix != SCRIBBLED}
-    return {name: _sha256(file) for name, file in named.items() if name not in (MARKER, ".snakemake_timestamp")}
+    return {name: file_hash(file) for name, file in named.items() if name not in (MARKER, ".snakemake_timestamp")}
 
 
 def write_marker(folder, attributes):
@@ -58,8 +58,3 @@ def require_checksums(path, files):
             where = path if Path(path).is_file() else Path(path, name)
             what = "is missing" if name not in found else "is damaged (its checksum does not match)"
             raise WaypointError(f"{where} {what}; delete {path} and rerun")
-
-
-def _sha256(file):
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """Hugging Face's data sets: a hub id, a folder of ``save_to_disk``, or parquet, read by the ``datasets`` library."""
 
 import contextlib
-import hashlib
 import importlib.util
 import io
 import json
@@ -11,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import text_hash
 from waypoint.store.data.faults import some
 from waypoint.store.data.huggingface_columns import captions_in, chosen_columns, labels_in
 from waypoint.store.data.image_files import EncodedImages
@@ -305,9 +305,8 @@ def record(section, opened):
     if not (remote := hub_id(section)):
         return None
     look, urls = opened.loaded._fingerprint, opened.loaded.info.download_checksums or ()
-    sha256 = hashlib.sha256(look.encode()).hexdigest()
     revisions = sorted({found for url in urls for found in REVISION.findall(url)})
-    return {"paths": [section["path"]], "look": look, "sha256": sha256, "hub": remote, "revisions": revisions}
+    return {"paths": [section["path"]], "look": look, "sha256": text_hash(look), "hub": remote, "revisions": revisions}
 
 
 SOURCE = Source(

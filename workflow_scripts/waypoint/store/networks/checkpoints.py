@@ -1,6 +1,5 @@
 """Diffusers folders: build, save, load and check models by value, not only by shape."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -385,13 +384,3 @@ def target_condition(denoiser, target, text=None):
     if denoiser.conditioned_by is None:
         return None
     return torch.tensor([target["label"]], device=denoiser.device) if text is None else text[None].to(denoiser.device)
-
-
-def weights_hash(folder):
-    """SHA-256 of all weights stored in a folder: the identity that what was made with a model carries."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(folder).rglob("*.safetensors")):
-        with open(file, "rb") as handle:
-            while chunk := handle.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()

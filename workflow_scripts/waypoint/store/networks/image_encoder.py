@@ -4,10 +4,10 @@ Torch and the model libraries are imported only where a network is built: planni
 is ever unpickled: state dicts are read with ``weights_only``.
 """
 
-import hashlib
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import content_hash, file_hash
 from waypoint.store.networks.state_dicts import load_in_order, read_state
 
 SETTINGS = {".json", ".txt"}  # of a CLIP folder: sizes, processor, tokenizer
@@ -20,15 +20,7 @@ def weights_hash(place):
     Raises:
         OSError: something cannot be read.
     """
-    digest = hashlib.sha256()
-    place = Path(place)
-    for file in _model_files(place) if place.is_dir() else [place]:
-        if place.is_dir():
-            digest.update(f"{file.name}\0{file.stat().st_size}\n".encode())
-        with open(file, "rb") as handle:
-            while chunk := handle.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()
+    return content_hash(_model_files(Path(place))) if Path(place).is_dir() else file_hash(place)
 
 
 def has_weights(folder):

@@ -3,10 +3,9 @@
 Torch is imported only where the network is built: planning asks for the file alone.
 """
 
-import hashlib
-
 from waypoint.errors import WaypointError
 from waypoint.patches.pytorch_fid import inception_weights
+from waypoint.store.artifacts.fingerprint import file_hash
 
 PUBLISHED = "6726825d"  # beginning of the SHA-256 of pytorch-fid's published weights
 BATCH = 50  # images at 299 × 299 pixels at once
@@ -20,8 +19,7 @@ def require_weights(path, sha256):
     """
     remedy = "or set evaluation.fid.features: classifier, which needs no weights"
     try:
-        with open(path, "rb") as handle:
-            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        found = file_hash(path)
     except OSError as error:
         raise WaypointError(
             f"evaluation.fid.weights: {path} cannot be read ({error.strerror}); give the file of pytorch-fid's "

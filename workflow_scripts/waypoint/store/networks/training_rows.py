@@ -1,11 +1,10 @@
 """The images that a retrained model sees, and how a reader makes sure of it."""
 
-import hashlib
-
 import numpy as np
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.subsets import removal_count, subset_rows, without_random, without_top
+from waypoint.store.artifacts.fingerprint import array_hash
 from waypoint.store.zarr.reader import read
 
 
@@ -34,7 +33,7 @@ def training_rows(images, seed, n, scores=None):
 
 def rows_hash(rows):
     """SHA-256 of the rows a model was trained on, which its attributes carry."""
-    return hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()
+    return array_hash(np.asarray(rows, np.int64))
 
 
 def require_rows(checkpoint, rows):

@@ -1,7 +1,5 @@
 """VAE folders: diffusers' AutoencoderKL, trained here or brought along."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -11,7 +9,7 @@ from waypoint.patches.lean_diffusers import AutoencoderKL
 from waypoint.science.autoencoder import Autoencoder
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
-from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.artifacts.fingerprint import json_hash, weights_hash
 from waypoint.store.networks.hub import fetch
 
 VAE_PARTS = ("vae",)  # of a pipeline's folder
@@ -82,4 +80,4 @@ def vae_identity(folder):
     """SHA-256 of a stored VAE's weights and settings: all that an image's latent follows from."""
     settings = AutoencoderKL.load_config(folder, local_files_only=True)
     public = {key: value for key, value in settings.items() if not key.startswith("_")}  # not where it came from
-    return hashlib.sha256(json.dumps([weights_hash(folder), public], sort_keys=True).encode()).hexdigest()
+    return json_hash([weights_hash(folder), public])

@@ -1,10 +1,7 @@
 """curvature/{checkpoint}.zarr: eigenvalues and eigenvectors, an array or more for every parameter tensor."""
 
-import hashlib
-
-import numpy as np
-
 from waypoint.science.curvature import Curvature
+from waypoint.store.artifacts.fingerprint import arrays_hash
 from waypoint.store.zarr.reader import read
 
 DIMS = {"eigenvalues": ["row", "column"], "Q_A": ["column", "eigenvector"], "Q_S": ["row", "eigenvector"]}
@@ -29,10 +26,7 @@ def content_of(curvature):
     Eigenvectors of near-equal eigenvalues turn with every rounding, so that what is whitened by one curvature is not
     comparable with what is whitened by another, although both were made by the same settings.
     """
-    digest = hashlib.sha256()
-    for name, values in sorted(curvature.arrays().items()):
-        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+    return arrays_hash(sorted(curvature.arrays().items()))
 
 
 def read_curvature(store, unet):

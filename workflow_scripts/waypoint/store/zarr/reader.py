@@ -73,8 +73,8 @@ def blocks(array):
 class Rows:
     """Some rows of an array in chunks of whole rows that may be far larger than memory; index it with rows.
 
-    A chunk is verified when its first row is wanted. Rows are read, not mapped: a map for each of thousands of chunks
-    would hold as many open files.
+    A chunk is verified when its first row is wanted. Rows that lie in one chunk are read together, and no chunk stays
+    mapped afterwards: a map for each of thousands of chunks would hold as many open files.
 
     Args:
         array: an array of an open store.
@@ -98,24 +98,20 @@ class Rows:
             WaypointError: a chunk that is gone, or whose checksum does not match.
         """
         wanted = self.rows[np.asarray(rows)]
-        found = np.empty((len(wanted), *self.array.shape[1:]), self.array.dtype)
-        for place, row in enumerate(wanted):
-            found[place] = self._row(*divmod(int(row), self.array.chunks[0]))
-        return found
+        values = np.empty((len(wanted), *self.array.shape[1:]), self.array.dtype)
+        chunks, places = np.divmod(wanted, self.array.chunks[0])
+        for index in np.unique(chunks).tolist():
+            here = chunks == index
+            values[here] = self._chunk(index)[places[here]]
+        return values
 
-    def _row(self, index, row):
-        if index not in self.verified:
-            _chunk(self.array, index)
-            self.verified.add(index)
-        path, shape = _chunk_path(self.array, index), self.array.shape[1:]
-        values = np.prod(shape, dtype=int)
-        try:
-            found = np.fromfile(path, self.array.dtype, values, offset=row * values * self.array.dtype.itemsize)
-        except OSError as error:
-            raise WaypointError(f"{path}: cannot be read ({error.strerror}); delete the store and rerun") from error
-        if len(found) < values:
-            raise WaypointError(f"{path}: damaged (it has shrunk); delete the store and rerun")
-        return found.reshape(shape)
+    def _chunk(self, index):
+        """A chunk, verified if it has not been."""
+        if index in self.verified:
+            return _as_rows(self.array, map_chunk(self.array, index)[1])
+        chunk = _chunk(self.array, index)
+        self.verified.add(index)
+        return chunk
 
 
 def _chunk_path(array, index):
@@ -127,6 +123,11 @@ def _chunk(array, index):
     """One chunk of whole rows, mapped into memory: zarr's own reading makes copies that take 2 to 3 times as long."""
     path, data = map_chunk(array, index)
     require_checksum(crc32c.crc32c(data), path)
+    return _as_rows(array, data)
+
+
+def _as_rows(array, data):
+    """The bytes of a chunk as an array, without a copy."""
     return np.frombuffer(data, array.dtype, np.prod(array.chunks, dtype=int)).reshape(array.chunks)
 
 
