@@ -40,7 +40,7 @@ def test_long_lists_of_whole_names_take_no_time():
     from waypoint.store.data import group_members
 
     places = group_members._places(files)
-    assert [group_members._meant(files, places, name, "") for name in files] == [[i] for i in range(50_000)]
+    assert [group_members._images_of(files, places, name, "") for name in files] == [[i] for i in range(50_000)]
     assert time.process_time() - start < 2
 
 

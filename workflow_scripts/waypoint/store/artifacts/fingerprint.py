@@ -5,14 +5,13 @@ No hash may ever be computed in another way: artifacts hold them, and all that h
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-StrPath = str | os.PathLike[str]
+from waypoint.store.types import StrPath
 
 
 def file_hash(path: StrPath) -> str:

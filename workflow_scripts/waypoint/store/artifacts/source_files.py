@@ -15,7 +15,8 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from waypoint.store.artifacts.fingerprint import StrPath, content_hash, quick_look, text_hash
+from waypoint.store.artifacts.fingerprint import content_hash, quick_look, text_hash
+from waypoint.store.types import StrPath
 
 CHUNK = 4 << 20  # bytes read at once
 ITSELF = ""  # the name of a file that the configuration names itself

@@ -1,25 +1,31 @@
-"""Tables of captions and labels as people have them: CSV with , ; or tab, or JSON lines; UTF-8, or Excel's UTF-16."""
+"""Users' tables of captions and labels: CSV with , ; or tab, or JSON lines; in UTF-8, or Excel's UTF-16."""
 
 import codecs
 import csv
 import io
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias, cast
 
 from waypoint.errors import WaypointError
+
+# a row: its line, and a text for each column; a cell that a short row lacks is None, and under the key None are the
+# cells that a long row has too many
+Row: TypeAlias = tuple[int, Mapping[str | None, Any]]
 
 ROLES = {
     "file": ("file", "file_name"),
     "caption": ("caption", "text"),
     "label": ("label",),
     "group": ("group",),
-}  # the first counts
+}  # names of columns; the first that exists counts
 SEPARATORS = ",;\t"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE = "save it as UTF-8: in Excel File, Save As, CSV UTF-8 (Comma delimited)"
-BOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
+BOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .xls
 
 
-def text_of(raw, where):
+def text_of(raw: bytes, where: str) -> str:
     """The text of a file's bytes: UTF-8, or UTF-16 with a mark at its beginning.
 
     Args:
@@ -41,39 +47,42 @@ def text_of(raw, where):
     return text
 
 
-def rows_of(raw, where, lines=False):
-    """The rows of a table of images, with the names that columns have here: file, caption, label, group.
+def rows_of(raw: bytes, where: str, lines: bool = False) -> tuple[list[str], list[Row]]:
+    """The rows of a table of images, with columns renamed to file, caption, label and group.
 
     Hugging Face's file_name and text count as file and caption, and names in capitals too.
 
     Args:
-        raw: bytes of the file. where: begins error messages. lines: whether it is JSON lines, and no CSV.
+        raw: bytes of the file. where: begins error messages. lines: whether it is JSON lines rather than CSV.
 
     Returns:
-        names of all columns in the table; [(line, {column: text})], where a cell is None that a short row lacks, and
-        the cells that a long row has too many are under None. Of a list of captions each has a row of its own.
+        names of all columns in the table, and the rows. Each of a list of captions becomes a separate row.
 
     Raises:
-        WaypointError: no such table; names the line.
+        WaypointError: it is no such table; names the line.
     """
     text = text_of(raw, where)
     columns, rows = _json_rows(text, where) if lines else _csv_rows(text, where)
     lower = {name.lower(): name for name in reversed(columns)}
-    roles = {role: next((lower[name] for name in names if name in lower), None) for role, names in ROLES.items()}
-    roles = {role: name for role, name in roles.items() if name is not None}
+    roles = {
+        role: next(lower[name] for name in names if name in lower)
+        for role, names in ROLES.items()
+        if lower.keys() & set(names)
+    }
     return columns, [(line, one) for line, row in rows for one in _in_roles(row, roles)]
 
 
-def _in_roles(row, roles):
-    cells = {role: row.get(name) for role, name in roles.items()}
-    more = {None: row[None]} if None in row else {}
+def _in_roles(row: Mapping[str | None, Any], roles: Mapping[str, str]) -> Iterator[Mapping[str | None, Any]]:
+    """A row with its columns renamed, once for each of its captions."""
+    cells: dict[str | None, Any] = {role: row.get(name) for role, name in roles.items()}
+    more: dict[str | None, Any] = {None: row[None]} if None in row else {}
     texts = cells.get("caption")
-    for text in texts if isinstance(texts, list) else [texts]:
-        one = cells | ({"caption": text} if "caption" in cells else {})
+    for text in cast(list[object], texts) if isinstance(texts, list) else [texts]:
+        one: dict[str | None, Any] = cells | ({"caption": text} if "caption" in cells else {})
         yield {role: cell if cell is None else str(cell) for role, cell in one.items()} | more
 
 
-def _csv_rows(text, where):
+def _csv_rows(text: str, where: str) -> tuple[list[str], list[Row]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
     # Excel writes the separator of the country, and some programs name it in a line of its own
     if header[:4].lower() == "sep=" and header[4:].strip("\r\n") in set(SEPARATORS):
@@ -85,7 +94,7 @@ def _csv_rows(text, where):
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
         columns = [(name or "").strip() for name in reader.fieldnames or []]
         reader.fieldnames = columns
-        rows = [(reader.line_num + skipped, row) for row in reader]
+        rows: list[Row] = [(reader.line_num + skipped, cast(Mapping[str | None, Any], row)) for row in reader]
     except csv.Error as error:
         raise WaypointError(f"{where} cannot be read ({error})") from error
     if twice := {name for name in columns if columns.count(name) > 1}:
@@ -93,13 +102,14 @@ def _csv_rows(text, where):
     return columns, rows
 
 
-def _json_rows(text, where):
-    rows, columns = [], {}
+def _json_rows(text: str, where: str) -> tuple[list[str], list[Row]]:
+    rows: list[Row] = []
+    columns: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row: dict[str | None, Any] | list[object] | None = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise WaypointError(f"{where} line {number} is no JSON ({error})") from error
         if not isinstance(row, dict):
@@ -107,5 +117,5 @@ def _json_rows(text, where):
                 f'{where} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
             )
         rows.append((number, row))
-        columns |= dict.fromkeys(row)
+        columns |= dict.fromkeys(map(str, row))
     return list(columns), rows
