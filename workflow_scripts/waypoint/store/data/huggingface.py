@@ -3,6 +3,8 @@
 # datasets and pyarrow have no type hints
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportAttributeAccessIssue=false
+# the fingerprint of a data set has no public name
+# pyright: reportPrivateUsage=false
 import contextlib
 import importlib.util
 import io

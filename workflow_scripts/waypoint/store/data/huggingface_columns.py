@@ -22,7 +22,10 @@ Features: TypeAlias = Mapping[str, object]  # datasets.Features: types of column
 class Table(Protocol):
     """A ``datasets.Dataset``, as far as it is used here."""
 
-    features: Features
+    @property
+    def features(self) -> Features:
+        """Types of the columns by name."""
+        ...
 
     def __getitem__(self, column: str, /) -> Sequence[Any]:
         """The cells of a column."""

@@ -82,7 +82,8 @@ def sketch(images: Values) -> Values:
         (B, C · cells), at most 8 × 8 cells.
     """
     for axis in (2, 3):
-        edges: NDArray[np.int64] = np.linspace(0, images.shape[axis], min(CELLS, images.shape[axis]) + 1).astype(int)
+        length: int = images.shape[axis]
+        edges = np.linspace(0, length, min(CELLS, length) + 1).astype(int)
         width = np.diff(edges).reshape([-1 if a == axis else 1 for a in range(4)])
         images = np.add.reduceat(images, edges[:-1], axis=axis) / np.sqrt(width)
     return images.reshape(len(images), -1)

@@ -1,5 +1,8 @@
 """Folders of models: local folders, folders of installed packages, and snapshots of hub repositories."""
 
+# some of huggingface_hub's types are unknown
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+
 import functools
 from collections.abc import Sequence
 from pathlib import Path

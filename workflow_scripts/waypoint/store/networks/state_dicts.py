@@ -1,5 +1,8 @@
 """Reads state dicts from files that may not be trusted, and fills networks with them exactly."""
 
+# some of safetensors' types are unknown
+# pyright: reportUnknownVariableType=false
+
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, cast

@@ -1,5 +1,8 @@
 """The training images that a retrained model sees, and the check that it was trained on them."""
 
+# science has no type hints yet
+# pyright: reportUnknownVariableType=false
+
 from typing import Protocol
 
 import numpy as np
@@ -41,7 +44,7 @@ def training_rows(images: Attributes | None, seed: int, n: int, scores: zarr.Gro
         return np.arange(n)
     if "subset" in images:
         return subset_rows(seed, images["subset"], n, images["fraction"])
-    remove = removal_count(images["remove"], n)
+    remove = int(removal_count(images["remove"], n))
     if not 0 < remove < n:
         raise WaypointError(f"n_remove: {images['remove']} of {n} training images leaves nothing to compare")
     if "random" in images:
