@@ -33,7 +33,7 @@ class PackedFiles(TypedDict):
 
 
 class SourceRecord(TypedDict):
-    """What an artifact keeps of the files and folders that it was made from.
+    """An artifact's record of the files and folders that it was made from.
 
     Attributes:
         paths: the files and folders. look: a hash of names, sizes and change times. sha256: a hash of names and

@@ -44,7 +44,7 @@ class Container(Protocol):
         ...
 
     def opened(self, name: str) -> str | IO[bytes]:
-        """What Pillow opens to read a file: its path, or its bytes."""
+        """A file in the form that Pillow opens: its path, or its bytes."""
         ...
 
     def read_from(self, names: Sequence[str]) -> list[str]:

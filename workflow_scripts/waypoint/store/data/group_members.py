@@ -1,4 +1,4 @@
-"""Which training images belong to which group."""
+"""The members of groups of training images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 # datasets has no type hints
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -27,7 +27,7 @@ class Table(Protocol):
         """Types of the columns by name."""
         ...
 
-    def __getitem__(self, column: str, /) -> Sequence[Any]:
+    def __getitem__(self, column: str, /) -> Sequence[object]:
         """The cells of a column."""
         ...
 
@@ -156,10 +156,11 @@ def labels_in(data: Table, column: str | None) -> tuple[NDArray[np.int64] | None
     if column is None:
         return None, None
     labels, feature = list(data[column]), data.features[column]
-    named = isinstance(feature, ClassLabel)
-    _require_all(column, "label", [value is None or (named and value < 0) for value in labels])
-    if named:
-        return np.array(labels, np.int64), list(feature.names)
+    if isinstance(feature, ClassLabel):
+        numbers = cast(list[int | None], labels)
+        _require_all(column, "label", [number is None or number < 0 for number in numbers])
+        return np.array(numbers, np.int64), list(feature.names)
+    _require_all(column, "label", [value is None for value in labels])
     return labels_of([str(int(value)) if isinstance(value, bool) else str(value) for value in labels])
 
 
@@ -171,7 +172,8 @@ def captions_in(data: Table, column: str | None) -> list[Caption] | None:
     """
     if column is None:
         return None
-    texts = [usable([cell] if cell is None or isinstance(cell, str) else cell) for cell in data[column]]
+    cells = cast(Sequence[str | Sequence[str | None] | None], data[column])
+    texts = [usable([cell] if cell is None or isinstance(cell, str) else cell) for cell in cells]
     _require_all(column, "caption", [not several for several in texts])
     return [one_or_several(several) for several in texts]
 

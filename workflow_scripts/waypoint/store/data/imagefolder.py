@@ -140,7 +140,7 @@ def _tabled(held: Container, table: str) -> Listed:
     except OSError as error:
         raise WaypointError(f"data.captions: cannot read {table} ({error.strerror})") from error
     columns, rows = rows_of(raw, where, lines=str(table).lower().endswith((".jsonl", ".ndjson")))
-    known: set[str | None] = set(rows[0][1]) if rows else set()
+    known: set[str] = set(rows[0].cells) if rows else set()
     if "file" not in known or not {"caption", "label"} & known:
         there = f"; it has {', '.join(columns)}" if columns else ""
         raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label{there}")

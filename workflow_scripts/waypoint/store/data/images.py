@@ -14,7 +14,7 @@ from waypoint.store.types import Attributes, Values
 
 
 class ImageOptions(TypedDict, total=False):
-    """What a source knows of its images besides their names; see ``Images``."""
+    """Labels, captions and the like of a source's images; see ``Images``."""
 
     labels: NDArray[np.int64] | None
     class_names: Sequence[str] | None

@@ -1,8 +1,8 @@
 """The images that tables list, with their labels and captions; none of them is opened here."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ def tabled(container: Container, tables: Sequence[tuple[str, str, Sequence[Row]]
     images: dict[str, Entry] = {}
     groups: dict[str, str | None] = {}
     suffixes = readable()
-    columns = [set(rows[0][1]) - {None} for _, _, rows in tables]
+    columns = [set(rows[0].cells) for _, _, rows in tables]
     has = {role: any(role in known for known in columns) for role in ("caption", "label")}
     for (where, folder, rows), known in zip(tables, columns):
         lacks = [role for role, there in has.items() if there and role not in known]
@@ -84,24 +84,25 @@ def _entered(
     """Enter the rows of one table into the images and groups by name; returns the faults of the rows."""
     faults: list[str] = []
     entered: dict[str, Entry] = {}
-    for line, row in rows:
+    for row in rows:
+        line, cells, file = row.line, row.cells, row.cells["file"] or ""
         if fault := _fault(container, folder, row):
             faults.append(f"line {line} {fault}" if fault.startswith("has ") else f"line {line}: {fault}")
             continue
-        name = posixpath.normpath(posixpath.join(folder, row["file"]))
+        name = posixpath.normpath(posixpath.join(folder, file))
         if name in images and name not in entered:
-            faults.append(f"line {line}: {row['file']} is listed in another table too")
+            faults.append(f"line {line}: {file} is listed in another table too")
             continue
-        first_line, label, texts = entered[name] = images.setdefault(name, Entry(line, row.get("label"), []))
+        first_line, label, texts = entered[name] = images.setdefault(name, Entry(line, cells.get("label"), []))
         if line != first_line and not has_captions:
-            faults.append(f"line {line}: {row['file']} is listed twice")
-        elif row.get("label") != label:
-            faults.append(f"line {line}: {row['file']} has label {row['label']}, but {label} in line {first_line}")
-        elif groups.setdefault(name, row.get("group")) != row.get("group"):
+            faults.append(f"line {line}: {file} is listed twice")
+        elif cells.get("label") != label:
+            faults.append(f"line {line}: {file} has label {cells['label']}, but {label} in line {first_line}")
+        elif groups.setdefault(name, cells.get("group")) != cells.get("group"):
             faults.append(
-                f"line {line}: {row['file']} has group {row['group']!r}, but {groups[name]!r} in line {first_line}"
+                f"line {line}: {file} has group {cells['group']!r}, but {groups[name]!r} in line {first_line}"
             )
-        texts.append(row.get("caption"))
+        texts.append(cells.get("caption"))
     if has_captions:
         faults += [f"line {line} has no caption" for line, _, texts in entered.values() if not usable(texts)]
     unread = [name for name in entered if suffix_of(name) not in suffixes]
@@ -111,18 +112,19 @@ def _entered(
     return faults
 
 
-def _fault(container: Container, folder: str, row: Mapping[str | None, Any]) -> str | None:
+def _fault(container: Container, folder: str, row: Row) -> str | None:
     """The fault of a single row, or None."""
-    if None in row:
+    cells, file = row.cells, row.cells["file"]
+    if row.surplus:
         return "has more cells than the header; a cell with a comma in it stands in double quotes"
     for column in ("file", "label"):
-        if column in row and empty(row[column]):
+        if column in cells and empty(cells[column]):
             return f"has no {column}"
-    if "caption" in row and row["caption"] is None:
+    if "caption" in cells and cells["caption"] is None:
         return "has no caption"
-    if outside(row["file"]):
-        return f"{row['file']} leads out of the folder data.path"
-    name = posixpath.normpath(posixpath.join(folder, row["file"]))
+    if file is None or outside(file):
+        return f"{file} leads out of the folder data.path"
+    name = posixpath.normpath(posixpath.join(folder, file))
     return None if container.has(name) else f"no file {container.where(name)}"
 
 

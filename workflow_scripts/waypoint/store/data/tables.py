@@ -4,14 +4,29 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from waypoint.errors import WaypointError
 
-# a row: its line, and a text for each column; a cell that a short row lacks is None, and under the key None are the
-# cells that a long row has too many
-Row: TypeAlias = tuple[int, Mapping[str | None, Any]]
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of images.
+
+    Attributes:
+        line: its line in the file. cells: a text for each column; None where the row is too short.
+        surplus: the cells beyond the last column.
+    """
+
+    line: int
+    cells: Mapping[str, str | None]
+    surplus: Sequence[str] = ()
+
+
+# line, cells by the table's own columns, surplus cells
+RawRow: TypeAlias = tuple[int, Mapping[str, object], Sequence[str]]
 
 ROLES = {
     "file": ("file", "file_name"),
@@ -69,20 +84,19 @@ def rows_of(raw: bytes, where: str, lines: bool = False) -> tuple[list[str], lis
         for role, names in ROLES.items()
         if lower.keys() & set(names)
     }
-    return columns, [(line, one) for line, row in rows for one in _in_roles(row, roles)]
+    return columns, [Row(line, cells, surplus) for line, row, surplus in rows for cells in _in_roles(row, roles)]
 
 
-def _in_roles(row: Mapping[str | None, Any], roles: Mapping[str, str]) -> Iterator[Mapping[str | None, Any]]:
-    """A row with its columns renamed, once for each of its captions."""
-    cells: dict[str | None, Any] = {role: row.get(name) for role, name in roles.items()}
-    more: dict[str | None, Any] = {None: row[None]} if None in row else {}
+def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
+    """The cells of a row with columns renamed, once for each of its captions."""
+    cells = {role: row.get(name) for role, name in roles.items()}
     texts = cells.get("caption")
     for text in cast(list[object], texts) if isinstance(texts, list) else [texts]:
-        one: dict[str | None, Any] = cells | ({"caption": text} if "caption" in cells else {})
-        yield {role: cell if cell is None else str(cell) for role, cell in one.items()} | more
+        single = cells | ({"caption": text} if "caption" in cells else {})
+        yield {role: None if cell is None else str(cell) for role, cell in single.items()}
 
 
-def _csv_rows(text: str, where: str) -> tuple[list[str], list[Row]]:
+def _csv_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
     header = next((line for line in text.splitlines() if line.strip()), "")
     # Excel writes the separator of the country, and some programs name it in a line of its own
     if header[:4].lower() == "sep=" and header[4:].strip("\r\n") in set(SEPARATORS):
@@ -94,7 +108,7 @@ def _csv_rows(text: str, where: str) -> tuple[list[str], list[Row]]:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
         columns = [(name or "").strip() for name in reader.fieldnames or []]
         reader.fieldnames = columns
-        rows: list[Row] = [(reader.line_num + skipped, cast(Mapping[str | None, Any], row)) for row in reader]
+        rows = [_without_surplus(reader.line_num + skipped, row) for row in reader]
     except csv.Error as error:
         raise WaypointError(f"{where} cannot be read ({error})") from error
     if twice := {name for name in columns if columns.count(name) > 1}:
@@ -102,20 +116,26 @@ def _csv_rows(text: str, where: str) -> tuple[list[str], list[Row]]:
     return columns, rows
 
 
-def _json_rows(text: str, where: str) -> tuple[list[str], list[Row]]:
-    rows: list[Row] = []
+def _without_surplus(line: int, row: Mapping[str | Any, str | Any]) -> RawRow:
+    """A row of ``csv.DictReader``, which keeps surplus cells under the key None."""
+    cells: dict[str, object] = {name: cell for name, cell in row.items() if name is not None}
+    return line, cells, row.get(None) or ()
+
+
+def _json_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
+    rows: list[RawRow] = []
     columns: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row: dict[str | None, Any] | list[object] | None = json.loads(line)
+            row: dict[str, object] | list[object] | None = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise WaypointError(f"{where} line {number} is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise WaypointError(
                 f'{where} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
             )
-        rows.append((number, row))
-        columns |= dict.fromkeys(map(str, row))
+        rows.append((number, row, ()))
+        columns |= dict.fromkeys(row)
     return list(columns), rows
