@@ -335,7 +335,7 @@ def record(section: DataSection, opened: Images) -> SourceRecord | None:
     if remote is None or not isinstance(opened, DataSetImages):
         return None
     look, urls = opened.loaded._fingerprint, opened.loaded.info.download_checksums or ()
-    revisions = sorted({found for url in urls for found in REVISION.findall(url)})
+    revisions = sorted({revision for url in urls for revision in REVISION.findall(url)})
     return {
         "paths": places(section["path"]),
         "look": look,

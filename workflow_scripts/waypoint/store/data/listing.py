@@ -33,16 +33,16 @@ def walk(root: StrPath) -> list[str]:
     Raises:
         WaypointError: a folder that cannot be read, or a link that leads into a folder around itself, or nowhere.
     """
-    found: list[str] = []
+    names: list[str] = []
     lost: list[str] = []
-    _walk(os.fspath(root), "", {}, found, lost)
+    _walk(os.fspath(root), "", {}, names, lost)
     if lost:
         raise WaypointError(f"data.path: links under {root} that lead nowhere: {some(sorted(lost))}")
-    return sorted(found, key=lambda name: name.split("/"))
+    return sorted(names, key=lambda name: name.split("/"))
 
 
-def _walk(folder: str, prefix: str, around: Mapping[tuple[int, int], str], found: list[str], lost: list[str]) -> None:
-    """Add the names of one folder's files to ``found``, and those of broken links to ``lost``.
+def _walk(folder: str, prefix: str, around: Mapping[tuple[int, int], str], names: list[str], lost: list[str]) -> None:
+    """Add the names of one folder's files to ``names``, and those of broken links to ``lost``.
 
     Args:
         around: the paths of the folders around it, by device and inode.
@@ -56,18 +56,18 @@ def _walk(folder: str, prefix: str, around: Mapping[tuple[int, int], str], found
     if key in around:
         raise WaypointError(f"data.path: {folder} is a link to {around[key]}, which it lies in; remove it")
     around = {**around, key: folder}
-    names = {entry.name for entry in entries}
-    if MARKER in names:  # a folder of models or encoders
+    here = {entry.name for entry in entries}
+    if MARKER in here:  # a folder of models or encoders
         return
     for entry in entries:
         name = entry.name
-        if name.startswith(".") or name in FOLDERS or name.lower() in LEFTOVERS or f".{name}.json" in names:
+        if name.startswith(".") or name in FOLDERS or name.lower() in LEFTOVERS or f".{name}.json" in here:
             continue
         if entry.is_dir():
             if not name.endswith(".zarr"):
-                _walk(entry.path, f"{prefix}{name}/", around, found, lost)
+                _walk(entry.path, f"{prefix}{name}/", around, names, lost)
         elif entry.is_file():
-            found.append(prefix + name)
+            names.append(prefix + name)
         elif entry.is_symlink():
             lost.append(prefix + name)
 

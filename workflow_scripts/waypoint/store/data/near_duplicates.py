@@ -106,12 +106,12 @@ def distances(image: Values, blocks: Iterable[tuple[int, Values]]) -> NDArray[np
 
 
 def nearest_other(
-    vectors: Values, own: NDArray[np.integer], blocks: Iterable[tuple[int, Values]]
+    vectors: Values, indices: NDArray[np.integer], blocks: Iterable[tuple[int, Values]]
 ) -> NDArray[np.float64]:
     """Euclidean distance from each vector to the nearest other vector in some blocks, float64 (m,).
 
     Args:
-        vectors: (m, p). own: (m,) indices of the vectors among all rows of the blocks; -1 for a vector that is no row.
+        vectors: (m, p). indices: (m,) of the vectors among all rows of the blocks; -1 for a vector that is no row.
         blocks: iterates over (start, rows (b, p)).
     """
     vectors = vectors.astype(np.float64)
@@ -119,7 +119,7 @@ def nearest_other(
     for start, rows in blocks:
         rows = rows.astype(np.float64)
         squared = norms[:, None] + np.square(rows).sum(1) - 2 * vectors @ rows.T
-        inside = (own >= start) & (own < start + len(rows))
-        squared[np.flatnonzero(inside), own[inside] - start] = np.inf
+        inside = (indices >= start) & (indices < start + len(rows))
+        squared[np.flatnonzero(inside), indices[inside] - start] = np.inf
         nearest = np.minimum(nearest, squared.min(1))
     return np.sqrt(np.maximum(nearest, 0))

@@ -29,7 +29,7 @@ def side_captions(container: Container, images: Sequence[str]) -> tuple[list[str
     Raises:
         WaypointError: only some images have one, one is empty or unreadable, or an image has two.
     """
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     twice: list[str] = []
     by_stem: dict[str, list[str]] = {}
     for name in container.names:
@@ -39,29 +39,29 @@ def side_captions(container: Container, images: Sequence[str]) -> tuple[list[str
         beside = by_stem.get(os.path.splitext(image)[0], [])
         twice += [image] * (len(beside) > 1)
         if beside:
-            found[image] = beside[0]
-    if not found:
+            files[image] = beside[0]
+    if not files:
         return None
     if twice:
         raise WaypointError(f"data.path: {len(twice):,} images under {container.path} have two captions: {some(twice)}")
-    if without := [image for image in images if image not in found]:
+    if without := [image for image in images if image not in files]:
         raise WaypointError(
-            f"data.path: {len(found):,} of {len(images):,} images under {container.path} have a caption beside them, "
-            f"such as {next(iter(found.values()))}; {some(without)} {'has' if len(without) == 1 else 'have'} none. "
+            f"data.path: {len(files):,} of {len(images):,} images under {container.path} have a caption beside them, "
+            f"such as {next(iter(files.values()))}; {some(without)} {'has' if len(without) == 1 else 'have'} none. "
             f"Write the others, or take them away; {NAMED}"
         )
-    if shared := len(images) - len(set(found.values())):
+    if shared := len(images) - len(set(files.values())):
         raise WaypointError(
             f"data.path: {shared:,} images under {container.path} share a caption file with another image of the same "
             f"name and another suffix; rename them; {NAMED}"
         )
-    texts = {i: _text(container, name) for i, name in found.items()}
-    if blank := [found[image] for image, text in texts.items() if empty(text)]:
+    texts = {i: _text(container, name) for i, name in files.items()}
+    if blank := [files[image] for image, text in texts.items() if empty(text)]:
         raise WaypointError(
             f"data.path: {len(blank):,} of {len(images):,} captions beside images under {container.path} are empty: "
             f"{some(blank)}. Fill them; {NAMED}"
         )
-    return [texts[image] for image in images], [found[image] for image in images]
+    return [texts[image] for image in images], [files[image] for image in images]
 
 
 def _text(container: Container, name: str) -> str:
@@ -78,7 +78,7 @@ def metadata(container: Container) -> list[tuple[str, str, list[Row]]]:
     Raises:
         WaypointError: a table cannot be read, lacks file_name or is parquet, or two lie in one folder.
     """
-    found: list[tuple[str, str, list[Row]]] = []
+    tables: list[tuple[str, str, list[Row]]] = []
     folders: dict[str, str] = {}
     for name in container.names:
         folder, base = posixpath.split(name)
@@ -108,5 +108,5 @@ def metadata(container: Container) -> list[tuple[str, str, list[Row]]]:
                 stacklevel=2,
             )
             continue
-        found.append((name, folder, rows))
-    return found
+        tables.append((name, folder, rows))
+    return tables
