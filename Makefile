@@ -55,6 +55,7 @@ test: $(VENV)/test.stamp
 	ruff format --check .
 	snakefmt --check .
 	snakemake --lint
+	pyright
 	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/test.stamp

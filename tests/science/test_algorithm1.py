@@ -11,7 +11,7 @@ from support import images, target_example, tiny_denoiser, train_example, values
 from waypoint.science import algorithm1
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.hooks import trainable
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
+from waypoint.science.kernel import factor, gathered, gram, one_block
 from waypoint.science.projection import PROJECTIONS
 
 N, D, K, STEPS, DAMPING = 6, 5, 3, (100, 500), 0.1
@@ -63,7 +63,7 @@ def oracle(thetas, projections, z, x_t):
 
 
 def ours(thetas, projections, z, x_t):
-    mean = CheckpointMean()
+    taus = []
     for name, theta in thetas.items():
         examples = [train_example(z[i], i, K, checkpoint=name) for i in range(N)]
         phi = algorithm1.train_features(theta, projections[name], examples, PerExampleGradients(theta.unet)).numpy()
@@ -72,8 +72,8 @@ def ours(thetas, projections, z, x_t):
         x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
         targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]
         g = algorithm1.target_gradients(theta, projections[name], targets, PerExampleGradients(theta.unet)).numpy()
-        mean.add(gathered(algorithm1.attribution(blocks, N, D, one_block(lower), g)))
-    return mean.mean
+        taus.append(gathered(algorithm1.attribution(blocks, N, D, one_block(lower), g)))
+    return np.mean(taus, 0)
 
 
 @pytest.fixture(params=PROJECTIONS)

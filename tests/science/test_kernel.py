@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block, scores, side_by_side, solve
+from waypoint.science.kernel import factor, gathered, gram, one_block, scores, side_by_side, solve
 
 
 def blocks_of(phi, size):
@@ -135,18 +135,3 @@ def test_singular_kernel_names_the_key():
     phi = np.repeat(np.random.default_rng(0).standard_normal((10, 1)), 4, axis=1)
     with pytest.raises(WaypointError, match=r"kernel\.damping: 0 leaves the 4 × 4 kernel singular"):
         factor(gram(blocks_of(phi, 10), 10, 4), 10, 4, 0)
-
-
-def test_mean_and_standard_error_over_checkpoints():
-    values = np.random.default_rng(0).standard_normal((5, 3, 7))
-    mean = CheckpointMean()
-    for value in values:
-        mean.add(value)
-    assert np.allclose(mean.mean, values.mean(0))
-    assert np.allclose(mean.standard_error(), values.std(0, ddof=1) / 5**0.5)
-
-
-def test_one_checkpoint_has_no_standard_error():
-    mean = CheckpointMean()
-    mean.add(np.ones(3))
-    assert mean.standard_error() is None

@@ -14,7 +14,7 @@ from waypoint.science.curvature import WhitenedProjection, estimate, factored_ma
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.examples import Example
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
+from waypoint.science.kernel import factor, gathered, gram, one_block
 from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian, Identity
 from waypoint.science.random_streams import torch_stream
@@ -99,7 +99,7 @@ def target(theta, name, run, t, seed):
 @pytest.fixture(scope="module")
 def by_kernel(thetas, z, regenerated):
     """{method: τ (step, image) per seed}, three checkpoints: Algorithm 1, with Fisher rows, and whitened by EK-FAC."""
-    means = {kind: {seed: CheckpointMean() for seed in regenerated} for kind in METHODS}
+    means = {kind: {seed: [] for seed in regenerated} for kind in METHODS}
     for name, theta in thetas.items():
         P, grad = Gaussian(0, name, DIM), PerExampleGradients(theta.unet)
         p, examples = sum(q.numel() for q in theta.unet.parameters()), []
@@ -129,8 +129,8 @@ def by_kernel(thetas, z, regenerated):
                 else:
                     solved = fisher_kernel.solve(u_blocks, ROWS, DIM, one_block(lower), strength, own)
                     tau = fisher_kernel.scores(blocks, solved)
-                means[method][seed].add(gathered(tau))
-    return {kind: {seed: mean.mean for seed, mean in each.items()} for kind, each in means.items()}
+                means[method][seed].append(gathered(tau))
+    return {kind: {seed: np.mean(taus, 0) for seed, taus in each.items()} for kind, each in means.items()}
 
 
 def rows(theta, z, name, purpose, grad):

@@ -13,7 +13,7 @@ from waypoint.science import algorithm1
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.examples import Example
-from waypoint.science.kernel import CheckpointMean, factor, gathered, gram, one_block
+from waypoint.science.kernel import factor, gathered, gram, one_block
 from waypoint.science.projection import Gaussian
 from waypoint.science.regions import box_mask, cell_shares
 from waypoint.science.training import DenoiserTrainer
@@ -123,8 +123,8 @@ def scores():
                 targets = [target(theta, image, noise, t, weight) for t in STEPS]
                 g = algorithm1.target_gradients(theta, P, targets, grad).numpy()
                 tau = gathered(algorithm1.attribution(blocks, N, DIM, one_block(lower), g))
-                means.setdefault((noise, region), CheckpointMean()).add(tau)
-    return {key: mean.mean for key, mean in means.items()}
+                means.setdefault((noise, region), []).append(tau)
+    return {key: np.mean(taus, 0) for key, taus in means.items()}
 
 
 def target(theta, image, noise, t, weight):

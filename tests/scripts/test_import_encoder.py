@@ -12,7 +12,7 @@ import torch
 from support import AUTOENCODER, UNET, asked, images, run_script, tiny_bert
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.networks.packages import package_path
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from support import run_script
 
-from waypoint.store.artifacts.fingerprint import changed_source
 from waypoint.store.artifacts.provenance import read_attributes
+from waypoint.store.artifacts.source_files import changed_source
 from waypoint.store.zarr.reader import open_store
 
 N = 12

@@ -14,7 +14,7 @@ from support import AUTOENCODER, run_script, staged, store
 from test_killed import killed, same
 
 from waypoint.science.autoencoder import Autoencoder
-from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.zarr.reader import open_store
 
 RECIPE = {"autoencoder": AUTOENCODER, "epochs": 3, "batch_size": 15, "learning_rate": 3e-3, "kl_weight": 1e-6}

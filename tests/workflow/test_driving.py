@@ -13,7 +13,7 @@ import yaml
 from support import SCRIPTS
 from workspace import CONFIG, REPOSITORY, Workspace
 
-from waypoint.store.zarr.attributes import given
+from waypoint.store.zarr.attributes import as_given
 
 CLIP = {"image_encoders": {"clip": {"kind": "clip", "path": "models/clip-vit-base-patch32"}}}
 
@@ -224,6 +224,6 @@ def test_scores_without_coordinates_of_an_earlier_store_are_not_stale(copied):
     group = json.loads(file.read_text())
     for name in ("method", "target"):
         del group["consolidated_metadata"]["metadata"][name]
-    group["attributes"] = given(group["attributes"])
+    group["attributes"] = as_given(group["attributes"])
     file.write_text(json.dumps(group))
     assert copied.planned() == []

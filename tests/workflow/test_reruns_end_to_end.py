@@ -21,7 +21,7 @@ from support import SCRIPTS
 from workspace import CONFIG, REPOSITORY, Workspace, of_checkpoint, own_jobs, panels, scores
 
 from waypoint.store.data.arrays import digits
-from waypoint.store.zarr.attributes import given
+from waypoint.store.zarr.attributes import as_given
 from waypoint.store.zarr.reader import open_store
 
 METHODS = ["trak", "random"]
@@ -514,7 +514,7 @@ def test_a_store_of_the_earlier_form_is_adopted(copied):
     groups = [copied.store / "data/train.zarr/zarr.json"]
     for file in groups:
         group = json.loads(file.read_text())
-        file.write_text(json.dumps({**group, "attributes": as_before(given(group["attributes"]), copied.config)}))
+        file.write_text(json.dumps({**group, "attributes": as_before(as_given(group["attributes"]), copied.config)}))
     models = sorted(copied.store.glob("checkpoints/*/*/waypoint.json"))
     for file in models:
         file.write_text(json.dumps(as_before(json.loads(file.read_text()), copied.config)))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
-from waypoint.store.artifacts.fingerprint import source_record
-from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.artifacts.fingerprint import weights_hash
+from waypoint.store.artifacts.source_files import source_record
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.packages import package_path
 from waypoint.store.networks.text_encoder import TEXT_ENCODER_PARTS, TextEncoder, copy

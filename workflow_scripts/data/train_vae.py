@@ -13,7 +13,7 @@ from waypoint.science.autoencoder import Autoencoder, AutoencoderTrainer, recons
 from waypoint.science.random_streams import derive
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
-from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.networks.vae import save_vae
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
-from waypoint.store.artifacts.fingerprint import source_record
+from waypoint.store.artifacts.fingerprint import weights_hash
+from waypoint.store.artifacts.source_files import source_record
 from waypoint.store.data.training_set import require_fit
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.given import wanted
@@ -29,7 +30,7 @@ def main(job):
         # a hub id's folder carries its revision in its name
         source = source_record([path]) if Path(path).exists() else None
         made = {"name": job.args.name, "imported_from": str(fetch(path, parts=checkpoints.PARTS)), "source": source}
-        write_marker(tmp, job.provenance(**made, weights=checkpoints.weights_hash(tmp)))
+        write_marker(tmp, job.provenance(**made, weights=weights_hash(tmp)))
 
 
 def encoders(job):

@@ -1,9 +1,9 @@
 """checkpoints/subset/models.json: one file that stands for all subset models, so that readers need not name each."""
 
-import hashlib
 import json
 
 from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.store.artifacts.fingerprint import text_hash
 from waypoint.workflow.jobs.job import run
 
 
@@ -14,8 +14,7 @@ def main(job):
         listed[made["name"]] = {"weights": made["weights"], "rows_sha256": made["rows_sha256"]}
     text = json.dumps(listed, indent=1) + "\n"
     # readers record this hash in place of all models'
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
-    with atomic_file(job.args.out, lambda: job.provenance(sha256=sha256)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(sha256=text_hash(text))) as tmp:
         tmp.write_text(text)
 
 

@@ -16,6 +16,7 @@ import torch
 from waypoint.science.training import DenoiserTrainer
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
+from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.artifacts.replaced import set_aside
 from waypoint.store.data.training_set import conditions_of, inputs_of, null_of, require_fit
@@ -125,7 +126,7 @@ def train(job, training, images, data, device):
         checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
         write_losses(tmp, trainer.losses)
         made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
-        made |= {"data_sha256": training.data_sha256, "training": identity, "weights": checkpoints.weights_hash(tmp)}
+        made |= {"data_sha256": training.data_sha256, "training": identity, "weights": weights_hash(tmp)}
         write_marker(tmp, job.provenance(**made))
 
 

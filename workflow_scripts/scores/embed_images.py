@@ -1,11 +1,11 @@
 """Embeddings of all training images by an image encoder, made once (§5.1)."""
 
-import hashlib
 import json
 
 import numpy as np
 import torch
 
+from waypoint.store.artifacts.fingerprint import array_hash
 from waypoint.store.networks.image_encoder import ImageEncoder
 from waypoint.store.zarr.reader import blocks
 from waypoint.store.zarr.writer import create_store
@@ -24,7 +24,7 @@ def main(job):
             embedded.append(encoder(torch.from_numpy(rows[at : at + BATCH].copy())).cpu().numpy())
             job.progress(start + min(at + BATCH, len(rows)), images.shape[0], "images")
     embedded = np.concatenate(embedded)
-    made = {"encoder": name, "sha256": hashlib.sha256(embedded.tobytes()).hexdigest()}
+    made = {"encoder": name, "sha256": array_hash(embedded)}
     with create_store(job.args.out, lambda: job.provenance(**made)) as store:
         store.write("train", ["train"], np.arange(len(embedded)))
         store.write("embedding", ["train", "feature"], embedded, "training image", range(len(embedded)))

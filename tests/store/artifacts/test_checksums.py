@@ -9,6 +9,7 @@ from support import tiny_denoiser
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.artifacts.checksums import require_intact, rewrite_marker, write_marker
+from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.artifacts.provenance import MARKER, read_attributes
 from waypoint.store.networks import checkpoints
 
@@ -19,7 +20,7 @@ def model(tmp_path, tiny_model):
     denoiser, folder = tiny_denoiser(tiny_model), tmp_path / "model"
     checkpoints.save(denoiser.unet, denoiser.scheduler, folder)
     (folder / "loss.csv").write_text("epoch,loss\n1,0.5\n")
-    write_marker(folder, {"spec": {}, "weights": checkpoints.weights_hash(folder)})
+    write_marker(folder, {"spec": {}, "weights": weights_hash(folder)})
     return folder
 
 

@@ -7,8 +7,7 @@ import time
 import pytest
 
 from waypoint.store.artifacts import source_files
-from waypoint.store.artifacts.fingerprint import changed_source
-from waypoint.store.artifacts.source_files import changed_file, files_record
+from waypoint.store.artifacts.source_files import changed_file, changed_source, files_record
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.fingerprint import changed_source
+from waypoint.store.artifacts.source_files import changed_source
 from waypoint.store.data.huggingface import hub_id
 from waypoint.store.data.sources import SOURCES
 

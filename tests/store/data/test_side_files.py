@@ -90,6 +90,15 @@ def test_labels_and_several_captions(packed):
     assert opened.labels.tolist() == [1, 0]
 
 
+def test_metadata_names_groups_and_counts_among_the_files_that_were_read(packed):
+    text = "file_name,text,group\n1.png,one,ann\n0.png,zero,\n"
+    opened = checked(packed({"0.png": 0, "1.png": 1, "metadata.csv": text}))
+    assert opened.groups == ["", "ann"] and opened.captions == ["zero", "one"]
+    without = checked(packed({"0.png": 0, "1.png": 1, "metadata.csv": "file_name,text\n1.png,one\n0.png,zero\n"}))
+    assert without.groups is None
+    assert any(file.endswith(("metadata.csv", ".zip")) for file in without.read_from([0]))
+
+
 def test_a_label_column_goes_before_folders_and_captions_leave_them(packed):
     files = {"a/0.png": 0, "b/1.png": 1}
     opened = checked(packed(files | {"metadata.csv": "file_name,label\na/0.png,7\nb/1.png,3\n"}))

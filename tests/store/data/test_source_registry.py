@@ -11,7 +11,7 @@ from support import SCRIPTS, UNET, run_script
 
 import waypoint.store.data as folder
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.fingerprint import changed_source
+from waypoint.store.artifacts.source_files import changed_source
 from waypoint.store.data.sources import SOURCES
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts.fingerprint import content_hash, quick_look, source_record
+from waypoint.store.artifacts.fingerprint import content_hash, quick_look
+from waypoint.store.artifacts.source_files import source_record
 from waypoint.store.data.fitting import resized
 from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
 

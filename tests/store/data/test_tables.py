@@ -3,13 +3,13 @@
 import pytest
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.tables import rows_of
+from waypoint.store.data.tables import Row, rows_of
 
-ROWS = [(2, {"file": "a.png", "caption": "a dog, running; fast"}), (3, {"file": "b.png", "caption": "Bär"})]
+ROWS = [Row(2, {"file": "a.png", "caption": "a dog, running; fast"}), Row(3, {"file": "b.png", "caption": "Bär"})]
 
 
 def table(separator, encoding="utf-8", end="\n", first=""):
-    cell = f'"{ROWS[0][1]["caption"]}"'
+    cell = f'"{ROWS[0].cells["caption"]}"'
     lines = [f"file{separator}caption", f"a.png{separator}{cell}", f"b.png{separator}Bär"]
     return (first + "".join(line + end for line in lines)).encode(encoding)
 
@@ -28,19 +28,22 @@ def test_utf_16_of_the_other_order():
 
 def test_a_line_that_names_the_separator():
     columns, rows = rows_of(table(";", first="sep=;\n"), "x")
-    assert columns == ["file", "caption"] and rows == [(line + 1, row) for line, row in ROWS]
+    assert columns == ["file", "caption"] and rows == [Row(row.line + 1, row.cells) for row in ROWS]
 
 
 def test_names_of_columns():
     for header in ("file_name,text", "File, Caption", "FILE,text"):
-        assert rows_of(f"{header}\na.png,one\n".encode(), "x")[1] == [(2, {"file": "a.png", "caption": "one"})]
+        assert rows_of(f"{header}\na.png,one\n".encode(), "x")[1] == [Row(2, {"file": "a.png", "caption": "one"})]
     columns, rows = rows_of(b"file,file_name,caption,text,more\n1,2,3,4,5\n", "x")
-    assert rows == [(2, {"file": "1", "caption": "3"})] and "more" in columns
+    assert rows == [Row(2, {"file": "1", "caption": "3"})] and "more" in columns
 
 
 def test_rows_that_are_too_long_or_short():
     _, rows = rows_of(b"file,caption\na.png,one,two\nb.png\n", "x")
-    assert rows == [(2, {"file": "a.png", "caption": "one", None: ["two"]}), (3, {"file": "b.png", "caption": None})]
+    assert rows == [
+        Row(2, {"file": "a.png", "caption": "one"}, ["two"]),
+        Row(3, {"file": "b.png", "caption": None}),
+    ]
 
 
 @pytest.mark.parametrize(

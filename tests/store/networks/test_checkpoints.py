@@ -25,6 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from waypoint.errors import WaypointError
 from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.processes.guidance import guided
+from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.networks import checkpoints, hub
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.text_encoder import TextEncoder
@@ -349,16 +350,16 @@ def test_a_label_is_for_class_conditional_models_only(tiny_model, denoiser):
 
 
 def test_weights_hash_is_the_weights(tmp_path, folder, denoiser):
-    before = checkpoints.weights_hash(folder)
+    before = weights_hash(folder)
     shutil.copytree(folder, tmp_path / "copy")
     rewrite(tmp_path / "copy/model_index.json", _diffusers_version="0.1.0")
     checkpoints.save(denoiser.unet, denoiser.scheduler, tmp_path / "again")
-    assert checkpoints.weights_hash(tmp_path / "copy") == checkpoints.weights_hash(tmp_path / "again") == before
+    assert weights_hash(tmp_path / "copy") == weights_hash(tmp_path / "again") == before
     with torch.no_grad():
         bias = denoiser.unet.conv_out.bias
         bias[0] = torch.nextafter(bias[0], torch.tensor(torch.inf))
     checkpoints.save(denoiser.unet, denoiser.scheduler, tmp_path / "changed")
-    assert checkpoints.weights_hash(tmp_path / "changed") != before
+    assert weights_hash(tmp_path / "changed") != before
 
 
 # ---- text-conditional models

@@ -10,7 +10,7 @@ import zarr
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import attributes_of, read_attributes
-from waypoint.store.zarr.attributes import given, stored
+from waypoint.store.zarr.attributes import as_given, as_stored
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import adopt_store, create_store
 
@@ -42,15 +42,15 @@ def made(path):
 
 
 def test_what_is_stored_is_given_back():
-    kept = stored(ATTRIBUTES)
-    assert given(json.loads(json.dumps(kept))) == ATTRIBUTES
+    kept = as_stored(ATTRIBUTES)
+    assert as_given(json.loads(json.dumps(kept))) == ATTRIBUTES
     assert all(isinstance(value, str | int | float | list) and not isinstance(value, bool) for value in kept.values())
     assert kept["losses"] == [1.0, 2.5] and kept["text"] == ATTRIBUTES["text"] and kept["commit"] == "null"
-    assert stored({"stage": "x"}) == {"stage": "x"}
+    assert as_stored({"stage": "x"}) == {"stage": "x"}
 
 
 def test_attributes_of_earlier_stores_are_read_as_they_are():
-    assert given(ATTRIBUTES) == ATTRIBUTES
+    assert as_given(ATTRIBUTES) == ATTRIBUTES
 
 
 def test_a_store_of_the_earlier_form_is_read(tmp_path):
@@ -72,7 +72,7 @@ def test_xarray_writes_a_store_as_netcdf(tmp_path):
     found.load().to_netcdf(tmp_path / "a.nc", engine="scipy")
     with xr.open_dataset(tmp_path / "a.nc", engine="scipy") as again:
         assert json.loads(again.attrs["spec"]) == ATTRIBUTES["spec"] and again.attrs["stage"] == "score_trak"
-        assert given({**again.attrs, "losses": list(again.attrs["losses"])}) == ATTRIBUTES
+        assert as_given({**again.attrs, "losses": list(again.attrs["losses"])}) == ATTRIBUTES
         assert np.array_equal(again["score"], found["score"])
 
 

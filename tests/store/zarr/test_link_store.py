@@ -8,7 +8,7 @@ import pytest
 import xarray
 
 from waypoint.errors import WaypointError
-from waypoint.store.zarr.attributes import given
+from waypoint.store.zarr.attributes import as_given
 from waypoint.store.zarr.reader import open_store, read
 from waypoint.store.zarr.writer import create_store, link_store
 
@@ -38,7 +38,7 @@ def test_a_linked_store_is_whole_and_has_attributes_of_its_own(source, tmp_path,
     ):
         store = open_store(path)
         assert np.array_equal(read(store["x"]), VALUES) and dict(store.attrs) == attributes
-        assert given(xarray.open_zarr(path).attrs) == attributes
+        assert as_given(xarray.open_zarr(path).attrs) == attributes
     chunks = [path / "x/c/0/0" for path in (source, tmp_path / "new/b.zarr")]
     assert (chunks[0].stat().st_ino == chunks[1].stat().st_ino) == links
 

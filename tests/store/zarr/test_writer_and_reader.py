@@ -20,7 +20,7 @@ from waypoint.store.artifacts.atomic import atomic_directory, atomic_file
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr import reader
 from waypoint.store.zarr import writer as writer_module
-from waypoint.store.zarr.attributes import given
+from waypoint.store.zarr.attributes import as_given
 from waypoint.store.zarr.reader import Rows, _chunk, blocks, open_store, read
 from waypoint.store.zarr.writer import Columns, adopt_store, create_store
 
@@ -497,7 +497,7 @@ def test_an_adopted_store_moves_whole_and_has_new_attributes(finished, tmp_path)
     assert not finished.exists() and dict(store.attrs) == {"spec": {"seed": 1}}
     assert np.array_equal(read(store["score"]), SCORES)
     assert read_attributes(tmp_path / "new/b.zarr") == {"spec": {"seed": 1}}
-    assert given(xarray.open_zarr(tmp_path / "new/b.zarr").attrs) == {"spec": {"seed": 1}}
+    assert as_given(xarray.open_zarr(tmp_path / "new/b.zarr").attrs) == {"spec": {"seed": 1}}
 
 
 # ---- the format

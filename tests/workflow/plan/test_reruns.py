@@ -12,9 +12,9 @@ import pytest
 from support import UNET, store
 
 from waypoint.errors import WaypointError
-from waypoint.store.artifacts import fingerprint
+from waypoint.store.artifacts import source_files
 from waypoint.store.artifacts.checksums import write_marker
-from waypoint.store.artifacts.fingerprint import source_record
+from waypoint.store.artifacts.source_files import source_record
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan import reruns, start
 from waypoint.workflow.plan.plan import Plan
@@ -250,7 +250,7 @@ def of_images(path, *sources):
 
 
 def test_untouched_raw_data_is_not_even_read(images, monkeypatch):
-    monkeypatch.setattr(fingerprint, "content_hash", lambda sources: pytest.fail("read"))
+    monkeypatch.setattr(source_files, "content_hash", lambda sources: pytest.fail("read"))
     assert of_images(images[1], "raw") is None  # reading all images at every start would take minutes
 
 

@@ -127,23 +127,3 @@ def side_by_side(parts):
                 if following is None:  # all of them end at the same image
                     return
                 held[m] = following[1]
-
-
-class CheckpointMean:
-    """Mean over checkpoints and its standard error, one checkpoint at a time (Welford)."""
-
-    def __init__(self):
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
-
-    def add(self, values):
-        """Take in one checkpoint's scores."""
-        self.count += 1
-        delta = values - self.mean
-        self.mean = self.mean + delta / self.count
-        self.squares = self.squares + delta * (values - self.mean)
-
-    def standard_error(self):
-        """sd over checkpoints / √M, or None for fewer than two."""
-        if self.count < 2:
-            return None
-        return np.sqrt(self.squares / (self.count - 1) / self.count)

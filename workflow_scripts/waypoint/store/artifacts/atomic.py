@@ -11,19 +11,21 @@ import re
 import shutil
 import socket
 import uuid
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from waypoint.store.artifacts.checksums import checksums
 from waypoint.store.artifacts.provenance import marker_path
 from waypoint.store.artifacts.replaced import set_aside
+from waypoint.store.types import Attributes, StrPath
 
 
 @contextlib.contextmanager
-def atomic_directory(path):
+def atomic_directory(path: StrPath) -> Generator[Path]:
     """A directory that appears at ``path`` only when the block ends without an error.
 
-    The temporary name holds host and process id: an orphan and its successor never share one, and what a
-    killed process of this host left behind is removed first.
+    The temporary name holds host and process id: an orphan and its successor never share one, and leftovers of killed
+    processes of this host are removed first.
     """
     path = Path(path)
     tmp = _temporary(path)
@@ -45,7 +47,7 @@ def atomic_directory(path):
 
 
 @contextlib.contextmanager
-def atomic_file(path, attributes):
+def atomic_file(path: StrPath, attributes: Callable[[], Attributes]) -> Generator[Path]:
     """A file that appears at ``path`` only when the block ends without an error, with its attributes beside it.
 
     Yields a temporary path with the same suffix. ``attributes`` is called last; they are in place before the
@@ -68,11 +70,11 @@ def atomic_file(path, attributes):
         raise
 
 
-def share(folder):
+def share(folder: StrPath) -> None:
     """Give a folder's files the permissions that the umask allows; safetensors writes them for their owner alone.
 
     Args:
-        folder: made in this run, so that its own permissions are the umask's.
+        folder: created in this run, so that its permissions are the umask's.
     """
     allowed = Path(folder).stat().st_mode & 0o666
     for file in Path(folder).iterdir():
@@ -80,15 +82,15 @@ def share(folder):
             file.chmod(allowed)
 
 
-def _temporary(path):
+def _temporary(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
     return path.with_name(f"{path.name}.tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
-def _remove_leftovers(path):
+def _remove_leftovers(path: Path) -> None:
     mark = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}")
     for sibling in path.parent.iterdir():
-        found = mark.match(sibling.name)
-        if found and not Path(f"/proc/{found[1]}").exists():
+        leftover = mark.match(sibling.name)
+        if leftover and not Path(f"/proc/{leftover[1]}").exists():
             shutil.rmtree(sibling, ignore_errors=True) if sibling.is_dir() else sibling.unlink(missing_ok=True)

@@ -1,65 +1,65 @@
-"""Checksums of folders and files that are no Zarr: what a job made is read back as it was made, or not at all."""
+"""Checksums of folders and files that are no Zarr stores, so that a damaged or lost file is never read."""
 
-import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import file_hash
 from waypoint.store.artifacts.provenance import MARKER, marker_path, read_attributes
+from waypoint.store.types import Attributes, StrPath
 
-SCRIBBLED = ".csv"  # a loss curve beside a model: nothing reads it, and people may edit it
+NOT_COUNTED = ".csv"  # a loss curve beside a model: nothing reads it, and people may edit it
 
 
-def checksums(path):
-    """{name: SHA-256} of a file, or of all files of a folder that anything reads."""
+def checksums(path: StrPath) -> dict[str, str]:
+    """SHA-256 of a file, or of every file in a folder that anything reads, by name."""
     path = Path(path)
     if path.is_file():
-        return {path.name: _sha256(path)}
+        return {path.name: file_hash(path)}
     files = (file for file in sorted(path.rglob("*")) if file.is_file())
-    named = {str(file.relative_to(path)): file for file in files if file.suffix != SCRIBBLED}
-    return {name: _sha256(file) for name, file in named.items() if name not in (MARKER, ".snakemake_timestamp")}
+    named = {str(file.relative_to(path)): file for file in files if file.suffix != NOT_COUNTED}
+    return {name: file_hash(file) for name, file in named.items() if name not in (MARKER, ".snakemake_timestamp")}
 
 
-def write_marker(folder, attributes):
+def write_marker(folder: StrPath, attributes: Attributes) -> None:
     """Write a finished folder's attributes into it, with the checksums of its files."""
-    made = {**attributes, "files": checksums(folder)}
-    Path(folder, MARKER).write_text(json.dumps(made, indent=2) + "\n")
+    text = json.dumps({**attributes, "files": checksums(folder)}, indent=2)
+    Path(folder, MARKER).write_text(text + "\n")
 
 
-def rewrite_marker(folder, attributes):
-    """Give a finished folder other attributes, at once or not at all."""
+def rewrite_marker(folder: StrPath, attributes: Attributes) -> None:
+    """Replace the attributes of a finished folder in one step."""
     marker = Path(folder, MARKER)
     tmp = marker.with_name(f"{MARKER}.tmp-{os.getpid()}")
     tmp.write_text(json.dumps(attributes, indent=2) + "\n")
     os.replace(tmp, marker)
 
 
-def require_intact(path):
-    """Refuse a folder or a file that is no longer what was written; what has no checksums is somebody's own.
+def require_intact(path: StrPath) -> None:
+    """Refuse a folder or file that has changed since it was written; users' own files have no checksums and pass.
 
     Raises:
         WaypointError: names the file that was changed or lost, and what to do.
     """
-    made = read_attributes(path) if marker_path(path).exists() else None
-    if made is not None:
-        require_checksums(path, made.get("files", {}))
+    attributes = read_attributes(path) if marker_path(path).exists() else None
+    if attributes is not None:
+        require_checksums(path, attributes.get("files", {}))
 
 
-def require_checksums(path, files):
-    """Refuse a folder or a file whose files are not those of ``files``, {name: SHA-256}.
+def require_checksums(path: StrPath, files: Mapping[str, str]) -> None:
+    """Refuse a folder or file whose contents do not match their checksums.
+
+    Args:
+        files: SHA-256 by name, as ``checksums`` gives it.
 
     Raises:
         WaypointError: names the file that was changed or lost, and what to do.
     """
-    found = checksums(path) if files else {}
+    present = checksums(path) if files else {}
     for name, sha256 in files.items():
-        if sha256 != found.get(name):
+        if sha256 != present.get(name):
             where = path if Path(path).is_file() else Path(path, name)
-            what = "is missing" if name not in found else "is damaged (its checksum does not match)"
+            what = "is missing" if name not in present else "is damaged (its checksum does not match)"
             raise WaypointError(f"{where} {what}; delete {path} and rerun")
-
-
-def _sha256(file):
-    with open(file, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,71 +1,93 @@
-"""Fingerprints of raw data and models from outside: file metadata is compared first, contents if that differs."""
+"""Fingerprints: SHA-256 of files, folders, arrays and JSON, as artifacts store and compare them.
+
+No hash may ever be computed in another way: artifacts hold them, and all that hold one would then be out of date.
+"""
 
 import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from waypoint.store.artifacts.source_files import CHUNK, changed_file
+import numpy as np
+from numpy.typing import ArrayLike
+
+from waypoint.store.types import StrPath
 
 
-def _files(sources, names):
-    """Files and their names: below folders their place there, of single ones those in ``names``, one per source."""
-    for source, name in zip(map(Path, sources), names):
+def file_hash(path: StrPath) -> str:
+    """SHA-256 of a file's contents.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return files_hash([("", path)])
+
+
+def files_hash(files: Iterable[tuple[str, StrPath]]) -> str:
+    """SHA-256 of the contents of several files, one after the other.
+
+    Args:
+        files: (heading, path): a text that is hashed before the file's contents, such as its name.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for heading, path in files:
+        digest.update(heading.encode())
+        with open(path, "rb") as handle:
+            hashlib.file_digest(handle, lambda: digest)
+    return digest.hexdigest()
+
+
+def weights_hash(folder: StrPath) -> str:
+    """SHA-256 of all safetensors files in a folder, by which results name the model that they were made with."""
+    return files_hash(("", file) for file in sorted(Path(folder).rglob("*.safetensors")))
+
+
+def content_hash(sources: Sequence[StrPath], names: Sequence[str] | None = None) -> str:
+    """SHA-256 of the names, sizes and contents of files and of all files below folders.
+
+    Args:
+        names: hashed instead of the names of single files, one for each source.
+    """
+    return files_hash((f"{name}\0{file.stat().st_size}\n", file) for file, name in _named(sources, names))
+
+
+def quick_look(sources: Sequence[StrPath]) -> str:
+    """SHA-256 of names, sizes and change times (ctime, which copying tools cannot set back)."""
+    states = ((name, file.stat()) for file, name in _named(sources))
+    return text_hash("".join(f"{name}\0{state.st_size}\0{state.st_ctime_ns}\n" for name, state in states))
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def json_hash(value: object) -> str:
+    """SHA-256 of a value as JSON with sorted keys."""
+    return text_hash(json.dumps(value, sort_keys=True))
+
+
+def array_hash(values: ArrayLike) -> str:
+    """SHA-256 of an array's values in C order; neither shape nor type counts."""
+    return hashlib.sha256(np.asarray(values).tobytes()).hexdigest()
+
+
+def arrays_hash(arrays: Iterable[tuple[str, ArrayLike]]) -> str:
+    """SHA-256 of the names and values of arrays, in their order."""
+    digest = hashlib.sha256()
+    for name, values in arrays:
+        digest.update(name.encode() + np.asarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _named(sources: Sequence[StrPath], names: Sequence[str] | None = None) -> Iterable[tuple[Path, str]]:
+    """All files with the names that are hashed: the path within its folder, or a single file's own or given name."""
+    paths = [Path(source) for source in sources]
+    for source, name in zip(paths, names or [path.name for path in paths]):
         if source.is_dir():
-            yield from ((file, file.relative_to(source)) for file in sorted(source.rglob("*")) if file.is_file())
+            yield from ((file, str(file.relative_to(source))) for file in sorted(source.rglob("*")) if file.is_file())
         else:
             yield source, name
-
-
-def quick_look(sources):
-    """SHA-256 over names, sizes and change times (ctime, which copying tools cannot set back)."""
-    digest = hashlib.sha256()
-    for file, name in _files(sources, _names(sources)):
-        state = file.stat()
-        digest.update(f"{name}\0{state.st_size}\0{state.st_ctime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def content_hash(sources, names=None):
-    """SHA-256 over names and contents.
-
-    Args:
-        names: of single files, where they are to count under others than their own.
-    """
-    digest = hashlib.sha256()
-    for file, name in _files(sources, names or _names(sources)):
-        digest.update(f"{name}\0{file.stat().st_size}\n".encode())
-        with open(file, "rb") as handle:
-            while chunk := handle.read(CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()
-
-
-def source_record(sources):
-    """The record that an artifact keeps of its sources, places, a look and a content hash; None without any."""
-    sources = [source for source in sources if source]
-    if not sources:
-        return None
-    return {"paths": list(map(str, sources)), "look": quick_look(sources), "sha256": content_hash(sources)}
-
-
-def changed_source(record, sources):
-    """How raw data or models differ from those that an artifact was read from; a touch or another place is no change.
-
-    Args:
-        record: the artifact's ``source_record`` or ``files_record``, or None.
-        sources: files and folders where they lie now; none: gone.
-
-    Returns:
-        str: one clause, or None.
-    """
-    if record and sources and "files" in record:
-        return changed_file(record, sources)
-    if not record or not sources or quick_look(sources) == record["look"]:
-        return None
-    names = _names(record.get("paths", sources))  # a file may have another name where it lies now
-    if len(names) == len(sources) and content_hash(sources, names) == record["sha256"]:
-        return None
-    return f"{', '.join(map(str, sources))} changed since it was read"
-
-
-def _names(sources):
-    return [Path(source).name for source in sources]

@@ -1,4 +1,4 @@
-"""All artifacts of an experiment's folder, and whether each is still what was written."""
+"""Lists the artifacts in an experiment's folder and checks each for damage."""
 
 import os
 from pathlib import Path
@@ -8,25 +8,26 @@ from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.completeness import missing_part
 from waypoint.store.artifacts.provenance import marker_path, read_attributes
 from waypoint.store.artifacts.replaced import FOLDER
+from waypoint.store.types import StrPath
 
 OTHERS = (FOLDER, "resume", "logs", "shards", "explorer")  # folders that hold no finished artifacts
 FOLDERS = ("encoders/*", "checkpoints/*/*", "evaluation/classifiers/*")
 FILES = ("tables/*", "figures/**/*", "checkpoints/subset/models.json")
 
 
-def artifacts(root):
+def artifacts(root: StrPath) -> list[Path]:
     """Paths of all artifacts below ``root``, sorted: Zarr stores, folders, and files with their marker beside them."""
     root = Path(root)
-    found = {path for path in root.rglob("*.zarr") if path.relative_to(root).parts[0] not in OTHERS}
-    found |= {path for pattern in FOLDERS for path in root.glob(pattern) if path.is_dir()}
-    found |= {path for pattern in FILES for path in root.glob(pattern) if path.is_file()}
-    inside = {path for path in found if any(parent in found for parent in path.parents)}
-    hidden = {path for path in found if path.name.startswith(".") or ".tmp-" in path.name}
-    return sorted(found - inside - hidden)
+    paths = {path for path in root.rglob("*.zarr") if path.relative_to(root).parts[0] not in OTHERS}
+    paths |= {path for pattern in FOLDERS for path in root.glob(pattern) if path.is_dir()}
+    paths |= {path for pattern in FILES for path in root.glob(pattern) if path.is_file()}
+    inside = {path for path in paths if any(parent in paths for parent in path.parents)}
+    hidden = {path for path in paths if path.name.startswith(".") or ".tmp-" in path.name}
+    return sorted(paths - inside - hidden)
 
 
-def damage(path):
-    """The first fault of an artifact as one sentence; None where every file is there and has its own checksum."""
+def damage(path: StrPath) -> str | None:
+    """The first fault of an artifact as one sentence; None where every file is there and matches its checksum."""
     from waypoint.store.zarr.reader import open_store, verify
 
     try:
@@ -45,16 +46,16 @@ def damage(path):
     return None
 
 
-def remove_empty_folders(folder, root):
-    """Remove a folder below ``root`` that holds no result any more, and those above it that then hold none."""
+def remove_empty_folders(folder: Path, root: Path) -> None:
+    """Remove a folder below ``root`` that no longer holds results, and those above it that are then empty."""
     while folder != root and not any(file.name != "zarr.json" for file in folder.iterdir()):
         (folder / "zarr.json").unlink(missing_ok=True)  # a group's: it says nothing but that there are stores below it
         folder.rmdir()
         folder = folder.parent
 
 
-def size(path):
-    """Bytes of an artifact."""
+def size(path: StrPath) -> int:
+    """The size of an artifact in bytes."""
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())

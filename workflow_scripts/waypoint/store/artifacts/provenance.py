@@ -8,10 +8,12 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.zarr.attributes import given
+from waypoint.store.types import Attributes, StrPath
+from waypoint.store.zarr.attributes import as_given
 
 PACKAGES = (
     "numpy",
@@ -28,17 +30,17 @@ PACKAGES = (
 MARKER = "waypoint.json"
 
 
-def _versions():
-    found = {"python": platform.python_version()}
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             pass
-    return found
+    return versions
 
 
-def _commit():
+def _commit() -> str | None:
     """The checkout's commit, with '+' where tracked files differ from it; None outside git."""
     here = Path(__file__).parent
     try:
@@ -53,11 +55,12 @@ def _commit():
     return run.stdout.strip() or None
 
 
-def peak_memory():
-    """Bytes of this process's own peak; ru_maxrss would begin at that of the process which started it."""
+def peak_memory() -> int:
+    """Peak memory of this process in bytes; ru_maxrss would include the peak of the process that started it."""
     status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1]) << 10
+    peak = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+    if peak:
+        return int(peak[1]) << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << (0 if sys.platform == "darwin" else 10)
 
 
@@ -69,27 +72,27 @@ class Provenance:
     """Collects an artifact's attributes; call it at the end of the job.
 
     Attributes:
-        reads: {artifact: SHA-256} of the images, embeddings and weights that the job has read so far, itself or through
-            what it read.
+        reads: SHA-256 of the images, embeddings and weights that the job has read so far, directly or through its
+            inputs, by the artifact that holds them.
     """
 
-    def __init__(self, stage, spec, identity, device="cpu"):
+    def __init__(self, stage: str, spec: Attributes, identity: str, device: str = "cpu"):
         self.stage, self.spec, self.identity, self.device = stage, spec, identity, device
-        self.reads = {}
+        self.reads: dict[str, str] = {}
         self.started = time.time()
 
-    def has_read(self, name, attributes):
-        """Note what an artifact holds; where that has no hash of its own, what it was made from."""
+    def has_read(self, name: str, attributes: Attributes) -> None:
+        """Record the hash of an artifact that was read, or, where it has none, the hashes that it recorded itself."""
         content = content_hash_of(attributes)
         self.reads |= attributes.get("reads", {}) if content is None else {name: content}
 
-    def origin(self):
-        """What the artifact is the result of: stage, spec, identity and what was read."""
+    def origin(self) -> dict[str, object]:
+        """Everything the artifact depends on: stage, spec, identity and the hashes of its inputs."""
         reads = dict(sorted(self.reads.items()))
         return {"stage": self.stage, "spec": self.spec, "identity": self.identity, "reads": reads}
 
-    def __call__(self, **extra):
-        """The attributes as a JSON-serialisable dict; ``extra`` adds stage-specific ones."""
+    def __call__(self, **extra: object) -> dict[str, object]:
+        """The attributes as a JSON-serialisable dict; ``extra`` adds those of the stage."""
         return {
             **self.origin(),
             "packages": _versions(),
@@ -101,8 +104,8 @@ class Provenance:
         }
 
 
-def marker_path(path):
-    """Where an artifact keeps its attributes: in Zarr metadata, a folder's marker file, or beside a file."""
+def marker_path(path: StrPath) -> Path:
+    """The file that holds an artifact's attributes: Zarr metadata, a folder's marker, or a file beside a file."""
     path = Path(path)
     if path.suffix == ".zarr":
         return path / "zarr.json"
@@ -110,67 +113,67 @@ def marker_path(path):
     return path.with_name(f".{path.name}.json") if path.suffix and not path.is_dir() else path / MARKER
 
 
-def content_hash_of(attributes):
+def content_hash_of(attributes: Attributes | None) -> str | None:
     """SHA-256 of the images, embeddings, weights or curvature in an artifact; None for others, or none at all."""
     attributes = attributes or {}
     # features and trajectories, which are Zarr stores, name the weights that they were made with
     return attributes.get("sha256") or (attributes.get("weights") if "files" in attributes else None)
 
 
-def consolidated(path):
-    """{array: metadata} of a Zarr store, from the group's own file.
+def consolidated(path: StrPath) -> Mapping[str, Attributes]:
+    """The metadata of a Zarr store's arrays by name, from the group's file.
 
     Raises:
         DamagedArtifact: there is none.
     """
-    found = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
-    if "metadata" not in found:
+    stored: Attributes = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
+    if "metadata" not in stored:
         raise DamagedArtifact(f"{marker_path(path)} holds no metadata of its arrays; delete {path} and rerun")
-    return found["metadata"]
+    return stored["metadata"]
 
 
-def read_attributes(path):
+def read_attributes(path: StrPath) -> Attributes | None:
     """An artifact's attributes, or None where it does not exist or carries none.
 
     Raises:
-        DamagedArtifact: they are damaged.
-        WaypointError: they are something else's.
+        DamagedArtifact: the file that holds them is damaged.
+        WaypointError: another program or an earlier version made it.
     """
     if not Path(path).exists():
         return None
     try:
-        found = _read_json(path, marker_path(path))
+        marker = _read_json(path, marker_path(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return attributes_of(path, found)
+    return attributes_of(path, marker)
 
 
-def attributes_of(path, found):
-    """An artifact's attributes in what its marker holds.
+def attributes_of(path: StrPath, marker: Attributes) -> Attributes:
+    """An artifact's attributes, taken from the contents of its marker file.
 
     Raises:
-        DamagedArtifact: one of them is no JSON, and should be.
-        WaypointError: it is something else's, or an earlier version's.
+        DamagedArtifact: an attribute that should be JSON is not.
+        WaypointError: another program or an earlier version made it.
     """
     try:
-        found = given(found.get("attributes", {})) if Path(path).suffix == ".zarr" else found
+        attributes = as_given(marker.get("attributes", {})) if Path(path).suffix == ".zarr" else marker
     except ValueError as error:
         raise DamagedArtifact(f"{marker_path(path)} is damaged ({error}); delete {path} and rerun") from error
-    if "spec" not in found:
+    if "spec" not in attributes:
         raise WaypointError(f"{path} was not made by this workflow; move it away, or use another store")
-    if "versions" in found["spec"]:
+    if "versions" in attributes["spec"]:
         raise WaypointError(
             f"{path} was made by an earlier version of Waypoint. `make adopt CONFIG=...` takes over the images and "
             "models of its experiment; or use another experiment name"
         )
-    return found
+    return attributes
 
 
-def _read_json(path, file):
+def _read_json(path: StrPath, file: Path) -> Attributes:
     try:
-        found = json.loads(file.read_text())
+        contents: Attributes | list[object] | None = json.loads(file.read_text())
     except ValueError as error:
         raise DamagedArtifact(f"{file} is damaged ({error}); delete {path} and rerun") from error
-    if not isinstance(found, dict):
+    if not isinstance(contents, dict):
         raise DamagedArtifact(f"{file} is damaged (it holds no mapping); delete {path} and rerun")
-    return found
+    return contents

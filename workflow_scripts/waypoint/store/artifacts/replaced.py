@@ -1,56 +1,58 @@
-"""What is replaced is moved aside, never deleted: {experiment}/replaced/{k}/ holds it under its own path."""
+"""Replaced artifacts are moved aside, never deleted: {experiment}/replaced/{k}/ holds them under their own paths."""
 
 import itertools
 import os
 import shutil
 from pathlib import Path
 
+from waypoint.store.types import StrPath
+
 FOLDER = "replaced"
-UNFINISHED = ("resume", "shards")  # folders of what is no result yet
+UNFINISHED = ("resume", "shards")  # folders of unfinished work
 # set by the Snakefile: the experiment's folder as jobs' paths have it, and whether earlier results are deleted instead
 ROOT, DELETE = "WAYPOINT_ROOT", "WAYPOINT_DELETE_REPLACED"
 
 
-def name_of(path):
-    """An artifact's path within its experiment; its own path where it lies in none."""
+def name_of(path: StrPath) -> str:
+    """An artifact's path within its experiment; the whole path where it lies in none."""
     root = os.environ.get(ROOT)
-    _, found, name = str(path).partition(f"{root}/") if root else ("", "", "")
-    return name if found else str(path)
+    _, inside, name = str(path).partition(f"{root}/") if root else ("", "", "")
+    return name if inside else str(path)
 
 
-def set_aside(*paths):
-    """Make room for an artifact that takes the place of another: move the old one aside, if there is one.
+def set_aside(*paths: StrPath) -> None:
+    """Move an old artifact aside, if there is one, to make room for a new one.
 
-    A link to somebody else's store is removed, not what it leads to; so is the state of something unfinished, and what
-    lies in no experiment.
+    Removed instead are: a link to somebody else's store (but not the store), unfinished work, and files that lie in no
+    experiment.
 
     Args:
         paths: of the artifact, and of its marker where that lies beside it.
     """
-    found = [Path(path) for path in paths if os.path.lexists(path)]
-    if not found:
+    old = [Path(path) for path in paths if os.path.lexists(path)]
+    if not old:
         return
-    name = name_of(found[0])
-    kept = name != str(found[0]) and Path(name).parts[0] not in UNFINISHED and not os.environ.get(DELETE)
-    if not kept or any(path.is_symlink() for path in found):
-        for path in found:
+    name = name_of(old[0])
+    kept = name != str(old[0]) and Path(name).parts[0] not in UNFINISHED and not os.environ.get(DELETE)
+    if not kept or any(path.is_symlink() for path in old):
+        for path in old:
             _remove(path)
         return
-    aside = Path(str(found[0])[: -len(name)], FOLDER)
+    aside = Path(str(old[0])[: -len(name)], FOLDER)
     free = (aside / str(k) for k in itertools.count(1) if not os.path.lexists(aside / str(k) / name))
     place = Path(next(free), name).parent
     place.mkdir(parents=True, exist_ok=True)
-    for path in found:
+    for path in old:
         os.rename(path, place / path.name)
 
 
-def replaced_bytes(root):
-    """Bytes of everything that was moved aside in an experiment."""
+def replaced_bytes(root: StrPath) -> int:
+    """The size in bytes of everything that was moved aside in an experiment."""
     files = (file for file in Path(root, FOLDER).rglob("*") if file.is_file() and not file.is_symlink())
     return sum(file.stat().st_size for file in files)
 
 
-def _remove(path):
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         old = path.with_name(f"{path.name}.tmp-old-{os.getpid()}")  # a kill must not leave half of it in its place
         os.rename(path, old)

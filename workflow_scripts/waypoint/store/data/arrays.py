@@ -1,21 +1,31 @@
-"""Images that come as arrays: scikit-learn's digits, and npz files. One rule says which arrays are images."""
+"""Images in arrays: scikit-learn's digits, and npz files, with one rule for which arrays are images."""
+
+# scikit-learn has no type hints
+# pyright: reportMissingTypeStubs=false
 
 import os
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Unpack, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.captions import missing
 from waypoint.store.data.faults import some
-from waypoint.store.data.images import Images
+from waypoint.store.data.images import ImageOptions, Images
 from waypoint.store.data.labels import labels_of_array, numbered, texts_of
+from waypoint.store.data.source import DataSection, path_of
+from waypoint.store.types import StrPath, Values
 
 # everything that numpy raises on a file that is no npz
-NPZ_ERRORS = (OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError)
-NPZ_ERRORS += (zipfile.BadZipFile, zlib.error)
+NPZ_ERRORS = (
+    *(OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 CHANNELS = (1, 3, 4)
 ROUNDING = 1e-5  # that floats may lie outside [-1, 1]
 # floats are taken for those of [0, 1] where a share below 0 of at most this goes with no value below that
@@ -28,62 +38,69 @@ class ArrayImages(Images):
     """Images held in memory.
 
     Args:
-        images: (n, 1 or 3, H, W), uint8 or float32 in [-1, 1]. read: files that they were read from.
+        images: (n, 1 or 3, H, W), uint8 or float32 in [-1, 1]. read: files from which they were read.
         options: as of ``Images``.
     """
 
-    def __init__(self, section, images, files, read=(), **options):
+    def __init__(
+        self,
+        section: DataSection,
+        images: Values,
+        files: Sequence[str],
+        read: Iterable[str] = (),
+        **options: Unpack[ImageOptions],
+    ):
         super().__init__(section, files, **options)
         self.images, self._read = images, list(read)
 
-    def pixels(self, i):
+    def pixels(self, i: int) -> Values:
         return self.images[i]
 
-    def grey(self, i):
+    def grey(self, i: int) -> bool:
         return self.images.shape[1] == 1
 
-    def read_from(self, rows):
+    def read_from(self, rows: Sequence[int]) -> list[str]:
         return self._read
 
 
-def digits(section):
+def digits(section: DataSection) -> ArrayImages:
     """scikit-learn's 1,797 handwritten 8 × 8 digits, grey levels 0..16."""
     from sklearn.datasets import load_digits  # 1.3 CPU seconds that only this source needs
 
-    found = load_digits()
-    images, labels = (found.images[:, None] / 8 - 1).astype(np.float32), found.target.astype(np.int64)
+    bunch = cast(Mapping[str, Values], load_digits())
+    images = (bunch["images"][:, None] / 8 - 1).astype(np.float32)
+    labels = bunch["target"].astype(np.int64)
     files = [f"digits/{i}" for i in range(len(images))]
     return ArrayImages(section, images, files, labels=labels, class_names=[str(d) for d in range(10)])
 
 
-def npz(section):
+def npz(section: DataSection) -> ArrayImages:
     """A file with keys image (n, C, H, W), (n, H, W, C) or (n, H, W), and optionally label and caption.
 
     Raises:
-        WaypointError: a missing key, lengths that differ, or values that are no images by the rule of arrays.
+        WaypointError: a missing key, lengths that differ, or values that the rule of arrays does not take for images.
     """
-    path = section["path"]
+    path = path_of(section)
     where = f"data.path: {path}"
     check_npz(section)
     arrays, keys = _loaded(path, where, ("image", "label", "caption"))
     images = as_images(arrays["image"], f"{where}: image", _rows(arrays), f"; its keys are {', '.join(keys)}")
-    options = _said(arrays, where)
+    options = _labels_and_captions(arrays, where)
     files = [f"{os.path.basename(path)}/{i}" for i in range(len(images))]
     return ArrayImages(section, images, files, [path], **options)
 
 
-def _loaded(path, where, wanted):
-    """{key: array} of some keys, and the names of all keys."""
+def _loaded(path: StrPath, where: str, wanted: Sequence[str]) -> tuple[dict[str, Values], list[str]]:
+    """The arrays of some keys by key, and the names of all keys."""
     try:
-        with np.load(path, allow_pickle=False) as found:
-            return {key: found[key] for key in wanted if key in found.files}, found.files
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in wanted if key in archive.files}, archive.files
     except NPZ_ERRORS as error:
         raise WaypointError(f"{where} is no readable npz file ({error})") from error
 
 
-def _said(arrays, where):
-    """What labels and captions say of the images: options of ``Images``."""
-    options = {}
+def _labels_and_captions(arrays: Mapping[str, Values], where: str) -> ImageOptions:
+    options: ImageOptions = {}
     if "label" in arrays:
         labels = arrays["label"]
         if labels.dtype.kind in "iu" and labels.min() >= 0:  # the common case needs no texts
@@ -95,13 +112,13 @@ def _said(arrays, where):
     return options
 
 
-def check_npz(section):
-    """What the headers of an npz say, without reading its arrays; whether it has captions.
+def check_npz(section: DataSection) -> bool:
+    """Check an npz file by its headers, without reading its images; returns whether it has captions.
 
     Raises:
         WaypointError: as ``npz``, as far as shapes and types tell.
     """
-    path = section["path"]
+    path = path_of(section)
     where = f"data.path: {path}"
     forms = headers(path, where)
     if "image" not in forms:
@@ -124,27 +141,26 @@ def check_npz(section):
             WaypointWarning,
             stacklevel=2,
         )
-    said = _said(_loaded(path, where, ("label", "caption"))[0], where)
-    return "captions" in said
+    return "captions" in _labels_and_captions(_loaded(path, where, ("label", "caption"))[0], where)
 
 
-def headers(path, where):
-    """{key: (shape, dtype)} of an npz file, whose arrays are not read.
+def headers(path: StrPath, where: str) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
+    """Shape and type of each array in an npz file by its key; the arrays are not read.
 
     Raises:
         WaypointError: it is no npz file.
     """
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        found = {}
+        forms: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] = {}
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(".npy"):
                     with archive.open(name) as handle:
                         version = np.lib.format.read_magic(handle)
                         shape, _, dtype = read.get(version, np.lib.format.read_array_header_2_0)(handle)
-                        found[name[: -len(".npy")]] = shape, dtype
-        return found
+                        forms[name[: -len(".npy")]] = shape, dtype
+        return forms
     except NPZ_ERRORS as error:
         how = ""
         if os.path.splitext(path)[1] == ".npy":
@@ -155,14 +171,14 @@ def headers(path, where):
 # ---- the rule of arrays
 
 
-def as_images(array, where, rows=None, told=""):
+def as_images(array: Values, where: str, rows: int | None = None, told: str = "") -> Values:
     """An array as images (n, 1 or 3, H, W), uint8 or float32 in [-1, 1]; alpha is laid on white.
 
     uint8 is 0 to 255. Floats lie in [-1, 1], up to rounding; they are refused where nearly all of them are from 0 on.
 
     Args:
-        array: of a form in ``FORMS``. where: begins error messages. rows: how many images there are, where something
-            else tells. told: ends messages about values.
+        array: of a form in ``FORMS``. where: begins error messages. rows: number of images, where something else
+            tells it. told: ends messages about values.
 
     Raises:
         WaypointError: an ambiguous shape, another type, or values out of range.
@@ -176,8 +192,8 @@ def as_images(array, where, rows=None, told=""):
     return np.stack([on_white(image) for image in images]) if images.shape[1] == 4 else images
 
 
-def layout(shape, where, rows=None):
-    """How many images an array of this shape holds, and where its channels are: "none", "first" or "last".
+def layout(shape: tuple[int, ...], where: str, rows: int | None = None) -> tuple[int, str]:
+    """The number of images in an array of this shape, and where its channels are: "none", "first" or "last".
 
     Raises:
         WaypointError: no images, or a shape that may be read in two ways.
@@ -210,14 +226,14 @@ def layout(shape, where, rows=None):
     return shape[0], "first" if first else "last"
 
 
-def channels_first(array, channels):
-    """The array as (n, C, H, W), by what ``layout`` says."""
-    return {"none": lambda: array[:, None], "first": lambda: array, "last": lambda: array.transpose(0, 3, 1, 2)}[
-        channels
-    ]()
+def channels_first(array: Values, channels: str) -> Values:
+    """The array as (n, C, H, W), where ``layout`` tells the place of the channels."""
+    if channels == "none":
+        return array[:, None]
+    return array if channels == "first" else array.transpose(0, 3, 1, 2)
 
 
-def require_kind(dtype, shape, where, told=""):
+def require_kind(dtype: np.dtype[np.generic], shape: Sequence[int], where: str, told: str = "") -> None:
     """Refuse an array whose type is not that of images.
 
     Raises:
@@ -229,28 +245,28 @@ def require_kind(dtype, shape, where, told=""):
         )
 
 
-def _in_range(images, array, where, told):
+def _in_range(images: Values, array: Values, where: str, told: str) -> NDArray[np.float32]:
     """Floats within [-1, 1], as float32."""
     low, high = images.min(), images.max()
-    found = f"it holds {array.dtype} from {low:.4g} to {high:.4g}, of shape {array.shape}{told}"
+    holds = f"it holds {array.dtype} from {low:.4g} to {high:.4g}, of shape {array.shape}{told}"
     if not np.isfinite([low, high]).all() or max(-low, high) > 1 + ROUNDING:
-        raise WaypointError(f"{where} must be uint8, or floats within [-1, 1], but {found}")
+        raise WaypointError(f"{where} must be uint8, or floats within [-1, 1], but {holds}")
     negative = (images < 0).mean()
     if (low >= 0 and high > low) or (
         high > BRIGHT and any(negative <= share and low >= least for share, least in OF_ZERO_TO_ONE)
     ):
         raise WaypointError(
-            f"{where} holds floats in [0, 1], but [-1, 1] is needed; store 2 * image - 1, or uint8 ({found})"
+            f"{where} holds floats in [0, 1], but [-1, 1] is needed; store 2 * image - 1, or uint8 ({holds})"
         )
     return np.clip(images, -1, 1).astype(np.float32)
 
 
-def _rows(arrays):
-    """How many labels or captions there are, or None."""
+def _rows(arrays: Mapping[str, Values]) -> int | None:
+    """The number of labels or captions, or None without any."""
     return next((len(arrays[key]) for key in ("label", "caption") if key in arrays), None)
 
 
-def _captions(array, where):
+def _captions(array: Values, where: str) -> list[str]:
     texts = texts_of(array, where, "caption")
     none = [i for i, text in enumerate(texts) if missing(text)]
     if none:

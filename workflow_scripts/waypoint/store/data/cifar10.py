@@ -1,19 +1,25 @@
 """CIFAR-10's official archive."""
 
+# torchvision has no type hints
+# pyright: reportMissingTypeStubs=false
+
 import io
 import os
 import pickle
 import tarfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.arrays import ArrayImages
 from waypoint.store.data.faults import some
+from waypoint.store.data.images import ImageOptions
 from waypoint.store.data.listing import walk
-from waypoint.store.data.source import Source
+from waypoint.store.data.source import DataSection, Source, path_of
 
 BATCHES = [f"data_batch_{k}" for k in range(1, 6)]
 META = "batches.meta"
@@ -31,23 +37,24 @@ class _ArraysOnly(pickle.Unpickler):
         ("_codecs", "encode"),
     }
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str, /) -> object:
         if (module, name) not in self.ALLOWED:
             raise WaypointError(f"data.path: the archive wants to construct {module}.{name}; it is not CIFAR-10's")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def cifar10(section):
-    """The training images of CIFAR-10's official python archive (.tar.gz) or of the folder it unpacks to: its five
-    batches, each once.
+def cifar10(section: DataSection) -> ArrayImages:
+    """The five batches of training images in CIFAR-10's official python archive (.tar.gz), or in its unpacked folder.
 
-    Without ``data.path`` torchvision downloads and checks it, where a network allows that.
+    Without ``data.path`` torchvision downloads and checks the archive, where there is a network.
 
     Raises:
-        WaypointError: not the official format, a batch that is missing, or no download possible.
+        WaypointError: the format is not the official one, a batch is missing, or it cannot be downloaded.
     """
-    path = Path(section["path"] or _download_cifar10())
-    images, labels, files = [], [], []
+    path = Path(path_of(section)) if section["path"] else _download_cifar10()
+    images: list[NDArray[np.uint8]] = []
+    labels: list[NDArray[np.int64]] = []
+    files: list[str] = []
     raw, names = _read(path)
     for name in BATCHES:
         try:
@@ -57,20 +64,21 @@ def cifar10(section):
         except UNREADABLE as error:
             raise WaypointError(f"data.path: {path}: {name} is not in CIFAR-10's format ({error})") from error
         files += [f"{name}/{i}" for i in range(len(images[-1]))]
-    labels = np.concatenate(labels)
-    class_names = _class_names(raw.get(META), int(labels.max(initial=0)))
+    all_labels = np.concatenate(labels)
+    class_names = _class_names(raw.get(META), int(all_labels.max(initial=0)))
     read = [path / name for name in names] if path.is_dir() else [path]
-    return ArrayImages(section, np.concatenate(images), files, map(str, read), labels=labels, class_names=class_names)
+    options: ImageOptions = {"labels": all_labels, "class_names": class_names}
+    return ArrayImages(section, np.concatenate(images), files, map(str, read), **options)
 
 
-def check_cifar10(section):
-    """Refuse a folder without the five batches; an archive is only looked at by the job, for that takes seconds."""
-    if section["path"] and Path(section["path"]).is_dir():
-        _of_folder(Path(section["path"]))
+def check_cifar10(section: DataSection) -> None:
+    """Refuse a folder without the five batches; reading an archive takes seconds and is left to the job."""
+    if section["path"] and Path(path_of(section)).is_dir():
+        _of_folder(Path(path_of(section)))
 
 
-def _class_names(raw, largest):
-    """The names of the classes in batches.meta; their numbers where it is missing or names too few."""
+def _class_names(raw: bytes | None, largest: int) -> list[str]:
+    """The names of the classes in batches.meta, or their numbers where the file is missing or has too few names."""
     try:
         names = [name.decode() for name in _ArraysOnly(io.BytesIO(raw or b""), encoding="bytes").load()[b"label_names"]]
     except UNREADABLE:
@@ -78,8 +86,8 @@ def _class_names(raw, largest):
     return names if len(names) > largest else [str(k) for k in range(largest + 1)]
 
 
-def _read(path):
-    """{name: bytes} of the batches and of batches.meta, and the names of the files in a folder."""
+def _read(path: Path) -> tuple[dict[str, bytes], list[str]]:
+    """The bytes of the batches and of batches.meta by name, and the files' paths in the folder or archive."""
     if path.is_dir():
         names = _of_folder(path)
         return {PurePosixPath(name).name: (path / name).read_bytes() for name in names}, names
@@ -87,25 +95,31 @@ def _read(path):
         with tarfile.open(path) as archive:
             members = {m.name: m for m in archive.getmembers() if m.isfile()}
             names = _chosen(list(members), path)
-            found = {PurePosixPath(name).name: archive.extractfile(members[name]).read() for name in names}
-            while archive.fileobj.read(1 << 22):  # to its end, where a compressed archive keeps its checksum
+            contents = {PurePosixPath(name).name: _content(archive, members[name]) for name in names}
+            # to its end, where a compressed archive keeps its checksum
+            while archive.fileobj and archive.fileobj.read(1 << 22):
                 pass
     except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
         raise WaypointError(f"data.path: {path} is no readable tar archive ({error})") from error
-    return found, names
+    return contents, names
 
 
-def _of_folder(path):
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return file.read() if file else b""
+
+
+def _of_folder(path: Path) -> list[str]:
     return _chosen(walk(path), path)
 
 
-def _chosen(names, path):
+def _chosen(names: Sequence[str], path: Path) -> list[str]:
     """The five batches among the names in a folder or archive, and batches.meta where it lies beside them.
 
     Of several copies the one that is least deep counts.
 
     Raises:
-        WaypointError: no batches, one that is missing, or two copies at the same depth.
+        WaypointError: a batch or all are missing, or two copies lie at the same depth.
     """
     there = set(names)
     folders = {os.path.dirname(name) for name in there if os.path.basename(name) in BATCHES}
@@ -124,7 +138,7 @@ def _chosen(names, path):
     return [name for name in wanted if name in there]
 
 
-def _download_cifar10():
+def _download_cifar10() -> Path:
     from torchvision.datasets import CIFAR10
 
     root = Path.home() / ".cache" / "waypoint"

@@ -1,18 +1,23 @@
-"""MS COCO's caption annotations: which images there are, and the captions of each."""
+"""MS COCO: its images, and their captions from the official annotations."""
 
 import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.captions import missing, one_or_several
 from waypoint.store.data.faults import refuse, some
 from waypoint.store.data.paths import outside
-from waypoint.store.data.source import Source
+from waypoint.store.data.source import DataSection, Source, path_of
+from waypoint.store.types import StrPath
+
+if TYPE_CHECKING:
+    from waypoint.store.data.image_files import ImageFiles
 
 
-def captioned_files(annotations, root):
+def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], list[list[str]]]:
     """Images in the order of their ids, with all their captions in the order of the file.
 
     Args:
@@ -27,10 +32,13 @@ def captioned_files(annotations, root):
         WaypointError: an unreadable or malformed file, an id used twice or unknown, an image without a caption.
     """
     try:
-        found = json.loads(Path(annotations).read_text(encoding="utf-8"))
-        images = [(entry["id"], entry["file_name"]) for entry in found["images"]]
-        texts = [(entry["image_id"], " ".join(entry["caption"].split())) for entry in found["annotations"]]
-        files, captions = {i: Path(root, name) for i, name in images}, {i: [] for i, _ in images}
+        contents = json.loads(Path(annotations).read_text(encoding="utf-8"))
+        images: list[tuple[int, str]] = [(entry["id"], entry["file_name"]) for entry in contents["images"]]
+        texts: list[tuple[int, str]] = [
+            (entry["image_id"], " ".join(entry["caption"].split())) for entry in contents["annotations"]
+        ]
+        files = {i: Path(root, name) for i, name in images}
+        captions: dict[int, list[str]] = {i: [] for i, _ in images}
         ids = sorted(files)
     except OSError as error:
         raise WaypointError(f"data.captions: cannot read {annotations} ({error.strerror})") from error
@@ -56,27 +64,28 @@ def captioned_files(annotations, root):
     return [files[i] for i in ids], [captions[i] for i in ids]
 
 
-def coco(section):
+def coco(section: DataSection) -> "ImageFiles":
     """MS COCO's images in the order of their ids, several captions each, from its official annotations.
 
     Raises:
-        WaypointError: annotations that are missing or malformed.
+        WaypointError: the annotations are missing or malformed.
     """
     from waypoint.store.data.image_files import ImageFiles  # planning opens no image
 
-    paths, captions = captioned_files(section["captions"], section["path"])
-    files = [path.relative_to(section["path"]).as_posix() for path in paths]
-    captions = [one_or_several(texts) for texts in captions]
-    return ImageFiles(section, files, paths, [section["captions"]], captions=captions, channels=3)
+    annotations, root = str(section["captions"]), path_of(section)
+    paths, texts = captioned_files(annotations, root)
+    files = [path.relative_to(root).as_posix() for path in paths]
+    captions = [one_or_several(several) for several in texts]
+    return ImageFiles(section, files, paths, [annotations], captions=captions, channels=3)
 
 
-def check_coco(section):
-    """Refuse annotations with mistakes; and files that are missing, where all of them are read.
+def check_coco(section: DataSection) -> None:
+    """Refuse annotations with mistakes, and missing files where all of them are read.
 
     Raises:
         WaypointError: as ``coco``.
     """
-    paths, _ = captioned_files(section["captions"], section["path"])
+    paths, _ = captioned_files(str(section["captions"]), path_of(section))
     if section["subset"] is None:
         lost = [path.name for path in paths if not os.path.isfile(path)]
         if lost:

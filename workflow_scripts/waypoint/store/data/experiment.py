@@ -1,14 +1,18 @@
-"""The training images of another experiment of Waypoint, as its store holds them."""
+"""The training images in the store of another experiment of Waypoint."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import zarr
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.image_names import ImageNames
-from waypoint.store.data.images import Images
-from waypoint.store.data.source import Source
-from waypoint.store.zarr.reader import Rows, open_store, read
+from waypoint.store.data.images import ImageOptions, Images
+from waypoint.store.data.source import DataSection, Source, path_of
+from waypoint.store.types import Values, array_of
+from waypoint.store.zarr.reader import Rows, folder_of, open_store, read
 
 ARRAYS = ("image", "file", "label", "caption", "group")
 
@@ -20,42 +24,45 @@ class StoredImages(Images):
         section: the config section ``data``; its path is an experiment's folder.
     """
 
-    def __init__(self, section):
+    def __init__(self, section: DataSection):
         store = opened(section)
-        self._rows, self._store = Rows(store["image"]), store
-        options = {"groups": read(store["group"]).tolist()} if "group" in store else {}
+        self._rows, self._store = Rows(array_of(store, "image")), store
+        options: ImageOptions = {}
+        if "group" in store:
+            options["groups"] = read(array_of(store, "group")).tolist()
         if "label" in store:
-            options["labels"] = read(store["label"]).astype(np.int64)
-            options["class_names"] = store["label"].attrs.get("class_names")
+            labels = array_of(store, "label")
+            options["labels"] = read(labels).astype(np.int64)
+            options["class_names"] = cast(list[str] | None, labels.attrs.get("class_names"))
         if "caption" in store:
-            options["captions"] = read(store["caption"]).tolist()
+            options["captions"] = read(array_of(store, "caption")).tolist()
         super().__init__(section, ImageNames(store).files, **options)
 
-    def pixels(self, i):
+    def pixels(self, i: int) -> Values:
         return self._rows[[i]][0]
 
-    def grey(self, i):
+    def grey(self, i: int) -> bool:
         return self._rows.array.shape[1] == 1
 
-    def read_from(self, rows):
-        # chunks alone: what is written about them, times and versions, is other in every run
-        root = self._store.store_path.store.root
-        return [file for name in ARRAYS for file in sorted(Path(root, name).glob("c/**/*")) if file.is_file()]
+    def read_from(self, rows: Sequence[int]) -> list[str]:
+        # only chunks: metadata holds times and versions, which differ in every run
+        root = folder_of(self._store)
+        return [str(file) for name in ARRAYS for file in sorted(Path(root, name).glob("c/**/*")) if file.is_file()]
 
 
-def opened(section):
+def opened(section: DataSection) -> zarr.Group:
     """The open store of an experiment's training images.
 
     Raises:
         WaypointError: there is none, or it is damaged.
     """
-    path = Path(section["path"], "data/train.zarr")
+    path = Path(path_of(section), "data/train.zarr")
     if not path.is_dir():
         raise WaypointError(f"data.path: {section['path']} is no experiment's folder: it holds no data/train.zarr")
     return open_store(path)
 
 
-def captioned(section):
+def captioned(section: DataSection) -> bool:
     """Whether the images have captions."""
     return "caption" in opened(section)
 

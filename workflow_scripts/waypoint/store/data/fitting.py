@@ -1,19 +1,22 @@
-"""One rule for the form of images, whatever their source: channels, and how they come to data.size × data.size."""
+"""Brings images of every source to one form: channels, and data.size × data.size pixels."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+
+from waypoint.store.types import Values
 
 FITS = ("crop", "squeeze", "pad")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow makes grey of colour
 WHITE = {np.dtype(np.uint8): 255, np.dtype(np.float32): 1.0}
 
 
-def unit(pixels):
-    """Pixels as float32 in [-1, 1]: uint8 0 to 255, or floats that are so already."""
+def unit(pixels: Values) -> NDArray[np.float32]:
+    """Pixels as float32 in [-1, 1], from uint8 0 to 255, or from floats in [-1, 1]."""
     return pixels.astype(np.float32) / 127.5 - 1 if pixels.dtype == np.uint8 else pixels.astype(np.float32)
 
 
-def with_channels(pixels, channels):
+def with_channels(pixels: Values, channels: int) -> Values:
     """An image (C, H, W) with 1 or 3 channels: grey is spread over three, colour becomes its luma."""
     if pixels.shape[0] == channels:
         return pixels
@@ -24,7 +27,7 @@ def with_channels(pixels, channels):
     return np.tensordot(LUMA, pixels, 1)[None].astype(np.float32)
 
 
-def on_white(pixels):
+def on_white(pixels: Values) -> Values:
     """An image with alpha (4, H, W), uint8 or float32 in [-1, 1], laid on white: (3, H, W)."""
     if pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)), "RGBA")
@@ -34,14 +37,14 @@ def on_white(pixels):
     return (pixels[:3] * alpha + (1 - alpha)).astype(np.float32)
 
 
-def fitted(pixels, size, fit="crop"):
-    """An image as models see it.
+def fitted(pixels: Values, size: int | None, fit: str = "crop") -> NDArray[np.float32]:
+    """An image in the form in which models see it.
 
     Args:
         pixels: (C, H, W), uint8 or float32 in [-1, 1].
-        size: ``data.size``; None: as it is.
-        fit: ``data.fit`` of what is no square. crop: the centred square; squeeze: all of it, out of proportion;
-            pad: all of it, white at both sides.
+        size: ``data.size``; None keeps the size.
+        fit: ``data.fit``, for images that are not square. crop: the centred square; squeeze: the whole image,
+            distorted; pad: the whole image, with white at both sides.
 
     Returns:
         float32 (C, H, W) or (C, size, size) in [-1, 1].
@@ -62,8 +65,8 @@ def fitted(pixels, size, fit="crop"):
     return resized(pixels, size)
 
 
-def resized(image, size):
-    """A (C, H, W) image, uint8 or float32 in [-1, 1], at ``size`` × ``size``: float32, antialiased, within [-1, 1]."""
+def resized(image: Values, size: int | None) -> NDArray[np.float32]:
+    """An image (C, H, W), uint8 or float32 in [-1, 1], at ``size`` × ``size``: float32 in [-1, 1], antialiased."""
     if size is None or image.shape[1:] == (size, size):
         return image if image.dtype == np.float32 else unit(image)
     # a channel at a time: a photograph in float32 takes four times the memory

@@ -1,13 +1,18 @@
-"""A picture that somebody has, brought to the form of the training images by the rules of all sources."""
+"""Brings a user's picture to the form of the training images, by the rules of all sources."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.fitting import fitted, with_channels
 from waypoint.store.data.image_files import EncodedImages, decoded
+from waypoint.store.types import Attributes, StrPath
 
 
-def open_picture(file, where):
+def open_picture(file: StrPath, where: str) -> None:
     """Refuse a file that is no picture.
 
     Args:
@@ -21,22 +26,23 @@ def open_picture(file, where):
     decoded(file, file, where)
 
 
-def fitted_picture(file, shape, fit="crop"):
-    """A picture as the training images are: grey or in colour, upright, of their size, float32 in [-1, 1].
+def fitted_picture(file: StrPath, shape: Sequence[int], fit: str = "crop") -> NDArray[np.float32]:
+    """A picture in the form of the training images: their channels and size, upright, float32 in [-1, 1].
 
     Args:
         shape: (C, H, W) of the training images.
-        fit: ``data.fit``, which says how what is no square becomes one.
+        fit: ``data.fit``, which says how a picture becomes a square.
 
     Returns:
         (C, H, W).
 
     Raises:
-        WaypointError: training images that are no squares, and a picture of another size.
+        WaypointError: the training images are not square, and the picture has another size.
     """
     channels, height, width = shape
     size = height if height == width else None
-    pixels = EncodedImages({"size": size}, [str(file)], lambda _: file).pixels(0)
+    section: Attributes = {"size": size}
+    pixels = EncodedImages(section, [str(file)], lambda _: file).pixels(0)
     image = fitted(with_channels(pixels, channels), size, fit)
     if image.shape[1:] != (height, width):
         raise WaypointError(

@@ -1,15 +1,23 @@
-"""Which training images belong to which group."""
+"""The members of groups of training images."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.image_names import find
+from waypoint.store.data.image_names import ImageNames, find
+from waypoint.store.types import StrPath, array_of
+
+if TYPE_CHECKING:
+    from zarr import Group
 
 BY = {"label": "labels", "group": "column group in data.captions"}
 
 
-def read_list(path, where):
-    """The lines of a group's file, without those that are empty: [(line, what it names)].
+def read_list(path: StrPath, where: str) -> list[tuple[int, str]]:
+    """The lines of a group's file that are not empty, each with its number.
 
     Raises:
         WaypointError: it cannot be read, or names nothing; names the key.
@@ -24,47 +32,56 @@ def read_list(path, where):
     return lines
 
 
-def members(files, lists, classes, by, where="groups"):
-    """The images of every group, ascending: {name: (n,)}; groups of files first, then those by class, by name.
+def members(
+    files: Sequence[str],
+    lists: Mapping[str, StrPath],
+    classes: ArrayLike | None,
+    by: str | None,
+    where: str = "groups",
+) -> dict[str, NDArray[np.int64]]:
+    """The images (n,) of every group by its name, ascending; groups of files come first, then those by class.
 
     Args:
-        files: (N) names of the images. lists: {group: path of its file}. classes: (N) texts, an image's class or group,
-            "" for none; or None where the data have none. by: ``groups.by``. where: the section, for messages.
+        files: (N) names of the images. lists: the file of every group, by name. classes: (N) texts, an image's class or
+            group, "" for none; or None where the data have none. by: ``groups.by``. where: the section, for messages.
 
     Raises:
         WaypointError: a line that means no image or several, a name that is used twice, a group of all images, or
             nothing to group by; names the key, the file and the line.
     """
-    found, places = {}, _places(files)
+    groups: dict[str, NDArray[np.int64]] = {}
+    places = _places(files)
     for name, path in lists.items():
         key = f"{where}.files.{name}"
         chosen = {
             i
             for line, entry in read_list(path, key)
-            for i in _meant(files, places, entry, f"{key}: {path} line {line}")
+            for i in _images_of(files, places, entry, f"{key}: {path} line {line}")
         }
-        found[name] = np.array(sorted(chosen))
+        groups[name] = np.array(sorted(chosen))
     if by is not None:
         if classes is None:
             raise WaypointError(f"{where}.by: {by}, but the training images have no {BY[by]}; use {where}.files")
-        classes = np.asarray(classes, object)
-        for name in sorted(set(classes.tolist()) - {""}, key=_by_number):
-            if name in found:
+        of_image = np.asarray(classes, object)
+        names: set[str] = set(of_image.tolist())
+        for name in sorted(names - {""}, key=_by_number):
+            if name in groups:
                 raise WaypointError(f"{where}.files.{name}: {where}.by makes a group of this name too; choose another")
-            found[name] = np.flatnonzero(classes == name)
-    if not found:
+            groups[name] = np.flatnonzero(of_image == name)
+    if not groups:
         raise WaypointError(f"{where}: there is no group; give {where}.files or {where}.by")
-    for name, images in found.items():
+    for name, images in groups.items():
         if len(images) == len(files):
             raise WaypointError(
                 f"{where}: group {name} holds all {len(files)} training images, so there are none to compare it with"
             )
-    return found
+    return groups
 
 
-def _places(files):
+def _places(files: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
     """The images by whole name, and by every end of a name after a '/': long lists are looked up, not searched for."""
-    whole, ends = {}, {}
+    whole: dict[str, list[int]] = {}
+    ends: dict[str, list[int]] = {}
     for i, file in enumerate(files):
         whole.setdefault(file, []).append(i)
         while "/" in file:
@@ -73,22 +90,24 @@ def _places(files):
     return whole, ends
 
 
-def _meant(files, places, entry, where):
+def _images_of(
+    files: Sequence[str], places: tuple[dict[str, list[int]], dict[str, list[int]]], entry: str, where: str
+) -> list[int]:
     """The images of an entry as ``find`` has them, which is asked about patterns, and for what is wrong."""
     whole, ends = places
     if entry.isascii() and entry.isdigit() and entry not in whole and int(entry) < len(files):
         return [int(entry)]
-    meant = whole.get(entry) or ends.get(entry) or ()
-    return meant if len(meant) == 1 else find(files, entry, where)
+    images = whole.get(entry) or ends.get(entry) or []
+    return images if len(images) == 1 else find(files, entry, where)
 
 
-def _by_number(name):
-    """Numbers in their order, before words."""
+def _by_number(name: str) -> tuple[int, int, str]:
+    """A key that sorts numbers by their size, before words."""
     return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
 
 
-def classes_of(data, by, names):
-    """An open data/train.zarr's class or group of every image as texts, or None where it has none.
+def classes_of(data: "Group", by: str | None, names: ImageNames) -> list[str] | None:
+    """The class or group of every image in an open data/train.zarr as a text, or None where it has none.
 
     Args:
         names: its ``ImageNames``.
@@ -98,5 +117,5 @@ def classes_of(data, by, names):
     if by == "group" and "group" in data:
         from waypoint.store.zarr.reader import read
 
-        return [str(name) for name in read(data["group"])]
+        return [str(name) for name in read(array_of(data, "group"))]
     return None

@@ -1,21 +1,34 @@
 """Hugging Face's data sets: a hub id, a folder of ``save_to_disk``, or parquet, read by the ``datasets`` library."""
 
+# datasets and pyarrow have no type hints
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportAttributeAccessIssue=false
+# the fingerprint of a data set has no public name
+# pyright: reportPrivateUsage=false
 import contextlib
-import hashlib
 import importlib.util
 import io
 import json
 import os
 import re
-import tempfile
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, TYPE_CHECKING, Any, Unpack, cast
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import text_hash
+from waypoint.store.artifacts.source_files import SourceRecord
 from waypoint.store.data.faults import some
-from waypoint.store.data.huggingface_columns import captions_in, chosen_columns, labels_in
+from waypoint.store.data.huggingface_columns import Features, captions_in, chosen_columns, labels_in
 from waypoint.store.data.image_files import EncodedImages
+from waypoint.store.data.images import ImageOptions, Images
 from waypoint.store.data.patterns import expanded, is_pattern
-from waypoint.store.data.source import Source, places
+from waypoint.store.data.source import DataSection, Source, places
+from waypoint.store.types import StrPath
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 INSTALL = "pip install -r envs/requirements-huggingface.txt -c envs/constraints.txt"
 REMOTE = "hf://datasets/"
@@ -25,11 +38,11 @@ SAVED, SAVED_SPLITS = ("dataset_info.json", "state.json"), "dataset_dict.json"
 REVISION = re.compile(r"@([0-9a-f]{40})/")
 
 
-def hub_id(section):
-    """The hub id that ``data.path`` is, or None for a place on this machine.
+def hub_id(section: DataSection) -> str | None:
+    """``data.path`` if it is a hub id; None for a path on this machine.
 
-    What does not exist here is one only where it looks like one: owner/name without ./ or a file's suffix, and with no
-    folder of the owner's name, in which it would be a typing error.
+    A path that does not exist is taken for an id only if it looks like one: owner/name without ./ or a file's suffix,
+    where no folder has the owner's name, for then it would be a typing error.
     """
     path = section["path"]
     if not isinstance(path, str):
@@ -40,18 +53,18 @@ def hub_id(section):
     return path if alike and not os.path.exists(path) and not os.path.isdir(path.split("/")[0]) else None
 
 
-def saved_folder(section):
-    """The folder of one split that ``save_to_disk`` made, or None for parquet.
+def saved_folder(section: DataSection) -> Path | None:
+    """The folder of one split that ``save_to_disk`` wrote, or None for parquet.
 
     Raises:
-        WaypointError: it has several splits and none is chosen, or not the chosen one, or is incomplete.
+        WaypointError: no split is chosen among several, the chosen one is missing, or the folder is incomplete.
     """
     if not isinstance(section["path"], str):
         return None
     root, split = Path(section["path"]), section.get("split")
     if (root / SAVED_SPLITS).is_file():
         try:
-            splits = list(json.loads((root / SAVED_SPLITS).read_text(encoding="utf-8"))["splits"])
+            splits: list[str] = list(json.loads((root / SAVED_SPLITS).read_text(encoding="utf-8"))["splits"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise WaypointError(f"data.path: {root / SAVED_SPLITS} cannot be read ({error})") from error
         root /= chosen_split(splits, split, root)
@@ -64,11 +77,11 @@ def saved_folder(section):
     return root
 
 
-def chosen_split(splits, asked, where):
-    """The split to read: the one asked for, train, or the only one.
+def chosen_split(splits: Sequence[str], asked: str | None, where: StrPath) -> str:
+    """The split to read: the chosen one, train, or the only one.
 
     Raises:
-        WaypointError: none of them; lists what there is.
+        WaypointError: there is none of these; lists the splits.
     """
     if asked is not None and asked in splits:
         return asked
@@ -80,22 +93,22 @@ def chosen_split(splits, asked, where):
     raise WaypointError(f"data.split: {what} in {where}; the splits are {', '.join(splits)}")
 
 
-def parquet_files(section):
+def parquet_files(section: DataSection) -> list[str]:
     """The parquet files that a path, a pattern, a list of them or a folder names.
 
     Raises:
-        WaypointError: there are none, or other files.
+        WaypointError: there are none, or files of another kind.
     """
-    files = []
+    files: list[str] = []
     for place in places(section["path"]):
         if os.path.isdir(place):
-            found = sorted(str(file) for file in Path(place).rglob("*.parquet") if not _hidden(file, place))
-            if not found:
+            inside = sorted(str(file) for file in Path(place).rglob("*.parquet") if not _hidden(file, place))
+            if not inside:
                 raise WaypointError(
                     f"data.path: {place} is neither a folder of save_to_disk nor one with parquet files; "
                     "for a folder of images use source imagefolder, for tar files webdataset"
                 )
-            files += found
+            files += inside
         else:
             files += expanded(place)
     if strange := [file for file in files if not file.endswith(".parquet")]:
@@ -105,11 +118,11 @@ def parquet_files(section):
     return files
 
 
-def _hidden(file, root):
+def _hidden(file: Path, root: StrPath) -> bool:
     return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
-def paths(section):
+def paths(section: DataSection) -> Sequence[str | None]:
     """The files that are read; none for a hub id."""
     if hub_id(section):
         return []
@@ -120,11 +133,11 @@ def paths(section):
         state = json.loads((folder / SAVED[1]).read_text(encoding="utf-8"))
         return [str(folder / name) for name in (*SAVED, *(part["filename"] for part in state["_data_files"]))]
     except (WaypointError, OSError, ValueError, LookupError, TypeError):
-        return [None]  # not there, or not as it was: ``check`` tells
+        return [None]  # missing or changed: ``check`` names the fault
 
 
-def check(section):
-    """Refuse what can be seen without reading images: packages, files, splits and columns.
+def check(section: DataSection) -> None:
+    """Refuse missing packages and wrong files, splits and columns, without reading images.
 
     Raises:
         WaypointError: names the key.
@@ -140,31 +153,31 @@ def check(section):
     chosen_columns(_features(section), section)
 
 
-def _features(section):
+def _features(section: DataSection) -> Features:
     """Names and types of the columns of files on this machine."""
     import pyarrow.parquet
-    from datasets import Features
+    from datasets import Features as ColumnTypes
 
     folder = saved_folder(section)
     file = folder / SAVED[0] if folder else parquet_files(section)[0]
     try:
         if folder:
-            return Features.from_dict(json.loads(file.read_text(encoding="utf-8"))["features"])
-        return Features.from_arrow_schema(pyarrow.parquet.read_schema(file))
+            return ColumnTypes.from_dict(json.loads(file.read_text(encoding="utf-8"))["features"])
+        return ColumnTypes.from_arrow_schema(pyarrow.parquet.read_schema(file))
     except Exception as error:  # pyarrow and datasets raise their own, and others
         raise WaypointError(f"data.path: {file} cannot be read ({error})") from error
 
 
-def _require_library():
+def _require_library() -> None:
     if importlib.util.find_spec("datasets") is None:
         raise WaypointError(f"data.source: huggingface needs the Python package datasets; run `{INSTALL}`")
 
 
-def huggingface(section):
-    """The images, labels and captions of the columns that are named or found.
+def huggingface(section: DataSection) -> "DataSetImages":
+    """The images, labels and captions of the columns that ``chosen_columns`` gives.
 
     Raises:
-        WaypointError: packages, columns or a split are missing, a row lacks something, or the hub cannot be reached.
+        WaypointError: packages, columns, a split or cells are missing, or the hub cannot be reached.
     """
     _require_library()
     data, scratch = _loaded(section)
@@ -172,56 +185,67 @@ def huggingface(section):
     labels, class_names = labels_in(data, columns.label)
     captions = captions_in(data, columns.caption)
     rows, files = _encoded(data, columns.image)
-    options = {"labels": labels, "class_names": class_names, "captions": captions}
-    return Rows(section, data, rows, columns.image, files, scratch, **options)
+    options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
+    return DataSetImages(section, data, rows, columns.image, files, scratch, **options)
 
 
-class Rows(EncodedImages):
+class DataSetImages(EncodedImages):
     """Images in the rows of a data set.
 
     Args:
-        loaded: the ``datasets.Dataset``. data: its column of images, as they are encoded.
-        scratch: the temporary folder of its files, which goes when nobody reads from it any more; or None.
+        loaded: the data set. data: its column of encoded images.
+        scratch: the temporary folder of its files, which is removed with this object; or None.
     """
 
-    def __init__(self, section, loaded, data, column, files, scratch, **options):
+    def __init__(
+        self,
+        section: DataSection,
+        loaded: "Dataset",
+        data: "Dataset",
+        column: str,
+        files: Sequence[str],
+        scratch: "TemporaryDirectory[str] | None",
+        **options: Unpack[ImageOptions],
+    ):
         super().__init__(section, files, self._cell, **options)
         self.loaded, self.data, self.column, self.scratch = loaded, data, column, scratch
-        self.raw = paths(section)
+        self.raw = [path for path in paths(section) if path]
 
-    def _cell(self, i):
+    def _cell(self, i: int) -> str | IO[bytes]:
         return _opened(self.data[i][self.column])
 
-    def read_from(self, rows):
+    def read_from(self, rows: Sequence[int]) -> list[str]:
         return self.raw
 
 
-def _loaded(section):
-    """The ``datasets.Dataset``, and the temporary folder of its Arrow files or None."""
+def _loaded(section: DataSection) -> "tuple[Dataset, TemporaryDirectory[str] | None]":
+    """The data set, and the temporary folder of its Arrow files or None."""
     import datasets
 
     datasets.disable_progress_bars()
     split, remote = section.get("split"), hub_id(section)
     if remote:
-        return _from_hub(datasets, remote, section), None
+        return _from_hub(remote, section), None
     if folder := saved_folder(section):
         with _told(f"data.path: {folder}"):
-            return datasets.load_from_disk(str(folder)), None
-    # not the library's own cache: that knows files by their names and times, and a changed one could have the same
-    scratch = tempfile.TemporaryDirectory(prefix="waypoint-parquet-", dir=os.environ.get("WAYPOINT_SCRATCH"))
+            return cast("Dataset", datasets.load_from_disk(str(folder))), None
+    # not the library's cache, which knows files by their names and times: a changed file could have the same
+    scratch = TemporaryDirectory(prefix="waypoint-parquet-", dir=os.environ.get("WAYPOINT_SCRATCH"))
     files, path = parquet_files(section), section["path"]
     with _told(f"data.path: {some(places(path))}"):
         if isinstance(path, str) and os.path.isdir(path):  # its file names, and a card of the hub, tell splits
-            found = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
+            loaded = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
         else:
             files = [os.path.abspath(file) for file in files]
-            found = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
-    return _one_split(found, section), scratch
+            loaded = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
+    return _one_split(loaded, section), scratch
 
 
-def _from_hub(datasets, remote, section):
+def _from_hub(remote: str, section: DataSection) -> "Dataset":
+    import datasets
+
     try:
-        found = datasets.load_dataset(remote, section.get("configuration"), split=section.get("split"))
+        loaded = datasets.load_dataset(remote, section.get("configuration"), split=section.get("split"))
     except datasets.exceptions.DatasetNotFoundError as error:
         raise WaypointError(
             f"data.path: there is no {section['path']} on this machine, and the hub has no data set {remote}, or only "
@@ -235,17 +259,20 @@ def _from_hub(datasets, remote, section):
         ) from error
     except Exception as error:  # no such split or configuration, files of another kind
         raise WaypointError(f"data.path: data set {remote} cannot be read from the hub ({error})") from error
-    return _one_split(found, section)
+    return _one_split(loaded, section)
 
 
-def _one_split(found, section):
-    if hasattr(found, "column_names") and isinstance(found.column_names, list):
-        return found
-    return found[chosen_split(list(found), None, section["path"])]
+def _one_split(loaded: object, section: DataSection) -> "Dataset":
+    """The data set itself, or the split to read where there are several."""
+    if isinstance(getattr(loaded, "column_names", None), list):
+        return cast("Dataset", loaded)
+    splits = cast(Mapping[str, "Dataset"], loaded)
+    return splits[chosen_split(list(splits), None, some(places(section["path"])))]
 
 
 @contextlib.contextmanager
-def _told(where):
+def _told(where: str) -> Generator[None]:
+    """Turn whatever the libraries raise into one sentence."""
     try:
         yield
     except WaypointError:
@@ -254,15 +281,15 @@ def _told(where):
         raise WaypointError(f"{where} cannot be read ({_cause(error)})") from error
 
 
-def _cause(error):
-    """The innermost reason: datasets says no more than that an error occurred."""
+def _cause(error: BaseException) -> BaseException:
+    """The innermost reason, for datasets says only that an error occurred."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _encoded(data, column):
-    """Rows that hold images as they are encoded, and a name for each."""
+def _encoded(data: "Dataset", column: str) -> "tuple[Dataset, list[str]]":
+    """The rows with encoded images, and a name for each."""
     import pyarrow.compute as pc
     from datasets import Image
 
@@ -277,37 +304,45 @@ def _encoded(data, column):
         empty = pc.or_(empty, pc.invert(pc.or_(*present) if len(present) > 1 else present[0]))
     if missing := [k for k, gone in enumerate(empty.to_pylist()) if gone]:
         raise WaypointError(f"data.columns: column {column} has no image in {len(missing):,} rows: {some(missing)}")
-    given = pc.struct_field(stored, "path").to_pylist() if structs and "path" in _fields(stored) else [None] * len(data)
-    names = [name and os.path.basename(name.replace("\\", "/")) for name in given]
-    if None in names or len(set(names)) < len(names):  # no name of their own: the row's number tells them apart
-        names = [f"{k}/{name}" if name else str(k) for k, name in enumerate(names)]
-    return rows, names
+    paths: list[str | None] = [None] * len(data)
+    if structs and "path" in _fields(stored):
+        paths = pc.struct_field(stored, "path").to_pylist()
+    names = [name and os.path.basename(name.replace("\\", "/")) for name in paths]
+    if None in names or len(set(names)) < len(names):  # the row's number tells images without a distinct name apart
+        return rows, [f"{k}/{name}" if name else str(k) for k, name in enumerate(names)]
+    return rows, [str(name) for name in names]
 
 
-def _fields(stored):
+def _fields(stored: Any) -> list[str]:
     return [field.name for field in stored.type if field.name in ("bytes", "path")]
 
 
-def _opened(value):
-    """What Pillow opens of a cell: a file's bytes, or the path of one on this machine."""
+def _opened(value: Any) -> str | IO[bytes]:
+    """The bytes in a cell as a file, or the path of a file on this machine."""
     if isinstance(value, bytes):
         return io.BytesIO(value)
     return io.BytesIO(value["bytes"]) if value.get("bytes") is not None else value["path"]
 
 
-def captioned(section):
-    """Whether there is a column of captions; None for a hub id, which is not asked before a job needs it."""
+def captioned(section: DataSection) -> bool | None:
+    """Whether there is a column of captions; None for a hub id, which only a job asks."""
     return None if hub_id(section) else chosen_columns(_features(section), section).caption is not None
 
 
-def record(section, opened):
-    """Of a hub data set the fingerprint, which tells its revision, and the revision; None for files."""
-    if not (remote := hub_id(section)):
+def record(section: DataSection, opened: Images) -> SourceRecord | None:
+    """The fingerprint and revision of a data set from the hub; None for files."""
+    remote = hub_id(section)
+    if remote is None or not isinstance(opened, DataSetImages):
         return None
     look, urls = opened.loaded._fingerprint, opened.loaded.info.download_checksums or ()
-    sha256 = hashlib.sha256(look.encode()).hexdigest()
-    revisions = sorted({found for url in urls for found in REVISION.findall(url)})
-    return {"paths": [section["path"]], "look": look, "sha256": sha256, "hub": remote, "revisions": revisions}
+    revisions = sorted({revision for url in urls for revision in REVISION.findall(url)})
+    return {
+        "paths": places(section["path"]),
+        "look": look,
+        "sha256": text_hash(look),
+        "hub": remote,
+        "revisions": revisions,
+    }
 
 
 SOURCE = Source(

@@ -1,58 +1,93 @@
-"""Which columns of a data set hold images, labels and captions, and what labels and captions they hold."""
+"""Finds the columns of a data set that hold images, labels and captions, and reads labels and captions."""
 
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, cast
 
+# datasets has no type hints
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 import numpy as np
+from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.captions import one_or_several, usable
+from waypoint.store.data.captions import Caption, one_or_several, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.labels import labels_of
+from waypoint.store.data.source import DataSection
+
+Features: TypeAlias = Mapping[str, object]  # datasets.Features: types of columns by name
+
+
+class Table(Protocol):
+    """A ``datasets.Dataset``, as far as it is used here."""
+
+    @property
+    def features(self) -> Features:
+        """Types of the columns by name."""
+        ...
+
+    def __getitem__(self, column: str, /) -> Sequence[object]:
+        """The cells of a column."""
+        ...
+
 
 LABELS = ("label", "labels", "class")  # of columns that are no ClassLabel
 TEXT = ("string", "large_string")
 CAPTIONS = ("text", "caption", "captions", "prompt")
 
 
-def chosen_columns(features, section):
-    """The columns ``image``, ``label`` and ``caption``; None where there is none, or none is wanted.
+@dataclass(frozen=True)
+class ChosenColumns:
+    """Names of the columns of images, labels and captions; None where there is none, or none is wanted."""
 
-    Those that ``data.columns`` does not name are found: the only column of images, the only one of class labels or else
-    one with a common name, and a column of texts with a common name.
+    image: str
+    label: str | None
+    caption: str | None
+
+
+def chosen_columns(features: Features, section: DataSection) -> ChosenColumns:
+    """The columns that ``data.columns`` names, or that can be told otherwise.
+
+    These are the only column of images, the only one of class labels or else one with a common name, and a column of
+    texts with a common name.
 
     Args:
-        features: {column: type}, ``datasets.Features``.
+        features: types of the columns by name, ``datasets.Features``.
 
     Raises:
-        WaypointError: a named column does not exist or has another type, several come into question, or no images.
+        WaypointError: a named column does not exist or has another type, several are possible, or none holds images.
     """
-    asked, found = section.get("columns") or {}, {}
+    asked = section.get("columns") or {}
+    columns: dict[str, str | None] = {}
     for role, fits, guess in (
         ("image", _is_image, _image),
         ("label", _is_label, _label),
         ("caption", _is_caption, _caption),
     ):
         if role not in asked:
-            found[role] = guess(features)
+            columns[role] = guess(features)
             continue
-        name = found[role] = asked[role]
+        name = columns[role] = asked[role]
         if name is not None and name not in features:
             raise WaypointError(
                 f"data.columns.{role}: there is no column {name}; the columns are {', '.join(features)}"
             )
         if name is not None and not fits(features[name]):
             raise WaypointError(f"data.columns.{role}: column {name} holds {_told(features[name])}, no {role}s")
-    return SimpleNamespace(**found)
+    if columns["image"] is None:
+        raise WaypointError("data.columns.image: null leaves no images; name a column of images")
+    return ChosenColumns(columns["image"], columns["label"], columns["caption"])
 
 
-def _dtype(feature):
-    """The type of a plain column, or an empty word."""
+def _dtype(feature: object) -> str:
+    """The type of a plain column, or an empty text."""
     from datasets import Value
 
     return feature.dtype if isinstance(feature, Value) else ""
 
 
-def _is_image(feature):
+def _is_image(feature: object) -> bool:
     from datasets import Image
 
     if isinstance(feature, dict):
@@ -60,43 +95,43 @@ def _is_image(feature):
     return isinstance(feature, Image) or _dtype(feature) in ("binary", "large_binary")
 
 
-def _is_label(feature):
+def _is_label(feature: object) -> bool:
     from datasets import ClassLabel
 
     return isinstance(feature, ClassLabel) or _dtype(feature).startswith(("int", "uint", "bool", *TEXT))
 
 
-def _is_caption(feature):
+def _is_caption(feature: object) -> bool:
     inner = getattr(feature, "feature", None) or (feature[0] if isinstance(feature, list) and feature else feature)
     return _dtype(inner) in TEXT
 
 
-def _image(features):
+def _image(features: Features) -> str | None:
     from datasets import Image
 
-    found = [name for name, feature in features.items() if isinstance(feature, Image)]
-    found = found or [name for name, feature in features.items() if _is_image(feature)]
-    if not found:
+    names = [name for name, feature in features.items() if isinstance(feature, Image)]
+    names = names or [name for name, feature in features.items() if _is_image(feature)]
+    if not names:
         there = ", ".join(f"{name} ({_told(feature)})" for name, feature in features.items())
         raise WaypointError(f"data.columns.image: no column holds encoded images; there are {there}")
-    return _only(found, "image")
+    return _only(names, "image")
 
 
-def _label(features):
+def _label(features: Features) -> str | None:
     from datasets import ClassLabel
 
-    found = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
-    if len(found) > 1 and "label" in found:
+    names = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
+    if len(names) > 1 and "label" in names:
         return "label"
-    found = found or [name for name in LABELS if name in features and _is_label(features[name])]
-    return _only(found, "label")
+    names = names or [name for name in LABELS if name in features and _is_label(features[name])]
+    return _only(names, "label")
 
 
-def _caption(features):
+def _caption(features: Features) -> str | None:
     return _only([name for name in CAPTIONS if name in features and _is_caption(features[name])], "caption")
 
 
-def _only(names, role):
+def _only(names: Sequence[str], role: str) -> str | None:
     if len(names) > 1:
         none = "" if role == "image" else f", or {role}: null for none"
         raise WaypointError(
@@ -106,43 +141,45 @@ def _only(names, role):
     return names[0] if names else None
 
 
-def _told(feature):
+def _told(feature: object) -> str:
     return _dtype(feature) or type(feature).__name__
 
 
-def labels_in(data, column):
+def labels_in(data: Table, column: str | None) -> tuple[NDArray[np.int64] | None, list[str] | None]:
     """Labels and class names of a column; None and None without one.
 
     Raises:
-        WaypointError: rows without a label.
+        WaypointError: rows have no label.
     """
     from datasets import ClassLabel
 
     if column is None:
         return None, None
-    given, feature = list(data[column]), data.features[column]
-    named = isinstance(feature, ClassLabel)
-    _require_all(column, "label", [value is None or (named and value < 0) for value in given])
-    if named:
-        return np.array(given, np.int64), list(feature.names)
-    return labels_of([str(int(value)) if isinstance(value, bool) else str(value) for value in given])
+    labels, feature = list(data[column]), data.features[column]
+    if isinstance(feature, ClassLabel):
+        numbers = cast(list[int | None], labels)
+        _require_all(column, "label", [number is None or number < 0 for number in numbers])
+        return np.array(numbers, np.int64), list(feature.names)
+    _require_all(column, "label", [value is None for value in labels])
+    return labels_of([str(int(value)) if isinstance(value, bool) else str(value) for value in labels])
 
 
-def captions_in(data, column):
+def captions_in(data: Table, column: str | None) -> list[Caption] | None:
     """A text or a list of texts for each row; None without a column.
 
     Raises:
-        WaypointError: rows without a caption.
+        WaypointError: rows have no caption.
     """
     if column is None:
         return None
-    texts = [usable([cell] if cell is None or isinstance(cell, str) else cell) for cell in data[column]]
+    cells = cast(Sequence[str | Sequence[str | None] | None], data[column])
+    texts = [usable([cell] if cell is None or isinstance(cell, str) else cell) for cell in cells]
     _require_all(column, "caption", [not several for several in texts])
     return [one_or_several(several) for several in texts]
 
 
-def _require_all(column, role, missing):
-    """Refuse rows that lack something."""
+def _require_all(column: str, role: str, missing: Sequence[bool]) -> None:
+    """Refuse rows without a label or a caption."""
     if any(missing):
         rows = [k for k, gone in enumerate(missing) if gone]
         raise WaypointError(

@@ -1,15 +1,20 @@
-"""Images that come encoded, in files or archives; the pixels of masks come from here too."""
+"""Images in encoded files, alone or in archives; masks are read here too."""
 
 import contextlib
+import math
 import warnings
+from collections.abc import Callable, Generator, Sequence
+from typing import IO, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.images import Images
+from waypoint.store.data.images import ImageOptions, Images
+from waypoint.store.types import Attributes, StrPath
 
-LARGEST = 2 * Image.MAX_IMAGE_PIXELS  # where Pillow itself begins to refuse
+LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # where Pillow itself begins to refuse
 LARGE = 40_000_000  # pixels; more are read at a fraction of their size where data.size is a small part of it
 FRACTION = 8  # times data.size stays, so that the resize still averages
 GREY = ("1", "L", "LA", "La")
@@ -22,15 +27,21 @@ class EncodedImages(Images):
     """Images that Pillow reads, opened one at a time. Transparency is laid on white.
 
     Args:
-        opened: i → what Pillow opens: a path, or a binary file.
+        opened: returns what Pillow opens for image i: a path, or a binary file.
         options: as of ``Images``.
     """
 
-    def __init__(self, section, files, opened, **options):
+    def __init__(
+        self,
+        section: Attributes,
+        files: Sequence[str],
+        opened: Callable[[int], StrPath | IO[bytes]],
+        **options: Unpack[ImageOptions],
+    ):
         super().__init__(section, files, **options)
         self.opened = opened
 
-    def pixels(self, i):
+    def pixels(self, i: int) -> NDArray[np.uint8]:
         """Image i, uint8 (1 or 3, H, W).
 
         Raises:
@@ -40,7 +51,7 @@ class EncodedImages(Images):
         pixels = np.asarray(image, np.uint8)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
-    def grey(self, i):
+    def grey(self, i: int) -> bool:
         """Whether image i is grey, by its header.
 
         Raises:
@@ -54,39 +65,48 @@ class ImageFiles(EncodedImages):
     """Image files.
 
     Args:
-        paths: (n) places of the files. beside: other files that what is said about the images was read from.
+        paths: (n) paths of the files. beside: other files, from which labels and captions were read.
     """
 
-    def __init__(self, section, files, paths, beside=(), **options):
+    def __init__(
+        self,
+        section: Attributes,
+        files: Sequence[str],
+        paths: Sequence[StrPath],
+        beside: Sequence[StrPath] = (),
+        **options: Unpack[ImageOptions],
+    ):
         super().__init__(section, files, self._path, **options)
         self.paths, self.beside = paths, list(beside)
 
-    def _path(self, i):
+    def _path(self, i: int) -> StrPath:
         return self.paths[i]
 
-    def where(self, i):
-        return self.paths[i]
+    def where(self, i: int) -> str:
+        return str(self.paths[i])
 
-    def read_from(self, rows):
+    def read_from(self, rows: Sequence[int]) -> list[str]:
         return [*map(str, self.beside), *(str(self.paths[i]) for i in rows)]
 
 
-def decoded(file, name, where="data.path", small=None):
-    """An image as viewers show it: upright, 8 bits a channel; transparency is kept.
+def decoded(
+    file: StrPath | IO[bytes], name: StrPath, where: str = "data.path", small: int | None = None
+) -> Image.Image:
+    """An image in the form in which viewers show it: upright, 8 bits a channel; transparency is kept.
 
     Args:
         file: a path or a binary file. name, where: in messages, the file and the key.
         small: side at which the image is wanted, where a much larger one may be read at a fraction of its size.
 
     Raises:
-        WaypointError: no image, a damaged or too large one, or of a pixel kind whose black and white nothing tells.
+        WaypointError: it is no image, damaged or too large, or its kind of pixels does not tell black from white.
     """
     with _named(name, where):
         image = Image.open(file)
-        large = small is not None and image.width * image.height > LARGE
-        if large and image.format == "JPEG":
-            scale = FRACTION * small / min(image.size)
-            image.draft(image.mode, tuple(int(np.ceil(side * scale)) for side in image.size))
+        side = small if small is not None and image.width * image.height > LARGE else None
+        if side is not None and image.format == "JPEG":
+            scale = FRACTION * side / min(image.size)
+            image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
         kind = image.format
         image = _upright(image)
@@ -98,33 +118,33 @@ def decoded(file, name, where="data.path", small=None):
             f"{where}: {name} holds {holds}, and nothing says which of them are black and white; save it with 8 or 16 "
             "bits a channel, or store the images as npz with floats in [-1, 1]"
         )
-    factor = min(image.size) // (FRACTION * small) if large else 0
+    factor = min(image.size) // (FRACTION * side) if side is not None else 0
     if factor < 2 or _transparent(image):
         return image
     return image.convert("L" if image.mode in GREY else "RGB").reduce(factor)
 
 
-def laid_on(image, background):
-    """A decoded image without transparency on a background: mode L where it is grey, else RGB."""
+def laid_on(image: Image.Image, background: str) -> Image.Image:
+    """A decoded image laid on a background of one colour: mode L where it is grey, else RGB."""
     grey = image.mode in GREY
     if _transparent(image):
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image.convert("RGBA"))
     return image.convert("L" if grey else "RGB")
 
 
-def _transparent(image):
+def _transparent(image: Image.Image) -> bool:
     return image.mode in ("La", "RGBa") or "A" in image.getbands() or "transparency" in image.info
 
 
-def _upright(image):
-    """The image as its EXIF says that it is held; what cannot be read of that says nothing, as in viewers."""
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned upright by its EXIF data; unreadable EXIF data is ignored, as viewers do."""
     with contextlib.suppress(Exception):
         return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
     return image
 
 
 @contextlib.contextmanager
-def _named(name, where):
+def _named(name: StrPath, where: str) -> Generator[None]:
     """Turn whatever Pillow raises over a file into one sentence."""
     try:
         yield

@@ -1,48 +1,78 @@
-"""What every source gives: images after the rules that hold for all of them."""
+"""The base of all sources' images, and the rules that hold for all of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.captions import Caption
 from waypoint.store.data.fitting import fitted, with_channels
+from waypoint.store.types import Attributes, Values
 
 
-class Images:
-    """The images of a source, in its order. A source says how the pixels of one image are read (``pixels``).
+class ImageOptions(TypedDict, total=False):
+    """Labels, captions and the like of a source's images; see ``Images``."""
+
+    labels: NDArray[np.int64] | None
+    class_names: Sequence[str] | None
+    captions: Sequence[Caption] | None
+    groups: Sequence[str] | None
+    channels: int | None
+
+
+class Images(ABC):
+    """The images of a source, in its order. Each source implements how the pixels of one image are read.
 
     Attributes:
-        n: how many. files: (n) names in the source, relative and with '/'.
-        labels: (n,) int64 or None. class_names: what labels 0, 1, … are called, or None.
+        n: number of images. files: (n) names in the source, relative and with '/'.
+        labels: (n,) int64 or None. class_names: names of the labels 0, 1, …, or None.
         captions: (n) texts, or lists of texts to draw from; or None.
-        groups: (n) whose an image is, "" for nobody's; or None.
+        groups: (n) names of the images' groups, "" for none; or None.
 
     Args:
-        section: the config section ``data``: size, fit and channels count here.
-        channels: what images of this source have, where ``data.channels`` does not say it; None: what they come with,
-            which is grey where all are grey.
+        section: the section ``data`` of the configuration, of which size, fit and channels count here.
+        channels: of this source's images, where ``data.channels`` is not set; None keeps their own: one if all are
+            grey, else three.
     """
 
-    def __init__(self, section, files, labels=None, class_names=None, captions=None, groups=None, channels=None):
+    def __init__(
+        self,
+        section: Attributes,
+        files: Sequence[str],
+        labels: NDArray[np.int64] | None = None,
+        class_names: Sequence[str] | None = None,
+        captions: Sequence[Caption] | None = None,
+        groups: Sequence[str] | None = None,
+        channels: int | None = None,
+    ):
         self.files, self.labels, self.class_names, self.captions = files, labels, class_names, captions
         self.groups = groups
-        self.n, self.size, self.fit = len(files), section.get("size"), section.get("fit") or "crop"
-        self.channels = section.get("channels") or channels
-        self._first = None
+        self.size: int | None = section.get("size")
+        self.fit: str = section.get("fit") or "crop"
+        self.channels: int | None = section.get("channels") or channels
+        self.n = len(files)
+        self._first: tuple[str, tuple[int, ...]] | None = None
 
-    def pixels(self, i):
-        """Image i as it comes, (1 or 3, H, W), uint8 or float32 in [-1, 1]."""
-        raise NotImplementedError
+    @abstractmethod
+    def pixels(self, i: int) -> Values:
+        """Image i in its own size, (1 or 3, H, W), uint8 or float32 in [-1, 1]."""
 
-    def grey(self, i):
+    @abstractmethod
+    def grey(self, i: int) -> bool:
         """Whether image i is grey, without reading all of it."""
-        raise NotImplementedError
 
-    def read_from(self, rows):
-        """Places of the files that some of the images, and what is said about them, were read from."""
+    def read_from(self, rows: Sequence[int]) -> Sequence[str]:
+        """Paths of the files from which some of the images, their labels and captions were read."""
         return []
 
-    def read(self, i):
-        """Image i as models see it, float32 (C, H, W) in [-1, 1].
+    def read(self, i: int) -> NDArray[np.float32]:
+        """Image i in the form in which models see it, float32 (C, H, W) in [-1, 1].
 
         Raises:
-            WaypointError: it cannot be read, or, without ``data.size``, is of another size than the first one read.
+            WaypointError: it cannot be read, or, without ``data.size``, has another size than the first image read.
         """
         if self.channels is None:
             self.channels = 1 if all(map(self.grey, range(self.n))) else 3
@@ -55,10 +85,10 @@ class Images:
             )
         return image
 
-    def where(self, i):
-        """Image i in messages."""
+    def where(self, i: int) -> str:
+        """The name of image i in messages."""
         return self.files[i]
 
 
-def _told(shape):
+def _told(shape: Sequence[int]) -> str:
     return f"{shape[2]} × {shape[1]} pixels"

@@ -1,12 +1,15 @@
-"""Data of another kind than a source reads is named for what it is, with the source or the one command that helps."""
+"""Names the kind of data that a source cannot read, with the source or the command that can."""
 
 import os
 import shlex
+from collections.abc import Mapping
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.source import Source
+from waypoint.store.types import StrPath
 
 NPZ = "python -c \"import numpy as np; {load}; np.savez('images.npz', image=images)\""
-WHAT = {  # {suffix, or a file that tells a folder: what it is}
+WHAT = {  # by suffix, or by a file that marks a folder
     ".npz": "an npz file",
     ".npy": "a single array of numpy",
     ".zip": "a zip archive",
@@ -33,13 +36,13 @@ WHAT = {  # {suffix, or a file that tells a folder: what it is}
     ".heic": "a photograph in HEIC",
     ".heif": "a photograph in HEIC",
 }
-# files that tell what a folder is, each where another one is there too
+# files that mark a kind of folder, where a second file lies beside them
 MARKS = {"dataset_dict.json": "dataset_dict.json", "dataset_info.json": "state.json", "data.mdb": "data.mdb"}
 LMDB = (
     "mkdir images; python -c \"import lmdb; [open('images/' + key.hex(), 'wb').write(value) for key, value in "
     'lmdb.open({quoted}, subdir={is_dir}, readonly=True, lock=False).begin().cursor()]"'
 )
-HELP = {  # {suffix: what makes images of such files}
+HELP = {  # commands that make images of such files, by suffix
     ".npy": NPZ.format(load="images = np.load({quoted})"),
     ".h5": NPZ.format(load="import h5py; images = h5py.File({quoted})['images'][:]"),
     ".mat": NPZ.format(load="from scipy.io import loadmat; images = loadmat({quoted})['images']"),
@@ -51,14 +54,14 @@ HELP = {  # {suffix: what makes images of such files}
     ".lmdb": LMDB,
 }
 ALIKE = {".hdf5": ".h5", ".pth": ".pt", ".tgz": ".tar.gz", ".heif": ".heic", "data.mdb": ".lmdb"}
-NOT_ALONE = {".csv", ".json", ".jsonl"}  # beside images they tell nothing
+NOT_ALONE = {".csv", ".json", ".jsonl"}  # common beside images, so no sign of a kind
 
 
-def kind_of(path):
-    """What tells the kind of data: a file's suffix, or in a folder a file with a name of its own or all files' suffix.
+def kind_of(path: StrPath) -> str | None:
+    """The sign of a kind of data: a file's suffix; for a folder a file that marks it, or the suffix of all files.
 
     Returns:
-        a key of ``WHAT``, another suffix, or None for a folder of many things and for what is not there.
+        a key of ``WHAT``, another suffix, or None for a mixed folder and for a path that does not exist.
     """
     if not os.path.isdir(path):
         return suffix_of(path) if os.path.isfile(path) else None
@@ -70,21 +73,21 @@ def kind_of(path):
     return next(iter(suffixes)) if len(suffixes) == 1 and suffixes <= WHAT.keys() - NOT_ALONE else None
 
 
-def suffix_of(path):
-    """A file's suffix in small letters; of compressed tar files both."""
+def suffix_of(path: StrPath) -> str:
+    """A file's suffix in small letters; both suffixes of a compressed tar file."""
     name = os.path.basename(path).lower()
     stem, suffix = os.path.splitext(name)
     return ".tar" + suffix if stem.endswith(".tar") else suffix
 
 
-def refuse_other_kind(path, source, sources):
-    """Refuse data that is of a kind which another source or a command is for.
+def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) -> None:
+    """Refuse data of a kind that another source reads, or that a command converts.
 
     Args:
-        source: the ``Source`` that is to read it. sources: all of them, {name: ``Source``}.
+        source: the source that is configured. sources: all sources by name.
 
     Raises:
-        WaypointError: says what it is, and what reads or converts it.
+        WaypointError: names the kind, and the source or command.
     """
     kind, is_dir = kind_of(path), os.path.isdir(path)
     if kind is None or kind in source.reads:
@@ -92,7 +95,7 @@ def refuse_other_kind(path, source, sources):
     # a source of one fixed set of images is no help with others
     readers = [name for name in sorted(sources) if kind in sources[name].reads and sources[name].images is None]
     if is_dir and kind not in MARKS and not readers:
-        return  # its source tells what a folder holds in place of images
+        return  # its source names what the folder holds instead of images
     if kind in WHAT:
         alone = not is_dir or kind in MARKS
         what = f"is {WHAT[kind]}" if alone else f"holds nothing but files that are each {WHAT[kind]}"
@@ -101,7 +104,7 @@ def refuse_other_kind(path, source, sources):
     elif source.folder and not is_dir:
         raise WaypointError(f"data.path: {path} is not a folder")
     else:
-        return  # the source says what it makes of it
+        return  # the source has its own message
     text = f"data.path: {path} {what}{' and not a folder' if source.folder and not is_dir else ''}"
     if readers:
         raise WaypointError(f"{text}; source {' or '.join(readers)} reads it")
@@ -111,7 +114,7 @@ def refuse_other_kind(path, source, sources):
     raise WaypointError(f"{text}; export its images as files, or as npz")
 
 
-def _image_suffixes():
+def _image_suffixes() -> set[str]:
     from PIL import Image  # most plans need none
 
     Image.init()

@@ -1,47 +1,51 @@
-"""The files of a folder that are data: links are followed, and what machines leave behind is passed over."""
+"""Lists the data files in a folder: links are followed, and leftovers of systems and programs are skipped."""
 
 import os
 import shlex
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import MARKER
 from waypoint.store.data.faults import some
+from waypoint.store.types import StrPath
 
-# what systems and programs write into folders by themselves, beside everything whose name begins with a dot
+# files that systems and programs write into folders, beside those whose name begins with a dot
 LEFTOVERS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 FOLDERS = {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-TEXTS = {"", ".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".log", ".html", ".db", ".sh"}
-TEXTS |= {".py", ".ipynb", ".ini", ".toml", ".caption", ".rst"}  # files that nobody takes for images
+# files that nobody takes for images
+TEXTS = set("|.txt|.md|.csv|.tsv|.json|.jsonl|.xml|.yaml|.yml|.log|.html|.db|.sh".split("|"))
+TEXTS.update((".py", ".ipynb", ".ini", ".toml", ".caption", ".rst"))
 # images that Pillow does not read, and archives with what unpacks them
 PICTURES = {".heic", ".heif", ".jxl", ".svg", ".exr", ".hdr", ".dcm", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf"}
-PICTURES |= {".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".ai"}
+PICTURES.update((".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".ai"))
 PACKED = {".zip": "unzip", ".tar": "tar -xf", ".gz": "tar -xf", ".tgz": "tar -xf", ".7z": "7z x", ".rar": "unrar x"}
 # formats that Pillow names but does not read, or only with a program of its own
 NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
-def walk(root):
+def walk(root: StrPath) -> list[str]:
     """Names of the files below a folder, relative and with '/', in the order of their paths.
 
-    Left out are hidden files and folders, what systems leave behind, and what Waypoint made: stores, folders of models,
-    and figures, beside which lies a marker. Links to files and folders are followed.
+    Hidden files and folders, leftovers of systems, and Waypoint's artifacts (stores, folders of models, and figures,
+    beside which lies a marker) are left out. Links to files and folders are followed.
 
     Raises:
         WaypointError: a folder that cannot be read, or a link that leads into a folder around itself, or nowhere.
     """
-    found, lost = [], []
-    _walk(os.fspath(root), "", {}, found, lost)
+    names: list[str] = []
+    lost: list[str] = []
+    _walk(os.fspath(root), "", {}, names, lost)
     if lost:
         raise WaypointError(f"data.path: links under {root} that lead nowhere: {some(sorted(lost))}")
-    return sorted(found, key=lambda name: name.split("/"))
+    return sorted(names, key=lambda name: name.split("/"))
 
 
-def _walk(folder, prefix, around, found, lost):
-    """Add the names in one folder.
+def _walk(folder: str, prefix: str, around: Mapping[tuple[int, int], str], names: list[str], lost: list[str]) -> None:
+    """Add the names of one folder's files to ``names``, and those of broken links to ``lost``.
 
     Args:
-        around: {(device, inode): path} of the folders around it.
+        around: the paths of the folders around it, by device and inode.
     """
     try:
         state = os.stat(folder)
@@ -51,29 +55,29 @@ def _walk(folder, prefix, around, found, lost):
     key = state.st_dev, state.st_ino
     if key in around:
         raise WaypointError(f"data.path: {folder} is a link to {around[key]}, which it lies in; remove it")
-    around = around | {key: folder}
-    names = {entry.name for entry in entries}
-    if MARKER in names:  # a folder of models or encoders
+    around = {**around, key: folder}
+    here = {entry.name for entry in entries}
+    if MARKER in here:  # a folder of models or encoders
         return
     for entry in entries:
         name = entry.name
-        if name.startswith(".") or name in FOLDERS or name.lower() in LEFTOVERS or f".{name}.json" in names:
+        if name.startswith(".") or name in FOLDERS or name.lower() in LEFTOVERS or f".{name}.json" in here:
             continue
         if entry.is_dir():
             if not name.endswith(".zarr"):
-                _walk(entry.path, f"{prefix}{name}/", around, found, lost)
+                _walk(entry.path, f"{prefix}{name}/", around, names, lost)
         elif entry.is_file():
-            found.append(prefix + name)
+            names.append(prefix + name)
         elif entry.is_symlink():
             lost.append(prefix + name)
 
 
-def suffix_of(name):
+def suffix_of(name: str) -> str:
     """The suffix of a file's name, in small letters."""
     return os.path.splitext(name)[1].lower()
 
 
-def readable():
+def readable() -> set[str]:
     """Suffixes of the images that Pillow reads."""
     from PIL import Image  # most plans need none
 
@@ -82,8 +86,8 @@ def readable():
     return {suffix for suffix, kind in suffixes if kind in Image.OPEN and kind not in NOT_READ}
 
 
-def require_utf8(names, where):
-    """Refuse names that are no UTF-8: neither a table nor a store can hold them.
+def require_utf8(names: Iterable[str], where: str) -> None:
+    """Refuse names that are no UTF-8, which neither tables nor stores can hold.
 
     Raises:
         WaypointError: names the first ten.
@@ -94,7 +98,7 @@ def require_utf8(names, where):
         raise WaypointError(f"{where}: {len(odd):,} names are no UTF-8, such as {shown}; rename them, with convmv, say")
 
 
-def _is_utf8(name):
+def _is_utf8(name: str) -> bool:
     try:
         name.encode("utf-8")
         return True
@@ -102,14 +106,14 @@ def _is_utf8(name):
         return False
 
 
-def told_by_suffix(names):
-    """How many files there are of each suffix, in words."""
+def told_by_suffix(names: Iterable[str]) -> str:
+    """The number of files of each suffix, as a text."""
     counts = Counter(suffix_of(name) for name in names)
     return some(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common())
 
 
-def conversion(names):
-    """The one command that makes images of the files that are most, one sentence; nothing where none is known."""
+def conversion(names: Sequence[str]) -> str:
+    """A sentence with the command that converts files of the most frequent suffix to images; empty if none is known."""
     suffix = Counter(map(suffix_of, names)).most_common(1)[0][0]
     name = next(name for name in names if suffix_of(name) == suffix)
     if suffix in PACKED:

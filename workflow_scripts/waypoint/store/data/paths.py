@@ -2,7 +2,9 @@
 
 from pathlib import PurePath
 
+from waypoint.store.types import StrPath
 
-def outside(name):
+
+def outside(name: StrPath) -> bool:
     """Whether a file's name in a table leads out of the folder that the table is about."""
     return PurePath(name).is_absolute() or ".." in PurePath(name).parts

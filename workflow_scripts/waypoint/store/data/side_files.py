@@ -3,20 +3,22 @@
 import os
 import posixpath
 import warnings
+from collections.abc import Sequence
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.captions import empty
+from waypoint.store.data.containers import Container
 from waypoint.store.data.faults import some
 from waypoint.store.data.listing import suffix_of
-from waypoint.store.data.tables import ROLES, rows_of, text_of
+from waypoint.store.data.tables import ROLES, Row, rows_of, text_of
 
 SIDE = (".txt", ".caption")  # suffixes of captions that lie beside images
 METADATA = ("metadata.csv", "metadata.jsonl")
 NAMED = "data.captions may name a table that is read instead"
 
 
-def side_captions(container, images):
-    """The captions in files of the images' names, and the names of those files; two times None where there are none.
+def side_captions(container: Container, images: Sequence[str]) -> tuple[list[str], list[str]] | None:
+    """The captions in files of the images' names, and the names of those files; None where there are none.
 
     Args:
         images: names in the container.
@@ -27,8 +29,9 @@ def side_captions(container, images):
     Raises:
         WaypointError: only some images have one, one is empty or unreadable, or an image has two.
     """
-    found, twice = {}, []
-    by_stem = {}
+    files: dict[str, str] = {}
+    twice: list[str] = []
+    by_stem: dict[str, list[str]] = {}
     for name in container.names:
         if suffix_of(name) in SIDE:
             by_stem.setdefault(os.path.splitext(name)[0], []).append(name)
@@ -36,45 +39,47 @@ def side_captions(container, images):
         beside = by_stem.get(os.path.splitext(image)[0], [])
         twice += [image] * (len(beside) > 1)
         if beside:
-            found[image] = beside[0]
-    if not found:
-        return None, None
+            files[image] = beside[0]
+    if not files:
+        return None
     if twice:
         raise WaypointError(f"data.path: {len(twice):,} images under {container.path} have two captions: {some(twice)}")
-    if without := [image for image in images if image not in found]:
+    if without := [image for image in images if image not in files]:
         raise WaypointError(
-            f"data.path: {len(found):,} of {len(images):,} images under {container.path} have a caption beside them, "
-            f"such as {next(iter(found.values()))}; {some(without)} {'has' if len(without) == 1 else 'have'} none. "
+            f"data.path: {len(files):,} of {len(images):,} images under {container.path} have a caption beside them, "
+            f"such as {next(iter(files.values()))}; {some(without)} {'has' if len(without) == 1 else 'have'} none. "
             f"Write the others, or take them away; {NAMED}"
         )
-    if shared := len(images) - len(set(found.values())):
+    if shared := len(images) - len(set(files.values())):
         raise WaypointError(
             f"data.path: {shared:,} images under {container.path} share a caption file with another image of the same "
             f"name and another suffix; rename them; {NAMED}"
         )
-    texts = {i: _text(container, name) for i, name in found.items()}
-    if blank := [found[image] for image, text in texts.items() if empty(text)]:
+    texts = {i: _text(container, name) for i, name in files.items()}
+    if blank := [files[image] for image, text in texts.items() if empty(text)]:
         raise WaypointError(
             f"data.path: {len(blank):,} of {len(images):,} captions beside images under {container.path} are empty: "
             f"{some(blank)}. Fill them; {NAMED}"
         )
-    return [texts[image] for image in images], [found[image] for image in images]
+    return [texts[image] for image in images], [files[image] for image in images]
 
 
-def _text(container, name):
+def _text(container: Container, name: str) -> str:
     return " ".join(text_of(container.read(name), f"data.path: {container.where(name)}").split())
 
 
-def metadata(container):
+def metadata(container: Container) -> list[tuple[str, str, list[Row]]]:
     """The metadata tables of a folder and those below it.
 
     Returns:
-        [(name, folder, rows)], rows as of ``tables.rows_of``; of tables that say nothing there is a warning.
+        of each table its name, its folder and its rows as of ``tables.rows_of``. There is a warning for a table without
+        captions or labels.
 
     Raises:
-        WaypointError: one that cannot be read or lacks file_name, two in one folder, or a parquet file.
+        WaypointError: a table cannot be read, lacks file_name or is parquet, or two lie in one folder.
     """
-    found, folders = [], {}
+    tables: list[tuple[str, str, list[Row]]] = []
+    folders: dict[str, str] = {}
     for name in container.names:
         folder, base = posixpath.split(name)
         if base == "metadata.parquet":
@@ -103,5 +108,5 @@ def metadata(container):
                 stacklevel=2,
             )
             continue
-        found.append((name, folder, rows))
-    return found
+        tables.append((name, folder, rows))
+    return tables

@@ -1,51 +1,57 @@
-"""All sources of training images by name, and which of a source's images and captions are used.
+"""All sources of training images by name, and the choice of images and captions from them.
 
-A source is a file of this folder that assigns ``SOURCE``, see ``source.py``; it is imported when it is asked for.
+A source is a file of this folder that assigns ``SOURCE``, see ``source.py``; it is imported on first use.
 """
 
+# pyright: reportUnknownVariableType=false
+# science has no type hints yet
+
 import importlib
-import pkgutil
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import waypoint.store.data as folder
 from waypoint.errors import WaypointError
 from waypoint.science.random_streams import numpy_stream
+from waypoint.store.data.captions import Caption
+from waypoint.store.data.source import DataSection, Source
 
 _ASSIGNED = re.compile(r"^SOURCE = ", re.MULTILINE)
 
 
-class _Sources(Mapping):
-    """{name: ``Source``}. Names are found without importing anything."""
+class _Sources(Mapping[str, Source]):
+    """Sources by name; nothing is imported to list the names."""
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Source:
         if name not in list(self):
             raise KeyError(name)
         return importlib.import_module(f"{folder.__name__}.{name}").SOURCE
 
-    def __iter__(self):
-        for place, name, is_package in pkgutil.iter_modules(folder.__path__):
-            if not is_package and _ASSIGNED.search(Path(place.path, f"{name}.py").read_text(encoding="utf-8")):
-                yield name
+    def __iter__(self) -> Iterator[str]:
+        for place in folder.__path__:
+            for file in sorted(Path(place).glob("*.py")):
+                if _ASSIGNED.search(file.read_text(encoding="utf-8")):
+                    yield file.stem
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
 SOURCES = _Sources()
 
 
-def chosen(section, n, seed):
-    """Positions of the images to use: all, a seeded sample of ``data.subset``, or those it lists; ascending.
+def chosen(section: DataSection, n: int, seed: int) -> NDArray[np.int64]:
+    """Indices of the images to use, ascending: all, a seeded sample of ``data.subset`` images, or a listed subset.
 
     Args:
-        n: how many there are, after near-duplicates were left out.
+        n: number of images, without near-duplicates.
 
     Raises:
-        WaypointError: more images asked for than there are, or an index out of range.
+        WaypointError: there are fewer images than ``data.subset``, or an index is out of range.
     """
     subset = section["subset"]
     there = (
@@ -62,6 +68,6 @@ def chosen(section, n, seed):
     return np.array(sorted(subset))
 
 
-def drawn_caption(texts, seed, index):
-    """The caption of source image ``index``: the text it has, or one of several, whichever others are used."""
-    return texts if isinstance(texts, str) else texts[numpy_stream(seed, "caption", index).integers(len(texts))]
+def drawn_caption(texts: Caption, seed: int, index: int) -> str:
+    """The caption of source image ``index``: its text, or a random one of several that depends on no other image."""
+    return texts if isinstance(texts, str) else texts[int(numpy_stream(seed, "caption", index).integers(len(texts)))]

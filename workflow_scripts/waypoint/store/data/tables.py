@@ -1,25 +1,46 @@
-"""Tables of captions and labels as people have them: CSV with , ; or tab, or JSON lines; UTF-8, or Excel's UTF-16."""
+"""Users' tables of captions and labels: CSV with , ; or tab, or JSON lines; in UTF-8, or Excel's UTF-16."""
 
 import codecs
 import csv
 import io
 import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 from waypoint.errors import WaypointError
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of images.
+
+    Attributes:
+        line: its line in the file. cells: a text for each column; None where the row is too short.
+        surplus: the cells beyond the last column.
+    """
+
+    line: int
+    cells: Mapping[str, str | None]
+    surplus: Sequence[str] = ()
+
+
+# line, cells by the table's own columns, surplus cells
+RawRow: TypeAlias = tuple[int, Mapping[str, object], Sequence[str]]
 
 ROLES = {
     "file": ("file", "file_name"),
     "caption": ("caption", "text"),
     "label": ("label",),
     "group": ("group",),
-}  # the first counts
+}  # names of columns; the first that exists counts
 SEPARATORS = ",;\t"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE = "save it as UTF-8: in Excel File, Save As, CSV UTF-8 (Comma delimited)"
-BOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
+BOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .xls
 
 
-def text_of(raw, where):
+def text_of(raw: bytes, where: str) -> str:
     """The text of a file's bytes: UTF-8, or UTF-16 with a mark at its beginning.
 
     Args:
@@ -41,43 +62,44 @@ def text_of(raw, where):
     return text
 
 
-def rows_of(raw, where, lines=False):
-    """The rows of a table of images, with the names that columns have here: file, caption, label, group.
+def rows_of(raw: bytes, where: str, lines: bool = False) -> tuple[list[str], list[Row]]:
+    """The rows of a table of images, with columns renamed to file, caption, label and group.
 
     Hugging Face's file_name and text count as file and caption, and names in capitals too.
 
     Args:
-        raw: bytes of the file. where: begins error messages. lines: whether it is JSON lines, and no CSV.
+        raw: bytes of the file. where: begins error messages. lines: whether it is JSON lines rather than CSV.
 
     Returns:
-        names of all columns in the table; [(line, {column: text})], where a cell is None that a short row lacks, and
-        the cells that a long row has too many are under None. Of a list of captions each has a row of its own.
+        names of all columns in the table, and the rows. Each of a list of captions becomes a separate row.
 
     Raises:
-        WaypointError: no such table; names the line.
+        WaypointError: it is no such table; names the line.
     """
     text = text_of(raw, where)
     columns, rows = _json_rows(text, where) if lines else csv_rows(text, where)
     lower = {name.lower(): name for name in reversed(columns)}
-    roles = {role: next((lower[name] for name in names if name in lower), None) for role, names in ROLES.items()}
-    roles = {role: name for role, name in roles.items() if name is not None}
-    return columns, [(line, one) for line, row in rows for one in _in_roles(row, roles)]
+    roles = {
+        role: next(lower[name] for name in names if name in lower)
+        for role, names in ROLES.items()
+        if lower.keys() & set(names)
+    }
+    return columns, [Row(line, cells, surplus) for line, row, surplus in rows for cells in _in_roles(row, roles)]
 
 
-def _in_roles(row, roles):
+def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
+    """The cells of a row with columns renamed, once for each of its captions."""
     cells = {role: row.get(name) for role, name in roles.items()}
-    more = {None: row[None]} if None in row else {}
     texts = cells.get("caption")
-    for text in texts if isinstance(texts, list) else [texts]:
-        one = cells | ({"caption": text} if "caption" in cells else {})
-        yield {role: cell if cell is None else str(cell) for role, cell in one.items()} | more
+    for text in cast(list[object], texts) if isinstance(texts, list) else [texts]:
+        single = cells | ({"caption": text} if "caption" in cells else {})
+        yield {role: None if cell is None else str(cell) for role, cell in single.items()}
 
 
-def csv_rows(text, where):
-    """The rows of a CSV, whichever separator it has: names of the columns, and [(line, {column: cell})].
+def csv_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
+    """The rows of a CSV, whichever separator it has: names of the columns, and the rows.
 
-    A cell is None that a short row lacks; the cells that a long row has too many are under None. A column without a
-    name is called "".
+    A cell is None that a short row lacks. A column without a name is called "".
 
     Raises:
         WaypointError: no table, or a name that two columns have.
@@ -93,7 +115,7 @@ def csv_rows(text, where):
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
         columns = [(name or "").strip() for name in reader.fieldnames or []]
         reader.fieldnames = columns
-        rows = [(reader.line_num + skipped, row) for row in reader]
+        rows = [_without_surplus(reader.line_num + skipped, row) for row in reader]
     except csv.Error as error:
         raise WaypointError(f"{where} cannot be read ({error})") from error
     if twice := {name for name in columns if name and columns.count(name) > 1}:
@@ -101,19 +123,26 @@ def csv_rows(text, where):
     return columns, rows
 
 
-def _json_rows(text, where):
-    rows, columns = [], {}
+def _without_surplus(line: int, row: Mapping[str | Any, str | Any]) -> RawRow:
+    """A row of ``csv.DictReader``, which keeps surplus cells under the key None."""
+    cells: dict[str, object] = {name: cell for name, cell in row.items() if name is not None}
+    return line, cells, row.get(None) or ()
+
+
+def _json_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
+    rows: list[RawRow] = []
+    columns: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row: dict[str, object] | list[object] | None = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise WaypointError(f"{where} line {number} is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise WaypointError(
                 f'{where} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
             )
-        rows.append((number, row))
+        rows.append((number, row, ()))
         columns |= dict.fromkeys(row)
     return list(columns), rows

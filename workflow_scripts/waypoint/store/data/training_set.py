@@ -1,48 +1,62 @@
-"""data/train.zarr as a model sees it: images or latents, and what each of them is conditioned on."""
+"""data/train.zarr from a model's point of view: images or latents, and their conditions."""
 
 import numpy as np
 import torch
+import zarr
+from numpy.typing import ArrayLike, NDArray
+from zarr.types import AnyArray
 
 from waypoint.errors import WaypointError
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.store.networks import checkpoints
+from waypoint.store.networks.training_rows import TrainedModel
+from waypoint.store.types import StrPath, array_of
 from waypoint.store.zarr.reader import Rows, read
 
 
-class Captions(Rows):
-    """Embedded captions, read when they are wanted, as tensors (B, token, width)."""
+class Captions:
+    """Embedded captions of some training images, read when they are indexed.
 
-    def __getitem__(self, rows):
-        return torch.from_numpy(super().__getitem__(rows))
+    Args:
+        array: text_embedding. rows: (n,) indices of the training images.
+    """
+
+    def __init__(self, array: AnyArray, rows: ArrayLike):
+        self._rows = Rows(array, rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: ArrayLike) -> torch.Tensor:
+        """Embedded captions (B, token, width) at some places (B,) among the rows."""
+        return torch.as_tensor(self._rows[rows])
 
 
-def inputs_of(data):
+def inputs_of(data: zarr.Group) -> AnyArray:
     """The array that models see: latents where there are any, else the images."""
-    return data["latent" if "latent" in data else "image"]
+    return array_of(data, "latent" if "latent" in data else "image")
 
 
-def conditions_of(data, denoiser, rows):
-    """Conditions of some training images, to be indexed with their places among ``rows``; None for no condition.
+def conditions_of(data: zarr.Group, denoiser: Denoiser, rows: ArrayLike) -> Captions | torch.Tensor | None:
+    """Conditions of some training images, indexed by places among ``rows``; None for an unconditional model.
 
     Args:
         rows: (n,) indices of training images.
     """
     if denoiser.conditioned_by == "encoder_hidden_states":
-        return Captions(data["text_embedding"], rows)
+        return Captions(array_of(data, "text_embedding"), rows)
     if denoiser.conditioned_by == "class_labels":
-        return torch.from_numpy(read(data["label"])[np.asarray(rows)])
+        return torch.as_tensor(read(array_of(data, "label"))[np.asarray(rows)])
     return None
 
 
-def null_of(data):
+def null_of(data: zarr.Group) -> torch.Tensor | None:
     """The embedding of the empty caption (token, width), or None."""
-    return torch.from_numpy(read(data["null_embedding"])) if "null_embedding" in data else None
+    return torch.as_tensor(read(array_of(data, "null_embedding"))) if "null_embedding" in data else None
 
 
-def require_own_images(checkpoint, data, place):
-    """Refuse a model that was trained here on other images than an open data/train.zarr at ``place`` holds.
-
-    Args:
-        checkpoint: a job's ``Checkpoint``.
+def require_own_images(checkpoint: TrainedModel, data: zarr.Group, place: StrPath) -> None:
+    """Refuse a model that was trained here on other images than those of an open data/train.zarr at ``place``.
 
     Raises:
         WaypointError: names both.
@@ -51,15 +65,15 @@ def require_own_images(checkpoint, data, place):
         raise WaypointError(f"{checkpoint.path} was trained on other images than {place} holds; retrain it")
 
 
-def require_fit(denoiser, data, name, rows=slice(None)):
-    """Refuse a model that does not fit the data, or those of its rows that count.
+def require_fit(denoiser: Denoiser, data: zarr.Group, name: str, rows: slice | NDArray[np.int64] = slice(None)) -> None:
+    """Refuse a model that does not fit the data, or some of its rows.
 
     Raises:
-        WaypointError: another shape, classes or captions that do not fit; as ``checkpoints.require_fit``. A scheduler
-            that clips, where the data are latents.
+        WaypointError: shape, classes or captions do not fit, as in ``checkpoints.require_fit``; or the data are latents
+            and the scheduler clips.
     """
     if "latent" in data:
         checkpoints.require_unclipped(denoiser, name)
-    labels = read(data["label"])[rows] if "label" in data else None
-    width = data["text_embedding"].shape[2] if "text_embedding" in data else None
+    labels = read(array_of(data, "label"))[rows] if "label" in data else None
+    width = array_of(data, "text_embedding").shape[2] if "text_embedding" in data else None
     checkpoints.require_fit(denoiser, tuple(inputs_of(data).shape[1:]), labels, name, width)

@@ -1,18 +1,20 @@
-"""Trajectories from elsewhere: npz files with what a model was called on, and at which steps."""
+"""Users' own trajectories: npz files with the noised images that a model was called on, and the steps."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.arrays import NPZ_ERRORS, as_images
 from waypoint.store.data.fitting import unit
 from waypoint.store.data.listing import readable, suffix_of
+from waypoint.store.types import StrPath, Values
 
 LARGEST = 100.0  # that a noised image or latent may hold; pixels from 0 to 255 are none
 NEEDED = "a trajectory is an npz file with the keys x_t (steps, channel, y, x), what the model was called on, and step"
 
 
 class GivenTrajectory:
-    """A user's trajectory, checked as far as it tells by itself.
+    """A user's trajectory, checked without a model.
 
     Attributes:
         steps: (S) training-time steps in the order of the file.
@@ -23,16 +25,16 @@ class GivenTrajectory:
         path: an npz file. where: begins error messages.
 
     Raises:
-        WaypointError: another file, a key that is missing, or arrays that are no steps, no noised images or no image.
+        WaypointError: the file is no npz or lacks a key, or an array holds no steps, no noised images or no image.
     """
 
-    def __init__(self, path, where):
+    def __init__(self, path: StrPath, where: str):
         where = f"{where}: trajectory"
         arrays = _arrays(path, where)
         steps, x_t = arrays["step"], arrays["x_t"]
         if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
             raise WaypointError(f"{where}: step in {path} must be a list of whole training-time steps")
-        self.steps = steps.tolist()
+        self.steps: list[int] = steps.tolist()
         if len(set(self.steps)) < len(self.steps) or min(self.steps) < 0:
             raise WaypointError(f"{where}: step in {path} must list distinct training-time steps from 0 on")
         if x_t.dtype.kind != "f":
@@ -48,25 +50,26 @@ class GivenTrajectory:
                 f"{where}: x_t in {path} runs from {low:.4g} to {high:.4g}; the noised images that the model was "
                 "called on lie around 0, and their images in [-1, 1]"
             )
-        self.x_t = x_t.astype(np.float32)
-        self.image = None
+        self.x_t: NDArray[np.float32] = x_t.astype(np.float32)
+        self.image: NDArray[np.float32] | None = None
         if "image" in arrays:
-            # one image: with an axis in front it has the form of many
+            # with an axis in front, one image has the form of many
             self.image = unit(as_images(arrays["image"][None], f"{where}: image in {path}", 1)[0])
 
 
-def _arrays(path, where):
-    """The arrays of the file."""
+def _arrays(path: StrPath, where: str) -> dict[str, Values]:
+    """The arrays of the file by key."""
     if suffix_of(str(path)) in readable():
         raise WaypointError(
             f"{where}: {path} is a picture; {NEEDED}. A picture alone does not tell how it was made; give "
             "the seed instead, where this model made it"
         )
     try:
-        with np.load(path, allow_pickle=False) as found:
-            missing = {"x_t", "step"} - set(found.files)
-            there = ", ".join(found.files)
-            arrays = {} if missing else {key: found[key] for key in ("x_t", "step", "image") if key in found.files}
+        with np.load(path, allow_pickle=False) as archive:
+            missing = {"x_t", "step"} - set(archive.files)
+            there = ", ".join(archive.files)
+            wanted = [key for key in ("x_t", "step", "image") if key in archive.files and not missing]
+            arrays: dict[str, Values] = {key: archive[key] for key in wanted}
     except NPZ_ERRORS as error:
         raise WaypointError(f"{where}: {path} is no readable npz file ({error}); {NEEDED}") from error
     if missing:

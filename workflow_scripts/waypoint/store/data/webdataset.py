@@ -1,7 +1,7 @@
 """WebDataset's tar files: members of one name belong together, 000.jpg with 000.txt, 000.cls or 000.json.
 
-The library of that name reads streams. Here images are wanted in any order, so the tar files are gone through once, and
-a member is then read from its place.
+The library of that name reads streams. Here images are read in any order, so every tar file is listed once, and each
+member is then read from its place.
 """
 
 import io
@@ -9,16 +9,19 @@ import json
 import os
 import posixpath
 import tarfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Unpack, cast
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.captions import one_or_several, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.image_files import EncodedImages
+from waypoint.store.data.images import ImageOptions
 from waypoint.store.data.labels import labels_of
 from waypoint.store.data.listing import readable, told_by_suffix
 from waypoint.store.data.patterns import expanded
-from waypoint.store.data.source import Source, places
+from waypoint.store.data.source import DataSection, Source, places
 
 CAPTIONS = ("txt", "text", "caption", "json.caption", "json.text")
 LABELS = ("cls", "json.label", "json.cls")
@@ -28,12 +31,13 @@ MOST_TEXT = 1 << 20  # bytes of a text beside an image
 
 
 class Sample:
-    """What belongs to one image: members by suffix, as (tar file, offset, size)."""
+    """The members that belong to one image, by suffix: (tar file, offset, size)."""
 
-    def __init__(self, name):
-        self.name, self.members = name, {}
+    def __init__(self, name: str):
+        self.name = name
+        self.members: dict[str, tuple[str, int, int]] = {}
 
-    def bytes_of(self, suffix):
+    def bytes_of(self, suffix: str) -> bytes:
         """A member's bytes."""
         tar, offset, size = self.members[suffix]
         with open(tar, "rb") as handle:
@@ -41,22 +45,22 @@ class Sample:
             return handle.read(size)
 
 
-def tar_files(section):
+def tar_files(section: DataSection) -> list[str]:
     """The tar files that a path, a pattern, a list of them or a folder names.
 
     Raises:
-        WaypointError: there are none, or compressed ones, whose members cannot be read from their place.
+        WaypointError: there are none, or they are compressed, so that members cannot be read from their place.
     """
-    files = []
+    files: list[str] = []
     for place in places(section["path"]):
         if os.path.isdir(place):
             there = [str(file) for file in sorted(Path(place).iterdir()) if not file.name.startswith(".")]
-            found = [file for file in there if file.endswith((".tar", *PACKED))]
-            if not found:
+            tars = [file for file in there if file.endswith((".tar", *PACKED))]
+            if not tars:
                 raise WaypointError(
                     f"data.path: {place} holds no tar files; it holds {told_by_suffix(there) or 'nothing'}"
                 )
-            files += found
+            files += tars
         else:
             files += expanded(place)
     if packed := [file for file in files if file.endswith(PACKED)]:
@@ -68,8 +72,8 @@ def tar_files(section):
     return files
 
 
-def members_of(tar):
-    """(name, suffix, offset, size) of a tar file's members; the suffix is what follows the first dot, in small letters.
+def members_of(tar: str) -> Iterator[tuple[str, str, int, int]]:
+    """(name, suffix, offset, size) of a tar file's members; the suffix begins after the first dot, in small letters.
 
     Raises:
         WaypointError: it cannot be read, or a member is no plain file.
@@ -88,31 +92,32 @@ def members_of(tar):
         raise WaypointError(f"data.path: {tar} is no readable tar file ({error})") from error
 
 
-def samples_in(tar):
+def samples_in(tar: str) -> list[Sample]:
     """The samples of a tar file, in its order.
 
     Raises:
-        WaypointError: as ``members_of``, or a member comes twice.
+        WaypointError: as ``members_of``, or two members have the same name.
     """
-    found = {}
+    samples: dict[str, Sample] = {}
     for name, suffix, offset, size in members_of(tar):
-        sample = found.setdefault(name, Sample(f"{os.path.basename(tar)}/{name}"))
+        sample = samples.setdefault(name, Sample(f"{os.path.basename(tar)}/{name}"))
         if suffix in sample.members:
             raise WaypointError(f"data.path: {tar} holds {name}.{suffix} twice")
         sample.members[suffix] = tar, offset, size
-    return list(found.values())
+    return list(samples.values())
 
 
-def check(section):
-    """Refuse what is no tar file, or where the first of them, if it is short, does not hold what is asked for.
+def check(section: DataSection) -> None:
+    """Refuse files that are no tar files, or a short first one that lacks images or the chosen columns.
 
     Raises:
-        WaypointError: says what to do.
+        WaypointError: says how to mend it.
     """
     first = tar_files(section)[0]
-    columns, suffixes = section.get("columns") or {}, {}
+    columns = section.get("columns") or {}
+    suffixes: dict[str, None] = {}
     for count, (_, suffix, *_) in enumerate(members_of(first)):
-        if count == LOOKED_AT:  # what is lacking so far may come yet
+        if count == LOOKED_AT:  # the others may have what is missing so far
             return
         suffixes[suffix] = None
     there = ", ".join(suffixes) or "nothing"
@@ -123,7 +128,7 @@ def check(section):
             raise WaypointError(f"data.columns.{role}: no member of {first} ends in .{column}; they end in {there}")
 
 
-def image_suffixes():
+def image_suffixes() -> set[str]:
     """Suffixes of images that Pillow reads, without the dot."""
     return {suffix.removeprefix(".") for suffix in readable()}
 
@@ -132,49 +137,57 @@ class TarImages(EncodedImages):
     """Images in tar files, each read from its place.
 
     Args:
-        tars: the files. samples, suffixes: (n) samples, and which of their members is the image.
+        tars: the files. samples: (n). suffixes: (n) of the members that are the images.
     """
 
-    def __init__(self, section, tars, samples, suffixes, **options):
+    def __init__(
+        self,
+        section: DataSection,
+        tars: Sequence[str],
+        samples: Sequence[Sample],
+        suffixes: Sequence[str],
+        **options: Unpack[ImageOptions],
+    ):
         files = [f"{sample.name}.{suffix}" for sample, suffix in zip(samples, suffixes)]
         super().__init__(section, files, self._member, **options)
         self.tars, self.samples, self.suffixes = tars, samples, suffixes
 
-    def _member(self, i):
+    def _member(self, i: int) -> IO[bytes]:
         return io.BytesIO(self.samples[i].bytes_of(self.suffixes[i]))
 
-    def read_from(self, rows):
+    def read_from(self, rows: Sequence[int]) -> list[str]:
         return list(self.tars)
 
 
-def webdataset(section):
-    """The images of all tar files, in their order, with what lies beside them.
+def webdataset(section: DataSection) -> TarImages:
+    """The images of all tar files, in their order, with labels and captions.
 
     Raises:
-        WaypointError: samples without an image or with several, or where some lack a caption or label that others have.
+        WaypointError: a sample has no image or several, or lacks a caption or label that others have.
     """
     tars, asked = tar_files(section), section.get("columns") or {}
     samples = [sample for tar in tars for sample in samples_in(tar)]
     suffixes = _images(samples, asked.get("image"))
-    texts = {}
+    texts: dict[str, list[list[str]] | None] = {}
     for role, usual in (("caption", CAPTIONS), ("label", LABELS)):
-        wanted = usual if role not in asked else [asked[role]] if asked[role] else []
-        texts[role] = _beside(samples, role, wanted)
+        column = asked.get(role)
+        texts[role] = _beside(samples, role, usual if role not in asked else [column] if column else [])
     captions = texts["caption"] and [one_or_several(several) for several in texts["caption"]]
     labels, class_names = labels_of([one for one, *_ in texts["label"]]) if texts["label"] else (None, None)
-    options = {"labels": labels, "class_names": class_names, "captions": captions}
+    options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
     return TarImages(section, tars, samples, suffixes, **options)
 
 
-def _images(samples, asked):
+def _images(samples: Sequence[Sample], asked: str | None) -> list[str]:
     """The suffix of each sample's image."""
-    known, found = image_suffixes(), []
-    for sample in samples:
-        fits = [suffix for suffix in sample.members if suffix == asked or (asked is None and _last(suffix) in known)]
-        found.append(fits)
+    known = image_suffixes()
+    images = [
+        [suffix for suffix in sample.members if suffix == asked or (asked is None and _last(suffix) in known)]
+        for sample in samples
+    ]
     for wrong, what in (
-        ([sample for sample, fits in zip(samples, found) if not fits], "no image"),
-        ([sample for sample, fits in zip(samples, found) if len(fits) > 1], "several images"),
+        ([sample for sample, fits in zip(samples, images) if not fits], "no image"),
+        ([sample for sample, fits in zip(samples, images) if len(fits) > 1], "several images"),
     ):
         if wrong:
             ends = ", ".join(dict.fromkeys(suffix for sample in wrong[:10] for suffix in sample.members))
@@ -183,20 +196,20 @@ def _images(samples, asked):
                 f"{some(sample.name for sample in wrong)}; their members end in {ends}. "
                 "data.columns: {image: SUFFIX} chooses one"
             )
-    return [fits[0] for fits in found]
+    return [fits[0] for fits in images]
 
 
-def _last(suffix):
+def _last(suffix: str) -> str:
     return suffix.rpartition(".")[2]
 
 
-def _beside(samples, role, wanted):
-    """The texts of a role for each sample, by the first of the wanted places that any sample has; None without any."""
-    for column in wanted:
-        texts = [_texts(sample, column) for sample in samples]
-        if any(texts):
-            break
-    else:
+def _beside(samples: Sequence[Sample], role: str, wanted: Sequence[str]) -> list[list[str]] | None:
+    """The texts of a role for each sample, from the first wanted column that any sample has; None without any."""
+    column, texts = next(
+        ((column, texts) for column in wanted if any(texts := [_texts(sample, column) for sample in samples])),
+        ("", None),
+    )
+    if texts is None:
         if len(wanted) == 1:
             raise WaypointError(f"data.columns.{role}: no sample has a {wanted[0]}")
         return None
@@ -209,8 +222,8 @@ def _beside(samples, role, wanted):
     return texts
 
 
-def _texts(sample, column):
-    """What a sample's member, or a key of its .json, says: a list of texts, empty for nothing."""
+def _texts(sample: Sample, column: str) -> list[str]:
+    """The texts in a sample's member, or under a key of its .json; empty without any."""
     suffix, _, key = column.partition(".") if column.startswith("json.") else (column, "", "")
     if suffix not in sample.members:
         return []
@@ -218,19 +231,19 @@ def _texts(sample, column):
         raise WaypointError(f"data.path: {sample.name}.{suffix} is no text, it has {sample.members[suffix][2]:,} bytes")
     try:
         text = sample.bytes_of(suffix).decode("utf-8-sig")
-        value = json.loads(text).get(key) if key else text
+        value: object = json.loads(text).get(key) if key else text
     except (ValueError, AttributeError, RecursionError) as error:  # no UTF-8, no JSON, no mapping
         raise WaypointError(f"data.path: {sample.name}.{suffix} cannot be read ({error})") from error
-    cells = value if isinstance(value, list) else [value]
+    cells = cast(list[object], value) if isinstance(value, list) else [value]
     return usable([None if cell is None else " ".join(str(cell).split()) for cell in cells])
 
 
-def captioned(section):
-    """Whether images have captions: only all samples tell, unless none are wanted."""
+def captioned(section: DataSection) -> bool | None:
+    """False where no captions are wanted; otherwise None, for only all samples tell."""
     return False if (section.get("columns") or {}).get("caption", "") is None else None
 
 
-def paths(section):
+def paths(section: DataSection) -> Sequence[str | None]:
     """The tar files, or None in place of them where they are not there."""
     try:
         return tar_files(section)

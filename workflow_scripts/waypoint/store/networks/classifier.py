@@ -1,22 +1,28 @@
-"""Classifier folders: safetensors weights, their config, and the marker that says what made them. No diffusers."""
+"""Classifier folders: safetensors weights, their config, and the marker with their attributes. No diffusers here."""
 
+# science has no or partial type hints
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import zarr
 from safetensors.torch import load_file, save_file
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.classifier import Classifier
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import checksums, require_intact, write_marker
+from waypoint.store.types import Attributes, StrPath, array_of
 from waypoint.store.zarr.reader import read
 
 WEIGHTS, CONFIG = "classifier.safetensors", "config.json"
 
 
-def save_classifier(classifier, folder, attributes):
-    """Write a classifier's folder, whole or not at all; ``attributes`` is called last and fills the marker."""
+def save_classifier(classifier: Classifier, folder: StrPath, attributes: Callable[[], Attributes]) -> None:
+    """Write a classifier's folder in one step; ``attributes`` is called last and fills the marker."""
     with atomic_directory(folder) as tmp:
         # from the CPU and contiguous: the same file whatever device trained it
         save_file({name: tensor.cpu().contiguous() for name, tensor in classifier.state_dict().items()}, tmp / WEIGHTS)
@@ -25,11 +31,11 @@ def save_classifier(classifier, folder, attributes):
         write_marker(tmp, {**attributes(), "weights": weights})
 
 
-def load_classifier(folder, device="cpu"):
-    """The classifier of a folder, in evaluation mode.
+def load_classifier(folder: StrPath, device: torch.device | str = "cpu") -> Classifier:
+    """The classifier in a folder, in evaluation mode.
 
     Raises:
-        WaypointError: nothing there, or damaged.
+        WaypointError: it is missing or damaged.
     """
     require_intact(folder)
     try:
@@ -40,11 +46,11 @@ def load_classifier(folder, device="cpu"):
     return classifier.requires_grad_(False).eval().to(device)
 
 
-def labelled(data, path):
+def labelled(data: zarr.Group, path: StrPath) -> tuple[torch.Tensor, torch.Tensor]:
     """The images (n, C, H, W) and labels (n,) of an open data store at ``path``, as tensors.
 
     Raises:
-        WaypointError: it has no labels, or negative ones; names the keys that ask for them.
+        WaypointError: it has no labels, or negative ones; names the keys that need them.
     """
     wanted = "evaluation.likelihood and evaluation.fid.features: classifier need"
     if "label" not in data:
@@ -52,7 +58,7 @@ def labelled(data, path):
             f"{path} has no labels, but {wanted} them; give labelled data (data.captions may hold them), "
             "leave evaluation.likelihood out, and use evaluation.fid.features: inception"
         )
-    labels = torch.from_numpy(read(data["label"])).long()
+    labels = torch.as_tensor(read(array_of(data, "label"))).long()
     if labels.min() < 0:
         raise WaypointError(f"{path} has labels down to {labels.min()}, but {wanted} classes 0, 1, 2 …")
-    return torch.from_numpy(read(data["image"])), labels
+    return torch.as_tensor(read(array_of(data, "image"))), labels

@@ -1,13 +1,19 @@
-"""Existing models against the experiment that takes them."""
+"""Compares existing models with the experiment that uses them."""
 
+from collections.abc import Mapping
+
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.store.networks import checkpoints
+from waypoint.store.types import Attributes
 
 
-def wanted(model, reference, changed):
-    """What given models are compared with, as an outline with its name; None where there is nothing.
+def wanted(
+    model: Attributes | None, reference: str | None, changed: Mapping[str, str | None]
+) -> tuple[Denoiser, str] | None:
+    """The outline with which existing models are compared, and its name; None where there is nothing to compare.
 
     Args:
-        model: the section ``model`` of the configuration, or None. reference: the place of the first model, or None.
+        model: the section ``model`` of the configuration, or None. reference: the path of the first model, or None.
         changed: keyword arguments of ``checkpoints.load``, the same for all models.
 
     Raises:

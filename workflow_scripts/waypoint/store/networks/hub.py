@@ -1,6 +1,10 @@
-"""Folders of models: local ones, ones of installed packages, and snapshots of hub repositories."""
+"""Folders of models: local folders, folders of installed packages, and snapshots of hub repositories."""
+
+# some of huggingface_hub's types are unknown
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
@@ -10,20 +14,20 @@ from waypoint.store.networks.packages import package_path
 
 SECONDS = 5  # that the hub may take to say whether it has a model
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-# the same weights once more, as single files too (768-v-ema.safetensors), and what nothing here reads
+# other copies of the same weights, also as single files (768-v-ema.safetensors), and files that nothing here reads
 VARIANTS = ["*.fp16.*", "*.non_ema.*", "*-ema.*", "*-pruned*", "safety_checker/*"]
 
 
-def fetch(source, what="checkpoint", parts=()):
-    """The local folder of ``source``: itself, one of a package, or a snapshot of the hub repository of that id.
+def fetch(source: str, what: str = "checkpoint", parts: Sequence[str] = ()) -> str:
+    """The local folder of ``source``: the folder itself, one in a package, or a snapshot of a hub repository.
 
     Args:
         what: the kind of thing, for errors.
-        parts: folders of a pipeline's repository, weights in the first one: nothing else of it is downloaded, where
-            it has them.
+        parts: folders of a pipeline's repository, weights in the first one; where it has them, nothing else is
+            downloaded.
 
     Raises:
-        WaypointError: no such folder, and nothing to be had under that id.
+        WaypointError: there is no such folder, and the hub gives no model of that id.
     """
     source = package_path(source, what)
     if Path(source).is_dir():
@@ -31,6 +35,7 @@ def fetch(source, what="checkpoint", parts=()):
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise WaypointError(f"{what} {source}: no such folder")
     try:
+        folder = ""
         for places in filter(None, ([f"{part}/" for part in parts], [""])):
             # older repositories have no safetensors; their weights are loaded with weights_only
             for endings in (["json", "txt", "model", "safetensors"], ["json", "bin"]):
@@ -44,8 +49,8 @@ def fetch(source, what="checkpoint", parts=()):
 
 
 @functools.cache
-def not_to_be_had(name):
-    """Why the model of a hub id cannot be had, as a clause; an empty string where it can. Nothing is downloaded.
+def not_to_be_had(name: str) -> str:
+    """The reason why a model of the hub cannot be fetched, as a clause; empty if it can. Nothing is downloaded.
 
     Args:
         name: owner/name, of a repository that holds one model.

@@ -1,42 +1,49 @@
 """Image encoders from local files (transformers' CLIP, timm, torchvision), identified by their weights' hash.
 
-Torch and the model libraries are imported only where a network is built: planning asks for the hash alone. No file
-is ever unpickled: state dicts are read with ``weights_only``.
+Torch and the model libraries are imported only where a network is built, for planning needs only the hash. Files are
+never unpickled: state dicts are read with ``weights_only``.
 """
 
-import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+# transformers, timm and torchvision have no or partial type hints
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import content_hash, file_hash
 from waypoint.store.networks.state_dicts import load_in_order, read_state
+from waypoint.store.types import Attributes, StrPath
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+Device: TypeAlias = "torch.device | str"
 
 SETTINGS = {".json", ".txt"}  # of a CLIP folder: sizes, processor, tokenizer
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "size": 224}  # torchvision's weights
 
 
-def weights_hash(place):
-    """SHA-256 of a weights file, or of all that a CLIP folder's embeddings depend on.
+def weights_hash(place: StrPath) -> str:
+    """SHA-256 of a weights file, or of all files of a CLIP folder on which its embeddings depend.
 
     Raises:
-        OSError: something cannot be read.
+        OSError: a file cannot be read.
     """
-    digest = hashlib.sha256()
-    place = Path(place)
-    for file in _model_files(place) if place.is_dir() else [place]:
-        if place.is_dir():
-            digest.update(f"{file.name}\0{file.stat().st_size}\n".encode())
-        with open(file, "rb") as handle:
-            while chunk := handle.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()
+    return content_hash(_model_files(Path(place))) if Path(place).is_dir() else file_hash(place)
 
 
-def has_weights(folder):
+def has_weights(folder: StrPath) -> bool:
     """Whether a CLIP folder holds weights."""
     return any(file.suffix not in SETTINGS for file in _model_files(Path(folder)))
 
 
-def _model_files(folder):
+def _model_files(folder: Path) -> list[Path]:
     """Settings and weights; pickled weights beside safetensors are not read, so they do not count."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
     weights = [file for file in files if file.suffix == ".safetensors"]
@@ -48,25 +55,29 @@ class ImageEncoder:
 
     Args:
         name: its key in the config's ``image_encoders``.
-        settings: its entry as specs hold it: ``kind``, ``name``, ``mean``, ``std``, ``size`` where they are given, and
-            ``sha256`` of its weights, or ``hub``, an id.
+        settings: its entry in specs: ``kind``, if set ``name``, ``mean``, ``std`` and ``size``, and ``sha256`` of its
+            weights, or ``hub``, an id.
         place: folder, file or hub id.
 
     Raises:
-        WaypointError: no such network, weights that do not fit it, or not those that the run was planned with.
+        WaypointError: there is no such network, the weights do not fit it, or they changed since planning.
     """
 
-    def __init__(self, name, settings, place, device="cpu"):
+    def __init__(self, name: str, settings: Attributes, place: str, device: Device = "cpu"):
         self.key, self.device = f"image_encoders.{name}", device
         _require_hash(self.key, settings, place)
-        build = {"clip": _Clip, "timm": _Timm, "torchvision": _Torchvision}[settings["kind"]]
-        self.model = build(self.key, settings, place, device)
+        kinds: dict[str, type[_Clip | _Timm | _Torchvision]] = {
+            "clip": _Clip,
+            "timm": _Timm,
+            "torchvision": _Torchvision,
+        }
+        self.model = kinds[settings["kind"]](self.key, settings, place, device)
 
-    def __call__(self, images):
+    def __call__(self, images: "torch.Tensor") -> "torch.Tensor":
         """Embeddings (B, F), float32, of images (B, 1 or 3, H, W) in [-1, 1]; grey ones are repeated to three channels.
 
         Raises:
-            WaypointError: another number of channels, or a network that gives no vectors.
+            WaypointError: the images have another number of channels, or the network returns no vectors.
         """
         import torch
 
@@ -74,16 +85,16 @@ class ImageEncoder:
             raise WaypointError(f"{self.key}: it sees grey or RGB images, not {images.shape[1]} channels")
         colour = ((images.to(self.device) + 1) / 2).clamp(0, 1).expand(-1, 3, -1, -1)
         with torch.inference_mode():
-            found = self.model.embed(colour)
-        if not isinstance(found, torch.Tensor) or found.ndim != 2:
+            embedded = cast(object, self.model.embed(colour))
+        if not isinstance(embedded, torch.Tensor) or embedded.ndim != 2:
             raise WaypointError(f"{self.key}: the network gives no vector per image; name one that classifies images")
-        return found.float()
+        return embedded.float()
 
-    def captions(self, texts):
+    def captions(self, texts: Sequence[str]) -> "torch.Tensor":
         """Embeddings (n, F), float32, of captions, in the space of the images.
 
         Raises:
-            WaypointError: not an image-text model.
+            WaypointError: it is no image-text model.
         """
         import torch
 
@@ -93,51 +104,57 @@ class ImageEncoder:
             return self.model.embed_captions(texts).float()
 
 
-def _require_hash(key, settings, place):
+def _require_hash(key: str, settings: Attributes, place: str) -> None:
     if "sha256" not in settings:
         return
     try:
-        found = weights_hash(place)
+        actual = weights_hash(place)
     except OSError as error:
         raise WaypointError(f"{key}: {error.filename or place} cannot be read ({error.strerror})") from error
-    if found != settings["sha256"]:
+    if actual != settings["sha256"]:
         raise WaypointError(f"{key}: {place} changed while the workflow ran; run it again")
 
 
 class _Clip:
-    """transformers' CLIPModel, seen through its own processor."""
+    """transformers' CLIPModel, which sees images through its processor."""
 
-    def __init__(self, key, settings, place, device):
+    def __init__(self, key: str, settings: Attributes, place: str, device: Device):
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         self.key, self.device = key, device
-        local = {"local_files_only": Path(place).is_dir()}
+        local = Path(place).is_dir()
         try:
-            model, info = CLIPModel.from_pretrained(place, output_loading_info=True, **local)
-            self.processor = CLIPImageProcessor.from_pretrained(place, **local)
+            loaded = CLIPModel.from_pretrained(place, output_loading_info=True, local_files_only=local)
+            model, info = cast(tuple[Any, Mapping[str, Iterable[str]]], loaded)
+            self.processor = CLIPImageProcessor.from_pretrained(place, local_files_only=local)
         except Exception as error:  # each library on the way raises its own kinds
             raise WaypointError(f"{key}.path: {place} cannot be loaded as a CLIP model ({error})") from error
         if amiss := sorted(info["missing_keys"]):  # transformers would fill in random weights, with a warning
             raise WaypointError(f"{key}.path: {place} lacks weights of its model: {', '.join(amiss[:3])}")
         self.model = model.eval().to(device)
-        self.tokenizer = lambda: AutoTokenizer.from_pretrained(place, trust_remote_code=False, **local)
+        self.tokenizer: Callable[[], PreTrainedTokenizerBase] = partial(
+            AutoTokenizer.from_pretrained, place, trust_remote_code=False, local_files_only=local
+        )
 
-    def embed(self, colour):
-        """(B, 3, H, W) in [0, 1], as 8 bits per channel, which image files hold and the processor is made for."""
+    def embed(self, colour: "torch.Tensor") -> "torch.Tensor":
+        """Embeddings of images (B, 3, H, W) in [0, 1], rounded to 8 bits, which the processor expects."""
         import torch
 
         eight_bits = (colour * 255).round().to(torch.uint8)
         pixels = self.processor(images=list(eight_bits), return_tensors="pt")["pixel_values"]
         return _projected(self.model.get_image_features(pixel_values=pixels.to(self.device)))
 
-    def embed_captions(self, texts):
+    def embed_captions(self, texts: Sequence[str]) -> "torch.Tensor":
+        """Embeddings of captions."""
         try:
             tokenizer = self.tokenizer()
         except Exception as error:
             raise WaypointError(f"{self.key}.path: its tokenizer cannot be loaded ({error})") from error
-        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes an empty one
+        if set(tokenizer.get_vocab()) <= set(
+            tokenizer.all_special_tokens
+        ):  # without files transformers makes an empty one
             raise WaypointError(
                 f"{self.key}.path: no tokenizer is there (tokenizer.json, or vocab.json and merges.txt)"
             )
@@ -151,23 +168,29 @@ class _Clip:
         return _projected(self.model.get_text_features(**tokens.to(self.device)))
 
 
-def _projected(found):
+def _projected(output: object) -> "torch.Tensor":
     """The embeddings; transformers 5 wraps them."""
-    return getattr(found, "pooler_output", found)
+    return cast("torch.Tensor", getattr(output, "pooler_output", output))
 
 
 class _Classifier:
     """A network that classifies images, without its last layer; images are resized, not cropped."""
 
-    def embed(self, colour):
-        """(B, 3, H, W) in [0, 1]."""
+    network: "nn.Module"
+    size: int
+    mean: "torch.Tensor"
+    std: "torch.Tensor"
+
+    def embed(self, colour: "torch.Tensor") -> "torch.Tensor":
+        """Embeddings of images (B, 3, H, W) in [0, 1]."""
         import torch
 
         side = [self.size] * 2
         fitting = torch.nn.functional.interpolate(colour, side, mode="bicubic", antialias=True).clamp(0, 1)
         return self.network((fitting - self.mean) / self.std)
 
-    def prepare(self, network, settings, defaults, device):
+    def prepare(self, network: "nn.Module", settings: Attributes, defaults: Attributes, device: Device) -> None:
+        """Take a network and the settings of its inputs, or their defaults."""
         import torch
 
         self.network, self.size = network.eval().to(device), settings.get("size") or defaults["size"]
@@ -177,28 +200,28 @@ class _Classifier:
 
 
 class _Timm(_Classifier):
-    """timm's network of that name: its pooled features."""
+    """The pooled features of a network of timm."""
 
-    def __init__(self, key, settings, place, device):
+    def __init__(self, key: str, settings: Attributes, place: str, device: Device):
         import timm
 
         try:
-            network = timm.create_model(settings["name"], pretrained=False)
+            network: Any = timm.create_model(settings["name"], pretrained=False)
         except Exception as error:
             raise WaypointError(f"{key}.name: timm makes no network {settings['name']!r} ({error})") from error
-        own = network.pretrained_cfg
-        head = own.get("classifier") or ()
+        usual: Attributes = network.pretrained_cfg
+        head: str | Sequence[str] = usual.get("classifier") or ()
         heads = (head,) if isinstance(head, str) else tuple(head)
         load_in_order(network, heads, read_state(place, f"{key}.weights"), f"{key}.weights: {place}")
         network.reset_classifier(0)
-        defaults = {"mean": own["mean"], "std": own["std"], "size": own["input_size"][-1]}
+        defaults = {"mean": usual["mean"], "std": usual["std"], "size": usual["input_size"][-1]}
         self.prepare(network, settings, defaults, device)
 
 
 class _Torchvision(_Classifier):
-    """torchvision's network of that name, its last linear layer replaced by the identity."""
+    """A network of torchvision whose last linear layer is replaced by the identity."""
 
-    def __init__(self, key, settings, place, device):
+    def __init__(self, key: str, settings: Attributes, place: str, device: Device):
         import torch
         import torchvision
 

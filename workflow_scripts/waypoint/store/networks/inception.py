@@ -1,42 +1,49 @@
-"""pytorch-fid's Inception network, its weights read from a file that is checked by its hash, never downloaded.
+"""pytorch-fid's Inception network; its weights are read from a file with a known hash and never downloaded.
 
-Torch is imported only where the network is built: planning asks for the file alone.
+Torch is imported only where the network is built, for planning needs only the file.
 """
 
-import hashlib
+from typing import TYPE_CHECKING
 
+# pytorch-fid has no or partial type hints
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
 from waypoint.errors import WaypointError
 from waypoint.patches.pytorch_fid import inception_weights
+from waypoint.store.artifacts.fingerprint import file_hash
+from waypoint.store.types import StrPath
+
+if TYPE_CHECKING:
+    import torch
 
 PUBLISHED = "6726825d"  # beginning of the SHA-256 of pytorch-fid's published weights
 BATCH = 50  # images at 299 × 299 pixels at once
 
 
-def require_weights(path, sha256):
+def require_weights(path: StrPath, sha256: str) -> str:
     """The file's SHA-256, which must begin with ``sha256``.
 
     Raises:
-        WaypointError: no such file, or other contents; names the key, the file and the alternative.
+        WaypointError: the file is missing or has other contents; names the key, the file and the alternative.
     """
     remedy = "or set evaluation.fid.features: classifier, which needs no weights"
     try:
-        with open(path, "rb") as handle:
-            found = hashlib.file_digest(handle, "sha256").hexdigest()
+        actual = file_hash(path)
     except OSError as error:
         raise WaypointError(
             f"evaluation.fid.weights: {path} cannot be read ({error.strerror}); give the file of pytorch-fid's "
             f"Inception weights, {remedy}"
         ) from error
-    if not found.startswith(sha256):
+    if not actual.startswith(sha256):
         raise WaypointError(
-            f"evaluation.fid.weights: the SHA-256 of {path} begins with {found[:8]}, evaluation.fid.sha256 says "
+            f"evaluation.fid.weights: the SHA-256 of {path} begins with {actual[:8]}, evaluation.fid.sha256 says "
             f"{sha256}; give that file, say that you mean this one, {remedy}"
         )
-    return found
+    return actual
 
 
-def table_name(sha256, dims):
-    """How tables call these features: only the published network with 2048 dimensions is plainly ``inception``."""
+def table_name(sha256: str, dims: int) -> str:
+    """The name of these features in tables: ``inception`` for the published network with 2048 dimensions."""
     parts = ["inception"]
     if not sha256.startswith(PUBLISHED):
         parts.append(sha256[:8])
@@ -49,16 +56,16 @@ class Inception:
     """Inception's features.
 
     Args:
-        weights: file of a state dict. sha256: what its hash begins with. dims: 64, 192, 768 or 2048.
+        weights: file of a state dict. sha256: the beginning of its hash. dims: 64, 192, 768 or 2048.
 
     Attributes:
         name: for tables.
 
     Raises:
-        WaypointError: as ``require_weights``, or a file that does not hold this network's weights.
+        WaypointError: as ``require_weights``, or the file does not hold weights of this network.
     """
 
-    def __init__(self, weights, sha256, dims, device="cpu"):
+    def __init__(self, weights: StrPath, sha256: str, dims: int, device: "torch.device | str" = "cpu"):
         import torch
         from pytorch_fid import inception
 
@@ -75,11 +82,11 @@ class Inception:
             ) from error
         self.network = network.eval().to(device)
 
-    def features(self, images):
+    def features(self, images: "torch.Tensor") -> "torch.Tensor":
         """Features (B, dims) of images (B, 1 or 3, H, W) in [-1, 1], averaged over positions as pytorch-fid does.
 
         Raises:
-            WaypointError: another number of channels.
+            WaypointError: the images have another number of channels.
         """
         import torch
 

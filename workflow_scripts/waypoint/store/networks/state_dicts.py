@@ -1,17 +1,27 @@
-"""State dicts from files that may not be trusted, and networks that they fill exactly."""
+"""Reads state dicts from files that may not be trusted, and fills networks with them exactly."""
 
+# some of safetensors' types are unknown
+# pyright: reportUnknownVariableType=false
+
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from waypoint.errors import WaypointError
+from waypoint.store.types import StrPath
+
+if TYPE_CHECKING:  # planning imports no torch
+    import torch
+    from torch import nn
 
 COUNTER = "num_batches_tracked"  # of batch norms; no output in evaluation mode depends on it
 
 
-def read_state(path, key):
-    """The tensors {name: tensor} of a safetensors or torch file; pickled objects are never executed.
+def read_state(path: StrPath, key: str) -> "dict[str, torch.Tensor]":
+    """The tensors by name in a safetensors or torch file; pickled objects are never executed.
 
     Raises:
-        WaypointError: unreadable, or no state dict; names ``key`` and the file.
+        WaypointError: it cannot be read, or holds no state dict; names ``key`` and the file.
     """
     import torch
     from safetensors.torch import load_file
@@ -19,18 +29,19 @@ def read_state(path, key):
     try:
         if Path(path).suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state: object = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds over a file that is not what it should be
         raise WaypointError(f"{key}: {path} cannot be read as a state dict ({error})") from error
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+    tensors = cast(dict[str, object], state) if isinstance(state, dict) else {}
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise WaypointError(f"{key}: {path} holds no state dict, a mapping of names to tensors")
-    return dict(state)
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
 
 
-def load_in_order(network, heads, state, what):
+def load_in_order(network: "nn.Module", heads: Sequence[str], state: "Mapping[str, torch.Tensor]", what: str) -> None:
     """Fill a network with all the tensors of ``state``: by name, or in order where names differ but shapes agree.
 
-    Batch norms' counters are left out on both sides. So is what is loaded into ``heads``, modules that will be
+    Counters of batch norms are ignored on both sides, and so are the tensors of ``heads``, modules that will be
     replaced: their shapes may differ (another number of classes).
 
     Args:
@@ -39,25 +50,24 @@ def load_in_order(network, heads, state, what):
     Raises:
         WaypointError: tensors are left over or missing, or their shapes differ.
     """
-    own = {name: q for name, q in network.state_dict().items() if not name.endswith(COUNTER)}
-    given = {name: q for name, q in state.items() if not name.endswith(COUNTER)}
-    replaced = {name for name in own if name.startswith(tuple(f"{head}." for head in heads))}
-    kept = own.keys() - replaced
-    if kept <= given.keys() <= own.keys():
-        pairs = {name: (name, given[name]) for name in own if name in given}
-    elif len(own) == len(given):
-        pairs = {name: item for name, item in zip(own, given.items())}
+    wanted = {name: q for name, q in network.state_dict().items() if not name.endswith(COUNTER)}
+    stored = {name: q for name, q in state.items() if not name.endswith(COUNTER)}
+    replaced = {name for name in wanted if name.startswith(tuple(f"{head}." for head in heads))}
+    kept = wanted.keys() - replaced
+    if kept <= stored.keys() <= wanted.keys():
+        pairs = {name: (name, stored[name]) for name in wanted if name in stored}
+    elif len(wanted) == len(stored):
+        pairs = {name: item for name, item in zip(wanted, stored.items())}
     else:
-        raise WaypointError(f"{what} does not fit the network: {_difference(kept, own, given)}")
-    for name in (name for name in own if name in kept):
+        raise WaypointError(f"{what} does not fit the network: {_difference(kept, wanted.keys(), stored.keys())}")
+    for name in (name for name in wanted if name in kept):
         other, tensor = pairs[name]
-        if tensor.shape != own[name].shape:
-            shapes = f"{tuple(tensor.shape)} against {tuple(own[name].shape)}"
+        if tensor.shape != wanted[name].shape:
+            shapes = f"{tuple(tensor.shape)} against {tuple(wanted[name].shape)}"
             raise WaypointError(f"{what} does not fit the network: {other} is no {name}: {shapes}")
     network.load_state_dict({name: pairs[name][1] for name in kept}, strict=False)
 
 
-def _difference(kept, own, given):
-    for names, verb in ((sorted(kept - given.keys()), "it lacks"), (sorted(given.keys() - own.keys()), "it has also")):
-        if names:
-            return f"{verb} {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+def _difference(kept: Set[str], wanted: Set[str], stored: Set[str]) -> str:
+    names, verb = (sorted(kept - stored), "it lacks") if kept - stored else (sorted(stored - wanted), "it has also")
+    return f"{verb} {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"

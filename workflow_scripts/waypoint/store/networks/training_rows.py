@@ -1,47 +1,67 @@
-"""The images that a retrained model sees, and how a reader makes sure of it."""
+"""The training images that a retrained model sees, and the check that it was trained on them."""
 
-import hashlib
+# science has no type hints yet
+# pyright: reportUnknownVariableType=false
+
+from typing import Protocol
 
 import numpy as np
+import zarr
+from numpy.typing import ArrayLike, NDArray
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.subsets import removal_count, subset_rows, without_random, without_top
+from waypoint.store.artifacts.fingerprint import array_hash
+from waypoint.store.types import Attributes, StrPath, array_of
 from waypoint.store.zarr.reader import read
 
 
-def training_rows(images, seed, n, scores=None):
-    """The rows, out of n, that a spec's section ``images`` stands for; all of them without one.
+class TrainedModel(Protocol):
+    """A model in the store, such as a job's ``Checkpoint``."""
+
+    @property
+    def path(self) -> StrPath:
+        """Its folder."""
+        ...
+
+    @property
+    def attributes(self) -> Attributes:
+        """The attributes in its marker."""
+        ...
+
+
+def training_rows(images: Attributes | None, seed: int, n: int, scores: zarr.Group | None = None) -> NDArray[np.int64]:
+    """The rows, out of n, that a spec's section ``images`` selects; all of them without one.
 
     Args:
         images: {"subset", "fraction"}, {"random", "remove"}, {"method", "target", "step", "remove"}, or None.
-        scores: the open store of that method and target, for the last.
+        scores: the open store of that method and target, for the last form.
 
     Raises:
-        WaypointError: a removal that leaves nothing.
+        WaypointError: the removal takes no image or all of them.
     """
     if images is None:
         return np.arange(n)
     if "subset" in images:
         return subset_rows(seed, images["subset"], n, images["fraction"])
-    remove = removal_count(images["remove"], n)
+    remove = int(removal_count(images["remove"], n))
     if not 0 < remove < n:
         raise WaypointError(f"n_remove: {images['remove']} of {n} training images leaves nothing to compare")
     if "random" in images:
         return without_random(seed, images["random"], n, remove)
-    row = read(scores["step"]).tolist().index(images["step"])
-    return without_top(read(scores["score"], row), remove)
+    if scores is None:
+        raise ValueError("the images to remove are chosen by scores, which are needed here")
+    steps: list[int] = read(array_of(scores, "step")).tolist()
+    return without_top(read(array_of(scores, "score"), steps.index(images["step"])), remove)
 
 
-def rows_hash(rows):
-    """SHA-256 of the rows a model was trained on, which its attributes carry."""
-    return hashlib.sha256(np.asarray(rows, np.int64).tobytes()).hexdigest()
+def rows_hash(rows: ArrayLike) -> str:
+    """SHA-256 of the rows that a model was trained on, which its attributes hold."""
+    return array_hash(np.asarray(rows, np.int64))
 
 
-def require_rows(checkpoint, rows):
+def require_rows(checkpoint: TrainedModel, rows: ArrayLike) -> None:
     """Refuse a model that was trained on other images than ``rows``.
-
-    Args:
-        checkpoint: has ``path`` and ``attributes``.
 
     Raises:
         WaypointError: names the model.

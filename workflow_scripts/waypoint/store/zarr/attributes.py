@@ -1,43 +1,51 @@
-"""Attributes of a Zarr store: as netCDF takes them in the store, as they were given to whoever reads them here.
+"""Attributes of a Zarr store, which holds them in a form that netCDF accepts.
 
-netCDF's attributes are texts, numbers and lists of numbers: xarray's ``to_netcdf`` fails over any other. What else
-there is (mappings, null, true and false, lists of texts) is stored as JSON text, and one attribute lists the names of
-those. Stores made before that have no such attribute, and are read as they are.
+netCDF's attributes are texts, numbers and lists of numbers: xarray's ``to_netcdf`` fails over any other. All
+other values (mappings, null, true and false, lists of texts) are stored as JSON text, and one attribute lists their
+names. Stores of earlier versions have no such attribute and are read as they are.
 """
 
 import json
+from collections.abc import Sequence
+from typing import cast
+
+from waypoint.store.types import Attributes, MutableAttributes
 
 TEXTS = "json_attributes"  # names of the attributes that are JSON text, with spaces between them
 LARGEST = 2**31  # netCDF's older form has 32 bits for whole numbers
 
 
-def stored(attributes):
-    """Attributes as a store holds them."""
+def as_stored(attributes: Attributes) -> MutableAttributes:
+    """Attributes in the form in which a store holds them."""
     texts = [name for name, value in attributes.items() if not _takes(value)]
-    found = {name: json.dumps(value) if name in texts else value for name, value in attributes.items()}
-    return found | ({TEXTS: " ".join(texts)} if texts else {})
+    encoded: MutableAttributes = {
+        name: json.dumps(value) if name in texts else value for name, value in attributes.items()
+    }
+    return {**encoded, TEXTS: " ".join(texts)} if texts else encoded
 
 
-def given(attributes):
-    """Attributes as they were before they were stored.
+def as_given(attributes: Attributes) -> MutableAttributes:
+    """Attributes in the form that they had before they were stored.
 
     Raises:
-        ValueError: one that should be JSON is not.
+        ValueError: an attribute that should be JSON is not.
     """
-    texts = attributes.get(TEXTS, "").split()
-    read = {name: json.loads(attributes[name]) for name in texts if isinstance(attributes.get(name), str)}
-    found = {**attributes, **read}
-    return {name: value for name, value in found.items() if name != TEXTS}
+    texts: list[str] = attributes.get(TEXTS, "").split()
+    decoded = {name: json.loads(attributes[name]) for name in texts if isinstance(attributes.get(name), str)}
+    return {name: value for name, value in {**attributes, **decoded}.items() if name != TEXTS}
 
 
-def _takes(value):
-    """Whether netCDF takes a value."""
-    return isinstance(value, str) or _is_number(value) or (_is_list(value) and all(map(_is_number, value)))
+def _takes(value: object) -> bool:
+    """Whether netCDF accepts a value."""
+    return isinstance(value, str) or _is_number(value) or _is_list_of_numbers(value)
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST)
 
 
-def _is_list(value):
-    return isinstance(value, list | tuple) and len(value) > 0
+def _is_list_of_numbers(value: object) -> bool:
+    if not isinstance(value, list | tuple):
+        return False
+    entries = cast(Sequence[object], value)
+    return len(entries) > 0 and all(map(_is_number, entries))

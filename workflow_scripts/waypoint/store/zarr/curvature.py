@@ -1,16 +1,17 @@
-"""curvature/{checkpoint}.zarr: eigenvalues and eigenvectors, an array or more for every parameter tensor."""
+"""curvature/{checkpoint}.zarr: the eigenvalues and eigenvectors of every parameter tensor."""
 
-import hashlib
-
-import numpy as np
+import zarr
+from torch import nn
 
 from waypoint.science.curvature import Curvature
+from waypoint.store.artifacts.fingerprint import arrays_hash
 from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import StoreWriter
 
 DIMS = {"eigenvalues": ["row", "column"], "Q_A": ["column", "eigenvector"], "Q_S": ["row", "eigenvector"]}
 
 
-def write_curvature(store, curvature, checkpoint):
+def write_curvature(store: StoreWriter, curvature: Curvature, checkpoint: str) -> None:
     """Write every array of a ``Curvature`` to a ``StoreWriter``.
 
     Raises:
@@ -23,23 +24,20 @@ def write_curvature(store, curvature, checkpoint):
         store.write(name, dims, values, f"checkpoint {checkpoint}, row")
 
 
-def content_of(curvature):
+def content_of(curvature: Curvature) -> str:
     """SHA-256 of all arrays of a ``Curvature``.
 
     Eigenvectors of near-equal eigenvalues turn with every rounding, so that what is whitened by one curvature is not
     comparable with what is whitened by another, although both were made by the same settings.
     """
-    digest = hashlib.sha256()
-    for name, values in sorted(curvature.arrays().items()):
-        digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
+    return arrays_hash(sorted(curvature.arrays().items()))
 
 
-def read_curvature(store, unet):
+def read_curvature(store: zarr.Group, unet: nn.Module) -> Curvature:
     """The ``Curvature`` of an open store, for this network and on its device.
 
     Raises:
-        WaypointError: it is another network's, or a chunk is damaged.
+        WaypointError: it belongs to another network, or a chunk is damaged.
     """
     shapes = {name: q.shape for name, q in unet.named_parameters() if q.requires_grad}
     arrays = {name: read(array) for name, array in store.arrays()}

@@ -1,23 +1,25 @@
 """An experiment's folders as groups of one Zarr hierarchy, so that ``zarr.open_group(experiment)`` finds its stores.
 
-A group is a file ``zarr.json`` in a folder, and says nothing but that there are stores below it.
+A group is a file ``zarr.json`` in a folder, which only says that there are stores below it.
 """
 
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from waypoint.store.artifacts.inventory import OTHERS
+from waypoint.store.types import Attributes, StrPath
 
 FILE = "zarr.json"
-GROUP = {"zarr_format": 3, "node_type": "group", "attributes": {}}
+GROUP: Attributes = {"zarr_format": 3, "node_type": "group", "attributes": {}}
 
 
-def mark_groups(root, name):
-    """Make groups of an experiment's folder and of those between it and one of its stores.
+def mark_groups(root: StrPath, name: StrPath) -> None:
+    """Turn an experiment's folder, and the folders between it and one of its stores, into groups.
 
-    In an experiment that is no group yet, also of those above the stores that are there.
+    Where the experiment is no group yet, also the folders above all its existing stores.
 
     Args:
         root: the experiment's folder. name: the store's path within it.
@@ -35,7 +37,7 @@ def mark_groups(root, name):
                 os.replace(tmp, folder / FILE)
 
 
-def _stores(root):
+def _stores(root: Path) -> Iterator[Path]:
     """Paths within an experiment of its finished stores."""
     for folder, inside, _ in os.walk(root):
         here = Path(folder).relative_to(root)

@@ -4,22 +4,30 @@ A row is stored as value / scale, scale being the row's largest magnitude (divid
 is too small for its type: ``phi`` times ``phi_scale`` are the features.
 """
 
-import numpy as np
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+import zarr
+
+from waypoint.store.types import Values, array_of
+from waypoint.store.zarr.parallel_reader import Readers
 from waypoint.store.zarr.reader import blocks as stored_blocks
 from waypoint.store.zarr.reader import read
+from waypoint.store.zarr.writer import Index, StoreWriter
 
 LARGEST = {"float32": None, "float16": 1.0, "int8": 127.0}
 
 
-def create(store, name, dims, shape, dtype):
-    """An array ``name`` of features, and its scales where ``dtype`` has them; filled by ``put``."""
+def create(store: StoreWriter, name: str, dims: Sequence[str], shape: Sequence[int], dtype: str) -> None:
+    """Create an array of features, and of its scales where ``dtype`` needs them; ``put`` fills both."""
     store.create(name, dims, shape, dtype)
     if LARGEST[dtype]:
         store.create(f"{name}_scale", dims[:-1], shape[:-1])
 
 
-def put(store, name, where, values, what, items):
+def put(
+    store: StoreWriter, name: str, where: Index, values: Values, what: str, items: Sequence[object] | Values
+) -> None:
     """Write rows of features at ``where``; ``what`` and ``items`` as in ``StoreWriter.put``."""
     largest = LARGEST[store.arrays[name].dtype.name]
     if largest:
@@ -30,8 +38,13 @@ def put(store, name, where, values, what, items):
     store.put(name, where, values, what, items)
 
 
-def blocks(group, name="phi", each=None, readers=None):
-    """Iterate (start, rows float32) over stored features, a chunk at a time, or (start, the values of ``each``).
+def blocks(
+    group: zarr.Group,
+    name: str = "phi",
+    each: Callable[[Values], Values] | None = None,
+    readers: Readers | None = None,
+) -> Iterator[tuple[int, Values]]:
+    """Iterate over stored features a chunk at a time: (start, rows float32), or (start, the values of ``each``).
 
     Args:
         each: a function of rows (b, ...) that returns an array (b, ...). readers: ``Readers`` to call it in.
@@ -39,13 +52,13 @@ def blocks(group, name="phi", each=None, readers=None):
     Raises:
         WaypointError: a chunk whose checksum does not match.
     """
-    scale = read(group[f"{name}_scale"]) if f"{name}_scale" in group else None
+    scale = read(array_of(group, f"{name}_scale")) if f"{name}_scale" in group else None
 
-    def values(start, rows):
+    def values(start: int, rows: Values) -> Values:
         if scale is not None:
             rows = rows * scale[start : start + len(rows)][..., None]  # float32: as wide as the scale
         return each(rows) if each else rows
 
     if readers:
-        return readers.blocks(group[name], values)
-    return ((start, values(start, rows)) for start, rows in stored_blocks(group[name]))
+        return readers.blocks(array_of(group, name), values)
+    return ((start, values(start, rows)) for start, rows in stored_blocks(array_of(group, name)))

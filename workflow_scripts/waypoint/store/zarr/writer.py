@@ -1,4 +1,4 @@
-"""Writing Zarr 3 stores that are whole or absent, finite, checksummed, and open in xarray and pandas.
+"""Writes Zarr 3 stores that are whole or absent, finite, checksummed, and open in xarray and pandas.
 
 A store is written beside its final path and renamed last. Float arrays are filled with NaN and every chunk
 is written, so a missing chunk can be told from data; crc32c turns a flipped bit into an error.
@@ -9,19 +9,28 @@ import json
 import os
 import shutil
 import warnings
-from pathlib import Path
+from collections.abc import Callable, Generator, Sequence
+from types import EllipsisType
+from typing import cast
 
 import numpy as np
 import zarr
+from numpy.typing import ArrayLike, DTypeLike
 from zarr.codecs import Crc32cCodec
+from zarr.core.metadata.v3 import ArrayV3Metadata
+from zarr.types import AnyArray
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.replaced import name_of
-from waypoint.store.zarr.attributes import stored
+from waypoint.store.types import Attributes, StrPath, Values
+from waypoint.store.zarr.attributes import as_stored
 from waypoint.store.zarr.hierarchy import mark_groups
-from waypoint.store.zarr.reader import open_store, require_whole, verify
+from waypoint.store.zarr.library import consolidate_metadata, create_group, open_group
+from waypoint.store.zarr.reader import folder_of, open_store, require_whole, verify
 
+Index = int | slice | EllipsisType | Values | tuple["int | slice | EllipsisType | Values", ...]
+Items = Sequence[object] | Values  # names of rows, for messages
 CHUNK_BYTES = 16 << 20  # smaller ones are read back slower, larger ones hardly faster (docs/benchmarks.md)
 COLUMN_BYTES = 4 << 20  # a pass writes arrays of scores for many targets at once, with a chunk of each in memory
 
@@ -29,52 +38,61 @@ COLUMN_BYTES = 4 << 20  # a pass writes arrays of scores for many targets at onc
 class StoreWriter:
     """Arrays of one store under construction."""
 
-    def __init__(self, group):
+    def __init__(self, group: zarr.Group):
         self.group = group
-        self.arrays = {}  # as created: an array opened again forgets that empty chunks are to be written
-        self.labels = []  # names of coordinates that hold for the whole store
-        self._held = {}  # name: start, rows of a chunk that is not yet full
+        # as created: an array opened again forgets that empty chunks are to be written
+        self.arrays: dict[str, AnyArray] = {}
+        self.labels: list[str] = []  # names of coordinates that hold for the whole store
+        self._held: dict[str, tuple[int, list[Values]]] = {}  # start and rows of a chunk that is not yet full
 
-    def create(self, name, dims, shape, dtype="float32", rows=None, chunks=None):
-        """An array to be filled by ``put``, in chunks of whole rows.
+    def create(
+        self,
+        name: str,
+        dims: Sequence[str],
+        shape: Sequence[int],
+        dtype: DTypeLike = "float32",
+        rows: int | None = None,
+        chunks: Sequence[int] | None = None,
+    ) -> AnyArray:
+        """Create an array in chunks of whole rows, which ``put`` fills.
 
         Args:
             rows: rows per chunk; default about 16 MB per chunk.
             chunks: a chunk's shape, where it is not of whole rows.
         """
-        dtype = np.dtype(dtype)
-        row_bytes = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
+        kind = np.dtype(dtype)
+        row_bytes = max(1, int(np.prod(shape[1:])) * kind.itemsize)
         rows = min(shape[0], rows or max(1, CHUNK_BYTES // row_bytes))
         self.arrays[name] = self.group.create_array(
             name,
-            shape=shape,
-            dtype=dtype,
-            chunks=chunks or (max(1, rows), *shape[1:]),
+            shape=tuple(shape),
+            dtype=kind,
+            chunks=tuple(chunks or (max(1, rows), *shape[1:])),
             dimension_names=dims,
-            fill_value=np.nan if dtype.kind == "f" else 0,
+            fill_value=np.nan if kind.kind == "f" else 0,
             compressors=[Crc32cCodec()],
             config={"write_empty_chunks": True},
         )
         return self.arrays[name]
 
-    def adopt(self, array):
-        """Take an array of another store as it is: its chunks are linked where the file system can, else copied.
+    def adopt(self, array: AnyArray) -> None:
+        """Take over an array of another store: its chunks are hard links where the file system can, else copies.
 
         Raises:
             WaypointError: a chunk whose checksum does not match.
         """
         verify(array)
-        source, to = (Path(group.store_path.store.root) for group in (array, self.group))
-        own = shutil.ignore_patterns("zarr.json")  # only the store's consolidated metadata is what readers see
-        shutil.copytree(source / array.path, to / array.path, ignore=own, copy_function=_link_or_copy)
+        source, to = folder_of(array), folder_of(self.group)
+        metadata = shutil.ignore_patterns("zarr.json")  # readers see only the store's consolidated metadata
+        shutil.copytree(source / array.path, to / array.path, ignore=metadata, copy_function=_link_or_copy)
         consolidated = json.loads((source / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
         (to / array.path / "zarr.json").write_text(json.dumps(consolidated[array.path]))
 
-    def put(self, name, where, values, what, items):
+    def put(self, name: str, where: Index, values: ArrayLike, what: str, items: Items) -> None:
         """Write ``values`` at index ``where``.
 
-        Rows that come a few at a time, in order, wait until they fill a chunk: each written by itself would have the
-        whole chunk read and written again.
+        Rows that come a few at a time, in order, wait until they fill a chunk: writing each by itself would read and
+        write the whole chunk again.
 
         Args:
             where: an index; a slice has a start and a stop, or neither.
@@ -92,12 +110,13 @@ class StoreWriter:
         else:
             self.arrays[name][where] = values
 
-    def _append(self, name, start, values):
-        """Write the rows that fill chunks, or end the array; the others wait."""
+    def _append(self, name: str, start: int, values: Values) -> None:
+        """Write the rows that fill chunks, or end the array, and hold back the others."""
         array, stop = self.arrays[name], start + len(values)
         if name in self._held and self._held[name][0] + sum(map(len, self._held[name][1])) != start:
             self._write_held(name)
-        first, held = self._held.pop(name, (start, []))
+        nothing: tuple[int, list[Values]] = (start, [])
+        first, held = self._held.pop(name, nothing)
         full = stop if stop == array.shape[0] else stop - stop % array.chunks[0]
         if full <= first:
             self._held[name] = first, [*held, values.copy()]
@@ -107,31 +126,33 @@ class StoreWriter:
         if full < stop:
             self._held[name] = full, [rows[full - first :].copy()]
 
-    def label(self, **values):
-        """Coordinates without a dimension: what a store is of, where many are opened as one (xarray's open_mfdataset).
+    def label(self, **values: str) -> None:
+        """Add coordinates without a dimension, which tell stores apart that xarray's open_mfdataset opens as one.
 
         Args:
-            values: {name: text}.
+            values: a text for each coordinate.
         """
         for name, value in values.items():
             self._write_texts(name, [], np.array(value))
             self.labels.append(name)
 
-    def finish(self):
-        """Write the rows that wait still, and name the store's labels to its arrays, as xarray reads them."""
+    def finish(self) -> None:
+        """Write the rows that are still held back, and list the labels in every array's attributes, as xarray does."""
         for name in list(self._held):
             self._write_held(name)
         for name, array in self.arrays.items() if self.labels else ():
-            if array.metadata.dimension_names != (name,):  # an index has no coordinates of its own
+            if cast(ArrayV3Metadata, array.metadata).dimension_names != (name,):  # an index has no coordinates
                 array.attrs["coordinates"] = " ".join(self.labels)
 
-    def _write_held(self, name):
+    def _write_held(self, name: str) -> None:
         first, held = self._held.pop(name)
         rows = np.concatenate(held)
         self.arrays[name][first : first + len(rows)] = rows
 
-    def write(self, name, dims, values, what=None, items=None):
-        """Create an array and fill it at once; ``what`` and ``items`` as in ``put``."""
+    def write(
+        self, name: str, dims: Sequence[str], values: ArrayLike, what: str | None = None, items: Items | None = None
+    ) -> None:
+        """Create and fill an array in one step; ``what`` and ``items`` as in ``put``."""
         values = np.asarray(values)
         if values.dtype.kind in "UO":
             self._write_texts(name, dims, values)
@@ -139,7 +160,7 @@ class StoreWriter:
         self.create(name, dims, values.shape, values.dtype)
         self.put(name, slice(None), values, what or f"{dims[0]} index", range(len(values)) if items is None else items)
 
-    def _write_texts(self, name, dims, values):
+    def _write_texts(self, name: str, dims: Sequence[str], values: Values) -> None:
         array = self.group.create_array(
             name,
             shape=values.shape,
@@ -151,8 +172,8 @@ class StoreWriter:
         array[...] = values.astype(object) if values.ndim else values.item()
 
 
-def _link_or_copy(source, to):
-    """Chunks are never changed in place, so that two stores may share them."""
+def _link_or_copy(source: str, to: str) -> None:
+    """Link a chunk, or copy it; chunks are never changed in place, so two stores may share them."""
     try:
         os.link(source, to)
     except OSError:  # another device, or a file system without links
@@ -166,15 +187,17 @@ class Columns:
         store: the ``StoreWriter``. what, items: as in ``StoreWriter.put``.
     """
 
-    def __init__(self, store, name, dims, shape, what, items):
+    def __init__(
+        self, store: StoreWriter, name: str, dims: Sequence[str], shape: Sequence[int], what: str, items: Items
+    ):
         self.store, self.name, self.what, self.items = store, name, what, items
         self.length = min(shape[-1], max(1, COLUMN_BYTES // (4 * int(np.prod(shape[:-1])))))
         store.create(name, dims, shape, chunks=(*shape[:-1], self.length))
         self.held = np.empty((*shape[:-1], self.length), np.float32)
         self.start, self.filled, self.total = 0, 0, shape[-1]
 
-    def append(self, values):
-        """Add columns (..., b); whole chunks are written."""
+    def append(self, values: Values) -> None:
+        """Add columns (..., b) and write the chunks that are full."""
         taken = 0
         while taken < values.shape[-1]:
             more = min(self.length - self.filled, values.shape[-1] - taken)
@@ -187,45 +210,45 @@ class Columns:
 
 
 @contextlib.contextmanager
-def create_store(path, attributes):
-    """A new store at ``path``; yields a ``StoreWriter``. It appears whole when the block ends.
+def create_store(path: StrPath, attributes: Callable[[], Attributes]) -> Generator[StoreWriter]:
+    """Create a store, which appears at ``path`` when the block ends without an error; yields its ``StoreWriter``.
 
     Args:
-        attributes: a function called last, whose dict becomes the store's attributes.
+        attributes: called last; returns the store's attributes.
     """
     with atomic_directory(path) as tmp, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata")
         warnings.filterwarnings("ignore", "The data type")
-        group = zarr.open_group(tmp, mode="w-", zarr_format=3)
+        group = create_group(tmp)
         writer = StoreWriter(group)
         yield writer
         writer.finish()
-        group.attrs.update(stored(attributes()))
+        group.attrs.update(as_stored(attributes()))
         require_whole(group, path)
-        zarr.consolidate_metadata(tmp)
+        consolidate_metadata(tmp)
     _join_hierarchy(path)
 
 
-def adopt_store(source, path, attributes):
+def adopt_store(source: StrPath, path: StrPath, attributes: Callable[[], Attributes]) -> None:
     """Move a finished store to ``path``, under new attributes (a function, called last)."""
     with atomic_directory(path) as tmp, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata")
         os.rmdir(tmp)
         shutil.move(source, tmp)  # a rename, but to a scratch folder on another disk
-        zarr.open_group(tmp, mode="r+").attrs.put(stored(attributes()))
-        zarr.consolidate_metadata(tmp)
+        open_group(tmp, "r+").attrs.put(dict(as_stored(attributes())))
+        consolidate_metadata(tmp)
     _join_hierarchy(path)
 
 
-def _join_hierarchy(path):
-    """Make a finished store a part of its experiment, where it belongs to one."""
+def _join_hierarchy(path: StrPath) -> None:
+    """Add a finished store to the groups of its experiment, where it belongs to one."""
     name = name_of(path)
     if name != str(path):
         mark_groups(str(path)[: -len(name)], name)
 
 
-def link_store(source, path, attributes):
-    """The arrays of a finished store also at ``path``, under attributes of their own (a function, called last).
+def link_store(source: StrPath, path: StrPath, attributes: Callable[[], Attributes]) -> None:
+    """Create a store at ``path`` with the arrays of a finished one and other attributes (a function, called last).
 
     Chunks are hard links, so that they take no space twice; copies where the file system has no links.
 

@@ -5,12 +5,12 @@ Needs no torch and no model library: the Snakefile reads it at every start.
 
 import copy
 import functools
-import hashlib
 import math
 import os
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
+from waypoint.store.artifacts import fingerprint
 from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
@@ -204,7 +204,4 @@ def file_hash(path):
     return _file_hash(os.path.abspath(path))
 
 
-@functools.cache
-def _file_hash(path):
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+_file_hash = functools.cache(fingerprint.file_hash)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import sampling_grid
+from waypoint.store.artifacts.fingerprint import text_hash
 from waypoint.store.data.given_image import open_picture
 from waypoint.workflow.config.models import stored_config
 
@@ -85,7 +86,7 @@ def weights_of(model):
 
 def name_of(model, data):
     """The experiment's name: that of the model's folder and of the images, and a hash of where both lie."""
-    key = hashlib.sha256(f"{Path(model).absolute()}\0{Path(data).absolute()}".encode()).hexdigest()[:6]
+    key = text_hash(f"{Path(model).absolute()}\0{Path(data).absolute()}")[:6]
     return f"explain-{plain(Path(model).absolute().name)}-{plain(Path(data).absolute().stem)}-{key}"
 
 

@@ -31,10 +31,11 @@ def read_targets(path, known):
         raise WaypointError(f"config: targets: cannot read {path} ({error})") from error
     _, rows = csv_rows(text_of(raw, where), where)
     targets = []
-    for line, row in rows:
-        if None in row or None in row.values():
+    for line, row, surplus in rows:
+        if surplus or None in row.values():
             raise WaypointError(f"{where} line {line} has more or fewer cells than the header")
-        cells = {name.lower(): cell.strip() for name, cell in row.items() if cell.strip()}
+        texts = {name.lower(): str(cell).strip() for name, cell in row.items()}
+        cells = {name: text for name, text in texts.items() if text}
         index = cells.pop("", None)
         if not cells:
             continue

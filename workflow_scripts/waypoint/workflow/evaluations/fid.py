@@ -52,8 +52,8 @@ def require_fid_weights(plan):
     Raises:
         WaypointError: names key, file and the alternative.
     """
-    if weights := needed_weights(plan):
-        require_weights(weights, plan.evaluation["fid"]["sha256"])
+    if needed_weights(plan):
+        require_weights(weights_of(plan.evaluation["fid"]), plan.evaluation["fid"]["sha256"])
 
 
 EVALUATION = Evaluation(

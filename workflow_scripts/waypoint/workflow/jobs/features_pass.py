@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from waypoint.errors import WaypointError
-from waypoint.science.kernel import CheckpointMean, side_by_side
+from waypoint.science.kernel import side_by_side
 from waypoint.store.zarr.parallel_reader import Readers
 from waypoint.store.zarr.quantised import blocks
 from waypoint.store.zarr.reader import read
@@ -159,14 +159,11 @@ class Scores:
         tau, halves = tau[: self.models], tau[self.models :]
         if self.halves:
             self.halves.append(halves)
-        mean = CheckpointMean()
-        for row in tau.astype(np.float64):
-            mean.add(row)
-        self.score.append(mean.mean)
+        mean, error = mean_and_error(tau.astype(np.float64))
+        self.score.append(mean)
         if self.error_of_noise:
             self.error_of_noise.append(of_noise)
         if self.error:
-            error = mean.standard_error()
             self.error.append(error if of_noise is None else np.hypot(error, of_noise))
         if self.each:
             self.each.append(tau)

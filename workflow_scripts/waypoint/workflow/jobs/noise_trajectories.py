@@ -35,10 +35,10 @@ def gradients_of(gradients, m):
 
 
 def mean_and_error(values):
-    """Mean over the first axis, the noises, and its standard error; the error is None for a single noise.
+    """Mean over the first axis, noises or checkpoints, and its standard error, which is None for a single one.
 
     Args:
-        values: (noises, ...).
+        values: (noises or checkpoints, ...).
     """
     if len(values) == 1:
         return values[0], None

@@ -2,8 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
-import json
 import os
 import warnings
 from pathlib import Path
@@ -12,6 +10,7 @@ import torch
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.artifacts.fingerprint import json_hash
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.jobs.locks import made_lock
 
@@ -36,7 +35,7 @@ def sole_owner(folder, at="training this model"):
 
 def identity_of(*parts):
     """Hash of everything the weights depend on: what was begun or finished with another is not used."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return json_hash(parts)
 
 
 def finished(folder, identity):

@@ -12,7 +12,7 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.checksums import rewrite_marker
 from waypoint.store.artifacts.provenance import marker_path
-from waypoint.store.zarr.attributes import given, stored
+from waypoint.store.zarr.attributes import as_given, as_stored
 from waypoint.workflow.jobs.resuming import identity_of
 from waypoint.workflow.plan.specs import differences, settings_of
 
@@ -84,7 +84,7 @@ def read_old(path):
     """The attributes of an artifact of the earlier form; None for one of today's, or of something else."""
     try:
         found = json.loads(marker_path(path).read_text())
-        found = given(found.get("attributes", {})) if Path(path).suffix == ".zarr" else found
+        found = as_given(found.get("attributes", {})) if Path(path).suffix == ".zarr" else found
     except (OSError, ValueError):
         return None
     return found if "versions" in found.get("spec", {}) else None
@@ -118,7 +118,7 @@ def _rewrite_group(path, attributes):
     file = marker_path(path)
     group = json.loads(file.read_text())
     tmp = file.with_name(f"{file.name}.tmp-{os.getpid()}")
-    tmp.write_text(json.dumps({**group, "attributes": stored(attributes)}, indent=2))
+    tmp.write_text(json.dumps({**group, "attributes": as_stored(attributes)}, indent=2))
     os.replace(tmp, file)
 
 

@@ -6,11 +6,11 @@ Its *identity* is a hash of that spec and of the identities of everything it rea
 stale.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import json_hash
 from waypoint.store.data.source import PLACES
 from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks.packages import package_path
@@ -105,7 +105,7 @@ class Plan:
             read = sorted({self._artifact(name, of)[2] for name, of in [*recipe.inherits, *recipe.reads]})
 
             def digest(spec):
-                return hashlib.sha256(json.dumps([key, spec, read], sort_keys=True).encode()).hexdigest()
+                return json_hash([key, spec, read])
 
             self._known[key] = spec, digest(spec), digest(as_read(spec))
         return self._known[key]

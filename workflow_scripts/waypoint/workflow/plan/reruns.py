@@ -17,8 +17,8 @@ from pathlib import PurePath
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.completeness import missing_part
-from waypoint.store.artifacts.fingerprint import changed_source
 from waypoint.store.artifacts.provenance import DamagedArtifact, content_hash_of, marker_path, read_attributes
+from waypoint.store.artifacts.source_files import changed_source
 from waypoint.workflow.plan.specs import as_read, differences
 
 GUARDED = {  # folders of what is dear, and what messages call it
