@@ -8,6 +8,7 @@ import pytest
 import torch
 from support import images, target_example, tiny_denoiser, train_example, values
 
+from waypoint.errors import WaypointError
 from waypoint.science import algorithm1
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.hooks import trainable
@@ -102,3 +103,16 @@ def test_batch_size_does_not_matter(setting, batch):
         for start in range(0, N, batch)
     ]
     assert whole.dtype == torch.float64 and (torch.cat(parts) - whole).abs().max() <= 1e-9 * whole.abs().max()
+
+
+def test_a_scheduler_that_predicts_the_image_is_refused(tiny_model):
+    theta = tiny_denoiser(tiny_model)
+    theta.scheduler.register_to_config(prediction_type="sample")
+    with pytest.raises(WaypointError, match="scheduler.prediction_type 'sample' is not supported"):
+        algorithm1.attribute({"full/0": theta}, images(N), {100: images(1)[0]}, K=K, k=4, d=D)
+
+
+def test_the_papers_kernel_needs_as_many_images_as_columns(tiny_model):
+    with pytest.raises(WaypointError, match="kernel.damping: 0"):
+        x = {100: images(1)[0]}
+        algorithm1.attribute({"full/0": tiny_denoiser(tiny_model)}, images(N), x, K=K, k=4, d=N + 1, damping=0)
