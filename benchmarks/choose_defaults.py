@@ -132,7 +132,7 @@ def section(experiment):
         report(began, "gradients")
         for scheme in SCHEMES:
             plain = [P.project(rows).numpy() for rows in (phi[scheme], g)]
-            add(("trak", scheme, 0.1), trak(*plain, 0.1))
+            add(("trak", scheme, 0.1), algorithm1.attribution(*plain, 0.1))
             for delta, tau in with_fisher(*plain, P.project(u).numpy(), KERNEL_DAMPINGS["fisher"]):
                 add(("fisher", scheme, delta), tau)
         curvature = curvature_of(experiment, name, theta)
@@ -175,12 +175,6 @@ def negative_log_likelihood(curvature, damping, rows):
     norms = curvature.whitening(damping).whiten(rows).double().square().mean().item()
     logs = torch.cat([(value.double() + strength).log().flatten() for value in curvature.values.values()])
     return 0.5 * (norms + logs.mean().item())
-
-
-def trak(phi, g, damping):
-    blocks = kernel.one_block(phi)
-    lower, _ = kernel.factor(kernel.gram(blocks, *phi.shape), *phi.shape, damping)
-    return kernel.gathered(algorithm1.attribution(blocks, *phi.shape, kernel.one_block(lower), g))
 
 
 def with_fisher(phi, g, u, dampings):

@@ -20,7 +20,6 @@ from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.evaluation import lds
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.examples import Example
-from waypoint.science.kernel import factor, gathered, gram, one_block, scores
 from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian
 from waypoint.science.random_streams import torch_stream
@@ -50,7 +49,7 @@ def main(root="results/digits-lds"):
         for damping in DAMPINGS:
             if damping == 0 and len(images) < dim:
                 continue  # singular
-            tau = np.array([attribution(phi[name], g[name], damping) for name in thetas])
+            tau = np.array([algorithm1.attribution(phi[name], g[name], damping) for name in thetas])
             for count in {1, len(tau)}:
                 score = tau[:count].mean(0).reshape(len(SEEDS), len(STEPS), -1)
                 found = lds.lds(lds.predictions(subsets, score), outputs)
@@ -104,13 +103,6 @@ def features(theta, P, images, name, scheme, K):
             examples.append(Example(images[i].expand(epsilon.shape), t, epsilon))
         rows.append(algorithm1.train_features(theta, P, examples, PerExampleGradients(theta.unet)).numpy())
     return np.concatenate(rows)
-
-
-def attribution(phi, g, damping):
-    """Scores of one checkpoint: (targets × steps, N)."""
-    blocks = one_block(phi)
-    lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, damping)
-    return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from waypoint.science.evaluation import lds
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.examples import Example
 from waypoint.science.gradients.logra import LoGra
-from waypoint.science.kernel import factor, gathered, gram, one_block, scores
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.projection import PROJECTIONS
 from waypoint.science.random_streams import derive, torch_stream
@@ -48,6 +47,7 @@ SEEDS = (0, 1, 2)  # of P and of the random factors; the draws' is 0
 SCHEME, SCHEMES = "stratified", ("independent", "stratified", "shared")
 UNPROJECTED = ("none", None, "float32", SCHEME)
 REFERENCE = ("exact", "gaussian", DIM, "float32", SCHEME)
+attribution = partial(algorithm1.attribution, damping=DAMPING)  # scores of one checkpoint: (targets × steps, N)
 
 
 def main():
@@ -245,13 +245,6 @@ def stored(phi, dtype):
             quantised.create(store, "phi", ["train", "feature"], phi.shape, dtype)
             quantised.put(store, "phi", slice(None), phi, "image", range(len(phi)))
         return np.concatenate([rows for _, rows in quantised.blocks(open_store(f"{folder}/features.zarr"))])
-
-
-def attribution(phi, g):
-    """Scores of one checkpoint: (targets × steps, N)."""
-    blocks = one_block(phi)
-    lower, _ = factor(gram(blocks, *phi.shape), *phi.shape, DAMPING)
-    return gathered(scores(blocks, *phi.shape, one_block(lower), g))
 
 
 def lds_by_target(tau, sets, subsets):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from support import images, target_example, tiny_denoiser, train_example, values
 
+from waypoint.errors import WaypointError
 from waypoint.science import algorithm1
 from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.gradients.hooks import trainable
-from waypoint.science.kernel import factor, gathered, gram, one_block
 from waypoint.science.projection import PROJECTIONS
 
 N, D, K, STEPS, DAMPING = 6, 5, 3, (100, 500), 0.1
@@ -40,7 +40,7 @@ def oracle_x0_hat(unet, x_t, t):
     return ((x_t - (1 - a) ** 0.5 * epsilon) / a**0.5).clamp(-1, 1)
 
 
-def oracle(thetas, projections, z, x_t):
+def oracle(thetas, projections, z, x):
     total = np.zeros((len(STEPS), N))
     for name, theta in thetas.items():
         matrix = projections[name].project(torch.eye(sum(q.numel() for q in trainable(theta.unet)))).double()
@@ -54,26 +54,12 @@ def oracle(thetas, projections, z, x_t):
         kernel = phi.T @ phi
         kernel += DAMPING * np.trace(kernel) / min(N, D) * np.eye(D)
         for s, t in enumerate(STEPS):
-            example = target_example(oracle_x0_hat(theta.unet, x_t[s], t), t)
+            example = target_example(oracle_x0_hat(theta.unet, x[t], t), t, checkpoint=name)
             each = [oracle_gradient(theta.unet, example.x0[k], t, example.epsilon[k]) for k in range(4)]
             g = (torch.stack(each).mean(0) @ matrix).numpy()
             for i in range(N):
                 total[s, i] += phi[i] @ np.linalg.inv(kernel) @ g / len(thetas)
     return total
-
-
-def ours(thetas, projections, z, x_t):
-    taus = []
-    for name, theta in thetas.items():
-        examples = [train_example(z[i], i, K, checkpoint=name) for i in range(N)]
-        phi = algorithm1.train_features(theta, projections[name], examples, PerExampleGradients(theta.unet)).numpy()
-        blocks = one_block(phi)
-        lower, _ = factor(gram(blocks, N, D), N, D, DAMPING)
-        x0_hat = [algorithm1.one_step_estimate(theta, x_t[s], t, None, "scheduler") for s, t in enumerate(STEPS)]
-        targets = [target_example(x, t) for x, t in zip(x0_hat, STEPS)]
-        g = algorithm1.target_gradients(theta, projections[name], targets, PerExampleGradients(theta.unet)).numpy()
-        taus.append(gathered(algorithm1.attribution(blocks, N, D, one_block(lower), g)))
-    return np.mean(taus, 0)
 
 
 @pytest.fixture(params=PROJECTIONS)
@@ -83,12 +69,16 @@ def setting(tiny_model, request):
         theta.unet.double()
         theta.alphas_cumprod = (1 - theta.scheduler.betas.double()).cumprod(0)
     projections = {name: PROJECTIONS[request.param](0, name, D) for name in thetas}
-    return thetas, projections, images(N).double(), values(2, 1, 8, 8, seed=5)
+    x = dict(zip(STEPS, values(2, 1, 8, 8, seed=5)))
+    return thetas, projections, images(N).double(), x
 
 
 def test_scores_equal_the_explicit_loops(setting):
-    expected, got = oracle(*setting), ours(*setting)
-    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+    thetas, projections, z, x = setting
+    settings = {"damping": DAMPING, "projection": type(projections["full/0"]), "trajectory": "trajectory"}
+    expected, tau = oracle(*setting), algorithm1.attribute(thetas, z, x, K=K, k=4, d=D, **settings)
+    assert tau.shape == expected.shape == (len(STEPS), N)
+    assert np.abs(tau - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_order_of_images_only_permutes_scores(setting):
@@ -113,3 +103,16 @@ def test_batch_size_does_not_matter(setting, batch):
         for start in range(0, N, batch)
     ]
     assert whole.dtype == torch.float64 and (torch.cat(parts) - whole).abs().max() <= 1e-9 * whole.abs().max()
+
+
+def test_a_scheduler_that_predicts_the_image_is_refused(tiny_model):
+    theta = tiny_denoiser(tiny_model)
+    theta.scheduler.register_to_config(prediction_type="sample")
+    with pytest.raises(WaypointError, match="scheduler.prediction_type 'sample' is not supported"):
+        algorithm1.attribute({"full/0": theta}, images(N), {100: images(1)[0]}, K=K, k=4, d=D)
+
+
+def test_the_papers_kernel_needs_as_many_images_as_columns(tiny_model):
+    with pytest.raises(WaypointError, match="kernel.damping: 0"):
+        x = {100: images(1)[0]}
+        algorithm1.attribute({"full/0": tiny_denoiser(tiny_model)}, images(N), x, K=K, k=4, d=N + 1, damping=0)

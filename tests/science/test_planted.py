@@ -11,10 +11,10 @@ from support import UNET
 
 from waypoint.science import algorithm1, fisher, fisher_kernel
 from waypoint.science.curvature import WhitenedProjection, estimate, factored_matrices
-from waypoint.science.draws import target_noise, train_draws
+from waypoint.science.draws import target_draws, train_draws
 from waypoint.science.gradients.engine import PerExampleGradients
-from waypoint.science.gradients.examples import Example
-from waypoint.science.kernel import factor, gathered, gram, one_block
+from waypoint.science.gradients.examples import Example, target_example, train_example
+from waypoint.science.kernel import gathered, one_block
 from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian, Identity
 from waypoint.science.random_streams import torch_stream
@@ -85,52 +85,45 @@ def regenerated(thetas, z):
     return found
 
 
-def x_hat(theta, run, t):
-    grid, x_t = run
-    with torch.no_grad():
-        return algorithm1.one_step_estimate(theta, x_t[grid.index(t)], t, None, "scheduler")
-
-
 def target(theta, name, run, t, seed):
-    epsilon = torch.stack([target_noise(0, f"seed {seed}", name, t, k, (1, 8, 8)) for k in range(TARGET_DRAWS)])
-    return Example(x_hat(theta, run, t).expand(epsilon.shape), torch.full((TARGET_DRAWS,), t), epsilon)
+    grid, x_t = run
+    x0_hat = algorithm1.one_step_estimate(theta, x_t[grid.index(t)], t, None, "scheduler")
+    return target_example(x0_hat, t, target_draws(0, f"seed {seed}", name, t, TARGET_DRAWS, (1, 8, 8)))
 
 
 @pytest.fixture(scope="module")
 def by_kernel(thetas, z, regenerated):
     """{method: τ (step, image) per seed}, three checkpoints: Algorithm 1, with Fisher rows, and whitened by EK-FAC."""
-    means = {kind: {seed: [] for seed in regenerated} for kind in METHODS}
+    trak, settings = {}, {"K": TRAIN_DRAWS, "k": TARGET_DRAWS, "d": DIM, "damping": METHODS["trak"]}
+    for seed, (grid, x_t) in regenerated.items():
+        x = {t: x_t[grid.index(t)] for t in STEPS}
+        trak[seed] = algorithm1.attribute(thetas, z, x, trajectory=f"seed {seed}", **settings)
+    return {"trak": trak, **with_fisher_rows(thetas, z, regenerated)}
+
+
+def with_fisher_rows(thetas, z, regenerated):
+    """τ of the methods whose kernel is made of Fisher rows."""
+    taus = {kind: {seed: [] for seed in regenerated} for kind in ("fisher", "ekfac")}
     for name, theta in thetas.items():
-        P, grad = Gaussian(0, name, DIM), PerExampleGradients(theta.unet)
-        p, examples = sum(q.numel() for q in theta.unet.parameters()), []
-        for i in range(N):
-            t, epsilon = train_draws(0, name, i, "independent", TRAIN_DRAWS, theta.T, (1, 8, 8))
-            examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
+        grad, p = PerExampleGradients(theta.unet), sum(q.numel() for q in theta.unet.parameters())
+        draws = [train_draws(0, name, i, "independent", TRAIN_DRAWS, theta.T, (1, 8, 8)) for i in range(N)]
+        examples = [train_example(image, *draw) for image, draw in zip(z, draws)]
         phi = algorithm1.train_features(theta, Identity(p), examples, grad)
         targets = {seed: [target(theta, name, run, t, seed) for t in STEPS] for seed, run in regenerated.items()}
         g = {seed: algorithm1.target_gradients(theta, Identity(p), row, grad) for seed, row in targets.items()}
         sets = {purpose: rows(theta, z, name, purpose, grad) for purpose in (fisher.EIGENVECTORS, fisher.EIGENVALUES)}
         shapes = {q: weight.shape for q, weight in theta.unet.named_parameters()}
         curvature = estimate(factored_matrices(shapes, ROWS, 512), *([each] for each in sets.values()))
-        u, maps = rows(theta, z, name, fisher.KERNEL, grad), {"trak": P, "fisher": P}
-        maps["ekfac"] = WhitenedProjection(curvature.whitening(1e-3), P)
-        for method, of in maps.items():
+        u, P = rows(theta, z, name, fisher.KERNEL, grad), Gaussian(0, name, DIM)
+        for method, of in {"fisher": P, "ekfac": WhitenedProjection(curvature.whitening(1e-3), P)}.items():
             blocks, u_blocks = (one_block(of.project(gradients).numpy()) for gradients in (phi, u))
-            if method == "trak":
-                lower, _ = factor(gram(blocks, N, DIM), N, DIM, 0.1)
-            else:
-                lower, strength = fisher_kernel.factor(
-                    fisher_kernel.gram(u_blocks, ROWS, DIM), ROWS, DIM, METHODS[method]
-                )
+            matrix = fisher_kernel.gram(u_blocks, ROWS, DIM)
+            lower, strength = fisher_kernel.factor(matrix, ROWS, DIM, METHODS[method])
             for seed, gradients in g.items():
                 own = of.project(gradients).numpy()
-                if method == "trak":
-                    tau = algorithm1.attribution(blocks, N, DIM, one_block(lower), own)
-                else:
-                    solved = fisher_kernel.solve(u_blocks, ROWS, DIM, one_block(lower), strength, own)
-                    tau = fisher_kernel.scores(blocks, solved)
-                means[method][seed].append(gathered(tau))
-    return {kind: {seed: np.mean(taus, 0) for seed, taus in each.items()} for kind, each in means.items()}
+                solved = fisher_kernel.solve(u_blocks, ROWS, DIM, one_block(lower), strength, own)
+                taus[method][seed].append(gathered(fisher_kernel.scores(blocks, solved)))
+    return {kind: {seed: np.mean(tau, 0) for seed, tau in each.items()} for kind, each in taus.items()}
 
 
 def rows(theta, z, name, purpose, grad):

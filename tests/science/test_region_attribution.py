@@ -10,10 +10,9 @@ import torch
 from support import UNET, images, target_example, tiny_denoiser, train_example
 
 from waypoint.science import algorithm1
-from waypoint.science.draws import target_noise, train_draws
+from waypoint.science.draws import target_draws, target_noise, train_draws
+from waypoint.science.gradients import examples
 from waypoint.science.gradients.engine import PerExampleGradients
-from waypoint.science.gradients.examples import Example
-from waypoint.science.kernel import factor, gathered, gram, one_block
 from waypoint.science.projection import Gaussian
 from waypoint.science.regions import box_mask, cell_shares
 from waypoint.science.training import DenoiserTrainer
@@ -29,13 +28,11 @@ def scored(tiny_model):
     theta, x0, N, d = tiny_denoiser(tiny_model), images(1)[0], 6, 24
     P, grad = Gaussian(0, "full/0", d), PerExampleGradients(theta.unet)
     phi = algorithm1.train_features(theta, P, [train_example(z, i) for i, z in enumerate(images(N, 1))], grad).numpy()
-    blocks = one_block(phi)
-    lower, _ = factor(gram(blocks, N, d), N, d, 0.1)
 
     def score(weight):
         weight = None if weight is None else torch.from_numpy(weight)
         g = algorithm1.target_gradients(theta, P, [target_example(x0, 300, weight=weight)], grad).numpy()
-        return g, gathered(algorithm1.attribution(blocks, N, d, one_block(lower), g))
+        return g, algorithm1.attribution(phi, g, 0.1)
 
     return score
 
@@ -102,7 +99,7 @@ def composites():
 def scores():
     """{(noise, region): scores (step, image)}, Algorithm 1 with two trained checkpoints."""
     z, image = composites()
-    means = {}
+    taus = {}
     for name in NAMES:
         theta = checkpoints.build(MODEL, 0, name)
         trainer = DenoiserTrainer(theta, z, None, RECIPE, 0, name)
@@ -110,21 +107,16 @@ def scores():
             trainer.run_epoch()
         trainer.final_weights().eval()
         P, grad = Gaussian(0, name, DIM), PerExampleGradients(theta.unet)
-        examples = []
-        for i in range(N):
-            t, epsilon = train_draws(0, name, i, "stratified", TRAIN_DRAWS, theta.T, image.shape)
-            examples.append(Example(z[i].expand(epsilon.shape), t, epsilon))
-        phi = algorithm1.train_features(theta, P, examples, grad).numpy()
-        blocks = one_block(phi)
-        lower, _ = factor(gram(blocks, N, DIM), N, DIM, 0.1)
+        draws = [train_draws(0, name, i, "stratified", TRAIN_DRAWS, theta.T, image.shape) for i in range(N)]
+        rows = [examples.train_example(z[i], *draws[i]) for i in range(N)]
+        phi = algorithm1.train_features(theta, P, rows, grad).numpy()
         for noise in NOISES:
             for region, box in BOXES.items():
                 weight = None if box is None else torch.from_numpy(box_mask(box, 8, 8))
                 targets = [target(theta, image, noise, t, weight) for t in STEPS]
                 g = algorithm1.target_gradients(theta, P, targets, grad).numpy()
-                tau = gathered(algorithm1.attribution(blocks, N, DIM, one_block(lower), g))
-                means.setdefault((noise, region), []).append(tau)
-    return {key: np.mean(taus, 0) for key, taus in means.items()}
+                taus.setdefault((noise, region), []).append(algorithm1.attribution(phi, g, 0.1))
+    return {key: np.mean(tau, 0) for key, tau in taus.items()}
 
 
 def target(theta, image, noise, t, weight):
@@ -132,8 +124,8 @@ def target(theta, image, noise, t, weight):
     key = f"noise {noise}"
     x_t = theta.add_noise(image[None], target_noise(0, key, "full/0", t, -1, image.shape)[None], torch.tensor([t]))[0]
     x0_hat = algorithm1.one_step_estimate(theta, x_t, t, None, "scheduler")
-    epsilon = torch.stack([target_noise(0, key, "full/0", t, k, image.shape) for k in range(TARGET_DRAWS)])
-    return Example(x0_hat.expand(epsilon.shape), torch.full((TARGET_DRAWS,), t), epsilon, weight=weight)
+    epsilon = target_draws(0, key, "full/0", t, TARGET_DRAWS, image.shape)
+    return examples.target_example(x0_hat, t, epsilon, weight=weight)
 
 
 @pytest.mark.parametrize("region", SOURCES)

@@ -7,9 +7,8 @@ from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import train_features
 from waypoint.science.draws import train_draws
 from waypoint.science.gradients.batching import rows_in_memory
-from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
+from waypoint.science.gradients.examples import EVERY_DRAW, train_example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
-from waypoint.science.processes.ddpm import repeated
 from waypoint.science.projection import require_room
 from waypoint.store.data.training_set import conditions_of, inputs_of, require_own_images
 from waypoint.store.zarr import quantised
@@ -44,12 +43,8 @@ def main(job):
         settings = job.settings["features"]
         key = (job.settings["seed"], job.args.name, int(rows[r]))
         t, epsilon = train_draws(*key, settings["draw_scheme"], settings["train_draws"], theta.T, inputs.shape[1:])
-        t, epsilon = t[draws], epsilon[draws]
-        x0 = inputs[r].expand(epsilon.shape)
-        if settings["flip"]:  # a model trained on flips: the average over the image and its flip, same draws
-            x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
-        condition = None if conditions is None else repeated(conditions[[r]].to(device), len(t))
-        return Example(x0.to(device), t.to(device), epsilon.to(device), condition)
+        condition = None if conditions is None else conditions[[r]]
+        return train_example(inputs[r], t[draws], epsilon[draws], condition, settings["flip"]).to(device)
 
     loss = differentiated(job.settings, "train")
 

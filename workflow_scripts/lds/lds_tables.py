@@ -1,16 +1,18 @@
 """tables/lds*.csv: LDS by method, target and step; its means with intervals; across steps; method against method."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
-from waypoint.science.evaluation import lds
+from waypoint.science.evaluation import lds, lds_means
 from waypoint.science.random_streams import numpy_stream
 from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
-REFERENCES = ("retrain", "ceiling")
+REFERENCES = (lds_means.RETRAIN[0], lds_means.CEILING[0])
 ALL = "all"  # steps together, in lds_comparison.csv
 COLUMNS = {
     "lds": "method target step lds subsets models_per_subset checkpoints note",
@@ -60,48 +62,9 @@ class Evaluation:
                 if m != count:
                     yield (method, m), read(store["score_by_checkpoint"], slice(m)).astype(np.float64).mean(0)
 
-    def means(self):
-        """{(method, checkpoints): mean over targets (S,), standard error (S,)}, with the two references, of the LDS
-        and of the target-specific LDS."""
-        predicted = np.stack([*self.predicted.values()])
-        return self._means(predicted, self.outputs), self._means(*self._centred(predicted, self.outputs))
-
-    def resampled_means(self, job):
-        """The means of all bootstrap resamples: two of {(method, checkpoints): (B, S)}, as of ``means``."""
-        predicted, count = np.stack([*self.predicted.values()]), self.settings["bootstrap"]
-        stream = numpy_stream(job.settings["seed"], "lds bootstrap")
-        all_targets, _, all_subsets, _ = self.outputs.shape
-        plain, specific = [], []
-        for b, (targets, subsets) in enumerate(lds.resamples(stream, all_targets, all_subsets, count)):
-            drawn = predicted[:, targets][..., subsets], self.outputs[targets][:, :, subsets]
-            plain.append(self._means(*drawn))
-            specific.append(self._means(*self._centred(*drawn)))
-            job.progress(b + 1, count, "resamples")
-        return tuple({key: np.array([one[key][0] for one in found]) for key in found[0]} for found in (plain, specific))
-
-    @staticmethod
-    def _centred(predicted, outputs):
-        return np.stack([lds.centred(p) for p in predicted]), lds.centred(outputs)
-
-    def _means(self, predicted, outputs):
-        """The references' means take in all targets, those with ρ ≤ 0 too: leaving them out would flatter."""
-        means = {key: lds.mean_over_targets(values) for key, values in zip(self.predicted, lds.lds(predicted, outputs))}
-        rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
-        if rho is not None:
-            mean, _ = lds.mean_over_targets(rho)
-            means["ceiling", ""] = lds.ceiling(mean, outputs.shape[-1]), np.full(mean.shape, np.nan)
-            value, error = lds.mean_over_targets(retrain)
-            means["retrain", ""] = np.where(mean > 0, value, np.nan), error
-        return means
-
-    def by_target(self):
-        """{(method, checkpoints): LDS (K, S)}, with the two references where they are defined."""
-        found = {key: lds.lds(predicted, self.outputs) for key, predicted in self.predicted.items()}
-        rho = lds.agreement(self.outputs)
-        if rho is not None:
-            found["retrain", ""] = np.where(rho > 0, lds.retrain(self.outputs), np.nan)
-            found["ceiling", ""] = lds.ceiling(rho, self.outputs.shape[-1])
-        return found
+    def arrays(self):
+        """What ``lds_means`` takes: the methods, their predictions in one array (P, K, S, J), and the outputs."""
+        return list(self.predicted), np.stack([*self.predicted.values()]), self.outputs
 
     def spans(self):
         """{name: positions} of the steps over which methods are compared: all, and those of ``lds.spans``."""
@@ -114,12 +77,16 @@ class Evaluation:
 
 def main(job):
     evaluation = Evaluation(job)
-    means, samples = evaluation.means(), evaluation.resampled_means(job)
+    arrays, count = evaluation.arrays(), evaluation.settings["bootstrap"]
+    found = lds_means.by_target(*arrays)
+    means = lds_means.means(*arrays), lds_means.specific_means(*arrays)
+    stream, report = numpy_stream(job.settings["seed"], "lds bootstrap"), partial(progress, job, count)
+    samples = lds_means.resampled_means(*arrays, stream, count, report)
     tables = {
-        "lds": by_target(evaluation),
+        "lds": by_target(evaluation, found),
         "summary": by_step(evaluation, means, samples),
         "cross": across_steps(evaluation),
-        "overall": overall(evaluation, means, samples),
+        "overall": overall(evaluation, found, means, samples),
         "comparison": comparison(evaluation, means, samples),
     }
     targets, _, subsets, models = evaluation.outputs.shape
@@ -129,14 +96,18 @@ def main(job):
             pd.DataFrame(rows, columns=COLUMNS[name].split()).to_csv(tmp, index=False, float_format="%.6g")
 
 
+def progress(job, count, done):
+    """Say how many resamples are done."""
+    job.progress(done, count, "resamples")
+
+
 def ceiling_of(evaluation, means):
     """The ceiling by step (S,), NaN where it is not known."""
-    return means.get(("ceiling", ""), [np.full(len(evaluation.steps), np.nan)])[0]
+    return means.get(lds_means.CEILING, [np.full(len(evaluation.steps), np.nan)])[0]
 
 
-def by_target(evaluation):
+def by_target(evaluation, found):
     """Rows of lds.csv."""
-    found = evaluation.by_target()
     _, _, subsets, models = evaluation.outputs.shape
     rows = []
     for (method, checkpoints), values in found.items():
@@ -196,19 +167,16 @@ def across_steps(evaluation):
     return rows
 
 
-def overall(evaluation, means, samples):
+def overall(evaluation, found, means, samples):
     """Rows of lds_overall.csv: the average over the steps."""
     (means, specific), (samples, specific_samples), rows = means, samples, []
-    found, ceilings = evaluation.by_target(), ceiling_of(evaluation, means)
+    ceilings = ceiling_of(evaluation, means)
     for key, (mean, _) in means.items():
         if np.isnan(mean).any():
             continue
         low, high = lds.interval(samples[key].mean(-1))
-        error = np.nan
-        if key[0] not in REFERENCES:
-            each, _ = lds.mean_over_targets(found[key].T)  # the same mean, over a target's steps
-            _, error = lds.mean_over_targets(each)
-        row = {"method": key[0], "checkpoints": key[1], "mean": mean.mean(), "se": float(error)}
+        error = np.nan if key[0] in REFERENCES else lds_means.error_of_overall(found[key])
+        row = {"method": key[0], "checkpoints": key[1], "mean": mean.mean(), "se": error}
         row |= {"low": low, "high": high, "targets": len(evaluation.targets), "steps": len(evaluation.steps)}
         row |= {"of_ceiling": lds.share_of_ceiling(mean, ceilings), "specific": specific[key][0].mean()}
         low, high = lds.interval(specific_samples[key].mean(-1))

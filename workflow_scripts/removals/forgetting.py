@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from waypoint.science.evaluation.pixel_distance import l2
 from waypoint.science.processes import ddim
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
@@ -31,7 +32,6 @@ def main(job):
     for done, (place, theta) in enumerate(made, 1):
         images[place] = decode(again(job, theta, trajectory)[None])[0].numpy()
         job.progress(done, len(job.args.models), "models")
-    l2 = np.sqrt(((images.astype(np.float64) - original) ** 2).sum((2, 3, 4)))
     attributes = {"method": job.args.method, "target": job.args.target}
     attributes["train_images"] = images_of(job)
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
@@ -40,7 +40,7 @@ def main(job):
         store.write("removed", ["n_remove"], counts)
         store.write("original", ["channel", "y", "x"], original)
         store.write("image", ["n_remove", "removal", "channel", "y", "x"], images, "n_remove", counts)
-        store.write("l2", ["n_remove", "removal"], l2, "n_remove", counts)
+        store.write("l2", ["n_remove", "removal"], l2(images, original), "n_remove", counts)
 
 
 def again(job, theta, trajectory):

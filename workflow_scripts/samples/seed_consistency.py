@@ -1,12 +1,11 @@
 """evaluation/seed_consistency.zarr and its table: two models' images from the same and from independent noise (B.1)."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import torch
 
 from waypoint.errors import WaypointError
+from waypoint.science.evaluation.seed_consistency import distances
 from waypoint.science.processes.ddpm import generate
 from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
@@ -48,7 +47,7 @@ def main(job):
         for kind, found in images.items():
             store.write(kind, ["model", "target", "channel", "y", "x"], found, "model", own["models"])
     with atomic_file(job.args.table, lambda: job.provenance(**made)) as tmp:
-        pd.DataFrame(distances(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
+        pd.DataFrame(rows_of(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
 
 
 def embedded_prompts(job, rows, device):
@@ -74,17 +73,15 @@ def made_by(job, theta, name, rows, texts):
     return {kind: torch.stack(found) for kind, found in made.items()}
 
 
-def distances(images, names, ids):
-    """Rows of seed_consistency.csv: ℓ2 in pixel space between every two models' images.
+def rows_of(images, names, ids):
+    """Rows of seed_consistency.csv.
 
     Args:
-        images: {image, independent: (models, targets, C, H, W)}; independent noise is model b's.
+        images: {image, independent: (models, targets, C, H, W)}.
     """
-    for a, b in itertools.combinations(range(len(names)), 2):
-        for noise, other in (("same", images["image"]), ("independent", images["independent"])):
-            l2 = np.sqrt(((images["image"][a].astype(np.float64) - other[b]) ** 2).sum((1, 2, 3)))
-            for target, value in zip(ids, l2):
-                yield {"model_a": names[a], "model_b": names[b], "target": target, "noise": noise, "l2": value}
+    for a, b, noise, l2 in distances(images["image"], images["independent"]):
+        for target, value in zip(ids, l2):
+            yield {"model_a": names[a], "model_b": names[b], "target": target, "noise": noise, "l2": value}
 
 
 if __name__ == "__main__":

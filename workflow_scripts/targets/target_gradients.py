@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
-from waypoint.science.draws import target_noise
+from waypoint.science.draws import target_draws
 from waypoint.science.gradients.batching import rows_in_memory
-from waypoint.science.gradients.examples import EVERY_DRAW, Example, whole_and_halves
+from waypoint.science.gradients.examples import EVERY_DRAW, target_example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients, projection
@@ -34,14 +34,13 @@ class Attributed(Target):
         """
         t, x0_hat, shape = self.steps[s], self.x0_hat_of[noise, s], self.x_t.shape[1:]
         key = self.key if noise == 0 else f"{self.key}, noise {noise}"
-        noises = [target_noise(self.seed, key, name, t, k, shape) for k in range(self.settings["target_draws"])]
-        epsilon = torch.stack(noises)[draws].to(self.x_t.device)
+        noises = target_draws(self.seed, key, name, t, self.settings["target_draws"], shape)
+        epsilon = noises[draws].to(self.x_t.device)
         if self.settings["x0_hat"] == "per_checkpoint":
             x0_hat = one_step_estimate(
                 self.sampling(theta), self.x_t_of[noise, s], t, self.condition, self.settings["clip_x0_hat"]
             )
-        steps = torch.full((len(epsilon),), t, device=epsilon.device)
-        return Example(x0_hat.expand(epsilon.shape), steps, epsilon, self.conditions(len(epsilon)), self.weight)
+        return target_example(x0_hat, t, epsilon, self.condition, self.weight)
 
 
 def main(job):

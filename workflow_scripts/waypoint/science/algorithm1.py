@@ -1,10 +1,89 @@
-"""Algorithm 1 of arXiv 2312.06205, TRAK for diffusion models, line by line, for one checkpoint θ*_m.
+"""Algorithm 1 of arXiv 2312.06205, TRAK for diffusion models.
+
+``attribute`` is the whole algorithm with tensors in memory. The functions below it are its lines, and the workflow's
+stages call the same ones: ``features/featurize.py`` for lines 6-9 and ``targets/target_gradients.py`` for lines 10-13.
+Line 17 is divided between ``features/factor_kernel.py``, which calls ``gram`` and ``factor``, and
+``scores/score_trak.py``, which calls ``scores``; they read Φ_m in blocks. ``docs/paper.md`` lists every line, equation
+and figure of the paper.
 
 θ is a ``Denoiser``, P a projection, ``grad`` per-example gradients, averaged over each example's draws.
-The ensemble's outer loop (lines 4-5, and the 1/M of line 17) runs over the artifacts of the store.
 """
 
-from waypoint.science.kernel import scores
+import numpy as np
+import torch
+
+from waypoint.science.draws import target_draws, train_draws
+from waypoint.science.gradients.batching import batches
+from waypoint.science.gradients.engine import PerExampleGradients
+from waypoint.science.gradients.examples import target_example, train_example
+from waypoint.science.kernel import factor, gathered, gram, one_block, scores
+from waypoint.science.processes.schedules import check_schedule
+from waypoint.science.projection import Gaussian
+
+
+def attribute(
+    thetas,
+    S,
+    x,
+    *,
+    K=20,
+    k=20,
+    d=4096,
+    damping=0.03,
+    c=None,
+    c_x=None,
+    clip="scheduler",
+    projection=Gaussian,
+    seed=0,
+    trajectory="x",
+):
+    """Scores of all training images at every step of one trajectory.
+
+    A positive score says that training on z_i lowers f_t: z_i pushes the process towards this image.
+
+    Args:
+        thetas: {m: θ*_m}, ``Denoiser``s in evaluation mode by name.
+        S: the training images z_i as the models saw them, (N, C, H, W).
+        x: the trajectory, {t: x_t}: what a model is called on at training-time step t, (C, H, W).
+        K: draws of (t, ε) in each train loss. k: draws of ε in f_t. d: columns of P, which the paper calls k.
+        damping: λ as a multiple of trace(ΦᵀΦ)/min(N, d). The paper's is 0, which needs N ≥ d.
+        c, c_x: conditions of the training images and of the trajectory: classes (N,) and (1,), embedded captions
+            (N, token, width) and (1, token, width), or None.
+        clip: "scheduler" clips x̂0_t where the scheduler's configuration does, "none" never.
+        projection: one of ``PROJECTIONS``; the Gaussian is the paper's.
+        seed, trajectory: an integer and a name from which, together with m, all random numbers follow.
+
+    Returns:
+        τ, float64 (T, N): one row for each step of ``x``, in its order.
+
+    Raises:
+        WaypointError: a scheduler that predicts neither ε nor v, or a kernel that is singular.
+    """
+    tau = []  # lines 1-2: what goes in and what comes out are the arguments and the result; line 3 is train_loss
+    for m, theta in thetas.items():  # lines 4-5: for every checkpoint θ*_m
+        check_schedule(theta.scheduler.config)
+        grad, device = PerExampleGradients(theta.unet), theta.device
+        P = projection(seed, m, d)  # line 6
+
+        phi = []
+        for rows in batches(range(len(S)), theta.unet):  # line 7: for every i, as many at once as memory holds
+            draws = [train_draws(seed, m, i, "independent", K, theta.T, S.shape[1:]) for i in rows]
+            z = [train_example(S[i], *draw, None if c is None else c[[i]]).to(device) for i, draw in zip(rows, draws)]
+            phi.append(train_features(theta, P, z, grad))  # line 8: φ_i = Pᵀ ∇_θ L_i(θ*_m)
+        # line 9: end for
+
+        x_hat = []
+        for t, x_t in x.items():  # line 10: for every step t
+            c_t = None if c_x is None else c_x.to(device)
+            x0_hat = one_step_estimate(theta, x_t.to(device), t, c_t, clip)  # line 11: x̂0_t
+            epsilon = target_draws(seed, trajectory, m, t, k, x_t.shape).to(device)
+            x_hat.append(target_example(x0_hat, t, epsilon, c_t))
+        g = [target_gradients(theta, P, some, grad) for some in batches(x_hat, theta.unet)]  # lines 12-13: g_t
+
+        Phi, G = torch.cat(phi).cpu().numpy(), torch.cat(g).cpu().numpy()  # lines 14-15: (N, d) and (T, d)
+        tau.append(attribution(Phi, G, damping))  # line 17: (Φ_m (Φ_mᵀΦ_m + λI)⁻¹ G_mᵀ)ᵀ
+    # line 16: end for
+    return np.mean(tau, axis=0, dtype=np.float64)  # lines 17-18: the mean over the M checkpoints
 
 
 def train_loss(theta, z):
@@ -32,9 +111,15 @@ def target_gradients(theta, P, examples, grad, output=output_function):
     return P.project(grad(lambda x: output(theta, x), examples))
 
 
-def attribution(phi, n, d, cholesky, g):
-    """Line 17, checkpoint m's term: Φ_m (Φ_mᵀΦ_m + λI)⁻¹ g_t for all i and t, in blocks (start, (steps, b)).
+def attribution(Phi, G, damping):
+    """Line 17, checkpoint m's term: Φ_m (Φ_mᵀΦ_m + λI)⁻¹ g_t for all i and t.
 
-    f_t is a loss, so a positive score says that z_i lowers it: z_i pushes the process towards this image.
+    Args:
+        Phi: Φ_m, (N, d). G: G_m, (T, d). damping: as for ``factor``.
+
+    Returns:
+        (T, N). f_t is a loss, so a positive score says that z_i lowers it: z_i pushes the process towards this image.
     """
-    return scores(phi, n, d, cholesky, g)
+    phi, (n, d) = one_block(Phi), Phi.shape
+    cholesky, _ = factor(gram(phi, n, d), n, d, damping)
+    return gathered(scores(phi, n, d, one_block(cholesky), G))

@@ -41,3 +41,8 @@ def target_noise(seed, trajectory, checkpoint, step, k, shape):
         (C, H, W) float32.
     """
     return torch.randn(*shape, generator=torch_stream(seed, "target draws", trajectory, checkpoint, int(step), k))
+
+
+def target_draws(seed, trajectory, checkpoint, step, k, shape):
+    """The k draws of f_t at one step, for one checkpoint: (k, C, H, W) float32."""
+    return torch.stack([target_noise(seed, trajectory, checkpoint, step, draw, shape) for draw in range(k)])

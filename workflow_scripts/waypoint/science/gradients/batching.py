@@ -2,6 +2,8 @@
 
 import torch
 
+from waypoint.science.gradients.hooks import trainable
+
 
 def rows_in_a_pass(K, row_bytes, device):
     """How many examples of K draws go through a model at once, and how many draws of each.
@@ -20,3 +22,9 @@ def rows_in_memory(p, device):
     """How many gradients of p parameters to hold at once: 2 GiB, or a quarter of a GPU's free memory; at most 256."""
     budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 2 << 30
     return max(1, min(256, budget // (4 * p)))
+
+
+def batches(items, model):
+    """Parts of a sequence of examples, or of a range of their indices, whose gradients fit into memory together."""
+    step = rows_in_memory(sum(q.numel() for q in trainable(model)), next(model.parameters()).device)
+    return [items[start : start + step] for start in range(0, len(items), step)]

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from waypoint.science.processes.ddpm import repeated
+
 
 @dataclass
 class Example:
@@ -25,6 +27,36 @@ class Example:
         condition = None if self.condition is None else self.condition[rows]
         v = None if self.v is None else self.v[rows]
         return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], condition=condition, v=v)
+
+    def to(self, device):
+        """The same rows on a device."""
+        parts = {name: getattr(self, name) for name in ("x0", "t", "epsilon", "condition", "weight", "v")}
+        return replace(self, **{name: part if part is None else part.to(device) for name, part in parts.items()})
+
+
+def train_example(z, t, epsilon, condition=None, flip=False):
+    """A training image with the draws of its train loss L_i (Alg. 1 line 3).
+
+    Args:
+        z: (C, H, W). t: (K,). epsilon: (K, C, H, W). condition: one row (1, ...), the image's own, or None.
+        flip: the image and its mirror image, both with all draws, for a model that was trained on flips.
+    """
+    x0 = z.expand(epsilon.shape)
+    if flip:
+        x0, t, epsilon = torch.cat([x0, x0.flip(-1)]), t.repeat(2), epsilon.repeat(2, 1, 1, 1)
+    return Example(x0, t, epsilon, repeated(condition, len(t)))
+
+
+def target_example(x0_hat, t, epsilon, condition=None, weight=None):
+    """The one-step estimate x̂0_t with the noises of the output function f_t (Eq. 3).
+
+    Args:
+        x0_hat: (C, H, W). t: the step, a number. epsilon: (k, C, H, W). condition: one row (1, ...), or None.
+        weight: (H, W), a mask (§5.4), or None.
+    """
+    k = len(epsilon)
+    steps = torch.full((k,), t, device=epsilon.device)
+    return Example(x0_hat.expand(epsilon.shape), steps, epsilon, repeated(condition, k), weight)
 
 
 def joined(examples):

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from waypoint.science.algorithm1 import attribution
+from waypoint.science.kernel import scores
 from waypoint.store.zarr.reader import blocks
 
 
@@ -12,4 +12,4 @@ def term(features, g):
     Args:
         features: ``features_pass.Features``. g: (steps, d).
     """
-    return attribution(features.blocks, features.n, features.d, partial(blocks, features.kernel["factor"]), g)
+    return scores(features.blocks, features.n, features.d, partial(blocks, features.kernel["factor"]), g)

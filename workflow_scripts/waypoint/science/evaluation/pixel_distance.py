@@ -1,0 +1,15 @@
+"""How far images are from each other: the ℓ2 distance in pixel space of forgetting (§5.5, Fig. 7) and of B.1."""
+
+import numpy as np
+
+
+def l2(images, others):
+    """‖a − b‖₂ of every image and its counterpart, summed in float64.
+
+    Args:
+        images: (..., C, H, W). others: (..., C, H, W), or what numpy broadcasts to it, such as one image (C, H, W).
+
+    Returns:
+        float64 (...).
+    """
+    return np.sqrt(((images.astype(np.float64) - others) ** 2).sum((-3, -2, -1)))
