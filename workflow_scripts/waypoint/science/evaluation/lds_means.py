@@ -15,9 +15,9 @@ RETRAIN, CEILING = ("retrain", ""), ("ceiling", "")
 def by_target(methods, predicted, outputs):
     """{method: LDS (K, S)}; the references are NaN where two models of a subset do not agree (ρ ≤ 0)."""
     values = {method: lds.lds(sums, outputs) for method, sums in zip(methods, predicted)}
-    rho = lds.agreement(outputs)
-    if rho is not None:
-        values[RETRAIN] = np.where(rho > 0, lds.retrain(outputs), np.nan)
+    rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
+    if rho is not None and retrain is not None:
+        values[RETRAIN] = np.where(rho > 0, retrain, np.nan)
         values[CEILING] = lds.ceiling(rho, outputs.shape[-1])
     return values
 
