@@ -1,11 +1,14 @@
 """Attribution methods without gradients: pixel similarity (§5.1) and random scores."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from waypoint.science.random_streams import numpy_stream
+from waypoint.science.types import Doubles, Numbers
 
 
-def cosine(images, references):
+def cosine(images: Numbers, references: Numbers) -> Doubles:
     """Cosine similarity in pixel space, or of embeddings (b, F).
 
     Args:
@@ -20,6 +23,6 @@ def cosine(images, references):
     return np.divide(b @ a.T, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
-def random_scores(seed, target, steps, n):
+def random_scores(seed: int, target: str, steps: Iterable[int], n: int) -> Doubles:
     """Independent N(0, 1) scores per step, keyed by (target, step): (steps, n)."""
     return np.stack([numpy_stream(seed, "random scores", target, int(t)).standard_normal(n) for t in steps])

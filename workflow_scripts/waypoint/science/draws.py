@@ -6,12 +6,16 @@ stratified   draw k has t uniform in the k-th of K equal parts of 0..T-1; ε on 
 shared       one set of draws for all images, as D-TRAK does: the noise is common to all rows
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from waypoint.science.random_streams import torch_stream
 
 
-def train_draws(seed, checkpoint, image, scheme, K, T, shape):
+def train_draws(
+    seed: int, checkpoint: str, image: int, scheme: str, K: int, T: int, shape: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The draws of one training image for one checkpoint.
 
     Args:
@@ -32,7 +36,7 @@ def train_draws(seed, checkpoint, image, scheme, K, T, shape):
     return t, torch.randn(K, *shape, generator=stream)
 
 
-def target_noise(seed, trajectory, checkpoint, step, k, shape):
+def target_noise(seed: int, trajectory: str, checkpoint: str, step: int, k: int, shape: Sequence[int]) -> torch.Tensor:
     """ε of draw k of f_t at one step, for one checkpoint: common to all targets and masks of a trajectory.
 
     Each checkpoint has its own, so that the error of a mean over draws averages out over checkpoints.
@@ -43,6 +47,6 @@ def target_noise(seed, trajectory, checkpoint, step, k, shape):
     return torch.randn(*shape, generator=torch_stream(seed, "target draws", trajectory, checkpoint, int(step), k))
 
 
-def target_draws(seed, trajectory, checkpoint, step, k, shape):
+def target_draws(seed: int, trajectory: str, checkpoint: str, step: int, k: int, shape: Sequence[int]) -> torch.Tensor:
     """The k draws of f_t at one step, for one checkpoint: (k, C, H, W) float32."""
     return torch.stack([target_noise(seed, trajectory, checkpoint, step, draw, shape) for draw in range(k)])

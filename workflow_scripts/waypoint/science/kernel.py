@@ -4,15 +4,27 @@ For N ≥ d the d × d matrix is factored. For N < d the N × N form is: Φ(Φ�
 with the same λ. Φ is only ever seen in blocks of rows.
 """
 
+# SciPy is untyped
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, solve_triangular
-from scipy.linalg.blas import dgemm, dsyrk
+from scipy.linalg.blas import dgemm, dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 
 from waypoint.errors import WaypointError
 from waypoint.kernels import tall_skinny_matmul
+from waypoint.science.types import Doubles, Numbers
+
+Block: TypeAlias = tuple[int, Numbers]  # the index of its first row, and the rows
+# a function that returns a fresh iterator over blocks of rows; given ``each``, a function of rows, over its results
+Blocks: TypeAlias = Callable[..., Iterator[Block]]
 
 
-def gram(blocks, n, d):
+def gram(blocks: Blocks, n: int, d: int) -> Doubles:
     """ΦᵀΦ (d × d) when n ≥ d, else ΦΦᵀ (n × n).
 
     Args:
@@ -32,7 +44,7 @@ def gram(blocks, n, d):
     return np.tril(out) + np.tril(out, -1).T
 
 
-def factor(matrix, n, d, damping):
+def factor(matrix: Doubles, n: int, d: int, damping: float) -> tuple[Doubles, float]:
     """Lower Cholesky factor of the damped Gram matrix, and λ = damping × trace / min(n, d).
 
     Raises:
@@ -59,7 +71,7 @@ def factor(matrix, n, d, damping):
     return lower, strength
 
 
-def scores(blocks, n, d, lower, g):
+def scores(blocks: Blocks, n: int, d: int, lower: Blocks, g: Numbers) -> Iterator[Block]:
     """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g, block by block.
 
     K⁻¹g is float64, solved at the call, so that no factor is open while Φ is read; its product with Φ has Φ's
@@ -83,7 +95,7 @@ def scores(blocks, n, d, lower, g):
     return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
 
 
-def solve(lower, right):
+def solve(lower: Blocks, right: Numbers) -> Doubles:
     """(LLᵀ)⁻¹ of ``right`` (n, steps) by substitution, forward and back; L is read block by block and never held.
 
     Args:
@@ -103,17 +115,21 @@ def solve(lower, right):
     return x
 
 
-def one_block(matrix):
+def one_block(matrix: Numbers) -> Blocks:
     """A matrix at hand in the form of blocks of rows."""
-    return lambda each=None: iter([(0, each(matrix) if each else matrix)])
+
+    def blocks(each: Callable[[Numbers], Numbers] | None = None) -> Iterator[Block]:
+        yield 0, each(matrix) if each else matrix
+
+    return blocks
 
 
-def gathered(parts):
+def gathered(parts: Iterable[Block]) -> Numbers:
     """All scores in one array (steps, n), from the blocks of ``scores``."""
     return np.concatenate([tau for _, tau in parts], axis=1)
 
 
-def side_by_side(parts):
+def side_by_side(parts: Iterable[Iterable[Block]]) -> Iterator[tuple[int, list[Numbers]]]:
     """Iterate (start, [tau]) over the blocks of several ``scores``, cut wherever a block of any of them ends."""
     parts, start = [iter(part) for part in parts], 0
     held = [tau for _, tau in map(next, parts)]

@@ -1,11 +1,14 @@
 """Masks of a target's region (§5.4) as weights on the model's own grid of positions."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Numbers, Singles
 
 
-def box_mask(box, height, width):
+def box_mask(box: Sequence[int], height: int, width: int) -> Singles:
     """A box [x0, y0, x1, y1] in image pixels (x1, y1 exclusive) as a 0/1 array (height, width).
 
     Raises:
@@ -19,7 +22,7 @@ def box_mask(box, height, width):
     return mask
 
 
-def cell_shares(mask, height, width):
+def cell_shares(mask: Numbers, height: int, width: int) -> Numbers:
     """The masked share of each cell's area when the image is laid over a height × width grid.
 
     Args:

@@ -3,12 +3,14 @@
 Planning checks every attributed step against it before any job starts.
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from waypoint.errors import WaypointError
 
 
-def sampling_grid(T, steps, spacing="leading", offset=0):
+def sampling_grid(T: int, steps: int, spacing: str = "leading", offset: int = 0) -> list[int]:
     """Training-time steps visited by ``steps`` sampling steps, descending, as diffusers' DDPMScheduler spaces them.
 
     Returns:
@@ -33,7 +35,7 @@ def sampling_grid(T, steps, spacing="leading", offset=0):
     return grid
 
 
-def check_steps(steps, grid, owner):
+def check_steps(steps: Iterable[int], grid: Sequence[int], owner: str) -> None:
     """Refuse steps that the chain never visits, naming the nearest ones.
 
     Raises:

@@ -1,11 +1,14 @@
 """One score for the whole trajectory: Σ_t w_t τ_t (beyond the paper)."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Doubles, Numbers
 
 
-def step_weights(score, steps, target):
+def step_weights(score: Numbers, steps: Iterable[int], target: str) -> Doubles:
     """w_t = 1/sd of τ_t over the training images, so that every step counts alike: float64 (S,).
 
     Args:
@@ -24,7 +27,7 @@ def step_weights(score, steps, target):
     return 1 / score.std(1)
 
 
-def trajectory_score(score, weights):
+def trajectory_score(score: Numbers, weights: Numbers) -> Doubles:
     """Σ_t w_t τ_t: float64 (..., N).
 
     Args:

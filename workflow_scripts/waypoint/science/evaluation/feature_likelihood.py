@@ -1,18 +1,21 @@
 """Feature likelihood along the trajectory (§3.1, Fig. 3, B.6, B.10)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from waypoint.science.baselines import cosine
+from waypoint.science.types import Booleans, Doubles, Numbers
 
 DIGITS = 9  # rises closer than this are equal: in floats 0.9 − 0.6 exceeds 0.3, though it is as many samples
 
 
-def shares(called, feature):
-    """Share of the samples that are called ``feature``: called (S, number) int gives (S,)."""
+def shares(called: Sequence[Numbers], feature: int) -> Doubles:
+    """Share of the samples that are called ``feature``: called, S int arrays (number,), give (S,)."""
     return (np.stack(called) == feature).mean(1)
 
 
-def nearer_to_first(images, captions):
+def nearer_to_first(images: Numbers, captions: Numbers) -> Booleans:
     """Which images an image-text model puts nearer to the first of two captions than to the second (B.6).
 
     Args:
@@ -25,7 +28,9 @@ def nearer_to_first(images, captions):
     return first > second
 
 
-def steepest_interval(steps, likelihood):
+def steepest_interval(
+    steps: Sequence[int] | Numbers, likelihood: Sequence[float] | Numbers
+) -> tuple[int, int, float] | None:
     """The pair of neighbouring steps between which the likelihood rises most as the image is made.
 
     Args:

@@ -1,12 +1,16 @@
 """Fréchet distance between two sets of images (§3.2, Fig. 5), with pytorch-fid's own function."""
 
+# pytorch-fid is untyped
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import numpy as np
 from pytorch_fid.fid_score import calculate_frechet_distance
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Doubles, Numbers
 
 
-def moments(features):
+def moments(features: Numbers) -> tuple[Doubles, Doubles]:
     """Mean (F,) and covariance (F, F) of features (n, F), in float64.
 
     Raises:
@@ -22,7 +26,7 @@ def moments(features):
     return features.mean(0), np.cov(features, rowvar=False)
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: Numbers, b: Numbers) -> float:
     """|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½) of two sets of features, (n, F) each.
 
     Raises:

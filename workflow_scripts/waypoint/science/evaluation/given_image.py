@@ -1,13 +1,15 @@
-"""What can be said about a given image: whether it is a training image, and how well the model explains it."""
+"""Is a given image a training image, and how well does the model explain it?"""
 
 import numpy as np
+
+from waypoint.science.types import Doubles, Numbers
 
 SAME = 1 / 255  # one grey level: the root-mean-square error, on the scale 0..1, up to which two images are the same
 SHARE = 0.5  # of the median distance between a training image and its nearest other one
 RARE = 0.05  # the share of images at either end that is called worse or better than usual
 
 
-def copy_limit(nearest, floor=SAME):
+def copy_limit(nearest: Numbers, floor: float = SAME) -> float:
     """The distance up to which an image counts as a near-duplicate: half of what is usual among training images.
 
     Args:
@@ -16,14 +18,14 @@ def copy_limit(nearest, floor=SAME):
     return max(floor, SHARE * float(np.median(nearest)))
 
 
-def verdict(distance, limit, same=SAME):
+def verdict(distance: float, limit: float, same: float = SAME) -> str:
     """same, near-duplicate or new, for the distance to the nearest training image."""
     if distance <= same:
         return "same"
     return "near-duplicate" if distance <= limit else "new"
 
 
-def explained_better(loss, losses):
+def explained_better(loss: Numbers, losses: Numbers) -> Doubles:
     """The share of images with a larger loss, ties counted half: 0 is explained worst, 1 best.
 
     Args:
@@ -35,7 +37,7 @@ def explained_better(loss, losses):
     return ((losses > loss).mean(0) + (losses >= loss).mean(0)) / 2
 
 
-def relative(loss, train_losses):
+def relative(loss: Numbers, train_losses: Numbers) -> Doubles:
     """A loss at several steps in one number: the mean over steps, in units of the training images' mean loss there.
 
     Args:

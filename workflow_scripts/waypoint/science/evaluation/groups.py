@@ -28,11 +28,18 @@ standard error of their mean, with P − 1 degrees of freedom. It holds whatever
 Shapes: G groups, S steps, N training images, B draws, P parts, U different sizes of groups.
 """
 
+# SciPy is untyped
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, stdtrit
 from scipy.stats import false_discovery_control
+
+from waypoint.science.types import Booleans, Doubles, Integers, Numbers
 
 DRAWS = 1000
 FEW = 10  # draws that exceed; fewer leave p to the normal tail
@@ -51,25 +58,27 @@ class Null:
         counted: bool (G, B), the draws that a group is compared with.
     """
 
-    mean: np.ndarray
-    sd: np.ndarray
-    draws: np.ndarray
-    of: np.ndarray
-    counted: np.ndarray
+    mean: Doubles
+    sd: Doubles
+    draws: Doubles
+    of: Integers
+    counted: Booleans
 
 
-def group_sums(score, groups):
+def group_sums(score: Numbers, groups: Sequence[Integers]) -> Doubles:
     """Sums of each group's scores: (..., N) and G index arrays give (..., G), in float64."""
     starts = np.cumsum([0, *map(len, groups[:-1])])
     return np.add.reduceat(score[..., np.concatenate(groups)].astype(np.float64), starts, axis=-1)
 
 
-def random_orders(rng, n, longest, draws=DRAWS):
+def random_orders(rng: np.random.Generator, n: int, longest: int, draws: int = DRAWS) -> Integers:
     """The first ``longest`` places of B random permutations of N images: int32 (B, longest)."""
     return np.stack([rng.permutation(n)[:longest].astype(np.int32) for _ in range(draws)])
 
 
-def neighbour_orders(rng, n, nearest, draws=DRAWS):
+def neighbour_orders(
+    rng: np.random.Generator, n: int, nearest: Callable[[Integers], Integers], draws: int = DRAWS
+) -> Integers:
     """B neighbourhoods, each the images from near to far of one drawn at random: int32 (B, longest).
 
     Every image is drawn as often as any other, or once more.
@@ -82,30 +91,30 @@ def neighbour_orders(rng, n, nearest, draws=DRAWS):
     return nearest(chosen).astype(np.int32)[place]
 
 
-def null_sums(score, orders, sizes):
+def null_sums(score: Numbers, orders: Integers, sizes: Integers) -> Doubles:
     """Sums over the first images of every order: (S, N) and (B, longest) give (S, B, U).
 
     Args:
         sizes: (U,), ascending, at most ``longest``.
     """
     steps, longest = len(score), sizes[-1]
-    found = np.empty((steps, len(orders), len(sizes)))
+    sums = np.empty((steps, len(orders), len(sizes)))
     several = max(1, BLOCK_BYTES // (8 * steps * longest))
     for start in range(0, len(orders), several):
         block = slice(start, start + several)
         taken = score[:, orders[block, :longest]].astype(np.float64)
-        found[:, block] = np.cumsum(taken, axis=2, out=taken)[..., sizes - 1]
-    return found
+        sums[:, block] = np.cumsum(taken, axis=2, out=taken)[..., sizes - 1]
+    return sums
 
 
-def random_moments(score, sizes):
+def random_moments(score: Numbers, sizes: Integers) -> tuple[Doubles, Doubles]:
     """Exact mean and standard deviation of the sums of n images drawn without replacement: two arrays (S, U)."""
     score, n = score.astype(np.float64), score.shape[1]
     mean, variance = score.mean(1, keepdims=True), score.var(1, keepdims=True)
     return sizes * mean, np.sqrt(sizes * variance * (n - sizes) / (n - 1))
 
 
-def random_null(score, groups, orders):
+def random_null(score: Numbers, groups: Sequence[Integers], orders: Integers) -> Null:
     """The null *random* for the scores (S, N) of a target and method, with its orders (B, longest): a ``Null``."""
     sizes, of = np.unique([len(group) for group in groups], return_inverse=True)
     mean, sd = random_moments(score, sizes)
@@ -113,25 +122,25 @@ def random_null(score, groups, orders):
     return Null(mean[:, of], sd[:, of], null_sums(score, orders, sizes), of, counted)
 
 
-def neighbourhood_null(score, groups, orders):
+def neighbourhood_null(score: Numbers, groups: Sequence[Integers], orders: Integers) -> Null:
     """The null *neighbourhoods*, likewise; its moments are those of the draws that a group is compared with."""
     sizes, of = np.unique([len(group) for group in groups], return_inverse=True)
     draws = null_sums(score, orders, sizes)
     counted = np.array([~np.isin(orders[:, 0], group) for group in groups])
-    own = [draws[:, chosen, size] for chosen, size in zip(counted, of)]
-    mean, sd = (np.stack([moment(sums) for sums in own], axis=1) for moment in (_mean, _sd))
+    compared = [draws[:, chosen, size] for chosen, size in zip(counted, of)]
+    mean, sd = (np.stack([moment(sums) for sums in compared], axis=1) for moment in (_mean, _sd))
     return Null(mean, sd, draws, of, counted)
 
 
-def _mean(sums):
+def _mean(sums: Doubles) -> Doubles:
     return sums.mean(1) if sums.shape[1] else np.zeros(len(sums))
 
 
-def _sd(sums):
+def _sd(sums: Doubles) -> Doubles:
     return sums.std(1, ddof=1) if sums.shape[1] > 1 else np.zeros(len(sums))
 
 
-def standing(sums, null):
+def standing(sums: Doubles, null: Null) -> tuple[Doubles, Doubles, Booleans, Doubles]:
     """z, p, whether p is of the normal tail, and the percentile among the draws, of sums (S, G): four such arrays.
 
     Where a null does not vary (a step whose scores are all equal) z is 0 and p 1.
@@ -155,17 +164,17 @@ def standing(sums, null):
     return z, p, normal, percentile
 
 
-def q_values(p):
-    """Benjamini and Hochberg's q of all p of one target and method: the smallest rate at which each is found."""
+def q_values(p: Doubles) -> Doubles:
+    """Benjamini and Hochberg's q of all p of one target and method: the lowest rate at which each is a discovery."""
     return false_discovery_control(np.ravel(p)).reshape(np.shape(p))
 
 
-def error_of_sums(parts):
+def error_of_sums(parts: Doubles | None) -> Doubles | None:
     """Standard error of the mean of the parts' sums: (P, S, G) gives (S, G); None for fewer than two parts."""
     return None if parts is None or len(parts) < 2 else parts.std(0, ddof=1) / np.sqrt(len(parts))
 
 
-def excluded(sums, error, parts, mean):
+def excluded(sums: Doubles, error: Doubles, parts: int, mean: Doubles) -> Booleans:
     """Whether an error's interval excludes the null's mean: bool (S, G).
 
     The interval is Student's of level 95 % with P − 1 degrees of freedom: 12.7 errors to either side for two parts, 4.3

@@ -35,12 +35,21 @@ COMMON = 0.05  # trak 0.06 and pixel 0.02 on average, up to 0.23 at t = 900
 SPREAD = 0.1  # of the LDS over targets, root mean square over steps: trak 0.06, pixel 0.12
 
 
-def expected_lds(models, signal=SIGNAL, rho=RHO):
+def expected_lds(models: int, signal: float = SIGNAL, rho: float = RHO) -> float:
     """The LDS against the mean of R models: ``signal`` × √(Rρ/(1 + (R−1)ρ)), for 0 < ρ ≤ 1 (``lds.ceiling``)."""
     return signal * math.sqrt(models * rho / (1 + (models - 1) * rho))
 
 
-def half_width(subsets, models, targets, signal=SIGNAL, rho=RHO, common=COMMON, spread=SPREAD, level=0.95):
+def half_width(
+    subsets: int,
+    models: int,
+    targets: int,
+    signal: float = SIGNAL,
+    rho: float = RHO,
+    common: float = COMMON,
+    spread: float = SPREAD,
+    level: float = 0.95,
+) -> float:
     """Half the width of the bootstrap interval of a method's mean LDS at one step, in units of the LDS.
 
     Args:

@@ -5,14 +5,19 @@ Shapes as in ``lds``: P methods, K targets, S steps, J subsets, R models each; B
 keyed by method, and for R ≥ 2 by ``RETRAIN`` and ``CEILING``.
 """
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import numpy as np
 
 from waypoint.science.evaluation import lds
+from waypoint.science.types import Doubles, Numbers
 
+Method: TypeAlias = tuple[str, str]  # a method and its variant; of a reference its name and nothing
 RETRAIN, CEILING = ("retrain", ""), ("ceiling", "")
 
 
-def by_target(methods, predicted, outputs):
+def by_target(methods: Sequence[Method], predicted: Numbers, outputs: Numbers) -> dict[Method, Doubles]:
     """{method: LDS (K, S)}; the references are NaN where two models of a subset do not agree (ρ ≤ 0)."""
     values = {method: lds.lds(sums, outputs) for method, sums in zip(methods, predicted)}
     rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
@@ -22,7 +27,7 @@ def by_target(methods, predicted, outputs):
     return values
 
 
-def means(methods, predicted, outputs):
+def means(methods: Sequence[Method], predicted: Numbers, outputs: Numbers) -> dict[Method, tuple[Doubles, Doubles]]:
     """{method: (mean over targets (S,), its standard error (S,))}.
 
     The references' means take in all targets, those with ρ ≤ 0 too: leaving them out would flatter.
@@ -31,7 +36,7 @@ def means(methods, predicted, outputs):
         method: lds.mean_over_targets(of_method) for method, of_method in zip(methods, lds.lds(predicted, outputs))
     }
     rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
-    if rho is not None:
+    if rho is not None and retrain is not None:
         mean, _ = lds.mean_over_targets(rho)
         values[CEILING] = lds.ceiling(mean, outputs.shape[-1]), np.full(mean.shape, np.nan)
         value, error = lds.mean_over_targets(retrain)
@@ -39,12 +44,21 @@ def means(methods, predicted, outputs):
     return values
 
 
-def specific_means(methods, predicted, outputs):
+def specific_means(
+    methods: Sequence[Method], predicted: Numbers, outputs: Numbers
+) -> dict[Method, tuple[Doubles, Doubles]]:
     """``means`` of the target-specific LDS: what all targets have in common is taken out of both sides first."""
     return means(methods, np.stack([lds.centred(sums) for sums in predicted]), lds.centred(outputs))
 
 
-def resampled_means(methods, predicted, outputs, stream, count, report=lambda done: None):
+def resampled_means(
+    methods: Sequence[Method],
+    predicted: Numbers,
+    outputs: Numbers,
+    stream: np.random.Generator,
+    count: int,
+    report: Callable[[int], None] = lambda done: None,
+) -> tuple[dict[Method, Doubles], dict[Method, Doubles]]:
     """The means over ``count`` bootstrap resamples of targets and subsets, the same for all methods.
 
     Args:
@@ -54,18 +68,22 @@ def resampled_means(methods, predicted, outputs, stream, count, report=lambda do
         {method: (B, S)} of ``means``, and the same of ``specific_means``.
     """
     all_targets, _, all_subsets, _ = outputs.shape
-    plain, specific = [], []
+    plain: list[dict[Method, tuple[Doubles, Doubles]]] = []
+    specific: list[dict[Method, tuple[Doubles, Doubles]]] = []
     for targets, subsets in lds.resamples(stream, all_targets, all_subsets, count):
         drawn = methods, predicted[:, targets][..., subsets], outputs[targets][:, :, subsets]
         plain.append(means(*drawn))
         specific.append(specific_means(*drawn))
         report(len(plain))
-    return tuple(
-        {method: np.array([one[method][0] for one in some]) for method in some[0]} for some in (plain, specific)
-    )
+    return _stacked(plain), _stacked(specific)
 
 
-def error_of_overall(values):
+def _stacked(resampled: list[dict[Method, tuple[Doubles, Doubles]]]) -> dict[Method, Doubles]:
+    """The means (S,) of all resamples, without their errors, in one array for each method: (B, S)."""
+    return {method: np.array([means_of[method][0] for means_of in resampled]) for method in resampled[0]}
+
+
+def error_of_overall(values: Numbers) -> float:
     """Standard error over targets of the LDS averaged over each target's steps: (K, S) gives a number."""
     of_target, _ = lds.mean_over_targets(values.T)
     _, error = lds.mean_over_targets(of_target)

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from waypoint.science.types import Numbers
 
-def one_step_error(x0_hat, samples):
+
+def one_step_error(x0_hat: Numbers, samples: Numbers) -> dict[str, float]:
     """Compare x̂0_t with samples of the same step.
 
     Args:

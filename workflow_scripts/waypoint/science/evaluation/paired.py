@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from waypoint.science.types import Numbers
+
 RESAMPLES = 10_000
 
 
-def interval_of_mean(differences, stream, level=0.95):
+def interval_of_mean(differences: Numbers, stream: np.random.Generator, level: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap interval over targets of the mean of their differences (K,).
 
     Args:
@@ -19,4 +21,5 @@ def interval_of_mean(differences, stream, level=0.95):
     if targets < 2:
         return np.nan, np.nan
     drawn = stream.integers(targets, size=(RESAMPLES, targets))
-    return np.quantile(differences[drawn].mean(1), [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(differences[drawn].mean(1), [(1 - level) / 2, (1 + level) / 2])
+    return low, high

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from waypoint.science.types import Doubles, Numbers
 
-def l2(images, others):
+
+def l2(images: Numbers, others: Numbers) -> Doubles:
     """‖a − b‖₂ of every image and its counterpart, summed in float64.
 
     Args:

@@ -1,9 +1,13 @@
 """Ranking training images by a row of scores, and rows that rank nothing."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from waypoint.science.types import Booleans, Integers, Numbers
 
-def top_and_bottom(score, k):
+
+def top_and_bottom(score: Numbers | Sequence[float], k: int) -> tuple[Integers, Integers]:
     """Indices of the k largest scores, largest first, and of the k smallest, smallest first; ties by index.
 
     Args:
@@ -16,6 +20,6 @@ def top_and_bottom(score, k):
     return np.argsort(-score, kind="stable")[:k], np.argsort(score, kind="stable")[:k]
 
 
-def constant_steps(score):
+def constant_steps(score: Numbers) -> Booleans:
     """Which steps rank nothing, all their scores being equal: score (S, N) gives bool (S,)."""
     return np.ptp(score, axis=1) == 0

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from waypoint.science.types import Numbers
+
 FAR, BLIND = 1.5, 0.8  # ratios of distances, and of losses, from which on it is called noise
 
 
 @dataclass(frozen=True)
 class SampleQuality:
-    """What a model makes, beside the data that it was trained on.
+    """The samples and the loss of a model, compared with the data that it was trained on.
 
     Attributes:
         distance: median distance of a sample to the nearest training image, in units of that of a training image to
@@ -29,11 +31,11 @@ class SampleQuality:
     loss: float
 
     @property
-    def noise(self):
+    def noise(self) -> bool:
         """Whether this is called noise."""
         return self.distance >= FAR or self.loss >= BLIND
 
-    def in_words(self):
+    def in_words(self) -> str:
         """One sentence."""
         return (
             f"Samples are {self.distance:.2g} times as far from the nearest training image as training images are "
@@ -42,7 +44,7 @@ class SampleQuality:
         )
 
 
-def blind_loss(variance, alpha_bars):
+def blind_loss(variance: float, alpha_bars: Numbers) -> float:
     """The mean over steps of the loss of a model that knows only means and the variance.
 
     Args:
@@ -52,12 +54,12 @@ def blind_loss(variance, alpha_bars):
     return float((signal / (signal + 1 - np.asarray(alpha_bars, np.float64))).mean())
 
 
-def quality(samples, usual, loss, blind):
+def quality(samples: Numbers, usual: Numbers, loss: float, blind: float) -> SampleQuality:
     """``SampleQuality`` of some samples.
 
     Args:
         samples: (m,) distances of samples to the nearest training image. usual: (n,) of training images to their
             nearest other one. loss: the model's mean square error of ε. blind: ``blind_loss`` of the same data.
     """
-    usual = float(np.median(usual))
-    return SampleQuality(float(np.median(samples)) / usual if usual > 0 else np.inf, float(loss) / blind)
+    between = float(np.median(usual))
+    return SampleQuality(float(np.median(samples)) / between if between > 0 else np.inf, float(loss) / blind)

@@ -1,11 +1,13 @@
 """Do two models make the same image from the same noise (B.1)?"""
 
 import itertools
+from collections.abc import Iterator
 
 from waypoint.science.evaluation.pixel_distance import l2
+from waypoint.science.types import Doubles, Numbers
 
 
-def distances(images, independent):
+def distances(images: Numbers, independent: Numbers) -> Iterator[tuple[int, int, str, Doubles]]:
     """How far the images of every two models are apart, where both had the same noise and where each had its own.
 
     Args:

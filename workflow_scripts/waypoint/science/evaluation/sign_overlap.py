@@ -7,9 +7,10 @@ index, as wherever images are ranked.
 import numpy as np
 
 from waypoint.science.evaluation.ranking import top_and_bottom
+from waypoint.science.types import Booleans, Doubles, Integers, Numbers
 
 
-def ranks(score):
+def ranks(score: Numbers) -> tuple[Integers, Integers]:
     """Every image's place, 1 being the first, in the list of largest scores of a step and in that of smallest ones.
 
     Args:
@@ -23,7 +24,7 @@ def ranks(score):
     return np.argsort(best, axis=1) + 1, np.argsort(worst, axis=1) + 1
 
 
-def flips_sign(from_top, from_bottom, k):
+def flips_sign(from_top: Integers, from_bottom: Integers, k: int) -> Booleans:
     """Images in the top list of one step and in the bottom list of another (B.3).
 
     Args:
@@ -37,7 +38,7 @@ def flips_sign(from_top, from_bottom, k):
     return pairs > 0
 
 
-def random_sign_overlap(n, steps, k):
+def random_sign_overlap(n: int, steps: int, k: float | Numbers) -> Doubles:
     """Probability that some image changes sides when all scores are independent noise: 1 − exp(−S(S−1)K²/N) (B.4).
 
     A step's lists hold a given image with probability K/N each, and there are S(S−1) ordered pairs of steps; for K well
@@ -46,7 +47,7 @@ def random_sign_overlap(n, steps, k):
     return -np.expm1(-steps * (steps - 1) * np.square(k, dtype=float) / n)
 
 
-def strongest_flip(from_top, from_bottom, k):
+def strongest_flip(from_top: Integers, from_bottom: Integers, k: int) -> tuple[int, int] | None:
     """The image with the smallest sum of its places in the top list of one step and the bottom list of another.
 
     Args:

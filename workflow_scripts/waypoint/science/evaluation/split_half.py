@@ -3,10 +3,11 @@
 import numpy as np
 
 from waypoint.science.evaluation.lds import spearman
+from waypoint.science.types import Doubles, Numbers
 
 
-def split_half_reliability(a, b):
-    """Spearman correlation of two halves' scores (..., N), and what it says of both together (Spearman-Brown).
+def split_half_reliability(a: Numbers, b: Numbers) -> tuple[Doubles, Doubles]:
+    """Spearman correlation of two halves' scores (..., N), and the reliability of both together (Spearman-Brown).
 
     Returns:
         two arrays (...): r of the halves, and 2r/(1+r), the expected correlation of the whole with another whole;
@@ -17,7 +18,7 @@ def split_half_reliability(a, b):
     return r, 2 * positive / (1 + positive)
 
 
-def signal_to_noise(score, error):
+def signal_to_noise(score: Numbers, error: Numbers) -> Doubles:
     """sd over the training images of a step's scores against the root mean square of their standard errors: (...)."""
     noise = np.sqrt((error.astype(np.float64) ** 2).mean(-1))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -26,13 +26,19 @@ listed images are found, and no longer less than 1 %.
 Shapes: P parts, S steps, N training images, K the length of a list.
 """
 
+# SciPy is untyped
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
 from waypoint.science.evaluation.ranking import top_and_bottom
+from waypoint.science.types import Booleans, Doubles, Integers, Numbers
 
 LEVEL = 0.05  # share of what is found that is chance, half of it on either side
 PERMUTATIONS = 199
@@ -40,9 +46,12 @@ WAYS = 10  # to split parts, at most
 PRIOR = 4  # degrees of freedom by which an image's own noise is shrunk
 
 
+Halves: TypeAlias = tuple[list[int], list[int]]  # the parts of either half of a split
+
+
 @dataclass(frozen=True)
 class Judged:
-    """The two lists of every step, the largest scores first and the smallest first, and what halves say of them.
+    """The two lists of every step, the largest scores first and the smallest first, and how the halves judge them.
 
     Attributes:
         images: int (2, S, K), training images; ties by index.
@@ -51,14 +60,16 @@ class Judged:
             side; 0 where there are no parts.
     """
 
-    images: np.ndarray
-    q: np.ndarray
-    found: np.ndarray
-    rank_low: np.ndarray
-    rank_high: np.ndarray
+    images: Integers
+    q: Doubles
+    found: Booleans
+    rank_low: Integers
+    rank_high: Integers
 
 
-def judge(score, parts, k, rng, permutations=PERMUTATIONS):
+def judge(
+    score: Numbers, parts: Numbers | None, k: int, rng: np.random.Generator, permutations: int = PERMUTATIONS
+) -> Judged:
     """Make the lists of every step and judge them.
 
     Args:
@@ -74,7 +85,8 @@ def judge(score, parts, k, rng, permutations=PERMUTATIONS):
         return Judged(lists, np.full(lists.shape, np.nan), none.astype(bool), none, none)
     parts = np.asarray(parts, np.float64)
     ways = splits(len(parts), rng)
-    observed, chance = confirmed(parts, lists, ways), []
+    observed = confirmed(parts, lists, ways)
+    chance: list[Doubles] = []
     for _ in range(permutations):
         # what is permuted is the relation of the parts: the first one may stay
         permuted = np.stack([parts[0], *(part[:, rng.permutation(part.shape[1])] for part in parts[1:])])
@@ -83,7 +95,7 @@ def judge(score, parts, k, rng, permutations=PERMUTATIONS):
     return Judged(lists, q, q <= LEVEL / 2, *rank_range(parts, lists, ways))
 
 
-def p_values(observed, chance):
+def p_values(observed: Doubles, chance: Doubles) -> Doubles:
     """Share of the statistics of permuted lists (2, S, B·K) that reach each of ``observed`` (2, S, K)."""
     p, count = np.empty(observed.shape), chance.shape[2]
     for place in np.ndindex(observed.shape[:2]):
@@ -92,7 +104,7 @@ def p_values(observed, chance):
     return p
 
 
-def splits(parts, rng):
+def splits(parts: int, rng: np.random.Generator) -> list[Halves]:
     """Ways to split parts into halves whose sizes differ by at most one: [(A, B)], indices; all, or ten at random.
 
     Args:
@@ -107,14 +119,14 @@ def splits(parts, rng):
     return [(list(way), [m for m in every if m not in way]) for way in ways]
 
 
-def lists_of(score, k):
+def lists_of(score: Numbers, k: int) -> Integers:
     """The k largest and the k smallest of every row (S, N), in no order: int (2, S, k)."""
     n = score.shape[1]
     order = np.argpartition(score, (k - 1, n - k), axis=1)
     return np.stack([order[:, n - k :], order[:, :k]])
 
 
-def confirmed(parts, lists, ways):
+def confirmed(parts: Doubles, lists: Integers, ways: Sequence[Halves]) -> Doubles:
     """The statistic of listed images: parts (P, S, N) and lists (2, S, K) give (2, S, K); the larger the better.
 
     Args:
@@ -127,7 +139,7 @@ def confirmed(parts, lists, ways):
     return total / len(ways) / own_noise(parts, lists)
 
 
-def standing(mean, lists):
+def standing(mean: Doubles, lists: Integers) -> Doubles:
     """How far listed images stand out on their side, in sd over the images: (S, N) and (2, S, K) give (2, S, K)."""
     sd = mean.std(1, keepdims=True)
     z = np.divide(mean - mean.mean(1, keepdims=True), sd, out=np.zeros_like(mean), where=sd > 0)
@@ -135,7 +147,7 @@ def standing(mean, lists):
     return np.stack([plus, -minus])
 
 
-def own_noise(parts, lists):
+def own_noise(parts: Doubles, lists: Integers) -> Doubles:
     """How noisy listed images are beside the average image: (P, S, N) and (2, S, K) give (2, S, K), about 1."""
     noise = parts.var(0)  # (S, N)
     average = noise.mean(1, keepdims=True)
@@ -144,9 +156,9 @@ def own_noise(parts, lists):
     return np.sqrt((PRIOR + free * relative) / (PRIOR + free))[lists]
 
 
-def rank_range(parts, lists, ways):
+def rank_range(parts: Doubles, lists: Integers, ways: Sequence[Halves]) -> tuple[Integers, Integers]:
     """Best and worst rank, from 1, of listed images among all images in the halves: twice int (2, S, K)."""
-    ranks = []
+    ranks: list[Integers] = []
     for halves in ways:
         for half in halves:
             mean = parts[half].mean(0)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from waypoint.science.evaluation.lds import spearman
+from waypoint.science.types import Doubles, Numbers
 
 
-def step_correlation(score):
+def step_correlation(score: Numbers) -> Doubles:
     """Spearman correlation between the scores of every two steps (B.5).
 
     Args:

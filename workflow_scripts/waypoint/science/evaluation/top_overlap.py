@@ -5,8 +5,10 @@ Shapes: T targets, N training images; K is the length of a list.
 
 import numpy as np
 
+from waypoint.science.types import Integers
 
-def top_overlap(tops, n):
+
+def top_overlap(tops: Integers, n: int) -> tuple[float, int, float]:
     """How much the top lists of several targets overlap; a random list shares K/N of its images with another.
 
     Args:
