@@ -39,7 +39,8 @@ def encoders(job):
     if job.args.text:
         width = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"]).width
     if job.args.vae:
-        channels = load_vae(job.folder(job.args.vae)).vae.config.latent_channels
+        config = load_vae(job.folder(job.args.vae)).vae.config
+        channels = config.latent_channels  # pyright: ignore[reportAttributeAccessIssue]
     return width, channels
 
 

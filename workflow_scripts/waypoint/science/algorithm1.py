@@ -9,34 +9,41 @@ and figure of the paper.
 θ is a ``Denoiser``, P a projection, ``grad`` per-example gradients, averaged over each example's draws.
 """
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import torch
 
 from waypoint.science.draws import target_draws, train_draws
 from waypoint.science.gradients.batching import batches
 from waypoint.science.gradients.engine import PerExampleGradients
-from waypoint.science.gradients.examples import target_example, train_example
+from waypoint.science.gradients.examples import Example, target_example, train_example
 from waypoint.science.kernel import factor, gathered, gram, one_block, scores
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.processes.schedules import check_schedule
 from waypoint.science.projection import Gaussian
+from waypoint.science.types import Doubles, Gradients, Numbers, Projects
 
 
 def attribute(
-    thetas,
-    S,
-    x,
+    thetas: Mapping[str, Denoiser],
+    S: torch.Tensor,
+    x: Mapping[int, torch.Tensor],
     *,
-    K=20,
-    k=20,
-    d=4096,
-    damping=0.03,
-    c=None,
-    c_x=None,
-    clip="scheduler",
-    projection=Gaussian,
-    seed=0,
-    trajectory="x",
-):
+    K: int = 20,
+    k: int = 20,
+    d: int = 4096,
+    damping: float = 0.03,
+    c: torch.Tensor | None = None,
+    c_x: torch.Tensor | None = None,
+    clip: str = "scheduler",
+    projection: Callable[[int, str, int], Projects] = Gaussian,
+    seed: int = 0,
+    trajectory: str = "x",
+) -> Doubles:
     """Scores of all training images at every step of one trajectory.
 
     A positive score says that training on z_i lowers f_t: z_i pushes the process towards this image.
@@ -59,20 +66,22 @@ def attribute(
     Raises:
         WaypointError: a scheduler that predicts neither ε nor v, or a kernel that is singular.
     """
-    tau = []  # lines 1-2: what goes in and what comes out are the arguments and the result; line 3 is train_loss
+    tau: list[
+        Numbers
+    ] = []  # lines 1-2: what goes in and what comes out are the arguments and the result; line 3 is train_loss
     for m, theta in thetas.items():  # lines 4-5: for every checkpoint θ*_m
         check_schedule(theta.scheduler.config)
         grad, device = PerExampleGradients(theta.unet), theta.device
         P = projection(seed, m, d)  # line 6
 
-        phi = []
+        phi: list[torch.Tensor] = []
         for rows in batches(range(len(S)), theta.unet):  # line 7: for every i, as many at once as memory holds
             draws = [train_draws(seed, m, i, "independent", K, theta.T, S.shape[1:]) for i in rows]
             z = [train_example(S[i], *draw, None if c is None else c[[i]]).to(device) for i, draw in zip(rows, draws)]
             phi.append(train_features(theta, P, z, grad))  # line 8: φ_i = Pᵀ ∇_θ L_i(θ*_m)
         # line 9: end for
 
-        x_hat = []
+        x_hat: list[Example] = []
         for t, x_t in x.items():  # line 10: for every step t
             c_t = None if c_x is None else c_x.to(device)
             x0_hat = one_step_estimate(theta, x_t.to(device), t, c_t, clip)  # line 11: x̂0_t
@@ -83,35 +92,49 @@ def attribute(
         Phi, G = torch.cat(phi).cpu().numpy(), torch.cat(g).cpu().numpy()  # lines 14-15: (N, d) and (T, d)
         tau.append(attribution(Phi, G, damping))  # line 17: (Φ_m (Φ_mᵀΦ_m + λI)⁻¹ G_mᵀ)ᵀ
     # line 16: end for
-    return np.mean(tau, axis=0, dtype=np.float64)  # lines 17-18: the mean over the M checkpoints
+    return np.asarray(np.mean(tau, axis=0, dtype=np.float64))  # lines 17-18: the mean over the M checkpoints
 
 
-def train_loss(theta, z):
+def train_loss(theta: Denoiser, z: Example) -> torch.Tensor:
     """Line 3's terms, one for each draw of (t, ε): their mean over the K draws of an image is L_i(θ)."""
     return theta.train_loss(z.x0, z.t, z.epsilon, z.condition)
 
 
-def output_function(theta, x):
+def output_function(theta: Denoiser, x: Example) -> torch.Tensor:
     """Eq. 3's terms, one for each draw of ε: their mean is f_t(x̂0_t, θ), the loss at step t around x̂0_t."""
     return theta.noise_loss(x.x0, x.t, x.epsilon, x.condition, x.weight)
 
 
-def train_features(theta, P, examples, grad, loss=train_loss):
+def train_features(
+    theta: Denoiser,
+    P: Projects,
+    examples: Sequence[Example],
+    grad: Gradients,
+    loss: Callable[[Denoiser, Example], torch.Tensor] = train_loss,
+) -> torch.Tensor:
     """Lines 7-9: φ_i = Pᵀ ∇_θ L_i(θ*_m), the rows of Φ_m: (len(examples), d)."""
     return P.project(grad(lambda z: loss(theta, z), examples))
 
 
-def one_step_estimate(theta, x_t, t, condition, clip):
+def one_step_estimate(
+    theta: Denoiser, x_t: torch.Tensor, t: int, condition: torch.Tensor | None, clip: str
+) -> torch.Tensor:
     """Lines 10-11: x̂0_t = (x_t - √(1-ᾱ_t) ε_θ(x_t, t)) / √ᾱ_t, detached."""
     return theta.x0_hat(x_t[None], t, theta.prediction(x_t[None], t, condition), clip)[0]
 
 
-def target_gradients(theta, P, examples, grad, output=output_function):
+def target_gradients(
+    theta: Denoiser,
+    P: Projects,
+    examples: Sequence[Example],
+    grad: Gradients,
+    output: Callable[[Denoiser, Example], torch.Tensor] = output_function,
+) -> torch.Tensor:
     """Lines 12-13: g_t = Pᵀ ∇_θ f_t(x̂0_t, θ*_m), one example per step: (steps, d)."""
     return P.project(grad(lambda x: output(theta, x), examples))
 
 
-def attribution(Phi, G, damping):
+def attribution(Phi: Numbers, G: Numbers, damping: float) -> Numbers:
     """Line 17, checkpoint m's term: Φ_m (Φ_mᵀΦ_m + λI)⁻¹ g_t for all i and t.
 
     Args:

@@ -1,9 +1,20 @@
 """The VAE of a latent diffusion model: images to scaled latents and back, and its training (Rombach et al. 2022)."""
 
+# torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.training import Trainer
+from waypoint.science.types import Settings
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 PIXELS = 1 << 19  # encoded or decoded at once: every channel of the widest layer then takes 2 MB
 
@@ -23,7 +34,7 @@ class Autoencoder:
         WaypointError: a VAE that standardises its latents by channel.
     """
 
-    def __init__(self, vae):
+    def __init__(self, vae: "AutoencoderKL") -> None:
         config = vae.config
         if config.get("latents_mean") is not None or config.get("latents_std") is not None:
             raise WaypointError("vae: latents_mean and latents_std are not supported; scaling_factor is")
@@ -31,7 +42,7 @@ class Autoencoder:
         self.scale, self.shift = config.scaling_factor, config.get("shift_factor") or 0.0
         self.factor = 2 ** (len(config.block_out_channels) - 1)
 
-    def latent_shape(self, shape):
+    def latent_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """(C, H, W) of the latents of images of ``shape`` (C, H, W).
 
         Raises:
@@ -48,7 +59,7 @@ class Autoencoder:
         return (self.vae.config.latent_channels, *(side // self.factor for side in size))
 
     @torch.inference_mode()
-    def encode(self, images, noise=None):
+    def encode(self, images: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
         """Scaled latents of images (n, C, H, W) in [-1, 1]: (n, c, h, w) on the CPU.
 
         Args:
@@ -58,25 +69,26 @@ class Autoencoder:
             WaypointError: images of a shape that the VAE does not take.
         """
         self.latent_shape(images.shape[1:])
-        parts, found = images.split(self._batch(images.shape)), []
+        parts = images.split(self._batch(images.shape))
+        latents: list[torch.Tensor] = []
         noises = [None] * len(parts) if noise is None else noise.split(len(parts[0]))
-        for part, own in zip(parts, noises):
+        for part, epsilon in zip(parts, noises):
             posterior = self.vae.encode(part.to(self.device)).latent_dist
-            z = posterior.mean if own is None else posterior.mean + posterior.std * own.to(self.device)
-            found.append(((z - self.shift) * self.scale).cpu())
-        return torch.cat(found)
+            z = posterior.mean if epsilon is None else posterior.mean + posterior.std * epsilon.to(self.device)
+            latents.append(((z - self.shift) * self.scale).cpu())
+        return torch.cat(latents)
 
     @torch.inference_mode()
-    def decode(self, latents):
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Images (n, C, H, W) in [-1, 1], clamped, of scaled latents (n, c, h, w); on the CPU."""
-        found = []
+        images: list[torch.Tensor] = []
         for part in latents.split(self._batch(latents.shape, self.factor**2)):
             z = part.to(self.device) / self.scale + self.shift
-            found.append(self.vae.decode(z).sample.clamp(-1, 1).cpu())
-        return torch.cat(found)
+            images.append(self.vae.decode(z).sample.clamp(-1, 1).cpu())
+        return torch.cat(images)
 
     @staticmethod
-    def _batch(shape, pixels=1):
+    def _batch(shape: Sequence[int], pixels: int = 1) -> int:
         return max(1, PIXELS // (shape[-2] * shape[-1] * pixels))
 
 
@@ -97,21 +109,22 @@ class AutoencoderTrainer(Trainer):
 
     advice = "lower vae.train.learning_rate"
 
-    def __init__(self, vae, images, recipe, seed):
+    def __init__(self, vae: "AutoencoderKL", images: torch.Tensor, recipe: Settings, seed: int) -> None:
         recipe = {"weight_decay": 0.0, "ema": None, "gradient_clip": 1.0, **recipe}
         super().__init__(vae, images, recipe, seed, "vae")
+        self.vae = vae
 
-    def loss(self, rows, stream):
+    def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
         """Mean absolute error of images decoded from samples of their posterior, and the weighted divergence."""
         images = self.images[rows].to(self.device)
-        posterior = self.network.encode(images).latent_dist
+        posterior = self.vae.encode(images).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=stream).to(self.device)
-        made = self.network.decode(posterior.mean + posterior.std * noise).sample
+        decoded = self.vae.decode(posterior.mean + posterior.std * noise).sample
         divergence = posterior.kl().mean() / images[0].numel()
-        return (made - images).abs().mean() + self.recipe["kl_weight"] * divergence
+        return (decoded - images).abs().mean() + self.recipe["kl_weight"] * divergence
 
 
-def standardise(vae, images):
+def standardise(vae: "AutoencoderKL", images: torch.Tensor) -> None:
     """Give a trained VAE's latents of ``images`` zero mean and unit variance; no reconstruction changes.
 
     The scaling factor becomes 1 / sd, as Rombach et al. set it (appendix G; they take a first batch, here it is all
@@ -129,6 +142,8 @@ def standardise(vae, images):
     if not deviation > 0:
         raise WaypointError("training vae: all latents are equal; train longer or lower vae.train.kl_weight")
     first, last = vae.post_quant_conv, vae.quant_conv
+    if first is None or last is None or first.bias is None or last.bias is None:
+        raise WaypointError("training vae: a VAE without quant_conv and post_quant_conv cannot be standardised")
     with torch.no_grad():
         mean = mean.to(last.bias)
         last.bias[: len(mean)] -= mean
@@ -136,8 +151,8 @@ def standardise(vae, images):
     vae.register_to_config(scaling_factor=1 / deviation)
 
 
-def reconstruction_rmse(vae, images):
+def reconstruction_rmse(vae: "AutoencoderKL", images: torch.Tensor) -> float:
     """Root mean squared error of all images' reconstructions from their posterior means; images span [-1, 1]."""
     autoencoder = Autoencoder(vae)
-    made = autoencoder.decode(autoencoder.encode(images))
-    return (made - images.cpu()).double().pow(2).mean().sqrt().item()
+    decoded = autoencoder.decode(autoencoder.encode(images))
+    return (decoded - images.cpu()).double().pow(2).mean().sqrt().item()

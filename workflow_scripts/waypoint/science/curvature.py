@@ -17,6 +17,9 @@ most of its whitened energy from them. Why trust: with fewer than ``SAMPLES`` sa
 eigenvectors of a factor are those of noise, so that such a tensor is whitened by its diagonal, Q being the identity.
 """
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +30,7 @@ import numpy as np
 import torch
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Numbers
 
 SAMPLES = 4  # for each dimension of a factor; with fewer it is not trusted
 PANEL = 512  # columns of a Gram matrix that are made at once
@@ -67,7 +71,8 @@ def diagonal_matrices(shapes: Mapping[str, Iterable[int]]) -> list[Matrix]:
     Args:
         shapes: {parameter: shape} in the order of the flat gradient, that of ``named_parameters``.
     """
-    matrices, start = [], 0
+    matrices: list[Matrix] = []
+    start = 0
     for name, shape in shapes.items():
         out, *rest = shape if len(tuple(shape)) > 1 else (1, *shape)
         matrices.append(Matrix(name, start, out, math.prod(rest)))
@@ -145,11 +150,11 @@ class _Sums(ABC):
     def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
         """Take in the rows' gradients of one tensor, (B, rows, columns)."""
 
-    def state(self) -> dict[str, np.ndarray]:
+    def state(self) -> dict[str, Numbers]:
         """All that is needed to go on later, as arrays: ``rows`` and the sums; write them before the next ``add``."""
         return {"rows": np.array(self.rows), **{key: total.cpu().numpy() for key, total in self.totals.items()}}
 
-    def resume(self, state: Mapping[str, np.ndarray]) -> None:
+    def resume(self, state: Mapping[str, Numbers]) -> None:
         """Go on from a ``state`` of the same tensors.
 
         Raises:
@@ -197,7 +202,7 @@ class Factors(_Sums):
         Returns:
             {``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: (side, side), eigenvectors in columns}.
         """
-        vectors = {}
+        vectors: dict[str, torch.Tensor] = {}
         while self.totals:
             key = next(iter(self.totals))
             q = torch.linalg.eigh(self.totals.pop(key), UPLO="U").eigenvectors
@@ -267,7 +272,7 @@ class Eigenvalues(_Sums):
 
 @dataclass(frozen=True)
 class Curvature:
-    """Eigenvectors and eigenvalues of every tensor: what ``curvature/{checkpoint}.zarr`` keeps.
+    """Eigenvectors and eigenvalues of every tensor, which ``curvature/{checkpoint}.zarr`` keeps.
 
     They take 4 bytes × (``factor_numbers`` + p). Damping is no part of them.
 
@@ -308,13 +313,13 @@ class Curvature:
         vectors = {key: q.to(device) for key, q in self.vectors.items()}
         return Curvature(self.matrices, vectors, {name: value.to(device) for name, value in self.values.items()})
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Numbers]:
         """{``{parameter}.eigenvalues``, ``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: float32 array}."""
         values = {f"{name}.eigenvalues": value for name, value in self.values.items()}
         return {key: value.cpu().numpy() for key, value in {**values, **self.vectors}.items()}
 
     @classmethod
-    def from_arrays(cls, shapes: Mapping[str, Iterable[int]], arrays: Mapping[str, np.ndarray]) -> "Curvature":
+    def from_arrays(cls, shapes: Mapping[str, Iterable[int]], arrays: Mapping[str, Numbers]) -> "Curvature":
         """The curvature that ``arrays`` wrote; how tensors are factored follows from the arrays.
 
         Args:
@@ -333,20 +338,20 @@ class Curvature:
         return cls(matrices, tensors, values)
 
 
-def _stored(matrix: Matrix, arrays: Mapping[str, np.ndarray]) -> Matrix:
+def _stored(matrix: Matrix, arrays: Mapping[str, Numbers]) -> Matrix:
     """A tensor with the blocks that its arrays have."""
     values = arrays.get(f"{matrix.name}.eigenvalues")
     if values is None or values.shape != (matrix.rows, matrix.columns):
-        found = "none" if values is None else " × ".join(map(str, values.shape))
+        shape = "none" if values is None else " × ".join(map(str, values.shape))
         raise WaypointError(
-            f"curvature: {matrix.name} is {matrix.rows} × {matrix.columns} in this network, its eigenvalues are {found}"
+            f"curvature: {matrix.name} is {matrix.rows} × {matrix.columns} in this network, its eigenvalues are {shape}"
         )
     row_blocks = _stored_blocks(f"{matrix.name}.Q_S", matrix.rows, arrays)
     column_blocks = _stored_blocks(f"{matrix.name}.Q_A", matrix.columns, arrays)
     return Matrix(matrix.name, matrix.start, matrix.rows, matrix.columns, row_blocks, column_blocks)
 
 
-def _stored_blocks(name: str, side: int, arrays: Mapping[str, np.ndarray]) -> tuple[tuple[int, int], ...]:
+def _stored_blocks(name: str, side: int, arrays: Mapping[str, Numbers]) -> tuple[tuple[int, int], ...]:
     """The blocks (start, stop) of one side, from the sizes of its eigenvectors."""
     edges = [0]
     while (key := f"{name}.{len(edges) - 1}") in arrays:
@@ -393,7 +398,7 @@ class Whitening:
 
 
 class Projector(Protocol):
-    """What is used of a projection (``projection.py``)."""
+    """The part of a projection (``projection.py``) that whitening calls."""
 
     d: int
 

@@ -1,9 +1,17 @@
 """D-TRAK (arXiv 2311.00500): TRAK with the squared norm of the network's output in the place of both loss functions."""
 
+from typing import TYPE_CHECKING
+
 from waypoint.science.processes.ddpm import element_mean
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def squared_output(theta, z):
+    from waypoint.science.gradients.examples import Example
+    from waypoint.science.processes.ddpm import Denoiser
+
+
+def squared_output(theta: "Denoiser", z: "Example") -> "Tensor":
     """The element-mean of net_θ(x_t, t)² for each draw (L_Square of §4.2 over D, which changes no rank): (B,).
 
     Args:

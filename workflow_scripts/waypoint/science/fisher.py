@@ -8,16 +8,21 @@ gradients of the loss in their place it would be the empirical Fisher matrix aga
 Row r depends on (seed, purpose, checkpoint, r) and on how many rows there are, not on batches or shards.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from waypoint.science.gradients.examples import Example
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.random_streams import numpy_stream, torch_stream
+from waypoint.science.types import Gradients, Integers, Projects
 
 # purposes: the rows that give a curvature's eigenvectors, those that give its eigenvalues, and a kernel's
 EIGENVECTORS, EIGENVALUES, KERNEL = "fisher eigenvectors", "fisher eigenvalues", "fisher kernel"
 
 
-def row_images(seed: int, purpose: str, checkpoint: str, rows: int, images: int) -> np.ndarray:
+def row_images(seed: int, purpose: str, checkpoint: str, rows: int, images: int) -> Integers:
     """The training image of every row: one permutation of all images after the other, so that none is favoured.
 
     Args:
@@ -31,7 +36,7 @@ def row_images(seed: int, purpose: str, checkpoint: str, rows: int, images: int)
     return np.concatenate(orders)[:rows]
 
 
-def row_steps(seed: int, purpose: str, checkpoint: str, rows: int, T: int) -> np.ndarray:
+def row_steps(seed: int, purpose: str, checkpoint: str, rows: int, T: int) -> Integers:
     """The step of every row: one from each of R equal parts of 0…T−1, in an order that is permuted.
 
     Args:
@@ -60,7 +65,7 @@ def row_noise(
     return epsilon, v
 
 
-def fisher_rows(theta, P, examples, grad) -> torch.Tensor:
+def fisher_rows(theta: Denoiser, P: Projects, examples: Sequence[Example], grad: Gradients) -> torch.Tensor:
     """Pᵀ u_r: one example a row, a single draw with its pseudo-target ``v``.
 
     Args:
@@ -70,7 +75,9 @@ def fisher_rows(theta, P, examples, grad) -> torch.Tensor:
         (len(examples), d).
     """
 
-    def loss(z):
+    def loss(z: Example) -> torch.Tensor:
+        if z.v is None:
+            raise ValueError("an example of a Fisher row needs a pseudo-target v")
         return row_loss(theta.output(theta.add_noise(z.x0, z.epsilon, z.t), z.t, z.condition), z.v)
 
     return P.project(grad(loss, examples))

@@ -9,20 +9,25 @@ s = δ trace(UᵀU)/dim, the same number in both forms, K⁻¹ = R (UᵀU + s I)
 U and Φ are only ever seen in blocks of rows.
 """
 
-from collections.abc import Callable, Iterator
+# SciPy and the compiled kernels are partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownLambdaType=false
+
+from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 
 from waypoint.errors import WaypointError
 from waypoint.kernels import tall_skinny_matmul
 from waypoint.science import kernel
+from waypoint.science.kernel import Block, Blocks
+from waypoint.science.types import Doubles, Numbers
 
-Blocks = Callable[..., Iterator[tuple[int, np.ndarray]]]  # as kernel.py's: a fresh iterator of (start, rows)
 COLUMNS = 4096  # of U that are float64 at once in the dual form
 
 
-def gram(blocks: Blocks, rows: int, dim: int) -> np.ndarray:
+def gram(blocks: Blocks, rows: int, dim: int) -> Doubles:
     """UᵀU (dim × dim) when rows ≥ dim, else UUᵀ (rows × rows), for which U is held as it is stored.
 
     Args:
@@ -41,7 +46,7 @@ def gram(blocks: Blocks, rows: int, dim: int) -> np.ndarray:
     return np.tril(out) + np.tril(out, -1).T
 
 
-def factor(matrix: np.ndarray, rows: int, dim: int, damping: float) -> tuple[np.ndarray, float]:
+def factor(matrix: Doubles, rows: int, dim: int, damping: float) -> tuple[Doubles, float]:
     """Lower Cholesky factor of ``gram``'s matrix + s I, and s = δ trace/dim.
 
     Args:
@@ -61,7 +66,7 @@ def factor(matrix: np.ndarray, rows: int, dim: int, damping: float) -> tuple[np.
     return kernel.factor(matrix, rows, dim, damping if rows >= dim else damping * rows / dim)
 
 
-def solve(blocks: Blocks, rows: int, dim: int, lower: Blocks, strength: float, g: np.ndarray) -> np.ndarray:
+def solve(blocks: Blocks, rows: int, dim: int, lower: Blocks, strength: float, g: Numbers) -> Doubles:
     """K⁻¹ g for every row of g.
 
     Args:
@@ -82,7 +87,7 @@ def solve(blocks: Blocks, rows: int, dim: int, lower: Blocks, strength: float, g
     return rows / strength * g
 
 
-def scores(blocks: Blocks, solved: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def scores(blocks: Blocks, solved: Numbers) -> Iterator[Block]:
     """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and of g, block by block, in the precision of Φ.
 
     Args:

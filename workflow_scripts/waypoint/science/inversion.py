@@ -1,11 +1,15 @@
 """A trajectory for an image that has none: noise added to it at every step (the forward process, DDPM's q(x_t|x_0))."""
 
+from collections.abc import Sequence
+
 import torch
 
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.random_streams import torch_stream
+from waypoint.science.types import Numbers
 
 
-def inversion_noise(seed, image, noise, step, shape):
+def inversion_noise(seed: int, image: str, noise: int, step: int, shape: Sequence[int]) -> torch.Tensor:
     """ε_t of one image, noise trajectory and step: the same whichever model, other steps and noises are asked for.
 
     Args:
@@ -18,7 +22,9 @@ def inversion_noise(seed, image, noise, step, shape):
     return torch.randn(*shape, generator=torch_stream(seed, "inversion", image, noise, int(step)))
 
 
-def noised(denoiser, x0, steps, seed, image, noise):
+def noised(
+    denoiser: Denoiser, x0: torch.Tensor, steps: Sequence[int] | Numbers, seed: int, image: str, noise: int
+) -> torch.Tensor:
     """x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε_t at several steps, ε_t independent by step.
 
     Args:

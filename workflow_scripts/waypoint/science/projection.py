@@ -4,12 +4,20 @@ Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d i
 from (seed, checkpoint, i) alone and is made again wherever it is needed.
 """
 
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
 from waypoint.errors import WaypointError
 from waypoint.science import counter_rng
 from waypoint.science.random_streams import derive
+from waypoint.science.types import Device
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
-class Projection:
+class Projection(ABC):
     """P (p × d) of one checkpoint (Alg. 1 line 6), the same for train and target side.
 
     Args:
@@ -17,11 +25,11 @@ class Projection:
         d: ``projection.dim``.
     """
 
-    def __init__(self, seed, checkpoint, d):
+    def __init__(self, seed: int, checkpoint: str, d: int) -> None:
         self.key = derive(seed, "projection", checkpoint)
         self.d = d
 
-    def project(self, gradients):
+    def project(self, gradients: "Tensor") -> "Tensor":
         """Pᵀg for each row g: (B, p) to (B, d), on the gradients' device."""
         out = gradients.new_zeros(len(gradients), self.d)
         rows = self.rows_per_block(gradients.device)
@@ -29,22 +37,31 @@ class Projection:
             self.add_block(out, start, gradients[:, start : start + rows])
         return out
 
+    @abstractmethod
+    def rows_per_block(self, device: "torch.device") -> int:
+        """How many rows of P are made at once."""
+
+    @abstractmethod
+    def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
+        """Add the contribution of the parameters from ``start`` on to Pᵀg."""
+
 
 class Gaussian(Projection):
     """Independent N(0, 1/d) entries: the paper's."""
 
-    numbers, per_word = staticmethod(counter_rng.normals), 4
+    numbers = staticmethod(counter_rng.normals)
+    per_word = 4
 
-    def rows_per_block(self, device):
+    def rows_per_block(self, device: "torch.device") -> int:
         """A million entries stay near a CPU's caches; a GPU needs more of them to be busy."""
         return max(1, (1 << (24 if device.type == "cuda" else 20)) // self.d)
 
-    def rows(self, start, rows, device="cpu"):
+    def rows(self, start: int, rows: int, device: Device = "cpu") -> "Tensor":
         """Rows ``start`` to ``start + rows - 1`` of √d P: (rows, d)."""
         return counter_rng.matrix(self.numbers, self.per_word, self.key, start, rows, self.d, device)
 
-    def add_block(self, out, start, part):
-        """Add what the parameters from ``start`` on contribute to Pᵀg."""
+    def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
+        """Add the contribution of the parameters from ``start`` on to Pᵀg."""
         rows = self.rows(start, part.shape[1], part.device).to(part.dtype)
         out.addmm_(part, rows, alpha=self.d**-0.5)
 
@@ -52,7 +69,8 @@ class Gaussian(Projection):
 class Rademacher(Gaussian):
     """Independent entries ±1/√d."""
 
-    numbers, per_word = staticmethod(counter_rng.signs), 64
+    numbers = staticmethod(counter_rng.signs)
+    per_word = 64
 
 
 class SJLT(Projection):
@@ -61,19 +79,19 @@ class SJLT(Projection):
     Inner products have the variance that Rademacher's have, for O(1) work a parameter instead of O(d).
     """
 
-    def rows_per_block(self, device):
+    def rows_per_block(self, device: "torch.device") -> int:
         """Words of a block fit in the cache."""
         return 1 << 17
 
-    def entries(self, start, rows, device="cpu"):
+    def entries(self, start: int, rows: int, device: Device = "cpu") -> tuple["Tensor", "Tensor"]:
         """Column (rows,) int64 and sign (rows,) of the entry of each row."""
         word = counter_rng.words(self.key, start, rows, device)
         # the upper 32 bits, as a fraction of 2³², times d
         column = (word >> 32).bitwise_and_(0xFFFFFFFF).mul_(self.d) >> 32
         return column, word.bitwise_and_(1).mul_(2).sub_(1).float()
 
-    def add_block(self, out, start, part):
-        """Add what the parameters from ``start`` on contribute to Pᵀg."""
+    def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
+        """Add the contribution of the parameters from ``start`` on to Pᵀg."""
         column, sign = self.entries(start, part.shape[1], part.device)
         out.index_add_(1, column, part * sign)
 
@@ -81,7 +99,7 @@ class SJLT(Projection):
 UNPROJECTED_GB = 8  # that features and Fisher rows of one checkpoint may take without a projection
 
 
-def require_room(images, rows, p):
+def require_room(images: int, rows: int, p: int) -> None:
     """Refuse gradients that would take too much room as they are.
 
     Args:
@@ -105,18 +123,18 @@ class Identity:
         d: p, the number of columns of a gradient.
     """
 
-    def __init__(self, d):
+    def __init__(self, d: int) -> None:
         self.d = d
 
-    def project(self, gradients):
+    def project(self, gradients: "Tensor") -> "Tensor":
         """The gradients (B, p) themselves."""
         return gradients
 
-    def rows_per_block(self, device):
+    def rows_per_block(self, device: "torch.device") -> int:
         """Any number of parameters at once."""
         return self.d
 
-    def add_block(self, out, start, part):
+    def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
         """Write what the parameters from ``start`` on hold."""
         out[:, start : start + part.shape[1]] += part
 

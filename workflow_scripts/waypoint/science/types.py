@@ -4,8 +4,11 @@ Planning imports some of these parts, so nothing heavy is imported here: an alia
 diffusers is a string, which only a type checker reads.
 """
 
-from collections.abc import Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+# diffusers names its classes without exporting them
+# pyright: reportPrivateImportUsage=false
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +16,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
     from diffusers import UNet2DConditionModel, UNet2DModel
+    from torch import Tensor
+
+    from waypoint.science.gradients.examples import Example
 
 # arrays by what they hold; ``Numbers`` are real numbers of any type, for functions that convert them themselves
 Numbers: TypeAlias = NDArray[Any]
@@ -30,3 +36,18 @@ Device: TypeAlias = "torch.device | str"  # where tensors are
 
 # a network that a ``Denoiser`` calls
 UNet: TypeAlias = "UNet2DModel | UNet2DConditionModel"
+
+# the losses (R,) of an ``Example`` of R rows
+Loss: TypeAlias = "Callable[[Example], Tensor]"
+# per-example gradients of a loss, averaged over the draws of each example: (len(examples), columns)
+Gradients: TypeAlias = "Callable[[Loss, Sequence[Example]], Tensor]"
+
+
+class Projects(Protocol):
+    """A projection P, by itself or after the map of a basis."""
+
+    d: int
+
+    def project(self, gradients: "Tensor") -> "Tensor":
+        """Pᵀg for each row g: (B, p) to (B, d)."""
+        ...

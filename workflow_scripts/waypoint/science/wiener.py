@@ -18,16 +18,24 @@ tr(WA⁻²) and the quadratic form δᵀA⁻¹WA⁻¹δ. These need p and B⁻¹
 without a mask, O(kD) with one.
 """
 
+# SciPy is untyped
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsyrk  # pyright: ignore[reportAttributeAccessIssue]
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Doubles, Numbers
 
-Blocks = Callable[[], Iterator[tuple[int, np.ndarray]]]  # a function returning a fresh iterator of (start, images)
+Blocks: TypeAlias = Callable[
+    [], Iterator[tuple[int, Numbers]]
+]  # a function returning a fresh iterator of (start, images)
 
 REGULARISER = 0.01  # variance added to every pixel; on digits 0.003 to 0.1 rank images alike
 LARGEST = 12_288  # D: 64 × 64 pixels in colour; each of about four D × D matrices takes 1.2 GB there
@@ -43,9 +51,9 @@ class Gaussian:
     """
 
     count: int
-    mean: np.ndarray
-    eigenvalues: np.ndarray
-    eigenvectors: np.ndarray
+    mean: Doubles
+    eigenvalues: Doubles
+    eigenvectors: Doubles
     shape: tuple[int, ...]
 
 
@@ -58,7 +66,8 @@ def fit(blocks: Blocks) -> Gaussian:
     Raises:
         WaypointError: fewer than two images, or images too large for a D × D eigendecomposition.
     """
-    count, total, shape = 0, 0.0, ()
+    count, total = 0, np.zeros(())
+    shape: tuple[int, ...] = ()
     for _, images in blocks():
         count, total, shape = count + len(images), total + images.sum(0, dtype=np.float64), images.shape[1:]
         if total.size > LARGEST:
@@ -87,15 +96,15 @@ class _Seen:
         share: (D,), the diagonal of VᵀWV.
     """
 
-    pixels: np.ndarray | None
-    share: np.ndarray
+    pixels: Doubles | None
+    share: Doubles
 
-    def view(self, a: np.ndarray) -> np.ndarray:
+    def view(self, a: Doubles) -> Doubles:
         """Vectors (..., D) as f sees them: (..., k), or (..., D)."""
         return a / a.shape[-1] ** 0.5 if self.pixels is None else a @ self.pixels
 
 
-def _seen(gaussian: Gaussian, weight: np.ndarray | None) -> _Seen:
+def _seen(gaussian: Gaussian, weight: Numbers | None) -> _Seen:
     if weight is None:
         return _Seen(None, np.full_like(gaussian.mean, 1 / gaussian.mean.size))
     if weight.shape != gaussian.shape[-2:] or (weight < 0).any() or not weight.any():
@@ -118,7 +127,7 @@ def _check_steps(alpha_bars: Sequence[float]) -> None:
             )
 
 
-def output(gaussian: Gaussian, x0_hat: np.ndarray, alpha_bars: Sequence[float], weight: np.ndarray | None = None):
+def output(gaussian: Gaussian, x0_hat: Numbers, alpha_bars: Sequence[float], weight: Numbers | None = None) -> Doubles:
     """f_t of the Gaussian's optimal denoiser around every x̂0_t.
 
     Args:
@@ -136,7 +145,7 @@ def output(gaussian: Gaussian, x0_hat: np.ndarray, alpha_bars: Sequence[float], 
     return np.array([_output(gaussian, seen, *step) for step in zip(delta, alpha_bars)])
 
 
-def _output(gaussian, seen, delta, alpha_bar):
+def _output(gaussian: Gaussian, seen: _Seen, delta: Doubles, alpha_bar: float) -> float:
     """f at one step: E ‖W^½(ε − ε̂)‖² over ε, for δ (D,) in the eigenbasis."""
     noise = 1 - alpha_bar
     a = alpha_bar * (gaussian.eigenvalues + REGULARISER) + noise
@@ -147,10 +156,10 @@ def _output(gaussian, seen, delta, alpha_bar):
 def scores(
     gaussian: Gaussian,
     blocks: Blocks,
-    x0_hat: np.ndarray,
+    x0_hat: Numbers,
     alpha_bars: Sequence[float],
-    weight: np.ndarray | None = None,
-) -> Iterator[tuple[int, np.ndarray]]:
+    weight: Numbers | None = None,
+) -> Iterator[tuple[int, Numbers]]:
     """τ(i) = f_t without image i − f_t: positive where the image lowers f_t.
 
     Args:
@@ -165,14 +174,14 @@ def scores(
     seen = _seen(gaussian, weight)
     delta = (x0_hat.reshape(len(x0_hat), -1) - gaussian.mean) @ gaussian.eigenvectors
 
-    def of(images):
+    def of(images: Numbers) -> Doubles:
         d = (images.reshape(len(images), -1) - gaussian.mean) @ gaussian.eigenvectors
         return np.stack([_without_each(gaussian, seen, d, *step) for step in zip(delta, alpha_bars)]) - whole[:, None]
 
     return ((start, of(images)) for start, images in blocks())
 
 
-def _without_each(gaussian, seen, d, delta, alpha_bar):
+def _without_each(gaussian: Gaussian, seen: _Seen, d: Doubles, delta: Doubles, alpha_bar: float) -> Doubles:
     """f at one step without each image: d (b, D) and δ (D,) in the eigenbasis give (b,)."""
     n, noise = gaussian.count, 1 - alpha_bar
     inverse = 1 / (alpha_bar * (n / (n - 1) * gaussian.eigenvalues + REGULARISER) + noise)  # B⁻¹

@@ -1,7 +1,10 @@
-"""A small residual classifier, trained normally or adversarially (B.10): whose classes are the features of Fig. 3.
+"""A small residual classifier, trained normally or adversarially (B.10), whose classes are the features of Fig. 3.
 
 Images are (B, C, H, W) in [-1, 1], of any channels and of at least 8 × 8 pixels.
 """
+
+# torch is partly untyped: its modules' calls and the numbers that tensors give
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
 
@@ -11,6 +14,7 @@ from torch.nn import functional as F
 
 from waypoint.errors import WaypointError
 from waypoint.science.random_streams import derive, torch_stream
+from waypoint.science.types import Settings
 
 KINDS = ("standard", "robust")
 BATCH = 500  # images looked at together where no gradient is kept
@@ -19,7 +23,7 @@ BATCH = 500  # images looked at together where no gradient is kept
 class Residual(nn.Module):
     """x + f(x), with f of two convolutions after norm and ReLU; a stride halves the picture."""
 
-    def __init__(self, before, after, stride):
+    def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         # one group per sample: no running statistics, and any width
         self.norms = nn.ModuleList([nn.GroupNorm(1, before), nn.GroupNorm(1, after)])
@@ -27,7 +31,7 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
         self.skip = nn.Identity() if before == after else nn.Conv2d(before, after, 1, stride, bias=False)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, before, H, W) → (B, after, H / stride, W / stride)."""
         inner = self.first(F.relu(self.norms[0](x)))
         return self.skip(x) + self.second(F.relu(self.norms[1](inner)))
@@ -40,7 +44,7 @@ class Classifier(nn.Module):
         channels: of the images. classes: number of classes. width: of the first block.
     """
 
-    def __init__(self, channels, classes, width):
+    def __init__(self, channels: int, classes: int, width: int) -> None:
         super().__init__()
         self.config = {"channels": channels, "classes": classes, "width": width}
         self.body = nn.Sequential(
@@ -53,29 +57,36 @@ class Classifier(nn.Module):
         )
         self.head = nn.Linear(4 * width, classes)
 
-    def features(self, images):
+    def features(self, images: torch.Tensor) -> torch.Tensor:
         """The inputs of the head: (B, 4 width)."""
         return self.body(images).mean((2, 3))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B, classes)."""
         return self.head(self.features(images))
 
     @torch.no_grad()
-    def classes(self, images):
+    def classes(self, images: torch.Tensor) -> torch.Tensor:
         """The class (B,) that the classifier gives each image; images are on any device, the answer on the CPU."""
         device = self.head.weight.device
         return torch.cat([self(batch.to(device)).argmax(1).cpu() for batch in images.split(BATCH)])
 
 
-def build(channels, classes, width, seed, kind):
+def build(channels: int, classes: int, width: int, seed: int, kind: str) -> Classifier:
     """A fresh classifier; its weights come from stream (seed, kind)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "classifier", kind, "weights"))
         return Classifier(channels, classes, width)
 
 
-def attack(classifier, images, labels, radius, steps, stream):
+def attack(
+    classifier: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    radius: float,
+    steps: int,
+    stream: torch.Generator,
+) -> torch.Tensor:
     """Projected gradient ascent of the loss in the ℓ∞ ball (Madry et al. 2018) from a random start.
 
     Args:
@@ -85,7 +96,7 @@ def attack(classifier, images, labels, radius, steps, stream):
         (B, C, H, W): within ``radius`` of ``images`` and within [-1, 1].
     """
 
-    def inside(x):
+    def inside(x: torch.Tensor) -> torch.Tensor:
         return torch.minimum(torch.maximum(x, images - radius), images + radius).clamp(-1, 1)
 
     start = 2 * torch.rand(images.shape, generator=stream) - 1
@@ -108,7 +119,9 @@ class ClassifierTrainer:
         seed, kind: key of the streams, one per epoch.
     """
 
-    def __init__(self, classifier, images, labels, recipe, seed, kind):
+    def __init__(
+        self, classifier: Classifier, images: torch.Tensor, labels: torch.Tensor, recipe: Settings, seed: int, kind: str
+    ) -> None:
         self.classifier, self.images, self.labels, self.recipe = classifier, images, labels, recipe
         self.key, self.epoch = (seed, "classifier", kind), 0
         self.device = classifier.head.weight.device
@@ -116,7 +129,7 @@ class ClassifierTrainer:
         self.optimizer = torch.optim.AdamW(classifier.parameters(), lr=recipe["learning_rate"])
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
 
-    def run_epoch(self):
+    def run_epoch(self) -> float:
         """One pass in a fresh order; returns the mean loss, for a robust classifier that of the attacked images.
 
         Raises:
@@ -141,7 +154,7 @@ class ClassifierTrainer:
         self.epoch += 1
         return total / len(self.images)
 
-    def _require_finite(self, values, what):
+    def _require_finite(self, values: torch.Tensor, what: str) -> None:
         if not torch.isfinite(values).all():
             raise WaypointError(
                 f"{self.key[-1]} classifier: {what} is not finite in epoch {self.epoch + 1}; "
@@ -149,7 +162,7 @@ class ClassifierTrainer:
             )
 
 
-def held_out(n, share, seed):
+def held_out(n: int, share: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows to train on and rows kept back, of n; the same for both kinds, so that their accuracies compare.
 
     Raises:
@@ -162,15 +175,18 @@ def held_out(n, share, seed):
     return order[back:].sort().values, order[:back].sort().values
 
 
-def accuracy(classifier, images, labels):
-    """Share of the images that get their own label; images (n, C, H, W) and labels (n,) on the CPU."""
+def accuracy(classifier: Classifier, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of the images that get their true label; images (n, C, H, W) and labels (n,) on the CPU."""
     return (classifier.classes(images) == labels).double().mean().item()
 
 
-def robust_accuracy(classifier, images, labels, recipe, seed):
+def robust_accuracy(
+    classifier: Classifier, images: torch.Tensor, labels: torch.Tensor, recipe: Settings, seed: int
+) -> float:
     """``accuracy`` after ``attack``, whose start is the same for every classifier (B.10)."""
-    device, stream, attacked = classifier.head.weight.device, torch_stream(seed, "classifier", "attack"), []
-    for batch, own in zip(images.split(BATCH), labels.split(BATCH)):
-        found = attack(classifier, batch.to(device), own.to(device), recipe["radius"], recipe["attack_steps"], stream)
-        attacked.append(found.cpu())
+    device, stream = classifier.head.weight.device, torch_stream(seed, "classifier", "attack")
+    attacked: list[torch.Tensor] = []
+    for batch, true in zip(images.split(BATCH), labels.split(BATCH)):
+        moved = attack(classifier, batch.to(device), true.to(device), recipe["radius"], recipe["attack_steps"], stream)
+        attacked.append(moved.cpu())
     return accuracy(classifier, torch.cat(attacked), labels)

@@ -10,11 +10,14 @@ AT_ONCE = 128  # images whose neighbours are sought
 
 def pooled(images: Numbers) -> Singles:
     """Images (b, C, H, W) averaged over at most 16 × 16 cells: float32 (b, values); fine noise makes none near."""
-    for axis, size in zip((2, 3), images.shape[2:]):
-        edges = np.linspace(0, size, min(size, SIDE) + 1).astype(int)
-        shape = [-1 if k == axis else 1 for k in range(4)]
-        images = np.add.reduceat(images, edges[:-1], axis=axis) / np.diff(edges).reshape(shape)
-    return images.reshape(len(images), -1).astype(np.float32)
+    return _averaged(_averaged(images, 2), 3).reshape(len(images), -1).astype(np.float32)
+
+
+def _averaged(images: Numbers, axis: int) -> Numbers:
+    size = int(images.shape[axis])
+    edges = np.linspace(0, size, min(size, SIDE) + 1).astype(int)
+    shape = [-1 if k == axis else 1 for k in range(4)]
+    return np.add.reduceat(images, edges[:-1], axis=axis) / np.diff(edges).reshape(shape)
 
 
 def normalised(vectors: Numbers) -> Singles:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from waypoint.science.types import Booleans, Integers, Numbers
+from waypoint.science.types import Booleans, Numbers
 
 
-def top_and_bottom(score: Numbers | Sequence[float], k: int) -> tuple[Integers, Integers]:
+def top_and_bottom(score: Numbers | Sequence[float], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the k largest scores, largest first, and of the k smallest, smallest first; ties by index.
 
     Args:

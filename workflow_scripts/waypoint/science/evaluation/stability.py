@@ -68,13 +68,13 @@ class Judged:
 
 
 def judge(
-    score: Numbers, parts: Numbers | None, k: int, rng: np.random.Generator, permutations: int = PERMUTATIONS
+    score: Numbers, parts: Numbers | None, k: int, rng: np.random.Generator | None, permutations: int = PERMUTATIONS
 ) -> Judged:
     """Make the lists of every step and judge them.
 
     Args:
         score: (S, N), which makes the lists. parts: (P, S, N), or None where there is nothing to judge by.
-        k: length of a list. rng: numpy's generator.
+        k: length of a list. rng: numpy's generator, which only lists with parts need.
 
     Returns:
         ``Judged``.
@@ -83,6 +83,8 @@ def judge(
     if parts is None or len(parts) < 2:
         none = np.zeros(lists.shape, int)
         return Judged(lists, np.full(lists.shape, np.nan), none.astype(bool), none, none)
+    if rng is None:
+        raise ValueError("judging lists by their parts needs a random generator")
     parts = np.asarray(parts, np.float64)
     ways = splits(len(parts), rng)
     observed = confirmed(parts, lists, ways)

@@ -1,28 +1,37 @@
 """Which layer rules hold for a model: every rule is compared with autograd on two rows."""
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from torch import nn
 
-from waypoint.science.gradients.examples import joined
-from waypoint.science.gradients.hooks import add, attached, backward, exact_hook, own, trainable
+from waypoint.science.gradients.examples import Example, joined
+from waypoint.science.gradients.hooks import Source, add, attached, backward, exact_hook, own, trainable
+from waypoint.science.types import Loss
 
 
-def autograd_reference(model, loss, rows):
+def autograd_reference(
+    model: nn.Module, loss: Loss, rows: Sequence[Example]
+) -> tuple[dict[nn.Parameter, tuple[torch.Tensor | None, ...]], int]:
     """Autograd's gradients {parameter: one tensor a row}, and the bytes that the graph of one row keeps."""
-    parameters, found = trainable(model), []
+    parameters, kept = trainable(model), 0
+    by_row: list[tuple[torch.Tensor | None, ...]] = []
     for row in rows:
         value, kept = graph_bytes(model, lambda row=row: loss(row).sum())
-        found.append(torch.autograd.grad(value, parameters, allow_unused=True))
-    return dict(zip(parameters, zip(*found))), kept
+        by_row.append(torch.autograd.grad(value, parameters, allow_unused=True))
+    return dict(zip(parameters, zip(*by_row))), kept
 
 
-def graph_bytes(model, compute):
+def graph_bytes(model: nn.Module, compute: Callable[[], torch.Tensor]) -> tuple[torch.Tensor, int]:
     """The result of ``compute()``, and the bytes that autograd keeps to differentiate it, without the weights."""
     weights = {q.untyped_storage().data_ptr() for q in model.parameters()}
-    kept = {}
+    kept: dict[int, int] = {}
 
-    def count(tensor):
+    def count(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
@@ -33,7 +42,13 @@ def graph_bytes(model, compute):
     return value, max(1, sum(kept.values()))
 
 
-def covered_layers(model, loss, rows, truth, tolerance=1e-3):
+def covered_layers(
+    model: nn.Module,
+    loss: Loss,
+    rows: Sequence[Example],
+    truth: Mapping[nn.Parameter, Sequence[torch.Tensor | None]],
+    tolerance: float = 1e-3,
+) -> list[nn.Module]:
     """The layers whose rule gives what autograd gives on two rows that go through the model together.
 
     A layer that shares a parameter with another, mixes the rows, is used without being called, or computes something
@@ -47,11 +62,12 @@ def covered_layers(model, loss, rows, truth, tolerance=1e-3):
         and all(owners[q] == 1 for q in own(layer))
         and (hook := exact_hook(layer))
     }
-    found, failed = {}, set()
+    sums: dict[Source, torch.Tensor] = {}
+    failed: set[nn.Module] = set()
 
-    def report(layer, gradients):
+    def report(layer: nn.Module, gradients: Callable[[], torch.Tensor]) -> None:
         try:
-            add(found, layer, gradients())
+            add(sums, layer, gradients())
         except (RuntimeError, ValueError, IndexError):  # shapes that the rule does not know
             failed.add(layer)
 
@@ -61,15 +77,15 @@ def covered_layers(model, loss, rows, truth, tolerance=1e-3):
     largest = [gradient.abs().max() for each in truth.values() for gradient in each if gradient is not None]
     rounding = 1e-5 * max(largest, default=0)
 
-    def agrees(layer):
+    def agrees(layer: nn.Module) -> bool:
         learned = [q for q in own(layer) if q.requires_grad]
         if layer in failed:
             return False
-        if layer not in found:  # never differentiated: right only where autograd says so too
+        if layer not in sums:  # never differentiated: right only where autograd says so too
             return all(gradient is None for q in learned for gradient in truth[q])
-        for r, row in enumerate(found[layer]):
-            expected = [(torch.zeros_like(q) if truth[q][r] is None else truth[q][r]).flatten() for q in learned]
-            expected = torch.cat(expected)
+        for r, row in enumerate(sums[layer]):
+            gradients = [(q, truth[q][r]) for q in learned]
+            expected = torch.cat([(torch.zeros_like(q) if g is None else g).flatten() for q, g in gradients])
             if (row - expected).abs().max() > tolerance * expected.abs().max() + rounding:
                 return False
         return True

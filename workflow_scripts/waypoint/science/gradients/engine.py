@@ -8,16 +8,22 @@ exact       a column for every parameter, in the order of ``named_parameters``
 factorised  for every Linear and Conv2d its gradient compressed by random factors (``logra.py``)
 """
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import warnings
+from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from waypoint import kernels
 from waypoint.errors import WaypointWarning
 from waypoint.science.gradients.batching import rows_in_a_pass
 from waypoint.science.gradients.checking import autograd_reference, covered_layers
-from waypoint.science.gradients.examples import joined
-from waypoint.science.gradients.hooks import add, attached, backward, exact_hook, own, single_or_wider
+from waypoint.science.gradients.examples import Example, joined
+from waypoint.science.gradients.hooks import Hook, Source, add, attached, backward, exact_hook, own, single_or_wider
+from waypoint.science.types import Loss
 
 
 class PerExampleGradients:
@@ -32,17 +38,19 @@ class PerExampleGradients:
         autocast: bfloat16 where torch.autocast allows it, instead of the weights' precision.
     """
 
-    def __init__(self, model, autocast=False):
+    def __init__(self, model: nn.Module, autocast: bool = False) -> None:
         self.model, self.autocast = model, autocast
         weight = next(model.parameters())
         self.device, self.dtype = weight.device, single_or_wider(weight.dtype)
-        self.columns = None
+        self.columns: dict[Source, int] | None = None
+        self.hooks: dict[nn.Module, Hook] = {}
+        self.rest: list[nn.Parameter] = []  # parameters of layers without a rule
 
-    def hook(self, name, layer):
+    def hook(self, name: str, layer: nn.Module) -> Hook | None:
         """The hook that reports a layer's columns: here its exact gradients."""
         return exact_hook(layer)
 
-    def __call__(self, loss, examples):
+    def __call__(self, loss: Loss, examples: Sequence[Example]) -> torch.Tensor:
         """Rows of gradients.
 
         Args:
@@ -53,34 +61,36 @@ class PerExampleGradients:
             (len(examples), columns) on the model's device: float32, float64 of weights in float64.
         """
         if self.columns is None:
-            self._prepare(loss, examples)
+            self.columns = self._prepare(loss, examples)
         K, size = len(examples[0].t), (len(examples), sum(self.columns.values()))
         rows = torch.empty(size, dtype=self.dtype, device=self.device)
         together, draws = self._pass(K)
         for start in range(0, len(examples), together):
-            some, found = examples[start : start + together], {}
+            some = examples[start : start + together]
+            sums: dict[Source, torch.Tensor] = {}
             for k in range(0, K, draws):
                 part = joined([example.draws(slice(k, k + draws)) for example in some])
-                self._add(loss, part, len(some), K, found)
-            parts = [found.get(key, rows.new_zeros(len(some), width)) for key, width in self.columns.items()]
+                self._add(loss, part, len(some), K, sums)
+            parts = [sums.get(key, rows.new_zeros(len(some), width)) for key, width in self.columns.items()]
             torch.cat(parts, 1, out=rows[start : start + together])
         return rows
 
-    def _prepare(self, loss, examples):
-        """Find the layers whose rule holds, give every layer its columns, and measure what one row keeps in memory."""
+    def _prepare(self, loss: Loss, examples: Sequence[Example]) -> dict[Source, int]:
+        """Find the layers whose rule holds, measure the memory of one row, and return every source's columns."""
         rows = [example.draws(slice(0, 1)) for example in examples[:2]]
         if len(rows) == 1:
             rows.append(examples[0].draws(slice(-1, None)))
         truth, self.row_bytes = autograd_reference(self.model, loss, rows)
         owner = {q: layer for layer in covered_layers(self.model, loss, rows, truth) for q in own(layer)}
-        columns, self.hooks, self.rest = {}, {}, []  # columns: {layer or parameter: how many}
+        columns: dict[Source, int] = {}
+        self.hooks, self.rest = {}, []
         for name, q in self.model.named_parameters():
             layer = owner.get(q)
             if layer in self.hooks or not q.requires_grad:
                 continue
-            if layer is not None:
-                self.hooks[layer] = self.hook(name.rpartition(".")[0], layer)
-                columns[layer] = self.hooks[layer].width
+            hook = None if layer is None else self.hook(name.rpartition(".")[0], layer)
+            if layer is not None and hook is not None:
+                self.hooks[layer], columns[layer] = hook, hook.width
                 continue
             self.rest.append(q)
             columns[q] = q.numel()
@@ -90,25 +100,25 @@ class PerExampleGradients:
                 WaypointWarning,
                 stacklevel=3,
             )
-        self.columns = columns
+        return columns
 
-    def _pass(self, K):
+    def _pass(self, K: int) -> tuple[int, int]:
         """How many examples of K draws go through the model at once, and how many draws of each."""
         return rows_in_a_pass(K, self.row_bytes, self.device)
 
-    def _add(self, loss, part, B, K, found):
+    def _add(self, loss: Loss, part: Example, B: int, K: int, found: dict[Source, torch.Tensor]) -> None:
         """Add the gradients of the mean over K draws to ``found``: {layer or parameter: (B, columns)}."""
         with attached(self.model, self.hooks, B, lambda layer, gradients: add(found, layer, gradients())):
             backward(self._mean(loss, part, K))
         if self.rest:
-            each = []
+            each: list[tuple[torch.Tensor, ...]] = []
             for rows in torch.arange(len(part.t)).view(B, -1):
                 value = self._mean(loss, part.draws(rows), K)
                 each.append(torch.autograd.grad(value, self.rest, allow_unused=True, materialize_grads=True))
             for q, gradients in zip(self.rest, zip(*each)):
                 add(found, q, torch.stack([gradient.flatten() for gradient in gradients]))
 
-    def _mean(self, loss, part, K):
+    def _mean(self, loss: Loss, part: Example, K: int) -> torch.Tensor:
         """The contribution of the rows of ``part`` to their examples' means over K draws, summed."""
         with kernels.fast_cpu(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             losses = loss(part)

@@ -5,29 +5,55 @@ rule of ``layer_rules``. Shapes: R = B examples × K rows each; x (R, …), δ (
 reports is (B, columns).
 """
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+# a layer is of a class whose forward it has, which no checker can follow
+# pyright: reportUnnecessaryComparison=false, reportArgumentType=false
+
 import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from functools import partial
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import nn
 
-from waypoint.science.gradients.layer_rules import RULES
+from waypoint.science.gradients.layer_rules import RULES, Rule
+
+# gets, for every call of a layer, a function that returns its gradients (B, columns)
+Report: TypeAlias = Callable[[Callable[[], torch.Tensor]], None]
+Source: TypeAlias = nn.Module | nn.Parameter  # of columns: a layer with a rule, or a parameter without
 
 
-class LayerHook:
+class Hook(Protocol):
+    """The part of a hook that its users call."""
+
+    width: int
+
+    def attach(self, B: int, report: Report) -> AbstractContextManager[None]:
+        """As ``LayerHook.attach``."""
+        ...
+
+
+class LayerHook(ABC):
     """A layer that is called with x first, and keeps of x what its gradients need.
 
-    Subclasses say how many columns they report (``width``), what to ``keep`` and what the ``gradients`` are.
+    Subclasses set ``width``, the number of columns that they report.
     """
 
-    def __init__(self, layer):
+    width: int
+
+    def __init__(self, layer: nn.Module) -> None:
         self.layer = layer
 
     @contextlib.contextmanager
-    def attach(self, B, report):
+    def attach(self, B: int, report: Report) -> Generator[None, None, None]:
         """While it lasts, ``report`` gets, for every call of the layer, a function that returns (B, width)."""
 
-        def watch(layer, inputs, output):
+        def watch(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
             if not inputs:  # called by keyword: not seen
                 return None
             with torch.no_grad():
@@ -40,24 +66,33 @@ class LayerHook:
         with self.layer.register_forward_hook(watch):
             yield
 
+    @abstractmethod
+    def keep(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """The part of the layer's input x, or of its output, that the gradients need."""
+
+    @abstractmethod
+    def gradients(self, kept: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
+        """(B, width), from what was kept and the gradient δ of the output."""
+
 
 class ExactHook(LayerHook):
     """A column for each trainable parameter of the layer, by its rule."""
 
-    def __init__(self, layer, rule):
+    def __init__(self, layer: nn.Module, rule: Rule) -> None:
         super().__init__(layer)
         self.rule = rule
-        self.takes = [q is not None and q.requires_grad for q in (layer.weight, getattr(layer, "bias", None))]
+        parameters = (getattr(layer, name, None) for name in ("weight", "bias"))
+        self.takes = [q is not None and q.requires_grad for q in parameters]
         self.width = sum(q.numel() for q in layer.parameters(recurse=False) if q.requires_grad)
 
-    def keep(self, x, output):
+    def keep(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         """The input, in the precision of the layer's computation."""
         return x.to(output.dtype) if x.is_floating_point() else x
 
-    def gradients(self, kept, delta, B):
+    def gradients(self, kept: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
         """(B, width)."""
-        found = self.rule(self.layer, kept, delta, B)
-        return torch.cat([part for part, takes in zip(found, self.takes) if takes], 1)
+        parts = self.rule(self.layer, kept, delta, B)
+        return torch.cat([part for part, takes in zip(parts, self.takes) if takes and part is not None], 1)
 
 
 class GroupNormHook:
@@ -67,40 +102,41 @@ class GroupNormHook:
     groups. The kernel that makes the input's gradient then leaves each row's Σ δ x̂ and Σ δ at no extra cost.
     """
 
-    def __init__(self, layer):
+    def __init__(self, layer: nn.GroupNorm) -> None:
         self.layer = layer
         self.takes = [layer.weight.requires_grad, layer.bias.requires_grad]
         self.width = layer.num_channels * sum(self.takes)
 
     @contextlib.contextmanager
-    def attach(self, B, report):
+    def attach(self, B: int, report: Report) -> Generator[None, None, None]:
         """As ``LayerHook.attach``."""
         layer = self.layer
 
-        def forward(input):
+        def forward(input: torch.Tensor) -> torch.Tensor:
             R, C = input.shape[:2]
             rows = torch.cat([layer.weight.detach().expand(R, C), layer.bias.detach().expand(R, C)]).requires_grad_()
-            rows.register_hook(lambda found: report(lambda: self.gradients(found, B)))
+            rows.register_hook(lambda delta: report(lambda: self.gradients(delta, B)))
             weight, bias = rows.view(2, -1)
             one_row = input.reshape(1, R * C, *input.shape[2:])
             return torch.group_norm(one_row, R * layer.num_groups, weight, bias, layer.eps).view(input.shape)
 
-        layer.forward = forward
+        layer.forward = forward  # an attribute of the layer hides the method of its class
         try:
             yield
         finally:
             del layer.forward
 
-    def gradients(self, found, B):
+    def gradients(self, found: torch.Tensor, B: int) -> torch.Tensor:
         """(2, rows, channels) of weight and bias to (B, width)."""
         found = found.view(2, B, -1, self.layer.num_channels).sum(2)
         return torch.cat([part for part, takes in zip(found, self.takes) if takes], 1)
 
 
-def exact_hook(layer):
+def exact_hook(layer: nn.Module) -> Hook | None:
     """The hook for a layer's exact gradients; None where no rule is known to hold."""
     kind = next((kind for kind in (*RULES, nn.GroupNorm) if type(layer).forward is kind.forward), None)
-    if kind is None or layer._parameters.get("weight") is None or not layer._parameters.keys() <= {"weight", "bias"}:
+    parameters = layer._parameters  # with those that are None  # pyright: ignore[reportPrivateUsage]
+    if kind is None or parameters.get("weight") is None or not parameters.keys() <= {"weight", "bias"}:
         return None
     if kind is nn.Conv2d and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
         return None
@@ -109,28 +145,33 @@ def exact_hook(layer):
     return GroupNormHook(layer) if kind is nn.GroupNorm else ExactHook(layer, RULES[kind])
 
 
-def trainable(model):
+def trainable(model: nn.Module) -> list[nn.Parameter]:
     """The parameters θ in ``named_parameters`` order: the order of every flat gradient."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def own(layer):
+def own(layer: nn.Module) -> list[nn.Parameter]:
     """A layer's parameters, those of layers within it left out."""
     return list(layer.parameters(recurse=False))
 
 
-def single_or_wider(dtype):
+def single_or_wider(dtype: torch.dtype) -> torch.dtype:
     """The precision of sums: never below float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
-def add(found, key, gradients):
-    """Add to what has been found for a layer or parameter so far."""
+def add(found: MutableMapping[Source, torch.Tensor], key: Source, gradients: torch.Tensor) -> None:
+    """Add gradients to the sum of a layer or parameter so far, or begin it."""
     found[key] = found[key] + gradients if key in found else gradients.to(single_or_wider(gradients.dtype))
 
 
 @contextlib.contextmanager
-def attached(model, hooks, B, report):
+def attached(
+    model: nn.Module,
+    hooks: Mapping[nn.Module, Hook],
+    B: int,
+    report: Callable[[nn.Module, Callable[[], torch.Tensor]], None],
+) -> Generator[None, None, None]:
     """While it lasts θ is frozen, and every backward pass reports its layers' gradients.
 
     Args:
@@ -146,7 +187,7 @@ def attached(model, hooks, B, report):
         yield
 
 
-def backward(value):
+def backward(value: torch.Tensor) -> None:
     """Backpropagate, where any layer with a hook was called at all."""
     if value.requires_grad:
         value.backward()

@@ -8,14 +8,26 @@ Shapes: R = B examples × K rows each; x (R, …), δ (R, …) of the layer's ou
 (B, parameter's size) for the layer's weight and one for its bias, None for a bias that it lacks.
 """
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# its layers declare a bias that may be None as a parameter
+# pyright: reportUnnecessaryComparison=false
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from waypoint import kernels
 
+# of the weight, and of the bias where the layer has one
+Gradient: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
+Rule: TypeAlias = Callable[[Any, torch.Tensor, torch.Tensor, int], Gradient]  # each is for layers of its own class
 
-def conv2d(layer, x, delta, B):
+
+def conv2d(layer: nn.Conv2d, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gradient:
     """Convolution: of a 1 × 1 kernel a product of matrices; else a compiled kernel's weight gradient, or the backend's.
 
     A single one of the backend's makes all, with each example as a group of its own, unless that is slower than one
@@ -32,7 +44,7 @@ def conv2d(layer, x, delta, B):
     return weight.reshape(B, -1), bias
 
 
-def groups_are_slow(layer, delta, B):
+def groups_are_slow(layer: nn.Conv2d, delta: torch.Tensor, B: int) -> bool:
     """Whether one grouped convolution is slower than a call per example: with many channels on a GPU, few on a CPU."""
     multiplications = delta.numel() // B * layer.weight[0].numel()
     if delta.is_cuda:
@@ -40,25 +52,25 @@ def groups_are_slow(layer, delta, B):
     return multiplications >= 1 << 24 and min(layer.weight.shape[:2]) < 8
 
 
-def one_by_one(layer, x, delta, B):
+def one_by_one(layer: nn.Conv2d, x: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
     """A convolution's weight gradient example by example: (B, …)."""
     return torch.stack([weight_gradient(layer, *one, 1) for one in zip(x.chunk(B), delta.chunk(B))])
 
 
-def is_pointwise(layer):
+def is_pointwise(layer: nn.Conv2d) -> bool:
     """Whether a convolution is a linear map of the channels at each position."""
     at_each = (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
     return at_each and layer.groups == 1
 
 
-def weight_gradient(layer, x, delta, copies):
+def weight_gradient(layer: nn.Conv2d, x: torch.Tensor, delta: torch.Tensor, copies: int) -> torch.Tensor:
     """The backend's weight gradient, with copies of the layer side by side as groups: (copies · outputs, …)."""
     weights = layer.weight.to(delta.dtype).repeat(copies, 1, 1, 1)
     place = layer.stride, layer.padding, layer.dilation, False, (0, 0), copies * layer.groups
     return torch.ops.aten.convolution_backward(delta, x, weights, None, *place, (False, True, False))[1]
 
 
-def contract(a, delta, B):
+def contract(a: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
     """Σ a ⊗ δ over draws and positions, for (R, r, H, W) and (R, C, H, W) in either memory format: (B, r, C)."""
     few = delta[0, 0].numel() < min(a.shape[1], delta.shape[1])  # positions: a product of each row would be larger
     if few or not delta.is_contiguous():
@@ -68,31 +80,31 @@ def contract(a, delta, B):
     return rows.unflatten(0, (B, -1)).sum(1)
 
 
-def grouped_by_example(x, B):
+def grouped_by_example(x: torch.Tensor, B: int) -> torch.Tensor:
     """(B K, C, H, W) to (K, B C, H, W): an example's channels side by side with the others'."""
     return x.unflatten(0, (B, -1)).transpose(0, 1).flatten(1, 2)
 
 
-def linear(layer, x, delta, B):
+def linear(layer: nn.Linear, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gradient:
     """Linear map of the last dimension: Σ δ ⊗ x over rows and positions."""
     delta, x = by_example(delta, B), by_example(x, B)
     weight = (delta.transpose(1, 2) @ x).flatten(1)
     return weight, None if layer.bias is None else delta.sum(1)
 
 
-def by_example(x, B):
+def by_example(x: torch.Tensor, B: int) -> torch.Tensor:
     """(R, …, features) to (B, rows and positions of one example, features)."""
     return x.reshape(B, -1, x.shape[-1])
 
 
-def layer_norm(layer, x, delta, B):
+def layer_norm(layer: nn.LayerNorm, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gradient:
     """LayerNorm: Σ δ x̂ and Σ δ over rows and positions, per normalised feature."""
     shape = layer.normalized_shape
     scaled = by_example((delta * F.layer_norm(x, shape, None, None, layer.eps)).flatten(-len(shape)), B)
     return scaled.sum(1), None if layer.bias is None else by_example(delta.flatten(-len(shape)), B).sum(1)
 
 
-def embedding(layer, x, delta, B):
+def embedding(layer: nn.Embedding, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gradient:
     """Embedding: each row's δ added to the embedding that it looked up."""
     delta = by_example(delta, B)
     weight = delta.new_zeros(B, layer.num_embeddings, layer.embedding_dim)
@@ -100,7 +112,7 @@ def embedding(layer, x, delta, B):
     return weight.scatter_add_(1, index, delta).flatten(1), None
 
 
-RULES = {
+RULES: dict[type[nn.Module], Rule] = {
     nn.Conv2d: conv2d,
     nn.Linear: linear,
     nn.LayerNorm: layer_norm,

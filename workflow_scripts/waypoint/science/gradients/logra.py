@@ -11,13 +11,20 @@ by its tap: no patch is unfolded, and dense random filters of as many columns wo
 same variance.
 """
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# padding by name has no rule, so that a hook never sees it
+# pyright: reportArgumentType=false, reportCallIssue=false
+
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from waypoint.science import counter_rng
 from waypoint.science.gradients.engine import PerExampleGradients
-from waypoint.science.gradients.hooks import LayerHook, exact_hook, own
+from waypoint.science.gradients.hooks import Hook, LayerHook, exact_hook, own
 from waypoint.science.gradients.layer_rules import by_example, contract
 from waypoint.science.random_streams import derive
 
@@ -31,7 +38,9 @@ class LoGraHook(LayerHook):
         keys: two keys, of P_in and of P_out.
     """
 
-    def __init__(self, layer, rank, keys):
+    layer: nn.Linear | nn.Conv2d
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d, rank: int, keys: Sequence[int]) -> None:
         weight = layer.weight
         outputs, channels, *kernel = weight.shape
         taps = weight[0, 0].numel()
@@ -52,7 +61,7 @@ class LoGraHook(LayerHook):
         self.P_out = None if r_out == outputs else sign_matrix(keys[1], outputs, r_out).to(weight)
         self.width = r_out * len(self.P_in)
 
-    def keep(self, x, output):
+    def keep(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         """P_inᵀ a, all that the backward pass needs of the input: (R, …, r_in), or (R, r_in, H, W)."""
         layer = self.layer
         if isinstance(layer, nn.Linear):
@@ -66,18 +75,18 @@ class LoGraHook(LayerHook):
             projected = F.conv2d(x, self.P_in[..., None, None])
         return F.conv2d(projected, self.shift, self.offset, *place, groups=len(self.shift))
 
-    def gradients(self, kept, delta, B):
+    def gradients(self, kept: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
         """Σ kept ⊗ (P_outᵀ δ) over rows and positions of each example: (B, width)."""
         kept = kept.to(delta.dtype)
         if isinstance(self.layer, nn.Linear):
-            found = by_example(kept, B).transpose(1, 2) @ by_example(delta, B)
+            sums = by_example(kept, B).transpose(1, 2) @ by_example(delta, B)
         else:
-            found = contract(kept, delta, B)
+            sums = contract(kept, delta, B)
         # P_out comes last: the sum over positions is the same, and this is one product instead of one a position
-        return (found if self.P_out is None else found.to(self.P_out.dtype) @ self.P_out).flatten(1)
+        return (sums if self.P_out is None else sums.to(self.P_out.dtype) @ self.P_out).flatten(1)
 
 
-def sign_matrix(key, rows, columns):
+def sign_matrix(key: int, rows: int, columns: int) -> torch.Tensor:
     """Independent entries ±1/√columns: (rows, columns)."""
     return counter_rng.matrix(counter_rng.signs, 64, key, 0, rows, columns) / columns**0.5
 
@@ -90,14 +99,15 @@ class LoGra(PerExampleGradients):
         rank: as ``LoGraHook``'s.
     """
 
-    def __init__(self, model, seed, checkpoint, rank, autocast=False):
+    def __init__(self, model: nn.Module, seed: int, checkpoint: str, rank: int, autocast: bool = False) -> None:
         super().__init__(model, autocast)
         self.key, self.rank = (seed, "factors", checkpoint), rank
 
-    def hook(self, name, layer):
+    def hook(self, name: str, layer: nn.Module) -> Hook | None:
         """Random factors for matrices; exact gradients of vectors, and of layers too small or too odd to compress."""
-        matrix = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+        if not isinstance(layer, (nn.Linear, nn.Conv2d)) or (isinstance(layer, nn.Conv2d) and layer.groups > 1):
+            return exact_hook(layer)
         whole = all(q.requires_grad for q in own(layer))
-        if not (matrix and whole and layer.weight.numel() > self.rank**2):
+        if not (whole and layer.weight.numel() > self.rank**2):
             return exact_hook(layer)
         return LoGraHook(layer, self.rank, [derive(*self.key, name, side) for side in ("in", "out")])

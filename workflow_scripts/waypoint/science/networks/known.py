@@ -1,11 +1,12 @@
 """Which networks are known, judged from their configuration alone, without a model library."""
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Settings
 
 KNOWN = ("UNet2DModel", "UNet2DConditionModel")
 
 
-def require_known(config):
+def require_known(config: Settings) -> str:
     """The class name of a stored network.
 
     Args:

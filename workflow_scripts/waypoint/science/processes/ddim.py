@@ -9,28 +9,33 @@ taken there. Inversion as it is mostly done takes ε at x_s instead, the first i
 the x_t from which the step really leads to x_s. Nothing is clipped: what is clipped has no inverse.
 """
 
+# torch and diffusers are partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import copy
 
 import torch
+
+from waypoint.science.processes.ddpm import Denoiser
 
 ITERATIONS = 30  # of a step's equation at most
 ENOUGH = 1e-5  # change of x_t, relative to its root mean square, at which they end
 
 
-def grid_of(denoiser, steps):
+def grid_of(denoiser: Denoiser, steps: int) -> list[int]:
     """The scheduler's own sampling grid, descending: list of int."""
     scheduler = copy.deepcopy(denoiser.scheduler)
     scheduler.set_timesteps(steps)
     return scheduler.timesteps.tolist()
 
 
-def _alpha_bar(denoiser, t):
+def _alpha_bar(denoiser: Denoiser, t: int | None) -> torch.Tensor:
     """ᾱ_t in float64; 1 for the image itself, where t is None."""
     return torch.ones((), dtype=torch.float64) if t is None else denoiser.alphas_cumprod[t].double().cpu()
 
 
 @torch.no_grad()
-def generate(denoiser, steps, x_T, condition=None):
+def generate(denoiser: Denoiser, steps: int, x_T: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
     """The image (C, H, W) that x_T (C, H, W) leads to, on the CPU.
 
     Args:
@@ -48,7 +53,13 @@ def generate(denoiser, steps, x_T, condition=None):
 
 
 @torch.no_grad()
-def invert(denoiser, steps, x0, condition=None, iterations=ITERATIONS):
+def invert(
+    denoiser: Denoiser,
+    steps: int,
+    x0: torch.Tensor,
+    condition: torch.Tensor | None = None,
+    iterations: int = ITERATIONS,
+) -> tuple[list[int], torch.Tensor]:
     """The x_t of the trajectory that ``generate`` takes to ``x0`` (C, H, W).
 
     Args:
@@ -57,7 +68,8 @@ def invert(denoiser, steps, x0, condition=None, iterations=ITERATIONS):
     Returns:
         steps descending (S,), x_t (S, C, H, W), on the CPU.
     """
-    grid, x, found = grid_of(denoiser, steps), x0[None].to(denoiser.device), []
+    grid, x = grid_of(denoiser, steps), x0[None].to(denoiser.device)
+    ascending: list[torch.Tensor] = []
     for t, s in zip(reversed(grid), [None, *reversed(grid[1:])]):
         now, then = _alpha_bar(denoiser, t), _alpha_bar(denoiser, s)
         scale = (now / then).sqrt().item()
@@ -68,5 +80,5 @@ def invert(denoiser, steps, x0, condition=None, iterations=ITERATIONS):
             if (x_t - last).pow(2).mean().sqrt() <= ENOUGH * x_t.pow(2).mean().sqrt():
                 break
         x = x_t
-        found.append(x[0].cpu())
-    return grid, torch.stack(found[::-1])
+        ascending.append(x[0].cpu())
+    return grid, torch.stack(ascending[::-1])

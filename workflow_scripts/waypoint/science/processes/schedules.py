@@ -1,12 +1,13 @@
 """Which noise schedules are computed with, judged from their configuration alone, without a model library."""
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Settings
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
 
-def check_schedule(config):
-    """Refuse, by name, what ancestral sampling here does not compute.
+def check_schedule(config: Settings) -> None:
+    """Refuse, by name, a noise schedule for which ancestral sampling is not implemented here.
 
     Args:
         config: a DDPMScheduler's, as a mapping; keys that are left out have diffusers' defaults.
@@ -25,7 +26,7 @@ def check_schedule(config):
         raise WaypointError("scheduler.thresholding (dynamic thresholding) is not supported; set it to false")
 
 
-def require_ancestral(config, sampler=None):
+def require_ancestral(config: Settings, sampler: str | None = None) -> None:
     """Refuse a stored scheduler's configuration that gives no ancestral sampling.
 
     Args:

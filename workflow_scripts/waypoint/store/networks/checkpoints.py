@@ -3,6 +3,8 @@
 # diffusers and science have no or partial type hints
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false
+# a configuration is declared as a dict, but its keys are its attributes too, and ``eval`` as giving any module
+# pyright: reportAttributeAccessIssue=false
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -130,7 +132,7 @@ def load(
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
     _require_filled(name, [*info["missing_keys"], *info["unexpected_keys"]])
-    return _supported(name, Denoiser(unet.eval().to(device), scheduler))
+    return _supported(name, Denoiser(unet.eval().to(device), scheduler))  # pyright: ignore[reportArgumentType]
 
 
 def outline(source: StrPath, sampler: str | None = None, timestep_spacing: str | None = None) -> Denoiser:

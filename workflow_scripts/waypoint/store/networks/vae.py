@@ -41,7 +41,7 @@ def load_vae(source: StrPath, device: torch.device | str = "cpu") -> Autoencoder
     amiss = [*info["missing_keys"], *info["unexpected_keys"]]
     if amiss:
         raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
-    return Autoencoder(vae.eval().to(device))
+    return Autoencoder(vae.eval().to(device))  # pyright: ignore[reportArgumentType]
 
 
 def latent_channels(source: StrPath) -> int:
