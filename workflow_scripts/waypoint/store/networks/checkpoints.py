@@ -2,38 +2,28 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
 from waypoint.errors import WaypointError
 from waypoint.patches.lean_diffusers import (
-    SAFE_WEIGHTS_INDEX_NAME,
-    SAFETENSORS_WEIGHTS_NAME,
-    WEIGHTS_NAME,
     DDPMScheduler,
     UNet2DConditionModel,
     UNet2DModel,
     __version__,
 )
-from waypoint.science.networks.known import require_known
+from waypoint.science.networks.known import check_conditions, require_known
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
 from waypoint.science.processes.schedules import require_ancestral
 from waypoint.science.random_streams import derive
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.networks import filling, sizes, training_states, weight_files
+from waypoint.store.networks.checkpoint_messages import NO_NETWORK, NO_SCHEDULE
 from waypoint.store.networks.hub import fetch
-
-# of UNet2DConditionModel: what it would be given besides a caption, which Waypoint does not have
-MORE_CONDITIONS = (
-    "class_embed_type",
-    "num_class_embeds",
-    "addition_embed_type",
-    "encoder_hid_dim_type",
-    "time_cond_proj_dim",
-)
-
+from waypoint.store.networks.layouts import examine
 
 PARTS = ("unet", "scheduler")  # of a pipeline's folder
 
@@ -67,10 +57,13 @@ def _scheduler(model):
     return scheduler
 
 
+def _kind(model):
+    return UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
+
+
 def _network(model):
-    kind = UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
     try:
-        return kind(**model["unet"])
+        return _kind(model)(**model["unet"])
     except (TypeError, ValueError, RuntimeError) as error:
         raise WaypointError(f"model.unet: {error}") from error
 
@@ -93,120 +86,128 @@ def save(unet, scheduler, folder):
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def load(source, device="cpu", sampler=None, timestep_spacing=None):
-    """A denoiser in evaluation mode from a pipeline folder, a bare UNet folder with a scheduler, or a hub id.
+def load(source, device="cpu", **taking):
+    """A denoiser in evaluation mode from a pipeline's or a UNet's folder, a state dict, or a hub id.
 
     Args:
-        sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
-            samples ancestrally; None wants a stored DDPMScheduler.
-        timestep_spacing: instead of the scheduler's own, if not None.
+        taking: as of ``Taking``.
 
     Raises:
         WaypointError: nothing there, damaged, or not supported; the message names ``source``.
     """
-    name, source = str(source), fetch(str(source), parts=PARTS)
-    require_intact(source)
-    kind, scheduler = _described(name, source, sampler, timestep_spacing)
-    try:
-        unet, info = kind.from_pretrained(
-            source,
-            subfolder=_part(source, "unet"),
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            output_loading_info=True,
-        )
-    except Exception as error:  # each library on the way raises its own kinds
-        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-    _require_filled(name, [*info["missing_keys"], *info["unexpected_keys"]])
-    return _supported(name, Denoiser(unet.eval().to(device), scheduler))
+    denoiser, _ = take(source, device, **taking)
+    return denoiser
 
 
-def outline(source, sampler=None, timestep_spacing=None):
+def take(source, device="cpu", **taking):
+    """As ``load``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
+    return _taken(source, Taking(**taking), device)
+
+
+def outline(source, **taking):
     """The denoiser that ``load`` would give, on the meta device: its weights are compared by name and shape, not read.
 
     Raises:
         WaypointError: as ``load``, but for values that are damaged.
     """
-    name, source = str(source), fetch(str(source), parts=PARTS)
-    kind, scheduler = _described(name, source, sampler, timestep_spacing)
-    folder = Path(source, _part(source, "unet"))
-    try:
-        with torch.device("meta"):
-            unet = kind.from_config(kind.load_config(folder, local_files_only=True))
-        stored = stored_shapes(folder)
-        unet._fix_state_dict_keys_on_load(stored)  # names of attention in models of old versions of diffusers
-    except Exception as error:  # each library on the way raises its own kinds
-        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-    wanted = {key: tensor.shape for key, tensor in unet.state_dict().items()}
-    _require_filled(name, sorted(wanted.keys() ^ stored.keys()))
-    for key, shape in wanted.items():
-        if stored[key] != shape:
-            raise WaypointError(
-                f"checkpoint {name}: its weights do not fill its config: {key} has the shape {tuple(stored[key])}, "
-                f"and the config wants {tuple(shape)}"
-            )
-    return _supported(name, Denoiser(unet.eval(), scheduler))
-
-
-def stored_shapes(folder):
-    """{name: shape} of the weights in a network's folder, without reading them.
-
-    Raises:
-        WaypointError: there are none.
-    """
-    index, file, pickled = (
-        Path(folder, name) for name in (SAFE_WEIGHTS_INDEX_NAME, SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME)
-    )
-    if not index.is_file() and not file.is_file() and pickled.is_file():
-        # the meta device: storages are not read
-        return {
-            key: tensor.shape for key, tensor in torch.load(pickled, map_location="meta", weights_only=True).items()
-        }
-    files = [file]
-    if index.is_file():
-        files = [Path(folder, name) for name in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
-    shapes = {}
-    for file in files:
-        if not file.is_file():
-            raise WaypointError(f"{file} is missing")
-        with safe_open(file, "pt") as weights:
-            shapes |= {key: torch.Size(weights.get_slice(key).get_shape()) for key in weights.keys()}
-    return shapes
-
-
-def _part(source, name):
-    """The folder of a pipeline that a part lies in, or "" where all lie side by side."""
-    return name if Path(source, name).is_dir() else ""
-
-
-def _described(name, source, sampler, timestep_spacing):
-    """The class of a stored network, and its scheduler."""
-    try:
-        kind = unet_class(UNet2DModel.load_config(source, subfolder=_part(source, "unet"), local_files_only=True))
-        stored = DDPMScheduler.load_config(source, subfolder=_part(source, "scheduler"), local_files_only=True)
-        scheduler = ancestral(stored) if sampler == "ddpm" else stored_scheduler(stored)
-        if timestep_spacing is not None:
-            scheduler.register_to_config(timestep_spacing=timestep_spacing)
-        check_scheduler(scheduler)
-        return kind, scheduler
-    except WaypointError as error:
-        raise WaypointError(f"checkpoint {name}: {error}") from error
-    except Exception as error:  # each library on the way raises its own kinds
-        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-
-
-def _require_filled(name, amiss):
-    """Refuse weights that diffusers would fill in at random, or leave out, with a warning."""
-    if amiss:
-        raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
-
-
-def _supported(name, denoiser):
-    try:
-        check_conditions(denoiser.unet.config)
-    except WaypointError as error:
-        raise WaypointError(f"checkpoint {name}: {error}") from error
+    denoiser, _ = outlined(source, **taking)
     return denoiser
+
+
+def outlined(source, **taking):
+    """As ``outline``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
+    return _taken(source, Taking(**taking), None)
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How existing models are taken.
+
+    Attributes:
+        sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
+            samples ancestrally; None wants a stored DDPMScheduler.
+        timestep_spacing: instead of the scheduler's own, if not None.
+        weights: "raw" or "ema" where a model has both.
+        model: the section ``model`` of the configuration, or None: the network of state dicts, and the schedule of
+            networks that have none.
+        cells: side of what the network works on, instead of its own, if not None.
+        latent: whether that are latents, which are never clipped.
+    """
+
+    sampler: str | None = None
+    timestep_spacing: str | None = None
+    weights: str | None = None
+    model: dict | None = None
+    cells: int | None = None
+    latent: bool = False
+
+
+def _taken(source, taking, device):
+    """A denoiser and what to say about it; without values where ``device`` is None."""
+    name, source = str(source), fetch(str(source), parts=PARTS)
+    if device is not None and Path(source).is_dir():
+        require_intact(source)
+    try:
+        layout = examine(source, taking.weights)
+        scheduler, said = _scheduler_of(layout, taking)
+        parts = _network_in(layout, taking)
+        if device is not None:
+            unet, more = filling.fill(*parts[:2], parts[2](True))
+        else:
+            unet, state = filling.unfilled(*parts[:2]).eval(), parts[2](False)
+            state, more = filling.renamed(unet, state)
+            filling.require_filled(unet, state)
+        check_conditions(unet.config)
+        resized = sizes.set_size(unet, taking.cells)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+    unet = unet if device is None else unet.to(device)
+    return Denoiser(unet, scheduler), [*layout.said, *said, *parts[3], *more, *resized]
+
+
+def _network_in(layout, taking):
+    """Class and configuration of a network, values → its state dict (or shapes), and what to say about them."""
+    if layout.network is None:
+        if taking.model is None:
+            raise WaypointError(NO_NETWORK)
+        kind = _kind(taking.model)
+        (_, said) = training_states.state_in(layout.file, taking.weights, values=False)
+        return (
+            kind,
+            taking.model["unet"],
+            lambda values: training_states.state_in(layout.file, taking.weights, values)[0],
+            said,
+        )
+    kind = unet_class(layout.config)
+    config, said = filling.known_config(kind, layout.network / "config.json")
+    try:
+        weights = weight_files.find(layout.network)
+    except WaypointError as error:
+        raise WaypointError(f"cannot be loaded: {error}") from error
+
+    def state(values):
+        return (weight_files.read if values else weight_files.shapes)(weights.files)
+
+    return kind, config, state, (*said, *filling.variant_said(weights))
+
+
+def _scheduler_of(layout, taking):
+    """The scheduler of a stored model, and what to say about it."""
+    if layout.schedule is None and taking.model is None:
+        raise WaypointError(NO_SCHEDULE)
+    if layout.schedule is None:
+        return _scheduler(taking.model), ("its noise schedule is model.scheduler of the configuration",)
+    stored, said = layout.schedule, ()
+    scheduler = ancestral(stored) if taking.sampler == "ddpm" else stored_scheduler(stored)
+    if taking.latent and scheduler.config.clip_sample:
+        scheduler.register_to_config(clip_sample=False)
+        said = ("clip_sample of its scheduler is turned off: latents are not clipped",)
+    if taking.timestep_spacing is not None:
+        scheduler.register_to_config(timestep_spacing=taking.timestep_spacing)
+    check_scheduler(scheduler)
+    return scheduler, said
 
 
 def alpha_bars(folder):
@@ -246,41 +247,48 @@ def stored_scheduler(config):
 def ancestral(config):
     """A DDPMScheduler with the noise schedule and prediction of any scheduler's config.
 
-    A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would.
+    A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would. Only what
+    ancestral sampling knows is kept.
 
     Raises:
         WaypointError: the config says nothing of a variance-preserving noise schedule.
     """
     require_ancestral(config, "ddpm")
-    return DDPMScheduler.from_config({"clip_sample": False, **config, "_class_name": "DDPMScheduler"})
-
-
-def check_conditions(config):
-    """Refuse a UNet that wants more than an image, a step, and a class or a caption.
-
-    Raises:
-        WaypointError: names the key of its config.
-    """
-    text = "cross_attention_dim" in config
-    for key in MORE_CONDITIONS if text else ("class_embed_type",):
-        if config.get(key) is not None:
-            instead = "captions are" if text else "num_class_embeds is"
-            raise WaypointError(f"{key} {config[key]!r} is not supported; {instead}")
+    known = filling.arguments(DDPMScheduler)
+    kept = {key: value for key, value in config.items() if key in known and (key, value) != ("variance_type", None)}
+    return DDPMScheduler.from_config({"clip_sample": False, **kept, "_class_name": "DDPMScheduler"})
 
 
 def differences(mine, theirs):
-    """Keys whose *values* differ between two diffusers configs, defaults filled in: 'key: a against b'.
+    """What differs between two networks or two schedulers *by value*, defaults filled in: 'key: a against b'.
 
-    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``,
-    ``freq_shift``, ``norm_eps`` …), and load each other's weights without an error.
+    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``, ``freq_shift``,
+    ``norm_eps`` …), and load each other's weights without an error. Only arguments of a network's class can: EMA
+    folders and other versions of diffusers keep more in a configuration. Of a scheduler only what ancestral sampling
+    keeps can.
     """
-    as_json = [json.loads(json.dumps(dict(config), default=str)) for config in (mine, theirs)]
-    keys = sorted(k for k in as_json[0].keys() | as_json[1].keys() if not k.startswith("_"))
+    if isinstance(mine, DDPMScheduler):
+        keys = _schedule_keys(mine, theirs)
+    else:
+        keys = filling.arguments(type(mine)) | filling.arguments(type(theirs))
+    mine, theirs = mine.config, theirs.config
     return [
-        f"{k}: {as_json[0].get(k)!r} against {as_json[1].get(k)!r}"
-        for k in keys
-        if as_json[0].get(k) != as_json[1].get(k)
+        f"{key}: {mine.get(key)!r} against {theirs.get(key)!r}"
+        for key in sorted(keys)
+        if not filling.same_value(mine.get(key), theirs.get(key))
     ]
+
+
+def _schedule_keys(mine, theirs):
+    """Keys of two schedulers that ancestral sampling depends on."""
+    keys = {"num_train_timesteps", "prediction_type", "timestep_spacing", "clip_sample", "variance_type"}
+    if "leading" in (mine.config.timestep_spacing, theirs.config.timestep_spacing):
+        keys.add("steps_offset")
+    if mine.config.clip_sample and theirs.config.clip_sample:
+        keys.add("clip_sample_range")
+    if mine.betas.shape != theirs.betas.shape or not torch.allclose(mine.betas, theirs.betas, rtol=1e-5, atol=0):
+        keys |= {"beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr"}
+    return keys
 
 
 def require_same(denoiser, reference, name, reference_name):
@@ -290,11 +298,27 @@ def require_same(denoiser, reference, name, reference_name):
         WaypointError: lists every key that differs, with both values.
     """
     for part in ("unet", "scheduler"):
-        found = differences(getattr(denoiser, part).config, getattr(reference, part).config)
+        found = differences(getattr(denoiser, part), getattr(reference, part))
         if found:
             raise WaypointError(
                 f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
             )
+
+
+def adopt_grid(denoiser, reference, reference_name):
+    """Lay a model's sampling grid as the reference's: what another sampler's grid was is no property of a model.
+
+    Returns:
+        What to say about it, a list of str.
+    """
+    mine, theirs = denoiser.scheduler.config, reference.scheduler.config
+    keys = ("timestep_spacing", "steps_offset")
+    if all(mine[key] == theirs[key] for key in keys):
+        return []
+    before = " and ".join(f"{key} {mine[key]!r}" for key in keys)
+    denoiser.scheduler.register_to_config(**{key: theirs[key] for key in keys})
+    after = " and ".join(f"{key} {theirs[key]!r}" for key in keys)
+    return [f"its sampling grid is laid as that of {reference_name}: {after}, not {before}"]
 
 
 def require_unclipped(denoiser, name):
@@ -352,7 +376,7 @@ def require_fit(denoiser, shape, labels, name, text_width=None):
         raise WaypointError(
             f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
             f"but the data has {channels} channels of {size}; fit model.unet, or data.size "
-            "and data.channels"
+            "and data.channels. Of an existing model that works at other sizes too, sampling.size says which"
         )
     if denoiser.conditioned_by == "encoder_hidden_states":
         wants = config.cross_attention_dim

@@ -6,7 +6,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.packages import package_path
+from waypoint.store.networks.places import local_place, may_be_hub_id
 
 SECONDS = 5  # that the hub may take to say whether it has a model
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -25,10 +25,10 @@ def fetch(source, what="checkpoint", parts=()):
     Raises:
         WaypointError: no such folder, and nothing to be had under that id.
     """
-    source = package_path(source, what)
-    if Path(source).is_dir():
+    source = local_place(source, what)
+    if Path(source).exists():
         return source
-    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+    if not may_be_hub_id(source):
         raise WaypointError(f"{what} {source}: no such folder")
     try:
         for places in filter(None, ([f"{part}/" for part in parts], [""])):
@@ -40,7 +40,9 @@ def fetch(source, what="checkpoint", parts=()):
                     return folder
         return folder
     except Exception as error:  # network, authentication, cache: each library raises its own kinds
-        raise WaypointError(f"{what} {source}: cannot be fetched from the hub ({error})") from error
+        raise WaypointError(
+            f"{what} {source}: no such folder; as a hub id: cannot be fetched from the hub ({error})"
+        ) from error
 
 
 @functools.cache

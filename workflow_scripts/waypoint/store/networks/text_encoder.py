@@ -1,16 +1,23 @@
 """Text encoders: transformers folders that turn captions into the embeddings a text-conditional UNet attends to."""
 
+import json
 import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.fingerprint import content_hash
 from waypoint.store.artifacts.provenance import MARKER
+from waypoint.store.networks import weight_files
 from waypoint.store.networks.hub import fetch
+from waypoint.store.networks.layouts import read_json
 
+KEPT = (".json", ".txt", ".model", ".safetensors")  # endings of the files that loading needs
+STEMS = ("model", "pytorch_model")  # of the files with weights
+PLAIN = ("model.safetensors", "model.safetensors.index.json")
 TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer")  # of a pipeline's folder; other folders hold both side by side
 
 
@@ -23,6 +30,10 @@ def embedding_width(folder):
     from transformers import AutoConfig
 
     encoder = Path(folder, TEXT_ENCODER_PARTS[0])
+    try:
+        weight_files.glance(encoder if encoder.is_dir() else folder, STEMS)
+    except WaypointError as error:
+        raise WaypointError(f"text_encoder: {folder} cannot be loaded: {error}") from error
     try:
         config = AutoConfig.from_pretrained(
             encoder if encoder.is_dir() else folder, local_files_only=True, trust_remote_code=False
@@ -40,6 +51,7 @@ class TextEncoder:
     Args:
         folder: a pipeline folder, or one that holds a transformers model and its tokenizer.
         max_length: tokens of every caption; longer ones are cut. None: the tokenizer's own limit.
+        name: what errors call the folder, if not its path.
 
     Attributes:
         length, width: shape of an embedded caption.
@@ -48,13 +60,14 @@ class TextEncoder:
         WaypointError: no such model, damaged, or of a kind that Waypoint does not know.
     """
 
-    def __init__(self, folder, max_length=None, device="cpu"):
+    def __init__(self, folder, max_length=None, device="cpu", name=None):
         from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, CLIPTextModel
 
         require_intact(folder)
         encoder, tokenizer = (
             part if part.is_dir() else Path(folder) for part in (Path(folder, name) for name in TEXT_ENCODER_PARTS)
         )
+        name = name or folder
         try:
             # code that a folder brings along is never run
             local = {"local_files_only": True, "trust_remote_code": False}
@@ -64,21 +77,21 @@ class TextEncoder:
             self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **local)
             self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, **local)
         except Exception as error:  # each library on the way raises its own kinds
-            raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
+            raise WaypointError(f"text_encoder: {name} cannot be loaded ({error})") from error
         # a pooler comes after the last hidden states; many encoders are stored without one
         missing = sorted(key for key in info["missing_keys"] if "pooler." not in key)
         if missing:
-            raise WaypointError(f"text_encoder: {folder} lacks the weights {', '.join(missing[:3])}")
+            raise WaypointError(f"text_encoder: {name} lacks the weights {', '.join(missing[:3])}")
         files = self.tokenizer.vocab_files_names.values()
         if files and not any((tokenizer / name).is_file() for name in files):  # every word would be the unknown one
-            raise WaypointError(f"text_encoder: {folder} has no vocabulary; a tokenizer needs {' or '.join(files)}")
+            raise WaypointError(f"text_encoder: {name} has no vocabulary; a tokenizer needs {' or '.join(files)}")
         self.model.eval().to(device)
         positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 20
         limit = min(self.tokenizer.model_max_length, positions)
         if limit == 1 << 20 and max_length is None:
-            raise WaypointError(f"text_encoder.max_length: {folder} has no limit of its own; set it")
+            raise WaypointError(f"text_encoder.max_length: {name} has no limit of its own; set it")
         if max_length is not None and max_length > limit:
-            raise WaypointError(f"text_encoder.max_length: {max_length} is more than the {limit} tokens of {folder}")
+            raise WaypointError(f"text_encoder.max_length: {max_length} is more than the {limit} tokens of {name}")
         self.length, self.width = max_length or limit, self.model.config.hidden_size
 
     def too_long(self, captions):
@@ -105,15 +118,35 @@ def text_encoder_identity(folder):
 def copy(source, folder):
     """Take a text encoder and its tokenizer from a folder or hub id into ``folder``: only what loading them needs.
 
+    Weights that are pickled, or a variant alone, are stored as safetensors under the plain name.
+
     Raises:
-        WaypointError: nothing there.
+        WaypointError: nothing there, or weights that cannot be read.
     """
     source = Path(fetch(source, "text_encoder", TEXT_ENCODER_PARTS))
-    kept = (".json", ".txt", ".model", ".safetensors")
     parts = [source / name for name in TEXT_ENCODER_PARTS if (source / name).is_dir()] or [source]
     for part in parts:
-        to = folder if part == source else Path(folder, part.name)
-        Path(to).mkdir(parents=True, exist_ok=True)
+        to = Path(folder if part == source else Path(folder, part.name))
+        to.mkdir(parents=True, exist_ok=True)
+        plain = any((part / name).is_file() for name in PLAIN)
         for file in sorted(part.iterdir()):
-            if file.is_file() and file.suffix in kept:
-                shutil.copyfile(file, Path(to, file.name))
+            weights = file.name.endswith(".safetensors") or ".index." in file.name
+            if file.is_file() and file.suffix in KEPT and (plain or not weights):
+                shutil.copyfile(file, to / file.name)
+        if not plain and part.name != TEXT_ENCODER_PARTS[1]:
+            _convert(part, to)
+
+
+def _convert(part, to):
+    """Store the weights of a folder as float32 safetensors, as its configuration then says too."""
+    try:
+        weights = weight_files.find(part, STEMS)
+        state = weight_files.read(weights.files)
+    except WaypointError as error:
+        raise WaypointError(f"text_encoder: {part} cannot be loaded: {error}") from error
+    state = {name: (q.float() if q.is_floating_point() else q).clone() for name, q in state.items()}
+    save_file(state, to / PLAIN[0], metadata={"format": "pt"})
+    config = read_json(to / "config.json")
+    for key in {"dtype", "torch_dtype"} & config.keys():
+        config[key] = "float32"
+    (to / "config.json").write_text(json.dumps(config, indent=2) + "\n")

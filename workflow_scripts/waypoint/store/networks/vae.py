@@ -12,6 +12,7 @@ from waypoint.science.autoencoder import Autoencoder
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.networks.checkpoints import weights_hash
+from waypoint.store.networks.filling import from_folder
 from waypoint.store.networks.hub import fetch
 
 VAE_PARTS = ("vae",)  # of a pipeline's folder
@@ -25,18 +26,15 @@ def load_vae(source, device="cpu"):
     """
     folder = fetch(str(source), "vae", VAE_PARTS)
     require_intact(folder)
-    part = "vae" if Path(folder, "vae").is_dir() else ""
     _stored_config(folder, source)
     try:
-        vae, info = AutoencoderKL.from_pretrained(
-            folder, subfolder=part, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
-        )
+        vae, _ = from_folder(AutoencoderKL, Path(folder, "vae") if Path(folder, "vae").is_dir() else Path(folder))
+    except WaypointError as error:
+        words = str(error).removeprefix("cannot be loaded: ")
+        raise WaypointError(f"vae {source}: cannot be loaded: {words}") from error
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
-    amiss = [*info["missing_keys"], *info["unexpected_keys"]]
-    if amiss:
-        raise WaypointError(f"vae {source}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
-    return Autoencoder(vae.eval().to(device))
+    return Autoencoder(vae.to(device))
 
 
 def latent_channels(source):

@@ -15,6 +15,7 @@ from waypoint.workflow.config import given_images, regions
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluation_checks import check_evaluation, chosen_targets
+from waypoint.workflow.config.given_models import expand_globs
 from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.kept_parts import resolve_halves
@@ -57,6 +58,7 @@ def complete(config, missing=None, given=None):
         config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(known))
     check_schema(config, schema)
     config = expand_paths(config, schema)
+    expand_globs(config)
     check_places(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)

@@ -13,7 +13,8 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.store.data.source import PLACES
 from waypoint.store.data.sources import SOURCES
-from waypoint.store.networks.packages import package_path
+from waypoint.store.networks.layouts import taken_from
+from waypoint.store.networks.places import local_place
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.image_encoders import identity, needing, place_of
@@ -26,7 +27,7 @@ from waypoint.workflow.plan.evaluation import EvaluationPlan
 from waypoint.workflow.plan.specs import READ_AS, as_read
 from waypoint.workflow.plan.stages import STAGES
 
-SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
+GIVEN_KEYS = ("sampler", "timestep_spacing", "weights")  # of config.checkpoints
 PANEL_SAMPLES = 4  # of p(·|x_t), which every panel shows
 SHEET_SAMPLES, CAPTIONED_SAMPLES = 36, 16  # of a model, on its contact sheet: squares of 6 and 4
 
@@ -178,8 +179,9 @@ class Plan(EvaluationPlan):
         return {key: value for key, value in self.config["training"].items() if key != "caption_dropout" or value}
 
     def scheduler(self):
-        """Scheduler overrides for imported models."""
-        return {key: self.config["checkpoints"][key] for key in SCHEDULER_KEYS if key in self.config["checkpoints"]}
+        """What of imported models is chosen or overridden, where it is set."""
+        found = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
+        return found | self.pick_set("sampling", "size")
 
     def ensemble(self):
         """Names of all checkpoints, and where they come from if they are not trained here."""
@@ -371,14 +373,14 @@ class Plan(EvaluationPlan):
         return SOURCES[self.config["data"]["source"]].there(self.config["data"])
 
     def checkpoint_sources(self, checkpoint):
-        """The folder that an existing model is taken from; nothing for a hub id."""
+        """Folder and files that an existing model is taken from; nothing for a hub id."""
         path = self.config["checkpoints"]["paths"][int(checkpoint.split("/")[1])]
-        return [path] if Path(path).exists() else []
+        return taken_from(path, self.config["checkpoints"].get("weights"))
 
     def encoder_sources(self, key):
         """The folder that a VAE or text encoder is taken from; nothing for a hub id, or a package that is gone."""
         try:
-            path = package_path(self.config[key]["path"], key)
+            path = local_place(self.config[key]["path"], key)
         except WaypointError:
             return []
         return [path] if Path(path).exists() else []
