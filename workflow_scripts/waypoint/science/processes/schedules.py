@@ -69,3 +69,15 @@ def require_ancestral(config, sampler=None):
             f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
             "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
         )
+
+
+def without_gradient(step, owner):
+    """Why a step of a v-model where ᾱ_t is 0 is refused, a sentence.
+
+    Args:
+        owner: names whose step it is.
+    """
+    return (
+        f"{owner}: step {step} has no ranking: the model predicts v, and its schedule has no signal left there "
+        "(ᾱ_t = 0), so that f_t does not depend on the weights and every score would be 0. Leave the step out"
+    )

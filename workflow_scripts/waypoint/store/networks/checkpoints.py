@@ -170,8 +170,6 @@ def _taken(source, taking, device):
 def _network_in(layout, taking):
     """Class and configuration of a network, values → its state dict (or shapes), and what to say about them."""
     if layout.network is None:
-        if taking.model is None:
-            raise WaypointError(NO_NETWORK)
         kind = _kind(taking.model)
         (_, said) = training_states.state_in(layout.file, taking.weights, values=False)
         return (
@@ -196,7 +194,7 @@ def _network_in(layout, taking):
 def _scheduler_of(layout, taking):
     """The scheduler of a stored model, and what to say about it."""
     if layout.schedule is None and taking.model is None:
-        raise WaypointError(NO_SCHEDULE)
+        raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
     if layout.schedule is None:
         return _scheduler(taking.model), ("its noise schedule is model.scheduler of the configuration",)
     stored, said = layout.schedule, ()

@@ -35,6 +35,7 @@ from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import check_keys, check_schema, fill, full_schema
 from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.config.steps_without_gradient import check_steps_with_gradient
 from waypoint.workflow.config.targets_table import read_targets
 
 
@@ -79,6 +80,7 @@ def complete(config, missing=None, given=None):
     check_lists(config)
     leave_out_missing(config, missing)
     _check_targets(config, places)
+    check_steps_with_gradient(config)
     check_captioned(config, stored)
     _check_gaussian(config)
     check_groups(config)

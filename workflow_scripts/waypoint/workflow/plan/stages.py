@@ -25,7 +25,7 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 
 STAGES = {}
-FIGURES = 6  # the version of every figure
+FIGURES = 7  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
 
