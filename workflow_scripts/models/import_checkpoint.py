@@ -1,5 +1,6 @@
 """Take an existing diffusers model into the store, checked by value against the experiment's model."""
 
+from waypoint.science.networks.unet import require_null_class
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.fingerprint import source_record
@@ -11,6 +12,7 @@ from waypoint.store.networks.layouts import taken_from
 from waypoint.store.networks.sizes import cells_of
 from waypoint.store.networks.text_encoder import TextEncoder
 from waypoint.store.networks.vae import load_vae
+from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 
 
@@ -20,7 +22,11 @@ def main(job):
     denoiser, said = checkpoints.take(path, **changed)
     same = wanted(job.settings["model"], reference if reference != path else None, changed)
     if job.args.data:
-        require_fit(denoiser, job.open(job.args.data), f"checkpoint {path}")
+        data = job.open(job.args.data)
+        require_fit(denoiser, data, f"checkpoint {path}")
+        guided = job.settings["checkpoint"].get("null_class") and denoiser.conditioned_by == "class_labels"
+        if guided and "label" in data:
+            require_null_class(denoiser.unet, read(data["label"]), f"checkpoint {path}")
     else:
         checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoders(job))
     said += fit(denoiser, same, path, changed)

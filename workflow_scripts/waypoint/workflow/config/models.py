@@ -7,6 +7,7 @@ from waypoint.science.processes.schedules import check_schedule
 from waypoint.science.timesteps import sampling_grid
 from waypoint.store.networks.packages import PREFIX
 from waypoint.store.networks.places import local_place
+from waypoint.workflow.config.class_guidance import check_class_guidance
 from waypoint.workflow.config.given_models import check_given, known_cells, stored_config
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
@@ -100,15 +101,15 @@ def check_captions(config):
     """Refuse guidance and captions' settings where there are no captions."""
     if config["text_encoder"] is not None:
         _check_folder(config["text_encoder"]["path"], "text_encoder.path")
+        if config["training"]["label_dropout"]:
+            raise WaypointError("config: training.label_dropout is for models of classes; use training.caption_dropout")
         if config["data"] and config["data"]["flip"]:
             raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
         return
     if config["training"]["caption_dropout"]:
         share = config["training"]["caption_dropout"]
         raise WaypointError(f"config: training.caption_dropout: {share} needs captions: the section text_encoder")
-    for section in ("sampling", "attribution"):
-        if config[section]["guidance"] != 1:
-            raise WaypointError(f"config: {section}.guidance needs captions: the section text_encoder")
+    check_class_guidance(config, known_of_model)
 
 
 def check_vae(config):

@@ -79,6 +79,7 @@ def question(plan, jobs, data):
         "size": config["data"]["size"] if config["data"] and not vae else None,
         "unprojected": unprojected(plan),
         "data": data,
+        "null_class": bool(plan.null_class()),
     }
 
 
@@ -96,7 +97,7 @@ def unprojected(plan):
     ]
 
 
-def answer(given, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data):
+def answer(given, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data, null_class):
     """Build and compare everything that is known.
 
     Returns:
@@ -107,11 +108,12 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, cells, 
             ``training_set.require_fit``, ``projection.require_room``, ``vae.latent_channels`` and ``embedding_width``.
     """
     from waypoint.science.gradients.hooks import trainable
+    from waypoint.science.networks.unet import require_null_class
     from waypoint.science.projection import require_room
     from waypoint.store.data.training_set import require_fit as require_fit_data
     from waypoint.store.networks import checkpoints
     from waypoint.store.networks.given import fit, wanted
-    from waypoint.store.zarr.reader import open_store
+    from waypoint.store.zarr.reader import open_store, read
 
     known, width, channels = encoders(vae, text_encoder)
 
@@ -125,6 +127,8 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, cells, 
             require_room(images, unprojected[1], sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
+            if null_class and denoiser.conditioned_by == "class_labels" and "label" in open_store(data):
+                require_null_class(denoiser.unet, read(open_store(data)["label"]), name)
         elif size is not None and denoiser.shape[1:] != (size, size):
             raise WaypointError(
                 f"{name} takes images of {list(denoiser.shape[1:])} pixels, but data.size is {size}; fit data.size"

@@ -175,13 +175,20 @@ class Plan(EvaluationPlan):
         return {key: value for key, value in self.pick(section, keys).items() if value is not None}
 
     def training(self):
-        """The recipe of a training; no dropped captions are no setting."""
-        return {key: value for key, value in self.config["training"].items() if key != "caption_dropout" or value}
+        """The recipe of a training; no dropped captions or labels are no setting."""
+        dropouts = ("caption_dropout", "label_dropout")
+        return {key: value for key, value in self.config["training"].items() if key not in dropouts or value}
 
     def scheduler(self):
         """What of imported models is chosen or overridden, where it is set."""
         found = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
         return found | self.pick_set("sampling", "size")
+
+    def null_class(self):
+        """The entry of a spec that a class stands for no class: guided models without captions are of classes."""
+        guided = any(self.config[section]["guidance"] != 1 for section in ("sampling", "attribution"))
+        dropped = self.config["training"]["label_dropout"] if "count" in self.config["checkpoints"] else 0
+        return {"null_class": True} if (guided and not self.prompted) or dropped else {}
 
     def ensemble(self):
         """Names of all checkpoints, and where they come from if they are not trained here."""
