@@ -103,7 +103,7 @@ def test_what_is_pickled_is_never_run(tmp_path, tiny_model):
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
 
     (tmp_path / "a/unet/diffusion_pytorch_model.bin").write_bytes(pickle.dumps({"conv_in.bias": Attack()}))
-    with pytest.raises(WaypointError, match=r"cannot be read as tensors alone \(it also holds __builtin__.exec\)"):
+    with pytest.raises(WaypointError, match=r"cannot be read as tensors alone \(Unsupported operand 149\)"):
         asked([path])
     assert not (tmp_path / "ran").exists()
 

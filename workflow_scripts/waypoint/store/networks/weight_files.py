@@ -245,6 +245,8 @@ def mapping(file, place):
 
 def _reason(error):
     """The first line of torch's reason, without its advice to load the file unsafely."""
-    other = re.search(r"GLOBAL ([\w.]+)", str(error))
-    lines = [line for line in str(error).strip().splitlines() if "weights_only" not in line]
-    return f"it also holds {other[1]}" if other else (lines or [type(error).__name__])[0]
+    if other := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it also holds {other[1]}"
+    words = re.sub(r".*WeightsUnpickler error:", "", str(error), flags=re.S)
+    lines = [line.strip() for line in words.splitlines() if line.strip() and "weights_only" not in line]
+    return (lines or [type(error).__name__])[0]
