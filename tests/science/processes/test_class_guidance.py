@@ -126,7 +126,9 @@ def test_labels_are_dropped_at_their_rate_after_every_other_draw(tiny_model):
 
 
 def test_the_class_of_no_class_must_be_free(tiny_model):
-    with pytest.raises(WaypointError, match="model.unet takes class 2, its last, .* labels up to 2; .*num_class_embeds 4"):
+    with pytest.raises(
+        WaypointError, match="model.unet takes class 2, its last, .* labels up to 2; .*num_class_embeds 4"
+    ):
         run(tiny_model, classes=NULL, label_dropout=0.1)
     with pytest.raises(WaypointError, match="training.label_dropout: 0.1 needs classes; the model sees none"):
         run(tiny_model, classes=None, label_dropout=0.1)

@@ -50,7 +50,7 @@ def require_fit(plan, jobs, data):
         if done.returncode == REFUSED:
             raise WaypointError(done.stdout.strip())
         if done.returncode == 0:
-            for words in done.stdout.splitlines():
+            for words in filter(None, done.stdout.splitlines()):
                 print(f"Waypoint: {words}", file=sys.stderr)
             return
         why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
