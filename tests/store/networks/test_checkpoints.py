@@ -174,6 +174,7 @@ def test_a_model_of_the_hub_is_taken(tmp_path, monkeypatch, denoiser, flat):
 PIPELINE = ["model_index.json", "v2.safetensors", "unet/config.json", "unet/diffusion_pytorch_model.safetensors"]
 PIPELINE += [f"{part}/{file}" for part in ("vae", "text") for file in ("config.json", "model.safetensors")]
 PIPELINE += ["vae/model.fp16.safetensors", "words/vocab.json", "words/merges.txt"]
+HALF = ["model_index.json", "vae/config.json", "vae/model.fp16.safetensors", "unet/config.json"]
 OLD = [file.replace(".safetensors", ".bin") for file in PIPELINE]
 
 
@@ -184,9 +185,10 @@ OLD = [file.replace(".safetensors", ".bin") for file in PIPELINE]
         (PIPELINE, ["text", "words"], [f for f in PIPELINE if f.startswith(("text", "words"))]),
         (PIPELINE, [], [f for f in PIPELINE if "fp16" not in f]),
         (OLD, ["vae"], ["vae/config.json", "vae/model.bin"]),
+        (HALF, ["vae"], ["vae/config.json", "vae/model.fp16.safetensors"]),
         (["config.json", "model.safetensors", "flax.msgpack"], ["vae"], ["config.json", "model.safetensors"]),
     ],
-    ids=["a part", "two parts", "everything", "without safetensors", "without parts"],
+    ids=["a part", "two parts", "everything", "without safetensors", "fp16 alone", "without parts"],
 )
 def test_only_the_parts_that_are_used_are_downloaded(tmp_path, monkeypatch, repository, parts, taken):
     def download(source, **patterns):

@@ -360,9 +360,20 @@ def test_of_several_state_dicts_one_is_chosen(tmp_path, raw, averaged):
         checkpoints.load(tmp_path / "a.pt", model=MODEL)
 
 
+def test_networks_side_by_side_in_one_state_dict_are_told_apart(tmp_path):
+    one, two = network(1), network(2)
+    both = prefixed("net.")(one.state_dict()) | prefixed("net_ema.")(two.state_dict())
+    torch.save({"state_dict": both, "epoch": 3}, tmp_path / "a.ckpt")
+    assert "its weights are net, the trained weights" in same(tmp_path / "a.ckpt", one, model=MODEL, weights="raw")
+    assert "its weights are net_ema, the exp" in same(tmp_path / "a.ckpt", two, model=MODEL, weights="ema")
+    with pytest.raises(WaypointError, match="holds net, net_ema; say which is meant"):
+        checkpoints.load(tmp_path / "a.ckpt", model=MODEL)
+
+
 @pytest.mark.parametrize(
     "held, words",
     [
+        ({"shadow_params": [torch.zeros(1)], "decay": 0.9}, "averages without their names .* EMAModel.save_pretrained"),
         ({"step": 3}, "holds no state dict, a mapping of names to tensors"),
         ([1, 2], "holds no state dict, a mapping of names to tensors, but list"),
         ({"unet": {"conv_in.weight": torch.zeros(1)}}, "do not fill its config exactly: .*is missing"),

@@ -32,10 +32,11 @@ def fetch(source, what="checkpoint", parts=()):
         raise WaypointError(f"{what} {source}: no such folder")
     try:
         for places in filter(None, ([f"{part}/" for part in parts], [""])):
-            # older repositories have no safetensors; their weights are loaded with weights_only
-            for endings in (["json", "txt", "model", "safetensors"], ["json", "bin"]):
+            # older repositories have no safetensors; their weights are loaded with weights_only. Some have only fp16
+            safe = ["json", "txt", "model", "safetensors"]
+            for endings, left in ((safe, VARIANTS), (["json", "bin"], VARIANTS), (safe, VARIANTS[1:])):
                 wanted = [f"{place}*.{ending}" for place in places for ending in endings]
-                folder = snapshot_download(source, allow_patterns=wanted, ignore_patterns=VARIANTS)
+                folder = snapshot_download(source, allow_patterns=wanted, ignore_patterns=left)
                 if any(Path(folder, places[0]).rglob(f"*.{endings[-1]}")):
                     return folder
         return folder
