@@ -22,11 +22,12 @@ from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete, known_image_size, stored_images
+from waypoint.workflow.config.given_models import known_cells
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory
 from waypoint.workflow.evaluations.lds import interval
-from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.plan import GIVEN_KEYS, Plan
 from waypoint.workflow.plan.stages import STAGES
 
 REPOSITORY = Path(__file__).parents[1]
@@ -121,7 +122,7 @@ def model_of(config, device):
     """The experiment's denoiser: a new one, or the first of the existing ones."""
     given = config["checkpoints"]
     if config["model"] is None:
-        options = {key: given[key] for key in ("sampler", "timestep_spacing") if key in given}
+        options = {key: given[key] for key in GIVEN_KEYS if key in given} | {"cells": known_cells(config)}
         return checkpoints.load(given["paths"][0], device, **options)
     built = checkpoints.build(config["model"], config["seed"], "full/0")
     return checkpoints.Denoiser(built.unet.to(device), built.scheduler)

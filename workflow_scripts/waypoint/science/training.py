@@ -10,6 +10,7 @@ import math
 import torch
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.unet import null_class, require_null_class
 from waypoint.science.random_streams import derive, torch_stream
 
 
@@ -134,12 +135,14 @@ class DenoiserTrainer(Trainer):
         conditions: classes (n,) int64 or embedded captions (n, token, width), to be indexed with a tensor of rows;
             None for an unconditional model.
         recipe: the config section ``training`` and ``flip``. Its ``caption_dropout``, where there is one, is the
-            share of captions that ``null`` replaces: classifier-free guidance needs a model that knows both.
+            share of captions that ``null`` replaces, ``label_dropout`` that of classes that the model's class for no
+            class replaces: classifier-free guidance needs a model that knows both.
         seed, name: key of the streams; ``name`` is the checkpoint's name.
         null: (token, width), the embedding of the empty caption.
 
     Raises:
-        WaypointError: captions are to be dropped, but there is no empty caption.
+        WaypointError: captions are to be dropped, but there is no empty caption; classes, but there are none, or images
+            have the one that stands for none.
     """
 
     advice = "lower training.learning_rate or set training.gradient_clip"
@@ -150,6 +153,12 @@ class DenoiserTrainer(Trainer):
         self.dropout = recipe.get("caption_dropout", 0)
         if self.dropout and null is None:
             raise WaypointError(f"training.caption_dropout: {self.dropout} needs captions; the model sees none")
+        if recipe.get("label_dropout", 0):
+            self.dropout = recipe["label_dropout"]
+            if denoiser.conditioned_by != "class_labels":
+                raise WaypointError(f"training.label_dropout: {self.dropout} needs classes; the model sees none")
+            require_null_class(denoiser.unet, conditions, "model.unet")
+            self.null = null_class(denoiser.unet)
 
     def loss(self, rows, stream):
         """The mean of L over the rows, each with a t and an ε of its own (Alg. 1 line 3, inner term)."""
@@ -162,7 +171,8 @@ class DenoiserTrainer(Trainer):
         condition = None if self.conditions is None else torch.as_tensor(self.conditions[rows])
         if self.dropout:  # after every other draw, so that without it nothing changes
             dropped = torch.rand(len(rows), generator=stream) < self.dropout
-            condition = torch.where(dropped[:, None, None], self.null, condition)
+            dropped = dropped.reshape(-1, *[1] * (condition.dim() - 1))
+            condition = torch.where(dropped, self.null.to(condition.dtype), condition)
         device = self.device
         condition = None if condition is None else condition.to(device)
         return self.denoiser.train_loss(x0.to(device), t.to(device), epsilon.to(device), condition).mean()

@@ -1,5 +1,9 @@
 """How a diffusers UNet is called: without a condition, with classes, or with embedded captions."""
 
+import torch
+
+from waypoint.errors import WaypointError
+
 
 def condition_keyword(unet):
     """The argument by which a UNet takes its condition: "class_labels", "encoder_hidden_states", or None for none."""
@@ -23,3 +27,29 @@ def output(unet, x, t, keyword, condition):
     """
     named = {} if keyword is None else {keyword: condition}
     return unet(x, t, **named).sample
+
+
+def null_class(unet):
+    """The class that stands for no class under guidance, a tensor of one number: the last embedding's.
+
+    A model of C classes that knows it has num_class_embeds C + 1.
+    """
+    return torch.tensor(unet.config.num_class_embeds - 1)
+
+
+def require_null_class(unet, labels, name):
+    """Refuse training images of the class that guidance and dropped labels take for no class.
+
+    Args:
+        labels: (n,) class of every image, array or tensor. name: of the model, for the error.
+
+    Raises:
+        WaypointError: some image has it.
+    """
+    null = int(null_class(unet))
+    if int(labels.max()) >= null:
+        raise WaypointError(
+            f"{name} takes class {null}, its last, for no class (sampling.guidance, training.label_dropout), but "
+            f"training images have labels up to {int(labels.max())}; a model of {null + 1} classes needs "
+            f"num_class_embeds {null + 2}"
+        )

@@ -63,6 +63,10 @@ class Denoiser:
         signal, noise = self.coefficients(t, x)
         return signal * out + noise * x
 
+    def has_gradient(self, t):
+        """Whether f_t depends on θ at step t: from v at ᾱ_t = 0 it does not, for there ε is x_t itself."""
+        return not (self.predicts_v and float(self.alphas_cumprod[t]) == 0)
+
     def add_noise(self, x0, epsilon, t):
         """√ᾱ_t x_0 + √(1-ᾱ_t) ε for x0, epsilon (B, C, H, W) and t (B,)."""
         signal, noise = self.coefficients(t, x0)

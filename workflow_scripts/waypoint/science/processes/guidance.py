@@ -2,15 +2,17 @@
 
 import torch
 
+from waypoint.errors import WaypointError
+from waypoint.science.networks.unet import null_class
 from waypoint.science.processes.ddpm import Denoiser
 
 
 class Guided(Denoiser):
-    """A denoiser under classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), ε_∅ being the output without a caption.
+    """A denoiser under classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), ε_∅ being the output without a condition.
 
     Args:
-        null: (token, width), the embedding of the empty caption.
-        scale: 1 is the conditional model, larger values follow the caption more closely.
+        null: (token, width), the embedding of the empty caption, or the class, one number, that stands for none.
+        scale: 1 is the conditional model, larger values follow the condition more closely.
     """
 
     def __init__(self, denoiser, null, scale):
@@ -26,5 +28,18 @@ class Guided(Denoiser):
 
 
 def guided(denoiser, null, scale):
-    """``denoiser`` under guidance; itself where there is none: no captions, or scale 1."""
-    return denoiser if null is None or scale == 1 else Guided(denoiser, null, scale)
+    """``denoiser`` under guidance; itself at scale 1, or where captions are known to a model but not the empty one.
+
+    Args:
+        null: the embedding of the empty caption, or None; a class-conditional model has a class for it.
+
+    Raises:
+        WaypointError: the model has no condition to be guided by.
+    """
+    if scale == 1:
+        return denoiser
+    if denoiser.conditioned_by is None:
+        raise WaypointError(f"guidance {scale}: the model has neither captions nor classes; set it to 1")
+    if denoiser.conditioned_by == "class_labels":
+        null = null_class(denoiser.unet)
+    return denoiser if null is None else Guided(denoiser, null, scale)
