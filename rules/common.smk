@@ -23,10 +23,15 @@ from waypoint.workflow.bases import BASES
 from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
+from waypoint.workflow.estimate.nominal import nominal, recorded
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
+from waypoint.workflow.terminal.showing import show
+
+REMOTE = workflow.storage_settings.default_storage_provider is not None
+TERMINAL = show(workflow, logs_are_here=not REMOTE)
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
@@ -120,9 +125,6 @@ def spec(stage):
     return lambda wildcards: PLAN.asked(stage, **wildcards)
 
 
-REMOTE = workflow.storage_settings.default_storage_provider is not None
-
-
 def carried(*paths):
     """Paths that jobs find for themselves, but not in a remote store: there they see only what is declared."""
     return list(paths) if REMOTE else []
@@ -170,6 +172,23 @@ let_artifacts_decide(
     START if workflow.is_main_process else None,
     (lambda files: set_aside(files, PLAN.root)) if REMOTE else None,
 )
+
+
+def expected(counts):
+    """Seconds that one job of every rule may take, {rule: seconds}, and the rules that tell it from finished artifacts."""
+    with_model = {rule.name for rule in workflow.rules if "gpu" in rule.resources}
+    costs, measured, artifacts = nominal(PLAN, with_model), {}, {}
+    for job in START.jobs:
+        artifacts.setdefault(job.rule.name, []).extend(job.output)
+    for name in counts:
+        if not REMOTE and (seconds := recorded(artifacts.get(name, ()), name in with_model)):
+            measured[name] = seconds
+    return {name: costs.seconds(name) for name in counts} | measured, measured
+
+
+if TERMINAL is not None:
+    TERMINAL.expect = expected
+    TERMINAL.collects = lambda rule: not workflow.get_rule(rule).output
 
 
 # what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only
@@ -286,7 +305,23 @@ def said_of_images():
         return [(row["target"], row["words"]) for row in csv.DictReader(handle) if row["what"] == "summary"]
 
 
-def closing_words():
+def ending(later):
+    """The first closing line: "Done" only where all that was asked for is there.
+
+    Args:
+        later: what has to be made again, or an empty string.
+    """
+    asked = [path for job in workflow.dag.targetjobs for path in job.output or job.input]
+    missing = [path for path in asked if not REMOTE and not Path(path).exists()]
+    if missing:
+        return f"Not done: {len(missing)} of {len(asked)} results are not there, {missing[0]} first. Run the same command again"
+    if later:
+        return f"Results are in {PLAN.root}/, but some have to be made again: the last line says which"
+    whole = any(job.rule.name == "all" for job in workflow.dag.targetjobs)
+    return f"Done. {'Everything' if whole else 'What was asked for'} is in {PLAN.root}/"
+
+
+def closing_words(later):
     """Where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), next(iter(PLAN.config["methods"]), "none")
     # `make run` leaves the user's shell without the environment: then name its Python by its path
@@ -316,4 +351,4 @@ def closing_words():
     told = [f"  {method}: {trust}", ""] if trust else []
     if PLAN.attributed and (noise := noise_in_words(PLAN.root, PLAN.checkpoints)):
         told.insert(0, f"  Waypoint: warning: {noise}")
-    return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, "", *told])
+    return "\n".join(["", ending(later), "", *lines, "", *told])
