@@ -175,7 +175,7 @@ let_artifacts_decide(
 
 
 def expected(counts):
-    """Seconds that one job of every rule may take, {rule: seconds}, and the rules that tell it from finished artifacts."""
+    """{name: seconds that one job of a rule may take}, and those rules of which finished artifacts tell it."""
     with_model = {rule.name for rule in workflow.rules if "gpu" in rule.resources}
     costs, measured, artifacts = nominal(PLAN, with_model), {}, {}
     for job in START.jobs:

@@ -180,7 +180,7 @@ class LogHandler(LogHandlerBase):
         return [(job.rule, now - job.began, said.get(jobid)) for jobid, job in list(self.running.items())]
 
     def _below(self):
-        """How far the run is, and below that its running jobs. Called by the display's own thread, so it takes no lock."""
+        """How far the run is, and below that its running jobs. The display's own thread calls it: no lock."""
         from rich.text import Text
 
         now, lines, said = time.time(), [], {}

@@ -22,10 +22,8 @@ def tail(path, since=0.0):
 
 def progress(text):
     """('done/total unit', seconds left) of the last progress line, or None."""
-    found = None
-    for found in PROGRESS.finditer(text):
-        pass
-    return found and ("{done}/{total} {unit}".format(**found.groupdict()), float(found["eta"]))
+    found = list(PROGRESS.finditer(text))
+    return ("{done}/{total} {unit}".format(**found[-1].groupdict()), float(found[-1]["eta"])) if found else None
 
 
 def warnings(path, since=0.0):

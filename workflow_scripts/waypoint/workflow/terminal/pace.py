@@ -1,4 +1,4 @@
-"""How far a run is and how long it still takes, in seconds of jobs: what was expected, corrected by what was measured."""
+"""How far a run is and how long it still takes, in seconds of jobs: expected ones, corrected by measured ones."""
 
 from collections import Counter
 

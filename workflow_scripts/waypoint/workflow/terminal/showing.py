@@ -1,7 +1,7 @@
 """Puts the handler in the place of Snakemake's own, when the Snakefile is read.
 
-Why not by ``--logger``: Snakemake looks for plugins before it reads the Snakefile, among installed packages alone, and a
-profile that names one which is not installed ends every run. Here whoever has a checkout has the display.
+Why not by ``--logger``: Snakemake looks for plugins before it reads the Snakefile, among installed packages alone, and
+a profile that names one which is not installed ends every run. Here whoever has a checkout has the display.
 """
 
 import os

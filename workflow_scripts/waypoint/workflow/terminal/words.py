@@ -5,9 +5,9 @@ import re
 NAME = 40  # columns of a job's name
 OF_SNAKEMAKE = re.compile(  # lines that say nothing about the experiment
     "Assuming unrestricted|Building DAG|Using shell|Provided |Rules claiming|Conda environments: ignored|"
-    "Singularity containers|Group jobs: inactive|Select jobs|Execute [0-9]+ jobs|Complete log|Elapsed time|Shutting down|"
-    "Exiting because a job|Reasons:|Removing temporary output|Touching output|Job rate limit|Terminating processes|"
-    "Trying to restart|Some jobs were triggered|Rules with |[0-9]+ jobs have |This was a dry-run|"
+    "Singularity containers|Group jobs: inactive|Select jobs|Execute [0-9]+ jobs|Complete log|Elapsed time|"
+    "Shutting down|Exiting because a job|Reasons:|Removing temporary output|Touching output|Job rate limit|"
+    "Terminating processes|Trying to restart|Some jobs were triggered|Rules with |[0-9]+ jobs have |This was a dry-run|"
     "Storing output in storage|Removing local copy"
 )
 FAILED_ELSEWHERE = re.compile(r"CalledProcessError|SpawnedJobError|At least one job did not complete successfully")
