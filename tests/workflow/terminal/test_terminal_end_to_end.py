@@ -78,8 +78,9 @@ def test_another_logger_stays(seen):
 
 
 def test_a_workflow_that_includes_waypoint_keeps_its_own_output(seen):
+    place = REPOSITORY / "Snakefile"
     seen.folder.joinpath("Snakefile").write_text(
-        f'module waypoint:\n    snakefile: "{REPOSITORY / "Snakefile"}"\nuse rule * from waypoint\n'
+        f'module waypoint:\n    snakefile: "{place}"\n    config: config\nuse rule * from waypoint\n'
     )
     done = seen.snakemake("-n", "-s", "Snakefile", "store/tiny/data/train.zarr")
     assert done.returncode == 0 and "rule prepare_data:" in done.stdout + done.stderr
