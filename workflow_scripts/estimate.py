@@ -29,6 +29,7 @@ from waypoint.workflow.estimate.memory import Memory, hungry
 from waypoint.workflow.estimate.wall_time import at_least, edges_of
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.terminal.words import clock
 
 REPOSITORY = Path(__file__).parents[1]
 WITH_MODEL = "waypoint.store.networks.checkpoints, waypoint.science.gradients.engine, waypoint.workflow.jobs.job"
@@ -91,7 +92,7 @@ def report(configfile, images=None, cores=1):
         gpus = torch.cuda.device_count() if device.type == "cuda" else 0
         each = {rule: costs.seconds(rule) for rule in counts}
         shortest, why = at_least(counts, each, edges_of(rule_graph(configfile)), cores, gpu, gpus)
-        lines.append(f"wall time, --cores {cores:<6} {shortest / 3600:,.2f} hours at least: {why}")
+        lines.append(f"wall time, --cores {cores:<6} at least {clock(shortest)}: {why}")
     lines += [f"memory of {rule} falls with {', '.join(keys)}" for rule, keys in hungry(held).items()]
     if missing := [what for rule, what in UNKNOWN.items() if rule in counts]:
         lines.append(f"not in it: {', '.join(missing)} (their jobs count as their start alone)")
