@@ -23,15 +23,14 @@ from waypoint.workflow.bases import BASES
 from waypoint.workflow.closing import noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.evaluation_checks import require_fid_weights
-from waypoint.workflow.estimate.nominal import nominal, recorded
+from waypoint.workflow.estimate.nominal import expected
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.start import Start
 from waypoint.workflow.terminal.showing import show
 
-REMOTE = workflow.storage_settings.default_storage_provider is not None
-TERMINAL = show(workflow, logs_are_here=not REMOTE)
+TERMINAL = show(workflow, logs_are_here=workflow.storage_settings.default_storage_provider is None)
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
@@ -125,6 +124,9 @@ def spec(stage):
     return lambda wildcards: PLAN.asked(stage, **wildcards)
 
 
+REMOTE = workflow.storage_settings.default_storage_provider is not None
+
+
 def carried(*paths):
     """Paths that jobs find for themselves, but not in a remote store: there they see only what is declared."""
     return list(paths) if REMOTE else []
@@ -167,28 +169,14 @@ def dry():
 
 
 START = Start(PLAN, REMOTE, dry, forced, downstream)
+if TERMINAL is not None:
+    TERMINAL.expect = lambda counts: expected(PLAN, counts, [] if REMOTE else START.jobs, workflow.rules)
+    TERMINAL.collects = lambda rule: not workflow.get_rule(rule).output
 let_artifacts_decide(
     own_job,
     START if workflow.is_main_process else None,
     (lambda files: set_aside(files, PLAN.root)) if REMOTE else None,
 )
-
-
-def expected(counts):
-    """{name: seconds that one job of a rule may take}, and those rules of which finished artifacts tell it."""
-    with_model = {rule.name for rule in workflow.rules if "gpu" in rule.resources}
-    costs, measured, artifacts = nominal(PLAN, with_model), {}, {}
-    for job in START.jobs:
-        artifacts.setdefault(job.rule.name, []).extend(job.output)
-    for name in counts:
-        if not REMOTE and (seconds := recorded(artifacts.get(name, ()), name in with_model)):
-            measured[name] = seconds
-    return {name: costs.seconds(name) for name in counts} | measured, measured
-
-
-if TERMINAL is not None:
-    TERMINAL.expect = expected
-    TERMINAL.collects = lambda rule: not workflow.get_rule(rule).output
 
 
 # what a row of workflow/methods.py says of Slurm; sites and their limits are in slurm/config.yaml. Rules are a group only

@@ -17,6 +17,23 @@ IMAGES = 1_000
 LOOKED_AT = 3  # artifacts of a rule that are asked how long they took
 
 
+def expected(plan, names, jobs, rules):
+    """Seconds that one job of each rule may take, {name: seconds}, and those rules of which finished artifacts tell it.
+
+    Args:
+        plan: a ``Plan``. names: of rules. jobs: Snakemake's, of artifacts that are there and that are not.
+        rules: Snakemake's; those that ask for a GPU load a model.
+    """
+    with_model = {rule.name for rule in rules if "gpu" in rule.resources}
+    costs, artifacts, measured = nominal(plan, with_model), {}, {}
+    for job in jobs:
+        artifacts.setdefault(job.rule.name, []).extend(job.output)
+    for name in names:
+        if seconds := recorded(artifacts.get(name, ()), name in with_model):
+            measured[name] = seconds
+    return {name: costs.seconds(name) for name in names} | measured, measured
+
+
 def nominal(plan, with_model):
     """``Costs`` of a plan at a laptop's rates, without opening models or data.
 
