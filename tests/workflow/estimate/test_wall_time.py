@@ -3,14 +3,17 @@
 import copy
 
 import pytest
-from workspace import CONFIG
+import yaml
+from workspace import CONFIG, REPOSITORY
 
+from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.estimate.memory import LOWERED_BY, Memory, hungry
 from waypoint.workflow.estimate.nominal import LIGHT_START, START, nominal, recorded
 from waypoint.workflow.estimate.wall_time import at_least, edges_of, longest_chain
 from waypoint.workflow.plan.plan import Plan
 
+PLANNED = ("curvature", "factor_kernel", "sample_trajectory", "contact_sheet", "sample_from_x_t", "score_trak")
 DOT = """digraph snakemake_dag {
     graph[bgcolor=white, margin=0];
 \t0[label = "all", color = "0.00 0.6 0.85", style="rounded"];
@@ -85,6 +88,18 @@ def test_nominal_costs_know_what_is_heavy_without_data_or_models():
     costs = nominal(plan, {"train"})
     assert costs.seconds("train") > 10 * costs.seconds("score_trak") > 0
     assert costs.sizes.images == 40 and costs.seconds("plot_lds") == costs.rates.light_start
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "experiments/digits-lds.yaml", "experiments/emoji.yaml"])
+def test_every_rule_of_an_experiment_has_nominal_costs(file):
+    try:
+        plan = Plan(complete(yaml.safe_load((REPOSITORY / file).read_text())))
+    except WaypointError as error:
+        pytest.skip(str(error))
+    costs = nominal(plan, set())
+    rules = {*costs.by_rule, *(name[1:] for name in dir(costs) if name.startswith("_") and name[1:].isidentifier())}
+    told = {rule: costs.seconds(rule) for rule in rules if rule in ("train", "featurize", "target_gradients", *PLANNED)}
+    assert told and all(seconds > 0 for seconds in told.values())
 
 
 def test_finished_artifacts_tell_how_long_a_job_takes(tmp_path, monkeypatch):

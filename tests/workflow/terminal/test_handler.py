@@ -193,6 +193,17 @@ def test_a_terminal_shows_long_jobs_below_the_lines_and_clears_them(run, monkeyp
     assert re.search(r" %  train full/0 +6 s\n", said) and not run.handler.live.is_started
 
 
+def test_a_mistake_in_the_display_ends_no_run(run, monkeypatch):
+    run = run()
+    run.handler.expect = lambda counts: 1 / 0
+    run.plan(train=2)
+    for number in (1, 2):
+        run.start(number, "train", checkpoint=f"full/{number}")
+        run.finish(number, 1)
+    said = run.end()
+    assert "ZeroDivisionError" in said and "50 %  train full/1" in said and "2 jobs in 2 s" not in said.splitlines()[0]
+
+
 def test_many_running_jobs_are_counted(run):
     run = run(terminal=True)
     run.plan(train=30)

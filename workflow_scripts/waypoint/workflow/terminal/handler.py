@@ -34,7 +34,7 @@ class LogHandler(LogHandlerBase):
         self.stream = sys.stdout if self.common_settings.stdout else sys.stderr
         quiet = {kind.name for kind in self.common_settings.quiet or ()}
         self.silent, self.quiet = "ALL" in quiet, bool(quiet & {"ALL", "RULES", "PROGRESS"})
-        self.cores, self.pace = None, None
+        self.cores, self.pace, self.planned = None, Pace({}, {}), False
         self.running, self.failed = {}, {}  # {jobid: Running}
         self.refusals, self.said = [], set()
         self.killed = self.interrupted = False
@@ -62,14 +62,19 @@ class LogHandler(LogHandlerBase):
             LogEvent.ERROR: self._refused,
             None: self._message,
         }.get(event)
-        if handle:
-            handle(record)
+        try:
+            if handle:
+                handle(record)
+        except Exception:  # as logging does it: said, but a run does not end for its display
+            self.handleError(record)
 
     def _planned(self, record):
-        if self.pace is not None:  # a dry run says it twice
+        if self.planned:  # a dry run says it twice
             return
+        self.planned = True
         counts = {rule: n for rule, n in record.stats.items() if rule != "total" and not self.collects(rule)}
         self.began = record.created
+        self.pace = Pace(counts, {}, cores=self.cores)
         self.pace = Pace(counts, *self.expect(counts), self.cores)
         if self.common_settings.dryrun:
             self._write(f"{words.dry_table(counts)}\n\nThis was a dry run: nothing was made.")
@@ -204,8 +209,9 @@ class LogHandler(LogHandlerBase):
         self._end()
         failed, refusals = self.failed.values(), self.refusals
         if self.interrupted:
-            done = self.pace.done.total() if self.pace else 0
-            refusals = [f"Waypoint: stopped after {words.jobs(done)}. The same command goes on from there"]
+            refusals = [
+                f"Waypoint: stopped after {words.jobs(self.pace.done.total())}. The same command goes on from there"
+            ]
             failed = []
         for job in failed:
             if not job.told:
