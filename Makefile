@@ -14,15 +14,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report docs test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
-	@# a live display on a terminal, plain lines elsewhere
-	if [ -t 1 ]; then logger="--logger rich"; fi; snakemake --cores $(CORES) --configfile $(CONFIG) $$logger
+	@snakemake --cores $(CORES) --configfile $(CONFIG)
 
 emoji: $(VENV)/emoji.stamp
-	snakemake --cores $(CORES) --configfile experiments/emoji.yaml
+	@snakemake --cores $(CORES) --configfile experiments/emoji.yaml
 
-# make estimate CONFIG=mine.yaml   jobs, hours and storage, before anything runs
+# make estimate CONFIG=mine.yaml CORES=8   jobs, hours, memory and storage, before anything runs
 estimate: $(VENV)/run.stamp
-	@OMP_NUM_THREADS=1 python workflow_scripts/estimate.py --configfile $(CONFIG)
+	@OMP_NUM_THREADS=1 python workflow_scripts/estimate.py --configfile $(CONFIG) --cores $(CORES)
 
 # make image FILE=name CONFIG=mine.yaml   one training image's scores for all targets; also written to a CSV, or to OUT=
 image: $(VENV)/run.stamp

@@ -10,6 +10,31 @@ THERE_AND_BACK = 2  # of what autograd keeps of a pass: as much again goes throu
 KERNEL_COPIES = 4  # of the k × k matrix, while its triangle is mirrored, or damped and factored
 GAUSSIAN_COPIES = 4  # of the D × D covariance: its eigenvectors, and what finding them takes
 
+# keys that a job's memory falls with, the one that costs the result least first
+LOWERED_BY = {
+    "train": ["training.batch_size"],
+    "featurize": ["features.shards (more of them)", "attribution.train_draws", "gradients.kind: factorised"],
+    "featurize_shard": ["features.shards (more of them)", "attribution.train_draws", "gradients.kind: factorised"],
+    "target_gradients": ["attribution.target_draws", "steps of the targets", "gradients.kind: factorised"],
+    "fisher_rows": ["kernel.rows of the method", "gradients.kind: factorised"],
+    "curvature": ["curvature.rows"],
+    "diagonal_curvature": ["curvature.rows"],
+    "factor_kernel": ["projection.dim"],
+    "score_wiener": ["data.size"],
+}
+LOWERED_BY |= dict.fromkeys(("train_subset", "train_without", "train_without_random"), LOWERED_BY["train"])
+HUNGRY, SHOWN = 1e9, 3  # bytes of a job, and how many rules
+
+
+def hungry(held):
+    """The rules whose jobs hold most, {rule: keys that lower it}; none where nothing holds a gigabyte.
+
+    Args:
+        held: {rule: bytes of one job}.
+    """
+    most = sorted((rule for rule in held if held[rule] >= HUNGRY and rule in LOWERED_BY), key=lambda r: -held[r])
+    return {rule: LOWERED_BY[rule] for rule in most[:SHOWN]}
+
 
 class Memory:
     """Peak bytes of one job of every rule that holds more than its imports.
