@@ -8,7 +8,7 @@ from workspace import CONFIG, REPOSITORY
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.estimate.memory import LOWERED_BY, Memory, hungry
+from waypoint.workflow.estimate.memory import LOWERED_BY, Memory, formula_of, hungry
 from waypoint.workflow.estimate.nominal import LIGHT_START, START, nominal, recorded
 from waypoint.workflow.estimate.wall_time import at_least, edges_of, longest_chain
 from waypoint.workflow.plan.plan import Plan
@@ -68,7 +68,7 @@ def test_memory_falls_with_the_keys_that_are_named(rule, sections):
     from test_costs import SIZES
 
     name = next(iter(sections))
-    assert any(name in key or name in ("methods", "attribution") for key in LOWERED_BY[rule])
+    assert any(name in key or name in ("methods", "attribution") for key in LOWERED_BY[formula_of(rule)])
     assert memory(SIZES, **sections).bytes(rule) < memory(SIZES).bytes(rule)
 
 

@@ -22,7 +22,6 @@ LOWERED_BY = {
     "factor_kernel": ["projection.dim"],
     "score_wiener": ["data.size"],
 }
-LOWERED_BY |= dict.fromkeys(("train_subset", "train_without", "train_without_random"), LOWERED_BY["train"])
 HUNGRY, SHOWN = 1e9, 3  # bytes of a job, and how many rules
 
 
@@ -32,8 +31,14 @@ def hungry(held):
     Args:
         held: {rule: bytes of one job}.
     """
-    most = sorted((rule for rule in held if held[rule] >= HUNGRY and rule in LOWERED_BY), key=lambda r: -held[r])
-    return {rule: LOWERED_BY[rule] for rule in most[:SHOWN]}
+    keys = {rule: LOWERED_BY.get(formula_of(rule)) for rule in held if held[rule] >= HUNGRY}
+    most = sorted((rule for rule in keys if keys[rule]), key=lambda rule: -held[rule])
+    return {rule: keys[rule] for rule in most[:SHOWN]}
+
+
+def formula_of(rule):
+    """The rule whose formula holds for a rule: its own, or that of a stage that holds as much."""
+    return (STAGES[rule].like if rule in STAGES else None) or rule
 
 
 class Memory:
@@ -51,8 +56,7 @@ class Memory:
 
     def bytes(self, rule):
         """Of one job, or None for a rule without a formula."""
-        like = STAGES[rule].like if rule in STAGES else None
-        formula = getattr(self, f"_{like or rule}", None)
+        formula = getattr(self, f"_{formula_of(rule)}", None)
         return None if formula is None else formula()
 
     def _train(self):
