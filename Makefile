@@ -1,7 +1,8 @@
 # make run    the default experiment (config.yaml), with everything it needs installed first
 # make emoji  experiments/emoji.yaml: captioned drawings, a latent diffusion model with text
 # make explain IMAGE=… MODEL=… DATA=…   which training images made a model able to make a picture?
-# make test   lint, format and tests
+# make check  lint, format, types, and the quick tests that train nothing
+# make test   the same, and all tests
 PYTHON ?= python3.11
 CORES ?= $(shell nproc)
 CONFIG ?= config.yaml
@@ -11,18 +12,17 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report docs test test-slow test-slurm test-faults bench scaling clean-environment
+.PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report docs check test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
-	@# a live display on a terminal, plain lines elsewhere
-	if [ -t 1 ]; then logger="--logger rich"; fi; snakemake --cores $(CORES) --configfile $(CONFIG) $$logger
+	@snakemake --cores $(CORES) --configfile $(CONFIG)
 
 emoji: $(VENV)/emoji.stamp
-	snakemake --cores $(CORES) --configfile experiments/emoji.yaml
+	@snakemake --cores $(CORES) --configfile experiments/emoji.yaml
 
-# make estimate CONFIG=mine.yaml   jobs, hours and storage, before anything runs
+# make estimate CONFIG=mine.yaml CORES=8   jobs, hours, memory and storage, before anything runs
 estimate: $(VENV)/run.stamp
-	@OMP_NUM_THREADS=1 python workflow_scripts/estimate.py --configfile $(CONFIG)
+	@OMP_NUM_THREADS=1 python workflow_scripts/estimate.py --configfile $(CONFIG) --cores $(CORES)
 
 # make image FILE=name CONFIG=mine.yaml   one training image's scores for all targets; also written to a CSV, or to OUT=
 image: $(VENV)/run.stamp
@@ -49,13 +49,23 @@ report: $(VENV)/run.stamp
 docs: $(VENV)/test.stamp
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-test: $(VENV)/test.stamp
-	tests/install_slurm.sh
+# make check   lint, format, types, and the quick tests that train nothing
+QUICK := $(addprefix tests/,workflow/config workflow/plan workflow/figures science/evaluation store/artifacts store/zarr \
+	store/data kernels test_imports.py test_readme.py test_docs_methods.py test_docs_sources.py test_docs_evaluations.py \
+	test_docs_paper.py test_docs_site.py)
+check: $(VENV)/test.stamp lint
+	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --quiet $(QUICK)
+
+.PHONY: lint
+lint: $(VENV)/test.stamp
 	ruff check .
 	ruff format --check .
 	snakefmt --check .
 	snakemake --lint
 	pyright
+
+test: $(VENV)/test.stamp lint
+	tests/install_slurm.sh
 	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/test.stamp

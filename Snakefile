@@ -65,6 +65,7 @@ onstart:
 
 
 onsuccess:
-    print(closing_words())
-    if later := START.afterwards():
+    later = START.afterwards()
+    print(closing_words(later))
+    if later:
         print(f"Waypoint: {later}", file=sys.stderr)

@@ -64,7 +64,11 @@ class Folder:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.run(
-            [*command, *arguments], cwd=self.place, capture_output=True, text=True, env={**os.environ, "PATH": path}
+            [*command, *arguments],
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": path, "WAYPOINT_LOGGER": "snakemake"},
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if run.returncode:

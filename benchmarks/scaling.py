@@ -107,7 +107,7 @@ class SmallRun:
     def snakemake(self, *arguments):
         command = [sys.executable, "-m", "snakemake", "-s", REPOSITORY / "Snakefile", "--configfile", "config.yaml"]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "WAYPOINT_LOGGER": "snakemake"}
         run = subprocess.run([*command, *arguments], cwd=self.folder, capture_output=True, text=True, env=environment)
         if run.returncode:
             sys.exit(run.stdout + run.stderr)

@@ -36,11 +36,15 @@ from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
 from waypoint.workflow.evaluations.removals import methods_of, other_models, without_models
 from waypoint.workflow.evaluations.split_half import halved
 from waypoint.workflow.evaluations.step_scores import methods_by_step
+from waypoint.workflow.estimate.nominal import expected
 from waypoint.workflow.plan.listed_images import require_listed_images
 from waypoint.workflow.plan.method_inputs import MASK, PLACES, SOURCE, files, paths
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.stages import STAGES
 from waypoint.workflow.plan.start import Start
+from waypoint.workflow.terminal.showing import show
+
+TERMINAL = show(workflow, logs_are_here=workflow.storage_settings.default_storage_provider is None)
 
 # config.yaml is the default experiment: another config file replaces it, nothing of it shines through
 if not workflow.overwrite_configfiles:
@@ -197,6 +201,9 @@ def dry():
 
 
 START = Start(PLAN, REMOTE, dry, forced, downstream)
+if TERMINAL is not None:
+    TERMINAL.expect = lambda counts: expected(PLAN, counts, [] if REMOTE else START.jobs, workflow.rules)
+    TERMINAL.collects = lambda rule: not workflow.get_rule(rule).output
 let_artifacts_decide(
     own_job,
     START if workflow.is_main_process else None,
@@ -339,7 +346,23 @@ def said_of_images():
         return [(row["target"], row["words"]) for row in csv.DictReader(handle) if row["what"] == "summary"]
 
 
-def closing_words():
+def ending(later):
+    """The first closing line: "Done" only where all that was asked for is there.
+
+    Args:
+        later: what has to be made again, or an empty string.
+    """
+    asked = [path for job in workflow.dag.targetjobs for path in job.output or job.input]
+    missing = [path for path in asked if not REMOTE and not Path(path).exists()]
+    if missing:
+        return f"Not done: {len(missing)} of {len(asked)} results are not there, {missing[0]} first. Run the same command again"
+    if later:
+        return f"Results are in {PLAN.root}/, but some have to be made again: the last line says which"
+    whole = any(job.rule.name == "all" for job in workflow.dag.targetjobs)
+    return f"Done. {'Everything' if whole else 'What was asked for'} is in {PLAN.root}/"
+
+
+def closing_words(later):
     """Where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), next(iter(PLAN.config["methods"]), "none")
     # `make run` leaves the user's shell without the environment: then name its Python by its path
@@ -369,4 +392,4 @@ def closing_words():
     told = [f"  {method}: {trust}", ""] if trust else []
     if PLAN.attributed and (noise := noise_in_words(PLAN.root, PLAN.checkpoints)):
         told.insert(0, f"  Waypoint: warning: {noise}")
-    return "\n".join(["", f"Done. Everything is in {PLAN.root}/", "", *lines, "", *told])
+    return "\n".join(["", ending(later), "", *lines, "", *told])

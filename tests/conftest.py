@@ -5,6 +5,7 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("WAYPOINT_LOGGER", "snakemake")  # its own words, which tests read; tests/workflow/terminal do not
 
 import diffusers  # noqa: F401  all of it: waypoint alone would leave transformers out
 import pytest

@@ -1,6 +1,5 @@
 """The site builds without a warning; configurations in README and docs are planned; their commands exist."""
 
-import json
 import os
 import re
 import shlex
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
 from support import UNET, store
 from workspace import REPOSITORY
@@ -55,15 +55,16 @@ def workplace(tmp_path, monkeypatch):
         store(Path(f"my-scores/{target}.zarr"), **scores, train=(["train"], [0, 1]))
     np.savez("mine.npz", x_t=np.zeros((2, 3, 32, 32), np.float32), step=np.array([400, 100]))
     unet = UNET | {"sample_size": 32, "in_channels": 3, "out_channels": 3}
-    for model in "ab":
-        for part, content in {"unet/config": unet, "scheduler/scheduler_config": SCHEDULER}.items():
-            Path(f"models/{model}/{part}.json").parent.mkdir(parents=True)
-            Path(f"models/{model}/{part}.json").write_text(json.dumps(content))
-        Path(f"models/{model}/unet/diffusion_pytorch_model.safetensors").write_bytes(b"")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for model in ("models/a", "models/b", "runs/a/checkpoint-5000"):
+        for part in ("unet", "unet_ema"):
+            network = UNet2DModel(**unet)
+            if part == "unet" or model.startswith("runs"):
+                network.save_pretrained(Path(model, part))
+        DDPMScheduler().save_pretrained(Path(model, "scheduler"))
     return tmp_path
 
 
-SCHEDULER = {"_class_name": "DDPMScheduler", "num_train_timesteps": 1000}
 SMALL = {"unet": UNET | {"sample_size": 32, "in_channels": 3, "out_channels": 3}}
 LABELLED = {"data": {"source": "imagefolder", "path": "photos/", "size": 32}}
 BASE = {

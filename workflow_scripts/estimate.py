@@ -1,11 +1,12 @@
 """What an experiment will cost on this machine: jobs, hours, memory and storage, before anything runs.
 
-    python workflow_scripts/estimate.py [--configfile CONFIG] [--images N]
+    python workflow_scripts/estimate.py [--configfile CONFIG] [--images N] [--cores N]
 
 Plans the jobs that are missing, does a little of every kind of work, and multiplies (docs/scaling.md has the formulas).
 """
 
 import argparse
+import os
 import re
 import resource
 import subprocess
@@ -22,12 +23,15 @@ from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete, known_image_size, stored_images
+from waypoint.workflow.config.given_models import known_cells
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
-from waypoint.workflow.estimate.memory import Memory
+from waypoint.workflow.estimate.memory import Memory, hungry
+from waypoint.workflow.estimate.wall_time import at_least, edges_of
 from waypoint.workflow.evaluations.lds import interval
-from waypoint.workflow.plan.plan import Plan
+from waypoint.workflow.plan.plan import GIVEN_KEYS, Plan
 from waypoint.workflow.plan.stages import STAGES
+from waypoint.workflow.terminal.words import clock
 
 REPOSITORY = Path(__file__).parents[1]
 WITH_MODEL = "waypoint.store.networks.checkpoints, waypoint.science.gradients.engine, waypoint.workflow.jobs.job"
@@ -38,15 +42,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--configfile", default=str(REPOSITORY / "config.yaml"))
     parser.add_argument("--images", type=int, help="number of training images, where they are not at hand")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="jobs at a time, as Snakemake's --cores")
     args = parser.parse_args()
     try:
-        print(report(args.configfile, args.images))
+        print(report(args.configfile, args.images, args.cores))
     except WaypointError as error:
         sys.exit(f"Waypoint: {error}")
 
 
-def report(configfile, images=None):
-    """The estimate as text."""
+def report(configfile, images=None, cores=1):
+    """The estimate as text; wall time for so many jobs at a time."""
     torch.set_num_threads(1)  # as Snakemake runs jobs
     config = complete(yaml.safe_load(Path(configfile).read_text(encoding="utf-8")))
     plan, device = Plan(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,16 +73,22 @@ def report(configfile, images=None):
         "",
         f"{'rule':<26}{'jobs':>8}{'one takes':>14}{'hours':>10}{'one holds':>12}",
     ]
+    held = {rule: size for rule in taken if memory and (size := memory.bytes(rule))}
     for rule, seconds in sorted(taken.items(), key=lambda item: -item[1]):
-        held = memory and memory.bytes(rule)
         line = f"{rule:<26}{counts[rule]:>8,}{seconds / counts[rule]:>12.1f} s{seconds / 3600:>10.2f}"
-        lines.append(f"{line}{human(held) if held else '':>12}".rstrip())
+        lines.append(f"{line}{human(held[rule]) if rule in held else '':>12}".rstrip())
     on_gpu = sum(seconds for rule, seconds in taken.items() if rule in gpu) / 3600
     lines += [
         "",
         f"jobs that ask for a GPU  {on_gpu:,.2f} {'GPU' if device.type == 'cuda' else 'core'} hours",
         f"other jobs               {sum(taken.values()) / 3600 - on_gpu:,.2f} core hours",
     ]
+    if counts:
+        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+        each = {rule: costs.seconds(rule) for rule in counts}
+        shortest, why = at_least(counts, each, edges_of(rule_graph(configfile)), cores, gpu, gpus)
+        lines.append(f"wall time, --cores {cores:<6} at least {clock(shortest)}: {why}")
+    lines += [f"memory of {rule} falls with {', '.join(keys)}" for rule, keys in hungry(held).items()]
     if missing := costs.uncounted(counts):
         lines.append(f"not in it: {', '.join(missing)} (their jobs count as their start alone)")
     if unknown := costs.unknown(counts):
@@ -97,14 +108,24 @@ def planned(configfile):
     Raises:
         WaypointError: the dry run fails; its words.
     """
-    command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--configfile", str(configfile)]
     start = time.perf_counter()
-    done = subprocess.run([*command, "-n", "-q", "rules"], capture_output=True, text=True)
+    done = snakemake(configfile, "-n", "-q", "rules")
     if done.returncode:
         raise WaypointError(f"the experiment cannot be planned:\n{(done.stdout + done.stderr).strip()}")
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
     named = {"all", "total"}
     return {rule: int(count) for rule, count in counts.items() if rule not in named}, time.perf_counter() - start
+
+
+def rule_graph(configfile):
+    """Which rules read what others make, in Graphviz' words."""
+    return snakemake(configfile, "--rulegraph").stdout
+
+
+def snakemake(configfile, *options):
+    """Snakemake's answer about an experiment that it only plans."""
+    command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--configfile", str(configfile)]
+    return subprocess.run([*command, *options], capture_output=True, text=True)
 
 
 def gpu_rules():
@@ -121,7 +142,7 @@ def model_of(config, device):
     """The experiment's denoiser: a new one, or the first of the existing ones."""
     given = config["checkpoints"]
     if config["model"] is None:
-        options = {key: given[key] for key in ("sampler", "timestep_spacing") if key in given}
+        options = {key: given[key] for key in GIVEN_KEYS if key in given} | {"cells": known_cells(config)}
         return checkpoints.load(given["paths"][0], device, **options)
     built = checkpoints.build(config["model"], config["seed"], "full/0")
     return checkpoints.Denoiser(built.unet.to(device), built.scheduler)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support import images, run_script, tiny_config, tiny_denoiser
 
 from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate
+from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.plan.plan import Plan
@@ -46,6 +48,26 @@ def test_an_existing_folder_becomes_a_checkpoint(tmp_path, data, tiny_model, giv
     x = torch.randn(2, 1, 8, 8)
     with torch.no_grad():
         assert torch.equal(mine.output(x, 500), theirs.output(x, 500))
+
+
+def test_what_was_chosen_is_kept_with_the_model(tmp_path, data, tiny_model, capsys):
+    path = Path(saved(tmp_path / "run/checkpoint-5", tiny_denoiser(tiny_model)))
+    averaged = tiny_denoiser(tiny_model, "another")
+    averaged.unet.save_pretrained(path / "unet_ema")
+    (path / "scheduler").rename(tmp_path / "run/scheduler")
+    sections = {"checkpoints": {"paths": [str(path)], "weights": "ema"}}
+    plan = Plan(tiny_config(None, **sections))
+    spec = plan.asked("import_checkpoint", checkpoint="full/0")
+    run_script("import_checkpoint", spec=spec, data=data, name="full/0", out=tmp_path / "full/0")
+    x = torch.randn(2, 1, 8, 8)
+    with torch.no_grad():
+        assert torch.equal(checkpoints.load(tmp_path / "full/0").output(x, 500), averaged.output(x, 500))
+    made = read_attributes(tmp_path / "full/0")
+    assert ["unet_ema" in made["taken"][0], "noise schedule" in made["taken"][1]] == [True, True]
+    assert "its network is unet_ema" in capsys.readouterr().out
+    # a change of the schedule above is noticed
+    assert made["source"]["paths"] == [str(path), str(tmp_path / "run/scheduler/scheduler_config.json")]
+    assert plan.sources("import_checkpoint", checkpoint="full/0") == made["source"]["paths"]
 
 
 def test_equal_shapes_with_other_values_are_refused(tmp_path, data, tiny_model, capsys):
@@ -234,3 +256,15 @@ def test_training_on_labels_that_the_model_lacks_is_refused(tmp_path, data, tiny
         places = {"resume": tmp_path / "resume", "out": tmp_path / "model"}
         run_script("train", spec=plan.asked("train", checkpoint="full/0"), data=data, name="full/0", **places)
     assert "num_class_embeds 5), but the data has labels 0 to 9" in capsys.readouterr().err
+
+
+def test_a_step_without_gradient_is_refused_by_its_job_too(tiny_model):
+    """Planning does not see the schedules of hub models."""
+    dark = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    theta = tiny_denoiser({**tiny_model, "scheduler": dark})
+    assert [theta.has_gradient(t) for t in (0, 998, 999)] == [True, True, False]
+    x, t = images(2), torch.tensor([999, 999])
+    loss = theta.noise_loss(x, t, images(2, seed=1)).sum()
+    found = torch.autograd.grad(loss, list(theta.unet.parameters()))
+    assert all((g == 0).all() for g in found)
+    assert tiny_denoiser(tiny_model).has_gradient(999)

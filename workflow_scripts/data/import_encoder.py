@@ -7,7 +7,7 @@ from waypoint.store.artifacts.checksums import write_marker
 from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.artifacts.source_files import source_record
 from waypoint.store.networks.hub import fetch
-from waypoint.store.networks.packages import package_path
+from waypoint.store.networks.places import local_place
 from waypoint.store.networks.text_encoder import TEXT_ENCODER_PARTS, TextEncoder, copy
 from waypoint.store.networks.vae import VAE_PARTS, load_vae, save_vae
 from waypoint.workflow.jobs.job import run
@@ -21,9 +21,9 @@ def main(job):
         if kind == "vae":
             save_vae(load_vae(given["path"]).vae, tmp)
         else:
-            TextEncoder(fetched, given["max_length"])  # whether it loads
             copy(given["path"], tmp)
-        folder = package_path(given["path"], kind)
+            TextEncoder(tmp, given["max_length"], name=given["path"])  # whether it loads
+        folder = local_place(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
         made = {"imported_from": fetched, "source": source}

@@ -72,14 +72,29 @@ def lines(job, scores, captions, alike):
     control = " (control)" if method in CONTROLS else ""
     error = " ± its error" if "score_se" in scores else ""
     trusted = f"✓: found, confirmed by {by}; grey: not told from noise"
+    taken = guidances(spec) if "target_gradients" in scores.attrs["spec"] else None
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
+        *([(taken, {"size": 8})] if taken else []),
         ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
         (f"−, dashed: with the lowest. Below each: score{error}, {captions.words}", {"size": 8, "color": RED}),
         *([("×3: one of three images that show the same, named once", {"size": 8})] if alike else []),
         (trusted if known else f"not judged by its noise: {by}", {"size": 8}),
     ]
+
+
+def guidances(spec):
+    """Under which guidance f_t and x̂0_t were taken, in words; None for models that have nothing to be guided by.
+
+    Args:
+        spec: the settings of scores that come from gradients.
+    """
+    of = [spec.get(section, {}).get("guidance", 1) for section in ("attribution", "sampling")]
+    if of == [1, 1] and not {"prompt", "label"} & spec.get("target", {}).keys():
+        return None
+    named = ["unguided" if scale == 1 else f"guidance {scale:g}" for scale in of]
+    return f"f_t {named[0]}, x̂0 {named[1]}"
 
 
 if __name__ == "__main__":

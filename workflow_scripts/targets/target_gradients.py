@@ -5,11 +5,13 @@ from functools import partial
 import numpy as np
 import torch
 
+from waypoint.errors import WaypointError
 from waypoint.science.algorithm1 import one_step_estimate, target_gradients
 from waypoint.science.draws import target_draws
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, target_example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
+from waypoint.science.processes.schedules import without_gradient
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients, projection
 from waypoint.workflow.jobs.job import run
@@ -21,6 +23,9 @@ class Attributed(Target):
 
     def __init__(self, job, generator):
         super().__init__(job, generator, job.settings["target"]["steps"])
+        for t in self.steps:  # of models of the hub; of all others planning knows it
+            if not generator.has_gradient(t):
+                raise WaypointError(without_gradient(t, "targets: steps"))
         self.settings = job.settings["attribution"]
         weight = mask_weight(job.settings["target"]["mask"], job.args.mask, self.image.shape[-2:], self.x_t.shape[-2:])
         self.weight = None if weight is None else weight.to(generator.device)

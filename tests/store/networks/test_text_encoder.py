@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support import tiny_bert, tiny_clip
 from transformers import AutoTokenizer, BertModel, CLIPTextModel, T5Config, T5EncoderModel, T5ForConditionalGeneration
 
@@ -221,3 +222,56 @@ def test_identity_is_that_of_weights_settings_and_vocabulary(tmp_path, bert):
         with open(other / name, "a") as file:
             file.write("\n")
         assert text_encoder_identity(other) != first
+
+
+def stored_otherwise(folder, names, change=dict):
+    """Replace the safetensors of an encoder's folder by pickled files or a variant."""
+    state = change(load_file(Path(folder, "model.safetensors")))
+    Path(folder, "model.safetensors").unlink()
+    if names[0].endswith(".safetensors"):
+        save_file(state, Path(folder, names[0]), metadata={"format": "pt"})
+    else:
+        keys = list(state)
+        for k, name in enumerate(names):
+            torch.save({key: state[key] for key in keys[k :: len(names)]}, Path(folder, name))
+    if len(names) > 1:
+        place = {key: names[k % len(names)] for k, key in enumerate(keys)}
+        Path(folder, "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": place}))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["pytorch_model.bin"],
+        ["pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"],
+        ["model.fp16.safetensors"],
+    ],
+    ids=["bin", "shards", "variant"],
+)
+def test_other_files_of_weights_are_stored_as_safetensors(tmp_path, bert, capfd, names):
+    before = TextEncoder(bert)(["a red square", ""])
+    stored_otherwise(bert, names)
+    capfd.readouterr()
+    copy(str(bert), tmp_path / "copy")
+    found = {file.suffix for file in (tmp_path / "copy").iterdir()}
+    assert ".safetensors" in found and ".bin" not in found
+    assert torch.equal(TextEncoder(tmp_path / "copy")(["a red square", ""]), before)
+    assert "rror" not in "".join(capfd.readouterr())
+
+
+def test_position_ids_of_2022_do_not_hinder(tmp_path, clip):
+    from transformers import CLIPTextModel
+
+    CLIPTextModel.from_pretrained(clip).save_pretrained(clip)
+    before = TextEncoder(clip)(["a dog"])
+    more = {"text_model.embeddings.position_ids": torch.arange(24)[None]}
+    stored_otherwise(clip, ["pytorch_model.bin"], lambda state: dict(state) | more)
+    copy(str(clip), tmp_path / "copy")
+    assert torch.equal(TextEncoder(tmp_path / "copy")(["a dog"]), before)
+
+
+def test_pickled_objects_of_an_encoder_are_named(tmp_path, bert):
+    Path(bert, "model.safetensors").unlink()
+    torch.save({"x": Path("a")}, Path(bert, "pytorch_model.bin"))
+    with pytest.raises(WaypointError, match="text_encoder: .* cannot be loaded: .* as tensors alone"):
+        copy(str(bert), tmp_path / "copy")

@@ -25,8 +25,10 @@ CLASSIFIER = {"evaluation.fid.features": "classifier"}
 def files(tmp_path, monkeypatch):
     """A working directory with two existing models and a trajectory of two steps."""
     monkeypatch.chdir(tmp_path)
-    Path("plain").mkdir()
-    Path("other").mkdir()
+    for part, file in (("unet", "config.json"), ("scheduler", "scheduler_config.json")):
+        for name in ("plain", "other"):
+            Path(name, part).mkdir(parents=True)
+            Path(name, part, file).write_text("{}")
     np.savez("own.npz", x_t=np.zeros((2, 1, 8, 8)), step=np.array([400, 100]))
 
 

@@ -37,9 +37,10 @@ def test_wiener_is_refused_where_its_covariance_is_too_large_or_a_step_is_noise_
     )
     sampled = {"methods": ["wiener"], "sampling": {"steps": 1000}, "targets": last}
     tiny_config({"unet": UNET, "scheduler": {"prediction_type": "v_prediction"}}, **sampled)
+    dark = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
     for model, words in (
         ({"unet": {**UNET, **large}}, ["methods: wiener", "49152 numbers", "12288"]),
-        ({"unet": UNET, "scheduler": {"rescale_betas_zero_snr": True}}, ["target a at step 999", "rescale_betas"]),
+        ({"unet": UNET, "scheduler": dark}, ["target a at step 999", "rescale_betas"]),
     ):
         with pytest.raises(WaypointError) as refused:
             tiny_config(model, **sampled)

@@ -142,11 +142,12 @@ def test_storage_is_what_a_run_leaves(tmp_path):
 def test_an_estimate_names_jobs_hours_and_storage(tmp_path):
     workspace = Workspace(tmp_path / "work", {**copy.deepcopy(CONFIG), "evaluation": {"lds": {"subsets": 8}}})
     workspace.snakemake("--version")  # writes the configuration
-    command = [sys.executable, str(SCRIPTS / "estimate.py"), "--configfile", "experiment.yaml"]
+    command = [sys.executable, str(SCRIPTS / "estimate.py"), "--configfile", "experiment.yaml", "--cores", "3"]
     done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "\nLDS: 8 subsets with " in done.stdout and "give an interval of about ±0." in done.stdout
     assert "tiny: 45 jobs to run" in done.stdout and "40 images" in done.stdout
+    assert "wall time, --cores 3      at least " in done.stdout
     for word in ("train ", "trajectory_panel", "one holds", "core hours", "features", "in all"):
         assert word in done.stdout
     assert not (workspace.folder / "store").exists()

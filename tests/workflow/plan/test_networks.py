@@ -16,7 +16,7 @@ from support import store, tiny_config, tiny_denoiser
 from workspace import CONFIG, Workspace
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks import checkpoints
+from waypoint.store.networks import checkpoints, weight_files
 from waypoint.workflow.plan import networks
 from waypoint.workflow.plan.plan import Plan
 
@@ -103,7 +103,7 @@ def test_what_is_pickled_is_never_run(tmp_path, tiny_model):
             return exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",)
 
     (tmp_path / "a/unet/diffusion_pytorch_model.bin").write_bytes(pickle.dumps({"conv_in.bias": Attack()}))
-    with pytest.raises(WaypointError, match="cannot be loaded"):
+    with pytest.raises(WaypointError, match=r"cannot be read as tensors alone \(Unsupported operand 149\)"):
         asked([path])
     assert not (tmp_path / "ran").exists()
 
@@ -115,8 +115,8 @@ def test_shards_are_put_together(tmp_path, tiny_model):
     denoiser.unet.save_pretrained(tmp_path / "a/unet", max_shard_size="10KB")
     assert len(list((tmp_path / "a/unet").glob("*.safetensors"))) > 1
     asked([path])
-    found = checkpoints.stored_shapes(tmp_path / "a/unet")
-    assert found == {key: weight.shape for key, weight in denoiser.unet.state_dict().items()}
+    found = weight_files.shapes(weight_files.find(tmp_path / "a/unet").files)
+    assert found == {key: tuple(weight.shape) for key, weight in denoiser.unet.state_dict().items()}
 
 
 def trained(model, stored=None, **sections):
@@ -179,8 +179,8 @@ def test_latents_are_never_clipped(tmp_path):
     paths, sections = latents(tmp_path)
     file = tmp_path / "scheduler/scheduler_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"clip_sample": True}))
-    with pytest.raises(WaypointError, match="has a scheduler with clip_sample, which would clip latents"):
-        asked(paths, None, **sections)
+    (said,) = asked(paths, None, **sections)
+    assert said.endswith("clip_sample of its scheduler is turned off: latents are not clipped")
 
 
 def test_classes_of_stored_data_are_compared(tmp_path, tiny_model):

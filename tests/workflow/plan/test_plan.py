@@ -337,8 +337,11 @@ def given_vae(c):
 def folders(tmp_path, monkeypatch):
     """A working directory with images, five existing models, a mask and a trajectory."""
     monkeypatch.chdir(tmp_path)
-    for name in ("m0", "m1", "m2", "m3", "m4", "images"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "images").mkdir()
+    for name in ("m0", "m1", "m2", "m3", "m4"):
+        for part, file in (("unet", "config.json"), ("scheduler", "scheduler_config.json")):
+            (tmp_path / name / part).mkdir(parents=True)
+            (tmp_path / name / part / file).write_text("{}")
     (tmp_path / "captions.csv").write_text("file,caption\na.png,a dog\n")
     for name in ("images/a.png", "mask.png"):
         Image.new("L", (8, 8), "white").save(name)
@@ -755,6 +758,7 @@ def test_given_models_and_encoders_are_watched_where_they_are_folders(folders):
 
 # where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
 FREE = {"experiment", "store", "replace", "features.shards", "gradients.rank", "data.path"}
+FREE |= {"sampling.size"}  # of existing models alone: tests/workflow/config/test_given_models.py
 FREE |= {"curvature.rows", "curvature.damping", "curvature.bound"}  # no method here has one: test_methods.py
 # which targets and methods, in how many jobs, and where a file lies that its hash stands for
 FREE_IN_EVALUATIONS = {"fid.weights"}

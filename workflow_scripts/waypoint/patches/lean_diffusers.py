@@ -17,19 +17,17 @@ hidden = {name: sys.modules.get(name) for name in ("scipy", "transformers")} if 
 sys.modules.update(dict.fromkeys(hidden))  # None: as if not installed
 try:
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
-    from diffusers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
+    from diffusers.models.modeling_utils import no_init_weights
 finally:
     for name in hidden:
         del sys.modules[name]
     sys.modules.update({name: module for name, module in hidden.items() if module})
 
 __all__ = [
-    "SAFETENSORS_WEIGHTS_NAME",
-    "SAFE_WEIGHTS_INDEX_NAME",
-    "WEIGHTS_NAME",
     "AutoencoderKL",
     "DDPMScheduler",
     "UNet2DConditionModel",
     "UNet2DModel",
     "__version__",
+    "no_init_weights",
 ]

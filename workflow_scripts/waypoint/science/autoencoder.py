@@ -1,3 +1,5 @@
+# pyright: basic
+# it calls processes or training, which are not typed yet
 """The VAE of a latent diffusion model: images to scaled latents and back, and its training (Rombach et al. 2022)."""
 
 # torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict

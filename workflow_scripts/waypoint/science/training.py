@@ -4,30 +4,18 @@ Every epoch's randomness has its own stream (seed, model, epoch): an interrupted
 exactly the numbers an undisturbed one would have used.
 """
 
-# torch is partly untyped
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import abc
 import math
-from typing import Protocol
 
 import torch
-from torch import nn
 
 from waypoint.errors import WaypointError
-from waypoint.science.processes.ddpm import Denoiser
+from waypoint.science.networks.unet import null_class, require_null_class
 from waypoint.science.random_streams import derive, torch_stream
-from waypoint.science.types import Numbers, Settings, State
-
-
-class Conditions(Protocol):
-    """Classes or embedded captions, in a tensor or read at each access."""
-
-    def __getitem__(self, rows: torch.Tensor, /) -> torch.Tensor | Numbers: ...
 
 
 class Trainer(abc.ABC):
-    """Weights, optimiser and schedule of one training; a subclass gives the ``loss`` that a step lowers.
+    """Weights, optimiser and schedule of one training; a subclass says what ``loss`` a step lowers.
 
     Args:
         network: the torch module to train, at its initial weights, on its device.
@@ -36,30 +24,29 @@ class Trainer(abc.ABC):
         seed, name: key of the streams.
     """
 
-    advice = "lower the learning rate"  # against a loss that is not finite, with the config's keys
+    advice = "lower the learning rate"  # what to do about a loss that is not finite, with the config's keys
 
-    def __init__(self, network: nn.Module, images: torch.Tensor, recipe: Settings, seed: int, name: str) -> None:
+    def __init__(self, network, images, recipe, seed, name):
         self.network, self.images, self.recipe = network, images, recipe
         self.device = next(network.parameters()).device
         self.key = (seed, "training", name)
-        self.epoch = 0
-        self.losses: list[float] = []
+        self.epoch, self.losses = 0, []
         self.batches = math.ceil(len(images) / recipe["batch_size"])
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
         )
         # cosine from learning_rate at the first step to 0 at the last (appendix A)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe["epochs"] * self.batches)
-        self.ema: list[torch.Tensor] | None = None
+        self.ema = None
         if recipe["ema"] is not None:
             self.ema = [q.detach().clone() for q in network.parameters()]
 
     @property
-    def finished(self) -> bool:
+    def finished(self):
         """Whether every epoch has been run."""
         return self.epoch >= self.recipe["epochs"]
 
-    def run_epoch(self) -> float:
+    def run_epoch(self):
         """One pass over the images in a fresh order; returns the mean loss.
 
         Raises:
@@ -78,14 +65,14 @@ class Trainer(abc.ABC):
         return self.losses[-1]
 
     @abc.abstractmethod
-    def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
+    def loss(self, rows, stream):
         """The loss of one step, a scalar with a gradient.
 
         Args:
             rows: (B,) int64, the images of the step. stream: the epoch's generator, for every draw.
         """
 
-    def _step(self, rows: torch.Tensor, stream: torch.Generator) -> float:
+    def _step(self, rows, stream):
         loss = self.loss(rows, stream)
         if not torch.isfinite(loss):
             raise WaypointError(
@@ -100,16 +87,16 @@ class Trainer(abc.ABC):
         self._average()
         return loss.item()
 
-    def _average(self) -> None:
+    def _average(self):
         if self.ema is None:
             return
         # a young average forgets its start faster: min(decay, (1 + n) / (10 + n))
         n = self.schedule.last_epoch
         decay = min(self.recipe["ema"], (1 + n) / (10 + n))
         with torch.no_grad():
-            torch._foreach_lerp_(self.ema, list(self.network.parameters()), 1 - decay)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+            torch._foreach_lerp_(self.ema, list(self.network.parameters()), 1 - decay)
 
-    def state(self) -> State:
+    def state(self):
         """Everything an interrupted training needs to go on."""
         return {
             "epoch": self.epoch,
@@ -120,17 +107,17 @@ class Trainer(abc.ABC):
             "schedule": self.schedule.state_dict(),
         }
 
-    def load_state(self, state: State) -> None:
+    def load_state(self, state):
         """Continue from ``state``."""
         self.epoch, self.losses = state["epoch"], list(state["losses"])
         self.network.load_state_dict(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.ema is not None:
-            for mean, stored in zip(self.ema, state["ema"]):
-                mean.copy_(stored)
+            for mine, stored in zip(self.ema, state["ema"]):
+                mine.copy_(stored)
 
-    def final_weights(self) -> nn.Module:
+    def final_weights(self):
         """Load the averaged weights, where there are any, into the model and return it."""
         if self.ema is not None:
             with torch.no_grad():
@@ -148,33 +135,32 @@ class DenoiserTrainer(Trainer):
         conditions: classes (n,) int64 or embedded captions (n, token, width), to be indexed with a tensor of rows;
             None for an unconditional model.
         recipe: the config section ``training`` and ``flip``. Its ``caption_dropout``, where there is one, is the
-            share of captions that ``null`` replaces: classifier-free guidance needs a model that knows both.
+            share of captions that ``null`` replaces, ``label_dropout`` that of classes that the model's class for no
+            class replaces: classifier-free guidance needs a model that knows both.
         seed, name: key of the streams; ``name`` is the checkpoint's name.
         null: (token, width), the embedding of the empty caption.
 
     Raises:
-        WaypointError: captions are to be dropped, but there is no empty caption.
+        WaypointError: captions are to be dropped, but there is no empty caption; classes, but there are none, or images
+            have the one that stands for none.
     """
 
     advice = "lower training.learning_rate or set training.gradient_clip"
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        images: torch.Tensor,
-        conditions: Conditions | None,
-        recipe: Settings,
-        seed: int,
-        name: str,
-        null: torch.Tensor | None = None,
-    ) -> None:
+    def __init__(self, denoiser, images, conditions, recipe, seed, name, null=None):
         super().__init__(denoiser.unet, images, recipe, seed, name)
         self.denoiser, self.conditions, self.null = denoiser, conditions, null
         self.dropout = recipe.get("caption_dropout", 0)
         if self.dropout and null is None:
             raise WaypointError(f"training.caption_dropout: {self.dropout} needs captions; the model sees none")
+        if recipe.get("label_dropout", 0):
+            self.dropout = recipe["label_dropout"]
+            if denoiser.conditioned_by != "class_labels":
+                raise WaypointError(f"training.label_dropout: {self.dropout} needs classes; the model sees none")
+            require_null_class(denoiser.unet, conditions, "model.unet")
+            self.null = null_class(denoiser.unet)
 
-    def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
+    def loss(self, rows, stream):
         """The mean of L over the rows, each with a t and an ε of its own (Alg. 1 line 3, inner term)."""
         x0 = self.images[rows]
         t = torch.randint(self.denoiser.T, (len(rows),), generator=stream)
@@ -185,9 +171,8 @@ class DenoiserTrainer(Trainer):
         condition = None if self.conditions is None else torch.as_tensor(self.conditions[rows])
         if self.dropout:  # after every other draw, so that without it nothing changes
             dropped = torch.rand(len(rows), generator=stream) < self.dropout
-            if self.null is None or condition is None:
-                raise ValueError("dropping captions needs captions and the empty one")
-            condition = torch.where(dropped[:, None, None], self.null, condition)
+            dropped = dropped.reshape(-1, *[1] * (condition.dim() - 1))
+            condition = torch.where(dropped, self.null.to(condition.dtype), condition)
         device = self.device
         condition = None if condition is None else condition.to(device)
         return self.denoiser.train_loss(x0.to(device), t.to(device), epsilon.to(device), condition).mean()

@@ -1,32 +1,24 @@
 """How a diffusers UNet is called: without a condition, with classes, or with embedded captions."""
 
-# diffusers is partly untyped: a model's configuration and its call
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# a configuration is declared as a dict, but its keys are its attributes too
-# pyright: reportAttributeAccessIssue=false
+import torch
 
-from typing import TYPE_CHECKING
-
-from waypoint.science.types import UNet
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from waypoint.errors import WaypointError
 
 
-def condition_keyword(unet: UNet) -> str | None:
+def condition_keyword(unet):
     """The argument by which a UNet takes its condition: "class_labels", "encoder_hidden_states", or None for none."""
     if "cross_attention_dim" in unet.config:
         return "encoder_hidden_states"
     return None if unet.config.get("num_class_embeds") is None else "class_labels"
 
 
-def input_shape(unet: UNet) -> tuple[int, ...]:
+def input_shape(unet):
     """(C, H, W) of the images or latents that a UNet works on."""
     size = unet.config.sample_size
     return (unet.config.in_channels, *([size] * 2 if isinstance(size, int) else size))
 
 
-def output(unet: UNet, x: "Tensor", t: "Tensor", keyword: str | None, condition: "Tensor | None") -> "Tensor":
+def output(unet, x, t, keyword, condition):
     """The raw output (B, C, H, W) on x (B, C, H, W) at steps t, a tensor (B,) or of one number.
 
     Args:
@@ -35,3 +27,29 @@ def output(unet: UNet, x: "Tensor", t: "Tensor", keyword: str | None, condition:
     """
     named = {} if keyword is None else {keyword: condition}
     return unet(x, t, **named).sample
+
+
+def null_class(unet):
+    """The class that stands for no class under guidance, a tensor of one number: the last embedding's.
+
+    A model of C classes that knows it has num_class_embeds C + 1.
+    """
+    return torch.tensor(unet.config.num_class_embeds - 1)
+
+
+def require_null_class(unet, labels, name):
+    """Refuse training images of the class that guidance and dropped labels take for no class.
+
+    Args:
+        labels: (n,) class of every image, array or tensor. name: of the model, for the error.
+
+    Raises:
+        WaypointError: some image has it.
+    """
+    null = int(null_class(unet))
+    if int(labels.max()) >= null:
+        raise WaypointError(
+            f"{name} takes class {null}, its last, for no class (sampling.guidance, training.label_dropout), but "
+            f"training images have labels up to {int(labels.max())}; a model of {null + 1} classes needs "
+            f"num_class_embeds {null + 2}"
+        )

@@ -4,28 +4,13 @@ Symbols: T training steps; t is always a training-time step 0..T-1; ᾱ_t is the
 product; x_t is what the model is *called on* at step t.
 """
 
-# torch and diffusers are partly untyped: tensors' methods, a scheduler's configuration
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# a configuration is declared as a dict, but its keys are its attributes too
-# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
-
 import copy
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks import unet as network
 from waypoint.science.processes.schedules import check_schedule
-from waypoint.science.types import Integers, UNet
-
-if TYPE_CHECKING:
-    from diffusers import DDPMScheduler
-
-Step: TypeAlias = torch.Tensor | int  # training-time steps (B,), or one for all rows
-# the grid (S,), x_t and x0_hat (S, C, H, W) each, and the image (C, H, W)
-Trajectory: TypeAlias = tuple[Integers, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Denoiser:
@@ -36,7 +21,7 @@ class Denoiser:
         scheduler: a diffusers ``DDPMScheduler``; ε- and v-prediction are supported.
     """
 
-    def __init__(self, unet: UNet, scheduler: "DDPMScheduler") -> None:
+    def __init__(self, unet, scheduler):
         self.unet = unet
         self.scheduler = scheduler
         self.device = next(unet.parameters()).device
@@ -46,17 +31,17 @@ class Denoiser:
         self.conditioned_by = network.condition_keyword(unet)
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self):
         """(C, H, W) of the model's images."""
         return network.input_shape(self.unet)
 
-    def coefficients(self, t: Step, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def coefficients(self, t, x):
         """√ᾱ_t and √(1-ᾱ_t), shaped to multiply ``x``; ``t`` is (B,) or a number."""
         t = torch.as_tensor(t, device=self.device)
         alpha_bar = self.alphas_cumprod[t].reshape(-1, *[1] * (x.dim() - 1))
         return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
-    def output(self, x: torch.Tensor, t: Step, condition: torch.Tensor | None = None) -> torch.Tensor:
+    def output(self, x, t, condition=None):
         """The network's raw output on x (B, C, H, W) at steps t (B,) or one number.
 
         Args:
@@ -66,11 +51,11 @@ class Denoiser:
         return network.output(self.unet, x, t, self.conditioned_by, condition)
 
     @torch.no_grad()
-    def prediction(self, x: torch.Tensor, t: Step, condition: torch.Tensor | None = None) -> torch.Tensor:
+    def prediction(self, x, t, condition=None):
         """``output`` where no gradient is wanted: sampling and detached estimates."""
         return self.output(x, t, condition)
 
-    def epsilon(self, x: torch.Tensor, t: Step, condition: torch.Tensor | None = None) -> torch.Tensor:
+    def epsilon(self, x, t, condition=None):
         """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
         out = self.output(x, t, condition)
         if not self.predicts_v:
@@ -78,12 +63,16 @@ class Denoiser:
         signal, noise = self.coefficients(t, x)
         return signal * out + noise * x
 
-    def add_noise(self, x0: torch.Tensor, epsilon: torch.Tensor, t: Step) -> torch.Tensor:
+    def has_gradient(self, t):
+        """Whether f_t depends on θ at step t: from v at ᾱ_t = 0 it does not, for there ε is x_t itself."""
+        return not (self.predicts_v and float(self.alphas_cumprod[t]) == 0)
+
+    def add_noise(self, x0, epsilon, t):
         """√ᾱ_t x_0 + √(1-ᾱ_t) ε for x0, epsilon (B, C, H, W) and t (B,)."""
         signal, noise = self.coefficients(t, x0)
         return signal * x0 + noise * epsilon
 
-    def x0_hat(self, x_t: torch.Tensor, t: Step, out: torch.Tensor, clip: str) -> torch.Tensor:
+    def x0_hat(self, x_t, t, out, clip):
         """The one-step estimate (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (§2.2, Alg. 1 line 11; its parenthesis is a misprint).
 
         Args:
@@ -97,9 +86,7 @@ class Denoiser:
             estimate = estimate.clamp(-bound, bound)
         return estimate
 
-    def train_loss(
-        self, x0: torch.Tensor, t: Step, epsilon: torch.Tensor, condition: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def train_loss(self, x0, t, epsilon, condition=None):
         """The loss the model was trained on, element-mean per row (Alg. 1 line 3, inner term): (B,)."""
         out = self.output(self.add_noise(x0, epsilon, t), t, condition)
         target = epsilon
@@ -108,14 +95,7 @@ class Denoiser:
             target = signal * epsilon - noise * x0
         return (target - out).pow(2).flatten(1).mean(1)
 
-    def noise_loss(
-        self,
-        x0: torch.Tensor,
-        t: Step,
-        epsilon: torch.Tensor,
-        condition: torch.Tensor | None = None,
-        weight: torch.Tensor | None = None,
-    ) -> torch.Tensor:
+    def noise_loss(self, x0, t, epsilon, condition=None, weight=None):
         """Eq. 3's inner term per row: mean of (ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t))², (B,).
 
         ``weight`` (H, W), a mask: the mean is weighted by it (§5.4) over positions, and plain over channels.
@@ -123,26 +103,19 @@ class Denoiser:
         return element_mean((epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2), weight)
 
 
-def element_mean(values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+def element_mean(values, weight=None):
     """The mean of every row of (B, C, H, W), (B,); with a mask (H, W) weighted by it over positions, not channels."""
     if weight is None:
         return values.flatten(1).mean(1)
     return (values.mean(1) * weight).flatten(1).sum(1) / weight.sum()
 
 
-def repeated(condition: torch.Tensor | None, count: int) -> torch.Tensor | None:
+def repeated(condition, count):
     """The condition of one row (1, ...) for ``count`` rows, or None."""
     return None if condition is None else condition.expand(count, *condition.shape[1:])
 
 
-def trajectory(
-    denoiser: Denoiser,
-    steps: int,
-    x_T: torch.Tensor,
-    generator: torch.Generator,
-    condition: torch.Tensor | None = None,
-    clip: str = "scheduler",
-) -> Trajectory:
+def trajectory(denoiser, steps, x_T, generator, condition=None, clip="scheduler"):
     """Ancestral DDPM sampling that keeps everything Algorithm 1 needs.
 
     Args:
@@ -154,9 +127,7 @@ def trajectory(
     """
     scheduler = copy.deepcopy(denoiser.scheduler)
     scheduler.set_timesteps(steps)
-    x = x_T.to(denoiser.device)
-    visited: list[torch.Tensor] = []
-    estimates: list[torch.Tensor] = []
+    x, visited, estimates = x_T.to(denoiser.device), [], []
     for t in scheduler.timesteps.tolist():
         out = denoiser.prediction(x, t, condition)
         visited.append(x[0].cpu())
@@ -165,21 +136,13 @@ def trajectory(
     return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
 
 
-def generate(
-    denoiser: Denoiser,
-    steps: int,
-    noise: torch.Generator,
-    condition: torch.Tensor | None = None,
-    clip: str = "scheduler",
-) -> Trajectory:
+def generate(denoiser, steps, noise, condition=None, clip="scheduler"):
     """A ``trajectory`` from a seed: ``noise``, a CPU generator, gives x_T first and then every step's noise."""
     x_T = torch.randn(1, *denoiser.shape, generator=noise)
     return trajectory(denoiser, steps, x_T, noise, condition, clip)
 
 
-def samples(
-    denoiser: Denoiser, steps: int, generators: Sequence[torch.Generator], conditions: torch.Tensor | None = None
-) -> torch.Tensor:
+def samples(denoiser, steps, generators, conditions=None):
     """Images from seeds, side by side: each is what ``generate`` makes of its generator, up to rounding.
 
     Args:
@@ -192,20 +155,11 @@ def samples(
     scheduler.set_timesteps(steps)
     x = torch.stack([torch.randn(denoiser.shape, generator=generator) for generator in generators]).to(denoiser.device)
     for t in scheduler.timesteps.tolist():
-        out = denoiser.prediction(x, t, conditions)
-        x = scheduler.step(out, t, x, generator=generators).prev_sample  # pyright: ignore[reportArgumentType]
+        x = scheduler.step(denoiser.prediction(x, t, conditions), t, x, generator=generators).prev_sample
     return x.cpu()
 
 
-def continuations(
-    denoiser: Denoiser,
-    steps: int,
-    x_t: torch.Tensor,
-    t: int,
-    generators: Sequence[torch.Generator],
-    condition: torch.Tensor | None = None,
-    swap: tuple[Denoiser, int] | None = None,
-) -> torch.Tensor:
+def continuations(denoiser, steps, x_t, t, generators, condition=None, swap=None):
     """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
 
     Args:
@@ -226,13 +180,12 @@ def continuations(
     other, delta = swap or (denoiser, 0)
     for s in scheduler.timesteps.tolist():
         theta = other if s > t - delta else denoiser
-        out = theta.prediction(x, s, conditions)
-        x = scheduler.step(out, s, x, generator=generators).prev_sample  # pyright: ignore[reportArgumentType]
+        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=generators).prev_sample
     return x.cpu()
 
 
-def check_scheduler(scheduler: "DDPMScheduler") -> None:
-    """Refuse, by name, a scheduler that this module does not compute with.
+def check_scheduler(scheduler):
+    """Refuse, by name, what this module does not compute.
 
     Raises:
         WaypointError: another scheduler than DDPM, another prediction than ε or v, learned variance, thresholding.

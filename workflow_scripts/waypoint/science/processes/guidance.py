@@ -1,35 +1,45 @@
 """Classifier-free guidance."""
 
-# torch is partly untyped
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 import torch
 
-from waypoint.science.processes.ddpm import Denoiser, Step
+from waypoint.errors import WaypointError
+from waypoint.science.networks.unet import null_class
+from waypoint.science.processes.ddpm import Denoiser
 
 
 class Guided(Denoiser):
-    """A denoiser under classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), ε_∅ being the output without a caption.
+    """A denoiser under classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), ε_∅ being the output without a condition.
 
     Args:
-        null: (token, width), the embedding of the empty caption.
-        scale: 1 is the conditional model, larger values follow the caption more closely.
+        null: (token, width), the embedding of the empty caption, or the class, one number, that stands for none.
+        scale: 1 is the conditional model, larger values follow the condition more closely.
     """
 
-    def __init__(self, denoiser: Denoiser, null: torch.Tensor, scale: float) -> None:
+    def __init__(self, denoiser, null, scale):
         super().__init__(denoiser.unet, denoiser.scheduler)
         self.null, self.scale = null.to(self.device), scale
 
-    def output(self, x: torch.Tensor, t: Step, condition: torch.Tensor | None = None) -> torch.Tensor:
+    def output(self, x, t, condition=None):
         """As ``Denoiser.output``. Both rows of an example stay side by side, as per-example gradients need them."""
-        if condition is None:
-            raise ValueError("guidance needs the embedded captions of the rows")
         t = torch.as_tensor(t, device=self.device).expand(len(x)).repeat_interleave(2)
         both = torch.stack([self.null.expand_as(condition), condition], 1).flatten(0, 1)
-        without, with_caption = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
-        return without + self.scale * (with_caption - without)
+        without, given = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
+        return without + self.scale * (given - without)
 
 
-def guided(denoiser: Denoiser, null: torch.Tensor | None, scale: float) -> Denoiser:
-    """``denoiser`` under guidance; itself where there is none: no captions, or scale 1."""
-    return denoiser if null is None or scale == 1 else Guided(denoiser, null, scale)
+def guided(denoiser, null, scale):
+    """``denoiser`` under guidance; itself at scale 1, or where captions are known to a model but not the empty one.
+
+    Args:
+        null: the embedding of the empty caption, or None; a class-conditional model has a class for it.
+
+    Raises:
+        WaypointError: the model has no condition to be guided by.
+    """
+    if scale == 1:
+        return denoiser
+    if denoiser.conditioned_by is None:
+        raise WaypointError(f"guidance {scale}: the model has neither captions nor classes; set it to 1")
+    if denoiser.conditioned_by == "class_labels":
+        null = null_class(denoiser.unet)
+    return denoiser if null is None else Guided(denoiser, null, scale)

@@ -1,32 +1,55 @@
 """Which noise schedules are computed with, judged from their configuration alone, without a model library."""
 
 from waypoint.errors import WaypointError
-from waypoint.science.types import Settings
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
 
-def check_schedule(config: Settings) -> None:
-    """Refuse, by name, a noise schedule for which ancestral sampling is not implemented here.
+def check_schedule(config):
+    """Refuse, by name, what ancestral sampling here does not compute.
 
     Args:
         config: a DDPMScheduler's, as a mapping; keys that are left out have diffusers' defaults.
 
     Raises:
-        WaypointError: another prediction than ε or v, learned variance, thresholding.
+        WaypointError: another prediction than ε or v, ε where ᾱ_T is 0, learned or undefined variance, thresholding.
     """
     prediction, variance = config.get("prediction_type", "epsilon"), config.get("variance_type", "fixed_small")
+    if config.get("predict_epsilon") is False and prediction == "epsilon":  # of diffusers before 0.10
+        raise WaypointError(
+            "scheduler.predict_epsilon false, an old name of prediction_type 'sample', is not supported; "
+            f"{' and '.join(PREDICTIONS)} are"
+        )
     if prediction not in PREDICTIONS:
         raise WaypointError(
             f"scheduler.prediction_type {prediction!r} is not supported; {' and '.join(PREDICTIONS)} are"
         )
     if variance in ("learned", "learned_range"):
         raise WaypointError(f"scheduler.variance_type {variance!r} (learned variance) is not supported")
+    if variance == "fixed_large_log":
+        raise WaypointError(
+            "scheduler.variance_type 'fixed_large_log' is not supported: its steps take the root of a logarithm, which "
+            "is no number; use fixed_large"
+        )
+    if prediction == "epsilon" and ends_without_signal(config):
+        raise WaypointError(
+            "scheduler: its last step has no signal (rescale_betas_zero_snr, or a last beta of 1: ᾱ_T = 0), where an "
+            "image cannot be told from epsilon; a model of v_prediction can have such a schedule, or set it to false"
+        )
     if config.get("thresholding", False):
         raise WaypointError("scheduler.thresholding (dynamic thresholding) is not supported; set it to false")
 
 
-def require_ancestral(config: Settings, sampler: str | None = None) -> None:
+def ends_without_signal(config):
+    """Whether ᾱ of a schedule's last step is 0, judged from its configuration."""
+    betas = config.get("trained_betas")
+    if betas is not None:
+        return max(betas) >= 1
+    linear = config.get("beta_schedule", "linear") in ("linear", "scaled_linear")
+    return bool(config.get("rescale_betas_zero_snr")) or linear and config.get("beta_end", 0.02) >= 1
+
+
+def require_ancestral(config, sampler=None):
     """Refuse a stored scheduler's configuration that gives no ancestral sampling.
 
     Args:
@@ -46,3 +69,15 @@ def require_ancestral(config: Settings, sampler: str | None = None) -> None:
             f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
             "to sample ancestrally with its noise schedule, or store a DDPMScheduler with the model's own betas"
         )
+
+
+def without_gradient(step, owner):
+    """Why a step of a v-model where ᾱ_t is 0 is refused, a sentence.
+
+    Args:
+        owner: names whose step it is.
+    """
+    return (
+        f"{owner}: step {step} has no ranking: the model predicts v, and its schedule has no signal left there "
+        "(ᾱ_t = 0), so that f_t does not depend on the weights and every score would be 0. Leave the step out"
+    )

@@ -1,3 +1,5 @@
+# pyright: reportUnknownMemberType=false
+# the networks that it compares with are not typed
 """data/train.zarr from a model's point of view: images or latents, and their conditions."""
 
 import numpy as np

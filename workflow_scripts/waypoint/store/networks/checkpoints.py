@@ -1,63 +1,37 @@
-"""Builds, saves, loads and checks models in diffusers folders; configurations are compared by value, not by shape."""
+"""Diffusers folders: build, save, load and check models by value, not only by shape."""
 
-# diffusers and science have no or partial type hints
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportPrivateImportUsage=false
-# a configuration is declared as a dict, but its keys are its attributes too, and ``eval`` as giving any module
-# pyright: reportAttributeAccessIssue=false
 import json
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors import safe_open
-from torch import nn
 
 from waypoint.errors import WaypointError
 from waypoint.patches.lean_diffusers import (
-    SAFE_WEIGHTS_INDEX_NAME,
-    SAFETENSORS_WEIGHTS_NAME,
-    WEIGHTS_NAME,
     DDPMScheduler,
     UNet2DConditionModel,
     UNet2DModel,
     __version__,
 )
-from waypoint.science.networks.known import require_known
+from waypoint.science.networks.known import check_conditions, require_known
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
 from waypoint.science.processes.schedules import require_ancestral
 from waypoint.science.random_streams import derive
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.networks import filling, sizes, training_states, weight_files
+from waypoint.store.networks.checkpoint_messages import NO_NETWORK, NO_SCHEDULE
 from waypoint.store.networks.hub import fetch
-from waypoint.store.types import Attributes, StrPath
-
-# of UNet2DConditionModel: conditions besides a caption, which Waypoint does not have
-MORE_CONDITIONS = (
-    "class_embed_type",
-    "num_class_embeds",
-    "addition_embed_type",
-    "encoder_hid_dim_type",
-    "time_cond_proj_dim",
-)
-
-
-UNet: TypeAlias = UNet2DModel | UNet2DConditionModel
-
-LoadingInfo: TypeAlias = Mapping[str, Sequence[str]]
+from waypoint.store.networks.layouts import examine
 
 PARTS = ("unet", "scheduler")  # of a pipeline's folder
 
 
-def build(model: Attributes, seed: int, name: str) -> Denoiser:
+def build(model, seed, name):
     """A freshly initialised denoiser from the config section ``model``; weights from stream (seed, name).
 
     Raises:
-        WaypointError: diffusers refuses the configuration, or Waypoint does not support it.
+        WaypointError: a configuration that diffusers refuses or Waypoint does not support.
     """
     scheduler = _scheduler(model)
     with torch.random.fork_rng(devices=[]):
@@ -65,7 +39,7 @@ def build(model: Attributes, seed: int, name: str) -> Denoiser:
         return Denoiser(_network(model), scheduler)
 
 
-def outline_of(model: Attributes) -> Denoiser:
+def outline_of(model):
     """A denoiser of the config section ``model`` on the meta device: its configuration and shapes, without values.
 
     Raises:
@@ -76,25 +50,28 @@ def outline_of(model: Attributes) -> Denoiser:
         return Denoiser(_network(model), scheduler)
 
 
-def _scheduler(model: Attributes) -> DDPMScheduler:
+def _scheduler(model):
     scheduler = DDPMScheduler(**model["scheduler"])
     check_scheduler(scheduler)
     return scheduler
 
 
-def _network(model: Attributes) -> UNet:
-    kind = UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
+def _kind(model):
+    return UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
+
+
+def _network(model):
     try:
-        return kind(**model["unet"])
+        return _kind(model)(**model["unet"])
     except (TypeError, ValueError, RuntimeError) as error:
         raise WaypointError(f"model.unet: {error}") from error
 
 
-def save(unet: UNet, scheduler: DDPMScheduler, folder: StrPath) -> None:
-    """Write a diffusers pipeline folder with safetensors weights.
+def save(unet, scheduler, folder):
+    """Write a diffusers pipeline folder, safetensors weights.
 
-    ``DDPMPipeline.from_pretrained`` opens that of an unconditional model; ``StableDiffusionPipeline`` opens that of a
-    text-conditional one, together with the experiment's VAE, text encoder and tokenizer.
+    ``DDPMPipeline.from_pretrained`` opens an unconditional model's; a text-conditional one's is opened by
+    ``StableDiffusionPipeline``, which is given the experiment's VAE, text encoder and tokenizer.
     """
     unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
     share(Path(folder, "unet"))
@@ -108,216 +85,240 @@ def save(unet: UNet, scheduler: DDPMScheduler, folder: StrPath) -> None:
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def load(
-    source: StrPath, device: torch.device | str = "cpu", sampler: str | None = None, timestep_spacing: str | None = None
-) -> Denoiser:
-    """A denoiser in evaluation mode from a pipeline folder, a bare UNet folder with a scheduler, or a hub id.
+def load(source, device="cpu", **taking):
+    """A denoiser in evaluation mode from a pipeline's or a UNet's folder, a state dict, or a hub id.
 
     Args:
-        sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
-            samples ancestrally; None needs a stored DDPMScheduler.
-        timestep_spacing: replaces the scheduler's, if not None.
+        taking: as of ``Taking``.
 
     Raises:
-        WaypointError: the model is missing, damaged or not supported; names ``source``.
+        WaypointError: nothing there, damaged, or not supported; the message names ``source``.
     """
-    name, folder = str(source), fetch(str(source), parts=PARTS)
-    require_intact(folder)
-    kind, scheduler = _described(name, folder, sampler, timestep_spacing)
-    options = {"local_files_only": True, "low_cpu_mem_usage": False, "output_loading_info": True}
-    try:
-        unet, info = cast(
-            tuple[nn.Module, LoadingInfo], kind.from_pretrained(folder, subfolder=_part(folder, "unet"), **options)
-        )
-    except Exception as error:  # each library on the way raises its own kinds
-        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-    _require_filled(name, [*info["missing_keys"], *info["unexpected_keys"]])
-    return _supported(name, Denoiser(unet.eval().to(device), scheduler))  # pyright: ignore[reportArgumentType]
-
-
-def outline(source: StrPath, sampler: str | None = None, timestep_spacing: str | None = None) -> Denoiser:
-    """The denoiser that ``load`` would return, on the meta device; weights are compared by name and shape, not read.
-
-    Raises:
-        WaypointError: as ``load``, except for damaged values.
-    """
-    name, pipeline = str(source), fetch(str(source), parts=PARTS)
-    kind, scheduler = _described(name, pipeline, sampler, timestep_spacing)
-    folder = Path(pipeline, _part(pipeline, "unet"))
-    try:
-        with torch.device("meta"):
-            unet = cast(UNet, kind.from_config(cast(dict[str, Any], kind.load_config(folder, local_files_only=True))))
-        stored = OrderedDict(stored_shapes(folder))
-        # names of attention in models of old versions of diffusers
-        unet._fix_state_dict_keys_on_load(stored)  # pyright: ignore[reportPrivateUsage]
-    except Exception as error:  # each library on the way raises its own kinds
-        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-    wanted = {key: tensor.shape for key, tensor in unet.state_dict().items()}
-    _require_filled(name, sorted(wanted.keys() ^ stored.keys()))
-    for key, shape in wanted.items():
-        if stored[key] != shape:
-            raise WaypointError(
-                f"checkpoint {name}: its weights do not fill its config: {key} has the shape {tuple(stored[key])}, "
-                f"and the config wants {tuple(shape)}"
-            )
-    return _supported(name, Denoiser(unet.eval(), scheduler))
-
-
-def stored_shapes(folder: StrPath) -> dict[str, torch.Size]:
-    """Shapes of the weights in a network's folder by name, without reading the weights.
-
-    Raises:
-        WaypointError: there are none.
-    """
-    index, file, pickled = (
-        Path(folder, name) for name in (SAFE_WEIGHTS_INDEX_NAME, SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME)
-    )
-    if not index.is_file() and not file.is_file() and pickled.is_file():
-        # the meta device: storages are not read
-        state: dict[str, torch.Tensor] = torch.load(pickled, map_location="meta", weights_only=True)
-        return {key: tensor.shape for key, tensor in state.items()}
-    files = [file]
-    if index.is_file():
-        weight_map: dict[str, str] = json.loads(index.read_text())["weight_map"]
-        files = [Path(folder, name) for name in sorted(set(weight_map.values()))]
-    shapes: dict[str, torch.Size] = {}
-    for file in files:
-        if not file.is_file():
-            raise WaypointError(f"{file} is missing")
-        with safe_open(file, "pt") as weights:
-            shapes |= {key: torch.Size(weights.get_slice(key).get_shape()) for key in weights.keys()}
-    return shapes
-
-
-def _part(source: str, name: str) -> str:
-    """The folder of a part of a pipeline, or "" where all parts lie side by side."""
-    return name if Path(source, name).is_dir() else ""
-
-
-def _described(
-    name: str, source: str, sampler: str | None, timestep_spacing: str | None
-) -> tuple[type[UNet], DDPMScheduler]:
-    """The class of a stored network, and its scheduler."""
-    try:
-        config = UNet2DModel.load_config(source, subfolder=_part(source, "unet"), local_files_only=True)
-        kind = unet_class(cast(Attributes, config))
-        config = DDPMScheduler.load_config(source, subfolder=_part(source, "scheduler"), local_files_only=True)
-        stored = cast(Attributes, config)
-        scheduler = ancestral(stored) if sampler == "ddpm" else stored_scheduler(stored)
-        if timestep_spacing is not None:
-            scheduler.register_to_config(timestep_spacing=timestep_spacing)
-        check_scheduler(scheduler)
-        return kind, scheduler
-    except WaypointError as error:
-        raise WaypointError(f"checkpoint {name}: {error}") from error
-    except Exception as error:  # each library on the way raises its own kinds
-        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-
-
-def _require_filled(name: str, amiss: Sequence[str]) -> None:
-    """Refuse a model with missing or surplus weights, over which diffusers only warns."""
-    if amiss:
-        raise WaypointError(f"checkpoint {name}: its weights do not fill its config exactly: {', '.join(amiss[:3])}")
-
-
-def _supported(name: str, denoiser: Denoiser) -> Denoiser:
-    try:
-        check_conditions(denoiser.unet.config)
-    except WaypointError as error:
-        raise WaypointError(f"checkpoint {name}: {error}") from error
+    denoiser, _ = take(source, device, **taking)
     return denoiser
 
 
-def alpha_bars(folder: StrPath) -> NDArray[np.float64]:
+def take(source, device="cpu", **taking):
+    """As ``load``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
+    return _taken(source, Taking(**taking), device)
+
+
+def outline(source, **taking):
+    """The denoiser that ``load`` would give, on the meta device: its weights are compared by name and shape, not read.
+
+    Raises:
+        WaypointError: as ``load``, but for values that are damaged.
+    """
+    denoiser, _ = outlined(source, **taking)
+    return denoiser
+
+
+def outlined(source, **taking):
+    """As ``outline``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
+    return _taken(source, Taking(**taking), None)
+
+
+@dataclass(frozen=True)
+class Taking:
+    """How existing models are taken.
+
+    Attributes:
+        sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
+            samples ancestrally; None wants a stored DDPMScheduler.
+        timestep_spacing: instead of the scheduler's own, if not None.
+        weights: "raw" or "ema" where a model has both.
+        model: the section ``model`` of the configuration, or None: the network of state dicts, and the schedule of
+            networks that have none.
+        cells: side of what the network works on, instead of its own, if not None.
+        latent: whether that are latents, which are never clipped.
+    """
+
+    sampler: str | None = None
+    timestep_spacing: str | None = None
+    weights: str | None = None
+    model: dict | None = None
+    cells: int | None = None
+    latent: bool = False
+
+
+def _taken(source, taking, device):
+    """A denoiser and what to say about it; without values where ``device`` is None."""
+    name, source = str(source), fetch(str(source), parts=PARTS)
+    if device is not None and Path(source).is_dir():
+        require_intact(source)
+    try:
+        layout = examine(source, taking.weights)
+        scheduler, said = _scheduler_of(layout, taking)
+        parts = _network_in(layout, taking)
+        if device is not None:
+            unet, more = filling.fill(*parts[:2], parts[2](True))
+        else:
+            unet, state = filling.unfilled(*parts[:2]).eval(), parts[2](False)
+            state, more = filling.renamed(unet, state)
+            filling.require_filled(unet, state)
+        check_conditions(unet.config)
+        resized = sizes.set_size(unet, taking.cells)
+    except WaypointError as error:
+        raise WaypointError(f"checkpoint {name}: {error}") from error
+    except Exception as error:  # each library on the way raises its own kinds
+        raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
+    unet = unet if device is None else unet.to(device)
+    return Denoiser(unet, scheduler), [*layout.said, *said, *parts[3], *more, *resized]
+
+
+def _network_in(layout, taking):
+    """Class and configuration of a network, values → its state dict (or shapes), and what to say about them."""
+    if layout.network is None:
+        kind = _kind(taking.model)
+        (_, said) = training_states.state_in(layout.file, taking.weights, values=False)
+        return (
+            kind,
+            taking.model["unet"],
+            lambda values: training_states.state_in(layout.file, taking.weights, values)[0],
+            said,
+        )
+    kind = unet_class(layout.config)
+    config, said = filling.known_config(kind, layout.network / "config.json")
+    try:
+        weights = weight_files.find(layout.network)
+    except WaypointError as error:
+        raise WaypointError(f"cannot be loaded: {error}") from error
+
+    def state(values):
+        return (weight_files.read if values else weight_files.shapes)(weights.files)
+
+    return kind, config, state, (*said, *filling.variant_said(weights))
+
+
+def _scheduler_of(layout, taking):
+    """The scheduler of a stored model, and what to say about it."""
+    if layout.schedule is None and taking.model is None:
+        raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
+    if layout.schedule is None:
+        return _scheduler(taking.model), ("its noise schedule is model.scheduler of the configuration",)
+    stored, said = layout.schedule, ()
+    scheduler = ancestral(stored) if taking.sampler == "ddpm" else stored_scheduler(stored)
+    if taking.latent and scheduler.config.clip_sample:
+        scheduler.register_to_config(clip_sample=False)
+        said = ("clip_sample of its scheduler is turned off: latents are not clipped",)
+    if taking.timestep_spacing is not None:
+        scheduler.register_to_config(timestep_spacing=taking.timestep_spacing)
+    check_scheduler(scheduler)
+    return scheduler, said
+
+
+def alpha_bars(folder):
     """ᾱ_t (T,), float64, of the scheduler in a folder that ``save`` wrote, without its network.
 
     Raises:
-        WaypointError: a file is damaged, or the scheduler is no DDPMScheduler.
+        WaypointError: a damaged file, or no DDPMScheduler.
     """
     require_intact(folder)
     try:
         stored = DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
     except OSError as error:
         raise WaypointError(f"checkpoint {folder}: its scheduler cannot be read ({error})") from error
-    return stored_scheduler(cast(Attributes, stored)).alphas_cumprod.double().numpy()
+    return stored_scheduler(stored).alphas_cumprod.double().numpy()
 
 
-def unet_class(config: Attributes) -> type[UNet]:
+def unet_class(config):
     """The diffusers class of a stored UNet's config.
 
     Raises:
-        WaypointError: the network is no UNet2DModel or UNet2DConditionModel.
+        WaypointError: another network than a UNet2DModel or UNet2DConditionModel.
     """
-    classes: dict[str, type[UNet]] = {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}
-    return classes[require_known(config)]
+    name = require_known(config)
+    return {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}[name]
 
 
-def stored_scheduler(config: Attributes) -> DDPMScheduler:
+def stored_scheduler(config):
     """The DDPMScheduler of a stored config.
 
     Raises:
-        WaypointError: the config belongs to another scheduler.
+        WaypointError: the config is another scheduler's.
     """
     require_ancestral(config)
-    return cast(DDPMScheduler, DDPMScheduler.from_config(dict(config)))
+    return DDPMScheduler.from_config(config)
 
 
-def ancestral(config: Attributes) -> DDPMScheduler:
+def ancestral(config):
     """A DDPMScheduler with the noise schedule and prediction of any scheduler's config.
 
-    A config without ``clip_sample`` belongs to a sampler that does not clip, although DDPMScheduler does by default.
+    A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would. Only what
+    ancestral sampling knows is kept.
 
     Raises:
-        WaypointError: the config has no variance-preserving noise schedule.
+        WaypointError: the config says nothing of a variance-preserving noise schedule.
     """
     require_ancestral(config, "ddpm")
-    changed = {"clip_sample": False, **config, "_class_name": "DDPMScheduler"}
-    return cast(DDPMScheduler, DDPMScheduler.from_config(changed))
+    known = filling.arguments(DDPMScheduler)
+    kept = {key: value for key, value in config.items() if key in known and (key, value) != ("variance_type", None)}
+    return DDPMScheduler.from_config({"clip_sample": False, **kept, "_class_name": "DDPMScheduler"})
 
 
-def check_conditions(config: Attributes) -> None:
-    """Refuse a UNet that needs more than an image, a step, and a class or a caption.
+def differences(mine, theirs):
+    """What differs between two networks or two schedulers *by value*, defaults filled in: 'key: a against b'.
 
-    Raises:
-        WaypointError: names the key of its config.
+    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``, ``freq_shift``,
+    ``norm_eps`` …), and load each other's weights without an error. Only arguments of a network's class can: EMA
+    folders and other versions of diffusers keep more in a configuration. Of a scheduler only what ancestral sampling
+    keeps can.
     """
-    text = "cross_attention_dim" in config
-    for key in MORE_CONDITIONS if text else ("class_embed_type",):
-        if config.get(key) is not None:
-            instead = "captions are" if text else "num_class_embeds is"
-            raise WaypointError(f"{key} {config[key]!r} is not supported; {instead}")
-
-
-def differences(mine: Attributes, theirs: Attributes) -> list[str]:
-    """Keys whose *values* differ between two diffusers configs with defaults filled in, as 'key: a against b'.
-
-    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``,
-    ``freq_shift``, ``norm_eps`` …), and load each other's weights without an error.
-    """
-    as_json: list[Attributes] = [json.loads(json.dumps(dict(config), default=str)) for config in (mine, theirs)]
-    keys = sorted(k for k in as_json[0].keys() | as_json[1].keys() if not k.startswith("_"))
+    if isinstance(mine, DDPMScheduler):
+        keys = _schedule_keys(mine, theirs)
+    else:
+        keys = filling.arguments(type(mine)) | filling.arguments(type(theirs))
+    mine, theirs = mine.config, theirs.config
     return [
-        f"{k}: {as_json[0].get(k)!r} against {as_json[1].get(k)!r}"
-        for k in keys
-        if as_json[0].get(k) != as_json[1].get(k)
+        f"{key}: {mine.get(key)!r} against {theirs.get(key)!r}"
+        for key in sorted(keys)
+        if not filling.same_value(mine.get(key), theirs.get(key))
     ]
 
 
-def require_same(denoiser: Denoiser, reference: Denoiser, name: str, reference_name: str) -> None:
-    """Refuse a checkpoint whose UNet config, scheduler or image shape differs from the reference's.
+def _schedule_keys(mine, theirs):
+    """Keys of two schedulers that ancestral sampling depends on."""
+    keys = {"num_train_timesteps", "prediction_type", "timestep_spacing", "clip_sample", "variance_type"}
+    if "leading" in (mine.config.timestep_spacing, theirs.config.timestep_spacing):
+        keys.add("steps_offset")
+    if mine.config.clip_sample and theirs.config.clip_sample:
+        keys.add("clip_sample_range")
+    if mine.betas.shape != theirs.betas.shape or not torch.allclose(mine.betas, theirs.betas, rtol=1e-5, atol=0):
+        keys |= {"beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr"}
+    return keys
+
+
+def require_same(denoiser, reference, name, reference_name):
+    """Refuse a checkpoint whose UNet config, scheduler or image shape is not the reference's.
 
     Raises:
         WaypointError: lists every key that differs, with both values.
     """
     for part in ("unet", "scheduler"):
-        different = differences(getattr(denoiser, part).config, getattr(reference, part).config)
-        if different:
+        found = differences(getattr(denoiser, part), getattr(reference, part))
+        if found:
             raise WaypointError(
-                f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(different)
+                f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
             )
 
 
-def require_unclipped(denoiser: Denoiser, name: str) -> None:
+def adopt_grid(denoiser, reference, reference_name):
+    """Lay a model's sampling grid as the reference's: what another sampler's grid was is no property of a model.
+
+    Returns:
+        What to say about it, a list of str.
+    """
+    mine, theirs = denoiser.scheduler.config, reference.scheduler.config
+    keys = ("timestep_spacing", "steps_offset")
+    if all(mine[key] == theirs[key] for key in keys):
+        return []
+    before = " and ".join(f"{key} {mine[key]!r}" for key in keys)
+    denoiser.scheduler.register_to_config(**{key: theirs[key] for key in keys})
+    after = " and ".join(f"{key} {theirs[key]!r}" for key in keys)
+    return [f"its sampling grid is laid as that of {reference_name}: {after}, not {before}"]
+
+
+def require_unclipped(denoiser, name):
     """Refuse a model of latents whose scheduler clips them to the range of pixels.
 
     Raises:
@@ -327,18 +328,15 @@ def require_unclipped(denoiser: Denoiser, name: str) -> None:
         raise WaypointError(f"{name} has a scheduler with clip_sample, which would clip latents; set it to false")
 
 
-def require_encoders(
-    denoiser: Denoiser, name: str, text_width: int | None = None, latent_channels: int | None = None
-) -> None:
-    """Refuse a model that does not fit the encoders, where there is no data to compare it with.
+def require_encoders(denoiser, name, text_width=None, latent_channels=None):
+    """Refuse a model that the encoders do not fit, where there is no data to compare it with.
 
     Args:
         text_width: width of embedded captions, or None without a text encoder.
         latent_channels: channels of the VAE's latents, or None without a VAE.
 
     Raises:
-        WaypointError: captions have another width or are missing, latents have other channels, or the model has
-            no image size or unequal channels.
+        WaypointError: captions of another width, or none; other latents; no image size; unequal channels.
     """
     config = denoiser.unet.config
     if config.sample_size is None or config.in_channels != config.out_channels:
@@ -352,29 +350,22 @@ def require_encoders(
         )
     wants = config.cross_attention_dim if denoiser.conditioned_by == "encoder_hidden_states" else None
     if wants != text_width:
-        there = (
+        found = (
             "there is no text_encoder" if text_width is None else f"text_encoder embeds them in {text_width} numbers"
         )
         needs = "attends to no captions" if wants is None else f"attends to captions (cross_attention_dim {wants})"
-        raise WaypointError(f"{name} {needs}, but {there}; fit text_encoder")
+        raise WaypointError(f"{name} {needs}, but {found}; fit text_encoder")
 
 
-def require_fit(
-    denoiser: Denoiser,
-    shape: Sequence[int],
-    labels: NDArray[np.int64] | torch.Tensor | None,
-    name: str,
-    text_width: int | None = None,
-) -> None:
-    """Refuse a model that does not take inputs of ``shape`` (C, H, W), or needs conditions that the data lacks.
+def require_fit(denoiser, shape, labels, name, text_width=None):
+    """Refuse a model that does not take inputs of ``shape`` (C, H, W), or conditions that the data does not have.
 
     Args:
         labels: (n,) class of every image, array or tensor, or None.
         text_width: width of the data's embedded captions, or None.
 
     Raises:
-        WaypointError: the shape differs, labels or captions are missing, a label is too large, or captions have another
-            width.
+        WaypointError: another shape, no labels, classes that the model does not have, no captions, or of another width.
     """
     config, (channels, *size) = denoiser.unet.config, shape
     takes = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
@@ -382,30 +373,30 @@ def require_fit(
         raise WaypointError(
             f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
             f"but the data has {channels} channels of {size}; fit model.unet, or data.size "
-            "and data.channels"
+            "and data.channels. Of an existing model that works at other sizes too, sampling.size says which"
         )
     if denoiser.conditioned_by == "encoder_hidden_states":
         wants = config.cross_attention_dim
         if text_width != wants:
-            there = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
+            found = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
             raise WaypointError(
-                f"{name} attends to captions (cross_attention_dim {wants}), but the data has {there}; fit text_encoder"
+                f"{name} attends to captions (cross_attention_dim {wants}), but the data has {found}; fit text_encoder"
             )
         return
     classes = config.num_class_embeds
     if classes is not None and (labels is None or labels.min() < 0 or labels.max() >= classes):
-        there = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
-        raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {there}")
+        found = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
+        raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
 
 
-def target_condition(denoiser: Denoiser, target: Attributes, text: torch.Tensor | None = None) -> torch.Tensor | None:
+def target_condition(denoiser, target, text=None):
     """The condition of a target, one row: its class (1,), its embedded prompt (1, token, width), or None.
 
     Args:
         target: a row with a label or a prompt, or neither. text: the embedded prompt (token, width), or None.
 
     Raises:
-        WaypointError: the model needs a class or a prompt and the target has none, or the other way round.
+        WaypointError: the model wants a class or a prompt and there is none, or the other way round.
     """
     for key, by, kind in (("label", "class_labels", "class"), ("prompt", "encoder_hidden_states", "text")):
         wanted = denoiser.conditioned_by == by

@@ -22,3 +22,24 @@ def wanted(
     if model is not None:
         return checkpoints.outline_of(model), "config: model"
     return None if reference is None else (checkpoints.outline(reference, **changed), reference)
+
+
+def fit(denoiser, same, name, changed):
+    """Compare a model with what is wanted; under ``sampler: ddpm`` it takes the sampling grid of that.
+
+    Args:
+        same: from ``wanted``. changed: as there.
+
+    Returns:
+        What to say about it, a list of str.
+
+    Raises:
+        WaypointError: as ``checkpoints.require_same``.
+    """
+    if same is None:
+        return []
+    adopted = []
+    if changed.get("sampler") == "ddpm":
+        adopted = checkpoints.adopt_grid(denoiser, *same)
+    checkpoints.require_same(denoiser, same[0], name, same[1])
+    return adopted

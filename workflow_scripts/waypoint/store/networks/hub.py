@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.packages import package_path
+from waypoint.store.networks.places import local_place, may_be_hub_id
 
 SECONDS = 5  # that the hub may take to say whether it has a model
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -29,23 +29,26 @@ def fetch(source: str, what: str = "checkpoint", parts: Sequence[str] = ()) -> s
     Raises:
         WaypointError: there is no such folder, and the hub gives no model of that id.
     """
-    source = package_path(source, what)
-    if Path(source).is_dir():
+    source = local_place(source, what)
+    if Path(source).exists():
         return source
-    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+    if not may_be_hub_id(source):
         raise WaypointError(f"{what} {source}: no such folder")
     try:
         folder = ""
         for places in filter(None, ([f"{part}/" for part in parts], [""])):
-            # older repositories have no safetensors; their weights are loaded with weights_only
-            for endings in (["json", "txt", "model", "safetensors"], ["json", "bin"]):
+            # older repositories have no safetensors; their weights are loaded with weights_only. Some have only fp16
+            safe = ["json", "txt", "model", "safetensors"]
+            for endings, left in ((safe, VARIANTS), (["json", "bin"], VARIANTS), (safe, VARIANTS[1:])):
                 wanted = [f"{place}*.{ending}" for place in places for ending in endings]
-                folder = snapshot_download(source, allow_patterns=wanted, ignore_patterns=VARIANTS)
+                folder = snapshot_download(source, allow_patterns=wanted, ignore_patterns=left)
                 if any(Path(folder, places[0]).rglob(f"*.{endings[-1]}")):
                     return folder
         return folder
     except Exception as error:  # network, authentication, cache: each library raises its own kinds
-        raise WaypointError(f"{what} {source}: cannot be fetched from the hub ({error})") from error
+        raise WaypointError(
+            f"{what} {source}: no such folder; as a hub id: cannot be fetched from the hub ({error})"
+        ) from error
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluated import chosen_targets
 from waypoint.workflow.config.fragments import full_schema
+from waypoint.workflow.config.given_models import expand_globs
 from waypoint.workflow.config.groups import check_groups
 from waypoint.workflow.config.image_encoders import check_encoders, leave_out_missing
 from waypoint.workflow.config.kept_parts import check_halves, resolve_halves
@@ -35,6 +36,7 @@ from waypoint.workflow.config.paths import check_places, expand_paths, expanded
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import check_keys, check_schema, fill
 from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.config.steps_without_gradient import check_steps_with_gradient
 from waypoint.workflow.config.targets_table import read_targets
 from waypoint.workflow.evaluations.registry import check_evaluations
 
@@ -59,6 +61,7 @@ def complete(config, missing=None, given=None):
         config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(known))
     check_schema(config, schema)
     config = expand_paths(config, schema)
+    expand_globs(config)
     check_places(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)
@@ -79,6 +82,7 @@ def complete(config, missing=None, given=None):
     check_lists(config)
     leave_out_missing(config, missing)
     _check_targets(config, places)
+    check_steps_with_gradient(config)
     check_captioned(config, stored)
     _check_gaussian(config)
     check_groups(config)

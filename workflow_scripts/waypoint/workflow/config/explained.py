@@ -8,7 +8,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.timesteps import sampling_grid
 from waypoint.store.artifacts.fingerprint import text_hash
 from waypoint.store.data.given_image import open_picture
-from waypoint.workflow.config.models import stored_config
+from waypoint.workflow.config.given_models import stored_config, stored_vae
 
 SAMPLING_STEPS = 50
 WANTED = (100, 300, 500, 700, 900)  # steps; of a model's own grid the nearest are taken
@@ -105,7 +105,7 @@ def size_of(model, unet):
     sides = size if isinstance(size, list) else [size, size]
     if sides[0] != sides[1] or sides[0] is None:
         raise WaypointError(f"MODEL: {model} makes images of {size} (unet's sample_size); squares are needed here")
-    vae = stored_config(model, "vae") if Path(model, "vae").is_dir() else None
+    vae = stored_vae(model) if Path(model, "vae").is_dir() else None
     return sides[0] * 2 ** (len(vae["block_out_channels"]) - 1) if vae else sides[0]
 
 

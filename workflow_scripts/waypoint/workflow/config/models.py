@@ -1,13 +1,14 @@
 """Mistakes in what the configuration says of models, VAE and text encoder, and what planning can know of them."""
 
-import json
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.science.networks.known import require_known
-from waypoint.science.processes.schedules import check_schedule, require_ancestral
+from waypoint.science.processes.schedules import check_schedule
 from waypoint.science.timesteps import sampling_grid
-from waypoint.store.networks.packages import PREFIX, package_path
+from waypoint.store.networks.packages import PREFIX
+from waypoint.store.networks.places import local_place
+from waypoint.workflow.config.class_guidance import check_class_guidance
+from waypoint.workflow.config.given_models import check_given, known_cells, stored_config
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
     "conv_in_kernel",
@@ -33,24 +34,11 @@ IMAGE_BLOCKS = {"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "Attn
 
 def check_checkpoints(config):
     given = config["checkpoints"]
-    for key in ("sampler", "timestep_spacing"):
-        if key in given and "paths" not in given:
-            raise WaypointError(f"config: checkpoints.{key} is for existing models; use model.scheduler for new ones")
     if ("count" in given) == ("paths" in given):
         raise WaypointError("config: checkpoints needs either count (train that many) or paths (use existing ones)")
     if "count" in given and config["model"] is None:
         raise WaypointError("config: model is missing; training needs model.unet")
-    for i, path in enumerate(given.get("paths", [])):
-        if not Path(path).exists() and (path.startswith((".", "/", "~")) or path.count("/") != 1):
-            raise WaypointError(f"config: checkpoints.paths[{i}]: no folder {path}, and it is no hub id")
-        try:
-            if (unet := stored_config(path, "unet")) is not None:
-                require_known(unet)
-            if (scheduler := stored_config(path, "scheduler")) is not None:
-                require_ancestral(scheduler, given.get("sampler"))
-                check_schedule(scheduler)
-        except WaypointError as error:
-            raise WaypointError(f"config: checkpoints.paths[{i}]: {path}: {error}") from error
+    check_given(config)
 
 
 def check_model(config):
@@ -59,6 +47,10 @@ def check_model(config):
     data = config["data"] or {}
     unet, size = config["model"]["unet"], data.get("size")
     _check_kind(config, unet)
+    try:
+        check_schedule(config["model"]["scheduler"])
+    except WaypointError as error:
+        raise WaypointError(f"config: model.{error}") from error
     if unet["in_channels"] != unet["out_channels"]:
         raise WaypointError("config: model.unet: in_channels and out_channels must be equal: both are the image's")
     groups = unet.get("norm_num_groups", 32)  # diffusers' default
@@ -109,15 +101,15 @@ def check_captions(config):
     """Refuse guidance and captions' settings where there are no captions."""
     if config["text_encoder"] is not None:
         _check_folder(config["text_encoder"]["path"], "text_encoder.path")
+        if config["training"]["label_dropout"]:
+            raise WaypointError("config: training.label_dropout is for models of classes; use training.caption_dropout")
         if config["data"] and config["data"]["flip"]:
             raise WaypointError("config: data.flip: a flipped image may not be what its caption says; set it to false")
         return
     if config["training"]["caption_dropout"]:
         share = config["training"]["caption_dropout"]
         raise WaypointError(f"config: training.caption_dropout: {share} needs captions: the section text_encoder")
-    for section in ("sampling", "attribution"):
-        if config[section]["guidance"] != 1:
-            raise WaypointError(f"config: {section}.guidance needs captions: the section text_encoder")
+    check_class_guidance(config, known_of_model)
 
 
 def check_vae(config):
@@ -164,7 +156,7 @@ def check_clipping(config):
 
 def _check_folder(path, key):
     """Refuse a place that is no folder, here or in an installed package, and cannot be a hub id."""
-    folder = Path(package_path(path, f"config: {key}"))
+    folder = Path(local_place(path, f"config: {key}"))
     if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
         raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
 
@@ -185,25 +177,11 @@ def known_of_model(config, part, checkpoint="full/0"):
         return config["model"][part]
     place = 0 if config["data"] else int(checkpoint.split("/")[1])
     try:
-        return stored_config(config["checkpoints"]["paths"][place], part)
+        found = stored_config(config["checkpoints"]["paths"][place], part, config["checkpoints"].get("weights"))
     except WaypointError as error:
         raise WaypointError(f"config: checkpoints.paths[{place}]: {error}") from error
-
-
-def stored_config(path, part):
-    """The configuration of "unet", "vae" or "scheduler" in an existing model's folder; None where there is none.
-
-    Raises:
-        WaypointError: it is damaged.
-    """
-    name = "scheduler_config.json" if part == "scheduler" else "config.json"
-    for file in (Path(path, part, name), Path(path, name)):
-        if file.is_file():
-            try:
-                return json.loads(file.read_text())
-            except ValueError as error:
-                raise WaypointError(f"{file} is damaged ({error})") from error
-    return None
+    cells = known_cells(config)
+    return found if part != "unet" or None in (found, cells) else found | {"sample_size": cells}
 
 
 def known_grid(config, checkpoint="full/0"):

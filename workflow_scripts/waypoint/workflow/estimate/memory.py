@@ -10,6 +10,36 @@ THERE_AND_BACK = 2  # of what autograd keeps of a pass: as much again goes throu
 KERNEL_COPIES = 4  # of the k × k matrix, while its triangle is mirrored, or damped and factored
 GAUSSIAN_COPIES = 4  # of the D × D covariance: its eigenvectors, and what finding them takes
 
+# keys that a job's memory falls with, the one that costs the result least first
+LOWERED_BY = {
+    "train": ["training.batch_size"],
+    "featurize": ["features.shards (more of them)", "attribution.train_draws", "gradients.kind: factorised"],
+    "featurize_shard": ["features.shards (more of them)", "attribution.train_draws", "gradients.kind: factorised"],
+    "target_gradients": ["attribution.target_draws", "steps of the targets", "gradients.kind: factorised"],
+    "fisher_rows": ["kernel.rows of the method", "gradients.kind: factorised"],
+    "curvature": ["curvature.rows"],
+    "diagonal_curvature": ["curvature.rows"],
+    "factor_kernel": ["projection.dim"],
+    "score_wiener": ["data.size"],
+}
+HUNGRY, SHOWN = 1e9, 3  # bytes of a job, and how many rules
+
+
+def hungry(held):
+    """The rules whose jobs hold most, {rule: keys that lower it}; none where nothing holds a gigabyte.
+
+    Args:
+        held: {rule: bytes of one job}.
+    """
+    keys = {rule: LOWERED_BY.get(formula_of(rule)) for rule in held if held[rule] >= HUNGRY}
+    most = sorted((rule for rule in keys if keys[rule]), key=lambda rule: -held[rule])
+    return {rule: keys[rule] for rule in most[:SHOWN]}
+
+
+def formula_of(rule):
+    """The rule whose formula holds for a rule: its own, or that of a stage that holds as much."""
+    return (STAGES[rule].like if rule in STAGES else None) or rule
+
 
 class Memory:
     """Peak bytes of one job of every rule that holds more than its imports.
@@ -26,8 +56,7 @@ class Memory:
 
     def bytes(self, rule):
         """Of one job, or None for a rule without a formula."""
-        like = STAGES[rule].like if rule in STAGES else None
-        formula = getattr(self, f"_{like or rule}", None)
+        formula = getattr(self, f"_{formula_of(rule)}", None)
         return None if formula is None else formula()
 
     def _train(self):

@@ -1,7 +1,6 @@
 """One run of a script: its arguments, log, progress, provenance, and errors meant for people."""
 
 import argparse
-import contextlib
 import ctypes
 import errno
 import json
@@ -190,6 +189,8 @@ def run(main, arguments):
         main(job)
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
+    except KeyboardInterrupt:  # whoever has pressed Ctrl-C needs no traceback of every job
+        sys.exit(130)
     except Exception as error:
         if _full_disk(error):
             _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
@@ -222,7 +223,7 @@ def _show_warnings(log):
     def told(message, category, *place, **named):
         if not issubclass(category, WaypointWarning):
             return show(message, category, *place, **named)
-        for stream in {log, sys.stderr}:
+        for stream in {log, *_listeners(log)}:
             print(f"Waypoint: warning: {message}", file=stream, flush=True)
 
     warnings.showwarning = told
@@ -240,9 +241,18 @@ def _full_disk(error):
     return False
 
 
+def _listeners(log):
+    """Streams beside the log that hear a job's words: none where the terminal reads them from the log."""
+    return [sys.stderr] if log is sys.stderr or not os.environ.get("WAYPOINT_LOG_ONLY") else []
+
+
 def _fail(log, message):
-    print(message, file=sys.stderr, flush=True)
-    with contextlib.suppress(OSError):  # the log may be on the disk that is full
-        if log is not sys.stderr:
+    streams = _listeners(log)
+    if log is not sys.stderr:
+        try:
             print(message, file=log, flush=True)
+        except OSError:  # the log may be on the disk that is full
+            streams = [sys.stderr]
+    for stream in streams:
+        print(message, file=stream, flush=True)
     sys.exit(1)

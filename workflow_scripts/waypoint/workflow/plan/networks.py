@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.packages import package_path
+from waypoint.store.networks.places import local_place, may_be_hub_id
+from waypoint.workflow.config.given_models import known_cells
 from waypoint.workflow.plan.stages import STAGES
 
 SCRIPTS = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ def to_examine(plan, jobs):
 
 
 def require_fit(plan, jobs, data):
-    """Refuse networks that the jobs which are about to make them would refuse.
+    """Refuse networks that the jobs which are about to make them would refuse; say what is chosen of existing ones.
 
     Args:
         plan: a ``Plan``. jobs: from ``to_examine``.
@@ -49,6 +50,8 @@ def require_fit(plan, jobs, data):
         if done.returncode == REFUSED:
             raise WaypointError(done.stdout.strip())
         if done.returncode == 0:
+            for words in filter(None, done.stdout.splitlines()):
+                print(f"Waypoint: {words}", file=sys.stderr)
             return
         why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     # jobs may have an environment of their own, and will say what is wrong
@@ -69,12 +72,14 @@ def question(plan, jobs, data):
         "reference": paths[0] if paths and plan.attributed else None,
         "trained": not paths and any(stage in TRAININGS | KEEPERS for stage, _ in jobs),
         "model": config["model"],
-        "changed": plan.scheduler(),
+        "changed": {key: value for key, value in plan.scheduler().items() if key != "size"},
         "vae": vae and {key: vae[key] for key in ("path", "train") if key in vae},
         "text_encoder": text and {key: text[key] for key in ("path", "max_length")},
+        "cells": known_cells(config),
         "size": config["data"]["size"] if config["data"] and not vae else None,
         "unprojected": unprojected(plan),
         "data": data,
+        "null_class": bool(plan.null_class()),
     }
 
 
@@ -92,19 +97,23 @@ def unprojected(plan):
     ]
 
 
-def answer(given, reference, trained, model, changed, vae, text_encoder, size, unprojected, data):
+def answer(given, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data, null_class):
     """Build and compare everything that is known.
+
+    Returns:
+        What was chosen of existing models, sentences.
 
     Raises:
         WaypointError: as ``checkpoints.outline_of``, ``outline``, ``require_same`` and ``require_encoders``,
             ``training_set.require_fit``, ``projection.require_room``, ``vae.latent_channels`` and ``embedding_width``.
     """
     from waypoint.science.gradients.hooks import trainable
+    from waypoint.science.networks.unet import require_null_class
     from waypoint.science.projection import require_room
     from waypoint.store.data.training_set import require_fit as require_fit_data
     from waypoint.store.networks import checkpoints
-    from waypoint.store.networks.given import wanted
-    from waypoint.store.zarr.reader import open_store
+    from waypoint.store.networks.given import fit, wanted
+    from waypoint.store.zarr.reader import open_store, read
 
     known, width, channels = encoders(vae, text_encoder)
 
@@ -118,6 +127,8 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, size, u
             require_room(images, unprojected[1], sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
+            if null_class and denoiser.conditioned_by == "class_labels" and "label" in open_store(data):
+                require_null_class(denoiser.unet, read(open_store(data)["label"]), name)
         elif size is not None and denoiser.shape[1:] != (size, size):
             raise WaypointError(
                 f"{name} takes images of {list(denoiser.shape[1:])} pixels, but data.size is {size}; fit data.size"
@@ -125,13 +136,31 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, size, u
 
     if trained:
         compare(checkpoints.outline_of(model), "model.unet")
-    found = list(filter(local, given))
+    for path in given:
+        require_no_typo(path)
+    found, said = list(filter(local, given)), []
+    changed = {**changed, "model": model, "cells": cells, "latent": bool(vae)}
     same = wanted(model, reference if reference and local(reference) else None, changed) if found else None
     for path in found:
-        denoiser = checkpoints.outline(path, **changed)
-        if same is not None:
-            checkpoints.require_same(denoiser, same[0], path, same[1])
+        denoiser, words = checkpoints.outlined(path, **changed)
+        words += fit(denoiser, same, path, changed)
         compare(denoiser, f"checkpoint {path}")
+        said += [f"checkpoint {path}: {sentence}" for sentence in words]
+    return said
+
+
+def require_no_typo(path):
+    """Refuse what is taken for a hub id, lies in a folder that is here, and is not to be had at the hub either.
+
+    Raises:
+        WaypointError: names both.
+    """
+    from waypoint.store.networks.hub import not_to_be_had
+
+    if local(path) or not Path(path).parent.is_dir() or not may_be_hub_id(path):
+        return
+    if why := not_to_be_had(path):
+        raise WaypointError(f"checkpoint {path}: no such folder; as a hub id: {why}")
 
 
 def encoders(vae, text_encoder):
@@ -144,7 +173,7 @@ def encoders(vae, text_encoder):
 
     width = channels = None
     if text_encoder and local(text_encoder["path"]):
-        width = embedding_width(package_path(text_encoder["path"], "text_encoder"))
+        width = embedding_width(local_place(text_encoder["path"], "text_encoder"))
     if vae and "train" in vae:
         channels = outline_of(vae["train"]["autoencoder"]).config.latent_channels
     elif vae and local(vae["path"]):
@@ -153,9 +182,9 @@ def encoders(vae, text_encoder):
 
 
 def local(path):
-    """Whether a network lies in a folder, here or in an installed package."""
+    """Whether a network lies in a folder or a file, here or in an installed package."""
     try:
-        return Path(package_path(path, "config")).is_dir()
+        return Path(local_place(path, "config")).exists()
     except WaypointError:  # a package that is gone, after what is wanted of it was taken into the store
         return False
 
@@ -163,7 +192,7 @@ def local(path):
 def main():
     """Answer the question on standard input; a refusal goes to standard output."""
     try:
-        answer(**json.load(sys.stdin))
+        print(*answer(**json.load(sys.stdin)), sep="\n")
     except WaypointError as error:
         print(error)
         sys.exit(REFUSED)

@@ -13,7 +13,8 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.fingerprint import json_hash
 from waypoint.store.data.source import PLACES
 from waypoint.store.data.sources import SOURCES
-from waypoint.store.networks.packages import package_path
+from waypoint.store.networks.layouts import taken_from
+from waypoint.store.networks.places import local_place
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.evaluated import chosen_targets
@@ -27,7 +28,7 @@ from waypoint.workflow.methods import ENCODER, LOOKS, METHODS
 from waypoint.workflow.plan.specs import READ_AS, as_read
 from waypoint.workflow.plan.stages import STAGES
 
-SCHEDULER_KEYS = ("sampler", "timestep_spacing")  # of config.checkpoints
+GIVEN_KEYS = ("sampler", "timestep_spacing", "weights")  # of config.checkpoints
 PANEL_SAMPLES = 4  # of p(·|x_t), which every panel shows
 SHEET_SAMPLES, CAPTIONED_SAMPLES = 36, 16  # of a model, on its contact sheet: squares of 6 and 4
 
@@ -172,12 +173,20 @@ class Plan:
         return {key: value for key, value in self.pick(section, keys).items() if value is not None}
 
     def training(self):
-        """The recipe of a training; no dropped captions are no setting."""
-        return {key: value for key, value in self.config["training"].items() if key != "caption_dropout" or value}
+        """The recipe of a training; no dropped captions or labels are no setting."""
+        dropouts = ("caption_dropout", "label_dropout")
+        return {key: value for key, value in self.config["training"].items() if key not in dropouts or value}
 
     def scheduler(self):
-        """Scheduler overrides for imported models."""
-        return {key: self.config["checkpoints"][key] for key in SCHEDULER_KEYS if key in self.config["checkpoints"]}
+        """What of imported models is chosen or overridden, where it is set."""
+        found = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
+        return found | self.pick_set("sampling", "size")
+
+    def null_class(self):
+        """The entry of a spec that a class stands for no class: guided models without captions are of classes."""
+        guided = any(self.config[section]["guidance"] != 1 for section in ("sampling", "attribution"))
+        dropped = self.config["training"]["label_dropout"] if "count" in self.config["checkpoints"] else 0
+        return {"null_class": True} if (guided and not self.prompted) or dropped else {}
 
     def ensemble(self):
         """Names of all checkpoints, and where they come from if they are not trained here."""
@@ -378,14 +387,14 @@ class Plan:
         return SOURCES[self.config["data"]["source"]].there(self.config["data"])
 
     def checkpoint_sources(self, checkpoint):
-        """The folder that an existing model is taken from; nothing for a hub id."""
+        """Folder and files that an existing model is taken from; nothing for a hub id."""
         path = self.config["checkpoints"]["paths"][int(checkpoint.split("/")[1])]
-        return [path] if Path(path).exists() else []
+        return taken_from(path, self.config["checkpoints"].get("weights"))
 
     def encoder_sources(self, key):
         """The folder that a VAE or text encoder is taken from; nothing for a hub id, or a package that is gone."""
         try:
-            path = package_path(self.config[key]["path"], key)
+            path = local_place(self.config[key]["path"], key)
         except WaypointError:
             return []
         return [path] if Path(path).exists() else []

@@ -30,6 +30,7 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "fisher": "Fisher rows",
     "embeddings": "embeddings",
 }
+CHEAP = ("data/near_duplicates.zarr",)  # what is made anew without asking, though it lies in one of them
 FROM_RAW = ("prepare_data",)  # stages that read raw data, which may be gone when it is stored
 DAMAGED = "its attributes are damaged"
 ONE = {"encoders": "encoder", "models": "model", "curvatures": "curvature"}  # of several
@@ -186,13 +187,13 @@ def dear(found):
     """Those of ``found`` that are trained models, features or stored images of other settings or contents.
 
     What is damaged is lost already. A model that other scores may remove other images from is trained again only if
-    they do. A list of models is made in a moment.
+    they do. Lists of models, and of near-duplicates, are made in a moment.
     """
     return [stale for stale in found if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
 
 
 def _guarded(name):
-    return name.parts[0] in GUARDED and name.suffix != ".json"
+    return name.parts[0] in GUARDED and name.suffix != ".json" and str(name) not in CHEAP
 
 
 def replacing(dear, root):

@@ -73,7 +73,7 @@ def import_checkpoint(plan, checkpoint):
     """An existing model."""
     paths = plan.config["checkpoints"]["paths"]
     given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
-    sections = {"model": plan.config["model"], "checkpoint": plan.scheduler()}
+    sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
     return Recipe(sections, plan.data(), item={"checkpoint": given})
 
 

@@ -1,0 +1,164 @@
+"""Existing models: their paths, and what planning can tell of each from its files' names and configurations."""
+
+import glob
+import re
+from pathlib import Path
+
+from waypoint.errors import WaypointError
+from waypoint.science.networks.known import require_supported
+from waypoint.science.processes.schedules import check_schedule, require_ancestral
+from waypoint.store.networks.checkpoint_messages import NO_NETWORK, NO_SCHEDULE
+from waypoint.store.networks.layouts import SCHEDULE, NoModel, examine, read_json, unnamed_vae
+from waypoint.store.networks.packages import PREFIX
+from waypoint.store.networks.places import local_place, may_be_hub_id
+from waypoint.store.networks.sizes import cells_of, stored_size
+from waypoint.store.networks.weight_files import SUFFIXES, glance
+
+WILD = re.compile(r"[*?\[]")
+
+
+def expand_globs(config):
+    """Put what ``checkpoints.paths`` match with * and ? in their place, numbers in names in their order.
+
+    Raises:
+        WaypointError: nothing matches, or one model is listed twice.
+    """
+    paths = config["checkpoints"].get("paths")
+    if paths is None:
+        return
+    found = []
+    for i, path in enumerate(paths):
+        found += _matches(path, i) if WILD.search(path) and not Path(path).exists() else [path]
+    for path in found:
+        if found.count(path) > 1:
+            raise WaypointError(f"config: checkpoints.paths: {path} is listed twice")
+    config["checkpoints"]["paths"] = found
+
+
+def _matches(path, i):
+    """Folders, and files with weights, that a pattern names; other files beside models are no models."""
+    all_of_it = sorted(glob.glob(path), key=_natural)
+    found = [place for place in all_of_it if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
+    if not found:
+        others = f" but {all_of_it[0]}, which is no model" if all_of_it else ""
+        raise WaypointError(f"config: checkpoints.paths[{i}]: {path} matches nothing{others}")
+    return found
+
+
+def _natural(path):
+    """A key that puts checkpoint-1000 after checkpoint-500."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
+
+
+def check_given(config):
+    """Refuse existing models that cannot be taken, in the words of what they are.
+
+    Raises:
+        WaypointError: names the path, what lies there, and what to do.
+    """
+    given = config["checkpoints"]
+    for key in ("sampler", "timestep_spacing", "weights"):
+        if key in given and "paths" not in given:
+            instead = "the models trained here have one network" if key == "weights" else "use model.scheduler"
+            raise WaypointError(f"config: checkpoints.{key} is for existing models; {instead} for new ones")
+    for i, path in enumerate(given.get("paths", [])):
+        where = f"config: checkpoints.paths[{i}]"
+        if not path.startswith(PREFIX) and not Path(path).exists() and not may_be_hub_id(path):
+            raise WaypointError(f"{where}: no folder {path}, and it is no hub id")
+        try:
+            _check_one(config, path)
+        except WaypointError as error:
+            raise WaypointError(f"{where}: {path}: {error}") from error
+    _check_size(config)
+
+
+def _check_one(config, path):
+    given = config["checkpoints"]
+    place = local_place(path)
+    if not Path(place).exists():
+        return  # a hub id
+    try:
+        layout = examine(place, given.get("weights"))
+    except NoModel:
+        if Path(place, "scheduler", SCHEDULE).is_file():  # a reason that would come next
+            _check_schedule(read_json(Path(place, "scheduler", SCHEDULE)), given.get("sampler"))
+        raise
+    if layout.config is not None:
+        require_supported(layout.config)
+    schedule = layout.schedule
+    if schedule is not None:
+        _check_schedule(schedule, given.get("sampler"))
+    elif config["model"] is None:
+        raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
+    if layout.network is None and config["model"] is None:
+        raise WaypointError(NO_NETWORK)
+    if layout.network is not None:
+        glance(layout.network)
+    vae = unnamed_vae(place, layout)
+    if vae is not None and config.get("vae") is None:
+        raise WaypointError(
+            f"its model_index.json names an autoencoder ({vae}), so its network sees latents; give the section vae "
+            f"(vae: {{path: {path}}})"
+        )
+
+
+def _check_schedule(schedule, sampler):
+    require_ancestral(schedule, sampler)
+    check_schedule(schedule)
+
+
+def _check_size(config):
+    size = config["sampling"]["size"]
+    if size is None:
+        return
+    if "paths" not in config["checkpoints"] or config["model"] is not None:
+        raise WaypointError(
+            "config: sampling.size is for existing models without the section model; set model.unet.sample_size"
+        )
+    data = config["data"] and config["data"]["size"]
+    if data is not None and data != size:
+        raise WaypointError(f"config: sampling.size: {size} is not data.size {data}; leave it out, or make them alike")
+    known_cells(config)
+
+
+def known_cells(config):
+    """Side of what networks work on as ``sampling.size`` says; None where it does not, or planning cannot know it."""
+    size, vae = config["sampling"]["size"], config["vae"]
+    if size is None or vae is None:
+        return size
+    settings = vae["train"]["autoencoder"] if "train" in vae else stored_vae(vae["path"])
+    try:
+        return None if settings is None else cells_of(size, settings)
+    except WaypointError as error:
+        raise WaypointError(f"config: {error}") from error
+
+
+def stored_vae(path):
+    """The configuration of an autoencoder's folder or a pipeline's, a mapping, or None for a hub id."""
+    place = local_place(path, "config: vae.path")
+    for file in (Path(place, "vae", "config.json"), Path(place, "config.json")):
+        if file.is_file():
+            return read_json(file)
+    return None
+
+
+def stored_config(path, part, weights=None):
+    """The configuration of "unet" or "scheduler" of an existing model, or None where there is none.
+
+    Args:
+        weights: "raw" or "ema" where it has both.
+
+    Raises:
+        WaypointError: it is damaged, or of a kind that is refused.
+    """
+    place = local_place(path)
+    if not Path(place).exists():
+        return None
+    try:
+        layout = examine(place, weights)
+    except NoModel:
+        return None
+    if part == "scheduler":
+        return layout.schedule
+    config = layout.config
+    return config if config is None or "sample_size" not in config else config | {"sample_size": stored_size(config)}

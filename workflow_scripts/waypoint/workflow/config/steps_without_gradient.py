@@ -1,0 +1,31 @@
+"""Steps at which f_t depends on no weight: attributed steps must not be among them, nor those of the LDS."""
+
+from waypoint.errors import WaypointError
+from waypoint.science.processes.schedules import ends_without_signal, without_gradient
+from waypoint.workflow.config.models import known_of_model
+from waypoint.workflow.methods import METHODS
+
+
+def check_steps_with_gradient(config):
+    """Refuse the last step of v-models whose schedule ends without signal, where scores would come from gradients.
+
+    Raises:
+        WaypointError: names the target and the step.
+    """
+    reads = {part for settings in config["methods"].values() for part in METHODS[settings["method"]].reads}
+    lds = config["evaluation"]["lds"] if config["data"] else None
+    if not config["data"] or "gradients" not in reads | ({"gradients"} if lds else set()):
+        return
+    for target in config["targets"]:
+        scheduler = known_of_model(config, "scheduler", target["checkpoint"]) or {}
+        if scheduler.get("prediction_type", "epsilon") != "v_prediction" or not ends_without_signal(scheduler):
+            continue
+        last = scheduler.get("num_train_timesteps", 1000) - 1
+        own = "steps" in target
+        named = f"config: targets ({target['id']})" if own else "config: attribution.steps"
+        steps = {named: target["steps"] if own else config["attribution"]["steps"]}
+        if lds and lds.get("steps"):
+            steps["config: evaluation.lds.steps"] = lds["steps"]
+        for owner, listed in steps.items():
+            if last in listed:
+                raise WaypointError(without_gradient(last, owner))

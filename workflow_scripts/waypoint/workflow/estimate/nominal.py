@@ -1,0 +1,120 @@
+"""Seconds that jobs may be expected to take before anything was measured: a run's progress is weighted by them.
+
+Their proportions matter, not their unit: ``workflow/terminal/pace`` corrects them by what a run's own jobs take.
+"""
+
+from waypoint.errors import WaypointError
+from waypoint.store.artifacts.provenance import consolidated, read_attributes
+from waypoint.store.data.sources import SOURCES
+from waypoint.workflow.config.shared_stores import stored_images
+from waypoint.workflow.estimate.costs import Costs, Rates, Sizes
+
+START, LIGHT_START = 6.0, 2.5  # of a process with and without a model, one core of a laptop
+PRODUCT = 1e-10  # seconds of a multiply-add
+BACK_AND_FORTH = 3  # calls that a gradient takes
+UNKNOWN = 1_000_000  # parameters, or values, of what only the jobs will see
+IMAGES = 1_000
+LOOKED_AT = 3  # artifacts of a rule that are asked how long they took
+
+
+def expected(plan, names, jobs, rules):
+    """Seconds that one job of each rule may take, {name: seconds}, and those rules of which finished artifacts tell it.
+
+    Args:
+        plan: a ``Plan``. names: of rules. jobs: Snakemake's, of artifacts that are there and that are not.
+        rules: Snakemake's; those that ask for a GPU load a model.
+    """
+    with_model = {rule.name for rule in rules if "gpu" in rule.resources}
+    costs, artifacts, measured = nominal(plan, with_model), {}, {}
+    for job in jobs:
+        artifacts.setdefault(job.rule.name, []).extend(job.output)
+    for name in names:
+        if seconds := recorded(artifacts.get(name, ()), name in with_model):
+            measured[name] = seconds
+    return {name: costs.seconds(name) for name in names} | measured, measured
+
+
+def nominal(plan, with_model):
+    """``Costs`` of a plan at a laptop's rates, without opening models or data.
+
+    Args:
+        plan: a ``Plan``. with_model: names of the rules whose jobs load a model.
+    """
+    config = plan.config
+    unet = (config["model"] or {}).get("unet") or {}
+    pixels = _size(unet.get("sample_size")) * unet.get("in_channels", 3)
+    call = PRODUCT * (_products(unet) or UNKNOWN * 100)
+    draws = config["attribution"]
+    rates = Rates(
+        start=START,
+        light_start=LIGHT_START,
+        load=0.3,
+        call=call,
+        single=2 * call,
+        train=BACK_AND_FORTH * call,
+        feature=BACK_AND_FORTH * call * draws["train_draws"],
+        row=BACK_AND_FORTH * call,
+        gradient=BACK_AND_FORTH * call * draws["target_draws"],
+        product=PRODUCT,
+        score=PRODUCT,
+    )
+    sizes = Sizes(
+        images=_images(config),
+        parameters=UNKNOWN,
+        pixels=pixels,
+        inputs=pixels,
+        caption=0,
+        latent=bool(config["vae"]),
+        T=1000,
+        factors=UNKNOWN,
+        rotations=100 * UNKNOWN,
+    )
+    return Costs(plan, sizes, rates, with_model)
+
+
+def recorded(artifacts, with_model):
+    """Seconds of one job of a rule as the experiment's finished artifacts say, or None.
+
+    Args:
+        artifacts: paths that the rule has made, or will. with_model: whether its jobs load a model.
+    """
+    found = []
+    for path in artifacts:
+        try:
+            attributes = read_attributes(path)
+        except WaypointError:  # damaged: the pass at start has said so
+            continue
+        if attributes and "seconds" in attributes:
+            found.append(attributes["seconds"])
+        if len(found) == LOOKED_AT:
+            break
+    return sum(found) / len(found) + (START if with_model else LIGHT_START) if found else None
+
+
+def _images(config):
+    """N as stored, as the config says or as the source has it; else a number."""
+    if config["data"] is None:
+        return 0
+    if stored := stored_images(config):
+        try:
+            return consolidated(stored)["image"]["shape"][0]
+        except (WaypointError, OSError):  # damaged: the pass at start says so
+            return IMAGES
+    subset = config["data"]["subset"]
+    if subset is not None:
+        return subset if isinstance(subset, int) else len(subset)
+    return SOURCES[config["data"]["source"]].images or IMAGES
+
+
+def _products(unet):
+    """Multiply-adds of one call of a UNet, roughly: two convolutions a layer, down and up."""
+    area, layers, total, before = _size(unet.get("sample_size")), unet.get("layers_per_block", 2), 0, None
+    for channels in unet.get("block_out_channels", ()):
+        total += (2 * layers + 1) * 2 * 9 * channels * (before or channels) * area
+        area, before = max(area / 4, 1), channels
+    return total
+
+
+def _size(side):
+    sides = side if isinstance(side, (list, tuple)) else [side or 32] * 2
+    return sides[0] * sides[1]

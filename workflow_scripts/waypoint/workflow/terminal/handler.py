@@ -1,0 +1,240 @@
+"""Snakemake's events as lines for people, through its interface for logger plugins.
+
+On a terminal the lower lines say how far the run and its long jobs are; elsewhere only whole lines are written.
+"""
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from waypoint.workflow.terminal import job_log, words
+from waypoint.workflow.terminal.pace import Pace
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+SHOWN_AT_ONCE = 8  # running jobs below the bar
+KILLED = re.compile(r"exit status 137|SIGKILL")
+
+
+class LogHandler(LogHandlerBase):
+    """One run on the screen.
+
+    Attributes:
+        expect: {rule: jobs} → ({rule: seconds of one job}, rules whose seconds were measured earlier).
+        collects: name of a rule → whether its job does nothing but ask for others.
+    """
+
+    def __post_init__(self):
+        self.expect = lambda counts: ({}, ())
+        self.collects = lambda rule: rule == "all"
+        self.stream = sys.stdout if self.common_settings.stdout else sys.stderr
+        quiet = {kind.name for kind in self.common_settings.quiet or ()}
+        self.silent, self.quiet = "ALL" in quiet, bool(quiet & {"ALL", "RULES", "PROGRESS"})
+        self.cores, self.pace, self.planned = None, Pace({}, {}), False
+        self.running, self.failed = {}, {}  # {jobid: Running}
+        self.refusals, self.said = [], set()
+        self.killed = self.interrupted = False
+        self.console = self.live = None
+        if self.stream.isatty() and os.environ.get("TERM") != "dumb":
+            from rich.console import Console  # a quarter of a second, which other runs need not wait for
+
+            self.console = Console(file=self.stream, highlight=False, no_color=self.common_settings.nocolor or None)
+
+    writes_to_stream = True
+    writes_to_file = False
+    has_filter = True
+    has_formatter = True
+    needs_rulegraph = False
+
+    def emit(self, record):
+        """Write what an event means to a person; most of them mean nothing."""
+        event = getattr(record, "event", None)
+        handle = {
+            LogEvent.RUN_INFO: self._planned,
+            LogEvent.RESOURCES_INFO: self._resources,
+            LogEvent.JOB_INFO: self._started,
+            LogEvent.JOB_FINISHED: self._finished,
+            LogEvent.JOB_ERROR: self._failed,
+            LogEvent.ERROR: self._refused,
+            None: self._message,
+        }.get(event)
+        try:
+            if handle:
+                handle(record)
+        except Exception:  # as logging does it: said, but a run does not end for its display
+            self.handleError(record)
+
+    def _planned(self, record):
+        if self.planned:  # a dry run says it twice
+            return
+        self.planned = True
+        counts = {rule: n for rule, n in record.stats.items() if rule != "total" and not self.collects(rule)}
+        self.began = record.created
+        self.pace = Pace(counts, {}, cores=self.cores)
+        self.pace = Pace(counts, *self.expect(counts), self.cores)
+        if self.common_settings.dryrun:
+            self._write(f"{words.dry_table(counts)}\n\nThis was a dry run: nothing was made.")
+        elif not self.quiet and counts:
+            cores = f" on {self.cores} core{'s' * (self.cores > 1)}" if self.cores else ""
+            self._write(f"{words.jobs(sum(counts.values()))} to run{cores}, {words.about(self.pace.eta())}")
+
+    def _resources(self, record):
+        self.cores = getattr(record, "cores", self.cores)
+
+    def _started(self, record):
+        if self.common_settings.dryrun or self.collects(record.rule_name):
+            return
+        self.failed.pop(record.jobid, None)  # it comes again
+        name = words.job_name(record.rule_name, record.wildcards)
+        log = next((str(path) for path in record.log or ()), None)
+        self.running[record.jobid] = Running(record.rule_name, name, log, record.created)
+        if self.live is None and self.console is not None and not self.quiet:
+            self._begin()
+
+    def _finished(self, record):
+        job = self.running.pop(record.job_id, None)
+        if job is None:
+            return
+        seconds = record.created - job.began
+        self.pace.finished(job.rule, seconds)
+        state = self._state(record.created)
+        if self.live is not None:
+            self.live.refresh()  # else it would be drawn below the line as it was a second ago
+        if not self.quiet:
+            eta = None if self.live is not None or not self.running else self.pace.eta(state)
+            self._write(words.job_line(self.pace.share(state), job.name, seconds, eta))
+        for warning in job.warnings():
+            self._warn(f"Waypoint: warning: {warning}")
+        if self.pace.done.total() == self.pace.counts.total():
+            self._end()
+            if not self.quiet:
+                self._write(f"{words.jobs(self.pace.done.total())} in {words.clock(record.created - self.began)}")
+
+    def _failed(self, record):
+        log = next((str(path) for path in record.log or ()), None)
+        job = self.running.pop(record.jobid, None) or Running(record.rule_name, record.rule_name, log, record.created)
+        job.words = job_log.sentence(job.tail())
+        job.took = record.created - job.began
+        self.failed[record.jobid] = job
+        if job.words:  # whoever was interrupted has left none
+            self._tell(job)
+
+    def _tell(self, job):
+        log = f" Log: {job.log}" if job.log and os.path.exists(job.log) else ""
+        self._write(f"{job.name} failed after {words.clock(job.took)}.{log}", "red")
+        job.told = True
+
+    def _refused(self, record):
+        message = record.getMessage()
+        self.killed = self.killed or KILLED.search(message) is not None
+        if said := words.refusal(message, REPOSITORY):
+            self.refusals.append(said)
+
+    def _message(self, record):
+        message = record.getMessage()
+        self.interrupted = self.interrupted or message.startswith("Terminating processes")
+        if words.OF_SNAKEMAKE.match(message) or message in ("", "None") or record.levelno < self._lowest():
+            return
+        if record.levelname == "ERROR":
+            self.refusals.append(message.strip())
+        elif record.levelname == "WARNING":
+            self._warn(message)
+        else:
+            self._write(message)
+
+    def _lowest(self):
+        return 30 if self.silent else 20
+
+    def _warn(self, message):
+        """A warning, once however many jobs have it."""
+        if message not in self.said and not self.silent:
+            self.said.add(message)
+            self._write(message, "yellow")
+
+    def _write(self, text, style=""):
+        if self.console is None:
+            print(text, file=self.stream, flush=True)
+        else:
+            from rich.text import Text
+
+            self.console.print(Text(text, style=style), soft_wrap=True)
+
+    def _begin(self):
+        from rich.live import Live
+
+        self.live = Live(
+            console=self.console,
+            get_renderable=self._below,
+            refresh_per_second=1,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        self.live.start()
+
+    def _end(self):
+        if self.live is not None:
+            self.live.stop()
+
+    def _state(self, now, said=None):
+        """Of every running job what ``Pace`` asks for."""
+        said = said or {}
+        return [(job.rule, now - job.began, said.get(jobid)) for jobid, job in list(self.running.items())]
+
+    def _below(self):
+        """How far the run is, and below that its running jobs. The display's own thread calls it: no lock."""
+        from rich.text import Text
+
+        now, lines, said = time.time(), [], {}
+        for jobid, job in list(self.running.items()):
+            found = job_log.progress(job.tail())
+            so_far, said[jobid] = found or ("", None)
+            lines.append(f"       {job.name:<{words.NAME - 1}}{words.clock(now - job.began):>12}   {so_far}".rstrip())
+        if len(lines) > SHOWN_AT_ONCE:
+            lines[SHOWN_AT_ONCE:] = [f"       and {len(lines) - SHOWN_AT_ONCE} more"]
+        state = self._state(now, said)
+        share, total = self.pace.share(state), self.pace.counts.total()
+        filled = int(20 * share)
+        bar = f"{'━' * filled}{'─' * (20 - filled)}"
+        head = f"{words.percent(share)}  {bar}  {self.pace.done.total():,} of {words.jobs(total)}"
+        return Text(
+            "\n".join([f"{head}, {words.about(self.pace.eta(state))}", *lines]), no_wrap=True, overflow="ellipsis"
+        )
+
+    def close(self):
+        """The last words, where something failed: which job, its log, and one sentence, alone."""
+        self._end()
+        failed, refusals = self.failed.values(), self.refusals
+        if self.interrupted:
+            refusals = [
+                f"Waypoint: stopped after {words.jobs(self.pace.done.total())}. The same command goes on from there"
+            ]
+            failed = []
+        for job in failed:
+            if not job.told:
+                self._tell(job)
+        sentences = [job.words or words.without_a_word(job.name, job.log, self.killed) for job in failed]
+        sentences = dict.fromkeys([*refusals, *sentences])
+        if sentences:
+            self._write("")
+        for said in sentences:
+            self._write(said)
+        self.failed, self.refusals, self.interrupted = {}, [], False  # Snakemake closes more than once
+        super().close()
+
+
+class Running:
+    """A job between its start and its end."""
+
+    def __init__(self, rule, name, log, began):
+        self.rule, self.name, self.log, self.began = rule, name, log, began
+        self.words, self.took, self.told = None, 0.0, False
+
+    def tail(self):
+        return job_log.tail(self.log, self.began) if self.log else ""
+
+    def warnings(self):
+        return job_log.warnings(self.log, self.began) if self.log else []
