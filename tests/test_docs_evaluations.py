@@ -12,6 +12,7 @@ from support import SCRIPTS, script_path
 from test_docs_methods import SCHEMA, code, keys, node, tables
 from test_docs_site import whole, workplace  # noqa: F401  a fixture
 
+from waypoint.science.evaluation.one_step_error import one_step_error
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan.plan import Plan
 
@@ -189,9 +190,9 @@ def test_columns_are_those_of_the_kept_tables(table):
 
 def test_columns_are_those_of_rows_that_scripts_make():
     images = {kind: np.zeros((2, 1, 1, 2, 2)) for kind in ("image", "independent")}
-    row = next(script("seed_consistency").distances(images, ["a", "b"], ["first"]))
+    row = next(script("seed_consistency").rows_of(images, ["a", "b"], ["first"]))
     assert on_the_page()["seed_consistency"] == list(row)
-    row = script("one_step_error").distances(np.zeros((1, 2, 2)), np.ones((3, 1, 2, 2)))
+    row = one_step_error(np.zeros((1, 2, 2)), np.ones((3, 1, 2, 2)))
     assert on_the_page()["one_step_error"] == ["target", "step", *row]
     cells = script("feature_likelihood").interval_cells((400, 300, 0.5))
     assert on_the_page()["steepest_intervals"] == ["classifier", "target", "feature", *cells]
