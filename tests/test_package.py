@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from support import SCRIPTS
 
 ROOT = SCRIPTS.parent
-OF_THE_WORKFLOW = {"dask", "rich", "snakemake", "snakemake-logger-plugin-rich"}  # no part of the library imports them on its own
+OF_THE_WORKFLOW = {"dask", "rich", "snakemake", "snakemake-logger-plugin-rich"}  # for runs and their terminal
 
 
 @pytest.fixture(scope="module")
