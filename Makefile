@@ -50,9 +50,8 @@ docs: $(VENV)/test.stamp
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 # make check   lint, format, types, and the quick tests that train nothing
-QUICK := $(addprefix tests/,workflow/config workflow/plan workflow/figures science/evaluation store/artifacts store/zarr \
-	store/data kernels test_imports.py test_readme.py test_docs_methods.py test_docs_sources.py test_docs_evaluations.py \
-	test_docs_paper.py test_docs_site.py)
+QUICK := $(addprefix tests/,workflow/config workflow/plan store/artifacts test_imports.py test_readme.py test_docs_methods.py \
+	test_docs_evaluations.py test_docs_paper.py)
 check: $(VENV)/test.stamp lint
 	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --quiet $(QUICK)
 
