@@ -31,7 +31,7 @@ class OwnScores:
 
     def __init__(self, path: StrPath, where: str):
         # zarr takes most of a second, which experiments without such scores save
-        from waypoint.store.zarr.library import open_group
+        from waypoint.store.zarr.typed_zarr import open_group
 
         self.path, self.where = path, where
         if not Path(path).is_dir():

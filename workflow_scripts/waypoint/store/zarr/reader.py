@@ -21,7 +21,7 @@ from zarr.types import AnyArray
 from waypoint.errors import WaypointError
 from waypoint.store.types import StrPath, Values
 from waypoint.store.zarr.attributes import as_given
-from waypoint.store.zarr.library import open_group
+from waypoint.store.zarr.typed_zarr import open_group
 
 Selection = SupportsIndex | slice | ArrayLike | tuple[SupportsIndex | slice | ArrayLike, ...]
 CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c

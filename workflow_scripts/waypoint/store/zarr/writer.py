@@ -26,8 +26,8 @@ from waypoint.store.artifacts.replaced import name_of
 from waypoint.store.types import Attributes, StrPath, Values
 from waypoint.store.zarr.attributes import as_stored
 from waypoint.store.zarr.hierarchy import mark_groups
-from waypoint.store.zarr.library import consolidate_metadata, create_group, open_group
 from waypoint.store.zarr.reader import folder_of, open_store, require_whole, verify
+from waypoint.store.zarr.typed_zarr import consolidate_metadata, create_group, open_group
 
 Index = int | slice | EllipsisType | Values | tuple["int | slice | EllipsisType | Values", ...]
 Items = Sequence[object] | Values  # names of rows, for messages
