@@ -16,14 +16,15 @@ def prints(code):
 
 
 @pytest.mark.parametrize("before", ["", "import scipy.special"])
-def test_diffusers_loads_neither_and_both_are_there_afterwards(before):
+def test_diffusers_loads_none_of_them_and_all_are_there_afterwards(before):
     code = f"""{before}
 from waypoint.patches.lean_diffusers import UNet2DModel
-print({{"scipy.stats", "transformers"}} & sys.modules.keys())
+print({{"peft", "scipy.stats", "transformers"}} & sys.modules.keys())
 from importlib.util import find_spec
 import scipy.special, scipy.stats
-print(find_spec("transformers").name, scipy.stats.rankdata([3, 1]), scipy.special.ndtri(0.5))"""
-    assert prints(code) == "set()\ntransformers [2. 1.] 0.0"
+import peft
+print(find_spec("transformers").name, scipy.stats.rankdata([3, 1]), scipy.special.ndtri(0.5), peft.LoraConfig(r=3).r)"""
+    assert prints(code) == "set()\ntransformers [2. 1.] 0.0 3"
 
 
 def test_another_version_of_diffusers_is_imported_as_it_is():

@@ -1,8 +1,8 @@
-"""The classes of diffusers that Waypoint uses, without transformers and scipy: every job with a model starts earlier.
+"""The classes of diffusers that Waypoint uses, without transformers, scipy and PEFT: jobs with a model start earlier.
 
-diffusers imports both wherever they are installed, which takes a second, and none of these classes needs them. So they
-are hidden from it while it is imported. Whoever wants a pipeline with a text encoder, or a scheduler that needs scipy,
-in the same process imports diffusers first, and has all of it.
+diffusers imports them wherever they are installed, which takes seconds, and none of these classes needs them. So they
+are hidden from it while it is imported; jobs with adapters import PEFT themselves. Whoever wants a pipeline with a
+text encoder, or a scheduler that needs scipy, in the same process imports diffusers first, and has all of it.
 
 Written for diffusers 0.42.1; any other version is imported as it is. This file imports nothing of Waypoint.
 """
@@ -12,8 +12,8 @@ from importlib.metadata import version
 
 WRITTEN_FOR = "0.42.1"
 
-alone = version("diffusers") == WRITTEN_FOR and not {"diffusers", "transformers"} & sys.modules.keys()
-hidden = {name: sys.modules.get(name) for name in ("scipy", "transformers")} if alone else {}
+alone = version("diffusers") == WRITTEN_FOR and not {"diffusers", "peft", "transformers"} & sys.modules.keys()
+hidden = {name: sys.modules.get(name) for name in ("peft", "scipy", "transformers")} if alone else {}
 sys.modules.update(dict.fromkeys(hidden))  # None: as if not installed
 try:
     from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
