@@ -35,6 +35,7 @@ for FILE in dict.fromkeys(evaluation.rules for evaluation in EVALUATIONS.values(
 
 include: "rules/groups.smk"
 include: "rules/given_images.smk"
+include: "rules/adapters.smk"
 include: "rules/report.smk"
 include: "rules/collect.smk"
 

@@ -64,6 +64,7 @@ rule tables:
         IMAGE_TABLES,
         GROUP_TABLES,
         GIVEN_TABLES,
+        ADAPTER_TABLES,
         made("tables"),
 
 

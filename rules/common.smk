@@ -25,7 +25,7 @@ from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
-from waypoint.workflow.closing import noise_in_words, trust_in_words
+from waypoint.workflow.closing import idle_in_words, noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.evaluations.classifier import KINDS
 from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
@@ -131,6 +131,8 @@ DATA = [f"<results>/{IMAGES}", "<results>/data/train.zarr"] if PLAN.attributed e
 # the encoders of latent and text-conditional models; no input where there are none
 VAE = "<results>/encoders/vae" if PLAN.config["vae"] else []
 TEXT_ENCODER = "<results>/encoders/text" if PLAN.config["text_encoder"] else []
+# the base of adapters, which lies beside them: whoever loads an adapter loads it too; no input of other models
+BASE = "<results>/checkpoints/base/0" if PLAN.base else []
 
 
 def spec(stage):
@@ -256,7 +258,8 @@ def scores_from(kind):
             return lambda w: outside(files(PLAN, name, w.method, w.target))
         return lambda w: [f"<results>/{path}" for path in paths(PLAN, name, w.method, w.target)]
 
-    return {name: lying(name) for name in kind.reads}
+    base = {"base": BASE} if BASE and "generator" in kind.reads else {}
+    return {name: lying(name) for name in kind.reads} | base
 
 
 def options_of(kind):
@@ -392,4 +395,6 @@ def closing_words(later):
     told = [f"  {method}: {trust}", ""] if trust else []
     if PLAN.attributed and (noise := noise_in_words(PLAN.root, PLAN.checkpoints)):
         told.insert(0, f"  Waypoint: warning: {noise}")
+    if PLAN.base and (idle := idle_in_words(PLAN.root)):
+        told.insert(0, f"  Waypoint: warning: {idle}")
     return "\n".join(["", ending(later), "", *lines, "", *told])

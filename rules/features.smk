@@ -8,6 +8,7 @@ Makes   curvature/{checkpoint}.zarr, curvature/diagonal/{checkpoint}.zarr, featu
 rule curvature:
     input:
         data="<results>/data/train.zarr",
+        base=BASE,
         checkpoint="<results>/checkpoints/{checkpoint}",
     output:
         directory("<results>/curvature/{checkpoint}.zarr"),
@@ -27,6 +28,7 @@ rule curvature:
 rule diagonal_curvature:
     input:
         data="<results>/data/train.zarr",
+        base=BASE,
         checkpoint="<results>/checkpoints/{checkpoint}",
     output:
         directory("<results>/curvature/diagonal/{checkpoint}.zarr"),
@@ -52,6 +54,7 @@ if PLAN.config["features"]["shards"] == 1:
     rule featurize:
         input:
             data="<results>/data/train.zarr",
+            base=BASE,
             checkpoint="<results>/checkpoints/{checkpoint}",
             curvature=mapped_by,
         output:
@@ -72,6 +75,7 @@ else:
     rule featurize_shard:
         input:
             data="<results>/data/train.zarr",
+            base=BASE,
             checkpoint="<results>/checkpoints/{checkpoint}",
             curvature=mapped_by,
         output:
@@ -113,6 +117,7 @@ else:
 rule fisher_rows:
     input:
         data="<results>/data/train.zarr",
+        base=BASE,
         checkpoint="<results>/checkpoints/{checkpoint}",
         curvature=mapped_by,
     output:

@@ -13,6 +13,7 @@ if PLAN.given:
         input:
             data="<results>/data/train.zarr",
             trajectory="<results>/targets/{target}/trajectory.zarr",
+            base=BASE,
             generator=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
             embeddings=expand("<results>/embeddings/{encoder}.zarr", encoder=PLAN.encoders),
             scores=lambda w: expand(

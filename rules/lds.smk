@@ -23,6 +23,7 @@ if PLAN.evaluation["lds"]:
     rule subset_outputs:
         input:
             trajectory="<results>/targets/{target}/trajectory.zarr",
+            base=BASE,
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
             mask=lambda w: outside(PLAN.mask_file(w.target)),
             subsets="<results>/evaluation/subsets.zarr",

@@ -1,7 +1,7 @@
 """The models: trained on the full set, on random subsets, without some images; or existing ones.
 
 Reads   data/train.zarr, scores/{method}/{target}.zarr
-Makes   checkpoints/{full,subset,without}/{id}/, diffusers folders
+Makes   checkpoints/{full,subset,without}/{id}/, diffusers folders, or adapters of checkpoints/base/0/
         checkpoints/subset/models.json, which stands for all subset models
 """
 
@@ -10,6 +10,7 @@ if "count" in PLAN.config["checkpoints"]:
     rule train:
         input:
             data="<results>/data/train.zarr",
+            base=BASE,
         output:
             directory("<results>/checkpoints/{checkpoint}"),
         log:
@@ -22,7 +23,23 @@ if "count" in PLAN.config["checkpoints"]:
             spec=spec("train"),
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            call("models/train", "data", "--name {wildcards.checkpoint} --resume {params.resume:q}")
+            call("models/train", "data base", "--name {wildcards.checkpoint} --resume {params.resume:q}")
+
+elif "adapters" in PLAN.config["checkpoints"]:
+
+    rule import_adapter:
+        input:
+            base=BASE,
+        output:
+            directory("<results>/checkpoints/{checkpoint}"),
+        log:
+            "<logs>/import_adapter/{checkpoint}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("import_adapter"),
+        shell:
+            call("models/import_adapter", "base", "--name {wildcards.checkpoint}")
 
 else:
 
@@ -44,12 +61,32 @@ else:
             call("models/import_checkpoint", "data vae text", "--name {wildcards.checkpoint}")
 
 
+if PLAN.base:
+
+    rule import_base:
+        input:
+            data=DATA[-1:],
+            vae=[] if PLAN.attributed else VAE,
+            text=[] if PLAN.attributed else TEXT_ENCODER,
+        output:
+            directory("<results>/checkpoints/base/0"),
+        log:
+            "<logs>/import_base.log",
+        conda:
+            "../envs/waypoint.yaml"
+        params:
+            spec=spec("import_base"),
+        shell:
+            call("models/import_checkpoint", "data vae text", "--name base/0")
+
+
 if PLAN.evaluation["lds"]:
     MODELS_PER_SUBSET = range(PLAN.evaluation["lds"]["models_per_subset"])
 
     rule train_subset:
         input:
             data="<results>/data/train.zarr",
+            base=BASE,
         output:
             # models that are there already stay: the job trains only what is missing
             directory(expand("<results>/checkpoints/subset/{{subset}}-{r}", r=MODELS_PER_SUBSET)),
@@ -67,7 +104,7 @@ if PLAN.evaluation["lds"]:
             names=lambda wildcards: [f"subset/{wildcards.subset}-{r}" for r in MODELS_PER_SUBSET],
             resume=lambda wildcards, output: str(Path(output[0]).parents[2] / "resume"),
         shell:
-            call("models/train", "data", "--name {params.names:q} --resume {params.resume:q}")
+            call("models/train", "data base", "--name {params.names:q} --resume {params.resume:q}")
 
     rule list_subset_models:
         input:
@@ -90,6 +127,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
     rule train_without:
         input:
             data="<results>/data/train.zarr",
+            base=BASE,
             scores="<results>/scores/{method}/{target}.zarr",
         output:
             # a model that is there stays where other scores remove the same images
@@ -106,13 +144,14 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         shell:
             call(
                 "models/train",
-                "data scores",
+                "data base scores",
                 "--name without/{wildcards.method}_{wildcards.target}_t{wildcards.step}_n{wildcards.n_remove} --resume {params.resume:q}",
             )
 
     rule train_without_random:
         input:
             data="<results>/data/train.zarr",
+            base=BASE,
         output:
             directory("<results>/checkpoints/without/random_{removal}_n{n_remove}"),
         log:
@@ -127,6 +166,6 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
         shell:
             call(
                 "models/train",
-                "data",
+                "data base",
                 "--name without/random_{wildcards.removal}_n{wildcards.n_remove} --resume {params.resume:q}",
             )

@@ -18,6 +18,7 @@ if PLAN.evaluation["counterfactual"]:
     rule counterfactual_original:
         input:
             trajectory="<results>/targets/{target}/trajectory.zarr",
+            base=BASE,
             generator=generating_model,
             vae=VAE,
             models=full_models,
@@ -42,6 +43,7 @@ if PLAN.evaluation["counterfactual"]:
     rule counterfactual_without:
         input:
             trajectory="<results>/targets/{target}/trajectory.zarr",
+            base=BASE,
             generator=generating_model,
             vae=VAE,
             models=models_without("counterfactual"),
@@ -127,6 +129,7 @@ if PLAN.evaluation["forgetting"]:
     rule forgetting:
         input:
             trajectory="<results>/targets/{target}/trajectory.zarr",
+            base=BASE,
             generator=generating_model,
             vae=VAE,
             models=models_without("forgetting"),

@@ -14,6 +14,7 @@ MODEL_FIGURES = []
 rule sample_from_x_t:
     input:
         trajectory="<results>/targets/{target}/trajectory.zarr",
+        base=BASE,
         generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
         vae=VAE,
     output:
@@ -36,6 +37,7 @@ if PLAN.attributed:
 
     rule contact_sheet:
         input:
+            base=BASE,
             model="<results>/checkpoints/full/{m}",
             data="<results>/data/train.zarr",
             near="<results>/data/near_duplicates.zarr",
@@ -117,6 +119,7 @@ if PLAN.evaluation["seed_consistency"]:
 
     rule seed_consistency:
         input:
+            base=BASE,
             models=expand("<results>/checkpoints/{model}", model=PLAN.evaluation["seed_consistency"]["models"]),
             vae=VAE,
             text=TEXT_ENCODER,

@@ -10,6 +10,7 @@ trajectory.zarr holds the same arrays.
 
 rule sample_trajectory:
     input:
+        base=BASE,
         checkpoint=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
         trajectory=lambda w: outside(PLAN.sampled[w.target].get("trajectory")),
         vae=VAE,
@@ -34,6 +35,7 @@ if PLAN.given:
 
     rule invert_image:
         input:
+            base=BASE,
             checkpoint=lambda w: f"<results>/checkpoints/{PLAN.sampled[w.target]['checkpoint']}",
             image=lambda w: outside(PLAN.sampled[w.target]["image"]),
             data="<results>/data/train.zarr",
@@ -81,6 +83,7 @@ if PLAN.attributed:
     rule target_gradients:
         input:
             trajectory="<results>/targets/{target}/trajectory.zarr",
+            base=BASE,
             checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
             curvature=lambda w: maps_of(w.basis, PLAN.checkpoints),
             generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",

@@ -1,4 +1,4 @@
-"""Take an existing diffusers model into the store, checked by value against the experiment's model."""
+"""Take an existing diffusers model, the base of adapters too, into the store, after comparing it."""
 
 from waypoint.science.networks.unet import require_null_class
 from waypoint.store.artifacts.atomic import atomic_directory
@@ -18,7 +18,8 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    path, reference = job.settings["checkpoint"]["path"], job.settings["checkpoint"]["reference"]
+    given = job.settings["base" if "base" in job.settings else "checkpoint"]
+    path, reference = given["path"], given.get("reference")
     changed = taking(job)
     denoiser, said = checkpoints.take(path, **changed)
     same = wanted(job.settings["model"], reference if reference != path else None, changed)

@@ -1,7 +1,7 @@
-"""Train one or several models on the same images: all, a random subset, or all without some; resumable.
+"""Train one or several models, or adapters of a base, on the same images: all, a random subset, or all without some.
 
-The models of one job share the imports. Finished ones wait in resume/ until all are done, so that a kill
-in between loses at most one epoch of one model; with other settings or images both start anew.
+It is resumable. The models of one job share the imports. Finished ones wait in resume/ until all are done, so that a
+kill in between loses at most one epoch of one model; with other settings or images both start anew.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.artifacts.replaced import set_aside
 from waypoint.store.data.training_set import conditions_of, inputs_of, null_of, require_fit
-from waypoint.store.networks import checkpoints
+from waypoint.store.networks import adapters, checkpoints
 from waypoint.store.networks.training_rows import rows_hash, training_rows
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
@@ -37,11 +37,13 @@ class Training:
     resume: Path
     rows: np.ndarray
     data_sha256: str
+    base: str | None  # SHA-256 of the weights of an adapter's base
 
     def identity(self, spec):
         """Hash of everything the weights depend on: what was begun or finished with another is not used."""
         settings = {stage: entry for stage, entry in spec.items() if stage != "item"}  # the images are the rows
-        return identity_of(settings, self.stream, rows_hash(self.rows), self.data_sha256)
+        base = [self.base] if self.base else []
+        return identity_of(settings, self.stream, rows_hash(self.rows), self.data_sha256, *base)
 
 
 def main(job):
@@ -51,13 +53,14 @@ def main(job):
     rows = training_rows(job.settings.get("images"), job.settings["seed"], data["image"].shape[0], scores)
     # a latent model sees its images only as they were encoded
     images = torch.from_numpy(read(inputs_of(data))[rows])
+    base = job.checkpoint(job.args.base).weights if job.args.base else None
     trained = []
     with contextlib.ExitStack() as owned:
         for name, out in zip(job.args.name, map(Path, job.args.out)):
             # removing the same images gives the same model, whichever method or target asks for it
             stream = "without" if name.startswith("without/") else name
             folder = Path(job.args.resume, name.replace("/", "-"))
-            training = Training(name, stream, out, folder, rows, data.attrs["sha256"])
+            training = Training(name, stream, out, folder, rows, data.attrs["sha256"], base)
             owned.enter_context(sole_owner(folder))
             if finished(out, training.identity(job.spec)):
                 confirm(job, out)
@@ -112,8 +115,8 @@ def train(job, training, images, data, device):
     folder, name, identity = training.resume, training.name, training.identity(job.spec)
     if finished(folder / "model", identity):
         return
-    denoiser = checkpoints.build(job.settings["model"], job.settings["seed"], training.stream)
-    require_fit(denoiser, data, "model.unet", training.rows)
+    denoiser = untrained(job, training)
+    require_fit(denoiser, data, "checkpoints.base" if training.base else "model.unet", training.rows)
     denoiser = checkpoints.Denoiser(denoiser.unet.train().to(device), denoiser.scheduler)
     conditions, recipe, seed = (
         conditions_of(data, denoiser, training.rows),
@@ -123,12 +126,25 @@ def train(job, training, images, data, device):
     trainer = DenoiserTrainer(denoiser, images, conditions, recipe, seed, training.stream, null_of(data))
     run_epochs(job, trainer, folder, identity, name)
     with atomic_directory(folder / "model") as tmp:
-        checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
+        if training.base:
+            adapters.save(trainer.final_weights(), tmp)
+        else:
+            checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
         write_losses(tmp, trainer.losses)
         made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
+        made |= {"base": training.base} if training.base else {}
         made |= {"data_sha256": training.data_sha256, "training": identity, "weights": weights_hash(tmp)}
         write_marker(tmp, job.provenance(**made))
 
 
+def untrained(job, training):
+    """The denoiser as its training begins: a new network, or the base with a new adapter."""
+    if training.base is None:
+        return checkpoints.build(job.settings["model"], job.settings["seed"], training.stream)
+    denoiser = job.checkpoint(job.args.base).load()
+    adapters.add_new(denoiser, job.settings["adapter"], job.settings["seed"], training.stream)
+    return denoiser
+
+
 if __name__ == "__main__":
-    run(main, ["data", "scores?", "resume", "name*", "out*"])
+    run(main, ["data", "base?", "scores?", "resume", "name*", "out*"])

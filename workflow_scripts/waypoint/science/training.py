@@ -18,7 +18,8 @@ class Trainer(abc.ABC):
     """Weights, optimiser and schedule of one training; a subclass says what ``loss`` a step lowers.
 
     Args:
-        network: the torch module to train, at its initial weights, on its device.
+        network: the torch module to train, at its initial weights, on its device. Where part of it is frozen, an
+            adapter's base say, only the rest is trained, averaged and kept.
         images: (n, C, H, W) float, on any device.
         recipe: epochs, batch_size, learning_rate, weight_decay, ema (or None), gradient_clip (or None).
         seed, name: key of the streams.
@@ -29,17 +30,18 @@ class Trainer(abc.ABC):
     def __init__(self, network, images, recipe, seed, name):
         self.network, self.images, self.recipe = network, images, recipe
         self.device = next(network.parameters()).device
+        self.trained = [q for q in network.parameters() if q.requires_grad]
         self.key = (seed, "training", name)
         self.epoch, self.losses = 0, []
         self.batches = math.ceil(len(images) / recipe["batch_size"])
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
+            self.trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
         )
         # cosine from learning_rate at the first step to 0 at the last (appendix A)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe["epochs"] * self.batches)
         self.ema = None
         if recipe["ema"] is not None:
-            self.ema = [q.detach().clone() for q in network.parameters()]
+            self.ema = [q.detach().clone() for q in self.trained]
 
     @property
     def finished(self):
@@ -81,7 +83,7 @@ class Trainer(abc.ABC):
         self.optimizer.zero_grad()
         loss.backward()
         if self.recipe["gradient_clip"] is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe["gradient_clip"])
+            torch.nn.utils.clip_grad_norm_(self.trained, self.recipe["gradient_clip"])
         self.optimizer.step()
         self.schedule.step()
         self._average()
@@ -94,14 +96,16 @@ class Trainer(abc.ABC):
         n = self.schedule.last_epoch
         decay = min(self.recipe["ema"], (1 + n) / (10 + n))
         with torch.no_grad():
-            torch._foreach_lerp_(self.ema, list(self.network.parameters()), 1 - decay)
+            torch._foreach_lerp_(self.ema, self.trained, 1 - decay)
 
     def state(self):
-        """Everything an interrupted training needs to go on."""
+        """Everything an interrupted training needs to go on; what is frozen stays as it was built."""
+        frozen = {name for name, q in self.network.named_parameters() if not q.requires_grad}
+        weights = {name: value for name, value in self.network.state_dict().items() if name not in frozen}
         return {
             "epoch": self.epoch,
             "losses": self.losses,
-            "weights": self.network.state_dict(),
+            "weights": weights,
             "ema": self.ema,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -110,7 +114,7 @@ class Trainer(abc.ABC):
     def load_state(self, state):
         """Continue from ``state``."""
         self.epoch, self.losses = state["epoch"], list(state["losses"])
-        self.network.load_state_dict(state["weights"])
+        self.network.load_state_dict({**self.network.state_dict(), **state["weights"]})
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.ema is not None:
@@ -121,7 +125,7 @@ class Trainer(abc.ABC):
         """Load the averaged weights, where there are any, into the model and return it."""
         if self.ema is not None:
             with torch.no_grad():
-                for q, mean in zip(self.network.parameters(), self.ema):
+                for q, mean in zip(self.trained, self.ema):
                     q.copy_(mean)
         return self.network
 

@@ -41,6 +41,24 @@ def noise_in_words(root, checkpoints):
     )
 
 
+def idle_in_words(root):
+    """That adapters do nothing, as the control found, in one sentence; None where each does something.
+
+    Args:
+        root: the experiment's folder.
+    """
+    table = Path(root, "tables/adapter_effect.csv")
+    idle = (read_attributes(table) or {}).get("idle") if table.exists() else None
+    if not idle:
+        return None
+    which = f"adapter {idle[0]} does" if len(idle) == 1 else f"{len(idle)} adapters, {idle[0]} first, do"
+    return (
+        f"{which} nothing: f_t differs from that of the base alone by less than ten of its standard errors at every "
+        "step of every target, and scores say nothing about images. Train longer, or raise training.learning_rate or "
+        f"adapter.rank: {table}"
+    )
+
+
 def found_in_words(table, method, target=None):
     """At how many steps any image is found, or that nothing could be judged; None without rows of the method.
 

@@ -176,7 +176,7 @@ def _refuse_lora(file):
     if any(LORA.search(name) for name in header(file)):
         raise WaypointError(
             f"{file.name} holds LoRA weights alone; fuse them into their base model (fuse_lora of diffusers) and store "
-            "that as a pipeline"
+            "that as a pipeline, or give both as they are: checkpoints.base and checkpoints.adapters"
         )
 
 

@@ -12,6 +12,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.timesteps import check_steps
 from waypoint.store.artifacts import fingerprint
 from waypoint.workflow.config import given_images, regions
+from waypoint.workflow.config.adapters import refuse_unused_keys
 from waypoint.workflow.config.command_line import typed
 from waypoint.workflow.config.data import check_captioned, check_data, readable
 from waypoint.workflow.config.evaluated import chosen_targets
@@ -62,6 +63,7 @@ def complete(config, missing=None, given=None):
     check_schema(config, schema)
     config = expand_paths(config, schema)
     expand_globs(config)
+    refuse_unused_keys(config)
     check_places(config)
     if config.get("data") is None:
         refuse_what_needs_data(config)

@@ -26,7 +26,7 @@ def chosen_targets(config, section):
 def number_of_checkpoints(config) -> int:
     """How many models of the full set there are."""
     given = config["checkpoints"]
-    return given["count"] if "count" in given else len(given["paths"])
+    return given["count"] if "count" in given else len(given.get("paths", given.get("adapters", [])))
 
 
 def number_of_images(config) -> int | None:

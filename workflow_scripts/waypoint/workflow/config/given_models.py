@@ -18,30 +18,34 @@ WILD = re.compile(r"[*?\[]")
 
 
 def expand_globs(config):
-    """Put what ``checkpoints.paths`` match with * and ? in their place, numbers in names in their order.
+    """Put what ``checkpoints.paths`` or ``adapters`` match with * and ? in their place, numbers in names in order.
 
     Raises:
         WaypointError: nothing matches, or one model is listed twice.
     """
-    paths = config["checkpoints"].get("paths")
-    if paths is None:
-        return
+    for key in ("paths", "adapters"):
+        if key in config["checkpoints"]:
+            config["checkpoints"][key] = _expanded(key, config["checkpoints"][key])
+
+
+def _expanded(key, paths):
     found = []
     for i, path in enumerate(paths):
-        found += _matches(path, i) if WILD.search(path) and not Path(path).exists() else [path]
+        wild = WILD.search(path) and not Path(path).exists()
+        found += _matches(path, f"{key}[{i}]") if wild else [path]
     for path in found:
         if found.count(path) > 1:
-            raise WaypointError(f"config: checkpoints.paths: {path} is listed twice")
-    config["checkpoints"]["paths"] = found
+            raise WaypointError(f"config: checkpoints.{key}: {path} is listed twice")
+    return found
 
 
-def _matches(path, i):
+def _matches(path, key):
     """Folders, and files with weights, that a pattern names; other files beside models are no models."""
     all_of_it = sorted(glob.glob(path), key=_natural)
     found = [place for place in all_of_it if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
     if not found:
         others = f" but {all_of_it[0]}, which is no model" if all_of_it else ""
-        raise WaypointError(f"config: checkpoints.paths[{i}]: {path} matches nothing{others}")
+        raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{others}")
     return found
 
 
@@ -58,11 +62,13 @@ def check_given(config):
     """
     given = config["checkpoints"]
     for key in ("sampler", "timestep_spacing", "weights"):
-        if key in given and "paths" not in given:
+        if key in given and "paths" not in given and "base" not in given:
             instead = "the models trained here have one network" if key == "weights" else "use model.scheduler"
             raise WaypointError(f"config: checkpoints.{key} is for existing models; {instead} for new ones")
-    for i, path in enumerate(given.get("paths", [])):
-        where = f"config: checkpoints.paths[{i}]"
+    named = {"base": given["base"]} if "base" in given else {}
+    named |= {f"paths[{i}]": path for i, path in enumerate(given.get("paths", []))}
+    for key, path in named.items():
+        where = f"config: checkpoints.{key}"
         if not path.startswith(PREFIX) and not Path(path).exists() and not may_be_hub_id(path):
             raise WaypointError(f"{where}: no folder {path}, and it is no hub id")
         try:
@@ -111,7 +117,7 @@ def _check_size(config):
     size = config["sampling"]["size"]
     if size is None:
         return
-    if "paths" not in config["checkpoints"] or config["model"] is not None:
+    if not {"paths", "base"} & config["checkpoints"].keys() or config["model"] is not None:
         raise WaypointError(
             "config: sampling.size is for existing models without the section model; set model.unet.sample_size"
         )

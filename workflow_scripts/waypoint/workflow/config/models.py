@@ -7,7 +7,9 @@ from waypoint.science.processes.schedules import check_schedule
 from waypoint.science.timesteps import sampling_grid
 from waypoint.store.networks.packages import PREFIX
 from waypoint.store.networks.places import local_place
+from waypoint.workflow.config.adapters import check_adapters
 from waypoint.workflow.config.class_guidance import check_class_guidance
+from waypoint.workflow.config.evaluated import number_of_checkpoints
 from waypoint.workflow.config.given_models import check_given, known_cells, stored_config
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
@@ -34,9 +36,13 @@ IMAGE_BLOCKS = {"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "Attn
 
 def check_checkpoints(config):
     given = config["checkpoints"]
-    if ("count" in given) == ("paths" in given):
-        raise WaypointError("config: checkpoints needs either count (train that many) or paths (use existing ones)")
-    if "count" in given and config["model"] is None:
+    if sum(key in given for key in ("count", "paths", "adapters")) != 1:
+        raise WaypointError(
+            "config: checkpoints needs either count (train that many) or paths (use existing ones); of adapters of a "
+            "base either count or adapters"
+        )
+    check_adapters(config)
+    if "count" in given and "base" not in given and config["model"] is None:
         raise WaypointError("config: model is missing; training needs model.unet")
     check_given(config)
 
@@ -163,8 +169,7 @@ def _check_folder(path, key):
 
 def checkpoint_names(config):
     """full/0 … full/M-1."""
-    given = config["checkpoints"]
-    return [f"full/{i}" for i in range(given["count"] if "count" in given else len(given["paths"]))]
+    return [f"full/{i}" for i in range(number_of_checkpoints(config))]
 
 
 def known_of_model(config, part, checkpoint="full/0"):
@@ -175,11 +180,12 @@ def known_of_model(config, part, checkpoint="full/0"):
     """
     if config["model"] is not None:
         return config["model"][part]
-    place = 0 if config["data"] else int(checkpoint.split("/")[1])
+    given, place = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
+    key, path = ("base", given["base"]) if "base" in given else (f"paths[{place}]", given["paths"][place])
     try:
-        found = stored_config(config["checkpoints"]["paths"][place], part, config["checkpoints"].get("weights"))
+        found = stored_config(path, part, given.get("weights"))
     except WaypointError as error:
-        raise WaypointError(f"config: checkpoints.paths[{place}]: {error}") from error
+        raise WaypointError(f"config: checkpoints.{key}: {error}") from error
     cells = known_cells(config)
     return found if part != "unet" or None in (found, cells) else found | {"sample_size": cells}
 

@@ -23,8 +23,11 @@ def refuse_what_needs_data(config):
     Raises:
         WaypointError: names the first such key.
     """
-    if "paths" not in config["checkpoints"]:
-        raise WaypointError("config: data is missing: only checkpoints.paths, existing models, need no training images")
+    if not {"paths", "adapters"} & config["checkpoints"].keys():
+        raise WaypointError(
+            "config: data is missing: only checkpoints.paths and checkpoints.adapters, existing models, need no "
+            "training images"
+        )
     evaluation = config.get("evaluation", {})
     keys = [key for key in SECTIONS if key in config]
     needing = [name for name, one in EVALUATIONS.items() if "data" in one.needs]

@@ -94,10 +94,11 @@ class Evaluation:
         Raises:
             WaypointError: names the key.
         """
-        if "retraining" in self.needs and "count" not in config["checkpoints"]:
+        given = config["checkpoints"]
+        if "retraining" in self.needs and "count" not in given:
             raise WaypointError(
                 f"config: evaluation.{name} retrains models as the ensemble was trained, "
-                "so it needs checkpoints.count instead of checkpoints.paths"
+                f"so it needs checkpoints.count instead of checkpoints.{'adapters' if 'base' in given else 'paths'}"
             )
         if "samples" in self.needs and not config["evaluation"]["samples"]:
             raise WaypointError(f"config: evaluation.{name} needs the section evaluation.samples")

@@ -14,6 +14,7 @@ from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.provenance import Provenance, read_attributes
 from waypoint.store.artifacts.replaced import name_of
+from waypoint.store.networks.adapter_files import base_of
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.jobs.devices import own_gpu
 from waypoint.workflow.plan.specs import require_agreement, settings_of
@@ -22,7 +23,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Checkpoint:
-    """A model's folder that was made with settings that agree with the job's.
+    """A model's folder that was made with settings that agree with the job's; of an adapter the base lies beside it.
 
     Attributes:
         attributes: its own. weights: SHA-256 of its weights.
@@ -37,6 +38,10 @@ class Checkpoint:
         Raises:
             WaypointError: a damaged file.
         """
+        if "base" in self.attributes:
+            from waypoint.store.networks import adapters
+
+            return adapters.load(self.path, device)
         from waypoint.store.networks import checkpoints
 
         return checkpoints.load(self.path, device)
@@ -49,7 +54,7 @@ class Checkpoint:
         """
         from waypoint.store.networks import checkpoints
 
-        return checkpoints.alpha_bars(self.path)
+        return checkpoints.alpha_bars(base_of(self.path) if "base" in self.attributes else self.path)
 
 
 class Job:
@@ -88,12 +93,17 @@ class Job:
         return open_store(path)
 
     def checkpoint(self, path):
-        """A ``Checkpoint`` that agrees with this job's settings.
+        """A ``Checkpoint`` that agrees with this job's settings; an adapter's base must still be the same.
 
         Raises:
-            WaypointError: there is none, or another setting or stage version.
+            WaypointError: there is none, or another setting or stage version, or another base.
         """
-        return Checkpoint(path, self.attributes(path))
+        found = self.attributes(path)
+        if "base" in found and self.attributes(base_of(path))["weights"] != found["base"]:
+            raise WaypointError(
+                f"{path} is an adapter of another base than {base_of(path)} is now; delete {path} and rerun"
+            )
+        return Checkpoint(path, found)
 
     def curvature(self, path, checkpoint):
         """The open store of a ``Checkpoint``'s curvature; None where there is no path.

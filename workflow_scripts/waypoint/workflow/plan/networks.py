@@ -20,7 +20,8 @@ from waypoint.workflow.plan.stages import STAGES
 
 SCRIPTS = Path(__file__).parents[3]
 TRAININGS = {name for name, stage in STAGES.items() if stage.entry == "train"}
-MAKERS = {*TRAININGS, "import_checkpoint", "import_vae", "train_vae", "import_text_encoder"}  # of networks
+IMPORTS = {"import_checkpoint", "import_base", "import_adapter", "import_vae", "import_text_encoder"}
+MAKERS = {*TRAININGS, *IMPORTS, "train_vae"}  # of networks
 KEEPERS = {"featurize", "fisher_rows"}  # of gradients, which may be too large without a projection
 REFUSED = 3  # exit status; standard output says what is refused
 
@@ -67,10 +68,16 @@ def question(plan, jobs, data):
         for stage, wildcards in jobs
         if stage == "import_checkpoint" or paths and stage in KEEPERS
     }
+    base, adapter = config["checkpoints"].get("base"), config["adapter"]
+    # all of them: which are imported already does not matter, for the base alone is built
+    files = config["checkpoints"].get("adapters", []) if base else []
     return {
-        "given": [paths[int(name.split("/")[1])] for name in sorted(names)],
+        "given": [base] if base else [paths[int(name.split("/")[1])] for name in sorted(names)],
+        "adapters": {"trained": adapter if "count" in config["checkpoints"] else None, "files": files}
+        if base
+        else None,
         "reference": paths[0] if paths and plan.attributed else None,
-        "trained": not paths and any(stage in TRAININGS | KEEPERS for stage, _ in jobs),
+        "trained": not paths and not base and any(stage in TRAININGS | KEEPERS for stage, _ in jobs),
         "model": config["model"],
         "changed": {key: value for key, value in plan.scheduler().items() if key != "size"},
         "vae": vae and {key: vae[key] for key in ("path", "train") if key in vae},
@@ -97,7 +104,9 @@ def unprojected(plan):
     ]
 
 
-def answer(given, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data, null_class):
+def answer(
+    given, adapters, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data, null_class
+):
     """Build and compare everything that is known.
 
     Returns:
@@ -122,9 +131,10 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, cells, 
             checkpoints.require_encoders(denoiser, name, width, channels)
         if vae:
             checkpoints.require_unclipped(denoiser, name)
+        p = parameters_of_adapters(denoiser.unet, adapters) if adapters else None
         if unprojected:
             images = unprojected[0] or (open_store(data)["image"].shape[0] if data else 0)
-            require_room(images, unprojected[1], sum(q.numel() for q in trainable(denoiser.unet)))
+            require_room(images, unprojected[1], p or sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
             if null_class and denoiser.conditioned_by == "class_labels" and "label" in open_store(data):
@@ -147,6 +157,29 @@ def answer(given, reference, trained, model, changed, vae, text_encoder, cells, 
         compare(denoiser, f"checkpoint {path}")
         said += [f"checkpoint {path}: {sentence}" for sentence in words]
     return said
+
+
+def parameters_of_adapters(unet, adapters):
+    """p of an adapter of a base, after every one was compared with the base's layers; the most where they differ.
+
+    Args:
+        adapters: {"trained": the section ``adapter`` or None, "files": paths of existing ones}.
+
+    Raises:
+        WaypointError: a target that is no layer, or a file of another network's.
+    """
+    from waypoint.store.networks.adapter_files import read_adapter_file
+    from waypoint.store.networks.adapters import parameters_of, parameters_of_new
+
+    if adapters["trained"]:
+        return parameters_of_new(unet, adapters["trained"])
+    found = []
+    for i, path in enumerate(adapters["files"]):
+        try:
+            found.append(parameters_of(unet, read_adapter_file(path)))
+        except WaypointError as error:
+            raise WaypointError(f"config: checkpoints.adapters[{i}]: {path}: {error}") from error
+    return max(found)
 
 
 def require_no_typo(path):

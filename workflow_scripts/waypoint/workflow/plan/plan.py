@@ -13,6 +13,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.fingerprint import json_hash
 from waypoint.store.data.source import PLACES
 from waypoint.store.data.sources import SOURCES
+from waypoint.store.networks.adapter_files import file_of
 from waypoint.store.networks.layouts import taken_from
 from waypoint.store.networks.places import local_place
 from waypoint.workflow.bases import BASES
@@ -111,6 +112,11 @@ class Plan:
             self._known[key] = spec, digest(spec), digest(as_read(spec))
         return self._known[key]
 
+    @property
+    def images(self):
+        """The targets whose trajectories are made, each once: masks of one image share that of the image."""
+        return list(dict.fromkeys(self.shared.get(name, name) for name in self.targets))
+
     # ---- artifacts that stages read
 
     def data(self):
@@ -128,8 +134,19 @@ class Plan:
 
     def model(self, checkpoint):
         """A model of the full set."""
-        stage = "import_checkpoint" if "paths" in self.config["checkpoints"] else "train"
+        taken = {"paths": "import_checkpoint", "adapters": "import_adapter"}
+        stage = next((stage for key, stage in taken.items() if key in self.config["checkpoints"]), "train")
         return stage, {"checkpoint": checkpoint}
+
+    @property
+    def base(self):
+        """The base of adapters as artifacts: one, or none."""
+        return [("import_base", {})] if "base" in self.config["checkpoints"] else []
+
+    def adapter(self):
+        """The section ``adapter`` of a training, alpha filled in."""
+        own = self.config["adapter"]
+        return {**own, "alpha": own["rank"] if own["alpha"] is None else own["alpha"]}
 
     def models(self):
         """All models of the full set."""
@@ -190,7 +207,8 @@ class Plan:
 
     def ensemble(self):
         """Names of all checkpoints, and where they come from if they are not trained here."""
-        return {"checkpoints": self.checkpoints, "paths": self.config["checkpoints"].get("paths")}
+        given = self.config["checkpoints"]
+        return {"checkpoints": self.checkpoints, "paths": given.get("paths", given.get("adapters"))}
 
     def gradients(self):
         """What train features and target gradients must have in common."""
@@ -388,8 +406,18 @@ class Plan:
 
     def checkpoint_sources(self, checkpoint):
         """Folder and files that an existing model is taken from; nothing for a hub id."""
-        path = self.config["checkpoints"]["paths"][int(checkpoint.split("/")[1])]
+        return self._taken_from(self.config["checkpoints"]["paths"][int(checkpoint.split("/")[1])])
+
+    def _taken_from(self, path):
         return taken_from(path, self.config["checkpoints"].get("weights"))
+
+    def adapter_sources(self, checkpoint):
+        """The file that an existing adapter is taken from; its place where that is gone."""
+        path = self.config["checkpoints"]["adapters"][int(checkpoint.split("/")[1])]
+        try:
+            return [str(file_of(path))]
+        except WaypointError:  # it was taken once, and is something else now
+            return [path] if Path(path).exists() else []
 
     def encoder_sources(self, key):
         """The folder that a VAE or text encoder is taken from; nothing for a hub id, or a package that is gone."""
@@ -405,6 +433,10 @@ class Plan:
             return self.data_sources
         if stage == "import_checkpoint":
             return self.checkpoint_sources(wildcards["checkpoint"])
+        if stage == "import_adapter":
+            return self.adapter_sources(wildcards["checkpoint"])
+        if stage == "import_base":
+            return self._taken_from(self.config["checkpoints"]["base"])
         keys = {"import_vae": "vae", "import_text_encoder": "text_encoder"}
         return self.encoder_sources(keys[stage]) if stage in keys else []
 

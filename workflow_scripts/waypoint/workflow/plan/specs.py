@@ -11,6 +11,7 @@ READ_AS = "read_as"  # the version that readers go by, beside an entry's own
 # {key of a spec: key of the configuration}, where scripts find a setting in another section than people write it
 WRITTEN = {
     "attribution.keep_halves": "features.keep_halves",
+    "base.path": "checkpoints.base",
     "checkpoint.path": "checkpoints.paths",
     "checkpoint.reference": "checkpoints.paths",
     "checkpoint.sampler": "checkpoints.sampler",
@@ -18,6 +19,7 @@ WRITTEN = {
     "features.flip": "data.flip",
     "features.train_draws": "attribution.train_draws",
     "generator": "targets.checkpoint",
+    "given.adapter": "checkpoints.adapters",
     "scores.keep_halves": "features.keep_halves",
     "paths": "checkpoints.paths",
     "training.flip": "data.flip",

@@ -8,6 +8,7 @@ Here are the stages of Algorithm 1 and of what everybody sees. Those of methods 
 (``workflow/methods.py``); those of evaluations stand in their files (``workflow/evaluations/``).
 """
 
+from waypoint.science.evaluation.adapter_effect import DRAWS
 from waypoint.store.data.source import OPTIONS
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.evaluations.registry import EVALUATIONS  # noqa: F401, their stages are entered in STAGES
@@ -63,8 +64,10 @@ def near_duplicates(plan):
 
 @stage(TRAININGS, slurm="gpu")
 def train(plan, checkpoint):
-    """A model of the full set."""
+    """A model of the full set, or an adapter of the base."""
     training = plan.training() | {"flip": plan.config["data"]["flip"]}
+    if plan.base:
+        return Recipe({"adapter": plan.adapter(), "training": training}, [*plan.data(), *plan.base])
     return Recipe({"model": plan.config["model"], "training": training}, plan.data())
 
 
@@ -75,6 +78,22 @@ def import_checkpoint(plan, checkpoint):
     given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
     return Recipe(sections, plan.data(), item={"checkpoint": given})
+
+
+@stage(version=1, cost=START)
+def import_base(plan):
+    """checkpoints/base/0, the model that adapters change."""
+    sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
+    return Recipe(sections, plan.data(), item={"base": {"path": plan.config["checkpoints"]["base"]}})
+
+
+@stage(version=1, cost=START)
+def import_adapter(plan, checkpoint):
+    """An existing adapter of the base."""
+    path = plan.config["checkpoints"]["adapters"][int(checkpoint.split("/")[1])]
+    alpha = plan.config["adapter"] and plan.config["adapter"]["alpha"]
+    sections = {"adapter": {"alpha": alpha}} if alpha else {}
+    return Recipe(sections, [*plan.data(), *plan.base], item={"given": {"adapter": path}})
 
 
 # ---- Algorithm 1
@@ -191,6 +210,23 @@ def score_of(row):
 
 
 STAGES.update({row.stage: score_of(row) for row in METHODS.values()})
+
+
+# ---- adapters
+
+
+def cost_of_effect(costs):
+    """Every adapter on the attributed steps of every target, switched on and off."""
+    calls = len(costs.plan.images) * costs.steps() * 2 * DRAWS
+    return costs.models * (costs.rates.load + calls * costs.rates.call)
+
+
+@stage(version=1, cost=cost_of_effect, slurm="gpu")
+def adapter_effect(plan):
+    """tables/adapter_effect.csv."""
+    rows = {name: {"steps": plan.steps(name), "origin": plan.origin(plan.sampled[name])} for name in plan.images}
+    sections = {"targets": rows, "attribution": plan.guidance("attribution"), "checkpoints": plan.checkpoints}
+    return Recipe(sections, plan.data(), [*plan.models(), *plan.base, *map(plan.trajectory, plan.images)])
 
 
 # ---- given images

@@ -1,0 +1,290 @@
+"""Files of LoRA adapters as training scripts leave them: which layers they are for, their ranks, and their alpha.
+
+Three styles of names mean the same:
+
+    unet.{layer}.lora.down.weight, .lora.up.weight     diffusers' scripts at their end
+    unet.{layer}.lora_A.weight, .lora_B.weight         PEFT: the same scripts' checkpoints
+    lora_unet_{layer with _ for .}.lora_down.weight, .lora_up.weight, .alpha     kohya
+
+Judged from the heads of files, and of what must not be zero from their bytes, so that planning can do it: no torch.
+"""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from waypoint.errors import WaypointError
+from waypoint.store.networks.weight_files import header, require_whole
+from waypoint.store.types import StrPath
+
+BASE = "base/0"  # of adapters in the store, beside full/, subset/ and without/
+FILE = "pytorch_lora_weights.safetensors"  # in a folder
+METADATA = "lora_adapter_metadata"  # of diffusers, in a file's head
+PREFIXES = ("base_model.model.", "unet.")
+PAIR = re.compile(r"(?P<layer>.+?)\.(?:lora\.|lora_)(?P<side>down|up|A|B)(?:\.default)?\.weight")
+KOHYA = re.compile(r"lora_unet_(?P<layer>\w+)\.(?:lora_(?P<side>down|up)\.weight|(?P<alpha>alpha))")
+DORA = re.compile(r"lora_magnitude_vector|dora_scale")
+TEXT = re.compile(r"^(text_encoder(_\d)?\.|lora_te\d?_)")
+TRANSFORMER = re.compile(r"^(transformer\.|lora_transformer_)")
+SIZES = {"F64": "d", "F32": "f", "F16": "e"}  # of numbers in a file, as struct reads them
+
+
+def base_of(folder: StrPath) -> Path:
+    """The folder of the base that the adapter in a folder of the store changes."""
+    return Path(folder).parent.parent / BASE
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One layer's tensors in a file.
+
+    Attributes:
+        down, up: names of A and B. alpha: what the file says of it, or None. shapes: of A and B.
+    """
+
+    down: str
+    up: str
+    alpha: float | None
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @property
+    def rank(self) -> int:
+        """r."""
+        return self.shapes[0][0]
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """What a file of adapters holds.
+
+    Attributes:
+        path: of the file. pairs: by name of layer. underscored: whether names have _ in the place of every dot.
+    """
+
+    path: Path
+    pairs: Mapping[str, Pair]
+    underscored: bool
+
+    def by_layer(self, layers: Mapping[str, tuple[int, ...]]) -> dict[str, Pair]:
+        """The pairs by the names that layers have in the base.
+
+        Args:
+            layers: {name: shape of its weight} of all Linear and convolution layers of the base.
+
+        Raises:
+            WaypointError: a name that no layer has, or a layer of another shape: it was trained on another network.
+        """
+        called = (
+            {name.replace(".", "_"): name for name in layers} if self.underscored else {name: name for name in layers}
+        )
+        found: dict[str, Pair] = {}
+        for name, pair in self.pairs.items():
+            if name not in called:
+                more = sum(other not in called for other in self.pairs) - 1
+                raise WaypointError(
+                    f"{self.path.name} holds {pair.down}{f' and {more} more' if more else ''}, which is for no layer "
+                    "of the base: it was trained on another network"
+                )
+            layer = called[name]
+            out, into, *kernel = layers[layer]
+            wanted = ((pair.rank, into, *kernel), (out, pair.rank, *(1 for _ in kernel)))
+            if pair.shapes != wanted:
+                raise WaypointError(
+                    f"{self.path.name}: the factors of {layer} have the shapes {pair.shapes[0]} and {pair.shapes[1]}, "
+                    f"and the base wants {wanted[0]} and {wanted[1]}: it was trained on another network"
+                )
+            found[layer] = pair
+        return found
+
+    def alphas(self, given: float | None) -> dict[str, float]:
+        """alpha of every layer, by the file's names: the file's own, else the given one, else its rank.
+
+        Args:
+            given: ``adapter.alpha`` of the configuration.
+
+        Raises:
+            WaypointError: the file says another than is given.
+        """
+        for pair in self.pairs.values():
+            if given is not None and pair.alpha not in (None, given):
+                raise WaypointError(
+                    f"adapter.alpha: {given:g}, but {self.path.name} says itself that alpha is {pair.alpha:g}; "
+                    "leave adapter.alpha out"
+                )
+        return {
+            name: pair.alpha if pair.alpha is not None else pair.rank if given is None else given
+            for name, pair in self.pairs.items()
+        }
+
+
+def file_of(place: StrPath) -> Path:
+    """The file of an adapter, which is named itself or by its folder.
+
+    Raises:
+        WaypointError: there is none, or one of another kind.
+    """
+    path = Path(place)
+    if path.is_dir() and not (path / FILE).is_file():
+        files = sorted(file.name for file in path.glob("*.safetensors"))
+        if (path / "adapter_config.json").is_file():
+            files = [name for name in files if name != "adapter_model.safetensors"]
+        if not files:
+            raise WaypointError(f"the folder holds no {FILE}")
+        raise WaypointError(f"the folder holds {files[0]}, but no {FILE}; name the file itself: {path / files[0]}")
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise WaypointError("there is no such file or folder")
+    if file.suffix != ".safetensors":
+        raise WaypointError(
+            f"{file.name} is no safetensors file; load it with diffusers (load_lora_weights) and save it with "
+            "save_lora_weights, which writes one"
+        )
+    return file
+
+
+def read_adapter_file(place: StrPath) -> AdapterFile:
+    """What the file of an adapter holds, without its values but alpha.
+
+    Args:
+        place: the file, or a folder that holds ``pytorch_lora_weights.safetensors``.
+
+    Raises:
+        WaypointError: no adapter, one of a kind that is not supported, factors without their other half, or B = 0.
+    """
+    file = file_of(place)
+    require_whole(file)
+    shapes = {name: shape for name, (shape, _) in header(file).items()}
+    stored = _Stored(file)
+    _refuse_other_kinds(file, shapes)
+    underscored = any(name.startswith("lora_unet_") for name in shapes)
+    sides: dict[str, dict[str, str]] = {}
+    for name in shapes:
+        layer, side = _read_name(name, underscored)
+        if layer is None:
+            raise WaypointError(
+                f"{file.name} holds {name}, which is no part of a LoRA adapter of a UNet that is known here"
+            )
+        sides.setdefault(layer, {})[side] = name
+    alpha_of = _alphas_of_metadata(file, stored.metadata)
+    pairs: dict[str, Pair] = {}
+    for layer, named in sides.items():
+        for side, other in (("down", "up"), ("up", "down")):
+            if side not in named:
+                has = named.get(other, named.get("alpha", layer))
+                raise WaypointError(f"{file.name} holds {has}, but not the other factor of that layer")
+        down, up = shapes[named["down"]], shapes[named["up"]]
+        if len(down) < 2 or len(up) < 2 or down[0] != up[1]:
+            raise WaypointError(
+                f"{file.name}: the factors of {layer} have the shapes {down} and {up}, which are no product"
+            )
+        alpha = stored.number(named["alpha"]) if "alpha" in named else alpha_of(layer)
+        pairs[layer] = Pair(named["down"], named["up"], alpha, (down, up))
+    if not any(stored.nonzero(pair.up) for pair in pairs.values()):
+        raise WaypointError(
+            f"{file.name} was never trained: B is 0 in every layer, so the adapter changes nothing, and the gradients "
+            "of A are 0"
+        )
+    return AdapterFile(file, pairs, underscored)
+
+
+def _read_name(name: str, underscored: bool) -> tuple[str | None, str]:
+    """The layer that a tensor is for, or None, and "down", "up" or "alpha"."""
+    if underscored:
+        found = KOHYA.fullmatch(name)
+        return (found["layer"], found["side"] or found["alpha"]) if found else (None, "")
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    found = PAIR.fullmatch(name)
+    return (found["layer"], {"A": "down", "B": "up"}.get(found["side"], found["side"])) if found else (None, "")
+
+
+def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
+    if not names:
+        raise WaypointError(f"{file.name} holds no tensors")
+    for name in names:
+        if DORA.search(name):
+            raise WaypointError(f"{file.name} is a DoRA adapter ({name}), which is not supported; plain LoRA is")
+        if TEXT.search(name):
+            raise WaypointError(
+                f"{file.name} also changes the text encoder ({name}), whose embeddings are computed once, without it; "
+                "only adapters of the UNet alone are supported"
+            )
+        if TRANSFORMER.search(name):
+            raise WaypointError(
+                f"{file.name} is an adapter of a transformer ({name}); only those of UNets are supported"
+            )
+    if not any("lora" in name for name in names):
+        raise WaypointError(
+            f"{file.name} holds no LoRA weights ({next(iter(names))}); a whole model belongs into checkpoints.paths"
+        )
+
+
+def _alphas_of_metadata(file: Path, metadata: Mapping[str, Any]) -> Any:
+    """layer → alpha as diffusers' or PEFT's metadata say it, or None.
+
+    Raises:
+        WaypointError: they cannot be read, or say that B A is scaled in another way than by alpha / r.
+    """
+    text = metadata.get(METADATA)
+    if text is None:
+        return lambda layer: None  # pyright: ignore[reportUnknownLambdaType]
+    try:
+        config = {key.removeprefix("unet."): value for key, value in json.loads(text).items()}
+        usual, patterns = config.get("lora_alpha"), dict(config.get("alpha_pattern") or {})
+    except (ValueError, AttributeError, TypeError) as error:
+        raise WaypointError(f"{file.name}: its {METADATA} is damaged ({error})") from error
+    for key, kind in (("use_rslora", "rank-stabilised LoRA"), ("use_dora", "DoRA")):
+        if config.get(key):
+            raise WaypointError(f"{file.name} is an adapter of {kind} ({key}), which is not supported; plain LoRA is")
+
+    def alpha(layer: str) -> float | None:
+        matching = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", layer))
+        found = next(matching, usual)
+        return None if found is None else float(found)
+
+    return alpha
+
+
+class _Stored:
+    """The numbers of a safetensors file, by their bytes."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        with open(file, "rb") as handle:
+            length = int.from_bytes(handle.read(8), "little")
+            self.rows: dict[str, Any] = json.loads(handle.read(length))
+        self.start = 8 + length
+        self.metadata: Mapping[str, Any] = self.rows.pop("__metadata__", None) or {}
+
+    def bytes(self, name: str) -> bytes:
+        """A tensor's."""
+        first, last = self.rows[name]["data_offsets"]
+        with open(self.file, "rb") as handle:
+            handle.seek(self.start + first)
+            return handle.read(last - first)
+
+    def nonzero(self, name: str) -> bool:
+        """Whether any number is not 0; −0 is 0."""
+        return any(self.bytes(name).replace(b"\x80", b"\0"))
+
+    def number(self, name: str) -> float:
+        """A tensor of one number.
+
+        Raises:
+            WaypointError: it holds several, or no finite one above 0.
+        """
+        kind, data = self.rows[name]["dtype"], self.bytes(name)
+        if kind == "BF16" and len(data) == 2:
+            data, kind = b"\0\0" + data, "F32"
+        size = struct.calcsize(SIZES.get(kind, "f"))
+        if kind not in SIZES or len(data) != size:
+            raise WaypointError(f"{self.file.name}: {name} is not one number")
+        (value,) = struct.unpack(f"<{SIZES[kind]}", data)
+        if not math.isfinite(value) or value <= 0:
+            raise WaypointError(f"{self.file.name}: {name} is {value:g}; alpha is a number above 0")
+        return float(value)

@@ -1,0 +1,51 @@
+"""Mistakes in what the configuration says of LoRA adapters, and what planning can know of existing ones."""
+
+from waypoint.errors import WaypointError
+from waypoint.store.networks.adapter_files import read_adapter_file
+
+TRAINING = ("rank", "targets")  # keys of ``adapter`` that only a training has
+
+
+def refuse_unused_keys(config):
+    """Refuse keys of ``adapter``, as they were written, that mean nothing for existing adapters.
+
+    Raises:
+        WaypointError: names the key.
+    """
+    if "adapters" not in config["checkpoints"]:
+        return
+    for key in TRAINING:
+        if key in (config.get("adapter") or {}):
+            raise WaypointError(
+                f"config: adapter.{key} is for adapters that are trained; those of checkpoints.adapters have their "
+                "own. Leave it out"
+            )
+
+
+def check_adapters(config):
+    """Refuse adapters without a base, a base without adapters, and existing adapters that cannot be taken.
+
+    Raises:
+        WaypointError: names the key or the file, what it is, and what to do.
+    """
+    given, adapter = config["checkpoints"], config["adapter"]
+    if "base" not in given:
+        if adapter is not None or "adapters" in given:
+            key = "adapter" if adapter is not None else "checkpoints.adapters"
+            raise WaypointError(f"config: {key} needs checkpoints.base, the model that the adapters change")
+        return
+    if "paths" in given:
+        raise WaypointError(
+            "config: checkpoints.base is for adapters (checkpoints.count or checkpoints.adapters); checkpoints.paths "
+            "are whole models"
+        )
+    if "count" in given and adapter is None:
+        raise WaypointError(
+            "config: checkpoints.base: the base itself is not trained; add the section adapter, adapter: {rank: 4} "
+            "say, to train adapters on it"
+        )
+    for i, path in enumerate(given.get("adapters", [])):
+        try:
+            read_adapter_file(path).alphas(adapter and adapter["alpha"])
+        except WaypointError as error:
+            raise WaypointError(f"config: checkpoints.adapters[{i}]: {path}: {error}") from error
