@@ -102,6 +102,7 @@ def main():
 
     runpy.run_path(str(LEAN))  # diffusers, the way jobs load it
     import peft  # noqa: F401, after diffusers, as jobs with adapters do
+
     with tempfile.TemporaryDirectory(prefix="warm-") as place:
         address, python = f"{place}/socket", Path(place, "python")
         python.write_text(PYTHON.format(python=sys.executable, address=address))

@@ -143,8 +143,8 @@ def refuse_other_kinds(names):
                 "missing. Fuse them (merge_and_unload, or fuse_lora) and store the network again"
             )
         raise WaypointError(
-            f"LoRA weights alone ({adapter}); fuse them into their base model (fuse_lora) and store that as a pipeline, "
-            "or give both as they are: checkpoints.base and checkpoints.adapters"
+            f"LoRA weights alone ({adapter}); fuse them into their base model (fuse_lora) and store that as a "
+            "pipeline, or give both as they are: checkpoints.base and checkpoints.adapters"
         )
     if other := next((name for name in names if name.startswith("model.diffusion_model.")), None):
         raise WaypointError(
