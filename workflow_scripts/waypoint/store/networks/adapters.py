@@ -20,6 +20,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.networks import lora
 from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.random_streams import derive
+from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.adapter_files import FILE, METADATA, AdapterFile, base_of, read_adapter_file
@@ -112,6 +113,8 @@ def save(unet: nn.Module, folder: StrPath) -> None:
     }
     text = json.dumps({f"unet.{key}": value for key, value in config.items()}, sort_keys=True)
     save_file(state, Path(folder, FILE), metadata={"format": "pt", METADATA: text})
+    share(folder)
+    share(folder)
 
 
 def load(folder: StrPath, device="cpu") -> Denoiser:
