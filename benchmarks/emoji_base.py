@@ -3,8 +3,8 @@
     python benchmarks/emoji_base.py results/emoji-base-source     # about 25 minutes on one core
     python benchmarks/emoji_base.py results/emoji-base-source --keep experiments/emoji-base
 
-The first writes a configuration and runs Snakemake; the second keeps what it made in float16, with the scheduler and the
-VAE, as it is in the repository.
+The first writes a configuration and runs Snakemake; the second keeps what it made, in float16, with the scheduler and
+the VAE, as it is in the repository.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import yaml
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY / "workflow_scripts"))
 
-from waypoint.store.data.emoji import named_drawings, require_emoji
+from waypoint.store.data.emoji import named_drawings, require_emoji  # noqa: E402
 
 
 def main():

@@ -3,6 +3,7 @@
 
 rule checkpoints:
     input:
+        BASE,
         expand("<results>/checkpoints/{checkpoint}", checkpoint=[*PLAN.checkpoints, *PLAN.retrained_models()]),
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from support import AUTOENCODER, TEXT_UNET, UNET
 
 from waypoint.workflow.config import complete as completing
@@ -60,11 +62,14 @@ OPENS = {
     "import_text_encoder": [],
     "train_vae": ["prepare_data"],
     "encode_data": ["prepare_data", "import_vae", "train_vae", "import_text_encoder"],
-    "train": ["data"],
+    "train": ["data", "import_base"],
     "import_checkpoint": ["data"],
-    "train_subset": ["data"],
-    "train_without": ["data", *SCORES],
-    "train_without_random": ["data"],
+    "import_base": ["data"],
+    "import_adapter": ["import_base"],
+    "train_subset": ["data", "import_base"],
+    "train_without": ["data", "import_base", *SCORES],
+    "train_without_random": ["data", "import_base"],
+    "adapter_effect": ["model", "import_base", "sample_trajectory"],
     "list_subset_models": ["train_subset"],
     "featurize": ["data", "model"],
     "factor_kernel": ["featurize"],
@@ -174,8 +179,9 @@ def base():
 
 def artifacts(of):
     """Every artifact of a plan: {(stage, *wildcards): wildcards by name}."""
-    encoded, given = of.encoded, "paths" in of.config["checkpoints"]
-    absent = {"train" if given else "import_checkpoint"}
+    encoded = of.encoded
+    absent = {"train", "import_checkpoint", "import_adapter"} - {of.model("full/0")[0]}
+    absent |= set() if of.base else {"import_base", "adapter_effect"}
     absent |= set() if encoded else {"encode_data"}
     absent |= {"import_vae", "train_vae"} - {stage for stage, _ in of.encoders_of_data()}
     absent |= set() if of.config["text_encoder"] else {"import_text_encoder"}
@@ -221,7 +227,7 @@ def opens(reader, wildcards, other, theirs):
     """Whether a job opens an artifact, as OPENS has it."""
     stage, named = other[0], set(OPENS[reader[0]])
     target, method = wildcards.get("target"), wildcards.get("method")
-    if stage in ("train", "import_checkpoint"):
+    if stage in ("train", "import_checkpoint", "import_adapter"):
         checkpoint = theirs["checkpoint"]
         baseline = [name for name in ("full/0", "full/1", "full/2") if name != TARGETS.get(target)][:2]
         asked = {"generator": checkpoint == TARGETS.get(target), "compared": checkpoint in ("full/0", "full/1")}
@@ -307,6 +313,18 @@ def existing(*paths):
     return change
 
 
+def adapters(c):
+    """Adapters that are trained on a base."""
+    c["checkpoints"] = {"base": "m0", "count": 4}
+    c["adapter"] = {"rank": 2}
+    del c["model"]
+
+
+def existing_adapters(c):
+    existing()(c)
+    c["checkpoints"] = {"base": "m0", "adapters": ["a0.safetensors", "a1", "a2", "a3"]}
+
+
 def with_everything(c):
     c["model"]["unet"]["num_class_embeds"] = 10
     c["features"] = {"shards": 3}
@@ -342,6 +360,9 @@ def folders(tmp_path, monkeypatch):
         for part, file in (("unet", "config.json"), ("scheduler", "scheduler_config.json")):
             (tmp_path / name / part).mkdir(parents=True)
             (tmp_path / name / part / file).write_text("{}")
+    for name in ("a0.safetensors", *(f"a{i}/pytorch_lora_weights.safetensors" for i in (1, 2, 3))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_file({f"unet.to_q.lora_{side}.weight": torch.ones(2, 2) for side in "AB"}, tmp_path / name)
     (tmp_path / "captions.csv").write_text("file,caption\na.png,a dog\n")
     for name in ("images/a.png", "mask.png"):
         Image.new("L", (8, 8), "white").save(name)
@@ -353,6 +374,8 @@ VARIANTS = {
     "plain": lambda c: None,
     "with everything": with_everything,
     "existing models": existing("m0", "m1", "m2", "m3"),
+    "adapters": adapters,
+    "existing adapters": existing_adapters,
     "latent": latent,
     "existing vae": given_vae,
 }
@@ -754,12 +777,44 @@ def test_given_models_and_encoders_are_watched_where_they_are_folders(folders):
     assert made.sources("import_vae") == ["own vae"] and made.sources("import_text_encoder") == []
 
 
+def test_every_setting_of_adapters_changes_their_models(folders):
+    def models(**adapter):
+        made = plan(after(adapters, set_key("adapter", **adapter)))
+        stages = {"train": {"checkpoint": "full/0"}, "train_subset": {"subset": "0"}, "import_base": {}}
+        return [made.identity(stage, **wildcards) for stage, wildcards in stages.items()]
+
+    before = models(alpha=None)
+    assert models(alpha=2) == before  # the rank is the default
+    for other in ({"rank": 3}, {"alpha": 4}, {"targets": ["to_q"]}):
+        train, subset, base = models(**other)
+        assert train != before[0] and subset != before[1] and base == before[2]
+
+
+def test_alpha_is_a_setting_of_existing_adapters_where_it_is_given(folders):
+    def first(alpha=None):
+        c = config(existing_adapters)
+        made = Plan(complete(c | ({"adapter": {"alpha": alpha}} if alpha else {})))
+        return made.identity("import_adapter", checkpoint="full/0")
+
+    assert len({first(), first(4), first(8)}) == 3
+
+
+def test_an_adapter_file_is_a_source_of_its_artifact(folders):
+    made = plan(existing_adapters)
+    assert made.sources("import_adapter", checkpoint="full/0") == ["a0.safetensors"]
+    assert made.sources("import_adapter", checkpoint="full/1") == ["a1/pytorch_lora_weights.safetensors"]
+    assert made.sources("import_base") == ["m0"]
+    shutil.rmtree("a1")
+    assert made.sources("import_adapter", checkpoint="full/1") == []
+
+
 # ---- no setting is forgotten
 
 # where results lie, which are made, in how many jobs; a rank that exact gradients have no use for
 FREE = {"experiment", "store", "replace", "features.shards", "gradients.rank", "data.path"}
 FREE |= {"sampling.size"}  # of existing models alone: tests/workflow/config/test_given_models.py
 FREE |= {"curvature.rows", "curvature.damping", "curvature.bound"}  # no method here has one: test_methods.py
+FREE |= {"adapter"}  # of a base alone: test_every_setting_of_adapters_changes_their_models
 # which targets and methods, in how many jobs, and where a file lies that its hash stands for
 FREE_IN_EVALUATIONS = {"fid.weights"}
 
