@@ -1,12 +1,16 @@
-"""Stable Diffusion folders as the hub has them, tiny and with random weights: 8 × 8 images, latents (4, 4, 4)."""
+"""Stable Diffusion folders as the hub has them, tiny and with random weights: 8 × 8 images, latents (4, 4, 4).
+
+SDXL's too, whose VAE makes sides eight times as short: 32 × 32 images.
+"""
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler, UNet2DConditionModel
 from support import tiny_clip
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 WIDTH = 16  # of embedded captions
 UNET = {
@@ -39,6 +43,62 @@ SCHEDULE = {  # Stable Diffusion's
 }
 
 
+POOLED = 20  # numbers of SDXL's pooled caption, more than one token has
+SDXL_UNET = {
+    **UNET,
+    "cross_attention_dim": 2 * WIDTH,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 8,
+    "projection_class_embeddings_input_dim": POOLED + 6 * 8,
+    "transformer_layers_per_block": [1, 2],
+}
+SDXL_VAE = {
+    **VAE,
+    "block_out_channels": [8] * 4,
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "sample_size": 32,
+    "scaling_factor": 0.13025,
+}
+
+
+def sdxl(folder, seed=0):
+    """Write the folder of an SDXL pipeline: unet, vae, two text encoders and tokenizers, scheduler; its path."""
+    small = {"intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": WIDTH}
+    text = {"max_position_embeddings": 12, "vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = {
+            "unet": UNet2DConditionModel(**SDXL_UNET),
+            "vae": AutoencoderKL(**SDXL_VAE),
+            "text_encoder": CLIPTextModel(CLIPTextConfig(**small, **text)),
+            "text_encoder_2": CLIPTextModelWithProjection(CLIPTextConfig(**small, **text, projection_dim=POOLED)),
+        }
+    with torch.no_grad():
+        for part in ("text_encoder", "text_encoder_2"):
+            for q in parts[part].parameters():  # so that captions differ
+                q.mul_(5)
+        parts["unet"].conv_out.weight.mul_(5)
+    schedule = {key: value for key, value in SCHEDULE.items() if key != "set_alpha_to_one"}
+    parts["scheduler"] = EulerDiscreteScheduler(**schedule)
+    for name, part in parts.items():
+        part.save_pretrained(Path(folder, name))
+    for name in ("tokenizer", "tokenizer_2"):
+        tokenizer(Path(folder, name))
+    index = {"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": True}
+    index |= {name: ["diffusers", type(part).__name__] for name, part in parts.items()}
+    Path(folder, "model_index.json").write_text(json.dumps(index))
+    return str(folder)
+
+
+def tokenizer(folder):
+    """Write CLIP's tokenizer of single letters, for 12 tokens."""
+    words = folder.parent / "words"
+    tiny_clip(words)
+    CLIPTokenizer.from_pretrained(words, model_max_length=12).save_pretrained(folder)
+    shutil.rmtree(words)
+
+
 def stable_diffusion(folder, seed=0, prediction_type="epsilon", **unet):
     """Write a pipeline's folder: unet, vae, text_encoder, tokenizer, scheduler; its path.
 
@@ -58,11 +118,7 @@ def stable_diffusion(folder, seed=0, prediction_type="epsilon", **unet):
     parts["scheduler"] = scheduler
     for name, part in parts.items():
         part.save_pretrained(Path(folder, name))
-    tiny_clip(Path(folder, "words"))
-    CLIPTokenizer.from_pretrained(Path(folder, "words"), model_max_length=12).save_pretrained(Path(folder, "tokenizer"))
-    for file in Path(folder, "words").iterdir():
-        file.unlink()
-    Path(folder, "words").rmdir()
+    tokenizer(Path(folder, "tokenizer"))
     index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
     Path(folder, "model_index.json").write_text(json.dumps(index))
     return str(folder)

@@ -19,6 +19,7 @@ import yaml
 
 from waypoint.errors import WaypointError
 from waypoint.science.curvature import factor_numbers, factored_matrices, sides_of
+from waypoint.science.networks import sdxl
 from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.reader import open_store
@@ -152,7 +153,10 @@ def caption_of(config, denoiser):
     """Noise in the shape of an embedded caption, or None."""
     if denoiser.conditioned_by != "encoder_hidden_states":
         return None
-    return torch.randn((config["text_encoder"] or {}).get("max_length") or 77, denoiser.unet.config.cross_attention_dim)
+    length, unet = (config["text_encoder"] or {}).get("max_length") or 77, denoiser.unet.config
+    if sdxl.is_sdxl(unet):
+        length += sdxl.rows_for(unet.cross_attention_dim, sdxl.pooled_width(unet))
+    return torch.randn(length, unet.cross_attention_dim)
 
 
 def sizes_of(config, denoiser, caption, images):

@@ -8,7 +8,7 @@ from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.faults import some
-from waypoint.store.networks.text_encoder import TextEncoder, text_encoder_identity
+from waypoint.store.networks.text_encoder import load_text_encoder, text_encoder_identity
 from waypoint.store.networks.vae import load_vae, vae_identity
 from waypoint.store.zarr.reader import blocks, open_store, read, verify
 from waypoint.store.zarr.writer import create_store
@@ -35,7 +35,7 @@ def main(job):
         if job.args.vae:
             write_latents(job, store, source, load_vae(job.folder(job.args.vae), device))
         if job.args.text:
-            encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
+            encoder = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
             write_captions(job, store, source, encoder)
 
 

@@ -8,7 +8,7 @@ from waypoint.store.artifacts.fingerprint import weights_hash
 from waypoint.store.artifacts.source_files import source_record
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.places import local_place
-from waypoint.store.networks.text_encoder import TEXT_ENCODER_PARTS, TextEncoder, copy
+from waypoint.store.networks.text_encoder import TEXT_ENCODER_PARTS, copy, load_text_encoder
 from waypoint.store.networks.vae import VAE_PARTS, load_vae, save_vae
 from waypoint.workflow.jobs.job import run
 
@@ -22,7 +22,7 @@ def main(job):
             save_vae(load_vae(given["path"]).vae, tmp)
         else:
             copy(given["path"], tmp)
-            TextEncoder(tmp, given["max_length"], name=given["path"])  # whether it loads
+            load_text_encoder(tmp, given["max_length"], name=given["path"])  # whether it loads
         folder = local_place(given["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None

@@ -10,7 +10,7 @@ from waypoint.science.random_streams import numpy_stream, torch_stream
 from waypoint.store.data.near_duplicates import distances, nearest_other
 from waypoint.store.data.sources import SOURCES, drawn_caption
 from waypoint.store.data.training_set import conditions_of, inputs_of
-from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.text_encoder import load_text_encoder
 from waypoint.store.networks.vae import load_vae
 from waypoint.store.zarr.reader import Rows, blocks, read
 from waypoint.store.zarr.writer import create_store
@@ -175,7 +175,7 @@ def condition_of(job, theta, source, chosen):
         return torch.from_numpy(source.labels[chosen])
     if theta.conditioned_by is None:
         return None
-    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], job.device())
+    encoder = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], job.device())
     return encoder([drawn_caption(source.captions[i], job.settings["seed"], i) for i in chosen])
 
 

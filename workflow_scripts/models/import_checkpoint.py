@@ -11,7 +11,7 @@ from waypoint.store.networks.given import fit, wanted
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.layouts import taken_from
 from waypoint.store.networks.sizes import cells_of
-from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.text_encoder import load_text_encoder
 from waypoint.store.networks.vae import load_vae
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
@@ -62,7 +62,7 @@ def encoders(job):
     """Width of embedded captions and channels of latents, of the experiment's encoders; None where there is none."""
     width = channels = None
     if job.args.text:
-        width = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"]).width
+        width = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"]).width
     if job.args.vae:
         config = load_vae(job.folder(job.args.vae)).vae.config
         channels = config.latent_channels  # pyright: ignore[reportAttributeAccessIssue]

@@ -11,7 +11,7 @@ from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.networks import checkpoints
-from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.text_encoder import load_text_encoder
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
@@ -54,7 +54,7 @@ def embedded_prompts(job, rows, device):
     """{prompt: its embedding (token, width)} of all rows' and of the empty one, or {} without a text encoder."""
     if not job.args.text:
         return {}
-    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
+    encoder = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
     return {prompt: encoder([prompt])[0] for prompt in {"", *(row["prompt"] for row in rows if "prompt" in row)}}
 
 

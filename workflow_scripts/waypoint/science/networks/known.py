@@ -1,6 +1,7 @@
 """Which networks are known, judged from their configuration alone, without a model library."""
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.sdxl import is_sdxl
 from waypoint.science.types import Settings
 
 KNOWN = ("UNet2DModel", "UNet2DConditionModel")
@@ -14,7 +15,6 @@ MORE_CONDITIONS = (
 )
 # what networks with more channels in than out are for
 PURPOSES = {5: "depth to image", 7: "an upscaler", 8: "editing (InstructPix2Pix)", 9: "inpainting"}
-FAMILIES = {("addition_embed_type", "text_time"): " (SDXL)"}
 
 
 def require_known(config: Settings) -> str:
@@ -64,7 +64,6 @@ def check_conditions(config):
     """
     text = "cross_attention_dim" in config
     for key in MORE_CONDITIONS if text else ("class_embed_type",):
-        if config.get(key) is not None:
+        if config.get(key) is not None and not (key == "addition_embed_type" and is_sdxl(config)):
             instead = "captions are" if text else "num_class_embeds is"
-            family = FAMILIES.get((key, config[key]), "")
-            raise WaypointError(f"{key} {config[key]!r}{family} is not supported; {instead}")
+            raise WaypointError(f"{key} {config[key]!r} is not supported; {instead}")

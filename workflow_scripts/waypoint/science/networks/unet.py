@@ -1,8 +1,9 @@
-"""How a diffusers UNet is called: without a condition, with classes, or with embedded captions."""
+"""How a diffusers UNet is called: without a condition, with classes, or with embedded captions; SDXL's with more."""
 
 import torch
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks import sdxl
 
 
 def condition_keyword(unet):
@@ -25,7 +26,10 @@ def output(unet, x, t, keyword, condition):
         keyword: as from ``condition_keyword``.
         condition: classes (B,), embedded captions (B, token, width), or None; ignored where ``keyword`` is None.
     """
-    named = {} if keyword is None else {keyword: condition}
+    if sdxl.is_sdxl(unet.config):
+        named = sdxl.arguments(unet.config, x, condition)
+    else:
+        named = {} if keyword is None else {keyword: condition}
     return unet(x, t, **named).sample
 
 

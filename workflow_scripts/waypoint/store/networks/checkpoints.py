@@ -14,6 +14,7 @@ from waypoint.patches.lean_diffusers import (
     __version__,
 )
 from waypoint.science.networks.known import check_conditions, require_known
+from waypoint.science.networks.sdxl import is_sdxl
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
 from waypoint.science.processes.schedules import require_ancestral
 from waypoint.science.random_streams import derive
@@ -71,18 +72,26 @@ def save(unet, scheduler, folder):
     """Write a diffusers pipeline folder, safetensors weights.
 
     ``DDPMPipeline.from_pretrained`` opens an unconditional model's; a text-conditional one's is opened by
-    ``StableDiffusionPipeline``, which is given the experiment's VAE, text encoder and tokenizer.
+    ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``, which is given the experiment's VAE, text encoders and
+    tokenizers.
     """
     unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
     share(Path(folder, "unet"))
     scheduler.save_pretrained(Path(folder, "scheduler"))
     index = {
-        "_class_name": "StableDiffusionPipeline" if isinstance(unet, UNet2DConditionModel) else "DDPMPipeline",
+        "_class_name": _pipeline_of(unet),
         "_diffusers_version": __version__,
         "scheduler": ["diffusers", type(scheduler).__name__],
         "unet": ["diffusers", type(unet).__name__],
     }
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def _pipeline_of(unet):
+    """The name of diffusers' pipeline that opens a network."""
+    if not isinstance(unet, UNet2DConditionModel):
+        return "DDPMPipeline"
+    return "StableDiffusionXLPipeline" if is_sdxl(unet.config) else "StableDiffusionPipeline"
 
 
 def load(source, device="cpu", **taking):

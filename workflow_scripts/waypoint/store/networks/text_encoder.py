@@ -14,11 +14,19 @@ from waypoint.store.artifacts.provenance import MARKER
 from waypoint.store.networks import weight_files
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.layouts import read_json
+from waypoint.store.networks.sdxl_text_encoder import INDEX, SDXLTextEncoder, is_pair
 
 KEPT = (".json", ".txt", ".model", ".safetensors")  # endings of the files that loading needs
 STEMS = ("model", "pytorch_model")  # of the files with weights
 PLAIN = ("model.safetensors", "model.safetensors.index.json")
-TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer")  # of a pipeline's folder; other folders hold both side by side
+# of a pipeline's folder; other folders hold the first two side by side. Only SDXL's has the others
+TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+
+
+def load_text_encoder(folder, max_length=None, device="cpu", name=None):
+    """A ``TextEncoder``, or the ``SDXLTextEncoder`` of a folder with two; arguments and errors are theirs."""
+    kind = SDXLTextEncoder if is_pair(folder) else TextEncoder
+    return kind(folder, max_length, device, name)
 
 
 def embedding_width(folder):
@@ -27,9 +35,13 @@ def embedding_width(folder):
     Raises:
         WaypointError: no such model.
     """
+    encoders = TEXT_ENCODER_PARTS[::2] if is_pair(folder) else TEXT_ENCODER_PARTS[:1]
+    return sum(_width(folder, Path(folder, encoder)) for encoder in encoders)
+
+
+def _width(folder, encoder):
     from transformers import AutoConfig
 
-    encoder = Path(folder, TEXT_ENCODER_PARTS[0])
     try:
         weight_files.glance(encoder if encoder.is_dir() else folder, STEMS)
     except WaypointError as error:
@@ -65,7 +77,7 @@ class TextEncoder:
 
         require_intact(folder)
         encoder, tokenizer = (
-            part if part.is_dir() else Path(folder) for part in (Path(folder, name) for name in TEXT_ENCODER_PARTS)
+            part if part.is_dir() else Path(folder) for part in (Path(folder, name) for name in TEXT_ENCODER_PARTS[:2])
         )
         name = name or folder
         try:
@@ -133,8 +145,10 @@ def copy(source, folder):
             weights = file.name.endswith(".safetensors") or ".index." in file.name
             if file.is_file() and file.suffix in KEPT and (plain or not weights):
                 shutil.copyfile(file, to / file.name)
-        if not plain and part.name != TEXT_ENCODER_PARTS[1]:
+        if not plain and part.name not in TEXT_ENCODER_PARTS[1::2]:
             _convert(part, to)
+    if is_pair(source) and (source / INDEX).is_file():
+        shutil.copyfile(source / INDEX, Path(folder, INDEX))
 
 
 def _convert(part, to):

@@ -1,6 +1,6 @@
 """The embedded prompt of a target that is about to get its trajectory."""
 
-from waypoint.store.networks.text_encoder import TextEncoder
+from waypoint.store.networks.text_encoder import load_text_encoder
 
 
 def embedded_prompt(job, device):
@@ -11,5 +11,5 @@ def embedded_prompt(job, device):
     """
     if not job.args.text:
         return {}
-    encoder = TextEncoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
+    encoder = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
     return dict(zip(("text_embedding", "null_embedding"), encoder([job.settings["target"]["prompt"], ""])))

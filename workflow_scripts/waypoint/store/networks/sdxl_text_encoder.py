@@ -1,0 +1,88 @@
+"""SDXL's two text encoders as one: the vectors of both side by side, and behind them the second's pooled caption."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from waypoint.errors import WaypointError
+from waypoint.science.networks.sdxl import pack, rows_for
+from waypoint.store.artifacts.checksums import require_intact
+
+FIRST, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
+INDEX = "model_index.json"  # says what stands for no caption
+ZEROS = "force_zeros_for_empty_prompt"
+
+
+def is_pair(folder):
+    """Whether a folder holds SDXL's two text encoders."""
+    return Path(folder, SECOND[0]).is_dir()
+
+
+class SDXLTextEncoder:
+    """Embedded captions as SDXL's UNet takes them: call it with a list of texts.
+
+    Of both encoders the last hidden states but one, as diffusers' pipeline takes them. The empty caption, which stands
+    for none under guidance and in training, is all zeros unless the pipeline's folder says otherwise.
+
+    Args:
+        folder: a pipeline's, with text_encoder, tokenizer, text_encoder_2, tokenizer_2.
+        max_length: tokens of every caption; longer ones are cut. None: the tokenizers' own limit.
+        name: what errors call the folder, if not its path.
+
+    Attributes:
+        length, width: shape of an embedded caption, with the rows of the pooled one.
+
+    Raises:
+        WaypointError: an encoder or tokenizer is missing, damaged, or cannot be loaded.
+    """
+
+    def __init__(self, folder, max_length=None, device="cpu", name=None):
+        from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
+
+        require_intact(folder)
+        name, local = name or folder, {"local_files_only": True, "trust_remote_code": False}
+        self.models, self.tokenizers = [], []
+        kinds = (CLIPTextModel, CLIPTextModelWithProjection)
+        for (encoder, tokenizer), kind in zip((FIRST, SECOND), kinds):
+            try:
+                model, info = kind.from_pretrained(
+                    Path(folder, encoder), use_safetensors=True, output_loading_info=True, **local
+                )
+                self.tokenizers.append(AutoTokenizer.from_pretrained(Path(folder, tokenizer), **local))
+            except Exception as error:  # each library on the way raises its own kinds
+                raise WaypointError(f"text_encoder: {name}/{encoder} cannot be loaded ({error})") from error
+            if info["missing_keys"]:
+                missing = ", ".join(sorted(info["missing_keys"])[:3])
+                raise WaypointError(f"text_encoder: {name}/{encoder} lacks the weights {missing}")
+            self.models.append(model.eval().to(device))
+        limit = min(tokenizer.model_max_length for tokenizer in self.tokenizers)
+        limit = min(limit, *(model.config.max_position_embeddings for model in self.models))
+        if max_length is not None and max_length > limit:
+            raise WaypointError(f"text_encoder.max_length: {max_length} is more than the {limit} tokens of {name}")
+        self.tokens = max_length or limit
+        self.width = sum(model.config.hidden_size for model in self.models)
+        self.length = self.tokens + rows_for(self.width, self.models[1].config.projection_dim)
+        index = Path(folder, INDEX)
+        self.zeros = json.loads(index.read_text()).get(ZEROS, True) if index.is_file() else True
+
+    def too_long(self, captions):
+        """Which of some captions have more tokens than are read: their places, ascending."""
+        tokens = self.tokenizers[0](list(captions), truncation=False, verbose=False).input_ids
+        return [place for place, ids in enumerate(tokens) if len(ids) > self.tokens]
+
+    @torch.inference_mode()
+    def __call__(self, captions):
+        """(n, length, width), float32 on the CPU."""
+        hidden, pooled = [], None
+        for model, tokenizer in zip(self.models, self.tokenizers):
+            tokens = tokenizer(
+                list(captions), padding="max_length", max_length=self.tokens, truncation=True, return_tensors="pt"
+            )
+            found = model(tokens.input_ids.to(model.device), output_hidden_states=True)
+            hidden.append(found.hidden_states[-2])
+            pooled = found[0]  # the second encoder's is what remains
+        packed = pack(torch.cat(hidden, 2), pooled).float().cpu()
+        if self.zeros:
+            packed[[place for place, caption in enumerate(captions) if not caption]] = 0
+        return packed
