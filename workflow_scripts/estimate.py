@@ -21,7 +21,7 @@ from waypoint.errors import WaypointError
 from waypoint.science.curvature import factor_numbers, factored_matrices, sides_of
 from waypoint.science.networks import sdxl
 from waypoint.store.data.sources import SOURCES
-from waypoint.store.networks import checkpoints
+from waypoint.store.networks import adapters, checkpoints
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete, known_image_size, stored_images
 from waypoint.workflow.config.given_models import known_cells
@@ -142,11 +142,22 @@ def gpu_rules():
 def model_of(config, device):
     """The experiment's denoiser: a new one, or the first of the existing ones."""
     given = config["checkpoints"]
-    if config["model"] is None:
+    if "base" in given or config["model"] is None:
         options = {key: given[key] for key in GIVEN_KEYS if key in given} | {"cells": known_cells(config)}
-        return checkpoints.load(given["paths"][0], device, **options)
+        options |= {"model": config["model"], "latent": bool(config["vae"])}
+        return with_adapter(config, checkpoints.load(given.get("base") or given["paths"][0], **options), device)
     built = checkpoints.build(config["model"], config["seed"], "full/0")
     return checkpoints.Denoiser(built.unet.to(device), built.scheduler)
+
+
+def with_adapter(config, denoiser, device):
+    """An existing model on the device, with an adapter where the experiment is one of adapters."""
+    given = config["checkpoints"]
+    if "adapters" in given:
+        adapters.add_existing(denoiser, given["adapters"][0], config["adapter"] and config["adapter"]["alpha"])
+    elif "base" in given:
+        adapters.add_new(denoiser, config["adapter"], config["seed"], "full/0")
+    return checkpoints.Denoiser(denoiser.unet.to(device), denoiser.scheduler)
 
 
 def caption_of(config, denoiser):
@@ -162,13 +173,14 @@ def caption_of(config, denoiser):
 def sizes_of(config, denoiser, caption, images):
     """Numbers of the experiment; those of the data from the store, or from their source."""
     shape, curvature = denoiser.shape, config["curvature"]
-    tensors = {name: q.shape for name, q in denoiser.unet.named_parameters()}
+    learned = {name: q for name, q in denoiser.unet.named_parameters() if q.requires_grad}
+    tensors = {name: q.shape for name, q in learned.items()}
     matrices = factored_matrices(tensors, curvature["rows"], curvature["bound"])
     size = known_image_size(config) if config["data"] else None
     pixels = 3 * size[0] * size[1] if config["vae"] and size else shape[0] * shape[1] * shape[2]
     return Sizes(
         images=number_of_images(config, images),
-        parameters=sum(q.numel() for q in denoiser.unet.parameters()),
+        parameters=sum(q.numel() for q in learned.values()),
         pixels=pixels,
         inputs=shape[0] * shape[1] * shape[2],
         caption=0 if caption is None else caption.numel(),
@@ -177,6 +189,7 @@ def sizes_of(config, denoiser, caption, images):
         factors=factor_numbers(matrices),
         rotations=sum(matrix.size * side for matrix in matrices for side in sides_of(matrix)),
         cubes=sum(side**3 for matrix in matrices for side in sides_of(matrix)),
+        frozen=sum(q.numel() for q in denoiser.unet.parameters() if not q.requires_grad),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from golden_adapters import GOLDEN as ADAPTERS
 from golden_analyses import GOLDEN as ANALYSES
 from golden_encoders import GOLDEN as ENCODERS
 from golden_given_images import GOLDEN as GIVEN_IMAGES
@@ -400,6 +401,7 @@ GOLDEN = {
     "top_influences": top_influences_stage,
     "scores_of_images": scores_of_images_stage,
     "trajectory_panel": trajectory_panel_stage,
+    **ADAPTERS,
     **ANALYSES,
     **ENCODERS,
     **GIVEN_IMAGES,
@@ -409,7 +411,8 @@ GOLDEN = {
     **REMOVALS,
 }
 WITHOUT = {  # stages that have no golden output, and why
-    "import_checkpoint": "it copies the model that it is given",
+    **dict.fromkeys(("import_checkpoint", "import_base"), "it copies the model that it is given"),
+    "import_adapter": "it copies the adapter that it is given",
     "list_subset_models": "it lists what others made",
     "import_scores": "it copies the scores that it is given",
     **dict.fromkeys(("train_subset", "train_without", "train_without_random"), "their recipe and script are train's"),

@@ -70,7 +70,7 @@ def test_adapters_are_planned_to_be_trained_or_taken():
     ("checkpoints.adapters needs checkpoints.base", {"checkpoints": {"adapters": ["a"]}, "adapter": None}),
     ("checkpoints.base: the base itself is not trained; add the section adapter", {"adapter": None}),
     ("checkpoints needs either count .* of adapters of a base either count or adapters",
-     {"checkpoints": {"base": "base", "count": 1, "adapters": ["a"]}}),
+     {"checkpoints": {"base": "base", "count": 1, "adapters": ["a"]}, "adapter": None}),
     ("checkpoints needs either count", {"checkpoints": {"base": "base"}}),
     ("checkpoints.base is for adapters .*; checkpoints.paths are whole",
      {"checkpoints": {"base": "base", "paths": ["base"]}}),
@@ -130,7 +130,8 @@ def test_patterns_stand_for_adapters_in_the_order_of_their_numbers(tmp_path):
 
 def test_keys_of_existing_models_hold_for_the_base():
     DDPMScheduler(num_train_timesteps=1000, timestep_spacing="leading").save_pretrained("base/scheduler")
-    plan = Plan(config(checkpoints={"base": "base", "count": 1, "timestep_spacing": "trailing"}))
+    given = {"base": "base", "count": 1, "timestep_spacing": "trailing"}
+    plan = Plan(config(checkpoints=given, attribution={"steps": [99, 499]}))
     assert plan.recipe("import_base").sections["checkpoint"] == {"timestep_spacing": "trailing"}
 
 

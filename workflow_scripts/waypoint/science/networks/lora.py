@@ -100,8 +100,8 @@ def factors(network: nn.Module) -> dict[str, Factors]:
     """The adapter's factors by name of layer, in the network's order; its own tensors, not copies."""
     return {
         name: Factors(
-            layer.lora_A[NAME].weight,  # pyright: ignore[reportArgumentType]
-            layer.lora_B[NAME].weight,  # pyright: ignore[reportArgumentType]
+            network.get_parameter(f"{name}.lora_A.{NAME}.weight"),
+            network.get_parameter(f"{name}.lora_B.{NAME}.weight"),
             float(layer.lora_alpha[NAME]),  # pyright: ignore[reportArgumentType]
         )
         for name, layer in network.named_modules()

@@ -37,10 +37,11 @@ def add_new(denoiser: Denoiser, adapter: Mapping[str, Any], seed: int, name: str
         WaypointError: a target that is no layer of the base.
     """
     names = lora.layers_named(denoiser.unet, adapter["targets"])
-    alpha = float(adapter["rank"] if adapter["alpha"] is None else adapter["alpha"])
+    rank = int(adapter["rank"])
+    alpha = float(rank if adapter["alpha"] is None else adapter["alpha"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", name))
-        lora.add_adapter(denoiser.unet, dict.fromkeys(names, adapter["rank"]), dict.fromkeys(names, alpha))
+        lora.add_adapter(denoiser.unet, {name: rank for name in names}, {name: alpha for name in names})
 
 
 def parameters_of_new(unet: nn.Module, adapter: Mapping[str, Any]) -> int:

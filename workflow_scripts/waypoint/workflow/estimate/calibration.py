@@ -3,9 +3,11 @@
 Images are noise and the weights are random: neither changes what the work takes.
 """
 
+import copy
 import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,10 +16,12 @@ from waypoint.science.algorithm1 import one_step_estimate, target_gradients, tra
 from waypoint.science.fisher import fisher_rows
 from waypoint.science.gradients.examples import Example
 from waypoint.science.kernel import gram, one_block, scores
+from waypoint.science.networks.lora import factors, with_adapter
 from waypoint.science.processes.ddpm import repeated
 from waypoint.science.processes.guidance import guided
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store.networks import checkpoints
+from waypoint.store.networks import adapters, checkpoints
+from waypoint.store.networks.adapter_files import base_of
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.estimate.costs import Rates
 from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients, projection
@@ -73,10 +77,22 @@ class Calibration:
         return grad.row_bytes, columns
 
     def load(self):
-        """Seconds to load the model from a folder."""
+        """Seconds to load the model from a folder; of an adapter its base and the adapter itself."""
         with tempfile.TemporaryDirectory() as folder:
+            if with_adapter(self.denoiser.unet):
+                return self._load_adapter(Path(folder, "full/0"))
             checkpoints.save(self.denoiser.unet, self.denoiser.scheduler, folder)
             return self.seconds(lambda: checkpoints.load(folder, self.device))
+
+    def _load_adapter(self, folder):
+        plain = type(self.denoiser.unet).from_config(self.denoiser.unet.config)
+        checkpoints.save(plain, self.denoiser.scheduler, base_of(folder))
+        folder.mkdir(parents=True)
+        trained = copy.deepcopy(self.denoiser.unet)
+        for each in factors(trained).values():
+            torch.nn.init.ones_(each.B)  # a new one's is 0, which is refused
+        adapters.save(trained, folder)
+        return self.seconds(lambda: adapters.load(folder, self.device))
 
     def call(self, rows):
         """Seconds per row of a call on several rows, as samples are made."""

@@ -26,7 +26,7 @@ class Sizes:
     """Numbers that follow from data and model."""
 
     images: int  # N
-    parameters: int  # p
+    parameters: int  # p: of an adapter, or of the whole model
     pixels: int  # values of an image
     inputs: int  # values of what the model sees: an image, or a latent
     caption: int  # values of an embedded caption; 0 without
@@ -35,6 +35,7 @@ class Sizes:
     factors: int = 0  # numbers in the factors of the curvature
     rotations: int = 0  # multiply-adds that take one gradient into their eigenbasis
     cubes: int = 0  # cubes of their sides, summed
+    frozen: int = 0  # parameters of the base of adapters
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def storage(plan, sizes):
     grid = config["sampling"]["steps"]
     found = {
         "data": n * (OF_EACH + 4 * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption)),
-        "checkpoints": 4 * sizes.parameters * (models + len(plan.retrained_models())),
+        "checkpoints": 4 * (sizes.frozen + sizes.parameters * (models + len(plan.retrained_models()))),
         # eigenvalues; the eigenvectors' sides are those of the network's tensors
         "curvature": 4 * models * sum(sizes.parameters + sizes.factors * (stage == "curvature") for stage in plan.maps),
         "features": len(plan.bases) * models * n * width * (3 if features["keep_halves"] else 1),

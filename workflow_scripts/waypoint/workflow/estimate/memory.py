@@ -52,7 +52,8 @@ class Memory:
 
     def __init__(self, plan, sizes, row, columns, device, start, light_start):
         self.plan, self.config, self.sizes, self.row, self.columns = plan, plan.config, sizes, row, columns
-        self.device, self.start, self.light_start = device, start, light_start
+        self.device, self.light_start = device, light_start
+        self.start = start + FLOAT * sizes.frozen  # whoever loads an adapter holds its base too
 
     def bytes(self, rule):
         """Of one job, or None for a rule without a formula."""
