@@ -1,4 +1,4 @@
-"""The compiled CPU kernels, each against torch, on the models of the experiments: a Markdown section on standard output.
+"""The compiled CPU kernels against torch, on the experiments' models: a Markdown section on standard output.
 
     OMP_NUM_THREADS=1 python benchmarks/compiled_kernels.py
 

@@ -30,7 +30,7 @@ from waypoint.workflow.config.complete import complete
 from waypoint.workflow.evaluations.classifier import KINDS
 from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
 from waypoint.workflow.evaluations.forgetting import compared_methods
-from waypoint.workflow.evaluations.lds import TABLES, subset_models
+from waypoint.workflow.evaluations.lds import PANELS, TABLES, panels, subset_models
 from waypoint.workflow.evaluations.likelihood import judged, methods_below
 from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
 from waypoint.workflow.evaluations.removals import methods_of, other_models, without_models

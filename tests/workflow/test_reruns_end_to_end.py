@@ -32,7 +32,7 @@ EXPERIMENT = {
     "methods": METHODS,
     "evaluation": {"lds": LDS},
 }
-LDS_TABLES = ["lds_tables", "plot_lds", "plot_lds_cross"]
+LDS_TABLES = ["lds_tables", "plot_lds", "plot_lds_cross", "plot_lds_panels"]
 TABLES = [*LDS_TABLES, "top_influences"]
 TRAK = [job for target in "ab" for job in scores(target, ["trak"]) + panels(target, ["trak"])]
 TRAK += ["plot_regions target=b", *TABLES]

@@ -46,7 +46,8 @@ def main(job):
         said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), said)
     reading(figure)
-    save(figure, job)
+    shown = np.sort(steps)[::-1].tolist()
+    save(figure, job, target=job.args.target, method=scores.attrs["method"], steps=shown)
 
 
 def row_names(axes, top):

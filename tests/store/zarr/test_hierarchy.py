@@ -96,7 +96,7 @@ ALL = {"data_vars": "all"}
 
 @pytest.mark.parametrize(("arguments", "new_defaults"), [({}, False), (ALL, False), (ALL, True)])
 def test_scores_of_all_targets_are_one_dataset(root, arguments, new_defaults):
-    """By what xarray does today when nothing is said, and by what it does when it is told, also once it does otherwise."""
+    """Without a word today, and when xarray is told, also by the defaults that it has announced."""
     for name in SCORES:
         made(name)
     with xr.set_options(use_new_combine_kwarg_defaults=new_defaults), warnings.catch_warnings():

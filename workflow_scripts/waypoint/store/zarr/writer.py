@@ -129,8 +129,8 @@ class StoreWriter:
     def label(self, method: str, target: str) -> None:
         """Say whose scores these are, so that xarray opens those of many targets, or of many methods, as one dataset.
 
-        ``target`` is a dimension of length one, along which ``xarray.open_mfdataset`` joins stores by itself; ``method``
-        is a coordinate without a dimension.
+        ``target`` is a dimension of length one, along which ``xarray.open_mfdataset`` joins stores by itself, and
+        ``method`` a coordinate without a dimension.
         """
         self._write_texts("method", [], np.array(method))
         self._write_texts("target", ["target"], np.array([target]))

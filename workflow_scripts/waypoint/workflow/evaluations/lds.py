@@ -13,6 +13,7 @@ from waypoint.workflow.words import counted
 
 TABLES = ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
 OUTPUTS = "evaluation/outputs/{target}.zarr"
+PANELS = "figures/{target}/lds/{method}.png"  # trajectory panels with the LDS
 WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
 
 
@@ -131,6 +132,13 @@ def plot_lds_cross(plan):
     return Recipe(inherits=[("lds_tables", {})])
 
 
+@stage(FIGURES, cost=START, slurm="small")
+def plot_lds_panels(plan):
+    """figures/{target}/lds/{method}.png."""
+    panels = [("trajectory_panel", {"method": m, "target": t}) for m in plan.methods for t in plan.targets]
+    return Recipe({}, [("lds_tables", {})], panels)
+
+
 # ---- the section
 
 
@@ -158,6 +166,11 @@ def stores(plan):
     """The subsets, their models' list, and what the models make of every target."""
     outputs = [OUTPUTS.format(target=target) for target in plan.targets]
     return ["evaluation/subsets.zarr", "checkpoints/subset/models.json", *outputs]
+
+
+def panels(plan, pattern):
+    """The paths of one picture for each method and target."""
+    return [pattern.format(method=method, target=target) for method in plan.methods for target in plan.targets]
 
 
 EVALUATION = Evaluation(
@@ -221,7 +234,7 @@ EVALUATION = Evaluation(
     check=check,
     stores=stores,
     tables=lambda plan: [f"tables/{name}.csv" for name in TABLES],
-    figures=lambda plan: ["figures/lds.png", "figures/lds_cross.png"],
-    places=(OUTPUTS,),
+    figures=lambda plan: ["figures/lds.png", "figures/lds_cross.png", *panels(plan, PANELS)],
+    places=(OUTPUTS, PANELS),
     trainings=subset_models,
 )
