@@ -16,7 +16,7 @@ from waypoint.store.networks.training_rows import rows_hash
 LDS = {"subsets": 3, "models_per_subset": 2, "draws": 2, "bootstrap": 100}
 CONFIG = {**CONFIG, "targets": [{"id": "a", "seed": 1}], "evaluation": {"lds": LDS}}
 GOALS = ["checkpoints", "lds", "tables"]  # panels are tested elsewhere
-WHAT_FOLLOWS = ["lds_tables", "plot_lds", "plot_lds_cross", "plot_lds_panels"]
+WHAT_FOLLOWS = ["lds_tables", "plot_lds", "plot_lds_cross"]
 OUTPUTS = ["subset_outputs target=a"]
 
 
