@@ -138,6 +138,17 @@ def spec(stage):
     return lambda wildcards: PLAN.asked(stage, **wildcards)
 
 
+def specs(stage):
+    """The params function of the rule in which bases share a pass: a JSON list of their specs."""
+    return lambda wildcards: PLAN.asked_together(stage, **wildcards)
+
+
+# {stage: bases that share a pass}, and those that have one each; without training images there are none
+SHARING = ("featurize", "fisher_rows", "target_gradients")
+TOGETHER = {stage: PLAN.together(stage) for stage in SHARING if PLAN.attributed}
+ALONE = {stage: PLAN.alone(stage) for stage in SHARING if PLAN.attributed}
+
+
 def call(script, inputs="", *options, out=None, outputs=""):
     """The shell command of a rule: its script with the spec, its inputs and outputs, and its log.
 
@@ -291,6 +302,11 @@ def rows_of(kind, wildcards):
 def mapped_by(wildcards):
     """What the gradients of a checkpoint are mapped by in a basis: a path, or none."""
     return maps_of(wildcards.basis, [wildcards.checkpoint])
+
+
+def mapped_together(stage):
+    """The input function of the same for the bases that share a pass, one basis after the other."""
+    return lambda wildcards: [path for basis in TOGETHER[stage] for path in maps_of(basis, [wildcards.checkpoint])]
 
 
 def maps_of(basis, checkpoints):

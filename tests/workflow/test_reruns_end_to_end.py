@@ -149,7 +149,10 @@ ROWS = {
         {"methods": [*METHODS, "pixel"]},
         [job for target in "ab" for job in scores(target, ["pixel"]) + panels(target, ["pixel"])] + TABLES,
     ),
-    "figures": ({"figures": {"top": 3}}, [job for target in "ab" for job in panels(target, METHODS)]),
+    "figures": (
+        {"figures": {"top": 3}},
+        ["plot_lds_panels", *(job for target in "ab" for job in panels(target, METHODS))],
+    ),
     "nothing": ({}, []),
 }
 

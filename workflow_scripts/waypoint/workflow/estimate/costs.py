@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from waypoint.science.timesteps import sampling_grid
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.models import known_grid
 from waypoint.workflow.kept_scores import kept
 from waypoint.workflow.plan.stage import START
@@ -101,19 +102,35 @@ class Costs:
         return self.training(self.sizes.images)
 
     def _featurize(self):
-        return self.rates.load + self.sizes.images * (self.rates.feature + self._whitening())
+        return self._features(self._whitening(self.plan.alone("featurize")))
 
-    def _featurize_shard(self):
-        return self.rates.load + self.sizes.images / self.config["features"]["shards"] * self.rates.feature
+    def _featurize_together(self):
+        return self._features(self._whitenings(self.plan.together("featurize")))
+
+    def _features(self, whitening):
+        """Seconds of all images, or of those of a shard."""
+        images = self.sizes.images / self.config["features"]["shards"]
+        return self.rates.load + images * (self.rates.feature + whitening)
+
+    _featurize_shard, _featurize_shard_together = _featurize, _featurize_together
 
     def _fisher_rows(self):
-        rows = [self.plan.fisher_rows(basis) for basis in self.plan.fisher_bases]
-        return self.rates.load + float(np.mean(rows)) * (self.rates.row + self._whitening())
+        bases = self.plan.alone("fisher_rows")
+        rows = float(np.mean([self.plan.fisher_rows(basis) for basis in bases]))
+        return self.rates.load + rows * (self.rates.row + self._whitening(bases))
 
-    def _whitening(self):
-        """Seconds in which a gradient is taken into the eigenbasis, on average over bases; float32 is twice as fast."""
-        share = self.plan.maps.count("curvature") / len(self.plan.bases)
-        return share * self.sizes.rotations * self.rates.product / 2
+    def _fisher_rows_together(self):
+        bases = self.plan.together("fisher_rows")
+        return self.rates.load + self.plan.fisher_rows(bases[0]) * (self.rates.row + self._whitenings(bases))
+
+    def _whitenings(self, bases):
+        """Seconds in which a gradient is taken into the eigenbases of some bases; float32 is twice as fast."""
+        rotated = [basis for basis in bases if BASES[basis].map == "curvature"]
+        return len(rotated) * self.sizes.rotations * self.rates.product / 2
+
+    def _whitening(self, bases):
+        """The same for one of them, on average."""
+        return self._whitenings(bases) / max(1, len(bases))
 
     def _curvature(self):
         # half a symmetric product and the rotations of two sets of rows; eigenvectors take some nine products
@@ -152,8 +169,15 @@ class Costs:
         return self.rates.load + COMPARED * steps * self.rates.call
 
     def _target_gradients(self):
+        return self._gradients(self._whitening(self.plan.alone("target_gradients")))
+
+    def _target_gradients_together(self):
+        return self._gradients(self._whitenings(self.plan.together("target_gradients")))
+
+    def _gradients(self, whitening):
+        """Seconds of a target's gradients, for all checkpoints."""
         each = self.mean(lambda name: len(self.plan.steps(name)) * (noises(self.plan, name) or 1))
-        return self.models * (self.rates.load + each * (self.rates.gradient + self._whitening()))
+        return self.models * (self.rates.load + each * (self.rates.gradient + whitening))
 
     def _sample_from_x_t(self):
         made = map(self.plan.samples, sampled_targets(self.plan))

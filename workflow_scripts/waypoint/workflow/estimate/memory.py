@@ -37,8 +37,8 @@ def hungry(held):
 
 
 def formula_of(rule):
-    """The rule whose formula holds for a rule: its own, or that of a stage that holds as much."""
-    return (STAGES[rule].like if rule in STAGES else None) or rule
+    """The rule whose formula holds for a rule: its own, or that of a stage, or of a basis alone, that holds as much."""
+    return (STAGES[rule].like if rule in STAGES else None) or rule.removesuffix("_together")
 
 
 class Memory:

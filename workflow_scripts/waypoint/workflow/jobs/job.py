@@ -173,6 +173,11 @@ def run(main, arguments):
     Args:
         arguments: option names; one that ends in '*' takes any number of values, one in '?' may be absent.
     """
+    run_jobs(lambda jobs: main(*jobs), arguments, lambda args, log: [Job(args, log)])
+
+
+def run_jobs(main, arguments, jobs_of):
+    """As ``run``, but ``main(jobs)`` gets what ``jobs_of(args, log)`` makes of the command line."""
     startup = time.process_time()
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
@@ -182,11 +187,11 @@ def run(main, arguments):
         parser.add_argument(f"--{name.rstrip('*?')}", required=not name.endswith("?"), nargs=nargs)
     args = parser.parse_args()
     log = opened_log(args.log) if args.log else sys.stderr
-    job = Job(args, log)
-    stage = job.stage
+    jobs = jobs_of(args, log)
+    stage = jobs[0].stage
     _show_warnings(log)
     try:
-        main(job)
+        main(jobs)
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
     except KeyboardInterrupt:  # whoever has pressed Ctrl-C needs no traceback of every job
@@ -201,7 +206,7 @@ def run(main, arguments):
             _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
     work = time.process_time() - startup
-    job.say(f"cpu startup={startup:.2f}s work={work:.2f}s")
+    jobs[0].say(f"cpu startup={startup:.2f}s work={work:.2f}s")
 
 
 def opened_log(path):

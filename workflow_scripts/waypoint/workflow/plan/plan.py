@@ -90,6 +90,10 @@ class Plan:
         spec, identity, _ = self._artifact(stage, wildcards)
         return json.dumps({"stage": stage, "spec": spec, "identity": identity}, sort_keys=True)
 
+    def asked_together(self, stage, **wildcards):
+        """The same of one pass: a JSON list with an entry for each of its bases."""
+        return f"[{', '.join(self.asked(stage, basis=basis, **wildcards) for basis in self.together(stage))}]"
+
     def _artifact(self, stage, wildcards):
         """An artifact's spec and identity, its own and those that its readers go by."""
         row = STAGES[stage]
@@ -253,6 +257,34 @@ class Plan:
         """Names of the bases of which there are Fisher rows."""
         used = {self.basis(method) for method in self.with_kernel if self.kind(method).kernel == "fisher"}
         return [name for name in BASES if name in used]
+
+    def together(self, stage):
+        """Names of the bases whose artifacts of a stage share a pass, since their draws are the same; none for one.
+
+        Args:
+            stage: "featurize", "fisher_rows" or "target_gradients".
+        """
+        passes = {}
+        for basis in self.fisher_bases if stage == "fisher_rows" else self.bases:
+            passes.setdefault(self._draws(stage, basis), []).append(basis)
+        most = max(passes.values(), key=len, default=[])
+        return most if len(most) > 1 else []
+
+    def alone(self, stage):
+        """Names of the other bases, each of which has a pass of its own."""
+        bases = self.fisher_bases if stage == "fisher_rows" else self.bases
+        return [basis for basis in bases if basis not in self.together(stage)]
+
+    def _draws(self, stage, basis):
+        """What tells the draws of a basis, and what is differentiated, from those of others."""
+        row = BASES[basis]
+        if stage == "fisher_rows":
+            return self.fisher_rows(basis)
+        return (row.train, self.draw_scheme(basis)) if stage == "featurize" else row.target
+
+    def draw_scheme(self, basis):
+        """The draws of (t, ε) on the train side of a basis."""
+        return BASES[basis].draw_scheme or self.config["features"]["draw_scheme"]
 
     def fisher_rows(self, basis):
         """How many Fisher rows of a basis there are: all kernels from them have the same."""

@@ -10,6 +10,7 @@ Not the dates of files, not the records of a working directory. An artifact is m
 A plan that would replace trained models, features or stored images stops before its first job (``start``).
 """
 
+import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -167,15 +168,32 @@ def following(store, job, root):
     ]
 
 
-def stale_outputs(store, job, asked, sources=()):
+def stale_outputs(store, asked, sources=()):
     """Those of a job's outputs that are there and not what the plan asks for.
 
     Args:
-        store: ``LocalStore`` or another. job: has ``output``. asked: {"spec", "identity"} of ``Plan.asked``.
+        store: ``LocalStore`` or another. asked: of the job, by ``asked_of``.
         sources: files and folders outside the store that the job reads.
     """
-    found = (examine(store, path, asked, sources) for path in artifacts_of(job))
+    found = (examine(store, path, each, sources) for path, each in asked.items())
     return [stale for stale in found if stale is not None]
+
+
+def asked_of(job):
+    """{artifact: {"stage", "spec", "identity"}} that the plan asks of a job; bases that share a pass ask for one each.
+
+    Args:
+        job: has ``output`` and, in ``params.spec``, the JSON of ``Plan.asked`` or ``Plan.asked_together``.
+    """
+    asked, paths = json.loads(job.params.spec), artifacts_of(job)
+    if isinstance(asked, list):
+        return dict(zip(paths, asked, strict=True))
+    return dict.fromkeys(paths, asked)
+
+
+def stage_of(job):
+    """The stage of what a job makes."""
+    return next(iter(asked_of(job).values()))["stage"]
 
 
 def artifacts_of(job):

@@ -9,7 +9,6 @@ Here are the stages of Algorithm 1 and of what everybody sees. Those of methods 
 """
 
 from waypoint.store.data.source import OPTIONS
-from waypoint.workflow.bases import BASES
 from waypoint.workflow.evaluations.registry import EVALUATIONS  # noqa: F401, their stages are entered in STAGES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
@@ -99,7 +98,7 @@ def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""
     own = {
         **plan.pick("features", "dtype keep_halves"),
-        "draw_scheme": BASES[basis].draw_scheme or plan.config["features"]["draw_scheme"],
+        "draw_scheme": plan.draw_scheme(basis),
         "train_draws": plan.config["attribution"]["train_draws"],
         "flip": plan.config["data"]["flip"],
     }

@@ -4,7 +4,6 @@ It sees Snakemake's jobs but writes nothing to the store, except links to what o
 a run that is not dry.
 """
 
-import json
 import os
 import sys
 from collections import Counter
@@ -22,10 +21,12 @@ from waypoint.workflow.plan.requested import require_known
 from waypoint.workflow.plan.reruns import (
     LocalStore,
     artifacts_of,
+    asked_of,
     dear,
     following,
     moved,
     replacing,
+    stage_of,
     stale_outputs,
     summary,
 )
@@ -84,7 +85,7 @@ class Start:
         Raises:
             WaypointError: a network that does not fit, a place that cannot be written, links that lead nowhere.
         """
-        asked = [(json.loads(job.params.spec)["stage"], job) for job in jobs]
+        asked = [(stage_of(job), job) for job in jobs]
         if self.kind is LocalStore and jobs:
             self._require_places(jobs)
         if found := to_examine(self.plan, [(stage, job.wildcards_dict) for stage, job in asked]):
@@ -133,7 +134,7 @@ class Start:
     def _made(self):
         """Attributes of the models of the full set that are there."""
         for job in self.jobs:
-            for path in artifacts_of(job) if json.loads(job.params.spec)["stage"] == "train" else ():
+            for path in artifacts_of(job) if stage_of(job) == "train" else ():
                 if not self._is_made(path):
                     yield self.store.attributes(path)
 
@@ -162,10 +163,10 @@ class Start:
         self.store.fetch([path for job in self.jobs for path in artifacts_of(job)])
         found = {}
         for job in self.jobs:
-            asked = json.loads(job.params.spec)
+            asked = asked_of(job)
             if self.plan.other_stores:
-                self._link(job, asked["identity"])
-            if stale := stale_outputs(self.store, job, asked, self.plan.sources(asked["stage"], **job.wildcards_dict)):
+                self._link(asked)
+            if stale := stale_outputs(self.store, asked, self.plan.sources(stage_of(job), **job.wildcards_dict)):
                 found[job] = stale
         # what is made again for a reason of its own becomes what its readers read: a setting was changed and undone
         again = {stale.name for outputs in found.values() for stale in outputs if not stale.spreads}
@@ -178,12 +179,16 @@ class Start:
                     found[reader] = outputs
         return found
 
-    def _link(self, job, identity):
-        """Take what is missing from the stores to read from."""
-        for path in artifacts_of(job):
+    def _link(self, asked):
+        """Take what is missing from the stores to read from.
+
+        Args:
+            asked: of a job, by ``asked_of``.
+        """
+        for path, each in asked.items():
             if os.path.exists(path):
                 continue
-            artifact = other_copy(self.store.name(path), identity, self.plan.other_stores)
+            artifact = other_copy(self.store.name(path), each["identity"], self.plan.other_stores)
             if artifact is not None:
                 self.linked[path] = artifact
                 if not self.dry():
