@@ -1,6 +1,7 @@
 """figures/split_half.png: how well halves of the checkpoints and of the draws agree, against t."""
 
 from waypoint.errors import WaypointError
+from waypoint.workflow.figures.read_scores import titled
 from waypoint.workflow.figures.style import plt, save, time_axis
 from waypoint.workflow.jobs.job import run
 
@@ -34,8 +35,9 @@ def main(job):
     for axes in (left, right):
         time_axis(axes, sorted(table["step"].unique()))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    ran = f"{made['targets']} targets, {made['images']} training images, {made['checkpoints']} models"
-    figure.suptitle(f"Reliability of {made['method']} scores without retraining: {ran}", x=0.01, ha="left", fontsize=11)
+    ran = {"targets": made["targets"], "images": made["images"], "models": made["checkpoints"]}
+    title = titled(f"Reliability of {made['method']} scores without retraining", ran)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

@@ -1,6 +1,6 @@
 """figures/top_overlap.png: what the top lists of different targets share, against t."""
 
-from waypoint.workflow.figures.read_scores import in_words
+from waypoint.workflow.figures.read_scores import titled
 from waypoint.workflow.figures.style import line_style, plt, save, styles, time_axis
 from waypoint.workflow.jobs.job import run
 
@@ -31,7 +31,7 @@ def main(job):
     for axis, label in zip(axes[:, 0], ROWS.values()):
         axis.set(ylabel=label, ylim=(0, None))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    figure.suptitle(f"Top lists of different targets: {in_words(made)}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(titled("Top lists of different targets", made), x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

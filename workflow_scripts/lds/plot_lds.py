@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.figures.style import plt, save, styles, time_axis
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.words import counted
 
 REFERENCES = {"ceiling": ("--", "best possible"), "retrain": (":", "retraining once")}
-FEW = 50  # fewer subsets illustrate, they do not measure
 COLUMNS = 4  # panels in a row, at most
 PANEL, ROW, AVERAGES = (2.1, 1.75), 0.24, 5.2  # inches
 ENSEMBLES = ["-.", ":", (0, (1, 3))]  # smaller ones of a method, the largest first
@@ -131,13 +132,9 @@ def named(row):
 def title(made):
     """The figure's title: what was run, in numbers."""
     each = "1 model" if made["models_per_subset"] == 1 else f"{made['models_per_subset']} models"
-    ran = (
-        f"LDS: {made['targets']} targets, {made['subsets']} random subsets of {made['images']} training images, "
-        f"{each} each"
-    )
-    if made["subsets"] < FEW:
-        ran += "\nAn illustration: so few subsets give wide intervals. Measured results: docs/results/README.md"
-    return ran
+    targets, subsets = counted(made["targets"], "target"), counted(made["subsets"], "random subset")
+    ran = f"LDS: {targets}, {subsets} of {made['images']} training images, {each} each"
+    return with_caveats(ran, targets=made["targets"], subsets=made["subsets"])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """figures/counterfactual_fid.png: how much each method's removals take samples of p(·|x_t) away (Fig. 5)."""
 
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.figures.style import method_bars, plt, save
 from waypoint.workflow.jobs.job import run
 
@@ -25,7 +26,7 @@ def title(table, made):
     """The figure's title: what was run, in numbers."""
     first, targets = table.iloc[0], table["target"].nunique()
     random = table.loc[table["method"] == "random", "note"].iloc[0]
-    return (
+    ran = (
         f"Retrained without each method's top images (of {made['train_images']}) at step t = {first['step']}; "
         f"{targets} target{'s' * (targets > 1)}\n"
         f"{first['images']} samples of $p(\\cdot|x_t)$ each; retrained models make the calls in (t − Δ, t], "
@@ -33,6 +34,7 @@ def title(table, made):
         f"zero: mean of {made['baselines']} models of the full set; random: {random}\n"
         "bars: mean ± SE over targets; dots: targets"
     )
+    return with_caveats(ran, targets=targets)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """figures/forgetting.png: how far the same seed's image moves after each method's removals (§5.5, Fig. 7)."""
 
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.figures.style import method_bars, plt, save, show, styles
 from waypoint.workflow.jobs.job import run
 
@@ -49,13 +50,14 @@ def images(row, target, stores, looks):
 def title(table, made):
     """The figure's title: what was run, in numbers."""
     targets, models = table["target"].nunique(), made["models"]
-    return (
+    ran = (
         f"The same seed after retraining without each method's top images (of {made['train_images']}) "
         f"at step t = {table['step'][0]}; {targets} target{'s' * (targets > 1)}\n"
         f"bars: mean ± SE over targets (dots); random: mean of {models['random']} removals; "
         f"none: nothing removed, mean of {models['none']} models with other seeds\n"
         f"images: {table['n_remove'].max()} removed, first model of each, its ℓ2 below"
     )
+    return with_caveats(ran, targets=targets)
 
 
 if __name__ == "__main__":

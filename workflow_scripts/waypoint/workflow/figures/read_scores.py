@@ -1,7 +1,9 @@
 """Scores of all methods and targets, read one store at a time for tables and figures."""
 
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.plan.specs import settings_of
+from waypoint.workflow.words import counted
 
 
 def read_scores(job):
@@ -45,7 +47,12 @@ def what_ran(job):
 def in_words(made):
     """``what_ran`` as a part of a title."""
     words = [(made["targets"], "target"), (made["images"], "training image"), (made["models"], "model")]
-    return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in words if count)
+    return ", ".join(counted(count, word) for count, word in words if count)
+
+
+def titled(what, made):
+    """A figure's title: what it shows, ``what_ran`` in words, and how little that is where it is little."""
+    return with_caveats(f"{what}: {in_words(made)}", targets=made["targets"], models=made["models"])
 
 
 def projected(spec):
