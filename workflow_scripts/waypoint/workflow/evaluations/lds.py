@@ -14,6 +14,7 @@ from waypoint.workflow.words import counted
 TABLES = ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
 OUTPUTS = "evaluation/outputs/{target}.zarr"
 PANELS = "figures/{target}/lds/{method}.png"  # trajectory panels with the LDS
+PICTURE = 0.3  # seconds to draw one
 WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
 
 
@@ -58,6 +59,11 @@ def cost_of_outputs(costs):
     number = costs.mean(lambda name: len(costs.plan.steps_of("lds", name)), "lds")
     each = costs.rates.load + number * lds["draws"] * costs.rates.call
     return lds["subsets"] * lds["models_per_subset"] * each
+
+
+def cost_of_panels(costs):
+    """A picture for each method and target."""
+    return PICTURE * len(costs.plan.methods) * len(costs.plan.targets)
 
 
 # ---- stages
@@ -132,7 +138,7 @@ def plot_lds_cross(plan):
     return Recipe(inherits=[("lds_tables", {})])
 
 
-@stage(FIGURES, cost=START, slurm="small")
+@stage(FIGURES, cost=cost_of_panels, slurm="small")
 def plot_lds_panels(plan):
     """figures/{target}/lds/{method}.png."""
     panels = [("trajectory_panel", {"method": m, "target": t}) for m in plan.methods for t in plan.targets]
