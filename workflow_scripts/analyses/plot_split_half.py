@@ -11,7 +11,7 @@ STYLES = {
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     if table.empty:
         raise WaypointError(f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.split_half")
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
@@ -34,8 +34,10 @@ def main(job):
     for axes in (left, right):
         time_axis(axes, sorted(table["step"].unique()))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    ran = f"{made['targets']} targets, {made['images']} training images, {made['checkpoints']} models"
-    figure.suptitle(f"Reliability of {made['method']} scores without retraining: {ran}", x=0.01, ha="left", fontsize=11)
+    ran = f"{attributes['targets']} targets, {attributes['images']} training images, {attributes['checkpoints']} models"
+    figure.suptitle(
+        f"Reliability of {attributes['method']} scores without retraining: {ran}", x=0.01, ha="left", fontsize=11
+    )
     save(figure, job)
 
 

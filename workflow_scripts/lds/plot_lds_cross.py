@@ -7,7 +7,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = job.table(job.args.cross)
+    table, attributes = job.table(job.args.cross)
     methods = list(table["method"].unique())
     bound = max(0.05, table["mean"].abs().max())
     figure, axes = plt.subplots(
@@ -25,7 +25,7 @@ def main(job):
             )
     axes[0][0].set_ylabel("scores of step s")
     figure.colorbar(shown, ax=axes[0], label="mean LDS", shrink=0.8)
-    ran = f"{made['targets']} targets, {made['subsets']} subsets of {made['images']} training images"
+    ran = f"{attributes['targets']} targets, {attributes['subsets']} subsets of {attributes['images']} training images"
     figure.suptitle(f"LDS across steps: {ran}", x=0.01, ha="left", fontsize=11)
     save(figure, job)
 

@@ -44,6 +44,7 @@ def in_team(part, threads):
         except BaseException as error:  # the caller's to see: nothing may be raised here
             errors.append(error)
 
+    assert parallel is not None  # whoever asks for a team has one
     parallel(body, None, ctypes.c_uint(threads), ctypes.c_uint(0))
     for error in errors:
         raise error

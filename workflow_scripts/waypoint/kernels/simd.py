@@ -3,6 +3,8 @@
 Numba's own vectorisation stops at loops as short and as nested as these. Places in an array are element numbers.
 """
 
+from collections.abc import Callable
+
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
@@ -15,6 +17,11 @@ SHORT = 8  # lanes for a part of an image's row, which may be no longer
 VECTOR, PART = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.FloatType(), SHORT)
 I64, I32 = ir.IntType(64), ir.IntType(32)
 FUSED = {"flags": ("contract",)}
+
+
+def _intrinsic(code: Callable[..., object]) -> Callable[..., None]:
+    """A function of compiled code, which calls it without the first parameter of ``code``, Numba's typing context."""
+    return intrinsic(code)
 
 
 def at(builder, pointer, *terms):
@@ -62,7 +69,7 @@ def transform(matrix):
     Rows j of the source before ``first`` and from ``last`` on count as zero.
     """
 
-    @intrinsic
+    @_intrinsic
     def apply(typing, src, s, src_step, first, last, start, dst, d, dst_step):
         def code(context, builder, signature, args):
             _, s, src_step, first, last, start, _, d, dst_step = args
@@ -110,7 +117,7 @@ def each(builder, totals, dst, d, dst_step):
             yield total, at(builder, dst, row, n * LANES)
 
 
-@intrinsic
+@_intrinsic
 def product(typing, filters, f, src, s, src_step, channels, dst, d, dst_step):
     """dst[d + o dst_step] = Σ_tap Σ_c filters[f + (tap channels + c) OUTPUTS + o] src[s + tap + c src_step].
 
@@ -140,7 +147,7 @@ def product(typing, filters, f, src, s, src_step, channels, dst, d, dst_step):
     return types.void(filters, f, src, s, src_step, channels, dst, d, dst_step), code
 
 
-@intrinsic
+@_intrinsic
 def outer(typing, delta, e, delta_step, src, s, src_step, positions, dst, d, dst_step):
     """dst[d + o dst_step] += Σ_i delta[e + i + o delta_step] src[s + i src_step].
 
@@ -169,7 +176,7 @@ def outer(typing, delta, e, delta_step, src, s, src_step, positions, dst, d, dst
     return types.void(delta, e, delta_step, src, s, src_step, positions, dst, d, dst_step), code
 
 
-@intrinsic
+@_intrinsic
 def transpose(typing, src, s, src_step, dst, d, dst_step):
     """dst[d + i dst_step + j] = src[s + j src_step + i] for i and j below LANES."""
 

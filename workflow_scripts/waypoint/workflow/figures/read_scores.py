@@ -12,7 +12,7 @@ def read_scores(job):
 
 
 def parts_of(scores):
-    """Scores that know nothing of each other's noise: of every checkpoint, or of both halves of one's draws.
+    """Scores with independent noise: those of every checkpoint, or of both halves of the draws of a single one.
 
     Args:
         scores: open store.
@@ -27,9 +27,9 @@ def parts_of(scores):
 
 
 def models_of(scores):
-    """How many models a method's scores come from, or None where it knows no model."""
-    found = settings_of(scores.attrs["spec"]).get("checkpoints")
-    return None if found is None else len(found)
+    """The number of models from which a method's scores come, or None for methods without models."""
+    checkpoints = settings_of(scores.attrs["spec"]).get("checkpoints")
+    return None if checkpoints is None else len(checkpoints)
 
 
 def what_ran(job):
@@ -42,13 +42,13 @@ def what_ran(job):
     }
 
 
-def in_words(made):
+def in_words(ran):
     """``what_ran`` as a part of a title."""
-    words = [(made["targets"], "target"), (made["images"], "training image"), (made["models"], "model")]
+    words = [(ran["targets"], "target"), (ran["images"], "training image"), (ran["models"], "model")]
     return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in words if count)
 
 
 def projected(spec):
-    """What became of the gradients before they were compared, in words."""
+    """How the gradients were projected before they were compared, in words."""
     projection = spec["projection"]
     return "not projected" if projection["kind"] == "none" else f"d = {projection['dim']}"

@@ -1,4 +1,4 @@
-"""What an experiment consists of: its checkpoints, targets and methods, and the spec and identity of every artifact.
+"""The parts of an experiment: its checkpoints, targets and methods, and the spec and identity of every artifact.
 
 The *spec* of an artifact holds the entry of its own stage and those of the stages that it inherits (``stages``), keyed
 by stage, so that an input can be checked against the spec of the job that reads it: stages that both have must agree.
@@ -86,7 +86,7 @@ class Plan:
         return as_read(spec), identity
 
     def asked(self, stage, **wildcards):
-        """What a rule hands to its script: one sorted JSON string of the stage's name, the spec and the identity."""
+        """The --spec of a rule's script: one sorted JSON string of the stage's name, the spec and the identity."""
         spec, identity, _ = self._artifact(stage, wildcards)
         return json.dumps({"stage": stage, "spec": spec, "identity": identity}, sort_keys=True)
 
@@ -121,10 +121,10 @@ class Plan:
 
     def encoders_of_data(self):
         """encoders/vae/ and encoders/text/, where there are any."""
-        found = []
+        stages = []
         if self.config["vae"]:
-            found.append(("import_vae" if "path" in self.config["vae"] else "train_vae", {}))
-        return found + ([("import_text_encoder", {})] if self.config["text_encoder"] else [])
+            stages.append(("import_vae" if "path" in self.config["vae"] else "train_vae", {}))
+        return stages + ([("import_text_encoder", {})] if self.config["text_encoder"] else [])
 
     def model(self, checkpoint):
         """A model of the full set."""
@@ -140,7 +140,7 @@ class Plan:
         return "invert_image" if "image" in self.sampled[target] else "sample_trajectory", {"target": target}
 
     def compared_image(self, target):
-        """What a target's given image was compared with the training images by, or an empty list."""
+        """The artifact that compares a target's given image with the training images, in a list, or an empty one."""
         whole = self.shared.get(target, target)
         return [("compare_image", {"target": whole})] if whole in self.given else []
 
@@ -178,9 +178,9 @@ class Plan:
         return {key: value for key, value in self.config["training"].items() if key not in dropouts or value}
 
     def scheduler(self):
-        """What of imported models is chosen or overridden, where it is set."""
-        found = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
-        return found | self.pick_set("sampling", "size")
+        """The settings by which parts of imported models are chosen or overridden."""
+        settings = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
+        return settings | self.pick_set("sampling", "size")
 
     def null_class(self):
         """The entry of a spec that a class stands for no class: guided models without captions are of classes."""
@@ -193,14 +193,14 @@ class Plan:
         return {"checkpoints": self.checkpoints, "paths": self.config["checkpoints"].get("paths")}
 
     def gradients(self):
-        """What train features and target gradients must have in common."""
+        """The settings that train features and target gradients must have in common."""
         kind = self.config["gradients"]["kind"]
-        own = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
+        settings = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
         projection = self.config["projection"]
-        return {"gradients": own, "projection": {"kind": "none"} if projection["kind"] == "none" else projection}
+        return {"gradients": settings, "projection": {"kind": "none"} if projection["kind"] == "none" else projection}
 
     def of_basis(self, basis):
-        """What train features, Fisher rows and target gradients of a basis must have in common."""
+        """The settings that train features, Fisher rows and target gradients of a basis must have in common."""
         damping = {"curvature": self.pick("curvature", "damping")} if BASES[basis].map else {}
         return {"basis": basis, **damping, **self.gradients()}
 
@@ -306,9 +306,9 @@ class Plan:
         return {"guidance": guidance} if guidance != 1 else {}
 
     def origin(self, row):
-        """What a target comes from: its seed, label and prompt, or the hash of a given trajectory or image."""
-        found = {key: row[key] for key in ("seed", "label", "prompt", "inversion", "noises") if key in row}
-        return found | {key: file_hash(row[key]) for key in ("trajectory", "image") if key in row}
+        """The origin of a target: its seed, label and prompt, or the hash of a given trajectory or image."""
+        parts = {key: row[key] for key in ("seed", "label", "prompt", "inversion", "noises") if key in row}
+        return parts | {key: file_hash(row[key]) for key in ("trajectory", "image") if key in row}
 
     def encoder(self, name):
         """An image encoder's settings, with the hash of its weights."""

@@ -1,4 +1,4 @@
-"""What a stage of the workflow is: what an artifact is made of, how long its job takes, and where Slurm puts it.
+"""A stage of the workflow: what its artifact is made of, how long its job takes, and where Slurm puts it.
 
 A stage is a function of the plan and of the wildcards of its rule, entered in ``STAGES`` by the decorator ``stage``. It
 returns a ``Recipe``:
@@ -35,7 +35,7 @@ def START(costs):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an artifact is made of."""
+    """The settings and the artifacts that an artifact is made of."""
 
     sections: dict[str, Any] = field(default_factory=dict)
     inherits: list[Reference] = field(default_factory=list)

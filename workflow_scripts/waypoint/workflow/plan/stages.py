@@ -72,9 +72,9 @@ def train(plan, checkpoint):
 def import_checkpoint(plan, checkpoint):
     """An existing model."""
     paths = plan.config["checkpoints"]["paths"]
-    given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
+    section = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
-    return Recipe(sections, plan.data(), item={"checkpoint": given})
+    return Recipe(sections, plan.data(), item={"checkpoint": section})
 
 
 # ---- Algorithm 1
@@ -83,34 +83,34 @@ def import_checkpoint(plan, checkpoint):
 @stage(version=1, slurm="gpu")
 def curvature(plan, checkpoint):
     """The curvature of a checkpoint; its damping belongs to what is whitened by it."""
-    own = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
-    return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
+    settings = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
+    return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
 @stage(version=1, slurm="gpu")
 def diagonal_curvature(plan, checkpoint):
     """The diagonal alone, which needs no bound on what is factored."""
-    own = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
-    return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
+    settings = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
+    return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
 @stage(version=2, slurm="gpu")
 def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""
-    own = {
+    settings = {
         **plan.pick("features", "dtype keep_halves"),
         "draw_scheme": BASES[basis].draw_scheme or plan.config["features"]["draw_scheme"],
         "train_draws": plan.config["attribution"]["train_draws"],
         "flip": plan.config["data"]["flip"],
     }
-    return Recipe({"features": own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
+    return Recipe({"features": settings, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
 @stage(version=1, slurm="gpu")
 def fisher_rows(plan, basis, checkpoint):
     """Fisher rows, in the basis of the features and projected as they are."""
-    own = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
-    return Recipe({**own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
+    settings = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
+    return Recipe({**settings, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
 @stage(version=1, slurm="matrices")
@@ -182,9 +182,9 @@ def score_of(row):
     """The stage of the scores of one kind of methods, from its row of the table of methods."""
 
     def recipe(plan, method, target):
-        found = [READS[name](plan, method, target) for name in row.reads]
-        inherits = [artifacts[0] for artifacts in found if artifacts]
-        reads = [artifact for artifacts in found for artifact in artifacts[1:]]
+        inputs = [READS[name](plan, method, target) for name in row.reads]
+        inherits = [artifacts[0] for artifacts in inputs if artifacts]
+        reads = [artifact for artifacts in inputs for artifact in artifacts[1:]]
         return Recipe(sections(plan, method, target), inherits, reads)
 
     return Stage(recipe, row.version, row.stage, ("method", "target"), cost=row.cost, slurm=row.slurm)

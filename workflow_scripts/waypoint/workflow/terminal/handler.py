@@ -44,11 +44,11 @@ class LogHandler(LogHandlerBase):
 
             self.console = Console(file=self.stream, highlight=False, no_color=self.common_settings.nocolor or None)
 
-    writes_to_stream = True
-    writes_to_file = False
-    has_filter = True
-    has_formatter = True
-    needs_rulegraph = False
+    writes_to_stream = property(lambda self: True)
+    writes_to_file = property(lambda self: False)
+    has_filter = property(lambda self: True)
+    has_formatter = property(lambda self: True)
+    needs_rulegraph = property(lambda self: False)
 
     def emit(self, record):
         """Write what an event means to a person; most of them mean nothing."""
@@ -190,8 +190,8 @@ class LogHandler(LogHandlerBase):
 
         now, lines, said = time.time(), [], {}
         for jobid, job in list(self.running.items()):
-            found = job_log.progress(job.tail())
-            so_far, said[jobid] = found or ("", None)
+            progress = job_log.progress(job.tail())
+            so_far, said[jobid] = progress or ("", None)
             lines.append(f"       {job.name:<{words.NAME - 1}}{words.clock(now - job.began):>12}   {so_far}".rstrip())
         if len(lines) > SHOWN_AT_ONCE:
             lines[SHOWN_AT_ONCE:] = [f"       and {len(lines) - SHOWN_AT_ONCE} more"]
@@ -231,7 +231,8 @@ class Running:
 
     def __init__(self, rule, name, log, began):
         self.rule, self.name, self.log, self.began = rule, name, log, began
-        self.words, self.took, self.told = None, 0.0, False
+        self.words: str | None = None
+        self.took, self.told = 0.0, False
 
     def tail(self):
         return job_log.tail(self.log, self.began) if self.log else ""

@@ -34,9 +34,9 @@ class Pace:
         return expected if rule in self.measured else expected * self._factor()
 
     def _factor(self):
-        told = [rule for rule in self.done if rule not in self.measured]
-        spent = sum(self.spent[rule] for rule in told)
-        thought = sum(self.done[rule] * self.expected.get(rule, 1.0) for rule in told)
+        timed = [rule for rule in self.done if rule not in self.measured]
+        spent = sum(self.spent[rule] for rule in timed)
+        thought = sum(self.done[rule] * self.expected.get(rule, 1.0) for rule in timed)
         return (spent + DOUBT) / (thought + DOUBT)
 
     def left(self, running=()):

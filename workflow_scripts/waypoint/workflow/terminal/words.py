@@ -86,10 +86,10 @@ def refusal(message, repository):
     if not place:
         return message.strip()
     words = TRACE.sub("", message[place.end() :]).strip()
-    own = place["file"] and place["file"].startswith(f"{repository}/")
+    ours = place["file"] and place["file"].startswith(f"{repository}/")
     if words.startswith("Waypoint: "):
         return words
-    return f"Waypoint: {words}" if own and message.lstrip().startswith("WorkflowError") else message.strip()
+    return f"Waypoint: {words}" if ours and message.lstrip().startswith("WorkflowError") else message.strip()
 
 
 def without_a_word(name, log, killed):
