@@ -15,7 +15,7 @@ torch_attention = F.scaled_dot_product_attention  # torch's own, which ``kernels
 
 
 def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
-    """As ``F.scaled_dot_product_attention``, which computes everything but plain attention of narrow heads on a CPU.
+    """``F.scaled_dot_product_attention``, computed by the kernel for plain attention with narrow heads on a CPU.
 
     Args:
         query: (R, H, T, E). key, value: (R, H, S, E).
@@ -35,7 +35,7 @@ def fits(x):
 
 
 class Attention(torch.autograd.Function):
-    """The kernel as torch sees it."""
+    """The kernel as a function of torch's autograd."""
 
     @staticmethod
     def forward(ctx, query, key, value):
@@ -58,5 +58,5 @@ class Attention(torch.autograd.Function):
 
 
 def like(x):
-    """An empty tensor (R, H, T, E) whose heads lie side by side, as the layers around attention want them."""
+    """An empty tensor (R, H, T, E) whose heads lie side by side, as the layers around attention take them."""
     return x.new_empty(x.transpose(1, 2).shape).transpose(1, 2)

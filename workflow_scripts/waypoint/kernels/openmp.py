@@ -1,4 +1,4 @@
-"""Compiled loops over independent items, in the threads that torch computes in.
+"""Runs compiled loops over independent items in torch's own threads.
 
 Those are OpenMP's, and they wait for their next work by spinning: threads of anybody else would have to share the cores
 with them.

@@ -1,6 +1,6 @@
-"""Functions for compiled loops over flat float32 arrays that name their vectors themselves.
+"""Explicit SIMD building blocks for Numba kernels over flat float32 arrays, as LLVM intrinsics.
 
-Numba's own vectorisation stops at loops as short and as nested as these. Places in an array are element numbers.
+Numba does not vectorise loops as short and as nested as these by itself. Positions in an array are element numbers.
 """
 
 from collections.abc import Callable
@@ -33,12 +33,12 @@ def at(builder, pointer, *terms):
 
 
 def load(builder, address, vector=VECTOR):
-    """The vector that begins there."""
+    """The vector at an address."""
     return builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
 
 
 def store(builder, value, address):
-    """Put a vector there."""
+    """Store a vector at an address."""
     builder.store(value, builder.bitcast(address, value.type.as_pointer())).align = 4
 
 
@@ -59,7 +59,7 @@ def multiply_add(builder, a, b, c):
 
 
 def pointers(context, builder, signature, args, *places):
-    """To the data of the arguments that are arrays."""
+    """Pointers to the data of the arguments that are arrays."""
     return [context.make_array(signature.args[n])(context, builder, args[n]).data for n in places]
 
 

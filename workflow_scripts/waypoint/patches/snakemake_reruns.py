@@ -55,7 +55,7 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
 
 @contextlib.contextmanager
 def _refusals():
-    """Errors of Snakemake's own kind: any other would come out with a traceback."""
+    """Errors of Snakemake's own kind: any other would be shown with a traceback."""
     try:
         yield
     except WaypointError as error:

@@ -26,7 +26,7 @@ ARRAYS = 3  # of a target under construction, a chunk of each at hand: scores, t
 
 
 class SharedPass:
-    """The turn of one target's job.
+    """One target's job, which scores every target that is due, or finds its own scores finished.
 
     Args:
         job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all that the
@@ -43,7 +43,7 @@ class SharedPass:
 
     @contextlib.contextmanager
     def turn(self):
-        """Hold the experiment's lock: one pass at a time. Afterwards nothing is left but what waits to be taken."""
+        """Hold the experiment's lock, so that there is one pass at a time; only scores that wait are left behind."""
         with self._lock():
             yield
             if os.listdir(self.folder) == ["lock"]:

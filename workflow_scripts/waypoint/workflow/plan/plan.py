@@ -81,7 +81,7 @@ class Plan:
         return self._artifact(stage, wildcards)[1]
 
     def as_readers(self, stage, **wildcards):
-        """An artifact's spec and identity as its readers go by them, whatever later versions store beside it."""
+        """An artifact's spec and identity as its readers compare them, without what later versions store beside it."""
         spec, _, identity = self._artifact(stage, wildcards)
         return as_read(spec), identity
 
@@ -91,7 +91,7 @@ class Plan:
         return json.dumps({"stage": stage, "spec": spec, "identity": identity}, sort_keys=True)
 
     def _artifact(self, stage, wildcards):
-        """An artifact's spec and identity, its own and those that its readers go by."""
+        """An artifact's spec and identity, and the forms of both that its readers compare."""
         row = STAGES[stage]
         key = (stage, *(wildcards[name] for name in row.wildcards))
         if key not in self._known:
@@ -114,7 +114,7 @@ class Plan:
     # ---- artifacts that stages read
 
     def data(self):
-        """data/train.zarr; without training images the encoders, which are then what everything builds on."""
+        """data/train.zarr; without training images the encoders, on which everything is then built."""
         if not self.attributed:
             return self.encoders_of_data()
         return [("encode_data", {})] if self.encoded else [("prepare_data", {})]
@@ -156,7 +156,7 @@ class Plan:
 
     @property
     def encoded(self):
-        """Whether models are trained on something else than the images: latents, or embedded captions too."""
+        """Whether models see encoded inputs: latents, or embedded captions."""
         return self.attributed and bool(self.config["vae"] or self.config["text_encoder"])
 
     @property
@@ -169,11 +169,11 @@ class Plan:
         return {key: self.config[section][key] for key in keys.split()}
 
     def pick_set(self, section, keys):
-        """Those of the keys that are set: a key that is null is left out."""
+        """As ``pick``, without keys that are null."""
         return {key: value for key, value in self.pick(section, keys).items() if value is not None}
 
     def training(self):
-        """The recipe of a training; no dropped captions or labels are no setting."""
+        """The recipe of a training. A dropout of 0 is left out, so that specs without the key stay equal."""
         dropouts = ("caption_dropout", "label_dropout")
         return {key: value for key, value in self.config["training"].items() if key not in dropouts or value}
 
@@ -183,7 +183,7 @@ class Plan:
         return settings | self.pick_set("sampling", "size")
 
     def null_class(self):
-        """The entry of a spec that a class stands for no class: guided models without captions are of classes."""
+        """The entry of a spec where a class stands for no class, as in guided models without captions."""
         guided = any(self.config[section]["guidance"] != 1 for section in ("sampling", "attribution"))
         dropped = self.config["training"]["label_dropout"] if "count" in self.config["checkpoints"] else 0
         return {"null_class": True} if (guided and not self.prompted) or dropped else {}
@@ -205,7 +205,7 @@ class Plan:
         return {"basis": basis, **damping, **self.gradients()}
 
     def model_in(self, basis, checkpoint):
-        """A model of the full set, and what its gradients are mapped by in a basis."""
+        """A model of the full set, and the artifact that maps its gradients in a basis, if any."""
         mapped = [(BASES[basis].map, {"checkpoint": checkpoint})] if BASES[basis].map else []
         return [self.model(checkpoint), *mapped]
 
@@ -221,7 +221,7 @@ class Plan:
 
     @property
     def kinds(self):
-        """Rows of the table of which there are methods."""
+        """Rows of the table to which a listed method belongs."""
         return [row for name, row in METHODS.items() if self.of_kind(name)]
 
     def basis(self, method):
@@ -236,7 +236,7 @@ class Plan:
 
     @property
     def maps(self):
-        """Stages that make what gradients of some basis are mapped by."""
+        """Stages whose artifacts map the gradients of a basis."""
         return [BASES[name].map for name in self.bases if BASES[name].map]
 
     @property
@@ -264,11 +264,11 @@ class Plan:
         return summed(self.instances[method])
 
     def source(self, method, target):
-        """The store of a target's scores from elsewhere."""
+        """The place of a user's own scores of a target."""
         return str(Path(self.instances[method]["scores"], f"{target}.zarr"))
 
     def source_hash(self, method, target):
-        """SHA-256 of the same."""
+        """SHA-256 of that store."""
         return cached_content_hash(self.source(method, target))
 
     @property
@@ -292,12 +292,12 @@ class Plan:
         return {"looks": shown} if shown else {}
 
     def sampling(self):
-        """How targets are generated; a guidance of 1 is none."""
+        """The settings by which targets are generated; a guidance of 1 is left out."""
         return self.pick("sampling", "steps") | self.guidance("sampling")
 
     @property
     def sheet_samples(self):
-        """How many samples a model's contact sheet shows: fewer where each stands above its caption."""
+        """How many samples a model's contact sheet shows: fewer where captions take room."""
         return CAPTIONED_SAMPLES if self.prompted else SHEET_SAMPLES
 
     def guidance(self, section):
@@ -324,7 +324,7 @@ class Plan:
         return {"mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask}
 
     def samples(self, target):
-        """Steps at which a target's samples of p(·|x_t) are made, and how many: enough for all who show them."""
+        """Steps and number of a target's samples of p(·|x_t): enough for the panels and for all evaluations."""
         steps, number = set(self.steps(target)) if self.attributed else set(), PANEL_SAMPLES
         if self.evaluation["samples"] and target in self.evaluated("samples"):
             steps |= set(self.steps_of("samples", target))

@@ -74,7 +74,7 @@ class LocalStore:
         return name if found else None
 
     def fetch(self, paths):
-        """Nothing: files are read as they are asked for."""
+        """Do nothing: local files are read when they are needed."""
 
     def attributes(self, path):
         """An artifact's attributes; None where it does not exist.
@@ -107,7 +107,7 @@ class LocalStore:
 
 
 def examine(store, path, expected, sources=()):
-    """Whether an existing artifact is what the plan asks for.
+    """Compare an existing artifact with the plan.
 
     Args:
         store: ``LocalStore``, or another with its methods. expected: {"spec", "identity"} of ``Plan.asked``.
@@ -170,7 +170,7 @@ def following(store, job, root):
 
 
 def stale_outputs(store, job, expected, sources=()):
-    """Those of a job's outputs that are there and not what the plan asks for.
+    """The existing outputs of a job that do not agree with the plan.
 
     Args:
         store: ``LocalStore`` or another. job: has ``output``. expected: {"spec", "identity"} of ``Plan.asked``.
@@ -224,7 +224,7 @@ def moved(links):
 
 
 def duration(seconds):
-    """Seconds as people read them."""
+    """Seconds in hours, minutes or seconds, as people read them."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"

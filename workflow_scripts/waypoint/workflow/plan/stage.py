@@ -29,7 +29,7 @@ Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one arti
 
 
 def START(costs):
-    """The cost of a job that takes no longer than to start: it has no further seconds."""
+    """The cost of a job that takes no longer than its start: no further seconds."""
     return 0.0
 
 
@@ -76,7 +76,7 @@ class Stage:
 
 
 def stage(version, entry=None, read_as=None, **more):
-    """Enter a function as the stage of its name.
+    """Enter a function into ``STAGES`` under its name.
 
     Args:
         more: further attributes of ``Stage``.

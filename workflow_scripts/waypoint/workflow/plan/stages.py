@@ -20,7 +20,7 @@ from waypoint.workflow.plan.stage import FIGURES, STAGES, START, TRAININGS, Reci
 
 @stage(version=2, read_as=1, cost=START)  # 2: the names of files and classes
 def prepare_data(plan):
-    """The training images; where they lie is no setting, and what they are enters by the hash of their content."""
+    """The training images. Their place is no setting; their content enters by its hash."""
     data = plan.pick("data", "source size subset")
     data |= plan.pick_set("data", " ".join(["near_duplicates", "channels", *OPTIONS]))
     data |= {} if plan.config["data"]["fit"] == "crop" else plan.pick("data", "fit")
@@ -82,14 +82,14 @@ def import_checkpoint(plan, checkpoint):
 
 @stage(version=1, slurm="gpu")
 def curvature(plan, checkpoint):
-    """The curvature of a checkpoint; its damping belongs to what is whitened by it."""
+    """The curvature of a checkpoint; the damping is a setting of the artifacts that it whitens."""
     settings = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
     return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
 @stage(version=1, slurm="gpu")
 def diagonal_curvature(plan, checkpoint):
-    """The diagonal alone, which needs no bound on what is factored."""
+    """The diagonal alone, for which there is no bound on the sides of factors."""
     settings = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
     return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
@@ -115,7 +115,7 @@ def fisher_rows(plan, basis, checkpoint):
 
 @stage(version=1, slurm="matrices")
 def factor_kernel(plan, method, checkpoint):
-    """A method's kernel, factored: of train features or of Fisher rows, whose number is theirs."""
+    """A method's factored kernel, from train features or from Fisher rows."""
     made_from = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
     rows = (made_from, {"basis": plan.basis(method), "checkpoint": checkpoint})
     return Recipe({"kernel": {"damping": plan.kernel(method)["damping"]}}, [rows])
@@ -123,7 +123,7 @@ def factor_kernel(plan, method, checkpoint):
 
 @stage(version=1, slurm="gpu")
 def sample_trajectory(plan, target):
-    """A target's trajectory: what it comes from, but not its attributed steps."""
+    """A target's trajectory; it depends on the target's origin, but not on the attributed steps."""
     row = plan.sampled[target]
     sections = {
         "generator": row["checkpoint"],
@@ -136,7 +136,7 @@ def sample_trajectory(plan, target):
 
 @stage(version=1, slurm="gpu")
 def invert_image(plan, target):
-    """The trajectory of an image that somebody has; where its file lies is no setting."""
+    """The trajectory of a given image; the place of its file is no setting."""
     return sample_trajectory(plan, target)
 
 

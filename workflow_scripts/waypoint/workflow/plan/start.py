@@ -51,7 +51,7 @@ class Start:
         self.again = set()  # names of artifacts that are made again
 
     def requested(self, paths):
-        """Refuse paths, as somebody asks for them, of targets and methods that the configuration does not name.
+        """Refuse requested paths of targets and methods that the configuration does not name.
 
         Raises:
             WaypointError: names those that are nearest.
@@ -59,7 +59,7 @@ class Start:
         require_known(self.plan, paths)
 
     def decide(self, jobs):
-        """{job: why} of the jobs among ``jobs`` whose outputs are there but not what the plan asks for.
+        """{job: why} of the jobs among ``jobs`` whose existing outputs do not agree with the plan.
 
         Raises:
             WaypointError: trained models, features or stored images would be replaced, or something else's files.
@@ -79,7 +79,7 @@ class Start:
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in outdated.items()}
 
     def examine(self, jobs):
-        """Refuse what one of the jobs that will run would refuse; say what trainings of evaluations are for.
+        """Refuse early whatever one of the planned jobs would refuse; print how many models evaluations will train.
 
         Raises:
             WaypointError: a network that does not fit, a place that cannot be written, links that lead nowhere.
@@ -110,7 +110,7 @@ class Start:
             require_writable(paths, folders(self.plan.config["store"])[0], len(jobs))
 
     def _root(self):
-        """The experiment's folder as the paths of jobs have it: a module's prefix before it."""
+        """The experiment's folder in the paths of jobs, which may begin with a module's prefix."""
         path = next((str(path) for job in self.jobs for path in job.output), "")
         return f"{path.partition(self.plan.root)[0]}{self.plan.root}"
 
@@ -131,7 +131,7 @@ class Start:
             return True
 
     def _made(self):
-        """Attributes of the models of the full set that are there."""
+        """Attributes of the finished models of the full set."""
         for job in self.jobs:
             for path in artifacts_of(job) if json.loads(job.params.spec)["stage"] == "train" else ():
                 if not self._is_made(path):
@@ -157,7 +157,7 @@ class Start:
         )
 
     def _stale(self):
-        """{job: its ``Stale`` outputs} as the store is now."""
+        """{job: its ``Stale`` outputs} in the present state of the store."""
         self.store = self.kind(self.plan.root)
         self.store.fetch([path for job in self.jobs for path in artifacts_of(job)])
         stale_of = {}
@@ -181,7 +181,7 @@ class Start:
         return stale_of
 
     def _link(self, job, identity):
-        """Take what is missing from the stores to read from."""
+        """Link missing artifacts to those of the stores to read from."""
         for path in artifacts_of(job):
             if os.path.exists(path):
                 continue

@@ -51,7 +51,7 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = property(lambda self: False)
 
     def emit(self, record):
-        """Write what an event means to a person; most of them mean nothing."""
+        """Write a line for an event; most events are not shown."""
         event = getattr(record, "event", None)
         handle = {
             LogEvent.RUN_INFO: self._planned,
@@ -150,7 +150,7 @@ class LogHandler(LogHandlerBase):
         return 30 if self.silent else 20
 
     def _warn(self, message):
-        """A warning, once however many jobs have it."""
+        """Write a warning once, however many jobs repeat it."""
         if message not in self.said and not self.silent:
             self.said.add(message)
             self._write(message, "yellow")
@@ -180,7 +180,7 @@ class LogHandler(LogHandlerBase):
             self.live.stop()
 
     def _state(self, now, said=None):
-        """Of every running job what ``Pace`` asks for."""
+        """The state of every running job, as ``Pace`` needs it."""
         said = said or {}
         return [(job.rule, now - job.began, said.get(jobid)) for jobid, job in list(self.running.items())]
 
@@ -205,7 +205,7 @@ class LogHandler(LogHandlerBase):
         )
 
     def close(self):
-        """The last words, where something failed: which job, its log, and one sentence, alone."""
+        """Write the last words where jobs failed: each one's name, its log and one sentence."""
         self._end()
         failed, refusals = self.failed.values(), self.refusals
         if self.interrupted:

@@ -9,7 +9,7 @@ PROGRESS = re.compile(r"^progress (?P<done>\S+)/(?P<total>\S+) (?P<unit>\S+) rat
 
 
 def tail(path, since=0.0):
-    """The last lines of a log, or an empty string where nobody has written into it since then."""
+    """The last lines of a log, or an empty string where nothing was written since then."""
     try:
         with open(path, "rb") as log:
             if _old(log, since):

@@ -15,7 +15,7 @@ LOG_ONLY = "WAYPOINT_LOG_ONLY"  # set for jobs: what they say is read from their
 
 
 def show(workflow, logs_are_here):
-    """Show a run as Waypoint does, or not where somebody has asked for something else.
+    """Show a run in Waypoint's form, unless the user asked for another.
 
     Args:
         workflow: Snakemake's. logs_are_here: whether jobs' logs can be read where they are declared.
