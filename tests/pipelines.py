@@ -1,10 +1,10 @@
-"""Stable Diffusion folders as the hub has them, tiny and with random weights: 8 × 8 images, latents (4, 4, 4)."""
+"""Pipelines of diffusers, tiny and with random weights; Stable Diffusion folders as the hub has them, 8 × 8 images."""
 
 import json
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, DDPMPipeline, PNDMScheduler, UNet2DConditionModel
 from support import tiny_clip
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -66,3 +66,14 @@ def stable_diffusion(folder, seed=0, prediction_type="epsilon", **unet):
     index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
     Path(folder, "model_index.json").write_text(json.dumps(index))
     return str(folder)
+
+
+def saved(folder, denoiser):
+    """Write a denoiser as diffusers' own pipeline; its path."""
+    DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
+    return str(folder)
+
+
+def makers(plan):
+    """The jobs that make an experiment's models of the full set, [(stage, wildcards)]."""
+    return [plan.model(checkpoint) for checkpoint in plan.checkpoints]

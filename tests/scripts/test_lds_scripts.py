@@ -86,7 +86,7 @@ class Target:
         return self.folder / "checkpoints/subset/models.json"
 
     def outputs(self, out="outputs.zarr", **changes):
-        """What the script stores: (subset, model, step)."""
+        """The outputs that the script stores, (subset, model, step)."""
         given = {
             "trajectory": self.trajectory,
             "generator": self.folder / "checkpoints/full/0",

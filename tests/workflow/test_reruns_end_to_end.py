@@ -1,4 +1,4 @@
-"""What runs again is decided by what is in the store: the design's table, what people do to stores, and accidents.
+"""The store decides what runs again: the design's table, what people do to stores, and accidents.
 
 One small experiment is run once; everything else happens to copies of it, mostly as dry runs.
 """

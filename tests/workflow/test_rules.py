@@ -34,7 +34,7 @@ every_rule = pytest.mark.parametrize("name,text", RULES, ids=[name for name, _ i
 
 
 def command(text):
-    """What a rule hands to ``call``: script, names of inputs, further options, the output --out, names of others."""
+    """The arguments of a rule's ``call``: script, names of inputs, more options, the output --out, names of others."""
     shell = re.search(r"^ +shell:\n((?: +.*\n)+)", text, re.M)[1]
     made = ast.parse(shell.strip(), mode="eval").body
     script, *more = map(ast.literal_eval, made.args)

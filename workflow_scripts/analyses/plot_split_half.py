@@ -12,7 +12,7 @@ STYLES = {
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     if table.empty:
         raise WaypointError(f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.split_half")
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
@@ -35,8 +35,8 @@ def main(job):
     for axes in (left, right):
         time_axis(axes, sorted(table["step"].unique()))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    ran = {"targets": made["targets"], "images": made["images"], "models": made["checkpoints"]}
-    title = titled(f"Reliability of {made['method']} scores without retraining", ran)
+    ran = {"targets": attributes["targets"], "images": attributes["images"], "models": attributes["checkpoints"]}
+    title = titled(f"Reliability of {attributes['method']} scores without retraining", ran)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save(figure, job)
 

@@ -7,7 +7,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     table["distance"] = table["step_b"] - table["step_a"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     looks = styles(table["method"].unique(), job.settings.get("looks"))
@@ -22,7 +22,7 @@ def main(job):
     axes.set(xlabel="distance of the two steps |s − t|", ylabel="Spearman correlation of their scores", xlim=(0, None))
     axes.set_title("mean over targets; bands: ± standard error over targets")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.suptitle(titled("Step correlation", made), x=0.01, ha="left", fontsize=11)
+    figure.suptitle(titled("Step correlation", attributes), x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

@@ -1,6 +1,7 @@
 """figures/lds_cross.png: does the score of step s predict the models' outputs at step t?"""
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from scipy import stats
 
 from waypoint.workflow.figures.caveats import with_caveats
@@ -14,7 +15,7 @@ SHARE = 0.6  # of the largest value, above which a cell says its own
 
 
 def main(job):
-    table, made = job.table(job.args.cross)
+    table, attributes = job.table(job.args.cross)
     methods = list(table["method"].unique())
     rows = -(-len(methods) // COLUMNS)
     columns = -(-len(methods) // rows)
@@ -24,7 +25,7 @@ def main(job):
         rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True, layout="constrained"
     )
     for axis, method in zip(axes.flat, methods):
-        shown = cells(axis, table[table["method"] == method], made["targets"], bound)
+        shown = cells(axis, table[table["method"] == method], attributes["targets"], bound)
         axis.set_title(method)
     for axis in axes.flat[len(methods) :]:
         axis.set_visible(False)
@@ -34,21 +35,14 @@ def main(job):
     for axis in axes[:, 0]:
         axis.set_ylabel("scores of step s")
     figure.colorbar(shown, ax=axes, label="mean LDS", shrink=0.8)
-    targets, subsets = counted(made["targets"], "target"), counted(made["subsets"], "subset")
-    ran = f"LDS across steps: {targets}, {subsets} of {made['images']} training images"
-    hatched = "hatched: the 95 % interval over targets holds 0" if made["targets"] > 1 else "one target has no interval"
-    figure.suptitle(
-        with_caveats(f"{ran}\nnoise on the left and above, image on the right and below; {hatched}", **caveats(made)),
-        x=0.01,
-        ha="left",
-        fontsize=10,
-    )
+    few = {name: attributes[name] for name in ("targets", "subsets")}
+    ran = f"{counted(few['targets'], 'target')}, {counted(few['subsets'], 'subset')}"
+    ran += f" of {attributes['images']} training images"
+    direction = "noise on the left and above, image on the right and below"
+    hatched = "hatched: the 95 % interval over targets holds 0" if few["targets"] > 1 else "one target has no interval"
+    title = with_caveats(f"LDS across steps: {ran}\n{direction}; {hatched}", **few)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     save(figure, job)
-
-
-def caveats(made):
-    """Numbers of the tables' attributes that a title may have to warn of."""
-    return {"targets": made["targets"], "subsets": made["subsets"]}
 
 
 def cells(axis, rows, targets, bound):
@@ -61,7 +55,7 @@ def cells(axis, rows, targets, bound):
     axis.set_yticks(range(0, len(mean.index), every), mean.index[::every])
     half = stats.t.ppf(0.975, targets - 1) * error if targets > 1 else error * np.nan
     for s, t in np.argwhere((mean.abs() <= half).to_numpy()):
-        square = plt.Rectangle((t - 0.5, s - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#9A9A9A", linewidth=0)
+        square = Rectangle((t - 0.5, s - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#9A9A9A", linewidth=0)
         axis.add_patch(square)
     for s, t in np.argwhere(mean.abs().to_numpy() > SHARE * bound):
         number = f"{mean.iloc[s, t]:.2f}".replace("0.", ".")

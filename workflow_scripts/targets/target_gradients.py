@@ -24,7 +24,7 @@ from waypoint.workflow.jobs.target import Target, mask_weight
 
 
 class Attributed(Target):
-    """A target with what f_t is taken around: its noises and its mask."""
+    """A target with the noises and the mask of its output function f_t."""
 
     def __init__(self, job, generator):
         super().__init__(job, generator, job.settings["target"]["steps"])

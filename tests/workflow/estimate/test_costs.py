@@ -1,4 +1,4 @@
-"""What an estimate says against what a small run really takes: jobs, bytes, and formulas against counts by hand."""
+"""An estimate against a small run: jobs, bytes, and formulas against counts by hand."""
 
 import copy
 import subprocess

@@ -38,7 +38,7 @@ def fast_cpu():
 
 
 def conv2d_weight_gradient(layer, x, delta, B):
-    """Weight gradients of a convolution, those of B examples apart, each summed over its rows.
+    """Weight gradients of a convolution for each of B examples, summed over the example's rows.
 
     Args:
         layer: an ``nn.Conv2d``. x: its input (B K, C, H, W). delta: its output's gradient (B K, outputs, H, W).

@@ -1,4 +1,4 @@
-"""Linear datamodeling score: what models of random subsets do, against what summed scores predict (§5.3, Fig. 4)."""
+"""Linear datamodeling score: outputs of models of random subsets against predictions by scores (§5.3, Fig. 4)."""
 
 import math
 
@@ -33,10 +33,10 @@ def interval(plan):
     """How wide the intervals of the LDS will be, in one sentence, with advice where that is wider than ±0.1."""
     subsets, models, targets = *chosen(plan, "subsets models_per_subset").values(), len(plan.targets)
     width = half_width(subsets, models, targets)
-    asked = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
+    plans = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
     if math.isinf(width):
-        return f"{asked} are too few for an interval; use more subsets (evaluation.lds.subsets)"
-    sentence = f"{asked} give an interval of about ±{width:.2f} around each method's mean at a step"
+        return f"{plans} are too few for an interval; use more subsets (evaluation.lds.subsets)"
+    sentence = f"{plans} give an interval of about ±{width:.2f} around each method's mean at a step"
     if width <= WIDE:
         return sentence
     finer, broader = half_width(4 * subsets, models, targets), half_width(subsets, models, 4 * targets)
@@ -70,7 +70,7 @@ def cost_of_panels(costs):
 
 
 def trained(plan):
-    """What the models of subsets are trained on, in words."""
+    """The training sets of the subset models, in words."""
     lds = plan.evaluation["lds"]
     each = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
     return f"on random subsets (evaluation.lds: {each})"
@@ -108,7 +108,7 @@ def draw_subsets(plan):
 
 @stage(version=1, cost=cost_of_outputs, slurm="gpu")
 def subset_outputs(plan, target):
-    """What the subset models make of a target."""
+    """The outputs of the subset models for a target."""
     sections = {
         "lds": chosen(plan, "models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
         "attribution": plan.guidance("attribution"),

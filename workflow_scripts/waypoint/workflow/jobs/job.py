@@ -53,7 +53,7 @@ class Checkpoint:
 
 
 class Job:
-    """One run of a script: its arguments, its spec and its log. What it opens is verified by being opened.
+    """One run of a script: its arguments, its spec and its log. Everything that it opens is verified.
 
     Attributes:
         args: the command line's values. stage: whose artifact this job makes.
@@ -61,10 +61,10 @@ class Job:
     """
 
     def __init__(self, args, log):
-        asked = json.loads(args.spec)
-        self.args, self.stage, self.spec, self.log = args, asked["stage"], asked["spec"], log
+        request = json.loads(args.spec)
+        self.args, self.stage, self.spec, self.log = args, request["stage"], request["spec"], log
         self.settings = settings_of(self.spec)
-        self.provenance = Provenance(self.stage, self.spec, asked["identity"])
+        self.provenance = Provenance(self.stage, self.spec, request["identity"])
         self._told = self._began = time.monotonic()
 
     def attributes(self, path):
@@ -73,10 +73,9 @@ class Job:
         Raises:
             WaypointError: there is none, or it has another setting or stage version.
         """
-        found = read_attributes(path)
-        require_agreement(path, found, self.spec)
-        self.provenance.has_read(name_of(path), found)
-        return found
+        attributes = require_agreement(path, read_attributes(path), self.spec)
+        self.provenance.has_read(name_of(path), attributes)
+        return attributes
 
     def open(self, path):
         """A Zarr store that agrees with this job's settings, open for reading.
@@ -144,7 +143,7 @@ class Job:
         return torch.device("cuda", index)
 
     def say(self, text):
-        """One line in the log."""
+        """Write one line to the log."""
         print(text, file=self.log, flush=True)
 
     def progress(self, done, total, unit, note=""):
@@ -210,7 +209,7 @@ def run_jobs(main, arguments, jobs_of):
 
 
 def opened_log(path):
-    """A new log; one that somebody else wrote gives way to it where the folder allows that."""
+    """Open a new log, in place of one that somebody else wrote where the folder allows that."""
     try:
         try:
             return open(path, "w", encoding="utf-8")
@@ -222,7 +221,7 @@ def opened_log(path):
 
 
 def _show_warnings(log):
-    """Waypoint's own warnings go where its errors go."""
+    """Send Waypoint's own warnings to the streams that get its errors."""
     show = warnings.showwarning
 
     def told(message, category, *place, **named):
@@ -236,7 +235,7 @@ def _show_warnings(log):
 
 
 def _full_disk(error):
-    """Whether a full disk is what an error comes from: torch and safetensors raise kinds of their own over it."""
+    """Whether an error comes from a full disk, for which torch and safetensors raise errors of their own."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
