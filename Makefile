@@ -49,11 +49,16 @@ report: $(VENV)/run.stamp
 docs: $(VENV)/test.stamp
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-# make check   lint, format, types, and the quick tests that train nothing
+# make check   lint, format, types, and the quick tests that train nothing, side by side
 QUICK := $(addprefix tests/,workflow/config workflow/plan store/artifacts test_imports.py test_readme.py test_docs_methods.py \
 	test_docs_evaluations.py test_docs_paper.py)
-check: $(VENV)/test.stamp lint
-	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --quiet $(QUICK)
+check: $(VENV)/test.stamp
+	$(MAKE) --jobs=2 --output-sync=target lint quick
+
+# one process: a second one would import torch and diffusers again, which takes as long as a third of the tests
+.PHONY: quick
+quick: $(VENV)/test.stamp
+	OMP_NUM_THREADS=1 pytest --quiet $(QUICK)
 
 .PHONY: lint
 lint: $(VENV)/test.stamp

@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing side by side, and Markdown."""
+"""Timing side by side, and Markdown, for all benchmarks."""
 
 import platform
 import statistics

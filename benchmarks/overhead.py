@@ -1,4 +1,4 @@
-"""What the default experiment costs besides its own work, in core-seconds: Snakemake, interpreters, imports.
+"""The cost of the default experiment besides its own work, in core-seconds: Snakemake, interpreters, imports.
 
 Runs an experiment in a new folder and subtracts the CPU time that each job's log gives for its work from the
 CPU time of the whole tree of processes.

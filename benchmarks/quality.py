@@ -1,4 +1,4 @@
-"""What engine, projection, storage, dimension and draw scheme do to LDS: a Markdown section on standard output.
+"""How engine, projection, storage, dimension and draw scheme change the LDS: a Markdown section on standard output.
 
 Needs a finished run of experiments/digits-lds.yaml. Its subset models are asked about two sets of targets: held-out
 ones (seeds 100-111, which no configuration names; defaults are chosen on them) and the experiment's own, whose
@@ -146,7 +146,7 @@ def example(x0_hat, t, key):
 
 
 def target_examples(theta, targets):
-    """What f_t of every target and step is taken around: this checkpoint's own x̂0_t (Alg. 1 line 11)."""
+    """This checkpoint's own x̂0_t of every target and step, around which f_t is taken (Alg. 1 line 11)."""
     for name, states in zip(targets.names, targets.x_t):
         for t, x_t in zip(targets.steps, states):
             yield example(algorithm1.one_step_estimate(theta, x_t, t, None, "scheduler"), t, name)
@@ -226,7 +226,7 @@ def gradients(theta, grad, train, target, seconds):
 
 
 def timed(seconds, work, *args):
-    """What ``work`` returns; its seconds are added to the list."""
+    """The result of ``work``; the seconds that it took are added to the list."""
     began = time.perf_counter()
     found = work(*args)
     seconds.append(time.perf_counter() - began)
@@ -345,7 +345,7 @@ def by_scheme(values):
 
 
 def header(made, subsets, names, sets):
-    """What was run."""
+    """The header of the section: what was run."""
     asked = "; ".join(
         f"{len(t.names)} {name} targets at steps {', '.join(map(str, t.steps))}" for name, t in sets.items()
     )

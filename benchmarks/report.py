@@ -1,6 +1,6 @@
 """docs/benchmarks.md, from what the benchmarks print: all of them, or only those that are named.
 
-    OMP_NUM_THREADS=2 python benchmarks/report.py [featurizing] [scoring] [quality]
+    OMP_NUM_THREADS=2 python benchmarks/report.py [featurizing] [scoring] [quality] [compiled_kernels]
 
 Sections of benchmarks that are not named stay as they are.
 """
@@ -11,7 +11,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs/benchmarks.md"
-SECTIONS = {"featurizing": "Featurizing", "scoring": "Scoring", "quality": "Quality"}
+SECTIONS = {
+    "featurizing": "Featurizing",
+    "scoring": "Scoring",
+    "quality": "Quality",
+    "compiled_kernels": "Compiled kernels",
+}
 INTRODUCTION = """# Benchmarks
 
 Every figure below was measured by the scripts of `make bench` on the machine that its section names; nothing is timed

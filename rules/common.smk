@@ -30,7 +30,7 @@ from waypoint.workflow.config.complete import complete
 from waypoint.workflow.evaluations.classifier import KINDS
 from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
 from waypoint.workflow.evaluations.forgetting import compared_methods
-from waypoint.workflow.evaluations.lds import TABLES, subset_models
+from waypoint.workflow.evaluations.lds import PANELS, TABLES, panels, subset_models
 from waypoint.workflow.evaluations.likelihood import judged, methods_below
 from waypoint.workflow.evaluations.registry import EVALUATIONS, asked
 from waypoint.workflow.evaluations.removals import methods_of, other_models, without_models
@@ -138,6 +138,17 @@ BASE = "<results>/checkpoints/base/0" if PLAN.base else []
 def spec(stage):
     """The params function of a stage: one sorted JSON string of the config keys that its result depends on."""
     return lambda wildcards: PLAN.asked(stage, **wildcards)
+
+
+def specs(stage):
+    """The params function of the rule in which bases share a pass: a JSON list of their specs."""
+    return lambda wildcards: PLAN.asked_together(stage, **wildcards)
+
+
+# {stage: bases that share a pass}, and those that have one each; without training images there are none
+SHARING = ("featurize", "fisher_rows", "target_gradients")
+TOGETHER = {stage: PLAN.together(stage) for stage in SHARING if PLAN.attributed}
+ALONE = {stage: PLAN.alone(stage) for stage in SHARING if PLAN.attributed}
 
 
 def call(script, inputs="", *options, out=None, outputs=""):
@@ -294,6 +305,11 @@ def rows_of(kind, wildcards):
 def mapped_by(wildcards):
     """What the gradients of a checkpoint are mapped by in a basis: a path, or none."""
     return maps_of(wildcards.basis, [wildcards.checkpoint])
+
+
+def mapped_together(stage):
+    """The input function of the same for the bases that share a pass, one basis after the other."""
+    return lambda wildcards: [path for basis in TOGETHER[stage] for path in maps_of(basis, [wildcards.checkpoint])]
 
 
 def maps_of(basis, checkpoints):

@@ -49,51 +49,115 @@ rule diagonal_curvature:
         )
 
 
+# Bases with the same draws share a pass over the images, by the rules that end in _together. Of what they make they
+# leave what is there and right as it is, so that a basis that is added later makes nothing else anew.
+
 if PLAN.config["features"]["shards"] == 1:
 
-    rule featurize:
-        input:
-            data="<results>/data/train.zarr",
-            base=BASE,
-            checkpoint="<results>/checkpoints/{checkpoint}",
-            curvature=mapped_by,
-        output:
-            directory("<results>/features/{basis}/{checkpoint}.zarr"),
-        log:
-            "<logs>/featurize/{basis}/{checkpoint}.log",
-        conda:
-            "../envs/waypoint.yaml"
-        resources:
-            **submitted_as("featurize"),
-        params:
-            spec=spec("featurize"),
-        shell:
-            call("features/featurize", "data checkpoint curvature", "--name {wildcards.checkpoint}")
+    if ALONE["featurize"]:
+
+        rule featurize:
+            input:
+                data="<results>/data/train.zarr",
+                base=BASE,
+                checkpoint="<results>/checkpoints/{checkpoint}",
+                curvature=mapped_by,
+            output:
+                directory("<results>/features/{basis}/{checkpoint}.zarr"),
+            log:
+                "<logs>/featurize/{basis}/{checkpoint}.log",
+            wildcard_constraints:
+                basis="|".join(ALONE["featurize"]),
+            conda:
+                "../envs/waypoint.yaml"
+            resources:
+                **submitted_as("featurize"),
+            params:
+                spec=spec("featurize"),
+            shell:
+                call("features/featurize", "data checkpoint curvature", "--name {wildcards.checkpoint}")
+
+    if TOGETHER["featurize"]:
+
+        rule featurize_together:
+            input:
+                data="<results>/data/train.zarr",
+                base=BASE,
+                checkpoint="<results>/checkpoints/{checkpoint}",
+                curvature=mapped_together("featurize"),
+            output:
+                directory(expand("<results>/features/{basis}/{{checkpoint}}.zarr", basis=TOGETHER["featurize"])),
+            log:
+                "<logs>/featurize/{checkpoint}.log",
+            conda:
+                "../envs/waypoint.yaml"
+            resources:
+                **submitted_as("featurize"),
+            params:
+                spec=specs("featurize"),
+            shell:
+                call("features/featurize", "data checkpoint curvature", "--name {wildcards.checkpoint}")
 
 else:
 
-    rule featurize_shard:
-        input:
-            data="<results>/data/train.zarr",
-            base=BASE,
-            checkpoint="<results>/checkpoints/{checkpoint}",
-            curvature=mapped_by,
-        output:
-            temp(directory("<results>/shards/{basis}/{checkpoint}/{shard}-of-{shards}.zarr")),
-        log:
-            "<logs>/featurize/{basis}/{checkpoint}-{shard}-of-{shards}.log",
-        conda:
-            "../envs/waypoint.yaml"
-        resources:
-            **submitted_as("featurize"),
-        params:
-            spec=spec("featurize"),
-        shell:
-            call(
-                "features/featurize",
-                "data checkpoint curvature",
-                "--name {wildcards.checkpoint} --shard {wildcards.shard}/{wildcards.shards}",
-            )
+    if ALONE["featurize"]:
+
+        rule featurize_shard:
+            input:
+                data="<results>/data/train.zarr",
+                base=BASE,
+                checkpoint="<results>/checkpoints/{checkpoint}",
+                curvature=mapped_by,
+            output:
+                temp(directory("<results>/shards/{basis}/{checkpoint}/{shard}-of-{shards}.zarr")),
+            log:
+                "<logs>/featurize/{basis}/{checkpoint}-{shard}-of-{shards}.log",
+            wildcard_constraints:
+                basis="|".join(ALONE["featurize"]),
+            conda:
+                "../envs/waypoint.yaml"
+            resources:
+                **submitted_as("featurize"),
+            params:
+                spec=spec("featurize"),
+            shell:
+                call(
+                    "features/featurize",
+                    "data checkpoint curvature",
+                    "--name {wildcards.checkpoint} --shard {wildcards.shard}/{wildcards.shards}",
+                )
+
+    if TOGETHER["featurize"]:
+
+        rule featurize_shard_together:
+            input:
+                data="<results>/data/train.zarr",
+                base=BASE,
+                checkpoint="<results>/checkpoints/{checkpoint}",
+                curvature=mapped_together("featurize"),
+            output:
+                temp(
+                    directory(
+                        expand(
+                            "<results>/shards/{basis}/{{checkpoint}}/{{shard}}-of-{{shards}}.zarr",
+                            basis=TOGETHER["featurize"],
+                        )
+                    )
+                ),
+            log:
+                "<logs>/featurize/{checkpoint}-{shard}-of-{shards}.log",
+            conda:
+                "../envs/waypoint.yaml"
+            resources:
+                **submitted_as("featurize"),
+            params:
+                spec=specs("featurize"),
+            shell:
+                call(
+                    "features/featurize",
+                    "data checkpoint curvature",
+                    "--name {wildcards.checkpoint} --shard {wildcards.shard}/{wildcards.shards}",
+                )
 
     rule join_features:
         input:
@@ -114,24 +178,50 @@ else:
             call("features/join_features", "shards")
 
 
-rule fisher_rows:
-    input:
-        data="<results>/data/train.zarr",
-        base=BASE,
-        checkpoint="<results>/checkpoints/{checkpoint}",
-        curvature=mapped_by,
-    output:
-        directory("<results>/fisher/{basis}/{checkpoint}.zarr"),
-    log:
-        "<logs>/fisher_rows/{basis}/{checkpoint}.log",
-    conda:
-        "../envs/waypoint.yaml"
-    resources:
-        **submitted_as("fisher_rows"),
-    params:
-        spec=spec("fisher_rows"),
-    shell:
-        call("features/fisher_rows", "data checkpoint curvature", "--name {wildcards.checkpoint}")
+if ALONE["fisher_rows"]:
+
+    rule fisher_rows:
+        input:
+            data="<results>/data/train.zarr",
+            base=BASE,
+            checkpoint="<results>/checkpoints/{checkpoint}",
+            curvature=mapped_by,
+        output:
+            directory("<results>/fisher/{basis}/{checkpoint}.zarr"),
+        log:
+            "<logs>/fisher_rows/{basis}/{checkpoint}.log",
+        wildcard_constraints:
+            basis="|".join(ALONE["fisher_rows"]),
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("fisher_rows"),
+        params:
+            spec=spec("fisher_rows"),
+        shell:
+            call("features/fisher_rows", "data checkpoint curvature", "--name {wildcards.checkpoint}")
+
+
+if TOGETHER["fisher_rows"]:
+
+    rule fisher_rows_together:
+        input:
+            data="<results>/data/train.zarr",
+            base=BASE,
+            checkpoint="<results>/checkpoints/{checkpoint}",
+            curvature=mapped_together("fisher_rows"),
+        output:
+            directory(expand("<results>/fisher/{basis}/{{checkpoint}}.zarr", basis=TOGETHER["fisher_rows"])),
+        log:
+            "<logs>/fisher_rows/{checkpoint}.log",
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("fisher_rows"),
+        params:
+            spec=specs("fisher_rows"),
+        shell:
+            call("features/fisher_rows", "data checkpoint curvature", "--name {wildcards.checkpoint}")
 
 
 rule factor_kernel:

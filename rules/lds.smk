@@ -1,7 +1,10 @@
 """Linear datamodeling score (Fig. 4): what subset models do, against what summed scores predict.
 
 Reads   checkpoints/subset/*/, targets/{target}/trajectory.zarr, scores/*/*.zarr
-Makes   evaluation/subsets.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png
+Makes   evaluation/subsets.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png,
+        figures/{target}/lds/{method}.png
+
+Trajectory panels do not wait for retraining: those with the LDS are pictures of their own.
 """
 
 if PLAN.evaluation["lds"]:
@@ -128,3 +131,29 @@ if PLAN.evaluation["lds"]:
             spec=spec("plot_lds_cross"),
         shell:
             call("lds/plot_lds_cross", "cross", out="figure")
+
+    rule plot_lds_panels:
+        input:
+            summary="<results>/tables/lds_summary.csv",
+            overall="<results>/tables/lds_overall.csv",
+            panels=[f"<results>/{path}" for path in panels(PLAN, "figures/{target}/{method}.png")],
+            attributes=beside(
+                "<results>/tables/lds_summary.csv",
+                "<results>/tables/lds_overall.csv",
+                *(f"<results>/{path}" for path in panels(PLAN, "figures/{target}/{method}.png")),
+            ),
+        output:
+            figures=[f"<results>/{path}" for path in panels(PLAN, PANELS)],
+            attributes=beside(*(f"<results>/{path}" for path in panels(PLAN, PANELS))),
+        log:
+            "<logs>/plot_lds_panels.log",
+        group:
+            in_group("plot_lds_panels")
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("plot_lds_panels"),
+        params:
+            spec=spec("plot_lds_panels"),
+        shell:
+            call("lds/plot_lds_panels", "summary overall panels", out="figures")

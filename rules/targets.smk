@@ -78,7 +78,8 @@ if PLAN.shared:
             call("targets/share_trajectory", "trajectory")
 
 
-if PLAN.attributed:
+# Bases with the same output function share a pass, as those of features do (features.smk)
+if PLAN.attributed and ALONE["target_gradients"]:
 
     rule target_gradients:
         input:
@@ -92,6 +93,8 @@ if PLAN.attributed:
             directory("<results>/targets/{target}/gradients/{basis}.zarr"),
         log:
             "<logs>/target_gradients/{basis}/{target}.log",
+        wildcard_constraints:
+            basis="|".join(ALONE["target_gradients"]),
         # before any scores: those of all targets are then made in one pass over the features
         priority: 1
         conda:
@@ -100,5 +103,30 @@ if PLAN.attributed:
             **submitted_as("target_gradients"),
         params:
             spec=spec("target_gradients"),
+        shell:
+            call("targets/target_gradients", "trajectory checkpoints curvature generator mask")
+
+
+if PLAN.attributed and TOGETHER["target_gradients"]:
+
+    rule target_gradients_together:
+        input:
+            trajectory="<results>/targets/{target}/trajectory.zarr",
+            checkpoints=expand("<results>/checkpoints/{checkpoint}", checkpoint=PLAN.checkpoints),
+            curvature=[path for basis in TOGETHER["target_gradients"] for path in maps_of(basis, PLAN.checkpoints)],
+            generator=lambda w: f"<results>/checkpoints/{PLAN.targets[w.target]['checkpoint']}",
+            mask=lambda w: outside(PLAN.mask_file(w.target)),
+        output:
+            directory(expand("<results>/targets/{{target}}/gradients/{basis}.zarr", basis=TOGETHER["target_gradients"])),
+        log:
+            "<logs>/target_gradients/{target}.log",
+        # as target_gradients
+        priority: 1
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("target_gradients"),
+        params:
+            spec=specs("target_gradients"),
         shell:
             call("targets/target_gradients", "trajectory checkpoints curvature generator mask")

@@ -1,4 +1,4 @@
-"""What every test shares: one thread, so that parallel test workers never outnumber the cores."""
+"""Settings that all tests share: one thread, so that parallel test workers never outnumber the cores."""
 
 import copy
 import os

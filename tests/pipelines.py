@@ -8,7 +8,14 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMPipeline,
+    EulerDiscreteScheduler,
+    PNDMScheduler,
+    UNet2DConditionModel,
+)
 from support import tiny_clip
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -122,3 +129,14 @@ def stable_diffusion(folder, seed=0, prediction_type="epsilon", **unet):
     index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
     Path(folder, "model_index.json").write_text(json.dumps(index))
     return str(folder)
+
+
+def saved(folder, denoiser):
+    """Write a denoiser as diffusers' own pipeline; its path."""
+    DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
+    return str(folder)
+
+
+def makers(plan):
+    """The jobs that make an experiment's models of the full set, [(stage, wildcards)]."""
+    return [plan.model(checkpoint) for checkpoint in plan.checkpoints]

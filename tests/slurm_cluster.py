@@ -110,7 +110,7 @@ class Cluster:
         self._end("slurmctld")
 
     def ask(self, *command):
-        """What a command of Slurm's prints."""
+        """The output of one of Slurm's commands."""
         return subprocess.run(command, env=self.environment, capture_output=True, text=True).stdout
 
     def jobs(self):

@@ -151,7 +151,7 @@ def staged(sections, stage="fixed"):
 
 
 def asked(stage, spec):
-    """What a rule hands to its script: as ``Plan.asked`` gives it, or from sections of a configuration."""
+    """The --spec that a rule hands to its script: as ``Plan.asked`` gives it, or from sections of a configuration."""
     if isinstance(spec, str):
         return spec
     spec = staged(spec, stage)

@@ -37,7 +37,7 @@ every_page = pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lamb
 
 
 def section(text, title):
-    """What stands under a heading, up to the next one as high."""
+    """The text under a heading, up to the next one of the same level."""
     level = title.split(" ")[0]
     return re.search(rf"^{re.escape(title)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", text, flags=re.M | re.S)[1]
 

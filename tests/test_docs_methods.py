@@ -21,7 +21,7 @@ every_page = pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lamb
 
 
 def code(text):
-    """What stands between backticks within lines."""
+    """The pieces of code between backticks within lines."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
 
 

@@ -1,6 +1,7 @@
 """Imports of the library go down only: scripts → workflow → store → science → kernels; patches know none of them."""
 
 import ast
+import functools
 
 import pytest
 from support import SCRIPTS
@@ -11,8 +12,13 @@ MAY_IMPORT = {floor: {*FLOORS[: k + 1], "patches", "errors"} for k, floor in enu
 MAY_IMPORT |= {"patches": {"patches", "errors"}, "errors": set(), "__init__": set()}
 
 
+@functools.cache
 def imported(file):
     """Dotted names of everything that a file imports, wherever in it; relative imports made absolute."""
+    return list(_imported(file))
+
+
+def _imported(file):
     package = file.relative_to(SCRIPTS).parts[:-1]
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):

@@ -16,7 +16,7 @@ CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 
 @pytest.fixture(scope="module")
 def names():
-    """What the notebook's cells leave behind."""
+    """The variables that the notebook's cells leave behind."""
     found, before = {}, matplotlib.get_backend()
     matplotlib.use("Agg")
     for cell in CODE:

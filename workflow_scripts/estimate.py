@@ -1,4 +1,4 @@
-"""What an experiment will cost on this machine: jobs, hours, memory and storage, before anything runs.
+"""The cost of an experiment on this machine: jobs, hours, memory and storage, before anything runs.
 
     python workflow_scripts/estimate.py [--configfile CONFIG] [--images N] [--cores N]
 
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -22,6 +23,7 @@ from waypoint.science.curvature import factor_numbers, factored_matrices, sides_
 from waypoint.science.networks import sdxl
 from waypoint.store.data.sources import SOURCES
 from waypoint.store.networks import adapters, checkpoints
+from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete, known_image_size, stored_images
 from waypoint.workflow.config.given_models import known_cells
@@ -40,7 +42,7 @@ WITHOUT = "waypoint.store.zarr.quantised, waypoint.workflow.figures.style"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--configfile", default=str(REPOSITORY / "config.yaml"))
     parser.add_argument("--images", type=int, help="number of training images, where they are not at hand")
     parser.add_argument("--cores", type=int, default=os.cpu_count(), help="jobs at a time, as Snakemake's --cores")
@@ -131,21 +133,22 @@ def snakemake(configfile, *options):
 
 def gpu_rules():
     """Names of the rules that ask for a GPU."""
-    found = {name for name, row in STAGES.items() if row.slurm == "gpu"}
+    rules = {name for name, row in STAGES.items() if row.slurm == "gpu"}
     for file in (REPOSITORY / "rules").glob("*.smk"):
         parts = re.split(r"^ *rule (\w+):$", file.read_text(encoding="utf-8"), flags=re.M)
         named = zip(parts[1::2], (re.search(r'submitted_as\("(\w+)"\)', text) for text in parts[2::2]))
-        found |= {rule for rule, stage in named if stage and STAGES[stage[1]].slurm == "gpu"}
-    return found
+        rules |= {rule for rule, stage in named if stage and STAGES[stage[1]].slurm == "gpu"}
+    return rules
 
 
 def model_of(config, device):
     """The experiment's denoiser: a new one, or the first of the existing ones."""
-    given = config["checkpoints"]
-    if "base" in given or config["model"] is None:
-        options = {key: given[key] for key in GIVEN_KEYS if key in given} | {"cells": known_cells(config)}
+    section = config["checkpoints"]
+    if "base" in section or config["model"] is None:
+        options: dict[str, Any] = {key: section[key] for key in GIVEN_KEYS if key in section}
+        options |= {"cells": known_cells(config)}
         options |= {"model": config["model"], "latent": bool(config["vae"])}
-        return with_adapter(config, checkpoints.load(given.get("base") or given["paths"][0], **options), device)
+        return with_adapter(config, checkpoints.load(section.get("base") or section["paths"][0], **options), device)
     built = checkpoints.build(config["model"], config["seed"], "full/0")
     return checkpoints.Denoiser(built.unet.to(device), built.scheduler)
 
@@ -171,7 +174,7 @@ def caption_of(config, denoiser):
 
 
 def sizes_of(config, denoiser, caption, images):
-    """Numbers of the experiment; those of the data from the store, or from their source."""
+    """The ``Sizes`` of the experiment; those of the data come from the store or from their source."""
     shape, curvature = denoiser.shape, config["curvature"]
     learned = {name: q for name, q in denoiser.unet.named_parameters() if q.requires_grad}
     tensors = {name: q.shape for name, q in learned.items()}
@@ -194,15 +197,15 @@ def sizes_of(config, denoiser, caption, images):
 
 
 def number_of_images(config, images=None):
-    """N: as given, as stored, as the config says, or as the source holds; near-duplicates are still counted.
+    """N: the given number, or that of the store, the configuration or the source; near-duplicates are still counted.
 
     Raises:
-        WaypointError: nothing tells.
+        WaypointError: N is not known.
     """
     if images is not None or config["data"] is None:
         return images or 0
     if stored := stored_images(config):
-        return open_store(stored)["image"].shape[0]
+        return array_of(open_store(stored), "image").shape[0]
     section = config["data"]
     subset = section["subset"]
     if subset is not None:

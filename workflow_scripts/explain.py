@@ -45,7 +45,7 @@ def main():
 
 
 def written(args):
-    """The configuration's file, which lists the picture now, and the picture's id.
+    """Add the picture to the configuration's file; returns the file and the picture's id.
 
     Raises:
         WaypointError: the first thing that is missing.
@@ -58,15 +58,15 @@ def written(args):
     file = Path(STORE, f"{config['experiment']}.yaml")
     if file.exists():
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    kept = []
+    earlier = []
     for row in config.get("targets", []):
         if row["id"] != target["id"] and "image" in row and not Path(row["image"]).exists():
             print(
                 f"Waypoint: {row['image']} is gone, so that {row['id']} is left out; its results stay", file=sys.stderr
             )
         elif row["id"] != target["id"]:
-            kept.append(row)
-    config["targets"] = [*kept, target]
+            earlier.append(row)
+    config["targets"] = [*earlier, target]
     complete(config)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -81,7 +81,7 @@ def run(file, cores):
 
 
 def told(config, target):
-    """What came out, in lines."""
+    """The answer, in lines."""
     root, method = Path(config["store"], config["experiment"]), next(iter(config["methods"]))
     rows = [row for row in table(root / "tables/given_images.csv") if row["target"] == target]
     said = next(row["words"] for row in rows if row["what"] == "summary")
@@ -102,7 +102,7 @@ def table(path):
 
 
 def top_images(config, root, target):
-    """Lines that name the images with the highest scores over all steps, and where each is found."""
+    """Lines that name the images with the highest scores over all steps, and the steps at which each is found."""
     rows = [row for row in table(root / "tables/top_influences.csv") if row["target"] == target and row["sign"] == "+"]
     ranked = {name: METHODS[settings["method"]].per_step for name, settings in config["methods"].items()}
     method = next(iter(ranked))
@@ -115,9 +115,9 @@ def top_images(config, root, target):
     lines = []
     for row in [row for row in rows if row["method"] == whole and row["step"] == first][:TOP]:
         alike = f", one of {row['alike']} that show the same" if int(row["alike"]) > 1 else ""
-        found = ["over all steps"] * (row["found"] == "True" and whole != method)
-        found += [f"at t = {t}" for t in sorted(at.get(row["train"], []), key=int)]
-        word = f"found {', '.join(found)}" if found else "not told from noise"
+        places = ["over all steps"] * (row["found"] == "True" and whole != method)
+        places += [f"at t = {t}" for t in sorted(at.get(row["train"], []), key=int)]
+        word = f"found {', '.join(places)}" if places else "not told from noise"
         lines.append(f"  {row['rank']}. {row['file']} (image {row['train']}{alike}): {word}")
     return lines
 

@@ -73,12 +73,12 @@ def show(plan, wanted, out=None):
 
 
 def rows(plan, i, names):
-    """The image's rows in all scores that are there and current; the others are told on standard error.
+    """The image's rows in all stored scores that are current; the others are named on standard error.
 
     Raises:
         WaypointError: there are none.
     """
-    found, left = [], {}
+    lines, left = [], {}
     for method in plan.methods:
         for target in plan.targets:
             path = f"{plan.root}/scores/{method}/{target}.zarr"
@@ -86,19 +86,19 @@ def rows(plan, i, names):
             if why:
                 left.setdefault(why, []).append(f"{method}/{target}")
             else:
-                found += rows_of(open_store(path), [i], names)
+                lines += rows_of(open_store(path), [i], names)
     for why, missing in left.items():
         print(f"Waypoint: left out: {', '.join(missing)} ({why})", file=sys.stderr)
-    if not found:
+    if not lines:
         raise WaypointError(f"{plan.root} holds no scores of this config; run the experiment first")
-    return found
+    return lines
 
 
 def stale(plan, path, stage, wildcards):
-    """Why an artifact is not what the plan asks for, or None."""
-    asked = {"spec": plan.spec(stage, **wildcards), "identity": plan.identity(stage, **wildcards)}
-    found = examine(LocalStore(plan.root), path, asked)
-    return found and found.why
+    """The reason why an artifact does not agree with the plan, or None."""
+    expected = {"spec": plan.spec(stage, **wildcards), "identity": plan.identity(stage, **wildcards)}
+    differing = examine(LocalStore(plan.root), path, expected)
+    return differing and differing.why
 
 
 def require_own_table(out):
@@ -112,15 +112,15 @@ def require_own_table(out):
         if not out.exists():
             return
         with open(out, "rb") as handle:
-            own = handle.read(len(header)) == header
+            ours = handle.read(len(header)) == header
     except OSError:
-        own = False
-    if not own:
+        ours = False
+    if not ours:
         raise WaypointError(f"{out} is there already and is no table of scores; name another file with OUT=")
 
 
 def heading(names, i):
-    """What the image is, in one line."""
+    """The image in one line."""
     of_class = f", class {names.class_of(i)}" if names.labelled else ""
     return f"training image {i} of {len(names)}" + (f": {names.files[i]}" if names.named else "") + of_class
 

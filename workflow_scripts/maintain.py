@@ -55,15 +55,15 @@ def verify(plan):
     Raises:
         WaypointError: lists what is damaged.
     """
-    found = artifacts(plan.root)
-    bad = [sentence for path in found if (sentence := damage(path))]
+    paths = artifacts(plan.root)
+    bad = [sentence for path in paths if (sentence := damage(path))]
     if bad:
-        raise WaypointError("\n  ".join([f"{len(bad)} of {len(found)} results are damaged:", *bad]))
-    print(f"{len(found)} results, {sum(map(size, found)) / 1e6:,.1f} MB: every checksum matches")
+        raise WaypointError("\n  ".join([f"{len(bad)} of {len(paths)} results are damaged:", *bad]))
+    print(f"{len(paths)} results, {sum(map(size, paths)) / 1e6:,.1f} MB: every checksum matches")
 
 
 def tidy(plan, configfile, remove=False):
-    """List the experiment's results that the configuration does not name: of targets, methods, models that are gone.
+    """List results that the configuration no longer names: those of removed targets, methods and models.
 
     Args:
         remove: whether to move them aside, too; nothing is deleted.
@@ -72,18 +72,18 @@ def tidy(plan, configfile, remove=False):
         WaypointError: the configuration cannot be planned.
     """
     root, named = Path(plan.root), planned_results(plan, configfile)
-    found = [path for path in artifacts(root) if str(path.relative_to(root)) not in named]
-    if not found:
+    unnamed = [path for path in artifacts(root) if str(path.relative_to(root)) not in named]
+    if not unnamed:
         print(f"the configuration names every result in {root}")
         return
-    for line in listing(root, found):
+    for line in listing(root, unnamed):
         print(line)
-    total = f"{len(found)} results, {sum(map(size, found)) / 1e6:,.1f} MB"
+    total = f"{len(unnamed)} results, {sum(map(size, unnamed)) / 1e6:,.1f} MB"
     if not remove:
         print(f"The configuration does not name these {total}. To move them to {root}/{FOLDER}: make tidy REMOVE=true")
         return
     os.environ[ROOT] = plan.root  # so that they are moved within the experiment
-    for path in found:
+    for path in unnamed:
         marker = marker_path(path)
         set_aside(path, *([marker] if path.is_file() and marker.exists() else []))
         remove_empty_folders(path.parent, root)
@@ -105,10 +105,10 @@ def planned_results(plan, configfile):
     return names
 
 
-def listing(root, found):
+def listing(root, listed):
     """A line for every folder with results in it: their names and size."""
     folders = defaultdict(list)
-    for path in found:
+    for path in listed:
         folders[path.parent].append(path)
     for folder, paths in folders.items():
         names = ", ".join(path.name for path in paths[:SHOWN]) + (", …" if len(paths) > SHOWN else "")
@@ -152,7 +152,7 @@ def adopt(plan):
 
 
 def damage_of(path, attributes):
-    """What is wrong with an artifact of the earlier form, or None."""
+    """The damage of an artifact of the earlier form, or None where it has none."""
     from waypoint.store.zarr.reader import open_store, verify
 
     try:

@@ -149,7 +149,7 @@ def _listed(body, key):
 
 
 def _bytes(path):
-    """What an artifact takes on a disk whose blocks have 4096 bytes."""
+    """Bytes that an artifact takes on a disk whose blocks have 4096 bytes."""
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     return sum(4096 * -(-file.stat().st_size // 4096) for file in files)
 
@@ -253,7 +253,7 @@ def fill_disk(run, job, rng):
 
 
 def skew_clock(run, job, rng):
-    """What the job reads was written by a machine whose clock is an hour ahead."""
+    """Date the job's inputs an hour ahead, as a machine with a wrong clock would write them."""
     for path in job["input"]:
         for file in [run.folder / path, *(run.folder / path).rglob("*")]:
             ahead = time.time() + 3600 + rng.uniform(-60, 60)

@@ -31,7 +31,7 @@ def text_folder(folder):
 
 
 def summary(folder, name):
-    """What is stored of a network, in eight numbers."""
+    """Eight numbers that stand for a network in a golden file."""
     stored = load_file(folder / name)
     flat = torch.cat([stored[key].reshape(-1).float() for key in sorted(stored)]).numpy()
     return flat @ numbers(len(flat), 8, seed=8)

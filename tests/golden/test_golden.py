@@ -236,7 +236,7 @@ def fisher_rows_stage(tmp_path, data, checkpoint):
 
 
 def curvature_stage(tmp_path, data, checkpoint):
-    """What does not depend on how near-equal eigenvectors turn: sums of eigenvalues, norms of whitened gradients."""
+    """Sums of eigenvalues and norms of whitened gradients: near-equal eigenvectors may turn without changing them."""
     spec = {"seed": 0, "curvature": {"rows": 40, "bound": 20}, "data": {"flip": True}, "gradients": EXACT}
     given = {"data": data, "checkpoint": checkpoint, "name": "full/0", "resume": tmp_path / "resume"}
     run_script("curvature", spec=spec, **given, out=tmp_path / "curvature.zarr")

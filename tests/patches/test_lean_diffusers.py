@@ -10,7 +10,7 @@ SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 
 
 def prints(code):
-    """What a fresh interpreter prints."""
+    """The output of a fresh interpreter."""
     code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r})\n{code}"
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 

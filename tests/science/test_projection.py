@@ -9,7 +9,7 @@ import pytest
 import torch
 from support import SCRIPTS, values
 
-from waypoint.science.projection import PROJECTIONS, SJLT
+from waypoint.science.projection import PROJECTIONS, SJLT, Identity, SideBySide
 
 KINDS = tuple(PROJECTIONS)
 P = 2500
@@ -169,3 +169,14 @@ def test_another_process_has_the_same_matrices():
         for kind in KINDS
     ]
     assert there.stdout.split() == here and len(set(here)) == 3
+
+
+def test_maps_side_by_side_are_each_its_own():
+    maps = [SJLT(0, "full/0", 37), Identity(P), SJLT(1, "full/0", 5)]
+    g, together = vectors(4), SideBySide(maps)
+    before, projected = g.clone(), together.project(g)
+    assert projected.shape == (4, together.d) == (4, 37 + P + 5) and torch.equal(g, before)
+    for each, part in zip(maps, together.apart(projected), strict=True):
+        assert torch.equal(part, each.project(g))
+    by_half = together.apart(torch.stack([projected, projected], 1))  # the columns are last, whatever stands before
+    assert [part.shape for part in by_half] == [(4, 2, each.d) for each in maps]

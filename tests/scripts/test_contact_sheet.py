@@ -38,7 +38,7 @@ def training_set(tmp_path, **arrays):
 
 @pytest.fixture
 def seen(monkeypatch):
-    """What a figure shows: its pictures, in order, and all its text."""
+    """The pictures of a figure, in order, and all its text."""
     found = SimpleNamespace(images=[], text="")
     save = Figure.savefig
 

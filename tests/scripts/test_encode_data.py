@@ -49,7 +49,7 @@ def inputs(tmp_path):
 
 
 def encoded(tmp_path, inputs, latent="mean", seed=0, max_length=6, **changes):
-    """What the script makes of the inputs; None leaves one out."""
+    """The script's output for these inputs; None leaves one out."""
     given = {name: path for name, path in {**inputs, **changes}.items() if path}
     spec = {"seed": seed}
     spec |= {"vae": {"path": "v", "latent": latent}} if "vae" in given else {}

@@ -146,7 +146,7 @@ def test_a_changed_source_is_noticed(kind, place):
 
 @every_kind
 def test_a_package_that_is_gone_is_no_source_to_watch(kind, monkeypatch):
-    """What is in the store needs it no more."""
+    """The store has its own copy, and needs the package no more."""
     plan = configured(f"package:tiny_waypoint_package/{kind}", kind)
     shutil.rmtree("site/tiny_waypoint_package")
     assert plan.encoder_sources(kind) == []

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
+from matplotlib.image import imread
 from scipy.stats import spearmanr
 from support import images, run_script, staged, store, tiny_denoiser
 
@@ -20,6 +22,8 @@ from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.training_rows import rows_hash
 from waypoint.store.zarr.reader import open_store
+from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
+from waypoint.workflow.figures.style import plt
 
 N, DRAWS, STEPS = 6, 3, [100, 500]
 SUBSETS = [[0, 1, 2], [1, 3, 5], [0, 4, 5]]
@@ -82,7 +86,7 @@ class Target:
         return self.folder / "checkpoints/subset/models.json"
 
     def outputs(self, out="outputs.zarr", **changes):
-        """What the script stores: (subset, model, step)."""
+        """The outputs that the script stores, (subset, model, step)."""
         given = {
             "trajectory": self.trajectory,
             "generator": self.folder / "checkpoints/full/0",
@@ -733,3 +737,34 @@ def test_figures_of_any_table_are_drawn_without_a_warning(tmp_path):
             run_script("plot_lds_cross", spec={}, cross=folder / "cross.csv", out=folder / "cross.png")
         for figure in ("lds", "cross"):
             assert (folder / f"{figure}.png").stat().st_size > 5000
+
+
+def panel(path, method, target, steps):
+    """A picture that stands for a trajectory panel; its pixels."""
+    pixels = np.random.default_rng(len(target)).integers(0, 256, (300, 728, 4), np.uint8)
+    pixels[..., 3] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, lambda: {"spec": {}, "method": method, "target": target, "steps": steps}) as tmp:
+        plt.imsave(tmp, pixels)
+    return pixels[..., :3]
+
+
+def test_a_panel_with_the_lds_is_the_panel_and_says_how_far_to_trust_it(plain, monkeypatch):
+    plain.run()
+    run, words = plain.folder / "run", []
+    pixels = {name: panel(run / f"{name}.png", name, "a", [500, 300, 100]) for name in ("trak", "pixel")}
+    kept = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *of: (words.append(texts(figure)), kept(figure, *of)))
+    outs = [run / f"lds/{name}.png" for name in pixels]
+    places = {"summary": run / "summary.csv", "overall": run / "overall.csv"}
+    run_script("plot_lds_panels", spec={}, **places, panels=[run / f"{name}.png" for name in pixels], out=outs)
+    for name, out, said in zip(pixels, outs, words, strict=True):
+        shown = (imread(out)[..., :3] * 255).round().astype(np.uint8)
+        assert shown.shape[1] == 728 and (shown[70:370] == pixels[name]).all()
+        assert said[0] == f"{name}: {lds_in_words(overall_lds(run / 'overall.csv', name))}"
+        assert said[1].endswith(f"over all steps, 3 targets and {J} random subsets with 2 models each")
+        assert read_attributes(out)["stage"] == "plot_lds_panels"
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.texts]

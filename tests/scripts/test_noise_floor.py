@@ -1,4 +1,4 @@
-"""What the table and the panels say of the noise floor, and the numbers that stand on a panel."""
+"""The words of the table and the panels on the noise floor, and the numbers that stand on a panel."""
 
 import matplotlib.axes
 import matplotlib.figure

@@ -1,4 +1,4 @@
-"""What a panel's header says of guidance."""
+"""The words on guidance in a panel's header."""
 
 import runpy
 

@@ -173,7 +173,7 @@ def attributes(folder):
 
 
 def asked_anew(spec):
-    """What a rule asks for where the same spec has another identity: the scores came about in another way."""
+    """A rule's request with the same spec and another identity: the scores came about in another way."""
     return json.dumps({**json.loads(spec), "identity": "another"})
 
 

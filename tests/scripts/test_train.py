@@ -1,4 +1,4 @@
-"""What train.py trains on: latents and embedded captions where the data has them, else images and labels."""
+"""The inputs that train.py trains on: latents and embedded captions where the data has them, else images and labels."""
 
 import numpy as np
 import pytest

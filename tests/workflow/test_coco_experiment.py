@@ -104,7 +104,7 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     once += " near_duplicates"
     once += " lds_tables counterfactual_table one_step_error split_half top_influences seed_consistency"
     once += " compare_removals step_correlation sign_overlap top_overlap"
-    plots = "lds lds_cross counterfactual one_step_error seed_consistency split_half step_correlation"
+    plots = "lds lds_cross lds_panels counterfactual one_step_error seed_consistency split_half step_correlation"
     plots += " sign_overlap sign_flips top_overlap"
     expected = dict.fromkeys([*once.split(), *(f"plot_{name}" for name in plots.split())], 1)
     expected |= dict.fromkeys(("train", "contact_sheet", "featurize", "factor_kernel"), 20)

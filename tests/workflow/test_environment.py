@@ -70,6 +70,7 @@ def test_every_package_is_pinned_exactly():
         "lds_tables",
         "plot_lds",
         "plot_lds_cross",
+        "plot_lds_panels",
         "counterfactual_table",
         "forgetting_table",
         "compare_removals",

@@ -59,8 +59,8 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     expected |= {"sample_from_x_t": 100, "plot_likelihood": 10, "train_classifier": 2}
     tables = "lds_tables counterfactual_table forgetting_table one_step_error split_half top_influences"
     tables += " feature_likelihood seed_consistency step_correlation sign_overlap top_overlap"
-    plots = "lds lds_cross counterfactual forgetting one_step_error seed_consistency split_half step_correlation"
-    plots += " sign_overlap sign_flips top_overlap"
+    plots = "lds lds_cross lds_panels counterfactual forgetting one_step_error seed_consistency split_half"
+    plots += " step_correlation sign_overlap sign_flips top_overlap"
     expected |= dict.fromkeys(tables.split() + [f"plot_{name}" for name in plots.split()], 1)
     expected["compare_removals"] = 2
     expected["total"] = sum(expected.values())

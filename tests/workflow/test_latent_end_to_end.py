@@ -107,7 +107,7 @@ def test_a_new_prompt_trains_and_encodes_nothing(latent):
     rows = [*LATENT["targets"], {"id": "c", "seed": 3, "prompt": "round"}]
     planned = latent.changed(targets=rows).planned()
     own = own_jobs("c") + scores("c", METHODS) + panels("c", METHODS) + ["subset_outputs target=c"]
-    assert planned == sorted([*own, "lds_tables", "plot_lds", "plot_lds_cross", "top_influences"])
+    assert planned == sorted([*own, "lds_tables", "plot_lds", "plot_lds_cross", "plot_lds_panels", "top_influences"])
 
 
 def test_another_guidance_samples_again_and_trains_nothing_on_all_images(latent):

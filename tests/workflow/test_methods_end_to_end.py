@@ -50,7 +50,7 @@ def test_every_table_and_every_panel_has_every_method(done):
 
 def test_features_and_gradients_are_made_once_and_kernels_for_each(done):
     def made(folder):
-        """What is there but the group of the hierarchy."""
+        """The stores in the folder, without the group of the hierarchy."""
         return {path.name for path in (done.store / folder).iterdir()} - {"zarr.json"}
 
     assert made("features") == made("fisher") == {"plain"} and made("targets/a/gradients") == {"plain.zarr"}

@@ -45,7 +45,7 @@ def changed(workspace, methods=None, evaluation=None):
 
 
 def evaluations(method, target):
-    """What a method's removals for a target consist of, beside the training."""
+    """The jobs of a method's removals for a target, beside the training."""
     return [f"{rule} method={method}, target={target}" for rule in ("counterfactual_without", "forgetting")]
 
 

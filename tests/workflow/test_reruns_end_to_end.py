@@ -1,4 +1,4 @@
-"""What runs again is decided by what is in the store: the design's table, what people do to stores, and accidents.
+"""The store decides what runs again: the design's table, what people do to stores, and accidents.
 
 One small experiment is run once; everything else happens to copies of it, mostly as dry runs.
 """
@@ -32,7 +32,7 @@ EXPERIMENT = {
     "methods": METHODS,
     "evaluation": {"lds": LDS},
 }
-LDS_TABLES = ["lds_tables", "plot_lds", "plot_lds_cross"]
+LDS_TABLES = ["lds_tables", "plot_lds", "plot_lds_cross", "plot_lds_panels"]
 TABLES = [*LDS_TABLES, "top_influences"]
 TRAK = [job for target in "ab" for job in scores(target, ["trak"]) + panels(target, ["trak"])]
 TRAK += ["plot_regions target=b", *TABLES]
@@ -149,7 +149,10 @@ ROWS = {
         {"methods": [*METHODS, "pixel"]},
         [job for target in "ab" for job in scores(target, ["pixel"]) + panels(target, ["pixel"])] + TABLES,
     ),
-    "figures": ({"figures": {"top": 3}}, [job for target in "ab" for job in panels(target, METHODS)]),
+    "figures": (
+        {"figures": {"top": 3}},
+        ["plot_lds_panels", *(job for target in "ab" for job in panels(target, METHODS))],
+    ),
     "nothing": ({}, []),
 }
 

@@ -8,8 +8,13 @@ from support import SCRIPTS
 
 from waypoint.workflow.plan.stages import STAGES
 
+RUN = ("run", "run_together")  # what scripts end with
 OWN_STAGE = {  # rules that make artifacts of another stage
     "featurize_shard": "featurize",
+    "featurize_together": "featurize",
+    "featurize_shard_together": "featurize",
+    "fisher_rows_together": "fisher_rows",
+    "target_gradients_together": "target_gradients",
     "join_features": "featurize",
     "share_trajectory": None,  # of whichever stage made the trajectory
 }
@@ -29,7 +34,7 @@ every_rule = pytest.mark.parametrize("name,text", RULES, ids=[name for name, _ i
 
 
 def command(text):
-    """What a rule hands to ``call``: script, names of inputs, further options, the output --out, names of others."""
+    """The arguments of a rule's ``call``: script, names of inputs, more options, the output --out, names of others."""
     shell = re.search(r"^ +shell:\n((?: +.*\n)+)", text, re.M)[1]
     made = ast.parse(shell.strip(), mode="eval").body
     script, *more = map(ast.literal_eval, made.args)
@@ -48,7 +53,7 @@ def names(text, directive):
 def arguments(script):
     """Names of the options that a script has beside --spec and --log; those that it must be given."""
     tree = ast.parse((SCRIPTS / f"{script}.py").read_text())
-    lists = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "run"]
+    lists = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RUN]
     lists += [
         node
         for node in ast.walk(tree)

@@ -86,7 +86,7 @@ def test_shell_lines_quote_all_but_constrained_wildcards():
 
 
 def test_commands_of_rules_quote_inputs_and_outputs():
-    """What ``call`` in rules/common.smk makes of names."""
+    """``call`` in rules/common.smk quotes every name."""
     text = (SCRIPTS.parent / "rules/common.smk").read_text()
     made = {}
     exec(re.search(r"^def call\(.*?^    return [^\n]+\n", text, re.M | re.S)[0], made)

@@ -10,7 +10,7 @@ from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import Captions
 from waypoint.workflow.figures.read_scores import in_words, read_scores, what_ran
-from waypoint.workflow.figures.style import GREEN, RED, plt, save, show
+from waypoint.workflow.figures.style import GREEN, RED, Dashes, plt, save, show
 from waypoint.workflow.jobs.job import run
 
 SHOWN = 3  # targets
@@ -33,14 +33,14 @@ class Flip:
 
 def main(job):
     k = int(job.table(job.args.table)[0]["top_k"].max())
-    made = what_ran(job)
-    found = sorted(flips(job, k), key=lambda flip: flip.strength)
+    ran = what_ran(job)
+    strongest = sorted(flips(job, k), key=lambda flip: flip.strength)
     method = job.open(job.args.scores[0]).attrs["method"]
-    title = f"{method}: training images in the top {k} at one step and in the bottom {k} at another\n{in_words(made)}; "
-    if found:
-        title += f"{len(found)} of the targets have such an image\n"
+    title = f"{method}: training images in the top {k} at one step and in the bottom {k} at another\n{in_words(ran)}; "
+    if strongest:
+        title += f"{len(strongest)} of the targets have such an image\n"
         title += "+: place from the top, −: from the bottom, grey: elsewhere, rank from the top"
-        figure = drawn(job, found[:SHOWN], k)
+        figure = drawn(job, strongest[:SHOWN], k)
     else:
         title += f"K = {k} is the largest of evaluation.sign_overlap.top_k"
         figure = plt.figure(figsize=(7.5, 1.5))
@@ -60,7 +60,7 @@ def flips(job, k):
 
 
 def drawn(job, chosen, k):
-    """Two rows per flip: the target's one-step estimates, and the training image in a frame that says its side."""
+    """Two rows per flip: the target's one-step estimates, and the training image in a frame of its side's colour."""
     data, columns = job.open(job.args.data), max(len(flip.steps) for flip in chosen)
     images, captions = data["image"], Captions(ImageNames(data), NAMES - 0.2, LABEL)
     right = NAMES + CELL * columns
@@ -86,7 +86,7 @@ def drawn(job, chosen, k):
     return figure
 
 
-def side(from_top, from_bottom, k):
+def side(from_top, from_bottom, k) -> tuple[str, str, tuple[float, Dashes]]:
     """The label of an image, its colour, and the width and style of the frame."""
     if from_top <= k:
         return f"+{from_top}", GREEN, (2.4, "-")

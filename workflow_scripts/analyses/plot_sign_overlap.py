@@ -3,17 +3,17 @@
 import numpy as np
 
 from waypoint.science.evaluation.sign_overlap import random_sign_overlap
-from waypoint.workflow.figures.read_scores import in_words
+from waypoint.workflow.figures.read_scores import titled
 from waypoint.workflow.figures.style import line_style, plt, save, styles
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     steps, largest = int(table["steps"].iloc[0]), int(table["top_k"].max())
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     k = np.linspace(0, largest, 200)
-    expected = random_sign_overlap(made["images"], steps, k)
+    expected = random_sign_overlap(attributes["images"], steps, k)
     axes.plot(
         k, expected, color="black", linestyle="--", linewidth=1.4, zorder=3, label="independent random scores (formula)"
     )
@@ -25,7 +25,7 @@ def main(job):
     axes.set(xticks=sorted(table["top_k"].unique()), xlim=(0, 1.03 * largest))
     axes.set_title(f"with an image in the top K at one step, in the bottom K at another, of {steps} steps")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.suptitle(f"Sign overlap: {in_words(made)}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(titled("Sign overlap", attributes), x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

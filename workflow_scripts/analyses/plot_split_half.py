@@ -1,6 +1,7 @@
 """figures/split_half.png: how well halves of the checkpoints and of the draws agree, against t."""
 
 from waypoint.errors import WaypointError
+from waypoint.workflow.figures.read_scores import titled
 from waypoint.workflow.figures.style import plt, save, time_axis
 from waypoint.workflow.jobs.job import run
 
@@ -11,7 +12,7 @@ STYLES = {
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     if table.empty:
         raise WaypointError(f"{job.args.table} is empty: one checkpoint has no halves; leave out evaluation.split_half")
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), layout="constrained")
@@ -34,8 +35,9 @@ def main(job):
     for axes in (left, right):
         time_axis(axes, sorted(table["step"].unique()))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    ran = f"{made['targets']} targets, {made['images']} training images, {made['checkpoints']} models"
-    figure.suptitle(f"Reliability of {made['method']} scores without retraining: {ran}", x=0.01, ha="left", fontsize=11)
+    ran = {"targets": attributes["targets"], "images": attributes["images"], "models": attributes["checkpoints"]}
+    title = titled(f"Reliability of {attributes['method']} scores without retraining", ran)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

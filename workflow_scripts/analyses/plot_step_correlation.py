@@ -1,13 +1,13 @@
 """figures/step_correlation.png: agreement of two steps' scores against their distance (B.5)."""
 
 from waypoint.science.evaluation.lds import mean_over_targets
-from waypoint.workflow.figures.read_scores import in_words
+from waypoint.workflow.figures.read_scores import titled
 from waypoint.workflow.figures.style import line_style, plt, save, styles
 from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     table["distance"] = table["step_b"] - table["step_a"]
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     looks = styles(table["method"].unique(), job.settings.get("looks"))
@@ -22,7 +22,7 @@ def main(job):
     axes.set(xlabel="distance of the two steps |s − t|", ylabel="Spearman correlation of their scores", xlim=(0, None))
     axes.set_title("mean over targets; bands: ± standard error over targets")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.suptitle(f"Step correlation: {in_words(made)}", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(titled("Step correlation", attributes), x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 

@@ -16,22 +16,22 @@ COLUMNS = ["method", "top_k", "observed", "random", "targets", "steps"]
 
 def main(job):
     common, top_k = common_steps(job), sorted(job.settings["sign_overlap"]["top_k"])
-    found = {}  # {method: one row of bool per target}
+    flips = {}  # {method: one row of bool per target}
     for method, target, steps, score in read_scores(job):
-        own = found.setdefault(method, [])
+        targets = flips.setdefault(method, [])
         score = score[[steps.index(t) for t in common]]
         if constant_steps(score).any():
             job.say(f"{method}, target {target}: the scores of a step are all equal and have no order; not counted")
             continue
         places = ranks(score)
-        own.append([flips_sign(*places, k).any() for k in top_k])
-    made = what_ran(job)
+        targets.append([flips_sign(*places, k).any() for k in top_k])
+    ran = what_ran(job)
     rows = []
-    for method, own in found.items():
-        observed = np.mean(own, axis=0) if own else np.full(len(top_k), np.nan)
-        expected = [random_sign_overlap(made["images"], len(common), k) for k in top_k]
-        rows += [(method, k, o, e, len(own), len(common)) for k, o, e in zip(top_k, observed, expected)]
-    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    for method, targets in flips.items():
+        observed = np.mean(targets, axis=0) if targets else np.full(len(top_k), np.nan)
+        expected = [random_sign_overlap(ran["images"], len(common), k) for k in top_k]
+        rows += [(method, k, o, e, len(targets), len(common)) for k, o, e in zip(top_k, observed, expected)]
+    with atomic_file(job.args.out, lambda: job.provenance(**ran)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

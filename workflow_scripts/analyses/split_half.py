@@ -29,14 +29,18 @@ def main(job):
             rows += rows_of(target, stores[target], "draws", even, odd)
     columns = ["method", "target", "step", "halves", "spearman", "full", "signal"]
     first = next(iter(stores.values()))
-    made = {"images": first["score"].shape[1], "checkpoints": len(job.settings["checkpoints"]), "targets": len(stores)}
-    made["method"] = first.attrs["method"]
-    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    attributes = {
+        "images": first["score"].shape[1],
+        "checkpoints": len(job.settings["checkpoints"]),
+        "targets": len(stores),
+    }
+    attributes["method"] = first.attrs["method"]
+    with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         pd.DataFrame(rows, columns=columns).to_csv(tmp, index=False, float_format="%.6g")
 
 
 def rows_of(target, store, halves, a, b, signal=None):
-    """One row per step; ``signal`` belongs to the checkpoints' halves."""
+    """One row per step; only halves of the checkpoints have a ``signal``."""
     agree, full = split_half_reliability(a, b)
     signal = np.full(len(agree), np.nan) if signal is None else signal
     for s, step in enumerate(read(store["step"])):
@@ -44,7 +48,7 @@ def rows_of(target, store, halves, a, b, signal=None):
 
 
 def by_half_of_the_draws(job, targets):
-    """{target: scores (2, steps, N)}: each half of the train draws with its own kernel, and of the target draws."""
+    """{target: scores (2, steps, N)} from each half of the train and target draws, each with a kernel of its own."""
     gradients = {target: job.open(path) for target, path in zip(targets, job.args.gradients)}
     total = {}
     for m, path in enumerate(job.args.features):
@@ -66,7 +70,7 @@ def by_half_of_the_draws(job, targets):
 
 
 def half_blocks(features, half, each=None):
-    """Blocks of one half's features, as the kernel wants them."""
+    """Blocks of one half's features, in the form that the kernel takes."""
     return blocks(features, "phi_half", lambda rows: each(rows[:, half]) if each else rows[:, half])
 
 

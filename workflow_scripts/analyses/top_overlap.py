@@ -14,23 +14,23 @@ COLUMNS = ["method", "step", "top_k", "overlap", "random", "most_common", "frequ
 
 def main(job):
     top_k = sorted(job.settings["top_overlap"]["top_k"])
-    found = {}  # {(method, step): one list of images per target}
+    lists = {}  # {(method, step): one list of images per target}
     for method, target, steps, score in read_scores(job):
         for t, row, constant in zip(steps, score, constant_steps(score)):
-            tops = found.setdefault((method, t), [])
+            tops = lists.setdefault((method, t), [])
             if constant:
                 job.say(f"{method}, target {target}: the scores of step {t} are all equal and have no top; not counted")
             else:
                 tops.append(top_and_bottom(row, top_k[-1])[0])
-    made = what_ran(job)
+    ran = what_ran(job)
     rows = []
-    for (method, t), tops in found.items():
+    for (method, t), tops in lists.items():
         for k in top_k:
             # one target has nothing to share
-            shared = top_overlap(np.array(tops)[:, :k], made["images"]) if len(tops) > 1 else (np.nan, "", np.nan)
+            shared = top_overlap(np.array(tops)[:, :k], ran["images"]) if len(tops) > 1 else (np.nan, "", np.nan)
             overlap, most_common, frequency = shared
-            rows.append((method, t, k, overlap, k / made["images"], most_common, frequency, len(tops)))
-    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+            rows.append((method, t, k, overlap, k / ran["images"], most_common, frequency, len(tops)))
+    with atomic_file(job.args.out, lambda: job.provenance(**ran)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -1,4 +1,4 @@
-"""data/train.zarr of a latent or text-conditional model: the images, and what the model sees of them, encoded once."""
+"""data/train.zarr of a latent or text-conditional model: the images, and their latents or captions, encoded once."""
 
 import warnings
 
@@ -10,6 +10,7 @@ from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.data.faults import some
 from waypoint.store.networks.text_encoder import load_text_encoder, text_encoder_identity
 from waypoint.store.networks.vae import load_vae, vae_identity
+from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import blocks, open_store, read, verify
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
@@ -22,15 +23,15 @@ BATCH = 64  # images or captions encoded at once
 
 def main(job):
     device, source = job.device(), job.open(job.args.images)
-    # who trains on this sees the images through their encoders: other weights are other data
+    # models see the images only through the encoders, so other weights make other data
     parts = [source.attrs["sha256"]]
     parts += [vae_identity(job.args.vae)] if job.args.vae else []
     parts += [text_encoder_identity(job.args.text)] if job.args.text else []
-    made = {"sha256": identity_of(*parts), "source": source.attrs["source"]}
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+    attributes = {"sha256": identity_of(*parts), "source": source.attrs["source"]}
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         for name in source.array_keys():
             store.adopt(source[name])
-        if adopt_encoded(job, store, made["sha256"]):
+        if adopt_encoded(job, store, attributes["sha256"]):
             return
         if job.args.vae:
             write_latents(job, store, source, load_vae(job.folder(job.args.vae), device))
@@ -40,16 +41,16 @@ def main(job):
 
 
 def adopt_encoded(job, store, sha256):
-    """Take what an earlier version of this stage encoded from the same images by the same encoders, where it is there.
+    """Reuse what an earlier version of this stage encoded from the same images by the same encoders, if it is there.
 
     Models were trained on exactly these numbers, and another device may make slightly other ones.
     """
     try:
-        found = read_attributes(job.args.out)
-        if not found or found.get("sha256") != sha256 or as_read(found["spec"]) != as_read(job.spec):
+        attributes = read_attributes(job.args.out)
+        if not attributes or attributes.get("sha256") != sha256 or as_read(attributes["spec"]) != as_read(job.spec):
             return False
         earlier = open_store(job.args.out)
-        arrays = [earlier[name] for name in ENCODED if name in earlier]
+        arrays = [array_of(earlier, name) for name in ENCODED if name in earlier]
         for array in arrays:
             verify(array)
     except WaypointError as error:  # damaged: they are made again

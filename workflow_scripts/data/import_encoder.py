@@ -15,20 +15,20 @@ from waypoint.workflow.jobs.job import run
 
 def main(job):
     parts = {"vae": VAE_PARTS, "text_encoder": TEXT_ENCODER_PARTS}
-    ((kind, given),) = ((key, job.settings[key]) for key in parts if key in job.settings)
-    fetched = fetch(given["path"], kind, parts[kind])
+    ((kind, settings),) = ((key, job.settings[key]) for key in parts if key in job.settings)
+    fetched = fetch(settings["path"], kind, parts[kind])
     with atomic_directory(job.args.out) as tmp:
         if kind == "vae":
-            save_vae(load_vae(given["path"]).vae, tmp)
+            save_vae(load_vae(settings["path"]).vae, tmp)
         else:
-            copy(given["path"], tmp)
-            load_text_encoder(tmp, given["max_length"], name=given["path"])  # whether it loads
-        folder = local_place(given["path"], kind)
+            copy(settings["path"], tmp)
+            load_text_encoder(tmp, settings["max_length"], name=settings["path"])  # whether it loads
+        folder = local_place(settings["path"], kind)
         # a hub id's folder carries its revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
-        made = {"imported_from": fetched, "source": source}
-        made["weights"] = weights_hash(tmp)
-        write_marker(tmp, job.provenance(**made))
+        attributes = {"imported_from": fetched, "source": source}
+        attributes["weights"] = weights_hash(tmp)
+        write_marker(tmp, job.provenance(**attributes))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""data/near_duplicates.zarr: which training images show the same, so that lists name each of them once."""
+"""data/near_duplicates.zarr: training images that show the same, so that lists name only one of them."""
 
 import numpy as np
 

@@ -30,7 +30,7 @@ def main(job):
 
 
 def faults_of(source):
-    """What is wrong with every image of a source that cannot be read."""
+    """The faults of all images of a source that cannot be read."""
     faults = []
     for i in range(source.n):
         try:

@@ -35,16 +35,21 @@ def main(job):
         with atomic_directory(job.args.out) as tmp:
             save_vae(vae, tmp)
             write_losses(tmp, trainer.losses)
-            made = {"images": len(images), "data_sha256": sha256, "training": identity, "weights": weights_hash(tmp)}
-            made |= {"reconstruction_rmse": rmse, "scaling_factor": vae.config.scaling_factor}
-            write_marker(tmp, job.provenance(**made))
+            attributes = {
+                "images": len(images),
+                "data_sha256": sha256,
+                "training": identity,
+                "weights": weights_hash(tmp),
+            }
+            attributes |= {"reconstruction_rmse": rmse, "scaling_factor": vae.config["scaling_factor"]}
+            write_marker(tmp, job.provenance(**attributes))
         shutil.rmtree(folder)
     with contextlib.suppress(OSError):  # others may be training
         os.rmdir(job.args.resume)
     job.say(f"vae: reconstructs images in [-1, 1] with a root mean squared error of {rmse:.4f}")
 
 
-def build(given, shape, seed):
+def build(settings, shape, seed):
     """A freshly initialised VAE for images of ``shape`` (C, H, W) from the spec's section ``autoencoder``.
 
     Raises:
@@ -53,12 +58,12 @@ def build(given, shape, seed):
     channels, height, width = shape
     fitting = {"in_channels": channels, "out_channels": channels, "sample_size": max(height, width)}
     for key, value in fitting.items():
-        if given.get(key, value) != value:
-            raise WaypointError(f"vae.train.autoencoder.{key}: {given[key]}, but the data has {value}; leave it out")
+        if settings.get(key, value) != value:
+            raise WaypointError(f"vae.train.autoencoder.{key}: {settings[key]}, but the data has {value}; leave it out")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", "vae"))
         try:
-            vae = AutoencoderKL(**{**fitting, **given})
+            vae = AutoencoderKL(**{**fitting, **settings})
         except (TypeError, ValueError, RuntimeError) as error:
             raise WaypointError(f"vae.train.autoencoder: {error}") from error
     Autoencoder(vae).latent_shape(shape)

@@ -1,4 +1,10 @@
-"""Train features of one checkpoint: φ_i = Pᵀ∇L_i(θ_m) for all images, or for one shard of them."""
+"""Train features of one checkpoint: φ_i = Pᵀ∇L_i(θ_m) for all images, or for one shard of them.
+
+Of one basis, or of several with the same draws.
+"""
+
+import contextlib
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,29 +15,31 @@ from waypoint.science.draws import train_draws
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, train_example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
-from waypoint.science.projection import require_room
+from waypoint.science.projection import SideBySide, require_room
 from waypoint.store.data.training_set import conditions_of, inputs_of, require_own_images
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients, projection
-from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.basis_pass import curvatures_of, device_of, projections, run_together
+from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients
 
 
-def main(job):
-    device = job.device()
-    data = job.open(job.args.data)
-    checkpoint = job.checkpoint(job.args.checkpoint)
+def main(jobs):
+    device = device_of(jobs)
+    data, *_ = [job.open(job.args.data) for job in jobs]
+    checkpoint, *_ = [job.checkpoint(job.args.checkpoint) for job in jobs]
+    job = jobs[0]  # bases that share a pass have the same draws, and the same of all else that is read from it
     require_own_images(checkpoint, data, job.args.data)
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
     grad = per_example_gradients(job.settings, job.args.name, theta.unet)
-    curvature = job.curvature(job.args.curvature, checkpoint)
-    P = projection(job.settings, job.args.name, theta.unet, curvature)
+    curvatures = curvatures_of(jobs, checkpoint)
+    P = SideBySide(projections(jobs, job.args.name, theta.unet, curvatures))
 
     n = data["image"].shape[0]
     shard, shards = (int(part) for part in (job.args.shard or "0/1").split("/"))
-    if job.settings["projection"]["kind"] == "none":
+    unprojected = job.settings["projection"]["kind"] == "none"
+    if unprojected:
         require_room(n * (3 if job.settings["features"]["keep_halves"] else 1), 0, p)
     rows = np.arange(shard * n // shards, (shard + 1) * n // shards)
     if not len(rows):
@@ -53,28 +61,35 @@ def main(job):
 
     halves, dtype = job.settings["features"]["keep_halves"], job.settings["features"]["dtype"]
 
-    def attributes():
+    def attributes(job, curvature):
         return job.provenance(
             checkpoint=job.args.name, weights=checkpoint.weights, parameters=p, **mapped_by(curvature)
         )
 
-    with create_store(job.args.out, attributes) as store:
-        store.write("train", ["train"], rows)
-        quantised.create(store, "phi", ["train", "feature"], (len(rows), P.d), dtype)
-        if halves:
-            quantised.create(store, "phi_half", ["train", "half", "feature"], (len(rows), 2, P.d), dtype)
-        step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
+    with contextlib.ExitStack() as stack:
+        stores = [
+            stack.enter_context(create_store(job.args.out, partial(attributes, job, curvature)))
+            for job, curvature in zip(jobs, curvatures)
+        ]
+        for store, each in zip(stores, P.maps):
+            store.write("train", ["train"], rows)
+            quantised.create(store, "phi", ["train", "feature"], (len(rows), each.d), dtype)
+            if halves:
+                quantised.create(store, "phi_half", ["train", "half", "feature"], (len(rows), 2, each.d), dtype)
+        step = max(1, rows_in_memory(p, device) // (2 if halves else 1) // (len(jobs) if unprojected else 1))
         for start in range(0, len(rows), step):
             batch = range(start, min(start + step, len(rows)))
             where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
             if halves:
                 phi, phi_half = whole_and_halves(project, example, batch, job.settings["features"]["train_draws"])
-                quantised.put(store, "phi_half", where, phi_half.cpu().numpy(), what, rows[where])
+                for store, part in zip(stores, P.apart(phi_half)):
+                    quantised.put(store, "phi_half", where, part.cpu().numpy(), what, rows[where])
             else:
                 phi = project([example(r) for r in batch])
-            quantised.put(store, "phi", where, phi.cpu().numpy(), what, rows[where])
+            for store, part in zip(stores, P.apart(phi)):
+                quantised.put(store, "phi", where, part.cpu().numpy(), what, rows[where])
             job.progress(batch.stop, len(rows), "images")
 
 
 if __name__ == "__main__":
-    run(main, ["data", "checkpoint", "curvature?", "name", "shard?", "out"])
+    run_together(main, ["data", "checkpoint", "curvature*?", "name", "shard?", "out*"])

@@ -37,22 +37,22 @@ def main(job):
         losses["held_out_loss"] = held_out
     x0 = read(trajectory["latent" if "latent" in trajectory else "image"])
     condition, _ = conditions(trajectory, theta, job.settings["target"])
-    own = step_losses(job, theta, x0[None], condition)[0]
-    made = {"target": job.args.target, "inversion": job.settings["target"]["inversion"]}
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+    own_losses = step_losses(job, theta, x0[None], condition)[0]
+    attributes = {"target": job.args.target, "inversion": job.settings["target"]["inversion"]}
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         store.write("by", ["by"], np.array([row.pop("by") for row in near]))
         for key in near[0]:
             store.write(key, ["by"], np.array([row[key] for row in near]))
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], sample)
-        store.write("loss", ["step"], own, "step", steps)
+        store.write("loss", ["step"], own_losses, "step", steps)
         for name, values in losses.items():
             dims = ["train" if name == "train_loss" else "held_out", "step"]
             store.write(name, dims, values, "image")
 
 
 def nearest(job, data, trajectory, sample):
-    """By pixels and by every encoder: the nearest training image, how far it is, and what is usual among them."""
+    """The nearest training image by pixels and by every encoder, with its distance and the usual one between images."""
     images, image = data["image"], read(trajectory["image"])
 
     def usual(vectors, array):
@@ -67,18 +67,18 @@ def nearest(job, data, trajectory, sample):
     names = job.settings["compared"]["encoders"]
     for name, embedded, scores in zip(names, job.args.embeddings, job.args.scores, strict=True):
         typical = usual(units, job.open(embedded)["embedding"])
-        found = apart(read(job.open(scores)["score"], 0))
-        near.append(described(name, found, typical, copy_limit(typical, 0.0)))
+        groups = apart(read(job.open(scores)["score"], 0))
+        near.append(described(name, groups, typical, copy_limit(typical, 0.0)))
     for row in near:
         like = distances(Rows(images)[[row["nearest"]]][0], blocks(images))
         row["alike"] = int((like <= limit).sum())
     return near
 
 
-def described(by, found, typical, limit):
+def described(by, distances, typical, limit):
     """A row: the nearest of all training images, the usual distance, and the one up to which it is a near-duplicate."""
-    i = int(found.argmin())
-    return {"by": by, "nearest": i, "distance": found[i], "typical": np.median(typical), "limit": float(limit)}
+    i = int(distances.argmin())
+    return {"by": by, "nearest": i, "distance": distances[i], "typical": np.median(typical), "limit": float(limit)}
 
 
 def apart(cosines):
@@ -93,7 +93,7 @@ def evened(rows):
 
 
 def units(vectors):
-    """Vectors (n, p) at length 1; zero stays zero."""
+    """Vectors (n, p), scaled to length 1; a zero vector stays zero."""
     vectors = vectors.astype(np.float64)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
@@ -109,19 +109,19 @@ def step_losses(job, theta, x0, condition):
     streams = [torch_stream(job.settings["seed"], "compared losses", t, k) for t, k in keys]
     epsilon = torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(theta.device)
     t = torch.tensor([t for t, _ in keys], device=theta.device)
-    found = np.empty((len(x0), len(steps)), np.float32)
+    losses = np.empty((len(x0), len(steps)), np.float32)
     for i in range(len(x0)):
         image = torch.from_numpy(np.ascontiguousarray(x0[i])).to(theta.device)
-        own = None if condition is None else condition[i : i + 1].to(theta.device)
+        of_image = None if condition is None else condition[i : i + 1].to(theta.device)
         parts = []
         for rows in torch.arange(len(keys)).split(BATCH):
             batch = image.expand(len(rows), *shape)
-            given = None if own is None else own.expand(len(rows), *own.shape[1:])
+            conditions = None if of_image is None else of_image.expand(len(rows), *of_image.shape[1:])
             with torch.inference_mode():
-                parts.append(theta.train_loss(batch, t[rows], epsilon[rows], given).cpu())
-        found[i] = torch.cat(parts).reshape(len(steps), DRAWS).mean(1).numpy()
+                parts.append(theta.train_loss(batch, t[rows], epsilon[rows], conditions).cpu())
+        losses[i] = torch.cat(parts).reshape(len(steps), DRAWS).mean(1).numpy()
         job.progress(i + 1, len(x0), "images")
-    return found
+    return losses
 
 
 def of_training_images(job, theta, data, sample):
@@ -132,7 +132,7 @@ def of_training_images(job, theta, data, sample):
 
 
 def of_held_out_images(job, theta, data):
-    """Losses on images of the same source that no model was trained on; None where there are none at hand."""
+    """Losses on images of the same source that no model was trained on; None where there are none."""
     section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
     if section["subset"] is None:  # every image is a training image
         return None
@@ -150,15 +150,15 @@ def of_held_out_images(job, theta, data):
     root = 2 * np.prod(images.shape[1:]) ** 0.5
     known = blocks(data["image"])
     far = nearest_other(flat(images), np.full(len(images), -1), ((s, flat(rows)) for s, rows in known)) / root
-    kept = far > (section.get("near_duplicates") or SAME)
-    images, chosen = images[kept], chosen[kept]
+    new = far > (section.get("near_duplicates") or SAME)
+    images, chosen = images[new], chosen[new]
     if not len(chosen):
         return None
     return step_losses(job, theta, seen(job, images, chosen), condition_of(job, theta, source, chosen))
 
 
 def seen(job, images, chosen):
-    """What the model sees of held-out images."""
+    """Held-out images as the model sees them."""
     if not job.args.vae:
         return images
     vae, noise = load_vae(job.folder(job.args.vae), job.device()), None

@@ -1,4 +1,4 @@
-"""tables/given_images.csv: of every given image what it is near to and how well the model explains it, with words."""
+"""tables/given_images.csv: what every given image is near to, how well the model explains it, and a verdict."""
 
 import csv
 
@@ -14,7 +14,7 @@ def main(job):
     data = job.open(job.args.data)
     names = read(data["file"]) if "file" in data else None
     with atomic_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
-        table = csv.DictWriter(handle, COLUMNS.split())
+        table: csv.DictWriter[str] = csv.DictWriter(handle, COLUMNS.split())
         table.writeheader()
         for path in job.args.compared:
             for row in Compared(job.open(path), names).rows():
@@ -22,7 +22,7 @@ def main(job):
 
 
 def shown(value):
-    """Numbers as in all tables."""
+    """Numbers with the six digits that all tables have."""
     return f"{value:.6g}" if hasattr(value, "__float__") and not isinstance(value, int) else value
 
 

@@ -1,4 +1,4 @@
-"""evaluation/groups/{target}.csv: the scores of groups of training images, beside groups that mean nothing."""
+"""evaluation/groups/{target}.csv: the scores of groups of training images, beside those of random groups."""
 
 import csv
 import math
@@ -63,18 +63,18 @@ def rows(scores, groups, orders):
     }
     standing = {name: science.standing(sums, null) for name, null in nulls.items()}
     q = {name: science.q_values(standing[name][1]) for name in nulls}
-    found = discovered(sums, error, parts, nulls, q)
+    is_found = discovered(sums, error, parts, nulls, q)
     # scores that are estimates, but of an error that nothing tells, cannot be called found
     unknown = error is None and (models is not None or "score_se" in scores)
     for s, t in enumerate(steps):
         for g, (name, images) in enumerate(groups.items()):
             se = "" if error is None else f"{error[s, g]:.6g}"
-            for null, made in nulls.items():
+            for null, of_null in nulls.items():
                 z, p, normal, percentile = (values[s, g] for values in standing[null])
-                chance = [f"{percentile:.4g}", f"{made.mean[s, g]:.6g}", f"{made.sd[s, g]:.6g}", f"{z:.6g}"]
+                chance = [f"{percentile:.4g}", f"{of_null.mean[s, g]:.6g}", f"{of_null.sd[s, g]:.6g}", f"{z:.6g}"]
                 tested = [null, f"{p:.6g}", "normal" if normal else "permutation", f"{q[null][s, g]:.6g}"]
                 row = [scores.attrs["method"], scores.attrs["target"], t, name, len(images), f"{sums[s, g]:.6g}", se]
-                yield [*row, *chance, *tested, "" if unknown else found[s, g], "" if models is None else models]
+                yield [*row, *chance, *tested, "" if unknown else is_found[s, g], "" if models is None else models]
 
 
 def discovered(sums, error, parts, nulls, q):

@@ -1,6 +1,7 @@
 """One target's groups: each beside random groups and neighbourhoods of its size, by method and step."""
 
 import textwrap
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -36,8 +37,8 @@ def main(job):
     height = HEADER + 0.35 + (HEIGHT + GAP) * len(groups) + 0.5 + LINE * len(words) + 0.1
     figure = plt.figure(figsize=(max(NAMES + WIDTH * len(methods) + 0.15, 6.2), height))
     for column, method in enumerate(methods):
-        own = table[table["method"] == method]
-        limit = reach(own[own["group"].isin(groups)])
+        of_method = table.loc[table["method"] == method]
+        limit = reach(of_method[of_method["group"].isin(groups)])
         for row, group in enumerate(groups):
             above = HEADER + 0.35 + (HEIGHT + GAP) * row
             width = figure.get_figwidth()
@@ -48,14 +49,14 @@ def main(job):
                 HEIGHT / height,
             )
             axes = figure.add_axes(place)
-            draw(axes, own[own["group"] == group], looks[method]["color"])
+            draw(axes, of_method[of_method["group"] == group], looks[method]["color"])
             axes.set_ylim(-limit, limit)
             if row == 0:
                 axes.set_title(f"{method} (control)" if method in CONTROLS else method)
             if row < len(groups) - 1:
                 axes.set(xticklabels=[], xlabel="")
             if column == 0:
-                size = own.loc[own["group"] == group, "size"].iloc[0]
+                size = of_method.loc[of_method["group"] == group, "size"].iloc[0]
                 label = f"{plain(shortened(group, NAMES - 0.45, 9))}\n{counted(size)}"
                 figure.text(0.1 / width, 1 - (above + HEIGHT / 2) / height, label, va="center", size=8.5)
     for line, text in enumerate(words):
@@ -70,19 +71,20 @@ def main(job):
     save(figure, job)
 
 
-def opened(job):
-    """The table; names of groups are texts, whatever they look like."""
-    texts, empty = {"group": str, "found": str}, {name: [""] for name in ("se", "z", "q", "checkpoints")}
+def opened(job) -> pd.DataFrame:
+    """The table, with names of groups as texts even where they look like numbers."""
+    texts: Mapping[Hashable, type[str]] = {"group": str, "found": str}
+    empty = {name: [""] for name in ("se", "z", "q", "checkpoints")}
     return pd.read_csv(job.folder(job.args.table), dtype=texts, keep_default_na=False, na_values=empty)
 
 
 def shown_methods(table, methods):
-    """Methods that say what is found before those that cannot, with a control among them where there is one.
+    """The methods to show: first those that can tell found groups from noise, and one control if there is any.
 
     Args:
         methods: in the order of figures, controls last.
     """
-    said = table.groupby("method")["found"].agg(lambda found: (found != "").any())
+    said = table.groupby("method")["found"].agg(lambda answers: (answers != "").any())
     methods = sorted(methods, key=lambda name: not said[name])
     if len(methods) <= METHODS:
         return methods
@@ -91,7 +93,7 @@ def shown_methods(table, methods):
 
 
 def shown_groups(table):
-    """Names of the groups that most rows call found, then of those that are nearest to it; in the table's order."""
+    """Names of the groups that are found most often, then those with the smallest q; in the table's order."""
     worst = table.groupby(["group", "method", "step"], sort=False)["q"].max()
     by_group = pd.DataFrame({"found": is_found(table).groupby(table["group"]).sum(), "q": worst.groupby("group").min()})
     chosen = set(by_group.sort_values(["found", "q"], ascending=[False, True], kind="stable").index[:GROUPS])
@@ -99,12 +101,12 @@ def shown_groups(table):
 
 
 def is_found(table):
-    """Rows that are found; those of which nothing is known are not."""
+    """Whether each row is found; a row without an answer is not."""
     return table["found"] == "True"
 
 
 def reach(rows):
-    """How far the vertical axis goes: all marks, and the neighbourhoods' band unless it is far wider."""
+    """The limit of the vertical axis: it shows all marks, and the band of neighbourhoods unless that is far wider."""
     return 1.12 * max(2.6, rows.loc[rows["null"] == "random", "z"].abs().max())
 
 
@@ -113,7 +115,7 @@ def draw(axes, rows, color):
     rows = rows.sort_values("step")
     random, near = (rows[rows["null"] == null].reset_index(drop=True) for null in ("random", "neighbourhoods"))
     unit = random["random_sd"].where(random["random_sd"] > 0, 1)
-    t, z, found = random["step"], random["z"], is_found(random)
+    t, z, confirmed = random["step"], random["z"], is_found(random)
     axes.axhspan(-1.96, 1.96, color=BAND, linewidth=0)
     middle, spread = (near["random_mean"] - random["random_mean"]) / unit, 1.96 * near["random_sd"] / unit
     edges = {"facecolor": "none", "edgecolor": HATCH, "hatch": "////", "linewidth": 0.6}
@@ -123,8 +125,8 @@ def draw(axes, rows, color):
     axes.plot(t, z, color=GREY, linewidth=0.8)
     if random["se"].notna().any():
         axes.errorbar(t, z, random["se"] / unit, fmt="none", ecolor="black", elinewidth=0.9)
-    axes.plot(t[~found], z[~found], "o", color=GREY, markerfacecolor="white", markersize=4.5)
-    for marker, side in (("^", found & (z > 0)), ("v", found & (z < 0))):
+    axes.plot(t[~confirmed], z[~confirmed], "o", color=GREY, markerfacecolor="white", markersize=4.5)
+    for marker, side in (("^", confirmed & (z > 0)), ("v", confirmed & (z < 0))):
         axes.plot(t[side], z[side], marker, color=color, markersize=7, markeredgecolor="black", markeredgewidth=0.6)
     time_axis(axes, t.tolist())
     axes.set_xticks(t.iloc[:: -(-len(t) // TICKS)])
@@ -138,7 +140,7 @@ def counted(size):
 
 
 def ran(table, methods, groups):
-    """What was run, in the lines of the header."""
+    """The lines of the header that say what was run."""
     models = table["checkpoints"].dropna().astype(int)
     every = table["group"].nunique()
     lines = [f"{counted_groups(every)} of training images, {table['step'].nunique()} steps"]
@@ -156,7 +158,7 @@ def counted_groups(count):
 
 
 def footer(table, methods, groups, width):
-    """The words below, in lines that fit: what is found, and how to read the figure."""
+    """The lines below the figure: which groups are found, and how to read it."""
     texts = [f"Found by {method}: {told(table[table['method'] == method], groups)}" for method in methods]
     shown = table[table["method"].isin(methods)]
     without = [name for name in methods if shown.loc[shown["method"] == name, "se"].isna().all()]

@@ -27,7 +27,7 @@ COLUMNS = {
 class Evaluation:
     """Predictions and outputs of all targets, on the union of their steps; NaN where a target lacks a step.
 
-    outputs: (K, S, J, R). predicted: {(method, checkpoints): (K, S, J)}; checkpoints is "" for methods without.
+    outputs: (K, S, J, R). predicted: {(method, checkpoints): (K, S, J)}; checkpoints is "" for methods that read none.
     """
 
     def __init__(self, job):
@@ -63,7 +63,7 @@ class Evaluation:
                     yield (method, m), read(store["score_by_checkpoint"], slice(m)).astype(np.float64).mean(0)
 
     def arrays(self):
-        """What ``lds_means`` takes: the methods, their predictions in one array (P, K, S, J), and the outputs."""
+        """The arguments of ``lds_means``: the methods, their predictions in one array (P, K, S, J), and the outputs."""
         return list(self.predicted), np.stack([*self.predicted.values()]), self.outputs
 
     def spans(self):
@@ -78,21 +78,21 @@ class Evaluation:
 def main(job):
     evaluation = Evaluation(job)
     arrays, count = evaluation.arrays(), evaluation.settings["bootstrap"]
-    found = lds_means.by_target(*arrays)
+    correlations = lds_means.by_target(*arrays)
     means = lds_means.means(*arrays), lds_means.specific_means(*arrays)
     stream, report = numpy_stream(job.settings["seed"], "lds bootstrap"), partial(progress, job, count)
     samples = lds_means.resampled_means(*arrays, stream, count, report)
     tables = {
-        "lds": by_target(evaluation, found),
+        "lds": by_target(evaluation, correlations),
         "summary": by_step(evaluation, means, samples),
         "cross": across_steps(evaluation),
-        "overall": overall(evaluation, found, means, samples),
+        "overall": overall(evaluation, correlations, means, samples),
         "comparison": comparison(evaluation, means, samples),
     }
     targets, _, subsets, models = evaluation.outputs.shape
-    made = {"images": evaluation.images, "targets": targets, "subsets": subsets, "models_per_subset": models}
+    attributes = {"images": evaluation.images, "targets": targets, "subsets": subsets, "models_per_subset": models}
     for name, rows in tables.items():
-        with atomic_file(getattr(job.args, name), lambda: job.provenance(**made)) as tmp:
+        with atomic_file(getattr(job.args, name), lambda: job.provenance(**attributes)) as tmp:
             pd.DataFrame(rows, columns=COLUMNS[name].split()).to_csv(tmp, index=False, float_format="%.6g")
 
 
@@ -102,15 +102,15 @@ def progress(job, count, done):
 
 
 def ceiling_of(evaluation, means):
-    """The ceiling by step (S,), NaN where it is not known."""
+    """The ceiling at each step (S,), NaN where it is undefined."""
     return means.get(lds_means.CEILING, [np.full(len(evaluation.steps), np.nan)])[0]
 
 
-def by_target(evaluation, found):
+def by_target(evaluation, correlations):
     """Rows of lds.csv."""
     _, _, subsets, models = evaluation.outputs.shape
     rows = []
-    for (method, checkpoints), values in found.items():
+    for (method, checkpoints), values in correlations.items():
         for k, target in enumerate(evaluation.targets):
             for s, step in enumerate(evaluation.steps):
                 missing = np.isnan(evaluation.outputs[k, s]).any()
@@ -167,7 +167,7 @@ def across_steps(evaluation):
     return rows
 
 
-def overall(evaluation, found, means, samples):
+def overall(evaluation, correlations, means, samples):
     """Rows of lds_overall.csv: the average over the steps."""
     (means, specific), (samples, specific_samples), rows = means, samples, []
     ceilings = ceiling_of(evaluation, means)
@@ -175,7 +175,7 @@ def overall(evaluation, found, means, samples):
         if np.isnan(mean).any():
             continue
         low, high = lds.interval(samples[key].mean(-1))
-        error = np.nan if key[0] in REFERENCES else lds_means.error_of_overall(found[key])
+        error = np.nan if key[0] in REFERENCES else lds_means.error_of_overall(correlations[key])
         row = {"method": key[0], "checkpoints": key[1], "mean": mean.mean(), "se": error}
         row |= {"low": low, "high": high, "targets": len(evaluation.targets), "steps": len(evaluation.steps)}
         row |= {"of_ceiling": lds.share_of_ceiling(mean, ceilings), "specific": specific[key][0].mean()}

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
-from waypoint.workflow.figures.style import plt, save, styles, time_axis
+from waypoint.workflow.figures.caveats import with_caveats
+from waypoint.workflow.figures.style import Dashes, plt, save, side_by_side, styles, time_axis
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.words import counted
 
-REFERENCES = {"ceiling": ("--", "best possible"), "retrain": (":", "retraining once")}
-FEW = 50  # fewer subsets illustrate, they do not measure
+REFERENCES: dict[str, tuple[Dashes, str]] = {"ceiling": ("--", "best possible"), "retrain": (":", "retraining once")}
 COLUMNS = 4  # panels in a row, at most
 PANEL, ROW, AVERAGES = (2.1, 1.75), 0.24, 5.2  # inches
-ENSEMBLES = ["-.", ":", (0, (1, 3))]  # smaller ones of a method, the largest first
+ENSEMBLES: list[Dashes] = ["-.", ":", (0, (1, 3))]  # smaller ones of a method, the largest first
 
 
 def main(job):
-    (table, made), (overall, _) = (job.table(path) for path in (job.args.summary, job.args.overall))
+    (table, attributes), (overall, _) = (job.table(path) for path in (job.args.summary, job.args.overall))
     looks = styles([name for name in table["method"].unique() if name not in REFERENCES], job.settings.get("looks"))
     table, overall = in_order(table, looks), in_order(overall, looks)
     rows = -(-len(looks) // COLUMNS)
@@ -23,15 +25,15 @@ def main(job):
     height = max(1.4 + PANEL[1] * rows, 1.6 + ROW * len(overall))
     width = 0.6 + PANEL[0] * columns
     figure = plt.figure(figsize=(width + AVERAGES, height), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(width, AVERAGES))
+    left, right = side_by_side(figure, (width, AVERAGES))
     by_step(left, looks, table, (rows, columns))
     averages(right.subplots(), looks, overall)
-    figure.suptitle(title(made), x=0.01, ha="left", fontsize=11)
+    figure.suptitle(title(attributes), x=0.01, ha="left", fontsize=11)
     save(figure, job)
 
 
 def in_order(table, looks):
-    """Methods as in all figures, the largest ensemble of each first; references last."""
+    """A table's rows in the order of all figures: methods, the largest ensemble of each first, then references."""
     order = [*looks, *REFERENCES]
     table = table.assign(order=table["method"].map(order.index), size=-table["checkpoints"].fillna(0))
     return table.sort_values(["order", "size"], kind="stable").drop(columns=["order", "size"])
@@ -73,23 +75,22 @@ def by_step(figure, looks, table, shape):
 
 
 def ensembles(table, method):
-    """The rows of a method, of its largest ensemble first."""
+    """Iterate over a method's rows by ensemble, the largest first."""
     for _, rows in table[table["method"] == method].groupby("checkpoints", dropna=False, sort=False):
         yield rows
 
 
 def keys(table, looks):
-    """What lines and bands mean."""
-    line = plt.Line2D
-    found = [line([], [], color="#555555", linewidth=1.8, label="largest ensemble, with its 95 % interval")]
+    """The entries of the legend, which say what lines and bands mean."""
+    lines = [Line2D([], [], color="#555555", linewidth=1.8, label="largest ensemble, with its 95 % interval")]
     sizes = sorted(table[table["method"].isin(looks)]["checkpoints"].dropna().unique())[::-1]
     for style, size in zip(ENSEMBLES, sizes[1:]):
         label = f"{size:.0f} model{'s' * bool(size > 1)}"
-        found.append(line([], [], color="#555555", linestyle=style, linewidth=1.1, label=label))
+        lines.append(Line2D([], [], color="#555555", linestyle=style, linewidth=1.1, label=label))
     for name, (style, label) in REFERENCES.items():
         if name in set(table["method"]):
-            found.append(line([], [], color="black", linestyle=style, linewidth=0.9, label=f"{name} ({label})"))
-    return [*found, line([], [], color="#D5D5D5", label="the other methods")]
+            lines.append(Line2D([], [], color="black", linestyle=style, linewidth=0.9, label=f"{name} ({label})"))
+    return [*lines, Line2D([], [], color="#D5D5D5", label="the other methods")]
 
 
 def averages(axes, looks, overall):
@@ -113,12 +114,12 @@ def averages(axes, looks, overall):
     if overall["of_ceiling"].notna().any():
         axes.annotate("of the\nceiling", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8)
     if overall["specific"].notna().any():
-        bar = plt.Line2D([], [], color="#555555", marker="|", markersize=9, markeredgewidth=1.8, linestyle="")
+        bar = Line2D([], [], color="#555555", marker="|", markersize=9, markeredgewidth=1.8, linestyle="")
         axes.legend([bar], ["target-specific LDS"], loc="upper center", bbox_to_anchor=(0.5, -0.9 / len(names) - 0.05))
 
 
 def named(row):
-    """A row's name: the method, and how many of its models."""
+    """The name of a row: the method and its number of models."""
     if row.method in REFERENCES:
         return f"{row.method} ({REFERENCES[row.method][1]})"
     return (
@@ -128,16 +129,12 @@ def named(row):
     )
 
 
-def title(made):
+def title(attributes):
     """The figure's title: what was run, in numbers."""
-    each = "1 model" if made["models_per_subset"] == 1 else f"{made['models_per_subset']} models"
-    ran = (
-        f"LDS: {made['targets']} targets, {made['subsets']} random subsets of {made['images']} training images, "
-        f"{each} each"
-    )
-    if made["subsets"] < FEW:
-        ran += "\nAn illustration: so few subsets give wide intervals. Measured results: docs/results/README.md"
-    return ran
+    each = "1 model" if attributes["models_per_subset"] == 1 else f"{attributes['models_per_subset']} models"
+    targets, subsets = counted(attributes["targets"], "target"), counted(attributes["subsets"], "random subset")
+    ran = f"LDS: {targets}, {subsets} of {attributes['images']} training images, {each} each"
+    return with_caveats(ran, targets=attributes["targets"], subsets=attributes["subsets"])
 
 
 if __name__ == "__main__":

@@ -1,33 +1,66 @@
 """figures/lds_cross.png: does the score of step s predict the models' outputs at step t?"""
 
 import numpy as np
+from matplotlib.patches import Rectangle
+from scipy import stats
 
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.figures.style import plt, save
 from waypoint.workflow.jobs.job import run
+from waypoint.workflow.words import counted
+
+COLUMNS = 4  # methods in a row, at most
+PANEL, AROUND = 2.15, (1.5, 1.35)  # inches
+SHARE = 0.6  # of the largest value, above which a cell says its own
 
 
 def main(job):
-    table, made = job.table(job.args.cross)
+    table, attributes = job.table(job.args.cross)
     methods = list(table["method"].unique())
+    rows = -(-len(methods) // COLUMNS)
+    columns = -(-len(methods) // rows)
     bound = max(0.05, table["mean"].abs().max())
+    size = PANEL * columns + AROUND[0], (PANEL + 0.25) * rows + AROUND[1]
     figure, axes = plt.subplots(
-        1, len(methods), figsize=(2.6 * len(methods) + 1.2, 3.4), squeeze=False, sharey=True, layout="constrained"
+        rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True, layout="constrained"
     )
-    for axis, method in zip(axes[0], methods):
-        matrix = table[table["method"] == method].pivot(index="score_step", columns="output_step", values="mean")
-        shown = axis.imshow(matrix, cmap="PuOr_r", vmin=-bound, vmax=bound, origin="lower")
-        axis.set_xticks(range(len(matrix.columns)), matrix.columns, rotation=90)
-        axis.set_yticks(range(len(matrix.index)), matrix.index)
-        axis.set(title=method, xlabel="outputs of step t")
-        for s, t in np.argwhere(matrix.abs().to_numpy() > 0.6 * bound):
-            axis.text(
-                t, s, f"{matrix.iloc[s, t]:.2f}".replace("0.", "."), ha="center", va="center", size=5.5, color="white"
-            )
-    axes[0][0].set_ylabel("scores of step s")
-    figure.colorbar(shown, ax=axes[0], label="mean LDS", shrink=0.8)
-    ran = f"{made['targets']} targets, {made['subsets']} subsets of {made['images']} training images"
-    figure.suptitle(f"LDS across steps: {ran}", x=0.01, ha="left", fontsize=11)
+    for axis, method in zip(axes.flat, methods):
+        shown = cells(axis, table[table["method"] == method], attributes["targets"], bound)
+        axis.set_title(method)
+    for axis in axes.flat[len(methods) :]:
+        axis.set_visible(False)
+    for k in range(len(methods) - columns, len(methods)):  # the lowest of each column
+        axes.flat[k].set_xlabel("outputs of step t")
+        axes.flat[k].tick_params(labelbottom=True)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("scores of step s")
+    figure.colorbar(shown, ax=axes, label="mean LDS", shrink=0.8)
+    few = {name: attributes[name] for name in ("targets", "subsets")}
+    ran = f"{counted(few['targets'], 'target')}, {counted(few['subsets'], 'subset')}"
+    ran += f" of {attributes['images']} training images"
+    direction = "noise on the left and above, image on the right and below"
+    hatched = "hatched: the 95 % interval over targets holds 0" if few["targets"] > 1 else "one target has no interval"
+    title = with_caveats(f"LDS across steps: {ran}\n{direction}; {hatched}", **few)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     save(figure, job)
+
+
+def cells(axis, rows, targets, bound):
+    """One method's square of steps, from noise to image as in figures/lds.png."""
+    mean, error = (rows.pivot(index="score_step", columns="output_step", values=name) for name in ("mean", "se"))
+    mean, error = (part.sort_index(ascending=False).sort_index(axis=1, ascending=False) for part in (mean, error))
+    shown = axis.imshow(mean, cmap="PuOr_r", vmin=-bound, vmax=bound)
+    every = 1 if len(mean) <= 5 else 2
+    axis.set_xticks(range(0, len(mean.columns), every), mean.columns[::every])
+    axis.set_yticks(range(0, len(mean.index), every), mean.index[::every])
+    half = stats.t.ppf(0.975, targets - 1) * error if targets > 1 else error * np.nan
+    for s, t in np.argwhere((mean.abs() <= half).to_numpy()):
+        square = Rectangle((t - 0.5, s - 0.5), 1, 1, fill=False, hatch="////", edgecolor="#9A9A9A", linewidth=0)
+        axis.add_patch(square)
+    for s, t in np.argwhere(mean.abs().to_numpy() > SHARE * bound):
+        number = f"{mean.iloc[s, t]:.2f}".replace("0.", ".")
+        axis.text(t, s, number, ha="center", va="center", size=6, color="white")
+    return shown
 
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ def main(job):
     captions = Captions(job, device) if "caption_likelihood" in job.settings else None
     likelihoods, intervals = [], []
     for n, (samples, trajectory) in enumerate(zip(job.args.samples, job.args.trajectories), 1):
-        found = job.open(samples)
-        target, number = found.attrs["target"], job.settings["samples"]["number"]
-        rows, steps = zip(*chosen_steps(job, found))
-        sample, judgements = Samples(found["sample"], rows, number), []
+        store = job.open(samples)
+        target, number = store.attrs["target"], job.settings["samples"]["number"]
+        rows, steps = zip(*chosen_steps(job, store))
+        sample, judgements = Samples(store["sample"], rows, number), []
         if networks:
             image = read(job.open(trajectory)["image"])
             feature = chosen_feature(job, target, networks["standard"], image)
@@ -69,8 +69,8 @@ class Captions:
     """
 
     def __init__(self, job, device):
-        own = job.settings["caption_likelihood"]
-        self.name, self.pairs = own["encoder"], own["captions"]
+        settings = job.settings["caption_likelihood"]
+        self.name, self.pairs = settings["encoder"], settings["captions"]
         place = json.loads(job.args.places)[self.name]
         self.encoder = ImageEncoder(self.name, job.settings["image_encoder"], place, device)
 
@@ -84,7 +84,7 @@ class Captions:
 
 
 def interval_cells(steepest):
-    """The steepest interval as cells of the table, or why there is none."""
+    """The cells of the table for the steepest interval, or for the reason why there is none."""
     if steepest is None:
         return {"step_from": None, "step_to": None, "rise": None, "note": "the likelihood never rises"}
     return {"step_from": steepest[0], "step_to": steepest[1], "rise": steepest[2], "note": ""}

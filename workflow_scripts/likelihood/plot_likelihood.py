@@ -1,4 +1,4 @@
-"""figures/likelihood-{target}.png: when a feature appears, with samples and training images about then (Fig. 3)."""
+"""figures/likelihood-{target}.png: when a feature appears, with samples and training images of that time (Fig. 3)."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import Captions, plain, signed
-from waypoint.workflow.figures.style import GREEN, RED, mosaic, plt, save, show
+from waypoint.workflow.figures.style import GREEN, RED, mosaic, one_above_another, plt, save, show
 from waypoint.workflow.figures.trajectory import ROWS, name_row
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
@@ -22,7 +22,7 @@ CELL = 0.85  # inches
 
 def main(job):
     table, intervals = (job.table(path)[0] for path in (job.args.likelihood, job.args.intervals))
-    table, intervals = (found[found["target"] == job.args.target] for found in (table, intervals))
+    table, intervals = (part[part["target"] == job.args.target] for part in (table, intervals))
     samples = job.open(job.args.samples)
     scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
     steepest = intervals.dropna(subset=["step_from"])
@@ -30,7 +30,7 @@ def main(job):
     names = None if data is None else ImageNames(data)
     rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 11.2, 2.6)
     figure = plt.figure(figsize=(6.4, height), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1, ratio])
+    above, below = one_above_another(figure, (1, ratio))
     curve(above.subplots(), table, steepest)
     axes = below.subplots(rows, len(columns) + 1, squeeze=False)
     sample_row(axes[0], columns, samples)
@@ -44,7 +44,7 @@ def main(job):
 
 
 def scored_by(scores, captions):
-    """The caption of the training images: what they are, whose scores they have, and what stands below each."""
+    """The caption of the training images: the method of their scores, and the meaning of the words below each."""
     method = scores.attrs["method"]
     if count := len(settings_of(scores.attrs["spec"]).get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
@@ -64,7 +64,7 @@ def question(table, names):
 
 
 def around(steepest, steps):
-    """Up to COLUMNS steps, descending, about the first classifier's steepest interval, or evenly spread."""
+    """Up to COLUMNS steps, descending, around the first classifier's steepest interval, or evenly spread."""
     steps = sorted(steps, reverse=True)
     if len(steps) <= COLUMNS:
         return steps

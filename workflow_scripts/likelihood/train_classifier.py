@@ -10,18 +10,18 @@ def main(job):
     kind, seed = job.args.kind, job.settings["seed"]
     recipe = job.settings["classifier"][kind]
     images, labels = labelled(data, job.args.data)
-    seen, kept = held_out(len(images), recipe["holdout"], seed)
+    seen, held_back = held_out(len(images), recipe["holdout"], seed)
     network = build(images.shape[1], int(labels.max()) + 1, recipe["width"], seed, kind).to(device)
     trainer = ClassifierTrainer(network.train(), images[seen], labels[seen], recipe, seed, kind)
     while trainer.epoch < recipe["epochs"]:
         loss = trainer.run_epoch()
         job.progress(trainer.epoch, recipe["epochs"], "epochs", f"loss={loss:.4f}")
     network.eval()
-    found = {"accuracy": accuracy(network, images[kept], labels[kept]), "held_out": len(kept)}
+    measured = {"accuracy": accuracy(network, images[held_back], labels[held_back]), "held_out": len(held_back)}
     if "radius" in recipe:
-        found["robust_accuracy"] = robust_accuracy(network, images[kept], labels[kept], recipe, seed)
-    save_classifier(network, job.args.out, lambda: job.provenance(kind=kind, **found))
-    job.say(f"{kind}: {found}")
+        measured["robust_accuracy"] = robust_accuracy(network, images[held_back], labels[held_back], recipe, seed)
+    save_classifier(network, job.args.out, lambda: job.provenance(kind=kind, **measured))
+    job.say(f"{kind}: {measured}")
 
 
 if __name__ == "__main__":

@@ -38,23 +38,27 @@ def main(job):
         checkpoints.save(denoiser.unet, denoiser.scheduler, tmp)
         # a hub id's folder carries its revision in its name
         source = source_record(taken_from(path, changed["weights"]))
-        made = {"name": job.args.name, "imported_from": str(fetch(path, parts=checkpoints.PARTS)), "source": source}
+        attributes = {
+            "name": job.args.name,
+            "imported_from": str(fetch(path, parts=checkpoints.PARTS)),
+            "source": source,
+        }
         more = {"taken": said} if said else {}
-        write_marker(tmp, job.provenance(**made, **more, weights=weights_hash(tmp)))
+        write_marker(tmp, job.provenance(**attributes, **more, weights=weights_hash(tmp)))
 
 
 def taking(job):
     """How the model is taken: keyword arguments of ``checkpoints.load``."""
-    given = job.settings["checkpoint"]
-    changed = {key: given.get(key) for key in ("sampler", "timestep_spacing", "weights")}
-    changed |= {"model": job.settings["model"], "latent": bool(job.args.vae), "cells": given.get("size")}
+    settings = job.settings["checkpoint"]
+    changed = {key: settings.get(key) for key in ("sampler", "timestep_spacing", "weights")}
+    changed |= {"model": job.settings["model"], "latent": bool(job.args.vae), "cells": settings.get("size")}
     if job.args.data:
         changed["latent"] = "latent" in job.open(job.args.data)
         changed["cells"] = (
-            given.get("size") and job.open(job.args.data)["latent" if changed["latent"] else "image"].shape[-1]
+            settings.get("size") and job.open(job.args.data)["latent" if changed["latent"] else "image"].shape[-1]
         )
     elif changed["cells"] and job.args.vae:
-        changed["cells"] = cells_of(given["size"], load_vae(job.folder(job.args.vae)).vae.config)
+        changed["cells"] = cells_of(settings["size"], load_vae(job.folder(job.args.vae)).vae.config)
     return changed
 
 

@@ -10,8 +10,8 @@ from waypoint.workflow.jobs.job import run
 def main(job):
     listed = {}
     for folder in job.args.models:
-        made = job.checkpoint(folder).attributes
-        listed[made["name"]] = {"weights": made["weights"], "rows_sha256": made["rows_sha256"]}
+        attributes = job.checkpoint(folder).attributes
+        listed[attributes["name"]] = {"weights": attributes["weights"], "rows_sha256": attributes["rows_sha256"]}
     text = json.dumps(listed, indent=1) + "\n"
     # readers record this hash in place of all models'
     with atomic_file(job.args.out, lambda: job.provenance(sha256=text_hash(text))) as tmp:

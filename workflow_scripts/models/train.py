@@ -40,7 +40,7 @@ class Training:
     base: str | None  # SHA-256 of the weights of an adapter's base
 
     def identity(self, spec):
-        """Hash of everything the weights depend on: what was begun or finished with another is not used."""
+        """Hash of everything the weights depend on; states and models with another hash are not used."""
         settings = {stage: entry for stage, entry in spec.items() if stage != "item"}  # the images are the rows
         base = [self.base] if self.base else []
         return identity_of(settings, self.stream, rows_hash(self.rows), self.data_sha256, *base)
@@ -79,11 +79,11 @@ def main(job):
 
 
 def confirm(job, folder):
-    """Let a finished model say that it is also what this job's settings ask for: other scores, the same images."""
-    made = read_attributes(folder)
-    if made["identity"] == job.provenance.identity:
+    """Give a finished model this job's attributes: other scores led to the same images."""
+    stored = read_attributes(folder) or {}
+    if stored.get("identity") == job.provenance.identity:
         return
-    attributes = {**made, **job.provenance.origin()}
+    attributes = {**stored, **job.provenance.origin()}
     if folder.is_symlink():  # somebody else's stays as it is
         copy(folder, folder, attributes)
     else:
@@ -100,11 +100,15 @@ def copy(model, place, attributes):
 
 
 def take_over(job, training):
-    """Copy an existing model of the same images and recipe, if there is one; whether there was."""
+    """Copy an existing model of the same images and recipe, if there is one; True if so."""
     for other in sorted(training.out.parent.iterdir()) if training.out.parent.exists() else []:
         if other != training.out and ".tmp-" not in other.name and finished(other, training.identity(job.spec)):
-            made = {"name": training.name, "same_as": other.name}
-            copy(other, training.resume / "model", {**read_attributes(other), **job.provenance.origin(), **made})
+            changed = {"name": training.name, "same_as": other.name}
+            copy(
+                other,
+                training.resume / "model",
+                {**(read_attributes(other) or {}), **job.provenance.origin(), **changed},
+            )
             job.say(f"{training.name}: same images and recipe as {other}, nothing to train")
             return True
     return False
@@ -131,10 +135,10 @@ def train(job, training, images, data, device):
         else:
             checkpoints.save(trainer.final_weights(), denoiser.scheduler, tmp)
         write_losses(tmp, trainer.losses)
-        made = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
-        made |= {"base": training.base} if training.base else {}
-        made |= {"data_sha256": training.data_sha256, "training": identity, "weights": weights_hash(tmp)}
-        write_marker(tmp, job.provenance(**made))
+        attributes = {"name": name, "images": len(training.rows), "rows_sha256": rows_hash(training.rows)}
+        attributes |= {"base": training.base} if training.base else {}
+        attributes |= {"data_sha256": training.data_sha256, "training": identity, "weights": weights_hash(tmp)}
+        write_marker(tmp, job.provenance(**attributes))
 
 
 def untrained(job, training):

@@ -1,4 +1,4 @@
-"""tables/*_comparison.csv: do a method's removals change the image more than another's? Paired over targets."""
+"""tables/*_comparison.csv: whether one method's removals change the image more than another's, paired over targets."""
 
 from itertools import combinations
 
@@ -16,9 +16,9 @@ COLUMNS = "method versus step n_remove difference low high targets".split()
 def main(job):
     table, _ = job.table(job.args.table)
     changed, rows = CHANGE[job.args.evaluation], []
-    kept = table[table["n_remove"] == 0]  # of forgetting: models of the full set, beside every number of removals
+    full_set = table[table["n_remove"] == 0]  # of forgetting: models of the full set, beside every number of removals
     for count in sorted(set(table["n_remove"]) - {0}):
-        there = pd.concat([table[table["n_remove"] == count], kept])
+        there = pd.concat([table[table["n_remove"] == count], full_set])
         wide = there.pivot(index="target", columns="method", values=changed)
         for method, versus in combinations(there["method"].unique(), 2):
             differences = (wide[method] - wide[versus]).to_numpy()

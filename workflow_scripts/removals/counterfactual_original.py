@@ -1,4 +1,4 @@
-"""Images of p(·|x_t) by a target's generating model, and how far models of the full set take them away (Fig. 5)."""
+"""Images of p(·|x_t) by a target's generating model, and their distance from other full-set models' (Fig. 5)."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ def main(job):
     original, sample = features.of(restarts.batches())
     names, distances = job.settings["controls"]["full_models"], []
     for theta in full_models(job):
-        found, _ = features.of(restarts.batches(theta))
-        distances.append(frechet_distance(original, found))
+        of_other, _ = features.of(restarts.batches(theta))
+        distances.append(frechet_distance(original, of_other))
         job.progress(len(distances), len(names), "models")
-    made = {"target": job.args.target, "features": features.name, "train_images": images_of(job)}
-    made["weights"] = generator.weights
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+    attributes = {"target": job.args.target, "features": features.name, "train_images": images_of(job)}
+    attributes["weights"] = generator.weights
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         store.write("image", ["image"], np.arange(len(original)))
         store.write("feature", ["image", "feature"], original, "image")
         store.write("baseline", ["baseline"], np.array(names))

@@ -1,4 +1,4 @@
-"""tables/counterfactual_fid.csv: what retraining without a method's top images does to samples of p(·|x_t) (Fig. 5)."""
+"""tables/counterfactual_fid.csv: how retraining without a method's top images changes samples of p(·|x_t) (Fig. 5)."""
 
 import pandas as pd
 
@@ -12,20 +12,25 @@ def main(job):
     originals = {store.attrs["target"]: store for store in map(job.open, job.args.originals)}
     rows = [row for path in job.args.without for row in compared(job.open(path), originals)]
     store = next(iter(originals.values()))
-    made = {"train_images": store.attrs["train_images"], "baselines": store["baseline"].shape[0]}
-    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    attributes = {"train_images": store.attrs["train_images"], "baselines": store["baseline"].shape[0]}
+    with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
 
 
 def compared(store, originals):
     """Rows of one method and target: the distance to the original images, beside that of models of the full set."""
-    original, own = originals[store.attrs["target"]], settings_of(store.attrs["spec"])["counterfactual"]
+    original, settings = originals[store.attrs["target"]], settings_of(store.attrs["spec"])["counterfactual"]
     baseline = read(original["fid_baseline"]).mean()
     for removed, distances in zip(read(store["removed"]), read(store["fid"])):
         row = {"method": store.attrs["method"], "target": store.attrs["target"]}
-        row |= {"step": own["step"], "delta": own["delta"], "n_remove": removed, "features": store.attrs["features"]}
+        row |= {
+            "step": settings["step"],
+            "delta": settings["delta"],
+            "n_remove": removed,
+            "features": store.attrs["features"],
+        }
         fid = distances.mean()
-        row |= {"fid": fid, "fid_baseline": baseline, "fid_increase": fid - baseline, "images": own["images"]}
+        row |= {"fid": fid, "fid_baseline": baseline, "fid_increase": fid - baseline, "images": settings["images"]}
         yield {**row, "note": f"mean of {len(distances)} removals" if len(distances) > 1 else ""}
 
 

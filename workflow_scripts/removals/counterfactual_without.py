@@ -1,4 +1,4 @@
-"""How far models retrained without a method's top images take a target's samples of p(·|x_t) away (Fig. 5)."""
+"""How far models retrained without a method's top images move a target's samples of p(·|x_t) (Fig. 5)."""
 
 import numpy as np
 import torch
@@ -21,11 +21,11 @@ def main(job):
     distances = np.empty((len(counts), removals(job)))
     samples = np.empty((*distances.shape, min(SAMPLES, len(original)), *restarts.target.image.shape), np.float32)
     for done, (place, theta) in enumerate(models_without(job, "counterfactual"), 1):
-        found, samples[place] = features.of(restarts.batches(theta))
-        distances[place] = frechet_distance(original, found)
+        of_retrained, samples[place] = features.of(restarts.batches(theta))
+        distances[place] = frechet_distance(original, of_retrained)
         job.progress(done, distances.size, "models")
-    made = {"method": job.args.method, "target": job.args.target, "features": features.name}
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+    attributes = {"method": job.args.method, "target": job.args.target, "features": features.name}
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         store.write("n_remove", ["n_remove"], np.array(job.settings["counterfactual"]["n_remove"]))
         store.write("removal", ["removal"], np.arange(removals(job)))
         store.write("removed", ["n_remove"], counts)

@@ -23,13 +23,13 @@ def main(job):
     original = read(trajectory["again" if "again" in trajectory else "image"])
     decode = decoder(job, job.device())
     if job.args.method == "none":
-        counts, made = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
+        counts, models = np.array([0]), (((0, k), theta) for k, theta in enumerate(full_models(job)))
         shape = (1, len(job.args.models))
     else:
-        counts, made = removed(job, "forgetting"), models_without(job, "forgetting")
+        counts, models = removed(job, "forgetting"), models_without(job, "forgetting")
         shape = (len(counts), removals(job))
     images = np.empty((*shape, *original.shape), np.float32)
-    for done, (place, theta) in enumerate(made, 1):
+    for done, (place, theta) in enumerate(models, 1):
         images[place] = decode(again(job, theta, trajectory)[None])[0].numpy()
         job.progress(done, len(job.args.models), "models")
     attributes = {"method": job.args.method, "target": job.args.target}

@@ -12,8 +12,8 @@ def main(job):
     stores = [job.open(path) for path in job.args.stores]
     rows = [row for store in stores for row in moved(store)]
     models = {store.attrs["method"]: store["l2"].shape[1] for store in stores}
-    made = {"train_images": stores[0].attrs["train_images"], "models": models}
-    with atomic_file(job.args.out, lambda: job.provenance(**made)) as tmp:
+    attributes = {"train_images": stores[0].attrs["train_images"], "models": models}
+    with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -1,7 +1,8 @@
 """figures/forgetting.png: how far the same seed's image moves after each method's removals (§5.5, Fig. 7)."""
 
 from waypoint.store.zarr.reader import read
-from waypoint.workflow.figures.style import method_bars, plt, save, show, styles
+from waypoint.workflow.figures.caveats import with_caveats
+from waypoint.workflow.figures.style import method_bars, plt, save, show, side_by_side, styles
 from waypoint.workflow.jobs.job import run
 
 BARS, CELL = 5.2, 1.25  # inches
@@ -9,7 +10,7 @@ LEGEND = 4  # columns
 
 
 def main(job):
-    table, made = job.table(job.args.table)
+    table, attributes = job.table(job.args.table)
     stores = {(store.attrs["target"], store.attrs["method"]): store for store in map(job.open, job.args.stores)}
     targets = list(dict.fromkeys(target for target, _ in stores))
     turns = job.settings.get("looks")
@@ -17,11 +18,11 @@ def main(job):
     methods = list(looks)
     columns, height = len(methods) + 1, max(4.2, CELL * len(targets) + 1.3)
     figure = plt.figure(figsize=(BARS + 0.5 + columns, height))
-    left, right = figure.subfigures(1, 2, width_ratios=(BARS, 0.5 + columns))
+    left, right = side_by_side(figure, (BARS, 0.5 + columns))
     axes = left.subplots()
     legend = -(-len(methods) // LEGEND)  # rows
     left.subplots_adjust(0.13, max(0.2, (0.55 + 0.19 * legend) / height), 0.97, 1 - 1 / height)
-    method_bars(axes, table, "l2", made["train_images"], turns)
+    method_bars(axes, table, "l2", attributes["train_images"], turns)
     axes.set(ylabel="ℓ2 to the original image (pixels in [−1, 1])")
     left.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=LEGEND)
     rows = right.subplots(len(targets), columns, squeeze=False)
@@ -32,7 +33,7 @@ def main(job):
         images(row, target, {method: stores[target, method] for method in methods}, looks)
     for axis, method in zip(rows[0], ["original", *methods]):
         axis.set_title(method, size=9, loc="center", color="black")
-    figure.suptitle(title(table, made), x=0.01, ha="left", fontsize=9.5)
+    figure.suptitle(title(table, attributes), x=0.01, ha="left", fontsize=9.5)
     save(figure, job)
 
 
@@ -46,16 +47,17 @@ def images(row, target, stores, looks):
     row[0].set_ylabel(target, size=8)
 
 
-def title(table, made):
+def title(table, attributes):
     """The figure's title: what was run, in numbers."""
-    targets, models = table["target"].nunique(), made["models"]
-    return (
-        f"The same seed after retraining without each method's top images (of {made['train_images']}) "
+    targets, models = table["target"].nunique(), attributes["models"]
+    ran = (
+        f"The same seed after retraining without each method's top images (of {attributes['train_images']}) "
         f"at step t = {table['step'][0]}; {targets} target{'s' * (targets > 1)}\n"
         f"bars: mean ± SE over targets (dots); random: mean of {models['random']} removals; "
         f"none: nothing removed, mean of {models['none']} models with other seeds\n"
         f"images: {table['n_remove'].max()} removed, first model of each, its ℓ2 below"
     )
+    return with_caveats(ran, targets=targets)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main(job):
 
 
 def _file(mask, files):
-    """The next PNG, where the mask is one."""
+    """The next PNG file if the mask is a PNG, None for a box."""
     return None if isinstance(mask, list) else next(files)
 
 
@@ -71,10 +71,10 @@ def header(figure, job, step, words):
     """The lines of the header: what was run, and how to read the figure; ``words``: what stands below each image."""
     scores = job.open(job.args.scores[0])
     spec = settings_of(scores.attrs["spec"])
-    made = {"targets": 0, "images": scores["score"].shape[1], "models": len(spec["checkpoints"])}
+    ran = {"targets": 0, "images": scores["score"].shape[1], "models": len(spec["checkpoints"])}
     lines = [
         (f"{scores.attrs['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
-        (f"{in_words(made)}, {projected(spec)}", {"size": 8}),
+        (f"{in_words(ran)}, {projected(spec)}", {"size": 8}),
         ("on the right the training images with the highest scores for what is inside the outline;", {"size": 8}),
         (f"below each: score, {words}", {"size": 8}),
     ]

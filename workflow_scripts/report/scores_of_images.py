@@ -1,4 +1,4 @@
-"""tables/scores_of_images.csv: the scores of the training images that the config lists, everywhere."""
+"""tables/scores_of_images.csv: the scores of listed training images, for all methods, targets and steps."""
 
 import csv
 

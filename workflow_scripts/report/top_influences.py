@@ -26,7 +26,7 @@ def main(job):
 
 
 def rows(scores, lists, names, listed):
-    """Iterate over the rows of one target's scores by one method; ranks and found are empty where nothing judges."""
+    """Iterate over the rows of one target's scores by one method; ranks and found are empty where unknown."""
     of, known = [scores.attrs["method"], scores.attrs["target"]], parts_of(scores)[0] is not None
     for s, t in enumerate(read(scores["step"])):
         score = read(scores["score"], s)

@@ -35,18 +35,19 @@ def main(job):
         show_step(axes[:, column], trajectory, samples, steps[s])
         for row in range(2 * top):
             (side, k), axis = divmod(row, top), axes[len(ROWS) + row, column]
-            i, found = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
-            color = (GREEN, RED)[side] if found or not known else GREY
+            i, confirmed = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
+            color = (GREEN, RED)[side] if confirmed or not known else GREY
             show(axis, read(data["image"], i), color, 2.2 if color != GREY else 1.2, (SOLID, DASHED)[side])
             number = signed(score[i]) if error is None else f"{signed(score[i])}{THIN}±{THIN}{error[i]:.1g}"
-            captions.below(axis, i, f"{number}{THIN + '✓' if found else ''}{listed.mark(i)}")
+            captions.below(axis, i, f"{number}{THIN + '✓' if confirmed else ''}{listed.mark(i)}")
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
     said = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
     if job.args.compared:
         said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), said)
     reading(figure)
-    save(figure, job)
+    shown = np.sort(steps)[::-1].tolist()
+    save(figure, job, target=job.args.target, method=scores.attrs["method"], steps=shown)
 
 
 def row_names(axes, top):
@@ -59,7 +60,7 @@ def row_names(axes, top):
 
 
 def lines(job, scores, captions, alike):
-    """The lines of the header: what was run, how far it can be trusted, and how to read the panel.
+    """The lines of the header: what was run, how far to trust it, and how to read the panel.
 
     Args:
         alike: whether the panel shows images that have near-duplicates.
@@ -85,7 +86,7 @@ def lines(job, scores, captions, alike):
 
 
 def guidances(spec):
-    """Under which guidance f_t and x̂0_t were taken, in words; None for models that have nothing to be guided by.
+    """Words on the guidance of f_t and x̂0_t; None for models without conditions.
 
     Args:
         spec: the settings of scores that come from gradients.

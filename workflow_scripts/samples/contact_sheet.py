@@ -40,14 +40,14 @@ def main(job):
         images.extend(decode(made(job, model, data, range(count)[start : start + batch], rows)).numpy())
         job.progress(len(images), count, "samples")
     file, seen = Path(job.args.model) / "loss.csv", beside_the_data(job, data, model, np.stack(images))
-    kind, given = asked_for(data, model, rows)
+    kind, conditions = asked_for(data, model, rows)
     what = f"{count} samples" + (f", for the {kind}s of the first training images" if kind else "")
-    figure = drawn(job.args.name, what, images, given, pd.read_csv(file) if file.exists() else None, seen)
+    figure = drawn(job.args.name, what, images, conditions, pd.read_csv(file) if file.exists() else None, seen)
     save(figure, job, **asdict(seen), noise=seen.noise)
 
 
 def beside_the_data(job, data, model, images):
-    """The ``SampleQuality`` of some images that the model made, with its loss on some training images."""
+    """The ``SampleQuality`` of some generated images and of the model's loss on some training images."""
     array, of = data["image"], Listed(job.open(job.args.near)).images
     known = sample_of(job, len(of))
     near = [nearest_other(flat(images), np.full(len(images), -1), vectors(array, of))]
@@ -56,7 +56,8 @@ def beside_the_data(job, data, model, images):
     some = inputs[chosen[:LOSS_IMAGES]]
     conditions = conditions_of(data, model, chosen[:LOSS_IMAGES])
     blind = blind_loss(inputs[chosen].var(0, ddof=1).mean(dtype=np.float64), model.alphas_cumprod.cpu().numpy())
-    return quality(*near, noise_loss(job, model, some, conditions), blind)
+    samples, usual = near
+    return quality(samples, usual, noise_loss(job, model, some, conditions), blind)
 
 
 def vectors(array, rows):
@@ -78,11 +79,11 @@ def noise_loss(job, model, x0, conditions):
         of_all = None if conditions is None else conditions[torch.arange(len(x0))].to(model.device)
         with torch.inference_mode():
             losses.append(model.noise_loss(image, t, epsilon, of_all).cpu())
-    return torch.cat(losses).mean()
+    return float(torch.cat(losses).mean())
 
 
 def made(job, model, data, numbers, rows):
-    """Samples of some numbers, each of a stream of its own that all models share: (numbers, C, H, W)."""
+    """Samples with these numbers, (numbers, C, H, W); each has a random stream of its own, the same for all models."""
     known, sampling = conditions_of(data, model, rows), job.settings["sampling"]
     conditions = None if known is None else known[np.array(numbers)].to(model.device)
     sampler = guided(model, null_of(data), sampling.get("guidance", 1))
@@ -91,7 +92,7 @@ def made(job, model, data, numbers, rows):
 
 
 def asked_for(data, model, rows):
-    """What each sample was asked to be: the kind of it, caption or label or nothing, and a title for each row."""
+    """The condition of each sample: its kind, caption or label or nothing, and a title for each row."""
     kind = {"encoder_hidden_states": "caption", "class_labels": "label", None: None}[model.conditioned_by]
     if kind is None:
         return None, [""] * len(rows)
@@ -99,15 +100,15 @@ def asked_for(data, model, rows):
     return kind, ["\n".join(line).replace("$", r"\$") for line in lines]
 
 
-def drawn(name, what, images, given, losses, seen):
+def drawn(name, what, images, conditions, losses, seen):
     """The figure: samples on the left, and the loss curve, where there is one, on the right.
 
     Args:
-        what: the line below the model's name. images: (C, H, W) each. given: a title for each.
+        what: the line below the model's name. images: (C, H, W) each. conditions: a title for each.
         losses: columns epoch and loss, or None. seen: a ``SampleQuality``.
     """
     side = int(np.ceil(len(images) ** 0.5))
-    lines = max(title.count("\n") + 1 if title else 0 for title in given)
+    lines = max(title.count("\n") + 1 if title else 0 for title in conditions)
     head = TOP + 0.13 * lines  # of the first row
     height = SHEET + 0.13 * lines * (side - 1)
     width = 0.2 + SHEET + (0.9 + CURVE if losses is not None else 0)
@@ -125,7 +126,7 @@ def drawn(name, what, images, given, losses, seen):
         wspace=0.06,
         hspace=0.06 + 0.16 * lines,
     )
-    for k, (image, title) in enumerate(zip(images, given)):
+    for k, (image, title) in enumerate(zip(images, conditions)):
         axes = figure.add_subplot(cells[k // side, k % side])
         show(axes, image)
         axes.set_title(title, size=6.5, loc="center", pad=2)

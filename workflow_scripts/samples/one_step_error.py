@@ -1,4 +1,4 @@
-"""tables/one_step_error.csv: how far x̂0_t is from the mean of samples of p(·|x_t), which it stands for (§2.2)."""
+"""tables/one_step_error.csv: the distance of x̂0_t from the mean of samples of p(·|x_t), for which it stands (§2.2)."""
 
 import pandas as pd
 
@@ -13,15 +13,15 @@ from waypoint.workflow.plan.specs import require_agreement
 def main(job):
     rows = []
     for samples, trajectory in zip(job.args.samples, job.args.trajectories, strict=True):
-        found, made = job.open(samples), job.open(trajectory)
+        restarts, generated = job.open(samples), job.open(trajectory)
         # the trajectory that these samples restarted from
-        require_agreement(trajectory, made.attrs, found.attrs["spec"])
-        grid, x0_hat = read(made["step"]).tolist(), read(made["x0_hat"])
-        samples_in_its_space = found["latent" if "latent" in found else "sample"]
-        for s, step in chosen_steps(job, found):
+        require_agreement(trajectory, generated.attrs, restarts.attrs["spec"])
+        grid, x0_hat = read(generated["step"]).tolist(), read(generated["x0_hat"])
+        samples_in_its_space = restarts["latent" if "latent" in restarts else "sample"]
+        for s, step in chosen_steps(job, restarts):
             sample = read(samples_in_its_space, s)[: job.settings["samples"]["number"]]
             row = one_step_error(x0_hat[grid.index(step)], sample)
-            rows.append({"target": found.attrs["target"], "step": step, **row})
+            rows.append({"target": restarts.attrs["target"], "step": step, **row})
     with atomic_file(job.args.out, job.provenance) as tmp:
         pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.6g")
 

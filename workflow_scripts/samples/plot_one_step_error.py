@@ -1,5 +1,6 @@
 """figures/one_step_error.png: is x̂0_t a fair stand-in for samples of p(·|x_t), at every t (§2.2)?"""
 
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.figures.style import plt, save, time_axis
 from waypoint.workflow.jobs.job import run
 
@@ -39,7 +40,8 @@ def main(job):
     axes.legend(loc="upper right")
     targets = table["target"].nunique()
     ran = f"{targets} target{'s' * (targets > 1)}, {table['samples'].max()} samples per step"
-    axes.set_title(f"$\\hat{{x}}_0^t$ against the samples of $p(\\cdot|x_t)$ that it stands for: {ran}", fontsize=9)
+    title = f"$\\hat{{x}}_0^t$ against the samples of $p(\\cdot|x_t)$ that it stands for: {ran}"
+    axes.set_title(with_caveats(title, targets=targets), fontsize=9)
     save(figure, job)
 
 

@@ -1,9 +1,12 @@
 """figures/seed_consistency.png: do two models make the same image of the same noise (B.1)?"""
 
+from typing import cast
+
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from waypoint.store.zarr.reader import read
-from waypoint.workflow.figures.style import plt, save, show
+from waypoint.workflow.figures.style import plt, save, show, side_by_side
 from waypoint.workflow.jobs.job import run
 
 COLUMNS = 8
@@ -20,7 +23,7 @@ def main(job):
         (f"{names[1]}\nindependent noise", other[1]),
     ]
     figure = plt.figure(figsize=(9.6, 3.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
+    left, right = side_by_side(figure, (1.7, 1))
     axes = left.subplots(len(rows), shown, squeeze=False)
     for line, (label, images) in zip(axes, rows):
         for axis, image in zip(line, images):
@@ -35,7 +38,7 @@ def main(job):
         axis.hist(values, bins, color=color, alpha=0.55, hatch=hatch, edgecolor="white", label=label)
         axis.axvline(values.median(), color=color, linestyle=line, linewidth=2)
     axis.set(xlabel="ℓ2 distance of the two images (pixels in [−1, 1])", ylabel="pairs of images")
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    cast(MaxNLocator, axis.yaxis.get_major_locator()).set_params(integer=True)
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above: inside it would cover the medians
     seeds = same.shape[1]
     ran = f"{seeds} seed{'s' * (seeds > 1)}, {pairs} pair{'s' if pairs > 1 else ''} of models"

@@ -13,10 +13,10 @@ BATCH, POSITIONS = 250, 1 << 18  # samples made at once: so many, and no more th
 
 
 def main(job):
-    generator, own = job.checkpoint(job.args.generator).load(job.device()), job.settings["samples"]
-    target, decode = Target(job, generator, own["steps"]), decoder(job, generator.device)
+    generator, settings = job.checkpoint(job.args.generator).load(job.device()), job.settings["samples"]
+    target, decode = Target(job, generator, settings["steps"]), decoder(job, generator.device)
     batch = max(1, min(BATCH, POSITIONS // (generator.shape[1] * generator.shape[2])))
-    shape = (len(target.steps), own["number"])
+    shape = (len(target.steps), settings["number"])
     with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
         store.write("step", ["step"], np.array(target.steps))
         dims = ["step", "number", "channel", "y", "x"]
@@ -27,15 +27,15 @@ def main(job):
             for name, latents in (("x_t_image", target.x_t), ("x0_hat_image", target.x0_hat)):
                 store.write(name, ["step", "channel", "y", "x"], decode(latents).numpy(), "step", target.steps)
         for s, t in enumerate(target.steps):
-            for start in range(0, own["number"], batch):
-                numbers = range(start, min(start + batch, own["number"]))
+            for start in range(0, settings["number"], batch):
+                numbers = range(start, min(start + batch, settings["number"]))
                 streams = [torch_stream(job.settings["seed"], "samples", target.key, t, k) for k in numbers]
                 steps = job.settings["sampling"]["steps"]
-                made = continuations(target.sampling(generator), steps, target.x_t[s], t, streams, target.condition)
+                images = continuations(target.sampling(generator), steps, target.x_t[s], t, streams, target.condition)
                 where, what = (s, slice(numbers.start, numbers.stop)), f"step {t}, sample"
-                store.put("sample", where, decode(made).numpy(), what, numbers)
+                store.put("sample", where, decode(images).numpy(), what, numbers)
                 if job.args.vae:
-                    store.put("latent", where, made.numpy(), what, numbers)
+                    store.put("latent", where, images.numpy(), what, numbers)
             job.progress(s + 1, len(target.steps), "steps")
 
 

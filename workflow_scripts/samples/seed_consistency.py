@@ -18,36 +18,36 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    own, rows = job.settings["seed_consistency"], list(job.settings["seeded"])
-    rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(own["images"])]
+    settings, rows = job.settings["seed_consistency"], list(job.settings["seeded"])
+    rows += [{"id": f"noise-{k}", "seed": f"noise-{k}"} for k in range(settings["images"])]
     device, images, shapes = job.device(), {"image": [], "independent": []}, {}
     decode, texts = decoder(job, device), embedded_prompts(job, rows, device)
-    for name, folder in zip(own["models"], job.args.models, strict=True):
+    for name, folder in zip(settings["models"], job.args.models, strict=True):
         theta = job.checkpoint(folder).load(device)
         shapes[name] = theta.shape
-        if theta.shape != shapes[own["models"][0]]:
+        if theta.shape != shapes[settings["models"][0]]:
             raise WaypointError(
-                f"evaluation.seed_consistency.models: {name} makes {theta.shape}, {own['models'][0]} makes "
-                f"{shapes[own['models'][0]]} (channels, height, width): no noise is the same for both"
+                f"evaluation.seed_consistency.models: {name} makes {theta.shape}, {settings['models'][0]} makes "
+                f"{shapes[settings['models'][0]]} (channels, height, width): no noise is the same for both"
             )
-        if own["images"] and theta.conditioned_by is not None:
+        if settings["images"] and theta.conditioned_by is not None:
             raise WaypointError(
                 f"evaluation.seed_consistency.images: {folder} is conditional, and further seeds have no condition; "
                 "set it to 0 and use more targets"
             )
         for kind, found in made_by(job, theta, name, rows, texts).items():
             images[kind].append(decode(found).numpy())
-        job.progress(len(images["image"]), len(own["models"]), "models")
+        job.progress(len(images["image"]), len(settings["models"]), "models")
     images = {kind: np.array(found) for kind, found in images.items()}
     ids = [row["id"] for row in rows]
-    made = {"images": job.checkpoint(job.args.models[0]).attributes.get("images"), "targets": len(ids)}
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
-        store.write("model", ["model"], np.array(own["models"]))
+    attributes = {"images": job.checkpoint(job.args.models[0]).attributes.get("images"), "targets": len(ids)}
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
+        store.write("model", ["model"], np.array(settings["models"]))
         store.write("target", ["target"], np.array(ids))
         for kind, found in images.items():
-            store.write(kind, ["model", "target", "channel", "y", "x"], found, "model", own["models"])
-    with atomic_file(job.args.table, lambda: job.provenance(**made)) as tmp:
-        pd.DataFrame(rows_of(images, own["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
+            store.write(kind, ["model", "target", "channel", "y", "x"], found, "model", settings["models"])
+    with atomic_file(job.args.table, lambda: job.provenance(**attributes)) as tmp:
+        pd.DataFrame(rows_of(images, settings["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
 
 
 def embedded_prompts(job, rows, device):
@@ -59,18 +59,18 @@ def embedded_prompts(job, rows, device):
 
 
 def made_by(job, theta, name, rows, texts):
-    """Images of one model: {image: from each row's x_T and noises, independent: from its own noise}, (rows, C, H, W).
+    """Images of one model, {kind: (rows, C, H, W)}: "image" from each row's x_T and noises, "independent" from others.
 
     A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
     """
-    made, seed, sampling = {"image": [], "independent": []}, job.settings["seed"], job.settings["sampling"]
+    images, seed, sampling = {"image": [], "independent": []}, job.settings["seed"], job.settings["sampling"]
     sampler = guided(theta, texts.get(""), sampling.get("guidance", 1))
     for row in rows:
         condition = checkpoints.target_condition(theta, row, texts.get(row.get("prompt")))
         streams = {"image": ("trajectory", row["seed"]), "independent": ("independent noise", name, row["id"])}
         for kind, key in streams.items():
-            made[kind].append(generate(sampler, sampling["steps"], torch_stream(seed, *key), condition)[-1])
-    return {kind: torch.stack(found) for kind, found in made.items()}
+            images[kind].append(generate(sampler, sampling["steps"], torch_stream(seed, *key), condition)[-1])
+    return {kind: torch.stack(of_kind) for kind, of_kind in images.items()}
 
 
 def rows_of(images, names, ids):

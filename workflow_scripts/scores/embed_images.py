@@ -24,8 +24,8 @@ def main(job):
             embedded.append(encoder(torch.from_numpy(rows[at : at + BATCH].copy())).cpu().numpy())
             job.progress(start + min(at + BATCH, len(rows)), images.shape[0], "images")
     embedded = np.concatenate(embedded)
-    made = {"encoder": name, "sha256": array_hash(embedded)}
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+    attributes = {"encoder": name, "sha256": array_hash(embedded)}
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         store.write("train", ["train"], np.arange(len(embedded)))
         store.write("embedding", ["train", "feature"], embedded, "training image", range(len(embedded)))
 

@@ -1,4 +1,4 @@
-"""D-TRAK scores: TRAK's, of gradients of the squared output, of a target and of those that wait."""
+"""D-TRAK scores: TRAK on gradients of the squared output, for all targets that are due."""
 
 from functools import partial
 

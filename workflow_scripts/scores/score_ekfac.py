@@ -1,4 +1,4 @@
-"""The same as fisher's scores, of gradients whitened by the curvature: of a target and of those that wait."""
+"""Scores as of ``fisher``, on gradients whitened by the curvature, for all targets that are due."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""TRAK scores with a Fisher kernel, the mean over checkpoints of φ_iᵀK⁻¹g_t, of a target and of those that wait."""
+"""TRAK scores with a Fisher kernel, the mean over checkpoints of φ_iᵀK⁻¹g_t, for all targets that are due."""
 
 from functools import partial
 

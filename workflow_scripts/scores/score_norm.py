@@ -1,4 +1,4 @@
-"""Control: ‖φ_i‖, the mean over checkpoints. It knows no target, so what it ranks first dominates every target."""
+"""Control: ‖φ_i‖, the mean over checkpoints. It knows no target: images that it ranks first dominate every target."""
 
 import numpy as np
 

@@ -31,15 +31,15 @@ def main(job):
 def estimates(job, trajectory, steps):
     """x̂0_t of every noise trajectory at some steps (noises, S, C, H, W) in pixels; latents are decoded."""
     grid = read(trajectory["step"]).tolist()
-    found = of_every_noise(trajectory, "x0_hat", [grid.index(t) for t in steps])
+    x0_hat = of_every_noise(trajectory, "x0_hat", [grid.index(t) for t in steps])
     if not job.args.vae:
-        return found
+        return x0_hat
     import torch  # seconds that nothing else here needs
 
     from waypoint.workflow.jobs.decoding import decoder
 
-    images = decoder(job, job.device())(torch.from_numpy(found).flatten(0, 1)).numpy()
-    return images.reshape(*found.shape[:2], *images.shape[1:])
+    images = decoder(job, job.device())(torch.from_numpy(x0_hat).flatten(0, 1)).numpy()
+    return images.reshape(*x0_hat.shape[:2], *images.shape[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""TRAK scores, the mean over checkpoints of φ_iᵀK⁻¹g_t with its standard error, of a target and of those that wait."""
+"""TRAK scores, the mean over checkpoints of φ_iᵀK⁻¹g_t with its standard error, for all targets that are due."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Trajectory scores: the scores of all steps in one, stored at every step like any other method's.
+"""Trajectory scores: the scores of all steps, added up and stored at every step as for any other method.
 
 Scores of single checkpoints, or of halves of the draws, are added up likewise where they are kept, for lists are judged
 by them.

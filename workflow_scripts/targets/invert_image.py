@@ -1,4 +1,4 @@
-"""The trajectory of a picture that somebody has: noise added to it at every step, or the inverse of DDIM."""
+"""A trajectory for a given picture: noise added to it at every step, or the inverse of DDIM."""
 
 import numpy as np
 import torch
@@ -29,18 +29,18 @@ def main(job):
     fit = settings_of(data.attrs["spec"]).get("data", {}).get("fit") or "crop"
     image = fitted_picture(job.args.image, data["image"].shape[1:], fit)
     vae = load_vae(job.folder(job.args.vae), device) if job.args.vae else None
-    x0, made, again = encoded(job, vae, image), {"weights": checkpoint.weights}, None
+    x0, attributes, again = encoded(job, vae, image), {"weights": checkpoint.weights}, None
     if target["inversion"] == "ddim":
         steps, x_t = ddim.invert(theta, sampling["steps"], x0, condition)
         paths, again = [x_t], ddim.generate(theta, sampling["steps"], x_t[0], condition)
         # what the inversion loses, on the scale of pixels from 0 to 1; of latents half their own
-        made["round_trip_rmse"] = (again - x0).pow(2).mean().sqrt().item() / 2
-        job.say(f"the model makes the image again with an error (RMSE) of {made['round_trip_rmse']:.2g}")
+        attributes["round_trip_rmse"] = (again - x0).pow(2).mean().sqrt().item() / 2
+        job.say(f"the model makes the image again with an error (RMSE) of {attributes['round_trip_rmse']:.2g}")
     else:
         steps = ddim.grid_of(theta, sampling["steps"])
         key = (job.settings["seed"], target["image"])
         paths = [noised(theta, x0, steps, *key, noise) for noise in range(target["noises"])]
-    with create_store(job.args.out, lambda: job.provenance(**made)) as store:
+    with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         write(job, store, theta, steps, paths, condition)
         dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if vae else ["channel", "y", "x"]
         store.write("image", dims, image)
@@ -54,7 +54,7 @@ def main(job):
 
 
 def encoded(job, vae, image):
-    """What the model sees of an image: the image, or its latent, made as those of the training images are."""
+    """An image as the model sees it: itself, or its latent, made as those of the training images are."""
     x0 = torch.from_numpy(image)
     if vae is None:
         return x0
@@ -85,11 +85,11 @@ def write(job, store, theta, steps, paths, condition):
 @torch.no_grad()
 def estimated(theta, steps, x_t, condition, clip):
     """x̂0_t of every step, (S, C, H, W) on the CPU."""
-    found, t = [], torch.tensor(steps, device=theta.device)
+    estimates, t = [], torch.tensor(steps, device=theta.device)
     for x, at in zip(x_t.to(theta.device).split(BATCH), t.split(BATCH)):
         out = theta.prediction(x, at, repeated(condition, len(x)))
-        found.append(theta.x0_hat(x, at, out, clip).cpu())
-    return torch.cat(found)
+        estimates.append(theta.x0_hat(x, at, out, clip).cpu())
+    return torch.cat(estimates)
 
 
 if __name__ == "__main__":

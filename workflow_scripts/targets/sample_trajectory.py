@@ -47,14 +47,14 @@ def main(job):
 
 
 def own_trajectory(path, theta, image_shape):
-    """Steps (descending), x_t and image (or None) of a user's npz file, checked against the model.
+    """Steps (descending), x_t and image (or None) from a user's npz file, checked against the model.
 
     Raises:
         WaypointError: shapes or steps that do not fit the model.
     """
-    given = GivenTrajectory(path, "targets")
-    steps, x_t = np.array(given.steps, np.int64), given.x_t
-    image = None if given.image is None else torch.from_numpy(given.image)
+    trajectory = GivenTrajectory(path, "targets")
+    steps, x_t = np.array(trajectory.steps, np.int64), trajectory.x_t
+    image = None if trajectory.image is None else torch.from_numpy(trajectory.image)
     shape = theta.shape
     if x_t.shape != (len(steps), *shape):
         raise WaypointError(f"{path}: x_t has shape {x_t.shape}; {(len(steps), *shape)} is needed for this model")

@@ -1,4 +1,4 @@
-"""The trajectory of a target that is one of an image's masks: the image's own, sampled once for all of them."""
+"""The trajectory of a target that is one mask of an image: a copy of the image's, which is sampled once."""
 
 from waypoint.store.zarr.writer import link_store
 from waypoint.workflow.jobs.job import run

@@ -1,5 +1,9 @@
-"""One target's projected gradients g_t for every checkpoint."""
+"""One target's projected gradients g_t for every checkpoint.
 
+Of one basis, or of several with the same output function.
+"""
+
+import contextlib
 from functools import partial
 
 import numpy as np
@@ -12,14 +16,15 @@ from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, target_example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.processes.schedules import without_gradient
+from waypoint.science.projection import SideBySide
 from waypoint.store.zarr.writer import create_store
-from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients, projection
-from waypoint.workflow.jobs.job import run
+from waypoint.workflow.jobs.basis_pass import curvatures_of, device_of, projections, run_together
+from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by, per_example_gradients
 from waypoint.workflow.jobs.target import Target, mask_weight
 
 
 class Attributed(Target):
-    """A target with what f_t is taken around: its noises and its mask."""
+    """A target with the noises and the mask of its output function f_t."""
 
     def __init__(self, job, generator):
         super().__init__(job, generator, job.settings["target"]["steps"])
@@ -48,36 +53,39 @@ class Attributed(Target):
         return target_example(x0_hat, t, epsilon, self.condition, self.weight)
 
 
-def main(job):
-    device = job.device()
-    generator = job.checkpoint(job.args.generator).load(device)
-    target = Attributed(job, generator)
-    names, weights, maps = job.settings["checkpoints"], [], []
+def main(jobs):
+    device = device_of(jobs)
+    generator, *_ = [job.checkpoint(job.args.generator) for job in jobs]
+    generator = generator.load(device)
+    target, *_ = [Attributed(job, generator) for job in jobs]
+    job, names, weights = jobs[0], jobs[0].settings["checkpoints"], []
+    maps = [[] for _ in jobs]
     output = differentiated(job.settings, "target")
     halves, noises = job.settings["attribution"]["keep_halves"], len(target.x0_hat_of)
-    with create_store(
-        job.args.out, lambda: job.provenance(weights=weights, **({"mapped_by": maps} if maps else {}))
-    ) as store:
-        store.write("checkpoint", ["checkpoint"], np.array(names))
-        store.write("step", ["step"], np.array(target.steps))
-        curvatures = job.args.curvature or [None] * len(names)
-        for m, (name, folder, curvature) in enumerate(zip(names, job.args.checkpoints, curvatures, strict=True)):
-            checkpoint = job.checkpoint(folder)
+
+    def attributes(job, mapped):
+        return job.provenance(weights=weights, **({"mapped_by": mapped} if mapped else {}))
+
+    with contextlib.ExitStack() as stack:
+        stores = [
+            stack.enter_context(create_store(job.args.out, partial(attributes, job, mapped)))
+            for job, mapped in zip(jobs, maps)
+        ]
+        for store in stores:
+            store.write("checkpoint", ["checkpoint"], np.array(names))
+            store.write("step", ["step"], np.array(target.steps))
+        for m, (name, folder) in enumerate(zip(names, job.args.checkpoints, strict=True)):
+            checkpoint, *_ = [job.checkpoint(folder) for job in jobs]
             weights.append(checkpoint.weights)
             theta = checkpoint.load(device)
             p = sum(q.numel() for q in trainable(theta.unet))
-            curvature = job.curvature(curvature, checkpoint)
-            maps += mapped_by(curvature).values()
-            P = projection(job.settings, name, theta.unet, curvature)
+            curvatures = curvatures_of(jobs, checkpoint, m)
+            for mapped, curvature in zip(maps, curvatures):
+                mapped += mapped_by(curvature).values()
+            P = SideBySide(projections(jobs, name, theta.unet, curvatures))
             if m == 0:
-                shape = (len(names), len(target.steps), P.d)
-                store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
-                if halves:
-                    dims = ["checkpoint", "step", "half", "feature"]
-                    store.create("g_half", dims, (*shape[:2], 2, shape[2]), rows=1)
-                if noises > 1:
-                    dims = ["noise", "checkpoint", "step", "feature"]
-                    store.create("g_of_noise", dims, (noises, *shape), chunks=(1, 1, *shape[1:]))
+                for store, each in zip(stores, P.maps):
+                    create(store, (len(names), len(target.steps), each.d), halves, noises)
             project = partial(
                 target_gradients,
                 target.for_output_function(theta),
@@ -100,13 +108,26 @@ def main(job):
                         whole = project([example(s) for s in rows])
                     g.append(whole.cpu())
                     if noises > 1:
-                        store.put("g_of_noise", (noise, m, where), g[-1].numpy(), what, target.steps[where])
+                        for store, part in zip(stores, P.apart(g[-1])):
+                            store.put("g_of_noise", (noise, m, where), part.numpy(), what, target.steps[where])
                 if halves:
-                    store.put("g_half", (m, where), torch.stack(g_half).mean(0).numpy(), what, target.steps[where])
-                store.put("g", (m, where), torch.stack(g).mean(0).numpy(), what, target.steps[where])
+                    for store, part in zip(stores, P.apart(torch.stack(g_half).mean(0))):
+                        store.put("g_half", (m, where), part.numpy(), what, target.steps[where])
+                for store, part in zip(stores, P.apart(torch.stack(g).mean(0))):
+                    store.put("g", (m, where), part.numpy(), what, target.steps[where])
             del P, project  # before the next curvature is read
             job.progress(m + 1, len(names), "checkpoints")
 
 
+def create(store, shape, halves, noises):
+    """The arrays of a basis: g (checkpoint, step, feature), and those of both halves of the draws and of each noise."""
+    store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
+    if halves:
+        store.create("g_half", ["checkpoint", "step", "half", "feature"], (*shape[:2], 2, shape[2]), rows=1)
+    if noises > 1:
+        dims = ["noise", "checkpoint", "step", "feature"]
+        store.create("g_of_noise", dims, (noises, *shape), chunks=(1, 1, *shape[1:]))
+
+
 if __name__ == "__main__":
-    run(main, ["trajectory", "checkpoints*", "curvature*?", "generator", "mask?", "out"])
+    run_together(main, ["trajectory", "checkpoints*", "curvature*?", "generator", "mask?", "out*"])

@@ -1,4 +1,4 @@
-"""What is said of a given image, from distances and losses with known answers."""
+"""Verdicts on a given image, from distances and losses with known answers."""
 
 import numpy as np
 

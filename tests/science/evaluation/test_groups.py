@@ -160,7 +160,7 @@ def test_homogeneous_groups_under_noise_are_not_found(parts):
 
 
 def test_random_groups_alone_would_find_noise_that_images_share():
-    """What the second null is for."""
+    """This is why there is a second null."""
     wrong = []
     for seed in range(10):
         noise, groups, features = clustered(seed)

@@ -41,7 +41,7 @@ def one_by_one(layer, x, B):
 
 
 def reported(layer, x, B):
-    """What the layer's hook reports in one pass over all rows, its parameters frozen as in the engine."""
+    """The gradients that the layer's hook reports in one pass over all rows, its parameters frozen as in the engine."""
     hook, reports = exact_hook(layer), []
     learned = [q for q in layer.parameters() if q.requires_grad]
     for q in learned:

@@ -58,7 +58,7 @@ def explicit_factors(hook):
 
 
 def factored(hook, x):
-    """What the hook reports in one pass over all rows, the layer frozen as in the engine."""
+    """The gradients that the hook reports in one pass over all rows, the layer frozen as in the engine."""
     reports = []
     hook.layer.requires_grad_(False)
     with hook.attach(B, lambda gradients: reports.append(gradients())):

@@ -1,4 +1,4 @@
-"""What belongs to an artifact and is no longer there is named, without reading the rest."""
+"""Missing parts of an artifact are named, without reading the rest."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What is replaced is moved aside within its experiment; links and what lies in no experiment are removed."""
+"""Replaced artifacts are moved aside within their experiment; links, and files in no experiment, are removed."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What training images are called, and which image a name means."""
+"""Names of training images, and the image that a name means."""
 
 import re
 

@@ -40,7 +40,7 @@ def outputs(denoiser, label=None):
 
 
 def losses(denoiser):
-    """What both the UNet's configuration and the scheduler's enter."""
+    """Losses on which both the UNet's configuration and the scheduler's have an effect."""
     with torch.no_grad():
         return denoiser.train_loss(images(3), torch.tensor([10, 500, 990]), images(3, seed=1))
 

@@ -25,10 +25,10 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "store/e"
 
 
-def made(name):
+def made(name, method="trak"):
     target = name.rpartition("/")[2].removesuffix(".zarr")
     with create_store(f"store/e/{name}", dict) as writer:
-        writer.label(method="trak", target=target)
+        writer.label(method, target)
         writer.write("step", ["step"], np.array([100, 500]))
         writer.write("score", ["step", "train"], np.full((2, 3), ord(target[0]), np.float32))
 
@@ -91,12 +91,31 @@ def test_a_group_says_nothing_of_its_own(root):
     }
 
 
-@pytest.mark.parametrize("new_defaults", [False, True])
-def test_scores_of_all_targets_are_one_dataset(root, new_defaults):
-    """Also by the defaults of combining that xarray announces."""
+ALL = {"data_vars": "all"}
+
+
+@pytest.mark.parametrize(("arguments", "new_defaults"), [({}, False), (ALL, False), (ALL, True)])
+def test_scores_of_all_targets_are_one_dataset(root, arguments, new_defaults):
+    """Without a word today, and when xarray is told, also by the defaults that it has announced."""
     for name in SCORES:
         made(name)
-    with xr.set_options(use_new_combine_kwarg_defaults=new_defaults):
-        found = xr.open_mfdataset("store/e/scores/trak/*.zarr", combine="nested", concat_dim="target")
+    with xr.set_options(use_new_combine_kwarg_defaults=new_defaults), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # xarray announces other defaults
+        found = xr.open_mfdataset("store/e/scores/trak/*.zarr", **arguments)
     assert found["score"].dims == ("target", "step", "train") and found["target"].values.tolist() == ["a", "b"]
     assert found["score"].sel(target="b").values[0, 0] == ord("b") and found["method"].item() == "trak"
+
+
+def test_scores_of_all_methods_are_one_dataset(root):
+    for method in ("ekfac", "trak"):
+        made(f"scores/{method}/a.zarr", method)
+    found = xr.open_mfdataset("store/e/scores/*/a.zarr", combine="nested", concat_dim="method", data_vars="all")
+    assert found["score"].sel({"method": "ekfac"}).shape == (2, 3) and found["target"].values.tolist() == ["a"]
+
+
+def test_one_store_is_a_table(root):
+    """Rows (step, train) of the scores alone, and the target beside them in the whole store's."""
+    made(SCORES[1])
+    with xr.open_zarr("store/e/scores/trak/b.zarr") as found:
+        assert found["score"].to_dataframe().index.names == ["step", "train"]
+        assert set(found.to_dataframe().reset_index()["target"]) == {"b"}

@@ -43,7 +43,7 @@ def test_every_row_keeps_its_own_precision(tmp_path, dtype):
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_stored_numbers_times_scale_are_the_features(tmp_path, dtype):
-    """What a notebook does with the arrays."""
+    """Read the arrays as a notebook would."""
     group = stored(tmp_path / "a.zarr", rows(), dtype)
     assert np.array_equal(group["phi"][:] * group["phi_scale"][:][:, None], read_back(group))
     assert np.abs(group["phi"][:].astype(float)).max() == {"float16": 1, "int8": 127}[dtype]

@@ -44,7 +44,7 @@ def edited(file, drop=(), **keys):
 
 
 def planned(paths, model=None, **sections):
-    """What planning says of existing models, with training images."""
+    """The words of planning on existing models, with training images."""
     given = sections.pop("checkpoints", {})
     plan = Plan(tiny_config(model, checkpoints={"paths": paths, **given}, **sections))
     jobs = [plan.model(checkpoint) for checkpoint in plan.checkpoints]

@@ -1,4 +1,4 @@
-"""What is kept where the configuration does not say; features that are stored already stay as they are."""
+"""Which parts are kept where the configuration does not say; features that are stored already stay as they are."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""What an estimate says against what a small run really takes: jobs, bytes, and formulas against counts by hand."""
+"""An estimate against a small run: jobs, bytes, and formulas against counts by hand."""
 
 import copy
 import subprocess
@@ -146,7 +146,7 @@ def test_an_estimate_names_jobs_hours_and_storage(tmp_path):
     done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "\nLDS: 8 subsets with " in done.stdout and "give an interval of about ±0." in done.stdout
-    assert "tiny: 45 jobs to run" in done.stdout and "40 images" in done.stdout
+    assert "tiny: 46 jobs to run" in done.stdout and "40 images" in done.stdout
     assert "wall time, --cores 3      at least " in done.stdout
     for word in ("train ", "trajectory_panel", "one holds", "core hours", "features", "in all"):
         assert word in done.stdout

@@ -1,4 +1,4 @@
-"""What figures over all scores say about what was run."""
+"""The words of figures over all scores on what was run."""
 
 from waypoint.workflow.figures.read_scores import in_words
 

@@ -1,4 +1,4 @@
-"""What every script shares: one clear message on failure, progress lines, CPU times."""
+"""Behaviour that all scripts share: one clear message on failure, progress lines, CPU times."""
 
 import contextlib
 import errno

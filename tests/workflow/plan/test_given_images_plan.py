@@ -1,4 +1,4 @@
-"""What a given image adds to a plan: its own artifacts, and nothing of others'."""
+"""A given image adds to a plan its own artifacts, and nothing of others'."""
 
 import copy
 import shutil
@@ -6,7 +6,6 @@ import shutil
 import pytest
 from PIL import Image
 from support import UNET
-from workspace import CONFIG, Workspace, own_jobs, panels, scores
 
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.estimate import costs
@@ -79,17 +78,6 @@ def test_masks_of_an_image_share_its_trajectory_and_its_comparison():
     assert made.given == ["hers"] and made.trajectory("hers-left") == ("invert_image", {"target": "hers-left"})
     assert made.spec("invert_image", target="hers-left") == made.spec("invert_image", target="hers")
     assert made.compared_image("hers-right") == [("compare_image", {"target": "hers"})]
-
-
-def test_a_dry_run_plans_the_images_own_jobs(tmp_path):
-    """Over an empty store both runs plan everything; the difference is what the image adds."""
-    sections = {"methods": ["pixel", "random", "trak"], "targets": [CONFIG["targets"][0]]}
-    before = Workspace(tmp_path, {**copy.deepcopy(CONFIG), **sections})
-    after = before.changed(targets=[CONFIG["targets"][0], {"id": "hers", "image": "made.png"}])
-    old, new = before.planned(), after.planned()
-    own = [job.replace("sample_trajectory", "invert_image") for job in own_jobs("hers")]
-    own += [*panels("hers"), *scores("hers"), "compare_image target=hers", "given_images"]
-    assert sorted(own) == sorted(set(new) - set(old)) and not set(old) - set(new)
 
 
 def test_the_estimate_counts_every_noise():

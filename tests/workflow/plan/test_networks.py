@@ -1,19 +1,14 @@
 """Networks are built and compared with the experiment before the first job, without values."""
 
 import json
-import os
 import pickle
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMPipeline
-from pipelines import UNET, stable_diffusion
+from pipelines import UNET, makers, saved, stable_diffusion
 from safetensors.torch import load_file, save_file
 from support import store, tiny_config, tiny_denoiser
-from workspace import CONFIG, Workspace
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks import checkpoints, weight_files
@@ -23,21 +18,11 @@ from waypoint.workflow.plan.plan import Plan
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 
 
-def saved(folder, denoiser):
-    DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
-    return str(folder)
-
-
 def asked(paths, model=None, stored=None, **sections):
-    """What is asked of given models, answered in this process."""
+    """The question about given models, answered in this process."""
     given = sections.pop("checkpoints", {})
     plan = Plan(tiny_config(model, checkpoints={"paths": paths, **given}, **sections))
     return networks.answer(**json.loads(json.dumps(networks.question(plan, makers(plan), stored))))
-
-
-def makers(plan):
-    """The jobs that make an experiment's models of the full set."""
-    return [plan.model(checkpoint) for checkpoint in plan.checkpoints]
 
 
 def edited(path, change):
@@ -120,7 +105,7 @@ def test_shards_are_put_together(tmp_path, tiny_model):
 
 
 def trained(model, stored=None, **sections):
-    """What is asked of models that are about to be trained, answered in this process."""
+    """The question about models that are about to be trained, answered in this process."""
     plan = Plan(tiny_config(model, **sections))
     return networks.answer(**json.loads(json.dumps(networks.question(plan, makers(plan), stored))))
 
@@ -193,14 +178,6 @@ def test_classes_of_stored_data_are_compared(tmp_path, tiny_model):
         asked([path], None, str(place), data=data, targets=[{"id": "a", "seed": 1, "label": 0}])
 
 
-def test_a_run_stops_before_its_first_job(tmp_path, tiny_model):
-    paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, freq_shift=k)) for k, name in enumerate("ab")]
-    config = {**CONFIG, "model": None, "checkpoints": {"paths": paths}}
-    done = Workspace(tmp_path / "here", config).snakemake("features")
-    assert done.returncode and "freq_shift: 1 against 0" in done.stderr
-    assert not (tmp_path / "here/store").exists()
-
-
 @pytest.mark.parametrize("python", [None, "#!/bin/sh\nexit 1\n"], ids=["none", "without torch"])
 def test_where_networks_cannot_be_looked_at_their_jobs_say_what_is_wrong(
     tmp_path, tiny_model, monkeypatch, capsys, python
@@ -231,12 +208,3 @@ def test_gradients_that_are_not_projected_need_room(tmp_path, tiny_model):
 
 def test_ids_of_the_hub_are_left_to_their_jobs(tmp_path, tiny_model):
     asked(["somebody/model", saved(tmp_path / "a", tiny_denoiser(tiny_model))])
-
-
-def test_a_process_of_its_own_says_the_same(tmp_path, tiny_model, monkeypatch):
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    paths = [saved(tmp_path / name, tiny_denoiser(tiny_model, freq_shift=k)) for k, name in enumerate("ab")]
-    plan = Plan(tiny_config(None, checkpoints={"paths": paths}))
-    networks.require_fit(plan, makers(plan)[:1], None)
-    with pytest.raises(WaypointError, match=r"^checkpoint .*/b and .*/a have different unet configs"):
-        networks.require_fit(plan, makers(plan), None)

@@ -89,6 +89,7 @@ OPENS = {
     "lds_tables": ["draw_subsets", "subset_outputs", *SCORES],
     "plot_lds": ["lds_tables"],
     "plot_lds_cross": ["lds_tables"],
+    "plot_lds_panels": ["lds_tables", "trajectory_panel"],
     "counterfactual_original": ["sample_trajectory", "generator", "baseline"],
     "counterfactual_without": ["counterfactual_original", "train_without", "train_without_random", *SCORES],
     "counterfactual_table": ["data", "counterfactual_original", "counterfactual_without"],
@@ -133,6 +134,7 @@ OF_SECTIONS = {  # stages that are there only with a section of the evaluation
         "lds_tables",
         "plot_lds",
         "plot_lds_cross",
+        "plot_lds_panels",
     },
     "counterfactual": {
         "counterfactual_original",

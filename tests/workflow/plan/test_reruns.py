@@ -377,7 +377,7 @@ def job(of, stage, output, **wildcards):
 
 
 class Job(SimpleNamespace):
-    """What the pass sees of Snakemake's jobs."""
+    """The part of one of Snakemake's jobs that the pass reads."""
 
     __hash__ = object.__hash__
 

@@ -17,12 +17,12 @@ def _libraries():
 
 
 def blas_threads():
-    """Threads that a product may take."""
+    """The number of threads that a product may take."""
     return max((library.num_threads for library in _libraries().lib_controllers), default=1)
 
 
 def one_blas_thread():
-    """From now on products take one thread; used as a context, until its end."""
+    """Let products take one thread from now on, or only within a block where it is used as a context."""
     return _libraries().limit(limits=1)
 
 

@@ -1,4 +1,4 @@
-"""3 × 3 convolutions on CPUs with half the multiplications: ``winograd.py`` as torch sees it.
+"""3 × 3 convolutions on CPUs with half the multiplications: ``winograd.py`` as a function of torch's autograd.
 
 The sums are the same ones in another order, with roundings of their own: results differ from torch's by a few times
 the rounding error that those have. They depend neither on the number of threads nor on the batch, but for the rounding
@@ -17,7 +17,7 @@ torch_conv2d = F.conv2d  # torch's own, which ``kernels.fast_cpu`` replaces
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """As ``F.conv2d``, which computes everything that the kernels do not fit.
+    """``F.conv2d``, computed by the kernels where they fit.
 
     Args:
         input: (R, C, H, W).

@@ -7,12 +7,12 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contr
 
 
 def inner(function):
-    """Compiled where it is called from."""
+    """Compile a function as a part of the compiled functions that call it."""
     return numba.njit(**OPTIONS)(function)
 
 
 def compiled(signature):
-    """Compiled now, and kept on disk where that can be written."""
+    """Compile a function now, and cache it on disk where that can be written."""
 
     def decorate(function):
         try:

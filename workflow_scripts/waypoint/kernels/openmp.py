@@ -1,4 +1,4 @@
-"""Compiled loops over independent items, in the threads that torch computes in.
+"""Runs compiled loops over independent items in torch's own threads.
 
 Those are OpenMP's, and they wait for their next work by spinning: threads of anybody else would have to share the cores
 with them.
@@ -44,6 +44,7 @@ def in_team(part, threads):
         except BaseException as error:  # the caller's to see: nothing may be raised here
             errors.append(error)
 
+    assert parallel is not None  # whoever asks for a team has one
     parallel(body, None, ctypes.c_uint(threads), ctypes.c_uint(0))
     for error in errors:
         raise error

@@ -1,7 +1,9 @@
-"""Functions for compiled loops over flat float32 arrays that name their vectors themselves.
+"""Explicit SIMD building blocks for Numba kernels over flat float32 arrays, as LLVM intrinsics.
 
-Numba's own vectorisation stops at loops as short and as nested as these. Places in an array are element numbers.
+Numba does not vectorise loops as short and as nested as these by itself. Positions in an array are element numbers.
 """
+
+from collections.abc import Callable
 
 from llvmlite import binding, ir
 from numba import types
@@ -17,6 +19,11 @@ I64, I32 = ir.IntType(64), ir.IntType(32)
 FUSED = {"flags": ("contract",)}
 
 
+def _intrinsic(code: Callable[..., object]) -> Callable[..., None]:
+    """A function of compiled code, which calls it without the first parameter of ``code``, Numba's typing context."""
+    return intrinsic(code)
+
+
 def at(builder, pointer, *terms):
     """Address of element Σ terms."""
     total = I64(0)
@@ -26,12 +33,12 @@ def at(builder, pointer, *terms):
 
 
 def load(builder, address, vector=VECTOR):
-    """The vector that begins there."""
+    """The vector at an address."""
     return builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
 
 
 def store(builder, value, address):
-    """Put a vector there."""
+    """Store a vector at an address."""
     builder.store(value, builder.bitcast(address, value.type.as_pointer())).align = 4
 
 
@@ -52,7 +59,7 @@ def multiply_add(builder, a, b, c):
 
 
 def pointers(context, builder, signature, args, *places):
-    """To the data of the arguments that are arrays."""
+    """Pointers to the data of the arguments that are arrays."""
     return [context.make_array(signature.args[n])(context, builder, args[n]).data for n in places]
 
 
@@ -62,7 +69,7 @@ def transform(matrix):
     Rows j of the source before ``first`` and from ``last`` on count as zero.
     """
 
-    @intrinsic
+    @_intrinsic
     def apply(typing, src, s, src_step, first, last, start, dst, d, dst_step):
         def code(context, builder, signature, args):
             _, s, src_step, first, last, start, _, d, dst_step = args
@@ -110,7 +117,7 @@ def each(builder, totals, dst, d, dst_step):
             yield total, at(builder, dst, row, n * LANES)
 
 
-@intrinsic
+@_intrinsic
 def product(typing, filters, f, src, s, src_step, channels, dst, d, dst_step):
     """dst[d + o dst_step] = Σ_tap Σ_c filters[f + (tap channels + c) OUTPUTS + o] src[s + tap + c src_step].
 
@@ -140,7 +147,7 @@ def product(typing, filters, f, src, s, src_step, channels, dst, d, dst_step):
     return types.void(filters, f, src, s, src_step, channels, dst, d, dst_step), code
 
 
-@intrinsic
+@_intrinsic
 def outer(typing, delta, e, delta_step, src, s, src_step, positions, dst, d, dst_step):
     """dst[d + o dst_step] += Σ_i delta[e + i + o delta_step] src[s + i src_step].
 
@@ -169,7 +176,7 @@ def outer(typing, delta, e, delta_step, src, s, src_step, positions, dst, d, dst
     return types.void(delta, e, delta_step, src, s, src_step, positions, dst, d, dst_step), code
 
 
-@intrinsic
+@_intrinsic
 def transpose(typing, src, s, src_step, dst, d, dst_step):
     """dst[d + i dst_step + j] = src[s + j src_step + i] for i and j below LANES."""
 

@@ -48,7 +48,7 @@ def gather(x, begin, count, d, padded, channels):
 
 @inner
 def up(n, multiple):
-    """The next multiple of it."""
+    """A number, rounded up to a multiple of another."""
     return -(-n // multiple) * multiple
 
 

@@ -9,15 +9,21 @@ Written for diffusers 0.42.1; any other version is imported as it is. This file 
 
 import sys
 from importlib.metadata import version
+from types import ModuleType
+from typing import cast
 
 WRITTEN_FOR = "0.42.1"
 
 alone = version("diffusers") == WRITTEN_FOR and not {"diffusers", "peft", "transformers"} & sys.modules.keys()
 hidden = {name: sys.modules.get(name) for name in ("peft", "scipy", "transformers")} if alone else {}
-sys.modules.update(dict.fromkeys(hidden))  # None: as if not installed
+sys.modules.update(cast("dict[str, ModuleType]", dict.fromkeys(hidden)))  # None: as if not installed
 try:
-    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel, UNet2DModel, __version__
+    from diffusers import __version__
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.modeling_utils import no_init_weights
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 finally:
     for name in hidden:
         del sys.modules[name]

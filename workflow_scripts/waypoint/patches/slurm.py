@@ -15,7 +15,7 @@ PACKAGE, WRITTEN_FOR = "snakemake-executor-plugin-slurm", "2.8.0"
 
 
 def keep_unanswered_jobs(executor):
-    """Have an executor class keep every job that a look at Slurm says nothing about, and say so.
+    """Make an executor class keep every job whose status a query did not return, and log that.
 
     Args:
         executor: the plugin's class ``Executor``; changed in place, once. Another version's is left as it is, with a

@@ -55,7 +55,7 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
 
 @contextlib.contextmanager
 def _refusals():
-    """Errors of Snakemake's own kind: any other would come out with a traceback."""
+    """Errors of Snakemake's own kind: any other would be shown with a traceback."""
     try:
         yield
     except WaypointError as error:
@@ -134,12 +134,12 @@ def _patch():
         planned = list(self.jobs)
         why = {}
         for owns, start, _ in DECIDERS:
-            own = [job for job in planned if owns(job)]
-            for file in (file for job in own for file in job.input):
+            ours = [job for job in planned if owns(job)]
+            for file in (file for job in ours for file in job.input):
                 file._file = flag(file._file, "ancient")  # its date is no reason
             if start is not None:
                 with _refusals():
-                    why |= start.decide(own)
+                    why |= start.decide(ours)
                 for file in start.gone:  # for Snakemake a link to nothing exists, until it asks for its date
                     self.workflow.iocache.exists_local[file] = False
                 for file in start.linked:

@@ -1,10 +1,8 @@
-# pyright: basic
-# it calls processes or training, which are not typed yet
 """The VAE of a latent diffusion model: images to scaled latents and back, and its training (Rombach et al. 2022)."""
 
 # torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportPrivateImportUsage=false
+# pyright: reportAttributeAccessIssue=false
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +14,7 @@ from waypoint.science.training import Trainer
 from waypoint.science.types import Settings
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 PIXELS = 1 << 19  # encoded or decoded at once: every channel of the widest layer then takes 2 MB
 
@@ -94,7 +92,7 @@ class Autoencoder:
         return max(1, PIXELS // (shape[-2] * shape[-1] * pixels))
 
 
-class AutoencoderTrainer(Trainer):
+class AutoencoderTrainer(Trainer["AutoencoderKL"]):
     """Trains an ``AutoencoderKL`` on images.
 
     A step's loss is the mean absolute error of the reconstruction plus kl_weight times the KL divergence of the

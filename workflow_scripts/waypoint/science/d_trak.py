@@ -1,5 +1,3 @@
-# pyright: basic
-# it calls processes or training, which are not typed yet
 """D-TRAK (arXiv 2311.00500): TRAK with the squared norm of the network's output in the place of both loss functions."""
 
 from typing import TYPE_CHECKING

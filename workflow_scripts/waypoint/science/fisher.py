@@ -1,5 +1,3 @@
-# pyright: basic
-# it calls processes or training, which are not typed yet
 """Fisher rows u_r = ∇_θ ⟨net_θ(x_t, t), v⟩ / √D: their draws, and the loss whose gradient they are.
 
 D is the number of output elements, net the network's raw output, on which the train loss is (ε or v). With a

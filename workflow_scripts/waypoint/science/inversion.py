@@ -1,5 +1,3 @@
-# pyright: basic
-# it calls processes or training, which are not typed yet
 """A trajectory for an image that has none: noise added to it at every step (the forward process, DDPM's q(x_t|x_0))."""
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d i
 from (seed, checkpoint, i) alone and is made again wherever it is needed.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,12 @@ from waypoint.science.random_streams import derive
 from waypoint.science.types import Device
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from torch import Tensor
+
+    from waypoint.science.types import Projects
 
 
 class Projection(ABC):
@@ -137,6 +142,29 @@ class Identity:
     def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
         """Write what the parameters from ``start`` on hold."""
         out[:, start : start + part.shape[1]] += part
+
+
+class SideBySide:
+    """Several maps of the same gradients, their columns side by side: bases with the same draws share a pass.
+
+    Args:
+        maps: each has ``d`` and ``project``, as a ``Projection``.
+    """
+
+    def __init__(self, maps: "Sequence[Projects]") -> None:
+        self.maps, self.d = maps, sum(each.d for each in maps)
+
+    def project(self, gradients: "Tensor") -> "Tensor":
+        """All that the maps make of each row: (B, p) to (B, Σ d)."""
+        import torch
+
+        parts = [each.project(gradients) for each in self.maps]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def apart(self, projected: "Tensor") -> "list[Tensor]":
+        """The columns (…, d) of each map, out of (…, Σ d)."""
+        stops = list(itertools.accumulate(each.d for each in self.maps))
+        return [projected[..., stop - each.d : stop] for each, stop in zip(self.maps, stops)]
 
 
 PROJECTIONS = {"gaussian": Gaussian, "rademacher": Rademacher, "sjlt": SJLT}

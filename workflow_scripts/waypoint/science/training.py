@@ -4,17 +4,34 @@ Every epoch's randomness has its own stream (seed, model, epoch): an interrupted
 exactly the numbers an undisturbed one would have used.
 """
 
+# torch and diffusers are partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import abc
 import math
+from typing import Generic, Protocol, TypeVar, cast
 
 import torch
+from torch import nn
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks.unet import null_class, require_null_class
+from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.random_streams import derive, torch_stream
+from waypoint.science.types import Settings, State, UNet
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
-class Trainer(abc.ABC):
+class Conditions(Protocol):
+    """Classes or embedded captions of the training images, in memory or read where they are asked for."""
+
+    def __getitem__(self, rows: torch.Tensor, /) -> torch.Tensor:
+        """The conditions of some rows (B,)."""
+        ...
+
+
+class Trainer(abc.ABC, Generic[Network]):
     """Weights, optimiser and schedule of one training; a subclass says what ``loss`` a step lowers.
 
     Args:
@@ -27,28 +44,29 @@ class Trainer(abc.ABC):
 
     advice = "lower the learning rate"  # what to do about a loss that is not finite, with the config's keys
 
-    def __init__(self, network, images, recipe, seed, name):
+    def __init__(self, network: Network, images: torch.Tensor, recipe: Settings, seed: int, name: str) -> None:
         self.network, self.images, self.recipe = network, images, recipe
         self.device = next(network.parameters()).device
-        self.trained = [q for q in network.parameters() if q.requires_grad]
+        self.trained: list[torch.Tensor] = [q for q in network.parameters() if q.requires_grad]
         self.key = (seed, "training", name)
-        self.epoch, self.losses = 0, []
+        self.epoch = 0
+        self.losses: list[float] = []
         self.batches = math.ceil(len(images) / recipe["batch_size"])
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=recipe["learning_rate"], weight_decay=recipe["weight_decay"], fused=True
         )
         # cosine from learning_rate at the first step to 0 at the last (appendix A)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, recipe["epochs"] * self.batches)
-        self.ema = None
+        self.ema: list[torch.Tensor] | None = None
         if recipe["ema"] is not None:
             self.ema = [q.detach().clone() for q in self.trained]
 
     @property
-    def finished(self):
+    def finished(self) -> bool:
         """Whether every epoch has been run."""
         return self.epoch >= self.recipe["epochs"]
 
-    def run_epoch(self):
+    def run_epoch(self) -> float:
         """One pass over the images in a fresh order; returns the mean loss.
 
         Raises:
@@ -67,14 +85,14 @@ class Trainer(abc.ABC):
         return self.losses[-1]
 
     @abc.abstractmethod
-    def loss(self, rows, stream):
+    def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
         """The loss of one step, a scalar with a gradient.
 
         Args:
             rows: (B,) int64, the images of the step. stream: the epoch's generator, for every draw.
         """
 
-    def _step(self, rows, stream):
+    def _step(self, rows: torch.Tensor, stream: torch.Generator) -> float:
         loss = self.loss(rows, stream)
         if not torch.isfinite(loss):
             raise WaypointError(
@@ -89,16 +107,18 @@ class Trainer(abc.ABC):
         self._average()
         return loss.item()
 
-    def _average(self):
+    def _average(self) -> None:
         if self.ema is None:
             return
         # a young average forgets its start faster: min(decay, (1 + n) / (10 + n))
         n = self.schedule.last_epoch
         decay = min(self.recipe["ema"], (1 + n) / (10 + n))
         with torch.no_grad():
-            torch._foreach_lerp_(self.ema, self.trained, 1 - decay)
+            torch._foreach_lerp_(  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+                self.ema, self.trained, 1 - decay
+            )
 
-    def state(self):
+    def state(self) -> State:
         """Everything an interrupted training needs to go on; what is frozen stays as it was built."""
         frozen = {name for name, q in self.network.named_parameters() if not q.requires_grad}
         weights = {name: value for name, value in self.network.state_dict().items() if name not in frozen}
@@ -111,7 +131,7 @@ class Trainer(abc.ABC):
             "schedule": self.schedule.state_dict(),
         }
 
-    def load_state(self, state):
+    def load_state(self, state: State) -> None:
         """Continue from ``state``."""
         self.epoch, self.losses = state["epoch"], list(state["losses"])
         self.network.load_state_dict({**self.network.state_dict(), **state["weights"]})
@@ -121,7 +141,7 @@ class Trainer(abc.ABC):
             for mine, stored in zip(self.ema, state["ema"]):
                 mine.copy_(stored)
 
-    def final_weights(self):
+    def final_weights(self) -> Network:
         """Load the averaged weights, where there are any, into the model and return it."""
         if self.ema is not None:
             with torch.no_grad():
@@ -130,7 +150,7 @@ class Trainer(abc.ABC):
         return self.network
 
 
-class DenoiserTrainer(Trainer):
+class DenoiserTrainer(Trainer[UNet]):
     """Trains a denoiser on images or latents (appendix A), unconditional, by class, or by caption.
 
     Args:
@@ -151,7 +171,16 @@ class DenoiserTrainer(Trainer):
 
     advice = "lower training.learning_rate or set training.gradient_clip"
 
-    def __init__(self, denoiser, images, conditions, recipe, seed, name, null=None):
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        images: torch.Tensor,
+        conditions: Conditions | None,
+        recipe: Settings,
+        seed: int,
+        name: str,
+        null: torch.Tensor | None = None,
+    ) -> None:
         super().__init__(denoiser.unet, images, recipe, seed, name)
         self.denoiser, self.conditions, self.null = denoiser, conditions, null
         self.dropout = recipe.get("caption_dropout", 0)
@@ -161,10 +190,10 @@ class DenoiserTrainer(Trainer):
             self.dropout = recipe["label_dropout"]
             if denoiser.conditioned_by != "class_labels":
                 raise WaypointError(f"training.label_dropout: {self.dropout} needs classes; the model sees none")
-            require_null_class(denoiser.unet, conditions, "model.unet")
+            require_null_class(denoiser.unet, cast(torch.Tensor, conditions), "model.unet")
             self.null = null_class(denoiser.unet)
 
-    def loss(self, rows, stream):
+    def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
         """The mean of L over the rows, each with a t and an ε of its own (Alg. 1 line 3, inner term)."""
         x0 = self.images[rows]
         t = torch.randint(self.denoiser.T, (len(rows),), generator=stream)
@@ -173,7 +202,9 @@ class DenoiserTrainer(Trainer):
             flips = torch.rand(len(rows), generator=stream) < 0.5
             x0 = torch.where(flips[:, None, None, None].to(x0.device), x0.flip(-1), x0)
         condition = None if self.conditions is None else torch.as_tensor(self.conditions[rows])
-        if self.dropout:  # after every other draw, so that without it nothing changes
+        if (
+            self.dropout and condition is not None and self.null is not None
+        ):  # after every other draw, so that without it nothing changes
             dropped = torch.rand(len(rows), generator=stream) < self.dropout
             dropped = dropped.reshape(-1, *[1] * (condition.dim() - 1))
             condition = torch.where(dropped, self.null.to(condition.dtype), condition)

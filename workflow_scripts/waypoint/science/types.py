@@ -4,9 +4,6 @@ Planning imports some of these parts, so nothing heavy is imported here: an alia
 diffusers is a string, which only a type checker reads.
 """
 
-# diffusers names its classes without exporting them
-# pyright: reportPrivateImportUsage=false
-
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -15,7 +12,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
-    from diffusers import UNet2DConditionModel, UNet2DModel
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
     from torch import Tensor
 
     from waypoint.science.gradients.examples import Example

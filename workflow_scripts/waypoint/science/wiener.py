@@ -37,6 +37,8 @@ Blocks: TypeAlias = Callable[
     [], Iterator[tuple[int, Numbers]]
 ]  # a function returning a fresh iterator of (start, images)
 
+AlphaBars: TypeAlias = Sequence[float] | Doubles  # ᾱ_t of some steps
+
 REGULARISER = 0.01  # variance added to every pixel; on digits 0.003 to 0.1 rank images alike
 LARGEST = 12_288  # D: 64 × 64 pixels in colour; each of about four D × D matrices takes 1.2 GB there
 
@@ -118,7 +120,7 @@ def _seen(gaussian: Gaussian, weight: Numbers | None) -> _Seen:
     return _Seen(pixels, (pixels**2).sum(1))
 
 
-def _check_steps(alpha_bars: Sequence[float]) -> None:
+def _check_steps(alpha_bars: AlphaBars) -> None:
     for alpha_bar in alpha_bars:
         if not 0 < alpha_bar < 1:
             raise WaypointError(
@@ -127,7 +129,7 @@ def _check_steps(alpha_bars: Sequence[float]) -> None:
             )
 
 
-def output(gaussian: Gaussian, x0_hat: Numbers, alpha_bars: Sequence[float], weight: Numbers | None = None) -> Doubles:
+def output(gaussian: Gaussian, x0_hat: Numbers, alpha_bars: AlphaBars, weight: Numbers | None = None) -> Doubles:
     """f_t of the Gaussian's optimal denoiser around every x̂0_t.
 
     Args:
@@ -157,7 +159,7 @@ def scores(
     gaussian: Gaussian,
     blocks: Blocks,
     x0_hat: Numbers,
-    alpha_bars: Sequence[float],
+    alpha_bars: AlphaBars,
     weight: Numbers | None = None,
 ) -> Iterator[tuple[int, Numbers]]:
     """τ(i) = f_t without image i − f_t: positive where the image lowers f_t.

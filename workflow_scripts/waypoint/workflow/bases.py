@@ -1,7 +1,7 @@
-"""The bases in one table: what is differentiated on either side, and what becomes of a gradient before P.
+"""The bases in one table: what is differentiated on either side, and the map of a gradient before P.
 
 Train features, Fisher rows and target gradients belong to a basis and lie under its name. Methods of one basis share
-them. Bases with the same draws can share a pass over the images.
+them. Bases with the same draws share a pass over the images (``jobs/basis_pass.py``).
 """
 
 from dataclasses import dataclass

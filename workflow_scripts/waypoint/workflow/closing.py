@@ -1,4 +1,4 @@
-"""What a run ends with: how much of what it lists is found, and what retraining says of its scores."""
+"""The last words of a run: how many of the listed images are found, and how well scores predict retraining."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,7 @@ from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 
 def trust_in_words(root, method):
-    """Where influences are found by a method, and its LDS, in one line; None where no table says either.
+    """One line on the steps at which a method finds influences, and on its LDS; None where no table has either.
 
     Args:
         root: the experiment's folder.
@@ -23,13 +23,13 @@ def trust_in_words(root, method):
 
 
 def noise_in_words(root, checkpoints):
-    """That models generate noise, as their contact sheets found, in one sentence; None where none does.
+    """A sentence that says which models generate noise, by their contact sheets; None where none does.
 
     Args:
         root: the experiment's folder. checkpoints: the models' names.
     """
-    sheets = {name: read_attributes(Path(root, f"figures/models/{name}.png")) for name in checkpoints}
-    noisy = [name for name, attributes in sheets.items() if attributes and attributes.get("noise")]
+    sheets = {name: read_attributes(Path(root, f"figures/models/{name}.png")) or {} for name in checkpoints}
+    noisy = [name for name, attributes in sheets.items() if attributes.get("noise")]
     if not noisy:
         return None
     first = sheets[noisy[0]]
@@ -65,19 +65,19 @@ def found_in_words(table, method, target=None):
     Args:
         table: the path of top_influences.csv. target: whose rows count; default all.
     """
-    judged, found, steps, targets = False, set(), set(), set()
+    any_judged, confirmed, steps, targets = False, set(), set(), set()
     with open(table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["method"] != method or target not in (None, row["target"]):
                 continue
             steps.add((row["target"], row["step"]))
             targets.add(row["target"])
-            judged |= bool(row["found"])
+            any_judged |= bool(row["found"])
             if row["found"] == "True":
-                found.add((row["target"], row["step"]))
+                confirmed.add((row["target"], row["step"]))
     if not steps:
         return None
-    if not judged:
+    if not any_judged:
         return "no scores by checkpoint or half of the draws to tell influences from noise by"
     of = f" of {len(targets)} targets" if len(targets) > 1 else ""
-    return f"found influences at {len(found)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{of}"
+    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{of}"

@@ -3,6 +3,6 @@
 KEPT_BYTES = 2e9
 
 
-def kept(asked, n, d, models):
+def kept(setting, n, d, models):
     """Whether scores are kept apart: as asked, or, for None, where N × d × M numbers of float32 are at most 2 GB."""
-    return 4 * n * d * models <= KEPT_BYTES if asked is None else asked
+    return 4 * n * d * models <= KEPT_BYTES if setting is None else setting

@@ -1,4 +1,4 @@
-"""The attribution methods in one table: what each reads, what its scores are like, how it looks and what it costs.
+"""The attribution methods in one table: what each reads, properties of its scores, its look in figures and its cost.
 
 A method is whatever writes scores/{method}/{target}.zarr. To add one, write workflow_scripts/scores/score_{kind}.py and
 its row here. The rule, the stage, the paths, the checks of configurations, the looks in figures and the estimate of
@@ -16,12 +16,13 @@ from typing import Any
 from waypoint.workflow.plan.stage import START
 
 ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations do not name: see ``config/method_settings``
-KERNEL_KEYS = {"features": ("damping",), "fisher": ("rows", "damping")}  # {what a kernel is made from: its settings}
+# {what a kernel is made from: its settings}; a method without one has none
+KERNEL_KEYS: Mapping[str | None, tuple[str, ...]] = {"features": ("damping",), "fisher": ("rows", "damping")}
 
 
 @dataclass(frozen=True)
 class Look:
-    """How figures show a method: nothing is told by its colour alone."""
+    """The look of a method in figures; colour is never the only difference."""
 
     color: str
     marker: str

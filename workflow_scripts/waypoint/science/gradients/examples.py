@@ -1,5 +1,3 @@
-# pyright: basic
-# it calls processes, which are not typed yet
 """Training and target images with their draws, as gradients are taken of them."""
 
 # torch is partly untyped

@@ -26,13 +26,13 @@ def require_known(config: Settings) -> str:
     Raises:
         WaypointError: another network.
     """
-    name = config.get("_class_name", KNOWN[0])
+    name: str = config.get("_class_name", KNOWN[0])
     if name not in KNOWN:
         raise WaypointError(f"network {name} is not supported; {' and '.join(KNOWN)} are")
     return name
 
 
-def require_supported(config):
+def require_supported(config: Settings) -> None:
     """Refuse a stored network that is known, but of a kind that is not computed with.
 
     Args:
@@ -56,7 +56,7 @@ def require_supported(config):
     check_conditions({"cross_attention_dim": None, **config} if text else config)
 
 
-def check_conditions(config):
+def check_conditions(config: Settings) -> None:
     """Refuse a UNet that wants more than an image, a step, and a class or a caption.
 
     Raises:

@@ -4,13 +4,26 @@ Symbols: T training steps; t is always a training-time step 0..T-1; ᾱ_t is the
 product; x_t is what the model is *called on* at step t.
 """
 
+# torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false
+
 import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks import unet as network
 from waypoint.science.processes.schedules import check_schedule
+from waypoint.science.types import Integers, UNet
+
+if TYPE_CHECKING:
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+Steps: TypeAlias = torch.Tensor | int  # t of every row (B,), or of all
+Trajectory: TypeAlias = tuple[Integers, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 class Denoiser:
@@ -21,27 +34,27 @@ class Denoiser:
         scheduler: a diffusers ``DDPMScheduler``; ε- and v-prediction are supported.
     """
 
-    def __init__(self, unet, scheduler):
+    def __init__(self, unet: UNet, scheduler: "DDPMScheduler") -> None:
         self.unet = unet
         self.scheduler = scheduler
         self.device = next(unet.parameters()).device
         self.alphas_cumprod = scheduler.alphas_cumprod.to(self.device)
-        self.T = scheduler.config.num_train_timesteps
+        self.T: int = scheduler.config.num_train_timesteps
         self.predicts_v = scheduler.config.prediction_type == "v_prediction"
-        self.conditioned_by = network.condition_keyword(unet)
+        self.conditioned_by: network.Keyword = network.condition_keyword(unet)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, ...]:
         """(C, H, W) of the model's images."""
         return network.input_shape(self.unet)
 
-    def coefficients(self, t, x):
+    def coefficients(self, t: Steps, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """√ᾱ_t and √(1-ᾱ_t), shaped to multiply ``x``; ``t`` is (B,) or a number."""
         t = torch.as_tensor(t, device=self.device)
         alpha_bar = self.alphas_cumprod[t].reshape(-1, *[1] * (x.dim() - 1))
         return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
-    def output(self, x, t, condition=None):
+    def output(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
         """The network's raw output on x (B, C, H, W) at steps t (B,) or one number.
 
         Args:
@@ -51,11 +64,11 @@ class Denoiser:
         return network.output(self.unet, x, t, self.conditioned_by, condition)
 
     @torch.no_grad()
-    def prediction(self, x, t, condition=None):
+    def prediction(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
         """``output`` where no gradient is wanted: sampling and detached estimates."""
         return self.output(x, t, condition)
 
-    def epsilon(self, x, t, condition=None):
+    def epsilon(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
         """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
         out = self.output(x, t, condition)
         if not self.predicts_v:
@@ -63,16 +76,16 @@ class Denoiser:
         signal, noise = self.coefficients(t, x)
         return signal * out + noise * x
 
-    def has_gradient(self, t):
+    def has_gradient(self, t: int) -> bool:
         """Whether f_t depends on θ at step t: from v at ᾱ_t = 0 it does not, for there ε is x_t itself."""
         return not (self.predicts_v and float(self.alphas_cumprod[t]) == 0)
 
-    def add_noise(self, x0, epsilon, t):
+    def add_noise(self, x0: torch.Tensor, epsilon: torch.Tensor, t: Steps) -> torch.Tensor:
         """√ᾱ_t x_0 + √(1-ᾱ_t) ε for x0, epsilon (B, C, H, W) and t (B,)."""
         signal, noise = self.coefficients(t, x0)
         return signal * x0 + noise * epsilon
 
-    def x0_hat(self, x_t, t, out, clip):
+    def x0_hat(self, x_t: torch.Tensor, t: Steps, out: torch.Tensor, clip: str) -> torch.Tensor:
         """The one-step estimate (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (§2.2, Alg. 1 line 11; its parenthesis is a misprint).
 
         Args:
@@ -86,7 +99,9 @@ class Denoiser:
             estimate = estimate.clamp(-bound, bound)
         return estimate
 
-    def train_loss(self, x0, t, epsilon, condition=None):
+    def train_loss(
+        self, x0: torch.Tensor, t: Steps, epsilon: torch.Tensor, condition: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """The loss the model was trained on, element-mean per row (Alg. 1 line 3, inner term): (B,)."""
         out = self.output(self.add_noise(x0, epsilon, t), t, condition)
         target = epsilon
@@ -95,7 +110,14 @@ class Denoiser:
             target = signal * epsilon - noise * x0
         return (target - out).pow(2).flatten(1).mean(1)
 
-    def noise_loss(self, x0, t, epsilon, condition=None, weight=None):
+    def noise_loss(
+        self,
+        x0: torch.Tensor,
+        t: Steps,
+        epsilon: torch.Tensor,
+        condition: torch.Tensor | None = None,
+        weight: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Eq. 3's inner term per row: mean of (ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t))², (B,).
 
         ``weight`` (H, W), a mask: the mean is weighted by it (§5.4) over positions, and plain over channels.
@@ -103,19 +125,26 @@ class Denoiser:
         return element_mean((epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2), weight)
 
 
-def element_mean(values, weight=None):
+def element_mean(values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
     """The mean of every row of (B, C, H, W), (B,); with a mask (H, W) weighted by it over positions, not channels."""
     if weight is None:
         return values.flatten(1).mean(1)
     return (values.mean(1) * weight).flatten(1).sum(1) / weight.sum()
 
 
-def repeated(condition, count):
+def repeated(condition: torch.Tensor | None, count: int) -> torch.Tensor | None:
     """The condition of one row (1, ...) for ``count`` rows, or None."""
     return None if condition is None else condition.expand(count, *condition.shape[1:])
 
 
-def trajectory(denoiser, steps, x_T, generator, condition=None, clip="scheduler"):
+def trajectory(
+    denoiser: Denoiser,
+    steps: int,
+    x_T: torch.Tensor,
+    generator: torch.Generator,
+    condition: torch.Tensor | None = None,
+    clip: str = "scheduler",
+) -> Trajectory:
     """Ancestral DDPM sampling that keeps everything Algorithm 1 needs.
 
     Args:
@@ -127,7 +156,9 @@ def trajectory(denoiser, steps, x_T, generator, condition=None, clip="scheduler"
     """
     scheduler = copy.deepcopy(denoiser.scheduler)
     scheduler.set_timesteps(steps)
-    x, visited, estimates = x_T.to(denoiser.device), [], []
+    x = x_T.to(denoiser.device)
+    visited: list[torch.Tensor] = []
+    estimates: list[torch.Tensor] = []
     for t in scheduler.timesteps.tolist():
         out = denoiser.prediction(x, t, condition)
         visited.append(x[0].cpu())
@@ -136,13 +167,21 @@ def trajectory(denoiser, steps, x_T, generator, condition=None, clip="scheduler"
     return scheduler.timesteps.numpy(), torch.stack(visited), torch.stack(estimates), x[0].cpu()
 
 
-def generate(denoiser, steps, noise, condition=None, clip="scheduler"):
+def generate(
+    denoiser: Denoiser,
+    steps: int,
+    noise: torch.Generator,
+    condition: torch.Tensor | None = None,
+    clip: str = "scheduler",
+) -> Trajectory:
     """A ``trajectory`` from a seed: ``noise``, a CPU generator, gives x_T first and then every step's noise."""
     x_T = torch.randn(1, *denoiser.shape, generator=noise)
     return trajectory(denoiser, steps, x_T, noise, condition, clip)
 
 
-def samples(denoiser, steps, generators, conditions=None):
+def samples(
+    denoiser: Denoiser, steps: int, generators: Sequence[torch.Generator], conditions: torch.Tensor | None = None
+) -> torch.Tensor:
     """Images from seeds, side by side: each is what ``generate`` makes of its generator, up to rounding.
 
     Args:
@@ -153,13 +192,22 @@ def samples(denoiser, steps, generators, conditions=None):
     """
     scheduler = copy.deepcopy(denoiser.scheduler)
     scheduler.set_timesteps(steps)
+    each = cast(torch.Generator, list(generators))  # diffusers takes a list too, though it does not say so
     x = torch.stack([torch.randn(denoiser.shape, generator=generator) for generator in generators]).to(denoiser.device)
     for t in scheduler.timesteps.tolist():
-        x = scheduler.step(denoiser.prediction(x, t, conditions), t, x, generator=generators).prev_sample
+        x = scheduler.step(denoiser.prediction(x, t, conditions), t, x, generator=each).prev_sample
     return x.cpu()
 
 
-def continuations(denoiser, steps, x_t, t, generators, condition=None, swap=None):
+def continuations(
+    denoiser: Denoiser,
+    steps: int,
+    x_t: torch.Tensor,
+    t: int,
+    generators: Sequence[torch.Generator],
+    condition: torch.Tensor | None = None,
+    swap: tuple[Denoiser, int] | None = None,
+) -> torch.Tensor:
     """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
 
     Args:
@@ -178,13 +226,14 @@ def continuations(denoiser, steps, x_t, t, generators, condition=None, swap=None
     x = x_t.to(denoiser.device).expand(len(generators), *x_t.shape)
     conditions = repeated(condition, len(generators))
     other, delta = swap or (denoiser, 0)
+    each = cast(torch.Generator, list(generators))  # as in ``samples``
     for s in scheduler.timesteps.tolist():
         theta = other if s > t - delta else denoiser
-        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=generators).prev_sample
+        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=each).prev_sample
     return x.cpu()
 
 
-def check_scheduler(scheduler):
+def check_scheduler(scheduler: "DDPMScheduler") -> None:
     """Refuse, by name, what this module does not compute.
 
     Raises:

@@ -1,10 +1,13 @@
 """Classifier-free guidance."""
 
+# torch is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks.unet import null_class
-from waypoint.science.processes.ddpm import Denoiser
+from waypoint.science.processes.ddpm import Denoiser, Steps
 
 
 class Guided(Denoiser):
@@ -15,19 +18,20 @@ class Guided(Denoiser):
         scale: 1 is the conditional model, larger values follow the condition more closely.
     """
 
-    def __init__(self, denoiser, null, scale):
+    def __init__(self, denoiser: Denoiser, null: torch.Tensor, scale: float) -> None:
         super().__init__(denoiser.unet, denoiser.scheduler)
         self.null, self.scale = null.to(self.device), scale
 
-    def output(self, x, t, condition=None):
+    def output(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
         """As ``Denoiser.output``. Both rows of an example stay side by side, as per-example gradients need them."""
+        assert condition is not None  # a model without conditions is not guided
         t = torch.as_tensor(t, device=self.device).expand(len(x)).repeat_interleave(2)
         both = torch.stack([self.null.expand_as(condition), condition], 1).flatten(0, 1)
         without, given = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
         return without + self.scale * (given - without)
 
 
-def guided(denoiser, null, scale):
+def guided(denoiser: Denoiser, null: torch.Tensor | None, scale: float) -> Denoiser:
     """``denoiser`` under guidance; itself at scale 1, or where captions are known to a model but not the empty one.
 
     Args:

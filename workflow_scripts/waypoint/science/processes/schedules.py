@@ -1,11 +1,12 @@
 """Which noise schedules are computed with, judged from their configuration alone, without a model library."""
 
 from waypoint.errors import WaypointError
+from waypoint.science.types import Settings
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
 
-def check_schedule(config):
+def check_schedule(config: Settings) -> None:
     """Refuse, by name, what ancestral sampling here does not compute.
 
     Args:
@@ -40,7 +41,7 @@ def check_schedule(config):
         raise WaypointError("scheduler.thresholding (dynamic thresholding) is not supported; set it to false")
 
 
-def ends_without_signal(config):
+def ends_without_signal(config: Settings) -> bool:
     """Whether ᾱ of a schedule's last step is 0, judged from its configuration."""
     betas = config.get("trained_betas")
     if betas is not None:
@@ -49,7 +50,7 @@ def ends_without_signal(config):
     return bool(config.get("rescale_betas_zero_snr")) or linear and config.get("beta_end", 0.02) >= 1
 
 
-def require_ancestral(config, sampler=None):
+def require_ancestral(config: Settings, sampler: str | None = None) -> None:
     """Refuse a stored scheduler's configuration that gives no ancestral sampling.
 
     Args:
@@ -71,7 +72,7 @@ def require_ancestral(config, sampler=None):
         )
 
 
-def without_gradient(step, owner):
+def without_gradient(step: int, owner: str) -> str:
     """Why a step of a v-model where ᾱ_t is 0 is refused, a sentence.
 
     Args:

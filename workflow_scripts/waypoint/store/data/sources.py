@@ -3,9 +3,7 @@
 A source is a file of this folder that assigns ``SOURCE``, see ``source.py``; it is imported on first use.
 """
 
-# pyright: reportUnknownVariableType=false
-# science has no type hints yet
-
+import functools
 import importlib
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +21,12 @@ from waypoint.store.data.source import DataSection, Source
 _ASSIGNED = re.compile(r"^SOURCE = ", re.MULTILINE)
 
 
+@functools.cache
+def _is_source(file: Path) -> bool:
+    """Whether a file assigns ``SOURCE``; it is read once in a process."""
+    return _ASSIGNED.search(file.read_text(encoding="utf-8")) is not None
+
+
 class _Sources(Mapping[str, Source]):
     """Sources by name; nothing is imported to list the names."""
 
@@ -34,7 +38,7 @@ class _Sources(Mapping[str, Source]):
     def __iter__(self) -> Iterator[str]:
         for place in folder.__path__:
             for file in sorted(Path(place).glob("*.py")):
-                if _ASSIGNED.search(file.read_text(encoding="utf-8")):
+                if _is_source(file):
                     yield file.stem
 
     def __len__(self) -> int:

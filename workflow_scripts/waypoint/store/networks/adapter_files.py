@@ -232,7 +232,7 @@ def _alphas_of_metadata(file: Path, metadata: Mapping[str, Any]) -> Any:
     """
     text = metadata.get(METADATA)
     if text is None:
-        return lambda layer: None  # pyright: ignore[reportUnknownLambdaType]
+        return lambda layer: None  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
     try:
         config = {key.removeprefix("unet."): value for key, value in json.loads(text).items()}
         usual, patterns = config.get("lora_alpha"), dict(config.get("alpha_pattern") or {})

@@ -118,7 +118,7 @@ def save(unet: nn.Module, folder: StrPath) -> None:
     share(folder)
 
 
-def load(folder: StrPath, device="cpu") -> Denoiser:
+def load(folder: StrPath, device: torch.device | str = "cpu") -> Denoiser:
     """The denoiser of an adapter in the store: the base beside it, with the adapter, in evaluation mode.
 
     Raises:
@@ -127,4 +127,5 @@ def load(folder: StrPath, device="cpu") -> Denoiser:
     require_intact(folder)
     denoiser = checkpoints.load(base_of(folder))
     add_existing(denoiser, folder, None)
-    return Denoiser(denoiser.unet.to(device), denoiser.scheduler)
+    torch.nn.Module.to(denoiser.unet, device)
+    return Denoiser(denoiser.unet, denoiser.scheduler)

@@ -1,8 +1,14 @@
 """Diffusers folders: build, save, load and check models by value, not only by shape."""
 
+# diffusers is partly untyped; it declares a configuration, whose keys are its attributes, as a dict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false
+
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 
@@ -18,17 +24,24 @@ from waypoint.science.networks.sdxl import is_sdxl
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
 from waypoint.science.processes.schedules import require_ancestral
 from waypoint.science.random_streams import derive
+from waypoint.science.types import Doubles, Integers, UNet
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.networks import filling, sizes, training_states, weight_files
 from waypoint.store.networks.checkpoint_messages import NO_NETWORK, NO_SCHEDULE
+from waypoint.store.networks.filling import Said
 from waypoint.store.networks.hub import fetch
-from waypoint.store.networks.layouts import examine
+from waypoint.store.networks.layouts import Layout, examine
+from waypoint.store.networks.typed_diffusers import from_config, load_config, on_device
+from waypoint.store.types import Attributes, StrPath
+
+# the class and the configuration of a network, whether values are wanted → its state dict (or shapes), and sentences
+Parts: TypeAlias = "tuple[type[UNet2DModel] | type[UNet2DConditionModel], Attributes, Callable[[bool], Any], Said]"
 
 PARTS = ("unet", "scheduler")  # of a pipeline's folder
 
 
-def build(model, seed, name):
+def build(model: Attributes, seed: int, name: str) -> Denoiser:
     """A freshly initialised denoiser from the config section ``model``; weights from stream (seed, name).
 
     Raises:
@@ -40,7 +53,7 @@ def build(model, seed, name):
         return Denoiser(_network(model), scheduler)
 
 
-def outline_of(model):
+def outline_of(model: Attributes) -> Denoiser:
     """A denoiser of the config section ``model`` on the meta device: its configuration and shapes, without values.
 
     Raises:
@@ -51,24 +64,24 @@ def outline_of(model):
         return Denoiser(_network(model), scheduler)
 
 
-def _scheduler(model):
+def _scheduler(model: Attributes) -> DDPMScheduler:
     scheduler = DDPMScheduler(**model["scheduler"])
     check_scheduler(scheduler)
     return scheduler
 
 
-def _kind(model):
+def _kind(model: Attributes) -> type[UNet2DModel] | type[UNet2DConditionModel]:
     return UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
 
 
-def _network(model):
+def _network(model: Attributes) -> UNet:
     try:
         return _kind(model)(**model["unet"])
     except (TypeError, ValueError, RuntimeError) as error:
         raise WaypointError(f"model.unet: {error}") from error
 
 
-def save(unet, scheduler, folder):
+def save(unet: UNet, scheduler: DDPMScheduler, folder: StrPath) -> None:
     """Write a diffusers pipeline folder, safetensors weights.
 
     ``DDPMPipeline.from_pretrained`` opens an unconditional model's; a text-conditional one's is opened by
@@ -87,14 +100,14 @@ def save(unet, scheduler, folder):
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def _pipeline_of(unet):
+def _pipeline_of(unet: UNet) -> str:
     """The name of diffusers' pipeline that opens a network."""
     if not isinstance(unet, UNet2DConditionModel):
         return "DDPMPipeline"
     return "StableDiffusionXLPipeline" if is_sdxl(unet.config) else "StableDiffusionPipeline"
 
 
-def load(source, device="cpu", **taking):
+def load(source: StrPath, device: torch.device | str = "cpu", **taking: Any) -> Denoiser:
     """A denoiser in evaluation mode from a pipeline's or a UNet's folder, a state dict, or a hub id.
 
     Args:
@@ -107,12 +120,12 @@ def load(source, device="cpu", **taking):
     return denoiser
 
 
-def take(source, device="cpu", **taking):
+def take(source: StrPath, device: torch.device | str = "cpu", **taking: Any) -> tuple[Denoiser, list[str]]:
     """As ``load``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
     return _taken(source, Taking(**taking), device)
 
 
-def outline(source, **taking):
+def outline(source: StrPath, **taking: Any) -> Denoiser:
     """The denoiser that ``load`` would give, on the meta device: its weights are compared by name and shape, not read.
 
     Raises:
@@ -122,7 +135,7 @@ def outline(source, **taking):
     return denoiser
 
 
-def outlined(source, **taking):
+def outlined(source: StrPath, **taking: Any) -> tuple[Denoiser, list[str]]:
     """As ``outline``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
     return _taken(source, Taking(**taking), None)
 
@@ -145,12 +158,12 @@ class Taking:
     sampler: str | None = None
     timestep_spacing: str | None = None
     weights: str | None = None
-    model: dict | None = None
+    model: Attributes | None = None
     cells: int | None = None
     latent: bool = False
 
 
-def _taken(source, taking, device):
+def _taken(source: StrPath, taking: Taking, device: torch.device | str | None) -> tuple[Denoiser, list[str]]:
     """A denoiser and what to say about it; without values where ``device`` is None."""
     name, source = str(source), fetch(str(source), parts=PARTS)
     if device is not None and Path(source).is_dir():
@@ -171,39 +184,41 @@ def _taken(source, taking, device):
         raise WaypointError(f"checkpoint {name}: {error}") from error
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
-    unet = unet if device is None else unet.to(device)
+    unet = unet if device is None else on_device(unet, device)
     return Denoiser(unet, scheduler), [*layout.said, *said, *parts[3], *more, *resized]
 
 
-def _network_in(layout, taking):
+def _network_in(layout: Layout, taking: Taking) -> Parts:
     """Class and configuration of a network, values → its state dict (or shapes), and what to say about them."""
     if layout.network is None:
-        kind = _kind(taking.model)
-        (_, said) = training_states.state_in(layout.file, taking.weights, values=False)
+        file, model = layout.file, taking.model
+        assert file is not None and model is not None  # or ``_scheduler_of`` would have refused it
+        kind = _kind(model)
+        (_, said) = training_states.state_in(file, taking.weights, values=False)
         return (
             kind,
-            taking.model["unet"],
-            lambda values: training_states.state_in(layout.file, taking.weights, values)[0],
+            model["unet"],
+            lambda values: training_states.state_in(file, taking.weights, values)[0],
             said,
         )
-    kind = unet_class(layout.config)
+    kind = unet_class(layout.config or {})
     config, said = filling.known_config(kind, layout.network / "config.json")
     try:
         weights = weight_files.find(layout.network)
     except WaypointError as error:
         raise WaypointError(f"cannot be loaded: {error}") from error
 
-    def state(values):
+    def state(values: bool) -> Any:
         return (weight_files.read if values else weight_files.shapes)(weights.files)
 
     return kind, config, state, (*said, *filling.variant_said(weights))
 
 
-def _scheduler_of(layout, taking):
+def _scheduler_of(layout: Layout, taking: Taking) -> tuple[DDPMScheduler, tuple[str, ...]]:
     """The scheduler of a stored model, and what to say about it."""
-    if layout.schedule is None and taking.model is None:
-        raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
     if layout.schedule is None:
+        if taking.model is None:
+            raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
         return _scheduler(taking.model), ("its noise schedule is model.scheduler of the configuration",)
     stored, said = layout.schedule, ()
     scheduler = ancestral(stored) if taking.sampler == "ddpm" else stored_scheduler(stored)
@@ -216,7 +231,7 @@ def _scheduler_of(layout, taking):
     return scheduler, said
 
 
-def alpha_bars(folder):
+def alpha_bars(folder: StrPath) -> Doubles:
     """ᾱ_t (T,), float64, of the scheduler in a folder that ``save`` wrote, without its network.
 
     Raises:
@@ -224,13 +239,13 @@ def alpha_bars(folder):
     """
     require_intact(folder)
     try:
-        stored = DDPMScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
+        stored = load_config(DDPMScheduler, folder, "scheduler")
     except OSError as error:
         raise WaypointError(f"checkpoint {folder}: its scheduler cannot be read ({error})") from error
     return stored_scheduler(stored).alphas_cumprod.double().numpy()
 
 
-def unet_class(config):
+def unet_class(config: Attributes) -> type[UNet2DModel] | type[UNet2DConditionModel]:
     """The diffusers class of a stored UNet's config.
 
     Raises:
@@ -240,17 +255,17 @@ def unet_class(config):
     return {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}[name]
 
 
-def stored_scheduler(config):
+def stored_scheduler(config: Attributes) -> DDPMScheduler:
     """The DDPMScheduler of a stored config.
 
     Raises:
         WaypointError: the config is another scheduler's.
     """
     require_ancestral(config)
-    return DDPMScheduler.from_config(config)
+    return from_config(DDPMScheduler, config)
 
 
-def ancestral(config):
+def ancestral(config: Attributes) -> DDPMScheduler:
     """A DDPMScheduler with the noise schedule and prediction of any scheduler's config.
 
     A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would. Only what
@@ -262,30 +277,30 @@ def ancestral(config):
     require_ancestral(config, "ddpm")
     known = filling.arguments(DDPMScheduler)
     kept = {key: value for key, value in config.items() if key in known and (key, value) != ("variance_type", None)}
-    return DDPMScheduler.from_config({"clip_sample": False, **kept, "_class_name": "DDPMScheduler"})
+    return from_config(DDPMScheduler, {"clip_sample": False, **kept, "_class_name": "DDPMScheduler"})
 
 
-def differences(mine, theirs):
-    """What differs between two networks or two schedulers *by value*, defaults filled in: 'key: a against b'.
+def differences(mine: "UNet | DDPMScheduler", theirs: "UNet | DDPMScheduler") -> list[str]:
+    """The differences of two networks or two schedulers *by value*, defaults filled in: 'key: a against b'.
 
     Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``, ``freq_shift``,
     ``norm_eps`` …), and load each other's weights without an error. Only arguments of a network's class can: EMA
     folders and other versions of diffusers keep more in a configuration. Of a scheduler only what ancestral sampling
     keeps can.
     """
-    if isinstance(mine, DDPMScheduler):
+    if isinstance(mine, DDPMScheduler) and isinstance(theirs, DDPMScheduler):
         keys = _schedule_keys(mine, theirs)
     else:
         keys = filling.arguments(type(mine)) | filling.arguments(type(theirs))
-    mine, theirs = mine.config, theirs.config
+    a, b = mine.config, theirs.config
     return [
-        f"{key}: {mine.get(key)!r} against {theirs.get(key)!r}"
+        f"{key}: {a.get(key)!r} against {b.get(key)!r}"
         for key in sorted(keys)
-        if not filling.same_value(mine.get(key), theirs.get(key))
+        if not filling.same_value(a.get(key), b.get(key))
     ]
 
 
-def _schedule_keys(mine, theirs):
+def _schedule_keys(mine: DDPMScheduler, theirs: DDPMScheduler) -> set[str]:
     """Keys of two schedulers that ancestral sampling depends on."""
     keys = {"num_train_timesteps", "prediction_type", "timestep_spacing", "clip_sample", "variance_type"}
     if "leading" in (mine.config.timestep_spacing, theirs.config.timestep_spacing):
@@ -297,7 +312,7 @@ def _schedule_keys(mine, theirs):
     return keys
 
 
-def require_same(denoiser, reference, name, reference_name):
+def require_same(denoiser: Denoiser, reference: Denoiser, name: str, reference_name: str) -> None:
     """Refuse a checkpoint whose UNet config, scheduler or image shape is not the reference's.
 
     Raises:
@@ -311,7 +326,7 @@ def require_same(denoiser, reference, name, reference_name):
             )
 
 
-def adopt_grid(denoiser, reference, reference_name):
+def adopt_grid(denoiser: Denoiser, reference: Denoiser, reference_name: str) -> list[str]:
     """Lay a model's sampling grid as the reference's: what another sampler's grid was is no property of a model.
 
     Returns:
@@ -327,7 +342,7 @@ def adopt_grid(denoiser, reference, reference_name):
     return [f"its sampling grid is laid as that of {reference_name}: {after}, not {before}"]
 
 
-def require_unclipped(denoiser, name):
+def require_unclipped(denoiser: Denoiser, name: str) -> None:
     """Refuse a model of latents whose scheduler clips them to the range of pixels.
 
     Raises:
@@ -337,7 +352,9 @@ def require_unclipped(denoiser, name):
         raise WaypointError(f"{name} has a scheduler with clip_sample, which would clip latents; set it to false")
 
 
-def require_encoders(denoiser, name, text_width=None, latent_channels=None):
+def require_encoders(
+    denoiser: Denoiser, name: str, text_width: int | None = None, latent_channels: int | None = None
+) -> None:
     """Refuse a model that the encoders do not fit, where there is no data to compare it with.
 
     Args:
@@ -366,7 +383,13 @@ def require_encoders(denoiser, name, text_width=None, latent_channels=None):
         raise WaypointError(f"{name} {needs}, but {found}; fit text_encoder")
 
 
-def require_fit(denoiser, shape, labels, name, text_width=None):
+def require_fit(
+    denoiser: Denoiser,
+    shape: Sequence[int],
+    labels: torch.Tensor | Integers | None,
+    name: str,
+    text_width: int | None = None,
+) -> None:
     """Refuse a model that does not take inputs of ``shape`` (C, H, W), or conditions that the data does not have.
 
     Args:
@@ -398,7 +421,7 @@ def require_fit(denoiser, shape, labels, name, text_width=None):
         raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
 
 
-def target_condition(denoiser, target, text=None):
+def target_condition(denoiser: Denoiser, target: Attributes, text: torch.Tensor | None = None) -> torch.Tensor | None:
     """The condition of a target, one row: its class (1,), its embedded prompt (1, token, width), or None.
 
     Args:

@@ -4,12 +4,27 @@ diffusers' own loading fills what is missing at random and leaves out what is to
 errors over kinds of files that it then takes.
 """
 
+# diffusers is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import inspect
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks import weight_files
 from waypoint.store.networks.layouts import read_json
+from waypoint.store.networks.typed_diffusers import from_config
+from waypoint.store.types import Attributes, StrPath
+
+if TYPE_CHECKING:
+    from diffusers.models.modeling_utils import ModelMixin
+    from torch import Tensor
+
+Said: TypeAlias = tuple[str, ...]  # sentences, to be told
+Network = TypeVar("Network", bound="ModelMixin")
+Value = TypeVar("Value")  # a tensor, or its shape alone
 
 WRAPPERS = ("_orig_mod.", "module.")  # put before names by torch.compile and DataParallel
 AVERAGING = {  # what EMAModel keeps in a network's config.json
@@ -24,12 +39,12 @@ AVERAGING = {  # what EMAModel keeps in a network's config.json
 SILENT = AVERAGING | {"torch_dtype", "dtype"}
 
 
-def arguments(kind):
+def arguments(kind: type) -> set[str]:
     """Names of what can make two networks or schedulers of a class differ: the arguments of its ``__init__``."""
     return set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs"}
 
 
-def known_config(kind, file):
+def known_config(kind: type, file: StrPath) -> tuple[dict[str, Any], Said]:
     """A stored configuration without the keys that the class does not know, and what to say about it.
 
     Raises:
@@ -43,7 +58,7 @@ def known_config(kind, file):
     return kept, (words,) * bool(odd)
 
 
-def unfilled(kind, config):
+def unfilled(kind: type[Network], config: Attributes) -> Network:
     """A network without values, on the meta device.
 
     Raises:
@@ -53,12 +68,12 @@ def unfilled(kind, config):
 
     try:
         with torch.device("meta"):
-            return kind.from_config(config)
+            return from_config(kind, config)
     except Exception as error:  # each library on the way raises its own kinds
         raise WaypointError(f"cannot be loaded ({error})") from error
 
 
-def fill(kind, config, state):
+def fill(kind: type[Network], config: Attributes, state: "dict[str, Tensor]") -> tuple[Network, Said]:
     """A network with the values of a state dict, float32, in evaluation mode, and what to say about it.
 
     Args:
@@ -73,14 +88,15 @@ def fill(kind, config, state):
     state, said = renamed(outline, state)
     require_filled(outline, state)
     with no_init_weights():
-        network = kind.from_config(config)
+        network = from_config(kind, config)
     network.load_state_dict(state, strict=True)
     return network.eval(), said
 
 
-def renamed(network, state):
+def renamed(network: "ModelMixin", state: dict[str, Value]) -> tuple[dict[str, Value], Said]:
     """A state dict, or shapes, under the names of a network, and what to say about it."""
-    names, said = list(state), []
+    names = list(state)
+    said: list[str] = []
     for wrapper in WRAPPERS:
         # torch.compile may wrap parts of a network, DataParallel the whole
         inside = wrapper == WRAPPERS[0] and any(f".{wrapper}" in f".{name}" for name in names)
@@ -95,15 +111,16 @@ def renamed(network, state):
         state = {name.removeprefix(prefix): value for name, value in state.items()}
         said.append(f"the names of its weights begin with {prefix}, which is left out")
     state = dict(state)
-    network._fix_state_dict_keys_on_load(state)  # names of attention in models of old versions of diffusers
+    # names of attention in models of old versions of diffusers
+    network._fix_state_dict_keys_on_load(state)  # pyright: ignore[reportPrivateUsage, reportArgumentType]
     return state, tuple(said)
 
 
-def _without(name, wrapper, everywhere):
+def _without(name: str, wrapper: str, everywhere: bool) -> str:
     return name.replace(wrapper, "") if everywhere else name.removeprefix(wrapper)
 
 
-def require_filled(network, state):
+def require_filled(network: "ModelMixin", state: "dict[str, Tensor] | dict[str, tuple[int, ...]]") -> None:
     """Refuse weights that do not fill a network exactly.
 
     Args:
@@ -126,17 +143,17 @@ def require_filled(network, state):
             )
 
 
-def _others(names):
+def _others(names: list[str]) -> str:
     return f", and {len(names) - 1} more" if len(names) > 1 else ""
 
 
-def variant_said(weights):
-    """What to say about the files of a network's weights."""
+def variant_said(weights: weight_files.Weights) -> Said:
+    """A sentence about the files of a network's weights, where there is something to say."""
     words = f"only the {weights.variant} variant of its weights is here; its values are computed with in float32"
     return (words,) * bool(weights.variant)
 
 
-def from_folder(kind, folder):
+def from_folder(kind: type[Network], folder: Path) -> tuple[Network, Said]:
     """The network in a folder of diffusers, float32, in evaluation mode, and what to say about it.
 
     Raises:
@@ -148,10 +165,10 @@ def from_folder(kind, folder):
     return network, (*said, *variant_said(weights), *more)
 
 
-def same_value(mine, theirs):
+def same_value(mine: object, theirs: object) -> bool:
     """Whether two values of a configuration mean the same: [8, 8] is 8."""
-    mine, theirs = (json.loads(json.dumps(value, default=str)) for value in (mine, theirs))
-    if isinstance(mine, list) != isinstance(theirs, list):
-        several, one = (mine, theirs) if isinstance(mine, list) else (theirs, mine)
+    a, b = (json.loads(json.dumps(value, default=str)) for value in (mine, theirs))
+    if isinstance(a, list) != isinstance(b, list):
+        several, one = (a, b) if isinstance(a, list) else (b, a)
         return bool(several) and all(value == one for value in several)
-    return mine == theirs
+    return a == b

@@ -24,7 +24,9 @@ def wanted(
     return None if reference is None else (checkpoints.outline(reference, **changed), reference)
 
 
-def fit(denoiser, same, name, changed):
+def fit(
+    denoiser: Denoiser, same: tuple[Denoiser, str] | None, name: str, changed: Mapping[str, str | None]
+) -> list[str]:
     """Compare a model with what is wanted; under ``sampler: ddpm`` it takes the sampling grid of that.
 
     Args:
@@ -38,7 +40,7 @@ def fit(denoiser, same, name, changed):
     """
     if same is None:
         return []
-    adopted = []
+    adopted: list[str] = []
     if changed.get("sampler") == "ddpm":
         adopted = checkpoints.adopt_grid(denoiser, *same)
     checkpoints.require_same(denoiser, same[0], name, same[1])

@@ -1,4 +1,4 @@
-"""What a model's folder or file is: which network of it is meant, where its noise schedule lies, or why it is refused.
+"""Recognises a model's folder or file: which network is meant, where its noise schedule lies, or why it is refused.
 
 Judged from names, configurations and the heads of files, so that planning can do it: no model library is imported.
 """
@@ -6,10 +6,12 @@ Judged from names, configurations and the heads of files, so that planning can d
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn, cast
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.places import local_place
 from waypoint.store.networks.weight_files import LORA, SUFFIXES, header, require_whole
+from waypoint.store.types import StrPath
 
 RAW, AVERAGED = "unet", "unet_ema"  # folders of the trained weights and of their exponential average
 WEIGHTS = {"raw": RAW, "ema": AVERAGED}  # of the key checkpoints.weights
@@ -37,20 +39,20 @@ class Layout:
     network: Path | None
     file: Path | None
     scheduler: Path | None
-    said: tuple
+    said: tuple[str, ...]
 
     @property
-    def config(self):
+    def config(self) -> dict[str, Any] | None:
         """The network's configuration, a mapping; None for a state dict."""
         return None if self.network is None else read_json(self.network / "config.json")
 
     @property
-    def schedule(self):
+    def schedule(self) -> dict[str, Any] | None:
         """The scheduler's configuration, a mapping, or None."""
         return None if self.scheduler is None else read_json(self.scheduler)
 
 
-def examine(source, weights=None):
+def examine(source: StrPath, weights: str | None = None) -> Layout:
     """The ``Layout`` of a model.
 
     Args:
@@ -68,7 +70,7 @@ def examine(source, weights=None):
     return Layout(network, None, scheduler, (*said, *where))
 
 
-def taken_from(path, weights=None):
+def taken_from(path: str, weights: str | None = None) -> list[str]:
     """The folders and files outside the store that a model is taken from: [] for a hub id.
 
     Args:
@@ -85,22 +87,22 @@ def taken_from(path, weights=None):
     return [place, str(scheduler)] if above else [place]
 
 
-def read_json(file):
+def read_json(file: StrPath) -> dict[str, Any]:
     """A configuration.
 
     Raises:
         WaypointError: it is damaged.
     """
     try:
-        found = json.loads(Path(file).read_text())
+        found: object = json.loads(Path(file).read_text())
     except (ValueError, OSError) as error:
         raise WaypointError(f"cannot be loaded: {file} is damaged ({error})") from error
     if not isinstance(found, dict):
         raise WaypointError(f"cannot be loaded: {file} is damaged (it holds no mapping)")
-    return found
+    return cast(dict[str, Any], found)
 
 
-def unnamed_vae(source, layout):
+def unnamed_vae(source: StrPath, layout: Layout) -> str | None:
     """The name under which a pipeline's model_index.json lists an autoencoder, or None: its network sees latents."""
     for folder in dict.fromkeys([Path(source), *_above(Path(source), layout.network)]):
         index = folder / "model_index.json"
@@ -112,7 +114,7 @@ def unnamed_vae(source, layout):
     return None
 
 
-def _network(source, weights):
+def _network(source: Path, weights: str | None) -> tuple[Path, tuple[str, ...]]:
     """The folder of the network that is meant, and what to say about it."""
     both = [name for name in (RAW, AVERAGED) if (source / name).is_dir()]
     if not both and (source / "config.json").is_file():
@@ -137,20 +139,20 @@ def _network(source, weights):
     return source / name, (f"its network is {name}, {kind}",) * (both != [RAW])
 
 
-def _bare(source, weights):
+def _bare(source: Path, weights: str | None) -> Path:
     """A network's own folder."""
     if weights and source.name in WEIGHTS.values() and source.name != WEIGHTS[weights]:
         raise WaypointError(f"checkpoints.weights: {weights} means {WEIGHTS[weights]}, but the path names another")
     return source
 
 
-def _above(source, network):
+def _above(source: Path, network: Path | None) -> list[Path]:
     """Folders above a model that may belong to the same training: one, or two above a network's own folder."""
     whole = source.absolute()
     return [whole.parent, whole.parent.parent] if source == network else [whole.parent]
 
 
-def _scheduler(source, network):
+def _scheduler(source: Path, network: Path) -> tuple[Path | None, tuple[str, ...]]:
     """The file of the noise schedule, and what to say about it."""
     for file in (source / "scheduler" / SCHEDULE, source / SCHEDULE):
         if file.is_file():
@@ -162,7 +164,7 @@ def _scheduler(source, network):
     return None, ()
 
 
-def _require_state_dict(file):
+def _require_state_dict(file: Path) -> None:
     if file.suffix not in SUFFIXES:
         raise WaypointError(
             f"is a file, but no weights ({', '.join(SUFFIXES)}); name a folder of diffusers or a state dict"
@@ -172,7 +174,7 @@ def _require_state_dict(file):
         _refuse_lora(file)
 
 
-def _refuse_lora(file):
+def _refuse_lora(file: Path) -> None:
     if any(LORA.search(name) for name in header(file)):
         raise WaypointError(
             f"{file.name} holds LoRA weights alone; fuse them into their base model (fuse_lora of diffusers) and store "
@@ -180,7 +182,7 @@ def _refuse_lora(file):
         )
 
 
-def _refuse_adapters(folder):
+def _refuse_adapters(folder: Path) -> None:
     for file in sorted(folder.glob("*.safetensors")):
         require_whole(file)
         _refuse_lora(file)
@@ -191,7 +193,7 @@ def _refuse_adapters(folder):
         )
 
 
-def _refuse(source):
+def _refuse(source: Path) -> NoReturn:
     """Say what a folder without a network of ours is."""
     _refuse_adapters(source)
     for part in NETWORKS:

@@ -6,7 +6,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.networks.packages import package_path
 
 
-def local_place(path, what="checkpoint"):
+def local_place(path: str, what: str = "checkpoint") -> str:
     """The folder or file that ``path`` means; a hub id is returned as it is.
 
     Args:
@@ -30,6 +30,6 @@ def local_place(path, what="checkpoint"):
     )
 
 
-def may_be_hub_id(path):
+def may_be_hub_id(path: str) -> bool:
     """Whether a path that does not exist can be owner/name at the hub."""
     return not path.startswith(("package:", ".", "/", "~", "$")) and path.count("/") == 1

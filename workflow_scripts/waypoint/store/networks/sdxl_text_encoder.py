@@ -1,20 +1,26 @@
 """SDXL's two text encoders as one: the vectors of both side by side, and behind them the second's pooled caption."""
 
+# transformers is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks.sdxl import pack, rows_for
 from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.types import StrPath
 
 FIRST, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
 INDEX = "model_index.json"  # says what stands for no caption
 ZEROS = "force_zeros_for_empty_prompt"
 
 
-def is_pair(folder):
+def is_pair(folder: StrPath) -> bool:
     """Whether a folder holds SDXL's two text encoders."""
     return Path(folder, SECOND[0]).is_dir()
 
@@ -37,13 +43,21 @@ class SDXLTextEncoder:
         WaypointError: an encoder or tokenizer is missing, damaged, or cannot be loaded.
     """
 
-    def __init__(self, folder, max_length=None, device="cpu", name=None):
+    def __init__(
+        self,
+        folder: StrPath,
+        max_length: int | None = None,
+        device: torch.device | str = "cpu",
+        name: StrPath | None = None,
+    ) -> None:
         from transformers import AutoTokenizer, CLIPTextModel, CLIPTextModelWithProjection
 
         require_intact(folder)
-        name, local = name or folder, {"local_files_only": True, "trust_remote_code": False}
-        self.models, self.tokenizers = [], []
-        kinds = (CLIPTextModel, CLIPTextModelWithProjection)
+        name = name or folder
+        local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        self.models: list[Any] = []
+        self.tokenizers: list[Any] = []
+        kinds: tuple[Any, Any] = (CLIPTextModel, CLIPTextModelWithProjection)
         for (encoder, tokenizer), kind in zip((FIRST, SECOND), kinds):
             try:
                 model, info = kind.from_pretrained(
@@ -66,15 +80,16 @@ class SDXLTextEncoder:
         index = Path(folder, INDEX)
         self.zeros = json.loads(index.read_text()).get(ZEROS, True) if index.is_file() else True
 
-    def too_long(self, captions):
+    def too_long(self, captions: Sequence[str]) -> list[int]:
         """Which of some captions have more tokens than are read: their places, ascending."""
         tokens = self.tokenizers[0](list(captions), truncation=False, verbose=False).input_ids
         return [place for place, ids in enumerate(tokens) if len(ids) > self.tokens]
 
     @torch.inference_mode()
-    def __call__(self, captions):
+    def __call__(self, captions: Sequence[str]) -> torch.Tensor:
         """(n, length, width), float32 on the CPU."""
-        hidden, pooled = [], None
+        hidden: list[torch.Tensor] = []
+        pooled = torch.empty(0)
         for model, tokenizer in zip(self.models, self.tokenizers):
             tokens = tokenizer(
                 list(captions), padding="max_length", max_length=self.tokens, truncation=True, return_tensors="pt"

@@ -1,14 +1,24 @@
 """The size that a network works at, where its configuration says another, or was written by an old diffusers."""
 
+# diffusers declares a configuration, whose keys are its attributes, as a dict
+# pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import re
+from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
+from waypoint.store.types import Attributes
+
+if TYPE_CHECKING:  # planning imports no model library
+    from waypoint.science.types import UNet
+
+Size = int | list[int] | tuple[int, ...]  # of a square, or height and width
 
 OLD = (0, 9)  # versions of diffusers before this wrote a smaller size than Stable Diffusion's pipeline works at
 OLD_SIZE = 64  # what the pipeline reads them as
 
 
-def stored_size(config):
+def stored_size(config: Attributes) -> Size | None:
     """The size in a stored UNet's configuration as diffusers' pipelines read it: a number, [height, width], or None.
 
     Args:
@@ -21,7 +31,7 @@ def stored_size(config):
     return OLD_SIZE if text and old and isinstance(size, int) and size < OLD_SIZE else size
 
 
-def set_size(unet, cells=None):
+def set_size(unet: "UNet", cells: int | None = None) -> tuple[str, ...]:
     """Set the size that a loaded network works at, and what to say about it.
 
     Args:
@@ -37,7 +47,7 @@ def set_size(unet, cells=None):
     return (f"it works at {size}, not at {before} (unet's sample_size): {why}",)
 
 
-def cells_of(size, vae):
+def cells_of(size: int, vae: Attributes | None) -> int:
     """Side of what a network works on, for images of a side in pixels.
 
     Args:

@@ -1,8 +1,13 @@
 """Text encoders: transformers folders that turn captions into the embeddings a text-conditional UNet attends to."""
 
+# transformers is partly untyped
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -15,6 +20,7 @@ from waypoint.store.networks import weight_files
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.layouts import read_json
 from waypoint.store.networks.sdxl_text_encoder import INDEX, SDXLTextEncoder, is_pair
+from waypoint.store.types import StrPath
 
 KEPT = (".json", ".txt", ".model", ".safetensors")  # endings of the files that loading needs
 STEMS = ("model", "pytorch_model")  # of the files with weights
@@ -23,13 +29,15 @@ PLAIN = ("model.safetensors", "model.safetensors.index.json")
 TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
 
 
-def load_text_encoder(folder, max_length=None, device="cpu", name=None):
+def load_text_encoder(
+    folder: StrPath, max_length: int | None = None, device: torch.device | str = "cpu", name: StrPath | None = None
+) -> "TextEncoder | SDXLTextEncoder":
     """A ``TextEncoder``, or the ``SDXLTextEncoder`` of a folder with two; arguments and errors are theirs."""
     kind = SDXLTextEncoder if is_pair(folder) else TextEncoder
     return kind(folder, max_length, device, name)
 
 
-def embedding_width(folder):
+def embedding_width(folder: StrPath) -> int:
     """Numbers in which each token of a caption is embedded, from the configuration of a folder alone.
 
     Raises:
@@ -39,7 +47,7 @@ def embedding_width(folder):
     return sum(_width(folder, Path(folder, encoder)) for encoder in encoders)
 
 
-def _width(folder, encoder):
+def _width(folder: StrPath, encoder: Path) -> int:
     from transformers import AutoConfig
 
     try:
@@ -72,7 +80,13 @@ class TextEncoder:
         WaypointError: no such model, damaged, or of a kind that Waypoint does not know.
     """
 
-    def __init__(self, folder, max_length=None, device="cpu", name=None):
+    def __init__(
+        self,
+        folder: StrPath,
+        max_length: int | None = None,
+        device: torch.device | str = "cpu",
+        name: StrPath | None = None,
+    ) -> None:
         from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, CLIPTextModel
 
         require_intact(folder)
@@ -82,10 +96,10 @@ class TextEncoder:
         name = name or folder
         try:
             # code that a folder brings along is never run
-            local = {"local_files_only": True, "trust_remote_code": False}
+            local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             model_type = AutoConfig.from_pretrained(encoder, **local).model_type
             self.clip = model_type in ("clip", "clip_text_model")
-            kind = CLIPTextModel if self.clip else AutoModelForTextEncoding
+            kind: Any = CLIPTextModel if self.clip else AutoModelForTextEncoding
             self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **local)
             self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, **local)
         except Exception as error:  # each library on the way raises its own kinds
@@ -106,13 +120,13 @@ class TextEncoder:
             raise WaypointError(f"text_encoder.max_length: {max_length} is more than the {limit} tokens of {name}")
         self.length, self.width = max_length or limit, self.model.config.hidden_size
 
-    def too_long(self, captions):
+    def too_long(self, captions: Sequence[str]) -> list[int]:
         """Which of some captions have more tokens than are read: their places, ascending."""
         tokens = self.tokenizer(list(captions), truncation=False, verbose=False).input_ids
         return [place for place, ids in enumerate(tokens) if len(ids) > self.length]
 
     @torch.inference_mode()
-    def __call__(self, captions):
+    def __call__(self, captions: Sequence[str]) -> torch.Tensor:
         """The last hidden states (n, length, width), float32 on the CPU."""
         tokens = self.tokenizer(
             list(captions), padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
@@ -122,12 +136,12 @@ class TextEncoder:
         return self.model(tokens.input_ids, attention_mask=mask).last_hidden_state.float().cpu()
 
 
-def text_encoder_identity(folder):
+def text_encoder_identity(folder: StrPath) -> str:
     """SHA-256 of a stored text encoder's and tokenizer's files: all that an embedded caption follows from."""
     return content_hash(sorted(file for file in Path(folder).rglob("*") if file.is_file() and file.name != MARKER))
 
 
-def copy(source, folder):
+def copy(source: str, folder: StrPath) -> None:
     """Take a text encoder and its tokenizer from a folder or hub id into ``folder``: only what loading them needs.
 
     Weights that are pickled, or a variant alone, are stored as safetensors under the plain name.
@@ -135,10 +149,10 @@ def copy(source, folder):
     Raises:
         WaypointError: nothing there, or weights that cannot be read.
     """
-    source = Path(fetch(source, "text_encoder", TEXT_ENCODER_PARTS))
-    parts = [source / name for name in TEXT_ENCODER_PARTS if (source / name).is_dir()] or [source]
+    place = Path(fetch(source, "text_encoder", TEXT_ENCODER_PARTS))
+    parts = [place / name for name in TEXT_ENCODER_PARTS if (place / name).is_dir()] or [place]
     for part in parts:
-        to = Path(folder if part == source else Path(folder, part.name))
+        to = Path(folder if part == place else Path(folder, part.name))
         to.mkdir(parents=True, exist_ok=True)
         plain = any((part / name).is_file() for name in PLAIN)
         for file in sorted(part.iterdir()):
@@ -147,11 +161,11 @@ def copy(source, folder):
                 shutil.copyfile(file, to / file.name)
         if not plain and part.name not in TEXT_ENCODER_PARTS[1::2]:
             _convert(part, to)
-    if is_pair(source) and (source / INDEX).is_file():
-        shutil.copyfile(source / INDEX, Path(folder, INDEX))
+    if is_pair(place) and (place / INDEX).is_file():
+        shutil.copyfile(place / INDEX, Path(folder, INDEX))
 
 
-def _convert(part, to):
+def _convert(part: Path, to: Path) -> None:
     """Store the weights of a folder as float32 safetensors, as its configuration then says too."""
     try:
         weights = weight_files.find(part, STEMS)

@@ -1,12 +1,23 @@
 """State dicts as training scripts save them: bare, or several in one file, such as {unet, unet_ema, total_steps}."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+
 from waypoint.errors import WaypointError
 from waypoint.store.networks.weight_files import mapping, read, refuse_other_kinds, shapes
+
+if TYPE_CHECKING:  # planning imports no torch
+    from torch import Tensor
+
+StateDict: TypeAlias = "dict[str, Tensor]"
+Shapes: TypeAlias = "dict[str, tuple[int, ...]]"
+Said: TypeAlias = tuple[str, ...]  # sentences, to be told
 
 FIRST = "conv_in.weight"  # a name that every network of ours has
 
 
-def state_in(file, weights=None, values=True):
+def state_in(file: Path, weights: str | None = None, values: bool = True) -> "tuple[StateDict | Shapes, Said]":
     """The state dict of a file, {name: tensor}, or without values {name: shape}, and what to say about it.
 
     Args:
@@ -15,8 +26,6 @@ def state_in(file, weights=None, values=True):
     Raises:
         WaypointError: none, or several and not said which; damaged; other objects.
     """
-    import torch
-
     if file.suffix == ".safetensors":
         return (read([file]) if values else shapes([file])), ()
     found = mapping(file, "cpu" if values else "meta")
@@ -28,18 +37,18 @@ def state_in(file, weights=None, values=True):
     else:
         found, said = _chosen(file, parts, weights, found)
     refuse_other_kinds(list(found))
-    tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, torch.Tensor)}
-    return (tensors if values else {name: tuple(tensor.shape) for name, tensor in tensors.items()}), said
+    return (found if values else {name: tuple(tensor.shape) for name, tensor in found.items()}), said
 
 
-def _is_state(part):
+def _is_state(part: object) -> TypeGuard[StateDict]:
     import torch
 
-    named = isinstance(part, dict) and part and all(isinstance(name, str) for name in part)
-    return bool(named) and all(isinstance(tensor, torch.Tensor) for tensor in part.values())
+    entries = cast(dict[object, object], part) if isinstance(part, dict) else {}
+    named = bool(entries) and all(isinstance(name, str) for name in entries)
+    return named and all(isinstance(tensor, torch.Tensor) for tensor in entries.values())
 
 
-def _side_by_side(state):
+def _side_by_side(state: StateDict) -> dict[str, StateDict]:
     """{prefix: state dict} of several networks in one state dict, as a module of modules has them."""
     named = {name.removesuffix(f".{FIRST}") for name in state if name.endswith(f".{FIRST}")}
     return {
@@ -48,11 +57,13 @@ def _side_by_side(state):
     }
 
 
-def _averaged(name):
+def _averaged(name: str) -> bool:
     return "ema" in name.lower()
 
 
-def _chosen(file, parts, weights, whole):
+def _chosen(
+    file: Path, parts: dict[str, StateDict], weights: str | None, whole: Mapping[str, Any]
+) -> tuple[StateDict, Said]:
     """The state dict that is meant, and what to say about it."""
     if not parts and "shadow_params" in whole:
         raise WaypointError(

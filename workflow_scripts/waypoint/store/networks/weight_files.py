@@ -4,13 +4,24 @@ Names are diffusers' and transformers': a stem, perhaps a variant (fp16), perhap
 safetensors or torch's pickle. Importing this needs no torch; only reading does.
 """
 
+# some of safetensors' types are unknown
+# pyright: reportUnknownVariableType=false
+
 import json
 import re
 import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from waypoint.errors import WaypointError
+from waypoint.store.types import StrPath
+
+if TYPE_CHECKING:  # planning imports no torch
+    from torch import Tensor
+
+Heads: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # {name: (shape, dtype)}
 
 STEM = "diffusion_pytorch_model"  # of diffusers
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of files with weights
@@ -29,11 +40,11 @@ class Weights:
         files: in the order of their names. variant: "fp16", or "" for the plain weights.
     """
 
-    files: tuple
+    files: tuple[Path, ...]
     variant: str = ""
 
 
-def find(folder, stems=(STEM,)):
+def find(folder: StrPath, stems: Sequence[str] = (STEM,)) -> Weights:
     """The ``Weights`` in a network's folder: plain ones before a variant, safetensors before pickled ones.
 
     Args:
@@ -43,7 +54,7 @@ def find(folder, stems=(STEM,)):
         WaypointError: there are none, several variants, or a shard is missing.
     """
     names = "|".join(map(re.escape, stems))
-    found = {}
+    found: dict[tuple[str, str], Path] = {}
     for file in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else ():
         single = re.fullmatch(rf"({names})(?:\.([\w-]+))?\.(safetensors|bin)", file.name)
         index = re.fullmatch(rf"({names})\.(safetensors|bin)\.index(?:\.([\w-]+))?\.json", file.name)
@@ -61,11 +72,11 @@ def find(folder, stems=(STEM,)):
     raise WaypointError(f"{Path(folder, f'{stems[0]}.safetensors')} is missing")
 
 
-def _shards(file):
+def _shards(file: Path) -> list[Path]:
     if file.suffix != ".json":
         return [file]
     try:
-        names = sorted(set(json.loads(file.read_text())["weight_map"].values()))
+        names: list[str] = sorted(set(json.loads(file.read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError) as error:
         raise WaypointError(f"{file} is damaged ({error})") from error
     shards = [file.parent / name for name in names]
@@ -75,7 +86,7 @@ def _shards(file):
     return shards
 
 
-def require_whole(file):
+def require_whole(file: StrPath) -> None:
     """Refuse a file of weights that is something else, or cut short, by its head and its size.
 
     Raises:
@@ -95,7 +106,7 @@ def require_whole(file):
         raise WaypointError(f"{file} is cut short: its download or its writing was interrupted; fetch it again")
 
 
-def header(file):
+def header(file: StrPath) -> Heads:
     """{name: (shape, dtype)} in the head of a safetensors file.
 
     Raises:
@@ -107,7 +118,7 @@ def header(file):
         if length > min(LONGEST_HEADER, size - 8):
             raise WaypointError(f"{file} is no safetensors file, or it is cut short; fetch it again")
         try:
-            found = json.loads(handle.read(length))
+            found: dict[str, Any] = json.loads(handle.read(length))
             tensors = {name: row for name, row in found.items() if name != "__metadata__"}
             end = max((row["data_offsets"][1] for row in tensors.values()), default=0)
             shapes = {name: (tuple(row["shape"]), row["dtype"]) for name, row in tensors.items()}
@@ -118,7 +129,7 @@ def header(file):
     return shapes
 
 
-def refuse_other_kinds(names):
+def refuse_other_kinds(names: Sequence[str] | Heads) -> None:
     """Refuse tensors that are no network's own weights, judged by their names.
 
     Args:
@@ -153,7 +164,7 @@ def refuse_other_kinds(names):
         )
 
 
-def glance(folder, stems=(STEM,)):
+def glance(folder: StrPath, stems: Sequence[str] = (STEM,)) -> None:
     """Refuse what the heads of a network's files say of them, without torch; whether there are any is not asked.
 
     Raises:
@@ -169,13 +180,13 @@ def glance(folder, stems=(STEM,)):
             refuse_other_kinds(header(file))
 
 
-def shapes(files):
+def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the weights in some files, without reading their values.
 
     Raises:
         WaypointError: a file is damaged, or something else; nothing that is pickled is run.
     """
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for file in files:
         require_whole(file)
         if file.suffix == ".safetensors":
@@ -187,7 +198,7 @@ def shapes(files):
     return found
 
 
-def read(files):
+def read(files: Iterable[Path]) -> "dict[str, Tensor]":
     """{name: tensor} of the weights in some files, on the CPU.
 
     Raises:
@@ -195,7 +206,7 @@ def read(files):
     """
     from safetensors.torch import load_file
 
-    found = {}
+    found: dict[str, Tensor] = {}
     for file in files:
         require_whole(file)
         if file.suffix == ".safetensors":
@@ -206,7 +217,7 @@ def read(files):
     return found
 
 
-def unpickled(file, place):
+def unpickled(file: StrPath, place: str) -> "dict[str, Tensor]":
     """The state dict {name: tensor} of a torch file.
 
     Args:
@@ -224,8 +235,8 @@ def unpickled(file, place):
     return dict(state)
 
 
-def mapping(file, place):
-    """What a torch file holds, a mapping.
+def mapping(file: StrPath, place: str) -> dict[Any, Any]:
+    """The mapping that a torch file holds.
 
     Raises:
         WaypointError: damaged, other objects than tensors, numbers and words, or no mapping.
@@ -233,7 +244,7 @@ def mapping(file, place):
     import torch
 
     try:
-        found = torch.load(file, map_location=place, weights_only=True)
+        found: object = torch.load(file, map_location=place, weights_only=True)
     except Exception as error:  # torch raises many kinds over a file that is not what it should be
         raise WaypointError(
             f"{file} cannot be read as tensors alone ({_reason(error)}); what else a file holds is never run. Save the "
@@ -241,10 +252,10 @@ def mapping(file, place):
         ) from error
     if not isinstance(found, dict):
         raise WaypointError(f"{file} holds no state dict, a mapping of names to tensors, but {type(found).__name__}")
-    return found
+    return cast(dict[Any, Any], found)
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     """The first line of torch's reason, without its advice to load the file unsafely."""
     if other := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return f"it also holds {other[1]}"

@@ -126,15 +126,15 @@ class StoreWriter:
         if full < stop:
             self._held[name] = full, [rows[full - first :].copy()]
 
-    def label(self, **values: str) -> None:
-        """Add coordinates without a dimension, which tell stores apart that xarray's open_mfdataset opens as one.
+    def label(self, method: str, target: str) -> None:
+        """Say whose scores these are, so that xarray opens those of many targets, or of many methods, as one dataset.
 
-        Args:
-            values: a text for each coordinate.
+        ``target`` is a dimension of length one, along which ``xarray.open_mfdataset`` joins stores by itself, and
+        ``method`` a coordinate without a dimension.
         """
-        for name, value in values.items():
-            self._write_texts(name, [], np.array(value))
-            self.labels.append(name)
+        self._write_texts("method", [], np.array(method))
+        self._write_texts("target", ["target"], np.array([target]))
+        self.labels.append("method")
 
     def finish(self) -> None:
         """Write the rows that are still held back, and list the labels in every array's attributes, as xarray does."""

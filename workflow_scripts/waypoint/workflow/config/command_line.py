@@ -1,12 +1,16 @@
-"""Values of ``--config``: Snakemake hands on the inner ones, ``training='{epochs: 1}'``, as the words that they are."""
+"""Values of ``--config``: Snakemake leaves inner ones, as in ``training='{epochs: 1}'``, as texts."""
+
+from typing import Any
 
 import yaml
+
+from waypoint.workflow.types import Config
 
 KINDS = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
-def typed(config, given, schema):
-    """``config`` with the words among ``given`` read as what the schema wants in their place.
+def typed(config: Any, given: Any, schema: Config) -> Any:
+    """``config`` with the texts among ``given`` converted to the types that the schema wants.
 
     Args:
         config: the configuration as Snakemake has merged it. given: what of it came from ``--config``.
@@ -22,7 +26,7 @@ def typed(config, given, schema):
 
 
 def _value(word, schema):
-    """A word as the value that a place of the schema takes; itself where that takes words, or takes it for none."""
+    """A text as the value that the schema takes in its place; itself where that is a text, or no conversion fits."""
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     try:

@@ -40,9 +40,10 @@ from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.config.steps_without_gradient import check_steps_with_gradient
 from waypoint.workflow.config.targets_table import read_targets
 from waypoint.workflow.evaluations.registry import check_evaluations
+from waypoint.workflow.types import Config
 
 
-def complete(config, missing=None, given=None):
+def complete(config: Config, missing=None, given=None) -> Config:
     """A copy of ``config`` with every default filled in, checked; without image encoders whose files are missing.
 
     Args:
@@ -131,20 +132,22 @@ def _check_targets(config, places):
             from waypoint.store.data.trajectories import GivenTrajectory  # planning opens no other array
 
             trajectory = GivenTrajectory(target["trajectory"], where)
-            given, shape = trajectory.steps, trajectory.x_t.shape
-            check_steps(steps, given, f"{owner}: trajectory")
-            for section, own in config["evaluation"].items():  # their steps, where they have any of their own
-                if own and "steps" in own and target["id"] in chosen_targets(config, section):
-                    more = own["steps"] or []
-                    check_steps(more, given, f"{where}: evaluation.{section}.steps: trajectory")
+            available, shape = trajectory.steps, trajectory.x_t.shape
+            check_steps(steps, available, f"{owner}: trajectory")
+            for section, settings in config["evaluation"].items():  # their steps, where they have any of their own
+                if settings and "steps" in settings and target["id"] in chosen_targets(config, section):
+                    more = settings["steps"] or []
+                    check_steps(more, available, f"{where}: evaluation.{section}.steps: trajectory")
             wanted = _image_shape(unet)
-            if wanted is not None and shape != (len(given), *wanted):
-                raise WaypointError(f"{where}: trajectory: x_t has shape {shape}; {(len(given), *wanted)} is needed")
-            made = known_image_size(config)
-            if trajectory.image is not None and made is not None and trajectory.image.shape[1:] != tuple(made):
-                found = trajectory.image.shape
+            if wanted is not None and shape != (len(available), *wanted):
                 raise WaypointError(
-                    f"{where}: trajectory: image has shape {found}; the model makes {made[1]} × {made[0]}"
+                    f"{where}: trajectory: x_t has shape {shape}; {(len(available), *wanted)} is needed"
+                )
+            pixels = known_image_size(config)
+            if trajectory.image is not None and pixels is not None and trajectory.image.shape[1:] != tuple(pixels):
+                actual = trajectory.image.shape
+                raise WaypointError(
+                    f"{where}: trajectory: image has shape {actual}; the model makes {pixels[1]} × {pixels[0]}"
                 )
         elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
             check_steps(steps, grid, owner)
@@ -159,7 +162,7 @@ def _check_targets(config, places):
 
 
 def _check_gaussian(config):
-    """Refuse the method wiener where its covariance would be too large, and at a step where nothing is left to see."""
+    """Refuse the method wiener where its covariance would be too large, and at a step without signal."""
     listed = {settings["method"] for settings in config["methods"].values()}
     for section in filter(None, config["evaluation"].values()):
         listed |= set(section.get("methods") or [])
@@ -192,8 +195,10 @@ def _restarted_at_steps(config, target):
 
 def _image_shape(unet):
     """(C, H, W) of what the model works on, images or latents, or None where planning cannot know it."""
-    size = None if unet is None else unet.get("sample_size")
-    return None if size is None else (unet.get("in_channels", 3), *([size] * 2 if isinstance(size, int) else size))
+    if unet is None or unet.get("sample_size") is None:
+        return None
+    size = unet["sample_size"]
+    return (unet.get("in_channels", 3), *([size] * 2 if isinstance(size, int) else size))
 
 
 def known_image_size(config):

@@ -12,7 +12,7 @@ from waypoint.store.data.sources import SOURCES
 
 
 def check_data(data, stored):
-    """Refuse a section that its source cannot be read by.
+    """Refuse a section with which its source cannot be read.
 
     Args:
         data: the section, or None. stored: the training images in the store, or None; then no raw data are needed.
@@ -76,7 +76,7 @@ def check_captioned(config, stored):
 
 
 def _check_moved(data, stored):
-    """Refuse a place that is not there, where the stored images were read from another one: a typing error."""
+    """Refuse a missing place if the stored images were read from another one: it is a typing error."""
     try:
         recorded = ((read_attributes(stored) or {}).get("source") or {}).get("paths")
     except WaypointError:  # the pass at start says what is wrong with the store

@@ -1,4 +1,4 @@
-"""What evaluations ask of a configuration with defaults: their targets, and how many images and models there are."""
+"""Targets of evaluations, and numbers of images and models, from a configuration with defaults."""
 
 from waypoint.errors import WaypointError
 
@@ -24,9 +24,9 @@ def chosen_targets(config, section):
 
 
 def number_of_checkpoints(config) -> int:
-    """How many models of the full set there are."""
-    given = config["checkpoints"]
-    return given["count"] if "count" in given else len(given.get("paths", given.get("adapters", [])))
+    """The number of models of the full set."""
+    section = config["checkpoints"]
+    return section["count"] if "count" in section else len(section.get("paths", section.get("adapters", [])))
 
 
 def number_of_images(config) -> int | None:

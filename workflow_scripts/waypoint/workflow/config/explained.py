@@ -56,11 +56,11 @@ def configuration(model, data, captions=None):
             f"CAPTIONS is missing: {model} is text-conditional; name a table with columns file and caption"
         )
     section = {"source": source, "path": str(Path(data).absolute()), "size": size_of(model, unet)}
-    checkpoints = {"paths": [str(Path(model).absolute())]}
+    checkpoints: dict[str, str | list[str]] = {"paths": [str(Path(model).absolute())]}
     if scheduler.get("_class_name", "DDPMScheduler") != "DDPMScheduler":
         checkpoints["sampler"] = "ddpm"
     best = "ekfac" if weights_of(model) <= LARGEST_FACTORED else "fisher"
-    found = {
+    config = {
         "experiment": name_of(model, data),
         "data": section | ({"captions": str(Path(captions).absolute())} if captions else {}),
         "checkpoints": checkpoints,
@@ -72,10 +72,10 @@ def configuration(model, data, captions=None):
     }
     for key, part in (("vae", "vae"), ("text_encoder", "text_encoder")):
         if Path(model, part).is_dir():
-            found[key] = {"path": checkpoints["paths"][0]}
-    if "text_encoder" in found and "cross_attention_dim" not in unet:
-        del found["text_encoder"]
-    return found
+            config[key] = {"path": checkpoints["paths"][0]}
+    if "text_encoder" in config and "cross_attention_dim" not in unet:
+        del config["text_encoder"]
+    return config
 
 
 def weights_of(model):

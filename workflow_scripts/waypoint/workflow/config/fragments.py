@@ -8,6 +8,7 @@
 schemas/config.schema.json is written from them for people and editors: ``python workflow_scripts/schema.py``.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from waypoint.store.data.sources import SOURCES
 from waypoint.workflow.config.schema import SCHEMA
 from waypoint.workflow.evaluations.registry import EVALUATIONS
 from waypoint.workflow.methods import ROWS
+from waypoint.workflow.types import Config
 
 SECTIONS = SCHEMA.parent / "sections"
 TOP = {
@@ -37,7 +39,7 @@ EVALUATION = {
 }
 
 
-def schema() -> dict:
+def schema() -> Config:
     """The whole schema, as it is written to schemas/config.schema.json."""
     properties = {file.stem: _read(file) for file in SECTIONS.glob("*.json")}
     for folder in sources.__path__:
@@ -51,12 +53,18 @@ def schema() -> dict:
     return {**TOP, "properties": dict(sorted(properties.items()))}
 
 
-def full_schema() -> dict:
+def full_schema() -> Config:
     """The schema with the names of all sources of training images."""
-    made = schema()
-    made["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
-    return made
+    whole = schema()
+    whole["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
+    return whole
 
 
-def _read(file):
-    return json.loads(file.read_text(encoding="utf-8"))
+def _read(file: Path) -> Config:
+    """A fragment, new in every schema: those are put together by changing parts in place."""
+    return json.loads(_text(file))
+
+
+@functools.cache
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")

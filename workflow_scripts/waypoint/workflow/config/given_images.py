@@ -1,4 +1,4 @@
-"""Targets that are pictures somebody has: defaults, and mistakes in what the configuration says of them."""
+"""Targets that are given pictures: defaults of their rows, and mistakes in them."""
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.given_image import open_picture
@@ -16,7 +16,7 @@ def fill(targets):
 
 
 def check(target, where):
-    """Refuse a row with keys that mean nothing to it, or with a file that is no picture.
+    """Refuse a row with keys that do not apply to it, or with a file that is no picture.
 
     Raises:
         WaypointError: names the target, the key and what to do.

@@ -13,12 +13,13 @@ from waypoint.store.networks.packages import PREFIX
 from waypoint.store.networks.places import local_place, may_be_hub_id
 from waypoint.store.networks.sizes import cells_of, stored_size
 from waypoint.store.networks.weight_files import SUFFIXES, glance
+from waypoint.workflow.types import Config
 
 WILD = re.compile(r"[*?\[]")
 
 
 def expand_globs(config):
-    """Put what ``checkpoints.paths`` or ``adapters`` match with * and ? in their place, numbers in names in order.
+    """Replace patterns with * and ? in ``checkpoints.paths`` or ``adapters`` by what they match, by number in the name.
 
     Raises:
         WaypointError: nothing matches, or one model is listed twice.
@@ -29,24 +30,24 @@ def expand_globs(config):
 
 
 def _expanded(key, paths):
-    found = []
+    expanded = []
     for i, path in enumerate(paths):
         wild = WILD.search(path) and not Path(path).exists()
-        found += _matches(path, f"{key}[{i}]") if wild else [path]
-    for path in found:
-        if found.count(path) > 1:
+        expanded += _matches(path, f"{key}[{i}]") if wild else [path]
+    for path in expanded:
+        if expanded.count(path) > 1:
             raise WaypointError(f"config: checkpoints.{key}: {path} is listed twice")
-    return found
+    return expanded
 
 
 def _matches(path, key):
     """Folders, and files with weights, that a pattern names; other files beside models are no models."""
     all_of_it = sorted(glob.glob(path), key=_natural)
-    found = [place for place in all_of_it if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
-    if not found:
+    models = [place for place in all_of_it if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
+    if not models:
         others = f" but {all_of_it[0]}, which is no model" if all_of_it else ""
         raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{others}")
-    return found
+    return models
 
 
 def _natural(path):
@@ -55,18 +56,18 @@ def _natural(path):
 
 
 def check_given(config):
-    """Refuse existing models that cannot be taken, in the words of what they are.
+    """Refuse existing models that cannot be used, and say what each is.
 
     Raises:
         WaypointError: names the path, what lies there, and what to do.
     """
-    given = config["checkpoints"]
+    section = config["checkpoints"]
     for key in ("sampler", "timestep_spacing", "weights"):
-        if key in given and "paths" not in given and "base" not in given:
+        if key in section and "paths" not in section and "base" not in section:
             instead = "the models trained here have one network" if key == "weights" else "use model.scheduler"
             raise WaypointError(f"config: checkpoints.{key} is for existing models; {instead} for new ones")
-    named = {"base": given["base"]} if "base" in given else {}
-    named |= {f"paths[{i}]": path for i, path in enumerate(given.get("paths", []))}
+    named = {"base": section["base"]} if "base" in section else {}
+    named |= {f"paths[{i}]": path for i, path in enumerate(section.get("paths", []))}
     for key, path in named.items():
         where = f"config: checkpoints.{key}"
         if not path.startswith(PREFIX) and not Path(path).exists() and not may_be_hub_id(path):
@@ -79,21 +80,21 @@ def check_given(config):
 
 
 def _check_one(config, path):
-    given = config["checkpoints"]
+    section = config["checkpoints"]
     place = local_place(path)
     if not Path(place).exists():
         return  # a hub id
     try:
-        layout = examine(place, given.get("weights"))
+        layout = examine(place, section.get("weights"))
     except NoModel:
         if Path(place, "scheduler", SCHEDULE).is_file():  # a reason that would come next
-            _check_schedule(read_json(Path(place, "scheduler", SCHEDULE)), given.get("sampler"))
+            _check_schedule(read_json(Path(place, "scheduler", SCHEDULE)), section.get("sampler"))
         raise
     if layout.config is not None:
         require_supported(layout.config)
     schedule = layout.schedule
     if schedule is not None:
-        _check_schedule(schedule, given.get("sampler"))
+        _check_schedule(schedule, section.get("sampler"))
     elif config["model"] is None:
         raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
     if layout.network is None and config["model"] is None:
@@ -148,7 +149,7 @@ def stored_vae(path):
     return None
 
 
-def stored_config(path, part, weights=None):
+def stored_config(path: str, part: str, weights: str | None = None) -> Config | None:
     """The configuration of "unet" or "scheduler" of an existing model, or None where there is none.
 
     Args:

@@ -33,7 +33,7 @@ def check_encoders(config):
 
 
 def leave_out_missing(config, known=None):
-    """Take missing image encoders out of ``config``, and what needs them, with one warning for each that is needed.
+    """Remove missing image encoders, and whatever needs them, from ``config``; one warning for each that is needed.
 
     Args:
         known: names of those that were missing where the job that runs now was planned: on another machine, files and
@@ -60,23 +60,27 @@ def leave_out_missing(config, known=None):
 
 
 def needing(name, config):
-    """What needs an image encoder, as warnings call it."""
+    """The parts of a configuration that need an image encoder, as warnings name them."""
     evaluation = config["evaluation"]
     named = any(name in (section.get("methods") or []) for section in filter(None, evaluation.values()))
     off = [f"method {name}"] if name in config["methods"] or named else []
-    return off + [f"evaluation.{section}" for section, own in evaluation.items() if own and own.get("encoder") == name]
+    return off + [
+        f"evaluation.{section}"
+        for section, settings in evaluation.items()
+        if settings and settings.get("encoder") == name
+    ]
 
 
 def _leave_out(name, config):
-    """Take an image encoder and all that needs it out of a configuration."""
+    """Remove an image encoder, and everything that needs it, from a configuration."""
     evaluation = config["evaluation"]
     del config["image_encoders"][name]
     config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
-    for section, own in evaluation.items():
-        if own and own.get("methods"):
-            rest = [method for method in own["methods"] if method != name]
-            own["methods"] = rest or ["random"]  # an empty list would mean all
-        if own and own.get("encoder") == name:
+    for section, settings in evaluation.items():
+        if settings and settings.get("methods"):
+            rest = [method for method in settings["methods"] if method != name]
+            settings["methods"] = rest or ["random"]  # an empty list would mean all
+        if settings and settings.get("encoder") == name:
             evaluation[section] = None
 
 
@@ -127,13 +131,13 @@ def is_hub_id(encoder):
 
 def identity(encoder):
     """An encoder as specs hold it: its settings, and its weights' hash in place of where they lie."""
-    kept = {key: value for key, value in encoder.items() if value is not None and key not in ("path", "weights")}
-    return {**kept, **({"hub": encoder["path"]} if is_hub_id(encoder) else {"sha256": _hash(place_of(encoder))})}
+    of_result = {key: value for key, value in encoder.items() if value is not None and key not in ("path", "weights")}
+    return {**of_result, **({"hub": encoder["path"]} if is_hub_id(encoder) else {"sha256": _hash(place_of(encoder))})}
 
 
 @functools.cache
 def _hash(place):
-    """Read once per start."""
+    """The hash of a file or folder, which is read once per start."""
     try:
         return weights_hash(place)
     except OSError as error:

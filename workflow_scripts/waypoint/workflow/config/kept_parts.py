@@ -13,7 +13,7 @@ CIFAR10 = 50_000  # images, where they are yet to be downloaded
 
 
 def resolve_halves(config):
-    """Set ``features.keep_halves`` where it is null: nothing that is stored already becomes stale by it.
+    """Set ``features.keep_halves`` where it is null: no stored artifact becomes stale by the choice.
 
     Stored features say for themselves whether they have halves, and further checkpoints follow them. Without any,
     halves are kept of a single checkpoint, where there is no other to compare it with, and where ``kept`` says so.

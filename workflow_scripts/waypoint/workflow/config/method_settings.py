@@ -19,28 +19,30 @@ def named_methods(config):
     Raises:
         WaypointError: names the key and what is wrong with it.
     """
-    given, encoders = config["methods"], config["image_encoders"]
-    if not isinstance(given, dict):
-        places = {name: f"config: methods[{i}]" for i, name in enumerate(given)}
-        given = {name: {} for name in given}
+    listed, encoders = config["methods"], config["image_encoders"]
+    if not isinstance(listed, dict):
+        places = {name: f"config: methods[{i}]" for i, name in enumerate(listed)}
+        listed = {name: {} for name in listed}
     else:
-        places = {name: f"config: methods.{name}" for name in given}
-        if not given:
+        places = {name: f"config: methods.{name}" for name in listed}
+        if not listed:
             raise WaypointError("config: methods: {} names no method")
-    found = {name: _settings(name, dict(own or {}), places[name], encoders) for name, own in given.items()}
-    for name, settings in found.items():
+    methods = {
+        name: _settings(name, dict(settings_of or {}), places[name], encoders) for name, settings_of in listed.items()
+    }
+    for name, settings in methods.items():
         if "scores" in METHODS[settings["method"]].reads:
-            _check_summed(settings, found, places[name])
-    return found
+            _check_summed(settings, methods, places[name])
+    return methods
 
 
-def _settings(name, own, where, encoders):
+def _settings(name, settings, where, encoders):
     """One method's settings with its kind.
 
     Raises:
         WaypointError: as above.
     """
-    kind = own.get("method")
+    kind = settings.get("method")
     if kind is not None and kind not in NAMED:
         raise WaypointError(f"{where}.method: {kind!r} is no method; {_hint(kind, NAMED)}")
     if name in encoders:
@@ -49,12 +51,12 @@ def _settings(name, own, where, encoders):
         kind = _only(name, kind, name, where)
     elif name in TAKEN:
         raise WaypointError(f"{where}: the name {name} is taken; choose another")
-    elif "scores" in own:
+    elif "scores" in settings:
         if kind is not None:
             raise WaypointError(f"{where}: scores that are given have no method; leave out {where[8:]}.method")
         kind = IMPORTED
     elif kind is None:
-        if own:
+        if settings:
             raise WaypointError(
                 f"{where}: a name of your own needs method, one of {', '.join(NAMED)}, or scores, a folder"
             )
@@ -62,28 +64,28 @@ def _settings(name, own, where, encoders):
         raise WaypointError(f"{where}: {name!r} is no method and no name of image_encoders; {_hint(name, known)}")
     row = METHODS[kind]
     what = f"method {kind}" if kind in NAMED else "an image encoder" if kind == ENCODER else "a folder of scores"
-    for key in own:
+    for key in settings:
         if key not in ("method", *row.keys):
             raise WaypointError(f"{where}.{key}: {what} has no such setting; leave it out")
-    for key in own.get("kernel", {}):
+    for key in settings.get("kernel", {}):
         if key not in KERNEL_KEYS[row.kernel]:
             raise WaypointError(f"{where}.kernel.{key}: the kernel of {what} has no such setting; leave it out")
-    return {"method": kind, **{key: value for key, value in own.items() if key != "method"}}
+    return {"method": kind, **{key: value for key, value in settings.items() if key != "method"}}
 
 
-def _only(name, kind, own, where):
+def _only(name, kind, name_kind, where):
     """The kind of a method under its own name.
 
     Raises:
         WaypointError: it is given another one.
     """
-    if kind not in (None, own):
+    if kind not in (None, name_kind):
         raise WaypointError(f"{where}.method: the name {name} belongs to another method; choose another name")
-    return own
+    return name_kind
 
 
 def _check_summed(settings, methods, where):
-    """Refuse a trajectory score of what is not there, or has no steps to add up."""
+    """Refuse a trajectory score of a method that is not listed, or has the same scores at every step."""
     of = summed(settings)
     kind = methods[of]["method"] if of in methods else of
     known = [name for name, row in methods.items() if METHODS[row["method"]].per_step]
@@ -99,15 +101,15 @@ def summed(settings):
 
 
 def check_lists(config):
-    """Refuse evaluations of methods that are nowhere.
+    """Refuse evaluations of methods that are not listed.
 
     Raises:
         WaypointError: names the key.
     """
     known = [*NAMED, *(name for name in config["methods"] if name not in NAMED)]
     known += [name for name in config["image_encoders"] if name not in known]
-    for section, own in config["evaluation"].items():
-        for i, method in enumerate((own or {}).get("methods") or []):
+    for section, settings in config["evaluation"].items():
+        for i, method in enumerate((settings or {}).get("methods") or []):
             if method not in known:
                 where = f"config: evaluation.{section}.methods[{i}]"
                 raise WaypointError(
@@ -118,8 +120,8 @@ def check_lists(config):
 def kernel_settings(config, settings) -> dict:
     """A method's kernel settings, from its own: those, or its kind's defaults, or the experiment's."""
     row = METHODS[settings["method"]]
-    found = {key: config["kernel"][key] for key in KERNEL_KEYS[row.kernel] if key not in row.kernel_settings}
-    return found | dict(row.kernel_settings) | settings.get("kernel", {})
+    of_experiment = {key: config["kernel"][key] for key in KERNEL_KEYS[row.kernel] if key not in row.kernel_settings}
+    return of_experiment | dict(row.kernel_settings) | settings.get("kernel", {})
 
 
 def check_bases(config, methods):
@@ -143,7 +145,7 @@ def check_bases(config, methods):
 
 
 def check_fisher_rows(config, methods):
-    """Refuse kernels that their Fisher rows cannot give.
+    """Refuse kernels that cannot be made from their Fisher rows.
 
     Args:
         methods: {name: settings} of all methods, also of those that only an evaluation names.
@@ -157,15 +159,15 @@ def check_fisher_rows(config, methods):
         row = METHODS[settings["method"]]
         if row.kernel != "fisher":
             continue
-        found, d = kernel_settings(config, settings), config["projection"]["dim"]
+        kernel, d = kernel_settings(config, settings), config["projection"]["dim"]
         where = f"config: methods.{name}.kernel"
-        other, rows = first.setdefault(row.basis, (name, found["rows"]))
-        if found["rows"] != rows:
+        other, rows = first.setdefault(row.basis, (name, kernel["rows"]))
+        if kernel["rows"] != rows:
             raise WaypointError(
-                f"{where}.rows: {found['rows']}, but {other} has {rows}: methods of basis {row.basis} share their "
+                f"{where}.rows: {kernel['rows']}, but {other} has {rows}: methods of basis {row.basis} share their "
                 "Fisher rows; give both the same number"
             )
-        if found["damping"] == 0 and found["rows"] < d and config["projection"]["kind"] != "none":
+        if kernel["damping"] == 0 and kernel["rows"] < d and config["projection"]["kind"] != "none":
             raise WaypointError(
                 f"{where}.damping: 0 needs at least projection.dim ({d}) Fisher rows, but {where[8:]}.rows is {rows}"
             )

@@ -1,4 +1,4 @@
-"""Mistakes in what the configuration says of models, VAE and text encoder, and what planning can know of them."""
+"""Mistakes in the settings of models, VAE and text encoder, and what planning can know of existing ones."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from waypoint.workflow.config.adapters import check_adapters
 from waypoint.workflow.config.class_guidance import check_class_guidance
 from waypoint.workflow.config.evaluated import number_of_checkpoints
 from waypoint.workflow.config.given_models import check_given, known_cells, stored_config
+from waypoint.workflow.types import Config
 
 TEXT_ONLY = {  # keys of UNet2DConditionModel alone
     "conv_in_kernel",
@@ -35,14 +36,14 @@ IMAGE_BLOCKS = {"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "Attn
 
 
 def check_checkpoints(config):
-    given = config["checkpoints"]
-    if sum(key in given for key in ("count", "paths", "adapters")) != 1:
+    section = config["checkpoints"]
+    if sum(key in section for key in ("count", "paths", "adapters")) != 1:
         raise WaypointError(
             "config: checkpoints needs either count (train that many) or paths (use existing ones); of adapters of a "
             "base either count or adapters"
         )
     check_adapters(config)
-    if "count" in given and "base" not in given and config["model"] is None:
+    if "count" in section and "base" not in section and config["model"] is None:
         raise WaypointError("config: model is missing; training needs model.unet")
     check_given(config)
 
@@ -130,28 +131,32 @@ def check_vae(config):
     if "path" in config["vae"]:
         _check_folder(config["vae"]["path"], "vae.path")
         return
-    where, given, size = "config: vae.train.autoencoder", config["vae"]["train"]["autoencoder"], config["data"]["size"]
-    if len({len(given[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
+    where, autoencoder, size = (
+        "config: vae.train.autoencoder",
+        config["vae"]["train"]["autoencoder"],
+        config["data"]["size"],
+    )
+    if len({len(autoencoder[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
         raise WaypointError(f"{where}: block_out_channels, down_block_types and up_block_types differ in length")
-    groups = given.get("norm_num_groups", 32)  # diffusers' default
-    if any(channels % groups for channels in given["block_out_channels"]):
+    groups = autoencoder.get("norm_num_groups", 32)  # diffusers' default
+    if any(channels % groups for channels in autoencoder["block_out_channels"]):
         raise WaypointError(f"{where}.norm_num_groups: {groups} does not divide every block_out_channels")
-    factor = 2 ** (len(given["block_out_channels"]) - 1)
+    factor = 2 ** (len(autoencoder["block_out_channels"]) - 1)
     if size is not None and size % factor:
         raise WaypointError(
             f"config: data.size: {size} is no multiple of {factor}, the side of a latent cell with the "
-            f"{len(given['block_out_channels'])} blocks of vae.train.autoencoder"
+            f"{len(autoencoder['block_out_channels'])} blocks of vae.train.autoencoder"
         )
-    if size is not None and given.get("sample_size", size) != size:
-        raise WaypointError(f"{where}.sample_size: {given['sample_size']} is not data.size {size}")
+    if size is not None and autoencoder.get("sample_size", size) != size:
+        raise WaypointError(f"{where}.sample_size: {autoencoder['sample_size']} is not data.size {size}")
     unet = (config["model"] or {}).get("unet")
     cells = None if size is None else size // factor
     if unet and cells and unet["sample_size"] not in (cells, [cells, cells]):
         raise WaypointError(f"config: model.unet.sample_size: {unet['sample_size']}, but the VAE's latents are {cells}")
-    if unet and unet["in_channels"] != given.get("latent_channels", 4):
+    if unet and unet["in_channels"] != autoencoder.get("latent_channels", 4):
         raise WaypointError(
             f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
-            f"{given.get('latent_channels', 4)}"
+            f"{autoencoder.get('latent_channels', 4)}"
         )
 
 
@@ -172,7 +177,7 @@ def checkpoint_names(config):
     return [f"full/{i}" for i in range(number_of_checkpoints(config))]
 
 
-def known_of_model(config, part, checkpoint="full/0"):
+def known_of_model(config: Config, part: str, checkpoint: str = "full/0") -> Config | None:
     """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's.
 
     Args:
@@ -183,14 +188,16 @@ def known_of_model(config, part, checkpoint="full/0"):
     given, place = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
     key, path = ("base", given["base"]) if "base" in given else (f"paths[{place}]", given["paths"][place])
     try:
-        found = stored_config(path, part, given.get("weights"))
+        stored = stored_config(path, part, given.get("weights"))
     except WaypointError as error:
         raise WaypointError(f"config: checkpoints.{key}: {error}") from error
     cells = known_cells(config)
-    return found if part != "unet" or None in (found, cells) else found | {"sample_size": cells}
+    if part != "unet" or stored is None or cells is None:
+        return stored
+    return stored | {"sample_size": cells}
 
 
-def known_grid(config, checkpoint="full/0"):
+def known_grid(config: Config, checkpoint: str = "full/0") -> list[int] | None:
     """A model's sampling grid, or None where planning cannot know it."""
     scheduler = known_of_model(config, "scheduler", checkpoint)
     if scheduler is None:

@@ -32,7 +32,7 @@ def check_own_scores(config):
 
 
 def _images(config):
-    """Number of training images, or None where nothing tells before the first job."""
+    """The number of training images, or None if only the first job will know it."""
     data = config["data"]
     if data["subset"] is not None:
         if data["near_duplicates"] is not None:  # some of them may be left out

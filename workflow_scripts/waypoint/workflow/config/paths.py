@@ -5,16 +5,18 @@
 
 import os
 import re
+from typing import Any
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.schema import key_path
+from waypoint.workflow.types import Config
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin}, where they differ
 BRACKETS = re.compile(r"[{}<>]")  # Snakemake takes {…} in an artifact's path for a wildcard, and <…> for a variable
 
 
-def expand_paths(value, schema, path=()):
+def expand_paths(value: Any, schema: Config, path: tuple[str | int, ...] = ()) -> Any:
     """``value``, a part of a configuration at ``path``, with ``~`` and environment variables in its paths expanded.
 
     Raises:
@@ -53,31 +55,35 @@ def check_places(config):
     Raises:
         WaypointError: names the key and what to do.
     """
-    given = config.get("store", [])
-    stores = {"store": given} if isinstance(given, str) else {f"store[{i}]": store for i, store in enumerate(given)}
+    configured = config.get("store", [])
+    stores = (
+        {"store": configured}
+        if isinstance(configured, str)
+        else {f"store[{i}]": store for i, store in enumerate(configured)}
+    )
     for key, store in stores.items():
-        if found := SCHEME.match(store):
-            provider = PROVIDERS.get(found[1], found[1])
+        if match := SCHEME.match(store):
+            provider = PROVIDERS.get(match[1], match[1])
             raise WaypointError(
                 f"config: {key}: {store} is no folder. Leave the key out, and call snakemake with "
                 f"--default-storage-provider {provider} --default-storage-prefix {store}"
             )
     for key, place in [*stores.items(), *_inputs(config)]:
-        if found := BRACKETS.search(place):
+        if match := BRACKETS.search(place):
             raise WaypointError(
-                f"config: {key}: {place} has a {found[0]} in it, which Snakemake reads as a wildcard; use another name"
+                f"config: {key}: {place} has a {match[0]} in it, which Snakemake reads as a wildcard; use another name"
             )
 
 
 def _inputs(config):
-    """(key, place) of what jobs have as inputs from outside the store."""
+    """Iterate over (key, path) of the files outside the store that jobs read."""
     for i, target in enumerate(config["targets"]):
         mask = target.get("mask")
         several = mask if isinstance(mask, list) else []
-        found = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(several) if isinstance(part, dict)}
-        found |= {"mask": mask, "trajectory": target.get("trajectory"), "image": target.get("image")}
-        yield from ((f"targets[{i}].{key}", place) for key, place in found.items() if isinstance(place, str))
+        paths = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(several) if isinstance(part, dict)}
+        paths |= {"mask": mask, "trajectory": target.get("trajectory"), "image": target.get("image")}
+        yield from ((f"targets[{i}].{key}", place) for key, place in paths.items() if isinstance(place, str))
     methods = config.get("methods")
-    for name, own in methods.items() if isinstance(methods, dict) else ():
-        if own and "scores" in own:
-            yield f"methods.{name}.scores", own["scores"]
+    for name, settings in methods.items() if isinstance(methods, dict) else ():
+        if settings and "scores" in settings:
+            yield f"methods.{name}.scores", settings["scores"]

@@ -24,12 +24,12 @@ def expand(config):
     rows, places, masks_of = [], [], {}
     for place, row in enumerate(config["targets"]):
         named = _named(row.get("mask"), f"config: targets[{place}].mask")
-        made = [row]
+        by_mask = [row]
         if named is not None:
-            made = [{**row, "id": f"{row['id']}-{name}", "whole": row["id"], "mask": mask} for name, mask in named]
-            masks_of[row["id"]] = [target["id"] for target in made]
-        rows += made
-        places += [place] * len(made)
+            by_mask = [{**row, "id": f"{row['id']}-{name}", "whole": row["id"], "mask": mask} for name, mask in named]
+            masks_of[row["id"]] = [target["id"] for target in by_mask]
+        rows += by_mask
+        places += [place] * len(by_mask)
     config["targets"] = rows
     _expand_evaluations(config["evaluation"], masks_of)
     return places
@@ -65,7 +65,7 @@ def _expand_evaluations(evaluation, masks_of):
 
 
 def check(mask, image, grid, where):
-    """Refuse what is no mask of the image; as far as planning knows the sizes.
+    """Refuse a mask that does not fit the image, as far as planning knows the sizes.
 
     Args:
         mask: a box or a PNG. image, grid: (H, W) of the image in pixels, and of the model's own positions, or None.
@@ -75,11 +75,11 @@ def check(mask, image, grid, where):
     """
     try:
         if isinstance(mask, str):
-            found = painted(mask, image)
+            weights = painted(mask, image)
         else:
-            found = None if image is None else box_mask(mask, *image)
-        if found is not None:
-            cell_shares(found, *(grid or found.shape))
+            weights = None if image is None else box_mask(mask, *image)
+        if weights is not None:
+            cell_shares(weights, *(grid or weights.shape))
     except WaypointError as error:
         raise WaypointError(f"{where}: {error}") from error
 
@@ -106,14 +106,14 @@ def painted(file, image):
 
     # what is transparent is not selected, whatever its colour
     levels = np.asarray(laid_on(decoded(file, file, "mask"), "black").convert("L"))
-    found = (levels > 127).astype(np.float32)
-    if not found.any():
+    weights = (levels > 127).astype(np.float32)
+    if not weights.any():
         raise WaypointError(
             f"mask: {file} has no white pixel, so it selects nothing; its brightest is {levels.max()} of 255"
         )
-    if image is not None and found.shape != tuple(image):
+    if image is not None and weights.shape != tuple(image):
         raise WaypointError(
-            f"mask: {file} has {found.shape[1]} × {found.shape[0]} pixels, but the image has {image[1]} × {image[0]}; "
-            "a mask is as large as the image"
+            f"mask: {file} has {weights.shape[1]} × {weights.shape[0]} pixels, but the image has "
+            f"{image[1]} × {image[0]}; a mask is as large as the image"
         )
-    return found
+    return weights

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import jsonschema
+from jsonschema import validators
 
 from waypoint.errors import WaypointError
 
@@ -35,13 +36,11 @@ def _pattern(_, pattern, value, __):
 
 # YAML's 16.0 is no integer here, and .nan no number
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES
-)
+_Validator = validators.extend(jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES)
 
 
 def check_keys(value, path):
-    """YAML keys such as 1 or yes are no text; JSON schema has no words for them."""
+    """Refuse YAML keys such as 1 or yes, which are no texts; JSON schema cannot."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in items:
         if isinstance(value, dict) and not isinstance(key, str):
@@ -110,7 +109,7 @@ def key_path(parts):
     return text
 
 
-def join(where, key):
+def join(where: str | None, key: str) -> str:
     """``where.key``, or ``key`` at the top."""
     return f"{where}.{key}" if where else key
 

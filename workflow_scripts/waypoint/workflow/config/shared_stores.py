@@ -1,4 +1,4 @@
-"""Stores to read from besides the one to write to: what others made is linked, and never written.
+"""Stores to read from besides the one to write to: artifacts of others are linked, and never written.
 
 ``store: [mine, /shared/results]`` writes to mine/{experiment}; an artifact that is missing there, or whose link leads
 nowhere any more, and that /shared/results/{experiment} has as the plan asks for it, stands in mine as a symbolic link.
@@ -32,21 +32,21 @@ def other_copy(name, identity, others):
     for other in others:
         place = Path(other, name)
         try:
-            found = read_attributes(place)
+            attributes = read_attributes(place)
         except WaypointError:  # damaged, or of another kind: somebody else's business
             continue
-        if found is not None and found.get("identity") == identity:
+        if attributes is not None and attributes.get("identity") == identity:
             return place.resolve()
     return None
 
 
 def leading_nowhere(path):
-    """Whether a path is a link to something that is not there."""
+    """Whether a path is a dangling link."""
     return os.path.islink(path) and not os.path.exists(path)
 
 
 def link(place, artifact):
-    """Let ``place`` lead to somebody else's artifact; a link that leads nowhere is replaced.
+    """Make ``place`` a link to somebody else's artifact; a dangling link there is replaced.
 
     Raises:
         WaypointError: it cannot be written.

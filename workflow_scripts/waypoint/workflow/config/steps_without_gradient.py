@@ -21,9 +21,9 @@ def check_steps_with_gradient(config):
         if scheduler.get("prediction_type", "epsilon") != "v_prediction" or not ends_without_signal(scheduler):
             continue
         last = scheduler.get("num_train_timesteps", 1000) - 1
-        own = "steps" in target
-        named = f"config: targets ({target['id']})" if own else "config: attribution.steps"
-        steps = {named: target["steps"] if own else config["attribution"]["steps"]}
+        has_steps = "steps" in target
+        named = f"config: targets ({target['id']})" if has_steps else "config: attribution.steps"
+        steps = {named: target["steps"] if has_steps else config["attribution"]["steps"]}
         if lds and lds.get("steps"):
             steps["config: evaluation.lds.steps"] = lds["steps"]
         for owner, listed in steps.items():

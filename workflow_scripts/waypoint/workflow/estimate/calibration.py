@@ -44,27 +44,27 @@ class Calibration:
         self.spec = {"seed": config["seed"], "gradients": config["gradients"], "projection": config["projection"]}
 
     def rates(self, start, light_start):
-        """All rates of the machine; both starts are what a job takes before its work, with and without a model."""
+        """All rates of the machine; both starts are seconds before a job's work, with and without a model."""
         self.denoiser.unet.eval()
         single = self.single()
         call = self.call(min(64, self._rows(single)))
         # of the gradients' passes, in which a row of a small model takes less than alone
         self.rows = self._rows(call)
-        found = {
+        measured = {
             "load": self.load(),
             "call": call,
             "single": single,
             "product": self.product(),
         }
         if self.config["data"] is None:
-            return Rates(start, light_start, **found, train=0.0, feature=0.0, row=0.0, gradient=0.0, score=0.0)
-        found |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
+            return Rates(start, light_start, **measured, train=0.0, feature=0.0, row=0.0, gradient=0.0, score=0.0)
+        measured |= {"feature": self.feature(), "gradient": self.gradient(), "score": self.score()}
         rows = [METHODS[settings["method"]] for settings in self.config["methods"].values()]
         needed = any(row.kernel == "fisher" or (row.basis and BASES[row.basis].map) for row in rows)
-        found["row"] = self.row() if needed else 0.0
+        measured["row"] = self.row() if needed else 0.0
         # last: it changes the weights
-        found["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
-        return Rates(start, light_start, **found)
+        measured["train"] = self.train() if "count" in self.config["checkpoints"] else 0.0
+        return Rates(start, light_start, **measured)
 
     def _rows(self, seconds):
         """Rows whose gradient, about three calls of the model, takes a third of the patience."""
@@ -113,13 +113,14 @@ class Calibration:
         recipe = {**self.config["training"], "flip": self.config["data"]["flip"]}
         rows = min(recipe["batch_size"], self.rows)
         images, null = torch.randn(rows, *self.denoiser.shape), self.caption
-        condition = None if self._condition() is None else repeated(self._condition(), rows).cpu()
+        condition = repeated(self._condition(), rows)
+        condition = None if condition is None else condition.cpu()
         denoiser = checkpoints.Denoiser(self.denoiser.unet.train(), self.denoiser.scheduler)
         trainer = DenoiserTrainer(denoiser, images, condition, {**recipe, "epochs": 1 << 20}, 0, NAME, null)
         return self.seconds(trainer.run_epoch) / rows
 
     def feature(self):
-        """Seconds of one image's feature; cost grows with the draws, so that of fewer stands for all."""
+        """Seconds of one image's feature, extrapolated from fewer draws."""
         draws = self.config["attribution"]["train_draws"] * (2 if self.config["data"]["flip"] else 1)
         done, images = min(draws, self.rows), max(1, self.rows // draws)
         examples = [self._example(done) for _ in range(images)]
@@ -158,7 +159,7 @@ class Calibration:
         return self.seconds(lambda: gram(one_block(phi), n, d)) / (n * d * d / 2)
 
     def score(self, n=4096):
-        """Seconds of one value of Φ in one target's scores, its reading left out: features are read as fast."""
+        """Seconds of one value of Φ in one target's scores, without reading the features, which is as fast."""
         d = projection(self.spec, NAME, self.denoiser.unet).d
         steps = len(self.config["attribution"]["steps"] or [0])
         random = np.random.default_rng(0)

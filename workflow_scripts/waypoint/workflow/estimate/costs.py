@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from waypoint.science.timesteps import sampling_grid
+from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.models import known_grid
 from waypoint.workflow.kept_scores import kept
 from waypoint.workflow.plan.stage import START
@@ -67,12 +68,11 @@ class Costs:
         self.with_model = with_model
         self.models = len(plan.checkpoints)
         self.by_rule = {name: partial(row.cost, self) for name, row in STAGES.items() if row.cost}
-        self.grid = known_grid(plan.config)
-        if self.grid is None:  # of an existing model that is not at hand
-            self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"])
+        known = known_grid(plan.config)  # None: of an existing model that is not at hand
+        self.grid = sampling_grid(sizes.T, plan.config["sampling"]["steps"]) if known is None else known
 
     def seconds(self, rule):
-        """Of one job of a rule; a rule without a formula of its own takes no more than its start."""
+        """Seconds of one job of a rule; a rule without a formula of its own takes no longer than its start."""
         formula = self._formula(rule)
         start = self.rates.start if rule in self.with_model else self.rates.light_start
         return start + (formula() if formula else 0.0)
@@ -82,12 +82,12 @@ class Costs:
         return self._formula(rule) is not None and (rule not in STAGES or STAGES[rule].cost is not START)
 
     def uncounted(self, rules):
-        """What jobs of ``rules`` do that is known to take long, and how long nothing tells."""
+        """The work of jobs of ``rules`` that takes long, and for which there is no formula."""
         rows = (STAGES[rule] for rule in rules if rule in STAGES and not self._formula(rule))
         return [row.uncounted for row in rows if row.uncounted]
 
     def unknown(self, rules):
-        """Those of ``rules`` of which nobody has said what they cost, not even that it is only their start."""
+        """Those of ``rules`` for which there is neither a formula nor a statement that only their start counts."""
         said = {*START_ALONE, *(name for name, row in STAGES.items() if row.uncounted)}
         return [rule for rule in rules if rule not in said and not self._formula(rule)]
 
@@ -95,26 +95,42 @@ class Costs:
         return self.by_rule.get(rule) or getattr(self, f"_{rule}", None)
 
     def training(self, images):
-        """Of one model."""
+        """Seconds of the training of one model."""
         return self.config["training"]["epochs"] * images * self.rates.train
 
     def _train(self):
         return self.training(self.sizes.images)
 
     def _featurize(self):
-        return self.rates.load + self.sizes.images * (self.rates.feature + self._whitening())
+        return self._features(self._whitening(self.plan.alone("featurize")))
 
-    def _featurize_shard(self):
-        return self.rates.load + self.sizes.images / self.config["features"]["shards"] * self.rates.feature
+    def _featurize_together(self):
+        return self._features(self._whitenings(self.plan.together("featurize")))
+
+    def _features(self, whitening):
+        """Seconds of all images, or of those of a shard."""
+        images = self.sizes.images / self.config["features"]["shards"]
+        return self.rates.load + images * (self.rates.feature + whitening)
+
+    _featurize_shard, _featurize_shard_together = _featurize, _featurize_together
 
     def _fisher_rows(self):
-        rows = [self.plan.fisher_rows(basis) for basis in self.plan.fisher_bases]
-        return self.rates.load + float(np.mean(rows)) * (self.rates.row + self._whitening())
+        bases = self.plan.alone("fisher_rows")
+        rows = float(np.mean([self.plan.fisher_rows(basis) for basis in bases]))
+        return self.rates.load + rows * (self.rates.row + self._whitening(bases))
 
-    def _whitening(self):
-        """Seconds in which a gradient is taken into the eigenbasis, on average over bases; float32 is twice as fast."""
-        share = self.plan.maps.count("curvature") / len(self.plan.bases)
-        return share * self.sizes.rotations * self.rates.product / 2
+    def _fisher_rows_together(self):
+        bases = self.plan.together("fisher_rows")
+        return self.rates.load + self.plan.fisher_rows(bases[0]) * (self.rates.row + self._whitenings(bases))
+
+    def _whitenings(self, bases):
+        """Seconds in which a gradient is taken into the eigenbases of some bases; float32 is twice as fast."""
+        rotated = [basis for basis in bases if BASES[basis].map == "curvature"]
+        return len(rotated) * self.sizes.rotations * self.rates.product / 2
+
+    def _whitening(self, bases):
+        """The same for one of them, on average."""
+        return self._whitenings(bases) / max(1, len(bases))
 
     def _curvature(self):
         # half a symmetric product and the rotations of two sets of rows; eigenvectors take some nine products
@@ -137,15 +153,15 @@ class Costs:
         return (products + k**3 / 6) * self.rates.product
 
     def one_trajectory(self):
-        """A model and one image that it makes."""
+        """Seconds to load a model and generate one image."""
         return self.rates.load + len(self.grid) * self.rates.single
 
     _sample_trajectory = one_trajectory
 
     def _invert_image(self):
         """x̂0_t of every step and noise, or DDIM run backwards, where a step takes several calls, and forwards."""
-        given = [noises(self.plan, name) for name in self.plan.given]
-        calls = [self.rates.call * n if n else self.rates.single * (INVERTING + 2) for n in given]
+        trajectories = [noises(self.plan, name) for name in self.plan.given]
+        calls = [self.rates.call * n if n else self.rates.single * (INVERTING + 2) for n in trajectories]
         return self.rates.load + len(self.grid) * float(np.mean(calls))
 
     def _compare_image(self):
@@ -153,19 +169,26 @@ class Costs:
         return self.rates.load + COMPARED * steps * self.rates.call
 
     def _target_gradients(self):
+        return self._gradients(self._whitening(self.plan.alone("target_gradients")))
+
+    def _target_gradients_together(self):
+        return self._gradients(self._whitenings(self.plan.together("target_gradients")))
+
+    def _gradients(self, whitening):
+        """Seconds of a target's gradients, for all checkpoints."""
         each = self.mean(lambda name: len(self.plan.steps(name)) * (noises(self.plan, name) or 1))
-        return self.models * (self.rates.load + each * (self.rates.gradient + self._whitening()))
+        return self.models * (self.rates.load + each * (self.rates.gradient + whitening))
 
     def _sample_from_x_t(self):
-        made = map(self.plan.samples, sampled_targets(self.plan))
-        calls = [own["number"] * sum(map(self.calls, own["steps"])) for own in made]
+        sections = map(self.plan.samples, sampled_targets(self.plan))
+        calls = [section["number"] * sum(map(self.calls, section["steps"])) for section in sections]
         return self.rates.load + float(np.mean(calls)) * self.rates.call
 
     def _contact_sheet(self):
         return self.rates.load + self.plan.sheet_samples * len(self.grid) * self.rates.call
 
     def calls(self, t):
-        """Calls of the model from step t on."""
+        """The number of calls of the model from step t on."""
         return 1 + sum(s < t for s in self.grid)
 
     @property
@@ -188,7 +211,7 @@ def noises(plan, target):
 
 
 def dimension(config, sizes):
-    """d, or p without a projection."""
+    """The dimension of features: d, or p without a projection."""
     return sizes.parameters if config["projection"]["kind"] == "none" else config["projection"]["dim"]
 
 
@@ -209,7 +232,7 @@ def storage(plan, sizes):
     width = {"float32": 4, "float16": 2, "int8": 1}[features["dtype"]] * d
     width += 4 * (features["dtype"] != "float32")  # a scale per row
     grid = config["sampling"]["steps"]
-    found = {
+    bytes_of = {
         "data": n * (OF_EACH + 4 * (sizes.pixels + sizes.latent * sizes.inputs + sizes.caption)),
         "checkpoints": 4 * (sizes.frozen + sizes.parameters * (models + len(plan.retrained_models()))),
         # eigenvalues; the eigenvectors' sides are those of the network's tensors
@@ -220,12 +243,15 @@ def storage(plan, sizes):
         "targets": 4 * sum(noises(plan, name) or 1 for name in plan.sampled) * 2 * grid * sizes.inputs
         + 4 * len(plan.bases) * models * steps * d * (3 if features["keep_halves"] else 1)
         + 4 * len(plan.bases) * models * of_noises * d
-        + sum(4 * len(own["steps"]) * own["number"] * values for own in map(plan.samples, sampled_targets(plan))),
+        + sum(
+            4 * len(section["steps"]) * section["number"] * values
+            for section in map(plan.samples, sampled_targets(plan))
+        ),
         # and in every store the images' own numbers
         "scores": 4 * n * steps * sum(_rows(config, plan.kind(method), models, n, d) for method in plan.instances)
         + 8 * n * len(plan.targets) * len(plan.instances),
     }
-    return found if plan.attributed else {stage: found[stage] for stage in ("checkpoints", "targets")}
+    return bytes_of if plan.attributed else {stage: bytes_of[stage] for stage in ("checkpoints", "targets")}
 
 
 def sampled_targets(plan):
@@ -239,7 +265,7 @@ def _rows(config, kind, models, n, d):
     """Rows of scores that a method stores per step: the mean, its standard error, on request every checkpoint's."""
     if not kind.by_checkpoint and "scores" not in kind.reads:  # sums over steps keep what they add up
         return 1 + (kind.error and models > 1)
-    asked = config["scores"]["keep_checkpoints"]
-    each = models if kept(asked, n, d, models) and (asked is not None or models > 1) else 0
+    keeps = config["scores"]["keep_checkpoints"]
+    each = models if kept(keeps, n, d, models) and (keeps is not None or models > 1) else 0
     halves = 2 if config["features"]["keep_halves"] and models == 1 else 0
     return 1 + (kind.error and models > 1) + each + halves

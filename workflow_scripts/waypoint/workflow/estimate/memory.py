@@ -1,5 +1,7 @@
 """Bytes that the largest jobs hold at their peak, as formulas of the configuration (docs/scaling.md checks them)."""
 
+from collections.abc import Mapping
+
 from waypoint.science.gradients.batching import rows_in_a_pass, rows_in_memory
 from waypoint.workflow.estimate.costs import dimension, kernel_rows
 from waypoint.workflow.plan.stages import STAGES
@@ -25,20 +27,21 @@ LOWERED_BY = {
 HUNGRY, SHOWN = 1e9, 3  # bytes of a job, and how many rules
 
 
-def hungry(held):
+def hungry(held: Mapping[str, float]) -> dict[str, list[str]]:
     """The rules whose jobs hold most, {rule: keys that lower it}; none where nothing holds a gigabyte.
 
     Args:
         held: {rule: bytes of one job}.
     """
-    keys = {rule: LOWERED_BY.get(formula_of(rule)) for rule in held if held[rule] >= HUNGRY}
-    most = sorted((rule for rule in keys if keys[rule]), key=lambda rule: -held[rule])
+    lowered = {rule: LOWERED_BY.get(formula_of(rule)) for rule in held if held[rule] >= HUNGRY}
+    keys = {rule: names for rule, names in lowered.items() if names}
+    most = sorted(keys, key=lambda rule: -held[rule])
     return {rule: keys[rule] for rule in most[:SHOWN]}
 
 
 def formula_of(rule):
-    """The rule whose formula holds for a rule: its own, or that of a stage that holds as much."""
-    return (STAGES[rule].like if rule in STAGES else None) or rule
+    """The rule whose formula holds for a rule: its own, or that of a stage, or of a basis alone, that holds as much."""
+    return (STAGES[rule].like if rule in STAGES else None) or rule.removesuffix("_together")
 
 
 class Memory:
@@ -56,7 +59,7 @@ class Memory:
         self.start = start + FLOAT * sizes.frozen  # whoever loads an adapter holds its base too
 
     def bytes(self, rule):
-        """Of one job, or None for a rule without a formula."""
+        """Peak bytes of one job, or None for a rule without a formula."""
         formula = getattr(self, f"_{formula_of(rule)}", None)
         return None if formula is None else formula()
 

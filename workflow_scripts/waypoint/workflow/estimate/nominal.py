@@ -1,4 +1,4 @@
-"""Seconds that jobs may be expected to take before anything was measured: a run's progress is weighted by them.
+"""Rough seconds of jobs, before anything was measured: a run's progress is weighted by them.
 
 Their proportions matter, not their unit: ``workflow/terminal/pace`` corrects them by what a run's own jobs take.
 """
@@ -18,7 +18,7 @@ LOOKED_AT = 3  # artifacts of a rule that are asked how long they took
 
 
 def expected(plan, names, jobs, rules):
-    """Seconds that one job of each rule may take, {name: seconds}, and those rules of which finished artifacts tell it.
+    """Expected seconds of one job of each rule, {name: seconds}, and the part of them that finished artifacts tell.
 
     Args:
         plan: a ``Plan``. names: of rules. jobs: Snakemake's, of artifacts that are there and that are not.
@@ -73,26 +73,26 @@ def nominal(plan, with_model):
 
 
 def recorded(artifacts, with_model):
-    """Seconds of one job of a rule as the experiment's finished artifacts say, or None.
+    """Seconds of one job of a rule according to the experiment's finished artifacts, or None.
 
     Args:
         artifacts: paths that the rule has made, or will. with_model: whether its jobs load a model.
     """
-    found = []
+    times = []
     for path in artifacts:
         try:
             attributes = read_attributes(path)
         except WaypointError:  # damaged: the pass at start has said so
             continue
         if attributes and "seconds" in attributes:
-            found.append(attributes["seconds"])
-        if len(found) == LOOKED_AT:
+            times.append(attributes["seconds"])
+        if len(times) == LOOKED_AT:
             break
-    return sum(found) / len(found) + (START if with_model else LIGHT_START) if found else None
+    return sum(times) / len(times) + (START if with_model else LIGHT_START) if times else None
 
 
 def _images(config):
-    """N as stored, as the config says or as the source has it; else a number."""
+    """N from the store, the configuration or the source; else a typical number."""
     if config["data"] is None:
         return 0
     if stored := stored_images(config):

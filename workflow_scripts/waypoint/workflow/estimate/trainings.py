@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import fields
+from typing import Any
 
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.provenance import consolidated
@@ -12,12 +13,12 @@ from waypoint.workflow.plan.stages import STAGES
 from waypoint.workflow.words import counted
 
 
-def trainings(plan, models, made):
+def trainings(plan, models, models_there):
     """One sentence about the models that evaluations will train, or an empty string where they train none.
 
     Args:
         plan: a ``Plan``. models: {stage: models that its jobs will train}.
-        made: attributes of the finished models of the full set.
+        models_there: attributes of the finished models of the full set.
     """
     wanted = {stage: number for stage, number in models.items() if number and STAGES[stage].trained}
     if not wanted:
@@ -27,16 +28,20 @@ def trainings(plan, models, made):
         parts[STAGES[stage].trained(plan)] += number
     listed = " and ".join(f"{parts[words]} {words}" for words in sorted(parts))
     sentence = f"the evaluations will train {counted(sum(wanted.values()), 'model')}: {listed}"
-    seconds = _seconds(plan, wanted, made)
+    seconds = _seconds(plan, wanted, models_there)
     if seconds is None:
         return f"{sentence}. How long that takes here: make estimate CONFIG=…"
     return f"{sentence}; about {duration(seconds)}, one after the other, at the pace of the models that are there"
 
 
-def _seconds(plan, models, made):
-    """Seconds of so many trainings, by the formulas of ``Costs``; None where no model is there to tell the pace."""
+def _seconds(plan, models, models_there):
+    """Seconds of these trainings by the formulas of ``Costs``; None without a finished model to take the pace from."""
     stored = stored_images(plan.config)
-    trained = [(found["seconds"], found["spec"]["train"]) for found in made if found.get("stage") == "train"]
+    trained = [
+        (attributes["seconds"], attributes["spec"]["train"])
+        for attributes in models_there
+        if attributes.get("stage") == "train"
+    ]
     try:
         n = consolidated(stored)["image"]["shape"][0] if stored and trained else 0
     except (WaypointError, OSError):  # damaged: the pass at start says so
@@ -46,6 +51,6 @@ def _seconds(plan, models, made):
     # of one that was resumed, only the last process counted
     pace = max(seconds / (entry["training"]["epochs"] * n) for seconds, entry in trained)
     rates = {field.name: 0.0 for field in fields(Rates)} | {"train": pace}
-    sizes = {field.name: 0 for field in fields(Sizes)} | {"images": n, "T": 1000}
+    sizes: dict[str, Any] = {field.name: 0 for field in fields(Sizes)} | {"images": n, "T": 1000}
     costs = Costs(plan, Sizes(**sizes), Rates(**rates), set())
     return sum(number / STAGES[stage].models(plan) * costs.seconds(stage) for stage, number in models.items())

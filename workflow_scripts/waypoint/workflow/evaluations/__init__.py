@@ -1,1 +1,1 @@
-"""The evaluations, a file each: what it asks of a configuration, what it makes, and what that costs."""
+"""The evaluations, a file each: its settings and checks, its outputs, and their cost."""

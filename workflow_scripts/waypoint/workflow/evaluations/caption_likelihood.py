@@ -11,12 +11,12 @@ from waypoint.workflow.evaluations.likelihood import figures, tables
 
 def check(config, grid):
     """Refuse an encoder that knows no text, and captions of targets that have no samples."""
-    own, where = config["evaluation"]["caption_likelihood"], "config: evaluation.caption_likelihood"
-    encoder = config["image_encoders"].get(own["encoder"])
+    section, where = config["evaluation"]["caption_likelihood"], "config: evaluation.caption_likelihood"
+    encoder = config["image_encoders"].get(section["encoder"])
     if encoder is None or encoder["kind"] != "clip":
-        raise WaypointError(f"{where}.encoder: {own['encoder']} is not in image_encoders with kind clip")
+        raise WaypointError(f"{where}.encoder: {section['encoder']} is not in image_encoders with kind clip")
     ids = chosen_targets(config, "samples")
-    for name in own["captions"]:
+    for name in section["captions"]:
         if name not in ids:
             raise WaypointError(f"{where}.captions: {name!r} is no target of evaluation.samples")
 

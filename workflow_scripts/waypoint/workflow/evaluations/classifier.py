@@ -10,10 +10,10 @@ OF_ROBUST = ("radius", "attack_steps")  # keys that only adversarial training ha
 @stage(version=1, uncounted="training classifiers", slurm="gpu")
 def train_classifier(plan, kind):
     """A classifier of the training images, standard or robust."""
-    own = dict(plan.evaluation["classifier"])
+    section = dict(plan.evaluation["classifier"])
     if kind == "standard":
-        own = {key: value for key, value in own.items() if key not in OF_ROBUST}
-    return Recipe({}, plan.data(), item={"classifier": {kind: own}})
+        section = {key: value for key, value in section.items() if key not in OF_ROBUST}
+    return Recipe({}, plan.data(), item={"classifier": {kind: section}})
 
 
 def _number(words, default, **limits):

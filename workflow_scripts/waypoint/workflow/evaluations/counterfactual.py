@@ -1,4 +1,4 @@
-"""Counterfactual distance: what models without a method's top images make from the same x_t (§3.2, Fig. 5)."""
+"""Counterfactual distance: samples from the same x_t by models without a method's top images (§3.2, Fig. 5)."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations import removals
@@ -15,9 +15,9 @@ ORIGINAL, AFTER = "evaluation/counterfactual/{target}.zarr", "evaluation/counter
 
 
 def restarts(costs):
-    """Seconds of the images that one model makes from x_t on."""
-    own = costs.plan.evaluation[NAME]
-    return costs.rates.load + own["images"] * costs.calls(own["step"]) * costs.rates.call
+    """Seconds in which one model makes its images from x_t on."""
+    section = costs.plan.evaluation[NAME]
+    return costs.rates.load + section["images"] * costs.calls(section["step"]) * costs.rates.call
 
 
 def cost_of_original(costs):
@@ -38,9 +38,9 @@ def cost_of_removals(costs):
 @stage(version=1, cost=cost_of_original, slurm="gpu")
 def counterfactual_original(plan, target):
     """The original images and the distances of the baseline."""
-    own = {key: plan.evaluation[NAME][key] for key in ("step", "delta", "images")}
+    settings = {key: plan.evaluation[NAME][key] for key in ("step", "delta", "images")}
     controls = {"full_models": removals.other_models(plan, target)}
-    sections = {NAME: own, "fid": compared(plan), "controls": controls}
+    sections = {NAME: settings, "fid": compared(plan), "controls": controls}
     return Recipe(sections, [plan.trajectory(target)], removals.baseline(plan, target) + network(plan))
 
 
@@ -84,8 +84,8 @@ def stores(plan):
     """The original images of every target, and those after every method's removals."""
     ids = plan.evaluated(NAME)
     after = [(method, target) for method in removals.methods_of(plan, NAME) for target in ids]
-    made = [AFTER.format(method=method, target=target) for method, target in after]
-    return [ORIGINAL.format(target=target) for target in ids] + made
+    paths = [AFTER.format(method=method, target=target) for method, target in after]
+    return [ORIGINAL.format(target=target) for target in ids] + paths
 
 
 STEP = {

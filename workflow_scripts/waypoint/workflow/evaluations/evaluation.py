@@ -1,4 +1,4 @@
-"""What an evaluation declares. Each evaluation is one file of this folder, named as its config section is.
+"""The declaration of an evaluation. Each evaluation is one file of this folder, named as its config section is.
 
 To add one, write its file here, its rules, its scripts and a caption. The file holds ``EVALUATION`` and the stages of
 its rules (``plan/stage.py``), and nothing else names the evaluation: the schema and its defaults, the checks of
@@ -22,7 +22,7 @@ NEEDS = {  # what an evaluation may need, in the words of docs/evaluations.md
 
 
 def nothing(plan) -> list:
-    """No paths, no models, no methods."""
+    """An empty list of paths, models or methods, the default of an evaluation."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""Forgetting: what models without a method's top images make of the same seed (§5.5, Fig. 7)."""
+"""Forgetting: images from the same seed by models without a method's top images (§5.5, Fig. 7)."""
 
 from waypoint.workflow.config.evaluated import chosen_targets
 from waypoint.workflow.config.given_images import require_again
@@ -18,23 +18,23 @@ def compared_methods(plan):
 
 def cost(costs):
     """The images of a method's models, on average over methods."""
-    own, controls = costs.plan.evaluation[NAME], costs.plan.evaluation["controls"]
+    section, controls = costs.plan.evaluation[NAME], costs.plan.evaluation["controls"]
     methods = removals.methods_of(costs.plan, NAME)
     number = len(methods) - 1 + controls["random_removals"]
-    models = (len(own["n_remove"]) * number + controls["full_models"]) / (len(methods) + 1)
+    models = (len(section["n_remove"]) * number + controls["full_models"]) / (len(methods) + 1)
     return models * costs.one_trajectory()
 
 
 @stage(version=1, cost=cost, slurm="gpu")
 def forgetting(plan, target, method):
     """Images of the same seed after a method's removals; for ``none`` those of other models of the full set."""
-    own = {NAME: {"step": plan.evaluation[NAME]["step"]}}
+    settings = {NAME: {"step": plan.evaluation[NAME]["step"]}}
     trajectory = [plan.trajectory(target)]
     if method == "none":
         controls = {"controls": {"full_models": removals.other_models(plan, target)}}
-        return Recipe(own | controls, trajectory, removals.baseline(plan, target))
+        return Recipe(settings | controls, trajectory, removals.baseline(plan, target))
     removal = removals.removal(plan, NAME, method)
-    sections = own | removal | {NAME: own[NAME] | removal[NAME]}
+    sections = settings | removal | {NAME: settings[NAME] | removal[NAME]}
     return Recipe(sections, trajectory, removals.removed_models(plan, NAME, target, method))
 
 

@@ -1,4 +1,4 @@
-"""Linear datamodeling score: what models of random subsets do, against what summed scores predict (§5.3, Fig. 4)."""
+"""Linear datamodeling score: outputs of models of random subsets against predictions by scores (§5.3, Fig. 4)."""
 
 import math
 
@@ -13,6 +13,8 @@ from waypoint.workflow.words import counted
 
 TABLES = ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
 OUTPUTS = "evaluation/outputs/{target}.zarr"
+PANELS = "figures/{target}/lds/{method}.png"  # trajectory panels with the LDS
+PICTURE = 0.3  # seconds to draw one
 WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
 
 
@@ -31,10 +33,10 @@ def interval(plan):
     """How wide the intervals of the LDS will be, in one sentence, with advice where that is wider than ±0.1."""
     subsets, models, targets = *chosen(plan, "subsets models_per_subset").values(), len(plan.targets)
     width = half_width(subsets, models, targets)
-    asked = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
+    plans = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
     if math.isinf(width):
-        return f"{asked} are too few for an interval; use more subsets (evaluation.lds.subsets)"
-    sentence = f"{asked} give an interval of about ±{width:.2f} around each method's mean at a step"
+        return f"{plans} are too few for an interval; use more subsets (evaluation.lds.subsets)"
+    sentence = f"{plans} give an interval of about ±{width:.2f} around each method's mean at a step"
     if width <= WIDE:
         return sentence
     finer, broader = half_width(4 * subsets, models, targets), half_width(subsets, models, 4 * targets)
@@ -59,11 +61,16 @@ def cost_of_outputs(costs):
     return lds["subsets"] * lds["models_per_subset"] * each
 
 
+def cost_of_panels(costs):
+    """A picture for each method and target."""
+    return PICTURE * len(costs.plan.methods) * len(costs.plan.targets)
+
+
 # ---- stages
 
 
 def trained(plan):
-    """What the models of subsets are trained on, in words."""
+    """The training sets of the subset models, in words."""
     lds = plan.evaluation["lds"]
     each = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
     return f"on random subsets (evaluation.lds: {each})"
@@ -101,7 +108,7 @@ def draw_subsets(plan):
 
 @stage(version=1, cost=cost_of_outputs, slurm="gpu")
 def subset_outputs(plan, target):
-    """What the subset models make of a target."""
+    """The outputs of the subset models for a target."""
     sections = {
         "lds": chosen(plan, "models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
         "attribution": plan.guidance("attribution"),
@@ -131,6 +138,13 @@ def plot_lds_cross(plan):
     return Recipe(inherits=[("lds_tables", {})])
 
 
+@stage(FIGURES, cost=cost_of_panels, slurm="small")
+def plot_lds_panels(plan):
+    """figures/{target}/lds/{method}.png."""
+    panels = [("trajectory_panel", {"method": m, "target": t}) for m in plan.methods for t in plan.targets]
+    return Recipe({}, [("lds_tables", {})], panels)
+
+
 # ---- the section
 
 
@@ -158,6 +172,11 @@ def stores(plan):
     """The subsets, their models' list, and what the models make of every target."""
     outputs = [OUTPUTS.format(target=target) for target in plan.targets]
     return ["evaluation/subsets.zarr", "checkpoints/subset/models.json", *outputs]
+
+
+def panels(plan, pattern):
+    """The paths of one picture for each method and target."""
+    return [pattern.format(method=method, target=target) for method in plan.methods for target in plan.targets]
 
 
 EVALUATION = Evaluation(
@@ -221,7 +240,7 @@ EVALUATION = Evaluation(
     check=check,
     stores=stores,
     tables=lambda plan: [f"tables/{name}.csv" for name in TABLES],
-    figures=lambda plan: ["figures/lds.png", "figures/lds_cross.png"],
-    places=(OUTPUTS,),
+    figures=lambda plan: ["figures/lds.png", "figures/lds_cross.png", *panels(plan, PANELS)],
+    places=(OUTPUTS, PANELS),
     trainings=subset_models,
 )

@@ -35,8 +35,8 @@ def feature_likelihood(plan):
         sections["likelihood"] = plan.evaluation["likelihood"]
         reads += [("train_classifier", {"kind": kind}) for kind in KINDS]
     if plan.evaluation["caption_likelihood"] is not None:
-        own = plan.evaluation["caption_likelihood"]
-        sections |= {"caption_likelihood": own, "image_encoder": plan.encoder(own["encoder"])}
+        section = plan.evaluation["caption_likelihood"]
+        sections |= {"caption_likelihood": section, "image_encoder": plan.encoder(section["encoder"])}
     labels = {name: plan.targets[name]["label"] for name in targets if "label" in plan.targets[name]}
     sections |= {"samples": chosen_samples(plan, targets), "labels": labels}
     return Recipe(sections, plan.data(), reads)
@@ -58,7 +58,7 @@ def check(config, grid):
 
 
 def tables(plan):
-    """What classifiers and captions say of the samples."""
+    """The tables in which classifiers and captions judge the samples."""
     return ["tables/feature_likelihood.csv", "tables/steepest_intervals.csv"]
 
 

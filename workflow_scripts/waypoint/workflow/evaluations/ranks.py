@@ -1,4 +1,4 @@
-"""What evaluations of lists of top images have in common."""
+"""Common parts of evaluations that compare lists of top images."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.evaluated import number_of_images

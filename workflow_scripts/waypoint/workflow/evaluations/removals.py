@@ -1,4 +1,4 @@
-"""What evaluations that retrain without a method's top images have in common: counterfactual and forgetting.
+"""Common parts of the evaluations that retrain without a method's top images: counterfactual and forgetting.
 
 Both have the keys ``targets``, ``step``, ``n_remove`` and ``methods``, and share models where step and number agree.
 """
@@ -52,7 +52,7 @@ def check(config, section, grid):
     Raises:
         WaypointError: names the key.
     """
-    own, n = config["evaluation"][section], number_of_images(config)
+    settings, n = config["evaluation"][section], number_of_images(config)
     count, controls = config["checkpoints"]["count"], config["evaluation"]["controls"]["full_models"]
     if count <= controls:
         raise WaypointError(
@@ -60,20 +60,21 @@ def check(config, section, grid):
             f"one (evaluation.controls.full_models), but checkpoints.count is {count}"
         )
     if grid is not None:
-        check_steps([own["step"]], grid, f"config: evaluation.{section}.step")
-    for k in own["n_remove"]:
+        check_steps([settings["step"]], grid, f"config: evaluation.{section}.step")
+    for k in settings["n_remove"]:
         if isinstance(k, float) and k >= 1:
             raise WaypointError(f"config: evaluation.{section}.n_remove: {k} is neither an integer nor a share below 1")
         if n is not None and not 1 <= (k if isinstance(k, int) else round(k * n)) < n:
             raise WaypointError(f"config: evaluation.{section}.n_remove: {k} of {n} training images")
-    for method in own["methods"] or []:
+    for method in settings["methods"] or []:
         if method not in config["methods"] and method != "random":
             raise WaypointError(f"config: evaluation.{section}.methods: {method} is not one of methods")
     targets = {target["id"]: target for target in config["targets"]}
     for name in chosen_targets(config, section):
-        if own["step"] not in targets[name].get("steps", config["attribution"]["steps"]):
+        if settings["step"] not in targets[name].get("steps", config["attribution"]["steps"]):
             raise WaypointError(
-                f"config: evaluation.{section}.step: {own['step']} is not among the attributed steps of target {name}"
+                f"config: evaluation.{section}.step: {settings['step']} is not among the attributed steps of "
+                f"target {name}"
             )
 
 
@@ -90,17 +91,17 @@ def other_models(plan, target):
 
 
 def baseline(plan, target):
-    """The same as artifacts."""
+    """The artifacts of a target's baseline models."""
     return [plan.model(name) for name in other_models(plan, target)]
 
 
 def without_models(plan, section, target, method):
     """Names of the models trained without a method's top images: random removals serve all targets."""
-    own = plan.evaluation[section]
+    settings = plan.evaluation[section]
     if method == "random":
         removals = range(plan.evaluation["controls"]["random_removals"])
-        return [f"without/random_{r}_n{n}" for n in own["n_remove"] for r in removals]
-    return [f"without/{method}_{target}_t{own['step']}_n{n}" for n in own["n_remove"]]
+        return [f"without/random_{r}_n{n}" for n in settings["n_remove"] for r in removals]
+    return [f"without/{method}_{target}_t{settings['step']}_n{n}" for n in settings["n_remove"]]
 
 
 def trainings(plan, section):
@@ -110,15 +111,17 @@ def trainings(plan, section):
 
 
 def removed_models(plan, section, target, method):
-    """The same of one method as artifacts, with the scores that say which images are removed."""
-    own = plan.evaluation[section]
+    """The artifacts of one method's retrained models, with the scores that say which images are removed."""
+    settings = plan.evaluation[section]
     if method == "random":
         removals = range(plan.evaluation["controls"]["random_removals"])
         return [
-            ("train_without_random", {"removal": str(r), "n_remove": str(n)}) for n in own["n_remove"] for r in removals
+            ("train_without_random", {"removal": str(r), "n_remove": str(n)})
+            for n in settings["n_remove"]
+            for r in removals
         ]
-    key = {"method": method, "target": target, "step": str(own["step"])}
-    return [("train_without", {**key, "n_remove": str(n)}) for n in own["n_remove"]] + [plan.score(method, target)]
+    key = {"method": method, "target": target, "step": str(settings["step"])}
+    return [("train_without", {**key, "n_remove": str(n)}) for n in settings["n_remove"]] + [plan.score(method, target)]
 
 
 def removal(plan, section, method):

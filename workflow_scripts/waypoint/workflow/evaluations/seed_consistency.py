@@ -9,7 +9,7 @@ from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 
 def seeded_targets(plan):
-    """What seed consistency generates: id, seed and label of its targets that have a seed."""
+    """The targets that seed consistency generates: id, seed and label of its targets that have a seed."""
     chosen = {plan.shared.get(name, name): plan.targets[name] for name in plan.evaluated("seed_consistency")}
     rows = [{**row, "id": name} for name, row in chosen.items() if "seed" in row]  # all masks have one image
     keys = ("id", "seed", "label", "prompt")
@@ -18,17 +18,17 @@ def seeded_targets(plan):
 
 def cost(costs):
     """The images of every model."""
-    own = costs.plan.evaluation["seed_consistency"]
-    images = own["images"] + len(seeded_targets(costs.plan))
-    return len(own["models"]) * (costs.rates.load + images * len(costs.grid) * costs.rates.single)
+    section = costs.plan.evaluation["seed_consistency"]
+    images = section["images"] + len(seeded_targets(costs.plan))
+    return len(section["models"]) * (costs.rates.load + images * len(costs.grid) * costs.rates.single)
 
 
 @stage(version=1, cost=cost, slurm="gpu")
 def seed_consistency(plan):
     """Images of several models from the same noise: the listed models, and no other."""
-    own = {key: plan.evaluation["seed_consistency"][key] for key in ("models", "images")}
-    sections = {"sampling": plan.sampling(), "seed_consistency": own, "seeded": seeded_targets(plan)}
-    models = [plan.model(name) for name in own["models"]]
+    settings = {key: plan.evaluation["seed_consistency"][key] for key in ("models", "images")}
+    sections = {"sampling": plan.sampling(), "seed_consistency": settings, "seeded": seeded_targets(plan)}
+    models = [plan.model(name) for name in settings["models"]]
     return Recipe(sections, models[:1], models[1:])
 
 
@@ -40,25 +40,25 @@ def plot_seed_consistency(plan):
 
 def check(config, grid):
     """Refuse models that are not there, and images that no seed makes."""
-    own, count = config["evaluation"]["seed_consistency"], number_of_checkpoints(config)
-    for name in own["models"]:
+    section, count = config["evaluation"]["seed_consistency"], number_of_checkpoints(config)
+    for name in section["models"]:
         if int(name.split("/")[1]) >= count:
             raise WaypointError(f"config: evaluation.seed_consistency.models: {name} is not one of {count} checkpoints")
         unet = known_of_model(config, "unet", name) or {}
-        if own["images"] and (unet.get("num_class_embeds") or unet.get("cross_attention_dim")):
+        if section["images"] and (unet.get("num_class_embeds") or unet.get("cross_attention_dim")):
             raise WaypointError(
                 f"config: evaluation.seed_consistency.images: {name} is conditional, and further seeds have no "
                 "condition; set it to 0 and use more targets"
             )
     chosen = set(chosen_targets(config, "seed_consistency"))
-    if isinstance(own["targets"], list):
+    if isinstance(section["targets"], list):
         for row in config["targets"]:
             if row["id"] in chosen and "image" in row:
                 raise WaypointError(
                     f"config: evaluation.seed_consistency.targets: {row['id']} is an image, which no seed makes; "
                     "leave it out"
                 )
-    if not own["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
+    if not section["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
         raise WaypointError(
             "config: evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images"
         )

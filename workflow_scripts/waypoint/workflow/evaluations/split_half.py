@@ -26,7 +26,7 @@ def plot_split_half(plan):
 
 
 def check(config, grid):
-    """Refuse what has no halves."""
+    """Refuse a single checkpoint or draw, which has no halves."""
     if number_of_checkpoints(config) < 2 and not config["features"]["keep_halves"]:
         raise WaypointError(
             "config: evaluation.split_half compares halves: it needs two checkpoints or features.keep_halves"

@@ -1,4 +1,4 @@
-"""What evaluations that compare steps have in common: the scores that differ from step to step."""
+"""Common parts of evaluations that compare steps: the scores that differ from step to step."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.method_settings import step_methods

@@ -1,4 +1,4 @@
-"""Top overlap: what the lists of different targets share."""
+"""Top overlap: how much the top lists of different targets have in common."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations.evaluation import Evaluation

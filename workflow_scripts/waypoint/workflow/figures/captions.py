@@ -13,7 +13,7 @@ def signed(score):
 
 
 def plain(text):
-    """A text none of whose characters begins a formula."""
+    """A text in which no character begins a formula of matplotlib's."""
     return text.replace("$", r"\$")
 
 
@@ -32,10 +32,10 @@ def shortened(text, width, size=SIZE):
     return _cut(text, left)
 
 
-def _cut(text, kept):
-    """The first and the last ``kept`` characters of a text."""
-    end = (kept + 1) // 2
-    return text[: kept - end] + "…" + text[len(text) - end :]
+def _cut(text, length):
+    """The first and the last ``length`` characters of a text."""
+    end = (length + 1) // 2
+    return text[: length - end] + "…" + text[len(text) - end :]
 
 
 def width_of(text, size):
@@ -44,7 +44,7 @@ def width_of(text, size):
 
 
 class Captions:
-    """What stands under training images, or beside them.
+    """The captions under training images, or beside them.
 
     Args:
         names: an ``ImageNames``. width: inches that a line may take. size: points.
@@ -60,7 +60,7 @@ class Captions:
 
     @property
     def words(self):
-        """What the lines are, for a figure's header."""
+        """A description of the lines, for a figure's header."""
         file = "file" if self.names.named else "index"
         return f"{file} and class" if self.names.labelled else file
 

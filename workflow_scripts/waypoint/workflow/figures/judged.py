@@ -1,4 +1,4 @@
-"""Lists of training images with what halves of the checkpoints or draws say of them, for the table and the panels."""
+"""Lists of training images, judged by halves of the checkpoints or draws, for the table and the panels."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def judged(job, scores, top, listed):
 
 
 def judged_by(scores):
-    """What judges a store's lists, in words, or why nothing does: (whether anything does, words)."""
+    """Whether the lists of a store can be judged, and words that say by what, or why not."""
     parts, of = parts_of(scores)
     if parts is not None:
         return True, f"{len(parts)} models" if of == "checkpoints" else "halves of the draws"

@@ -1,4 +1,4 @@
-"""The LDS of a method in words, from tables/lds_overall.csv; read without pandas, for the end of a run says it too."""
+"""The LDS of a method in words, from tables/lds_overall.csv; read without pandas, since every run ends with it."""
 
 import csv
 
@@ -17,8 +17,8 @@ def overall_lds(path, method):
     return tuple(float(row[column]) for column in ("mean", "low", "high"))
 
 
-def lds_in_words(found):
+def lds_in_words(lds):
     """An LDS with its interval, and whether it is above zero."""
-    mean, low, high = (f"{value:.2f}".replace("-", "−") for value in found)
-    verdict = "above zero" if found[1] > 0 else "below zero" if found[2] < 0 else "not shown to be above zero"
+    mean, low, high = (f"{value:.2f}".replace("-", "−") for value in lds)
+    verdict = "above zero" if lds[1] > 0 else "below zero" if lds[2] < 0 else "not shown to be above zero"
     return f"LDS {mean} ({low} … {high}): {verdict}"

@@ -1,4 +1,4 @@
-"""What lists name: of training images that show the same only the first, with their number."""
+"""The images that lists name: of those that show the same only the first, with their number."""
 
 import numpy as np
 
@@ -24,9 +24,9 @@ class Listed:
         return len(self.images)
 
     def alike(self, i):
-        """How many training images show what the listed image i shows, itself counted."""
+        """How many training images show the same as the listed image i, including itself."""
         return self._alike[int(i)]
 
     def mark(self, i):
-        """The same as words below an image: nothing where it is the only one."""
+        """That number as a mark below an image; empty where it is the only one."""
         return f" ×{self.alike(i)}" if self.alike(i) > 1 else ""

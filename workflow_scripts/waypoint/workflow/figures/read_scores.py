@@ -1,7 +1,9 @@
 """Scores of all methods and targets, read one store at a time for tables and figures."""
 
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.figures.caveats import with_caveats
 from waypoint.workflow.plan.specs import settings_of
+from waypoint.workflow.words import counted
 
 
 def read_scores(job):
@@ -12,7 +14,7 @@ def read_scores(job):
 
 
 def parts_of(scores):
-    """Scores that know nothing of each other's noise: of every checkpoint, or of both halves of one's draws.
+    """Scores with independent noise: those of every checkpoint, or of both halves of the draws of a single one.
 
     Args:
         scores: open store.
@@ -27,9 +29,9 @@ def parts_of(scores):
 
 
 def models_of(scores):
-    """How many models a method's scores come from, or None where it knows no model."""
-    found = settings_of(scores.attrs["spec"]).get("checkpoints")
-    return None if found is None else len(found)
+    """The number of models from which a method's scores come, or None for methods without models."""
+    checkpoints = settings_of(scores.attrs["spec"]).get("checkpoints")
+    return None if checkpoints is None else len(checkpoints)
 
 
 def what_ran(job):
@@ -42,13 +44,18 @@ def what_ran(job):
     }
 
 
-def in_words(made):
+def in_words(ran):
     """``what_ran`` as a part of a title."""
-    words = [(made["targets"], "target"), (made["images"], "training image"), (made["models"], "model")]
-    return ", ".join(f"{count} {word}{'s' * (count > 1)}" for count, word in words if count)
+    words = [(ran["targets"], "target"), (ran["images"], "training image"), (ran["models"], "model")]
+    return ", ".join(counted(count, word) for count, word in words if count)
+
+
+def titled(what, ran):
+    """A figure's title: what it shows, ``what_ran`` in words, and how little that is where it is little."""
+    return with_caveats(f"{what}: {in_words(ran)}", targets=ran["targets"], models=ran["models"])
 
 
 def projected(spec):
-    """What became of the gradients before they were compared, in words."""
+    """How the gradients were projected before they were compared, in words."""
     projection = spec["projection"]
     return "not projected" if projection["kind"] == "none" else f"d = {projection['dim']}"

@@ -1,15 +1,29 @@
 """Colours, images in frames, and how a figure is stored, the same in all figures."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import TypeAlias, TypedDict
 
 import matplotlib
 
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.typing import LineStyleType
 
 from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow.methods import LOOKS, ROWS
+
+Dashes: TypeAlias = LineStyleType  # a style of lines
+
+
+class LineLook(TypedDict):
+    """The part of a method's look that a line has."""
+
+    color: str
+    marker: str
+
 
 GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
 NONE = {"color": "#BBBBBB", "marker": ".", "hatch": ""}  # of forgetting: models of the full set
@@ -25,8 +39,8 @@ OTHERS = [
     {"color": "#661100", "marker": "h", "hatch": "OO"},
 ]
 # an image's masks are told apart by colour and by line style
-DASHES = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
-REGIONS = [
+DASHES: list[Dashes] = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
+REGIONS: list[tuple[str, Dashes]] = [
     (color, DASHES[k % len(DASHES)])
     for k, color in enumerate(["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"])
 ]
@@ -48,7 +62,7 @@ plt.rcParams.update(
 
 
 def picture(image):
-    """A (C, H, W) image in [-1, 1] as matplotlib wants it."""
+    """A (C, H, W) image in [-1, 1] as an array for matplotlib."""
     pixels = np.clip((image + 1) / 2, 0, 1).transpose(1, 2, 0)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
 
@@ -64,7 +78,7 @@ def mosaic(images):
     return out
 
 
-def show(axes, image, edge="#888888", width=0.6, style="-"):
+def show(axes, image, edge="#888888", width=0.6, style: Dashes = "-"):
     """Draw one (C, H, W) image with a frame."""
     axes.imshow(picture(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
@@ -72,7 +86,7 @@ def show(axes, image, edge="#888888", width=0.6, style="-"):
         spine.set(visible=True, edgecolor=edge, linewidth=width, linestyle=style)
 
 
-def styles(methods, turns=None):
+def styles(methods, turns: Mapping[str, int] | None = None):
     """{method: {"color", "marker", "hatch"}} of a figure's methods, in one order everywhere: controls come last.
 
     Args:
@@ -80,17 +94,27 @@ def styles(methods, turns=None):
             section ``looks`` of a figure's spec. Default: their order in ``methods``.
     """
     others = [method for method in dict.fromkeys(methods) if method not in METHODS]
-    turns = {method: k for k, method in enumerate(others)} | (turns or {})
-    others.sort(key=turns.get)
-    look = {method: OTHERS[turns[method] % len(OTHERS)] for method in others}
+    places = {method: k for k, method in enumerate(others)} | dict(turns or {})
+    others.sort(key=lambda method: places[method])
+    look = {method: OTHERS[places[method] % len(OTHERS)] for method in others}
     before = [method for method in METHODS if method not in CONTROLS]
     order = [method for method in [*before, *others, *CONTROLS] if method in set(methods)]
     return {method: METHODS.get(method) or look[method] for method in order}
 
 
-def line_style(style):
+def line_style(style: Mapping[str, str]) -> LineLook:
     """The part of a method's style that applies to a line."""
-    return {key: style[key] for key in ("color", "marker")}
+    return {"color": style["color"], "marker": style["marker"]}
+
+
+def side_by_side(figure: Figure, widths: Sequence[float]) -> list[SubFigure]:
+    """Parts of a figure from left to right, with these ratios of their widths."""
+    return np.ravel(np.asarray(figure.subfigures(1, len(widths), width_ratios=widths), object)).tolist()
+
+
+def one_above_another(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:
+    """Parts of a figure from top to bottom, with these ratios of their heights."""
+    return np.ravel(np.asarray(figure.subfigures(len(heights), 1, height_ratios=heights), object)).tolist()
 
 
 def outline(axes, mask, color, style):
@@ -108,7 +132,7 @@ def outline(axes, mask, color, style):
 
 
 def method_bars(axes, table, column, images, turns=None):
-    """Bars of a table's column, methods side by side in groups of n_remove, with what lies behind each bar.
+    """Bars of a table's column, methods side by side in groups of n_remove, with the values behind each bar.
 
     Bars are means over targets, with their standard errors; dots are the targets, in one order everywhere.
 
@@ -151,7 +175,7 @@ def reading(figure):
     """Write in the lower left corner where to read what a figure says and does not."""
     width, height = figure.get_size_inches()
     words = "what scores say and do not: docs/reading.md; "
-    words += "how well they predict retraining, if measured: figures/lds.png"
+    words += "how well they predict retraining, if measured: figures/lds.png, figures/*/lds/"
     figure.text(0.1 / width, 0.06 / height, words, va="bottom", size=6.5, color="#767676")
 
 

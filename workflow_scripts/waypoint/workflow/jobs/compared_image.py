@@ -4,12 +4,13 @@ import numpy as np
 
 from waypoint.science.evaluation.given_image import RARE, explained_better, relative, verdict
 from waypoint.store.zarr.reader import read
+from waypoint.workflow.types import Config
 
 PIXELS, EVENED = "pixels", "evened"  # by what images are near: as they are; with brightness and contrast evened out
 
 
 class Compared:
-    """What is in a store of ``compare_image``.
+    """The contents of a store of ``compare_image``.
 
     Args:
         store: open. names: (N,) what the training images are called, or None.
@@ -18,7 +19,7 @@ class Compared:
     def __init__(self, store, names=None):
         self.target, self.inversion = store.attrs["target"], store.attrs["inversion"]
         keys = ("by", "nearest", "distance", "typical", "limit", "alike")
-        self.nearest = [dict(zip(keys, row)) for row in zip(*(read(store[key]).tolist() for key in keys))]
+        self.nearest: list[Config] = [dict(zip(keys, row)) for row in zip(*(read(store[key]).tolist() for key in keys))]
         for row in self.nearest:
             row["file"] = "" if names is None else str(names[row["nearest"]])
             # only equal pixels mean that two images are the same
@@ -31,35 +32,35 @@ class Compared:
         """Rows of tables/given_images.csv: what it is near to, its loss at each step and over all, and the summary."""
         first = {"target": self.target, "inversion": self.inversion}
         for row in self.nearest:
-            found = {key: row[key] for key in ("distance", "typical", "limit", "nearest", "file", "alike")}
-            yield {**first, "what": row["by"], **found, "words": row["verdict"]}
+            columns = {key: row[key] for key in ("distance", "typical", "limit", "nearest", "file", "alike")}
+            yield {**first, "what": row["by"], **columns, "words": row["verdict"]}
         train, held_out = self.shares()
         for s, step in enumerate([*self.steps, "all"]):
             whole = step == "all"
-            found = {"loss": relative(self.loss, self.train_losses) if whole else self.loss[s]}
-            found["typical"] = 1.0 if whole else np.median(self.train_losses[:, s])
-            found |= {"train_share": train[s], "held_out_share": "" if held_out is None else held_out[s]}
-            yield {**first, "what": "loss", "step": step, **found, "words": judged(train[s])}
+            columns = {"loss": relative(self.loss, self.train_losses) if whole else self.loss[s]}
+            columns["typical"] = 1.0 if whole else np.median(self.train_losses[:, s])
+            columns |= {"train_share": train[s], "held_out_share": "" if held_out is None else held_out[s]}
+            yield {**first, "what": "loss", "step": step, **columns, "words": judged(train[s])}
         yield {**first, "what": "summary", "words": self.sentence()}
 
     def shares(self):
         """The shares of training images and of held-out ones that the model explains worse: by step, last over all."""
         whole = relative(self.loss, self.train_losses)
-        found = []
+        shares = []
         for losses in (self.train_losses, self.held_out):
             if losses is None:
-                found.append(None)
+                shares.append(None)
                 continue
             each = explained_better(self.loss, losses)
-            found.append([*each.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
-        return found
+            shares.append([*each.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
+        return shares
 
     def sentence(self):
-        """What there is to say, for somebody who asked about this picture."""
+        """Two sentences for somebody who asks about this picture."""
         return f"{self.is_a_copy()}. {self.is_explained()}."
 
     def is_a_copy(self):
-        """Whether it is a training image, a clause."""
+        """A clause that says whether it is a training image."""
         pixels, seen = self.nearest[0], self.copy_of()
         if seen is None:
             far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
@@ -81,7 +82,7 @@ class Compared:
         return next((row for row in self.nearest if row["verdict"] != "new"), None)
 
     def is_explained(self):
-        """How well the model explains it, a clause."""
+        """A clause that says how well the model explains it."""
         train, held_out = (shares and shares[-1] for shares in self.shares())
         said = f"The model explains it {WORDS[judged(train)]}: better than {train:.0%} of them"
         return (
@@ -89,7 +90,7 @@ class Compared:
         )
 
     def line(self):
-        """The same for the header of a panel, short."""
+        """A short form of ``sentence`` for the header of a panel."""
         (train, _), seen = self.shares(), self.copy_of()
         what = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
         what = (
@@ -113,6 +114,6 @@ def judged(share):
 
 
 def named(row):
-    """A training image as people know it, and how many show the same."""
+    """A training image by number and file, and how many images show the same."""
     called = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
     return called if row["alike"] < 2 else f"{called}, one of {row['alike']} that show the same"

@@ -1,4 +1,4 @@
-"""Sums over Fisher rows that survive a kill: what the curvatures are made of."""
+"""Resumable sums over Fisher rows, from which curvatures are made."""
 
 import contextlib
 import os
@@ -53,7 +53,7 @@ def make_curvature(job, work):
 
 
 class RowsOfSums:
-    """Takes sums over Fisher rows, and keeps where they are, so that a job that was killed goes on from there."""
+    """Adds up Fisher rows and stores the sums from time to time, so that a job that was killed goes on from there."""
 
     def __init__(self, job, data, theta, folder, identity):
         self.job, self.data, self.theta, self.folder, self.identity = job, data, theta, folder, identity

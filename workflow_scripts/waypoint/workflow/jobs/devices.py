@@ -1,6 +1,6 @@
 """A GPU of its own for every job of a machine, by a lock per GPU.
 
-Snakemake counts GPUs but says to no job which one it has; Slurm shows each job its own. So a job takes the first of the
+Snakemake counts GPUs but assigns none to a job; Slurm shows each job only its own. So a job takes the first of the
 GPUs that it sees whose lock is free. The kernel gives a lock back when its process ends, however it ends.
 """
 
@@ -27,16 +27,16 @@ def own_gpu(names, say=lambda text: None, folder=None, wait=1.0):
             return index
     folder = Path(folder or Path(tempfile.gettempdir(), f"waypoint-gpus-{getpass.getuser()}"))
     folder.mkdir(parents=True, exist_ok=True)
-    told = False
+    has_said = False
     while True:
         for index, name in enumerate(names):
             if _lock(folder / f"{name}.lock", name):
                 return index
-        if not told:
+        if not has_said:
             say(
                 f"waits: all {len(names)} GPUs have a job (locks in {folder}); --resources gpu={len(names)} avoids this"
             )
-            told = True
+            has_said = True
         time.sleep(wait)
 
 

@@ -66,8 +66,11 @@ def one_pass(job, shared, term):
     names = read(shared.own["checkpoint"]).tolist()
     checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
     n, d = checkpoints[0][0]["phi"].shape
-    asked, halved = job.settings["scores"]["keep_checkpoints"], job.settings["scores"].get("keep_halves", False)
-    apart = kept(asked, n, d, len(names)) and (asked is not None or len(names) > 1)
+    keep_checkpoints, halved = (
+        job.settings["scores"]["keep_checkpoints"],
+        job.settings["scores"].get("keep_halves", False),
+    )
+    apart = kept(keep_checkpoints, n, d, len(names)) and (keep_checkpoints is not None or len(names) > 1)
     targets = shared.targets(checkpoints[0][0]["phi"].chunks[0])
     job.say(f"one pass over the features for {', '.join(targets)}")
     with contextlib.ExitStack() as stack:
@@ -83,16 +86,16 @@ def one_pass(job, shared, term):
                 )
                 parts.append(term(Features(partial(half_blocks, features, half), n, d, *others), g))
         for target, gradients in targets.items():
-            made = {"identity": shared.identity(gradients)}
-            store = stack.enter_context(create_store(shared.place(target), partial(dict, made)))
+            attributes = {"identity": shared.identity(gradients)}
+            store = stack.enter_context(create_store(shared.place(target), partial(dict, attributes)))
             store.label(method=job.args.method, target=target)
             noises = noises_of(gradients)
             writers.append(Scores(store, names, read(gradients["step"]), n, apart, halved, noises))
         ends = np.cumsum([writer.noises * len(writer.steps) for writer in writers])[:-1]
         for start, together in side_by_side(parts):
             tau = np.stack(together)
-            for writer, own in zip(writers, np.split(tau, ends, axis=1)):
-                writer.append(own)
+            for writer, of_target in zip(writers, np.split(tau, ends, axis=1)):
+                writer.append(of_target)
             job.progress(start + tau.shape[2], n, "images")
 
 
@@ -102,8 +105,8 @@ def opened(job, shared, m, name):
     Raises:
         WaypointError: they were not made from the weights that the gradients were made from.
     """
-    given = [getattr(job.args, kind, None) for kind in ("features", "kernels", "fisher")]
-    stores = [job.open(paths[m]) for paths in given if paths]
+    folders = [getattr(job.args, kind, None) for kind in ("features", "kernels", "fisher")]
+    stores = [job.open(paths[m]) for paths in folders if paths]
     for store in stores:
         weights, curvature = shared.made_from[m]
         if store.attrs["weights"] != weights:
@@ -161,9 +164,9 @@ class Scores:
             self.halves.append(halves)
         mean, error = mean_and_error(tau.astype(np.float64))
         self.score.append(mean)
-        if self.error_of_noise:
+        if self.error_of_noise and of_noise is not None:
             self.error_of_noise.append(of_noise)
-        if self.error:
+        if self.error and error is not None:
             self.error.append(error if of_noise is None else np.hypot(error, of_noise))
         if self.each:
             self.each.append(tau)

@@ -14,6 +14,6 @@ def term(features, g):
     """
     rows, kernel = features.rows["u"], features.kernel
     lower, strength = partial(blocks, kernel["factor"]), kernel.attrs["damping_strength"]
-    return fisher_kernel.scores(
-        features.blocks, fisher_kernel.solve(partial(blocks, rows), *rows.shape, lower, strength, g)
-    )
+    count, dim = rows.shape
+    solved = fisher_kernel.solve(partial(blocks, rows), count, dim, lower, strength, g)
+    return fisher_kernel.scores(features.blocks, solved)

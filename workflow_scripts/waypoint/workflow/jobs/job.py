@@ -58,7 +58,7 @@ class Checkpoint:
 
 
 class Job:
-    """One run of a script: its arguments, its spec and its log. What it opens is verified by being opened.
+    """One run of a script: its arguments, its spec and its log. Everything that it opens is verified.
 
     Attributes:
         args: the command line's values. stage: whose artifact this job makes.
@@ -66,10 +66,10 @@ class Job:
     """
 
     def __init__(self, args, log):
-        asked = json.loads(args.spec)
-        self.args, self.stage, self.spec, self.log = args, asked["stage"], asked["spec"], log
+        request = json.loads(args.spec)
+        self.args, self.stage, self.spec, self.log = args, request["stage"], request["spec"], log
         self.settings = settings_of(self.spec)
-        self.provenance = Provenance(self.stage, self.spec, asked["identity"])
+        self.provenance = Provenance(self.stage, self.spec, request["identity"])
         self._told = self._began = time.monotonic()
 
     def attributes(self, path):
@@ -78,10 +78,9 @@ class Job:
         Raises:
             WaypointError: there is none, or it has another setting or stage version.
         """
-        found = read_attributes(path)
-        require_agreement(path, found, self.spec)
-        self.provenance.has_read(name_of(path), found)
-        return found
+        attributes = require_agreement(path, read_attributes(path), self.spec)
+        self.provenance.has_read(name_of(path), attributes)
+        return attributes
 
     def open(self, path):
         """A Zarr store that agrees with this job's settings, open for reading.
@@ -154,7 +153,7 @@ class Job:
         return torch.device("cuda", index)
 
     def say(self, text):
-        """One line in the log."""
+        """Write one line to the log."""
         print(text, file=self.log, flush=True)
 
     def progress(self, done, total, unit, note=""):
@@ -183,6 +182,11 @@ def run(main, arguments):
     Args:
         arguments: option names; one that ends in '*' takes any number of values, one in '?' may be absent.
     """
+    run_jobs(lambda jobs: main(*jobs), arguments, lambda args, log: [Job(args, log)])
+
+
+def run_jobs(main, arguments, jobs_of):
+    """As ``run``, but ``main(jobs)`` gets what ``jobs_of(args, log)`` makes of the command line."""
     startup = time.process_time()
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
@@ -192,11 +196,11 @@ def run(main, arguments):
         parser.add_argument(f"--{name.rstrip('*?')}", required=not name.endswith("?"), nargs=nargs)
     args = parser.parse_args()
     log = opened_log(args.log) if args.log else sys.stderr
-    job = Job(args, log)
-    stage = job.stage
+    jobs = jobs_of(args, log)
+    stage = jobs[0].stage
     _show_warnings(log)
     try:
-        main(job)
+        main(jobs)
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
     except KeyboardInterrupt:  # whoever has pressed Ctrl-C needs no traceback of every job
@@ -211,11 +215,11 @@ def run(main, arguments):
             _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
     work = time.process_time() - startup
-    job.say(f"cpu startup={startup:.2f}s work={work:.2f}s")
+    jobs[0].say(f"cpu startup={startup:.2f}s work={work:.2f}s")
 
 
 def opened_log(path):
-    """A new log; one that somebody else wrote gives way to it where the folder allows that."""
+    """Open a new log, in place of one that somebody else wrote where the folder allows that."""
     try:
         try:
             return open(path, "w", encoding="utf-8")
@@ -227,7 +231,7 @@ def opened_log(path):
 
 
 def _show_warnings(log):
-    """Waypoint's own warnings go where its errors go."""
+    """Send Waypoint's own warnings to the streams that get its errors."""
     show = warnings.showwarning
 
     def told(message, category, *place, **named):
@@ -241,7 +245,7 @@ def _show_warnings(log):
 
 
 def _full_disk(error):
-    """Whether a full disk is what an error comes from: torch and safetensors raise kinds of their own over it."""
+    """Whether an error comes from a full disk, for which torch and safetensors raise errors of their own."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True

@@ -15,10 +15,10 @@ def of_every_noise(trajectory, name, rows):
     Args:
         trajectory: a target's open store. name: "x_t" or "x0_hat".
     """
-    found = read(trajectory[name])[None, rows]
+    values = read(trajectory[name])[None, rows]
     if f"further_{name}" not in trajectory:
-        return found
-    return np.concatenate([found, read(trajectory[f"further_{name}"])[:, rows]])
+        return values
+    return np.concatenate([values, read(trajectory[f"further_{name}"])[:, rows]])
 
 
 def noises_of(gradients):
@@ -30,8 +30,8 @@ def gradients_of(gradients, m):
     """g_t of checkpoint m for every noise and step, noises outermost: (noises · steps, d)."""
     if "g_of_noise" not in gradients:
         return read(gradients["g"], m)
-    found = read(gradients["g_of_noise"], (slice(None), m))
-    return found.reshape(-1, found.shape[-1])
+    g = read(gradients["g_of_noise"], (slice(None), m))
+    return g.reshape(-1, g.shape[-1])
 
 
 def mean_and_error(values):

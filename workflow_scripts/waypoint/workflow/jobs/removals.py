@@ -69,15 +69,15 @@ class Features:
 
     def of(self, batches):
         """Features (n, F) of all images of the batches, and the first SAMPLES images."""
-        found, first = [], None
+        features, first = [], []
         for images in batches:
-            first = images[:SAMPLES].numpy() if first is None else first
-            found.append(self(images))
-        return np.concatenate(found), first
+            first = first or [images[:SAMPLES].numpy()]
+            features.append(self(images))
+        return np.concatenate(features), first[0]
 
 
 def full_models(job):
-    """Denoisers of the models trained on all images, each made sure of; one after the other, to save memory."""
+    """Iterate over the denoisers trained on all images, which is verified; one is loaded at a time to save memory."""
     rows = np.arange(images_of(job))
     for folder in job.args.models:
         checkpoint = job.checkpoint(folder)
@@ -86,7 +86,7 @@ def full_models(job):
 
 
 def models_without(job, section):
-    """The retrained models, each made sure to lack exactly the images that the spec's ``section`` removes now.
+    """Iterate over the retrained models, and verify that each lacks exactly the images that ``section`` removes now.
 
     Yields:
         (row, removal), the place of n_remove in the spec's list and the number of the removal; and the denoiser.
@@ -94,35 +94,35 @@ def models_without(job, section):
     Raises:
         WaypointError: a model that was trained with other settings, or without other images.
     """
-    own, n = job.settings[section], images_of(job)
-    scores = removing_scores(job, own)
+    settings, n = job.settings[section], images_of(job)
+    scores = removing_scores(job, settings)
     folders = iter(job.args.models)
-    for row, remove in enumerate(own["n_remove"]):
+    for row, remove in enumerate(settings["n_remove"]):
         for removal in range(removals(job)):
-            which = {"random": removal} if scores is None else {"step": own["step"]}
+            which = {"random": removal} if scores is None else {"step": settings["step"]}
             folder = next(folders)
             checkpoint = job.checkpoint(folder)
             require_rows(checkpoint, training_rows({**which, "remove": remove}, job.settings["seed"], n, scores))
             yield (row, removal), checkpoint.load(job.device())
 
 
-def removing_scores(job, own):
+def removing_scores(job, settings):
     """The open scores that say which images are removed, or None for random removals.
 
     Raises:
         WaypointError: scores of another method or target.
     """
-    if "method" not in own:
+    if "method" not in settings:
         return None
     scores = job.open(job.args.scores)
-    found, wanted = (scores.attrs["method"], scores.attrs["target"]), (own["method"], job.args.target)
-    if found != wanted:
-        raise WaypointError(f"{job.args.scores} holds scores of {found}, wanted are those of {wanted}")
+    stored, expected = (scores.attrs["method"], scores.attrs["target"]), (settings["method"], job.args.target)
+    if stored != expected:
+        raise WaypointError(f"{job.args.scores} holds scores of {stored}, wanted are those of {expected}")
     return scores
 
 
 def removals(job):
-    """How many models there are per entry of n_remove: 1, or the random ones."""
+    """The number of models for each entry of n_remove: 1, or several random ones."""
     return job.settings["controls"].get("random_removals", 1)
 
 

@@ -34,15 +34,15 @@ def sole_owner(folder, at="training this model"):
 
 
 def identity_of(*parts):
-    """Hash of everything the weights depend on: what was begun or finished with another is not used."""
+    """Hash of everything the weights depend on; states and models with another hash are not used."""
     return json_hash(parts)
 
 
 def finished(folder, identity):
     """Whether ``folder`` holds the finished model of this identity, with all its files as they were written."""
     try:
-        found = read_attributes(folder)
-        if found is None or found.get("training") != identity:
+        attributes = read_attributes(folder)
+        if attributes is None or attributes.get("training") != identity:
             return False
         require_intact(folder)
     except WaypointError:  # damaged: it is made again
@@ -51,7 +51,7 @@ def finished(folder, identity):
 
 
 def run_epochs(job, trainer, folder, identity, name):
-    """Run a trainer's epochs, from the last one that is kept in ``folder`` on; each is kept when it ends."""
+    """Run a trainer's epochs from the state in ``folder`` on, and write the state there after each."""
     state = folder / "state.pt"
     if state.exists() and (stored := read_state(state)) is not None and stored["identity"] == identity:
         trainer.load_state(stored)
@@ -75,7 +75,7 @@ def write_state(path, state):
 
 
 def read_state(path, of="its training"):
-    """A state, or None where it is damaged: what it is a state of then starts anew, to the same end."""
+    """A state, or None where it is damaged: the work then starts anew and ends with the same numbers."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds over a file that is not what it should be

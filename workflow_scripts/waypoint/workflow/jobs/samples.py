@@ -1,4 +1,4 @@
-"""Samples of p(·|x_t) as evaluations take them: a store may hold more steps and samples, for others who show them."""
+"""The samples of p(·|x_t) that an evaluation uses: a store may hold more steps and samples, for panels."""
 
 from waypoint.store.zarr.reader import read
 

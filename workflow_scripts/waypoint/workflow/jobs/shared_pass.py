@@ -26,7 +26,7 @@ ARRAYS = 3  # of a target under construction, a chunk of each at hand: scores, t
 
 
 class SharedPass:
-    """The turn of one target's job.
+    """One target's job, which scores every target that is due, or finds its own scores finished.
 
     Args:
         job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all that the
@@ -43,7 +43,7 @@ class SharedPass:
 
     @contextlib.contextmanager
     def turn(self):
-        """Hold the experiment's lock: one pass at a time. Afterwards nothing is left but what waits to be taken."""
+        """Hold the experiment's lock, so that there is one pass at a time; only scores that wait are left behind."""
         with self._lock():
             yield
             if os.listdir(self.folder) == ["lock"]:
@@ -53,7 +53,7 @@ class SharedPass:
                         folder.rmdir()
 
     def _lock(self):
-        """The lock's open file, once it is ours."""
+        """Wait for the lock; returns its open file."""
         path = self.folder / "lock"
         while True:
             with contextlib.suppress(FileNotFoundError):  # whoever held it removed it, perhaps with the folder
@@ -64,7 +64,7 @@ class SharedPass:
                 lock.close()
 
     def place(self, target):
-        """Where a target's scores wait."""
+        """The folder in which the finished scores of a target wait for their job."""
         return self.folder / f"{target}.zarr"
 
     def identity(self, gradients):
@@ -74,12 +74,12 @@ class SharedPass:
         return hashlib.sha256(b"".join([key, *arrays])).hexdigest()
 
     def finished(self, target, gradients):
-        """Whether a target's scores wait to be taken."""
+        """Whether the scores of a target are finished and current."""
         try:
-            found = open_store(self.place(target))
+            store = open_store(self.place(target))
         except WaypointError:  # none, or not whole
             return False
-        return found.attrs["identity"] == self.identity(gradients)
+        return store.attrs["identity"] == self.identity(gradients)
 
     def waiting(self):
         """Whether this target's scores are finished already."""
@@ -106,9 +106,13 @@ class SharedPass:
         return chosen
 
     def needs(self, target):
-        """Whether a target would have its scores made by the same pass, and has not."""
-        made = read_attributes(self.gradients_of(target))
-        if made is None or made_from(made) != self.made_from or not agree(common(made["spec"]), self.spec):
+        """Whether a target can be scored in this pass and has no scores yet."""
+        attributes = read_attributes(self.gradients_of(target))
+        if (
+            attributes is None
+            or made_from(attributes) != self.made_from
+            or not agree(common(attributes["spec"]), self.spec)
+        ):
             return False
         scored = read_attributes(self.scores_of(target))
         return scored is None or not agree(common(scored["spec"]), self.spec)
@@ -121,7 +125,7 @@ def made_from(attributes):
 
 
 def _bytes(gradients, rows):
-    """That one target takes while it is scored in blocks of ``rows``."""
+    """Bytes that one target takes while it is scored in blocks of ``rows``."""
     checkpoints, steps, d = gradients["g"].shape
     return noises_of(gradients) * checkpoints * steps * (RIGHT * d + SCORES * rows) + ARRAYS * COLUMN_BYTES
 

@@ -1,4 +1,4 @@
-"""A target as scripts see it: the generated image, its trajectory at some steps, its key and mask."""
+"""A target for scripts: the generated image, its trajectory at some steps, its key and mask."""
 
 import json
 
@@ -39,18 +39,18 @@ class Target:
 
     def __init__(self, job, generator, steps):
         device = generator.device
-        found = job.open(job.args.trajectory)
-        grid = read(found["step"]).tolist()
+        trajectory = job.open(job.args.trajectory)
+        grid = read(trajectory["step"]).tolist()
         check_steps(steps, grid, "targets: steps")
-        require_generator(job, found, job.args.trajectory)
+        require_generator(job, trajectory, job.args.trajectory)
         at = [grid.index(t) for t in steps]
         self.steps = steps
-        self.x_t_of = torch.from_numpy(of_every_noise(found, "x_t", at)).to(device)
-        self.x0_hat_of = torch.from_numpy(of_every_noise(found, "x0_hat", at)).to(device)
+        self.x_t_of = torch.from_numpy(of_every_noise(trajectory, "x_t", at)).to(device)
+        self.x0_hat_of = torch.from_numpy(of_every_noise(trajectory, "x0_hat", at)).to(device)
         self.x_t, self.x0_hat = self.x_t_of[0], self.x0_hat_of[0]
-        self.image = torch.from_numpy(read(found["image"]))
+        self.image = torch.from_numpy(read(trajectory["image"]))
         origin = {key: job.settings["target"][key] for key in ORIGIN if key in job.settings["target"]}
-        self.condition, self.null = conditions(found, generator, origin)
+        self.condition, self.null = conditions(trajectory, generator, origin)
         self.guidance = {
             section: job.settings.get(section, {}).get("guidance", 1) for section in ("sampling", "attribution")
         }
@@ -61,7 +61,7 @@ class Target:
         return repeated(self.condition, count)
 
     def sampling(self, theta):
-        """``theta`` under the sampler's guidance, as it makes images and x̂0_t."""
+        """``theta`` under the sampler's guidance, with which images and x̂0_t are made."""
         return guided(theta, self.null, self.guidance["sampling"])
 
     def for_output_function(self, theta):

@@ -1,4 +1,4 @@
-"""Taking over the images and models of a store whose specs were flat, as Waypoint wrote them until stage tables came.
+"""Adopts the images and models of a store with flat specs, which Waypoint wrote before specs were keyed by stage.
 
 What agrees with the configuration and has all its checksums gets attributes of today's form; everything else is moved
 aside, to be made again.
@@ -33,23 +33,25 @@ RANDOM = re.compile(rf"without/random_(?P<removal>\d+)_{N_REMOVE}")
 
 def planned(plan):
     """{path within the experiment: (stage, wildcards)} of the images, encoders and models of a plan."""
-    found = {}
+    artifacts = {}
     if plan.attributed:
-        found["data/images.zarr" if plan.encoded else "data/train.zarr"] = ("prepare_data", {})
+        artifacts["data/images.zarr" if plan.encoded else "data/train.zarr"] = ("prepare_data", {})
         if plan.encoded:
-            found["data/train.zarr"] = ("encode_data", {})
+            artifacts["data/train.zarr"] = ("encode_data", {})
     names = {"import_vae": "encoders/vae", "train_vae": "encoders/vae", "import_text_encoder": "encoders/text"}
-    found |= {names[stage]: (stage, of) for stage, of in plan.encoders_of_data()}
-    found |= {f"checkpoints/{name}": plan.model(name) for name in plan.checkpoints}
-    return found | {f"checkpoints/{name}": _retrained(name) for name in plan.retrained_models()}
+    artifacts |= {names[stage]: (stage, of) for stage, of in plan.encoders_of_data()}
+    artifacts |= {f"checkpoints/{name}": plan.model(name) for name in plan.checkpoints}
+    return artifacts | {f"checkpoints/{name}": _retrained(name) for name in plan.retrained_models()}
 
 
 def _retrained(name):
     if name.startswith("subset/"):
         return "train_subset", {"subset": name.removeprefix("subset/").split("-")[0]}
-    if found := RANDOM.fullmatch(name):
-        return "train_without_random", found.groupdict()
-    return "train_without", WITHOUT.fullmatch(name).groupdict()
+    if random := RANDOM.fullmatch(name):
+        return "train_without_random", random.groupdict()
+    match = WITHOUT.fullmatch(name)
+    assert match is not None, name  # every other model was trained without some images
+    return "train_without", match.groupdict()
 
 
 def adopt(plan, name, path, old):
@@ -63,8 +65,8 @@ def adopt(plan, name, path, old):
     """
     stage, wildcards = planned(plan)[name]
     spec, identity = plan.as_readers(stage, **wildcards)
-    if found := differences(_comparable(old["spec"]), _flat(spec)):
-        return str(found[0])
+    if differing := differences(_comparable(old["spec"]), _flat(spec)):
+        return str(differing[0])
     if stage == "train_without":
         identity = ""  # whether the scores still remove these images shows when there are scores
     new = {**old, "stage": stage, "spec": spec, "identity": identity, "reads": _reads(name, old)}
@@ -83,15 +85,15 @@ def adopt(plan, name, path, old):
 def read_old(path):
     """The attributes of an artifact of the earlier form; None for one of today's, or of something else."""
     try:
-        found = json.loads(marker_path(path).read_text())
-        found = as_given(found.get("attributes", {})) if Path(path).suffix == ".zarr" else found
+        attributes = json.loads(marker_path(path).read_text())
+        attributes = as_given(attributes.get("attributes", {})) if Path(path).suffix == ".zarr" else attributes
     except (OSError, ValueError):
         return None
-    return found if "versions" in found.get("spec", {}) else None
+    return attributes if "versions" in attributes.get("spec", {}) else None
 
 
 def _comparable(old):
-    """An earlier spec without what is no setting any more: where the data lie."""
+    """An earlier spec without the place of the data, which is no longer a setting."""
     spec = {key: value for key, value in old.items() if key != "data"}
     data = {key: value for key, value in old.get("data", {}).items() if key not in ("path", "captions")}
     return {"all": spec | ({"data": data} if data else {})}

@@ -8,7 +8,7 @@ from waypoint.workflow.plan.listed_images import source_and_rows, stored_data
 
 
 def require_groups(plan):
-    """Refuse groups that are none: lines that mean no image, no labels to group by, or a group of all images.
+    """Refuse groups that are not possible: lines that mean no image, no labels to group by, or a group of all images.
 
     Raises:
         WaypointError: names the key, the file and the line.
@@ -21,10 +21,10 @@ def require_groups(plan):
         names = ImageNames(stored)
         files, classes = names.files, classes_of(stored, by, names)
     else:
-        found = source_and_rows(plan.config)
-        if found is None:
+        listed = source_and_rows(plan.config)
+        if listed is None:
             return
-        files, classes = _of_source(*found, by)
+        files, classes = _of_source(*listed, by)
     members(files, groups["files"], classes, by, "config: groups")
 
 
@@ -34,5 +34,5 @@ def _of_source(source, rows, by):
     if by == "label" and source.labels is not None:
         named = source.class_names
         return files, [str(named[k]) if named and 0 <= k < len(named) else str(k) for k in source.labels[rows]]
-    given = source.groups if by == "group" else None
-    return files, None if given is None else list(np.array(given, object)[rows])
+    groups = source.groups if by == "group" else None
+    return files, None if groups is None else list(np.array(groups, object)[rows])

@@ -33,7 +33,7 @@ def known_files(plan):
 
 
 def stored_data(plan):
-    """The training images' store, open, where it is there as the plan asks for it, or None."""
+    """The open store of the training images if it exists and agrees with the plan, or None."""
     for root in (plan.root, *plan.other_stores):
         for stage, name in (("encode_data", "train"), ("prepare_data", "images" if plan.encoded else "train")):
             if (stage, {}) in [*plan.data(), ("prepare_data", {})] and current(plan, root, stage, f"data/{name}.zarr"):
@@ -44,18 +44,18 @@ def stored_data(plan):
 
 
 def current(plan, root, stage, name):
-    """Whether an artifact without wildcards is there, as the plan asks for it."""
-    asked = {"spec": plan.spec(stage), "identity": plan.identity(stage)}
+    """Whether an artifact without wildcards exists and agrees with the plan."""
+    expected = {"spec": plan.spec(stage), "identity": plan.identity(stage)}
     try:
-        return Path(root, name).exists() and examine(LocalStore(root), f"{root}/{name}", asked) is None
+        return Path(root, name).exists() and examine(LocalStore(root), f"{root}/{name}", expected) is None
     except WaypointError:  # something else's: the pass at start says so
         return False
 
 
 def source_files(config):
-    """The names of the images that a config takes from its source, or None where the first job will tell."""
-    found = source_and_rows(config)
-    return found and list(np.array(found[0].files, object)[found[1]])
+    """The names of the images that a config takes from its source, or None if only the first job will know them."""
+    listed = source_and_rows(config)
+    return listed and list(np.array(listed[0].files, object)[listed[1]])
 
 
 def source_and_rows(config):

@@ -1,4 +1,4 @@
-"""What methods may read: for the stage that makes scores the artifacts, for its rule their paths.
+"""The inputs that methods may read: as artifacts for the stage that makes scores, as paths for its rule.
 
 Of several artifacts of one kind, one for each checkpoint, a stage inherits the first and reads the others.
 """
@@ -95,24 +95,26 @@ def paths(plan, name: str, method: str, target: str) -> list[str]:
 
 
 def files(plan, name: str, method: str, target: str) -> str | list:
-    """What a method reads from outside the store under a name of ``READS``: a path, or an empty list."""
+    """The path of a file outside the store that a method reads under a name of ``READS``, or an empty list."""
     return plan.source(method, target) if name == SOURCE else plan.mask_file(target)
 
 
 def sections(plan, method: str, target: str) -> dict:
     """The parts of the configuration that a method's scores depend on, beyond those that what it reads depends on."""
-    row, found = plan.kind(method), {}
+    row, merged = plan.kind(method), {}
     for setting in row.settings:
         section, _, key = setting.partition(".")
-        found |= {section: found.get(section, {}) | plan.pick(section, key)} if key else {section: plan.config[section]}
+        merged |= (
+            {section: merged.get(section, {}) | plan.pick(section, key)} if key else {section: plan.config[section]}
+        )
     if row.by_checkpoint and plan.halves_apart:
-        found["scores"] = found["scores"] | {"keep_halves": True}
+        merged["scores"] = merged["scores"] | {"keep_halves": True}
     if not {"gradients", "scores"} & set(row.reads):  # these know the steps
-        found["target"] = {"steps": plan.steps(target)}
+        merged["target"] = {"steps": plan.steps(target)}
     if MASK in row.reads:
-        found["target"] |= plan.mask(target)
+        merged["target"] |= plan.mask(target)
     if "features" in row.reads:
-        found |= plan.ensemble()
+        merged |= plan.ensemble()
     if SOURCE in row.reads:
-        found[SOURCE] = {"sha256": plan.source_hash(method, target)}
-    return found
+        merged[SOURCE] = {"sha256": plan.source_hash(method, target)}
+    return merged

@@ -33,7 +33,7 @@ def to_examine(plan, jobs):
 
 
 def require_fit(plan, jobs, data):
-    """Refuse networks that the jobs which are about to make them would refuse; say what is chosen of existing ones.
+    """Refuse networks that the jobs which are about to make them would refuse; print what is chosen of existing ones.
 
     Args:
         plan: a ``Plan``. jobs: from ``to_examine``.
@@ -45,9 +45,9 @@ def require_fit(plan, jobs, data):
     # the interpreter of the jobs, as their shell finds it
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    asked, why = json.dumps(question(plan, jobs, data)), "there is no python"
+    arguments, why = json.dumps(question(plan, jobs, data)), "there is no python"
     with contextlib.suppress(OSError):
-        done = subprocess.run(["python", __file__], input=asked, capture_output=True, text=True, env=environment)
+        done = subprocess.run(["python", __file__], input=arguments, capture_output=True, text=True, env=environment)
         if done.returncode == REFUSED:
             raise WaypointError(done.stdout.strip())
         if done.returncode == 0:
@@ -60,7 +60,7 @@ def require_fit(plan, jobs, data):
 
 
 def question(plan, jobs, data):
-    """What ``answer`` is asked, as JSON has it."""
+    """The arguments of ``answer``, ready for JSON."""
     config, paths = plan.config, plan.config["checkpoints"].get("paths", [])
     vae, text = config["vae"], config["text_encoder"]
     names = {
@@ -107,7 +107,7 @@ def unprojected(plan):
 def answer(
     given, adapters, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data, null_class
 ):
-    """Build and compare everything that is known.
+    """Build and compare all networks whose files are here.
 
     Returns:
         What was chosen of existing models, sentences.
@@ -122,6 +122,7 @@ def answer(
     from waypoint.store.data.training_set import require_fit as require_fit_data
     from waypoint.store.networks import checkpoints
     from waypoint.store.networks.given import fit, wanted
+    from waypoint.store.types import array_of
     from waypoint.store.zarr.reader import open_store, read
 
     known, width, channels = encoders(vae, text_encoder)
@@ -133,12 +134,12 @@ def answer(
             checkpoints.require_unclipped(denoiser, name)
         p = parameters_of_adapters(denoiser.unet, adapters) if adapters else None
         if unprojected:
-            images = unprojected[0] or (open_store(data)["image"].shape[0] if data else 0)
+            images = unprojected[0] or (array_of(open_store(data), "image").shape[0] if data else 0)
             require_room(images, unprojected[1], p or sum(q.numel() for q in trainable(denoiser.unet)))
         if data:
             require_fit_data(denoiser, open_store(data), name)
             if null_class and denoiser.conditioned_by == "class_labels" and "label" in open_store(data):
-                require_null_class(denoiser.unet, read(open_store(data)["label"]), name)
+                require_null_class(denoiser.unet, read(array_of(open_store(data), "label")), name)
         elif size is not None and denoiser.shape[1:] != (size, size):
             raise WaypointError(
                 f"{name} takes images of {list(denoiser.shape[1:])} pixels, but data.size is {size}; fit data.size"
@@ -148,10 +149,10 @@ def answer(
         compare(checkpoints.outline_of(model), "model.unet")
     for path in given:
         require_no_typo(path)
-    found, said = list(filter(local, given)), []
+    folders, said = list(filter(local, given)), []
     changed = {**changed, "model": model, "cells": cells, "latent": bool(vae)}
-    same = wanted(model, reference if reference and local(reference) else None, changed) if found else None
-    for path in found:
+    same = wanted(model, reference if reference and local(reference) else None, changed) if folders else None
+    for path in folders:
         denoiser, words = checkpoints.outlined(path, **changed)
         words += fit(denoiser, same, path, changed)
         compare(denoiser, f"checkpoint {path}")
@@ -183,7 +184,7 @@ def parameters_of_adapters(unet, adapters):
 
 
 def require_no_typo(path):
-    """Refuse what is taken for a hub id, lies in a folder that is here, and is not to be had at the hub either.
+    """Refuse a path that does not exist, although its folder does, and is no model of the hub either.
 
     Raises:
         WaypointError: names both.
@@ -208,7 +209,7 @@ def encoders(vae, text_encoder):
     if text_encoder and local(text_encoder["path"]):
         width = embedding_width(local_place(text_encoder["path"], "text_encoder"))
     if vae and "train" in vae:
-        channels = outline_of(vae["train"]["autoencoder"]).config.latent_channels
+        channels = outline_of(vae["train"]["autoencoder"]).config["latent_channels"]
     elif vae and local(vae["path"]):
         channels = latent_channels(vae["path"])
     return bool(vae) == (channels is not None) and bool(text_encoder) == (width is not None), width, channels

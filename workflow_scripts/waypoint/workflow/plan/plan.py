@@ -1,4 +1,4 @@
-"""What an experiment consists of: its checkpoints, targets and methods, and the spec and identity of every artifact.
+"""The parts of an experiment: its checkpoints, targets and methods, and the spec and identity of every artifact.
 
 The *spec* of an artifact holds the entry of its own stage and those of the stages that it inherits (``stages``), keyed
 by stage, so that an input can be checked against the spec of the job that reads it: stages that both have must agree.
@@ -82,17 +82,21 @@ class Plan:
         return self._artifact(stage, wildcards)[1]
 
     def as_readers(self, stage, **wildcards):
-        """An artifact's spec and identity as its readers go by them, whatever later versions store beside it."""
+        """An artifact's spec and identity as its readers compare them, without what later versions store beside it."""
         spec, _, identity = self._artifact(stage, wildcards)
         return as_read(spec), identity
 
     def asked(self, stage, **wildcards):
-        """What a rule hands to its script: one sorted JSON string of the stage's name, the spec and the identity."""
+        """The --spec of a rule's script: one sorted JSON string of the stage's name, the spec and the identity."""
         spec, identity, _ = self._artifact(stage, wildcards)
         return json.dumps({"stage": stage, "spec": spec, "identity": identity}, sort_keys=True)
 
+    def asked_together(self, stage, **wildcards):
+        """The same of one pass: a JSON list with an entry for each of its bases."""
+        return f"[{', '.join(self.asked(stage, basis=basis, **wildcards) for basis in self.together(stage))}]"
+
     def _artifact(self, stage, wildcards):
-        """An artifact's spec and identity, its own and those that its readers go by."""
+        """An artifact's spec and identity, and the forms of both that its readers compare."""
         row = STAGES[stage]
         key = (stage, *(wildcards[name] for name in row.wildcards))
         if key not in self._known:
@@ -120,17 +124,17 @@ class Plan:
     # ---- artifacts that stages read
 
     def data(self):
-        """data/train.zarr; without training images the encoders, which are then what everything builds on."""
+        """data/train.zarr; without training images the encoders, on which everything is then built."""
         if not self.attributed:
             return self.encoders_of_data()
         return [("encode_data", {})] if self.encoded else [("prepare_data", {})]
 
     def encoders_of_data(self):
         """encoders/vae/ and encoders/text/, where there are any."""
-        found = []
+        stages = []
         if self.config["vae"]:
-            found.append(("import_vae" if "path" in self.config["vae"] else "train_vae", {}))
-        return found + ([("import_text_encoder", {})] if self.config["text_encoder"] else [])
+            stages.append(("import_vae" if "path" in self.config["vae"] else "train_vae", {}))
+        return stages + ([("import_text_encoder", {})] if self.config["text_encoder"] else [])
 
     def model(self, checkpoint):
         """A model of the full set."""
@@ -157,7 +161,7 @@ class Plan:
         return "invert_image" if "image" in self.sampled[target] else "sample_trajectory", {"target": target}
 
     def compared_image(self, target):
-        """What a target's given image was compared with the training images by, or an empty list."""
+        """The artifact that compares a target's given image with the training images, in a list, or an empty one."""
         whole = self.shared.get(target, target)
         return [("compare_image", {"target": whole})] if whole in self.given else []
 
@@ -173,7 +177,7 @@ class Plan:
 
     @property
     def encoded(self):
-        """Whether models are trained on something else than the images: latents, or embedded captions too."""
+        """Whether models see encoded inputs: latents, or embedded captions."""
         return self.attributed and bool(self.config["vae"] or self.config["text_encoder"])
 
     @property
@@ -186,21 +190,21 @@ class Plan:
         return {key: self.config[section][key] for key in keys.split()}
 
     def pick_set(self, section, keys):
-        """Those of the keys that are set: a key that is null is left out."""
+        """As ``pick``, without keys that are null."""
         return {key: value for key, value in self.pick(section, keys).items() if value is not None}
 
     def training(self):
-        """The recipe of a training; no dropped captions or labels are no setting."""
+        """The recipe of a training. A dropout of 0 is left out, so that specs without the key stay equal."""
         dropouts = ("caption_dropout", "label_dropout")
         return {key: value for key, value in self.config["training"].items() if key not in dropouts or value}
 
     def scheduler(self):
-        """What of imported models is chosen or overridden, where it is set."""
-        found = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
-        return found | self.pick_set("sampling", "size")
+        """The settings by which parts of imported models are chosen or overridden."""
+        settings = {key: self.config["checkpoints"][key] for key in GIVEN_KEYS if key in self.config["checkpoints"]}
+        return settings | self.pick_set("sampling", "size")
 
     def null_class(self):
-        """The entry of a spec that a class stands for no class: guided models without captions are of classes."""
+        """The entry of a spec where a class stands for no class, as in guided models without captions."""
         guided = any(self.config[section]["guidance"] != 1 for section in ("sampling", "attribution"))
         dropped = self.config["training"]["label_dropout"] if "count" in self.config["checkpoints"] else 0
         return {"null_class": True} if (guided and not self.prompted) or dropped else {}
@@ -211,19 +215,19 @@ class Plan:
         return {"checkpoints": self.checkpoints, "paths": given.get("paths", given.get("adapters"))}
 
     def gradients(self):
-        """What train features and target gradients must have in common."""
+        """The settings that train features and target gradients must have in common."""
         kind = self.config["gradients"]["kind"]
-        own = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
+        settings = self.pick("gradients", "kind precision" if kind == "exact" else "kind precision rank")
         projection = self.config["projection"]
-        return {"gradients": own, "projection": {"kind": "none"} if projection["kind"] == "none" else projection}
+        return {"gradients": settings, "projection": {"kind": "none"} if projection["kind"] == "none" else projection}
 
     def of_basis(self, basis):
-        """What train features, Fisher rows and target gradients of a basis must have in common."""
+        """The settings that train features, Fisher rows and target gradients of a basis must have in common."""
         damping = {"curvature": self.pick("curvature", "damping")} if BASES[basis].map else {}
         return {"basis": basis, **damping, **self.gradients()}
 
     def model_in(self, basis, checkpoint):
-        """A model of the full set, and what its gradients are mapped by in a basis."""
+        """A model of the full set, and the artifact that maps its gradients in a basis, if any."""
         mapped = [(BASES[basis].map, {"checkpoint": checkpoint})] if BASES[basis].map else []
         return [self.model(checkpoint), *mapped]
 
@@ -239,7 +243,7 @@ class Plan:
 
     @property
     def kinds(self):
-        """Rows of the table of which there are methods."""
+        """Rows of the table to which a listed method belongs."""
         return [row for name, row in METHODS.items() if self.of_kind(name)]
 
     def basis(self, method):
@@ -254,7 +258,7 @@ class Plan:
 
     @property
     def maps(self):
-        """Stages that make what gradients of some basis are mapped by."""
+        """Stages whose artifacts map the gradients of a basis."""
         return [BASES[name].map for name in self.bases if BASES[name].map]
 
     @property
@@ -272,6 +276,34 @@ class Plan:
         used = {self.basis(method) for method in self.with_kernel if self.kind(method).kernel == "fisher"}
         return [name for name in BASES if name in used]
 
+    def together(self, stage):
+        """Names of the bases whose artifacts of a stage share a pass, since their draws are the same; none for one.
+
+        Args:
+            stage: "featurize", "fisher_rows" or "target_gradients".
+        """
+        passes = {}
+        for basis in self.fisher_bases if stage == "fisher_rows" else self.bases:
+            passes.setdefault(self._draws(stage, basis), []).append(basis)
+        most = max(passes.values(), key=len, default=[])
+        return most if len(most) > 1 else []
+
+    def alone(self, stage):
+        """Names of the other bases, each of which has a pass of its own."""
+        bases = self.fisher_bases if stage == "fisher_rows" else self.bases
+        return [basis for basis in bases if basis not in self.together(stage)]
+
+    def _draws(self, stage, basis):
+        """What tells the draws of a basis, and what is differentiated, from those of others."""
+        row = BASES[basis]
+        if stage == "fisher_rows":
+            return self.fisher_rows(basis)
+        return (row.train, self.draw_scheme(basis)) if stage == "featurize" else row.target
+
+    def draw_scheme(self, basis):
+        """The draws of (t, ε) on the train side of a basis."""
+        return BASES[basis].draw_scheme or self.config["features"]["draw_scheme"]
+
     def fisher_rows(self, basis):
         """How many Fisher rows of a basis there are: all kernels from them have the same."""
         kernels = (name for name in self.with_kernel if self.kind(name).kernel == "fisher")
@@ -282,11 +314,11 @@ class Plan:
         return summed(self.instances[method])
 
     def source(self, method, target):
-        """The store of a target's scores from elsewhere."""
+        """The place of a user's own scores of a target."""
         return str(Path(self.instances[method]["scores"], f"{target}.zarr"))
 
     def source_hash(self, method, target):
-        """SHA-256 of the same."""
+        """SHA-256 of that store."""
         return cached_content_hash(self.source(method, target))
 
     @property
@@ -310,12 +342,12 @@ class Plan:
         return {"looks": shown} if shown else {}
 
     def sampling(self):
-        """How targets are generated; a guidance of 1 is none."""
+        """The settings by which targets are generated; a guidance of 1 is left out."""
         return self.pick("sampling", "steps") | self.guidance("sampling")
 
     @property
     def sheet_samples(self):
-        """How many samples a model's contact sheet shows: fewer where each stands above its caption."""
+        """How many samples a model's contact sheet shows: fewer where captions take room."""
         return CAPTIONED_SAMPLES if self.prompted else SHEET_SAMPLES
 
     def guidance(self, section):
@@ -324,9 +356,9 @@ class Plan:
         return {"guidance": guidance} if guidance != 1 else {}
 
     def origin(self, row):
-        """What a target comes from: its seed, label and prompt, or the hash of a given trajectory or image."""
-        found = {key: row[key] for key in ("seed", "label", "prompt", "inversion", "noises") if key in row}
-        return found | {key: file_hash(row[key]) for key in ("trajectory", "image") if key in row}
+        """The origin of a target: its seed, label and prompt, or the hash of a given trajectory or image."""
+        parts = {key: row[key] for key in ("seed", "label", "prompt", "inversion", "noises") if key in row}
+        return parts | {key: file_hash(row[key]) for key in ("trajectory", "image") if key in row}
 
     def encoder(self, name):
         """An image encoder's settings, with the hash of its weights."""
@@ -342,7 +374,7 @@ class Plan:
         return {"mask": {"file": file_hash(mask)} if isinstance(mask, str) else mask}
 
     def samples(self, target):
-        """Steps at which a target's samples of p(·|x_t) are made, and how many: enough for all who show them."""
+        """Steps and number of a target's samples of p(·|x_t): enough for the panels and for all evaluations."""
         steps, number = set(self.steps(target)) if self.attributed else set(), PANEL_SAMPLES
         if self.evaluation["samples"] and target in self.evaluated("samples"):
             steps |= set(self.steps_of("samples", target))

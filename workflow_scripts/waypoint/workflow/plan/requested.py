@@ -1,4 +1,4 @@
-"""Paths that somebody asks for by name: a target or method in them that the configuration does not know."""
+"""Refuses paths on the command line whose target or method the configuration does not name."""
 
 import difflib
 import re
@@ -35,10 +35,10 @@ def require_known(plan, paths):
     known = {"target": [*plan.sampled], "method": [*plan.instances, "random", "none"]}
     for path in paths:
         name = str(path).partition(f"{plan.root}/")[2]
-        found = next(filter(None, (pattern.fullmatch(name) for pattern in WITH_TARGET)), None)
-        for kind, asked in found.groupdict().items() if found else ():
-            if asked is not None and asked not in known[kind]:
-                raise WaypointError(f"{path}: the configuration has no {kind} {asked}; {nearest(asked, known[kind])}")
+        match = next(filter(None, (pattern.fullmatch(name) for pattern in WITH_TARGET)), None)
+        for kind, value in match.groupdict().items() if match else ():
+            if value is not None and value not in known[kind]:
+                raise WaypointError(f"{path}: the configuration has no {kind} {value}; {nearest(value, known[kind])}")
 
 
 def nearest(name, known):

@@ -1,4 +1,4 @@
-"""What runs again: the artifacts of a plan are compared with their own attributes, and nothing else counts.
+"""Decides what runs again: the artifacts of a plan are compared with their own attributes, and nothing else counts.
 
 Not the dates of files, not the records of a working directory. An artifact is made again where
 
@@ -10,6 +10,7 @@ Not the dates of files, not the records of a working directory. An artifact is m
 A plan that would replace trained models, features or stored images stops before its first job (``start``).
 """
 
+import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class LocalStore:
         return name if found else None
 
     def fetch(self, paths):
-        """Nothing: files are read as they are asked for."""
+        """Do nothing: local files are read when they are needed."""
 
     def attributes(self, path):
         """An artifact's attributes; None where it does not exist.
@@ -106,11 +107,11 @@ class LocalStore:
         return self._hashes[name]
 
 
-def examine(store, path, asked, sources=()):
-    """Whether an existing artifact is what the plan asks for.
+def examine(store, path, expected, sources=()):
+    """Compare an existing artifact with the plan.
 
     Args:
-        store: ``LocalStore``, or another with its methods. asked: {"spec", "identity"} of ``Plan.asked``.
+        store: ``LocalStore``, or another with its methods. expected: {"spec", "identity"} of ``Plan.asked``.
         sources: files and folders outside the store that the artifact was read from.
 
     Returns:
@@ -121,35 +122,37 @@ def examine(store, path, asked, sources=()):
     """
     name = store.name(path)
     try:
-        found = store.attributes(path)
+        attributes = store.attributes(path)
     except DamagedArtifact as error:
         return Stale(name, str(error))
-    if found is None:
+    if attributes is None:
         return None
-    if missing := store.missing_part(path, found):
+    if missing := store.missing_part(path, attributes):
         return Stale(name, f"{missing} is missing")
-    if not {"identity", "reads"} <= found.keys():
+    if not {"identity", "reads"} <= attributes.keys():
         return Stale(name, DAMAGED)
     # a link leads to somebody else's artifact, which stays as it is
-    stale = Stale(name, "", found.get("seconds", 0.0), not os.path.islink(path))
-    record = found.get("source")
-    if found["spec"] != asked["spec"] and as_read(found["spec"]) == as_read(asked["spec"]):
+    stale = Stale(name, "", attributes.get("seconds", 0.0), not os.path.islink(path))
+    record = attributes.get("source")
+    if attributes["spec"] != expected["spec"] and as_read(attributes["spec"]) == as_read(expected["spec"]):
         # its readers go by an earlier version, which this is too: it only lacks what later ones store beside it
-        if record and not sources and asked["stage"] in FROM_RAW:  # which is not to be had any more
+        if record and not sources and expected["stage"] in FROM_RAW:  # which is not to be had any more
             return None
         if changed := changed_source(record, sources):
             stale.why, stale.changes, stale.spreads = changed, [changed], True
         else:
-            stale.why = str(differences(found["spec"], asked["spec"])[0])
-    elif found["identity"] != asked["identity"]:
-        stale.changes = differences(found["spec"], asked["spec"])
+            stale.why = str(differences(attributes["spec"], expected["spec"])[0])
+    elif attributes["identity"] != expected["identity"]:
+        stale.changes = differences(attributes["spec"], expected["spec"])
         stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "what it is made from changed"
-    elif found["spec"] != asked["spec"]:  # of the same identity
+    elif attributes["spec"] != expected["spec"]:  # of the same identity
         return Stale(name, DAMAGED)
     elif changed := changed_source(record, sources):
         stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
-        others = (name for name, sha256 in found["reads"].items() if store.content(path, name) not in (sha256, None))
+        others = (
+            name for name, sha256 in attributes["reads"].items() if store.content(path, name) not in (sha256, None)
+        )
         if (other := next(others, None)) is None:
             return None
         stale.why = f"{other} has another content than when it was read"
@@ -161,21 +164,38 @@ def following(store, job, root):
     """The outputs of a job that are there and follow from ``root``, a ``Stale`` with another content."""
     there = ((path, store.attributes(path)) for path in artifacts_of(job))
     return [
-        Stale(store.name(path), root.why, found.get("seconds", 0.0), not os.path.islink(path), root.changes)
-        for path, found in there
-        if found is not None
+        Stale(store.name(path), root.why, attributes.get("seconds", 0.0), not os.path.islink(path), root.changes)
+        for path, attributes in there
+        if attributes is not None
     ]
 
 
-def stale_outputs(store, job, asked, sources=()):
-    """Those of a job's outputs that are there and not what the plan asks for.
+def stale_outputs(store, asked, sources=()):
+    """The existing outputs of a job that do not agree with the plan.
 
     Args:
-        store: ``LocalStore`` or another. job: has ``output``. asked: {"spec", "identity"} of ``Plan.asked``.
+        store: ``LocalStore`` or another. asked: of the job, by ``asked_of``.
         sources: files and folders outside the store that the job reads.
     """
-    found = (examine(store, path, asked, sources) for path in artifacts_of(job))
-    return [stale for stale in found if stale is not None]
+    results = (examine(store, path, each, sources) for path, each in asked.items())
+    return [stale for stale in results if stale is not None]
+
+
+def asked_of(job):
+    """{artifact: {"stage", "spec", "identity"}} that the plan asks of a job; bases that share a pass ask for one each.
+
+    Args:
+        job: has ``output`` and, in ``params.spec``, the JSON of ``Plan.asked`` or ``Plan.asked_together``.
+    """
+    asked, paths = json.loads(job.params.spec), artifacts_of(job)
+    if isinstance(asked, list):
+        return dict(zip(paths, asked, strict=True))
+    return dict.fromkeys(paths, asked)
+
+
+def stage_of(job):
+    """The stage of what a job makes."""
+    return next(iter(asked_of(job).values()))["stage"]
 
 
 def artifacts_of(job):
@@ -183,13 +203,13 @@ def artifacts_of(job):
     return [path for path in job.output if not os.path.basename(path).startswith(".")]
 
 
-def dear(found):
-    """Those of ``found`` that are trained models, features or stored images of other settings or contents.
+def dear(artifacts):
+    """Those of ``artifacts`` that are trained models, features or stored images of other settings or contents.
 
     What is damaged is lost already. A model that other scores may remove other images from is trained again only if
     they do. Lists of models, and of near-duplicates, are made in a moment.
     """
-    return [stale for stale in found if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
+    return [stale for stale in artifacts if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
 
 
 def _guarded(name):
@@ -197,7 +217,7 @@ def _guarded(name):
 
 
 def replacing(dear, root):
-    """What a plan would replace, why, how long it took, and what to do, in words."""
+    """A message on the artifacts that a run would replace: which, why, how long they took, and what to do."""
     kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
     counts = ", ".join(f"{count} {kind if count > 1 else ONE.get(kind, kind)}" for kind, count in kinds.items())
     took = duration(sum(stale.seconds for stale in dear))
@@ -212,7 +232,7 @@ def replacing(dear, root):
 
 
 def moved(links):
-    """What links of planned results mean that lead nowhere any more, and what to do, in words."""
+    """A message on links of planned results that lead nowhere any more: what they mean, and what to do."""
     some = len(links) > 1
     return (
         f"{len(links)} planned result{'s are links' if some else ' is a link'} into a store that is not there any more "
@@ -222,14 +242,14 @@ def moved(links):
 
 
 def duration(seconds):
-    """Seconds as people read them."""
+    """Seconds in hours, minutes or seconds, as people read them."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"
     return f"{seconds:.0f} seconds"
 
 
-def summary(found):
+def summary(artifacts):
     """Why artifacts are made again, a line for each reason."""
-    reasons = Counter(stale.why for stale in found)
+    reasons = Counter(stale.why for stale in artifacts)
     return [f"{count} result{'s' * (count > 1)} made again: {why}" for why, count in reasons.most_common()]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from waypoint.errors import WaypointError
+from waypoint.store.types import Attributes
 from waypoint.workflow.config.schema import join
 
 ABSENT = "nothing"
@@ -28,7 +29,7 @@ WRITTEN = {
 
 @dataclass(frozen=True)
 class Difference:
-    """A key on which two specs differ, as people write it, and both values."""
+    """A key with different values in two specs, written as in the configuration, and both values."""
 
     key: str
     old: Any
@@ -40,17 +41,17 @@ class Difference:
 
 def differences(stored, wanted):
     """All differences of two specs of one artifact, in the order of the stages."""
-    found = []
+    listed = []
     for stage in [*wanted, *(stage for stage in stored if stage not in wanted)]:
         old, new = stored.get(stage, ABSENT), wanted.get(stage, ABSENT)
         if old == new:
             continue
         if not isinstance(old, dict) or not isinstance(new, dict):
             # a stage that only one of them has, because the model is now trained and was given, say
-            found += [Difference(stage, _shown(old), _shown(new))]
+            listed += [Difference(stage, _shown(old), _shown(new))]
             continue
-        found += _within(stage, old, new)
-    return found
+        listed += _within(stage, old, new)
+    return listed
 
 
 def _within(stage, old, new):
@@ -65,7 +66,7 @@ def _within(stage, old, new):
             yield from _sections(key, a, b)
 
 
-def _sections(where, a, b):
+def _sections(where: str, a, b):
     if not isinstance(a, dict) or not isinstance(b, dict):
         yield Difference(WRITTEN.get(where, where), a, b)
         return
@@ -79,8 +80,8 @@ def _shown(value):
 
 
 def as_read(spec):
-    """A spec as readers of its artifact go by it: where a later version of a stage only stores more beside what is
-    read, its entry is that of the version which it is read as."""
+    """A spec as readers of its artifact compare it: where a later version of a stage only stores more than before, the
+    entry of the earlier version stands in its place."""
     return {stage: _entry_as_read(entry) for stage, entry in spec.items()}
 
 
@@ -102,8 +103,8 @@ def settings_of(spec):
     return merged | {"seed": spec["seed"]} if "seed" in spec else merged
 
 
-def require_agreement(path, attributes, spec):
-    """Refuse an artifact that was made with other settings, or by another version of a stage, than its reader's.
+def require_agreement(path, attributes: Attributes | None, spec) -> Attributes:
+    """The attributes, unless an artifact was made with other settings, or by another stage version, than its reader's.
 
     Args:
         attributes: the artifact's own, or None. spec: its reader's; the stages that both have must agree.
@@ -120,3 +121,4 @@ def require_agreement(path, attributes, spec):
             f"{path} was made when {difference.key} was {difference.old!r}; here it is {difference.new!r}. "
             "Run snakemake again, which makes it anew, or use another experiment name"
         )
+    return attributes

@@ -1,4 +1,4 @@
-"""What a stage of the workflow is: what an artifact is made of, how long its job takes, and where Slurm puts it.
+"""A stage of the workflow: what its artifact is made of, how long its job takes, and where Slurm puts it.
 
 A stage is a function of the plan and of the wildcards of its rule, entered in ``STAGES`` by the decorator ``stage``. It
 returns a ``Recipe``:
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STAGES = {}
-FIGURES = 7  # the version of every figure
+FIGURES = 8  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 SLURM = {  # classes of jobs
     "small": "jobs of seconds, many to a submission",
@@ -29,13 +29,13 @@ Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one arti
 
 
 def START(costs):
-    """The cost of a job that takes no longer than to start: it has no further seconds."""
+    """The cost of a job that takes no longer than its start: no further seconds."""
     return 0.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an artifact is made of."""
+    """The settings and the artifacts that an artifact is made of."""
 
     sections: dict[str, Any] = field(default_factory=dict)
     inherits: list[Reference] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Stage:
 
 
 def stage(version, entry=None, read_as=None, **more):
-    """Enter a function as the stage of its name.
+    """Enter a function into ``STAGES`` under its name.
 
     Args:
         more: further attributes of ``Stage``.

@@ -10,7 +10,6 @@ Here are the stages of Algorithm 1 and of what everybody sees. Those of methods 
 
 from waypoint.science.evaluation.adapter_effect import DRAWS
 from waypoint.store.data.source import OPTIONS
-from waypoint.workflow.bases import BASES
 from waypoint.workflow.evaluations.registry import EVALUATIONS  # noqa: F401, their stages are entered in STAGES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
@@ -21,7 +20,7 @@ from waypoint.workflow.plan.stage import FIGURES, STAGES, START, TRAININGS, Reci
 
 @stage(version=2, read_as=1, cost=START)  # 2: the names of files and classes
 def prepare_data(plan):
-    """The training images; where they lie is no setting, and what they are enters by the hash of their content."""
+    """The training images. Their place is no setting; their content enters by its hash."""
     data = plan.pick("data", "source size subset")
     data |= plan.pick_set("data", " ".join(["near_duplicates", "channels", *OPTIONS]))
     data |= {} if plan.config["data"]["fit"] == "crop" else plan.pick("data", "fit")
@@ -75,9 +74,9 @@ def train(plan, checkpoint):
 def import_checkpoint(plan, checkpoint):
     """An existing model."""
     paths = plan.config["checkpoints"]["paths"]
-    given = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
+    section = {"path": paths[int(checkpoint.split("/")[1])], "reference": paths[0] if plan.attributed else None}
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
-    return Recipe(sections, plan.data(), item={"checkpoint": given})
+    return Recipe(sections, plan.data(), item={"checkpoint": section})
 
 
 @stage(version=1, cost=START)
@@ -101,40 +100,40 @@ def import_adapter(plan, checkpoint):
 
 @stage(version=1, slurm="gpu")
 def curvature(plan, checkpoint):
-    """The curvature of a checkpoint; its damping belongs to what is whitened by it."""
-    own = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
-    return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
+    """The curvature of a checkpoint; the damping is a setting of the artifacts that it whitens."""
+    settings = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
+    return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
 @stage(version=1, slurm="gpu")
 def diagonal_curvature(plan, checkpoint):
-    """The diagonal alone, which needs no bound on what is factored."""
-    own = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
-    return Recipe({**own, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
+    """The diagonal alone, for which there is no bound on the sides of factors."""
+    settings = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
+    return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
 @stage(version=2, slurm="gpu")
 def featurize(plan, basis, checkpoint):
     """Train features, whole or in shards."""
-    own = {
+    settings = {
         **plan.pick("features", "dtype keep_halves"),
-        "draw_scheme": BASES[basis].draw_scheme or plan.config["features"]["draw_scheme"],
+        "draw_scheme": plan.draw_scheme(basis),
         "train_draws": plan.config["attribution"]["train_draws"],
         "flip": plan.config["data"]["flip"],
     }
-    return Recipe({"features": own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
+    return Recipe({"features": settings, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
 @stage(version=1, slurm="gpu")
 def fisher_rows(plan, basis, checkpoint):
     """Fisher rows, in the basis of the features and projected as they are."""
-    own = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
-    return Recipe({**own, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
+    settings = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
+    return Recipe({**settings, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
 
 @stage(version=1, slurm="matrices")
 def factor_kernel(plan, method, checkpoint):
-    """A method's kernel, factored: of train features or of Fisher rows, whose number is theirs."""
+    """A method's factored kernel, from train features or from Fisher rows."""
     made_from = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
     rows = (made_from, {"basis": plan.basis(method), "checkpoint": checkpoint})
     return Recipe({"kernel": {"damping": plan.kernel(method)["damping"]}}, [rows])
@@ -142,7 +141,7 @@ def factor_kernel(plan, method, checkpoint):
 
 @stage(version=1, slurm="gpu")
 def sample_trajectory(plan, target):
-    """A target's trajectory: what it comes from, but not its attributed steps."""
+    """A target's trajectory; it depends on the target's origin, but not on the attributed steps."""
     row = plan.sampled[target]
     sections = {
         "generator": row["checkpoint"],
@@ -155,7 +154,7 @@ def sample_trajectory(plan, target):
 
 @stage(version=1, slurm="gpu")
 def invert_image(plan, target):
-    """The trajectory of an image that somebody has; where its file lies is no setting."""
+    """The trajectory of a given image; the place of its file is no setting."""
     return sample_trajectory(plan, target)
 
 
@@ -201,9 +200,9 @@ def score_of(row):
     """The stage of the scores of one kind of methods, from its row of the table of methods."""
 
     def recipe(plan, method, target):
-        found = [READS[name](plan, method, target) for name in row.reads]
-        inherits = [artifacts[0] for artifacts in found if artifacts]
-        reads = [artifact for artifacts in found for artifact in artifacts[1:]]
+        inputs = [READS[name](plan, method, target) for name in row.reads]
+        inherits = [artifacts[0] for artifacts in inputs if artifacts]
+        reads = [artifact for artifacts in inputs for artifact in artifacts[1:]]
         return Recipe(sections(plan, method, target), inherits, reads)
 
     return Stage(recipe, row.version, row.stage, ("method", "target"), cost=row.cost, slurm=row.slurm)

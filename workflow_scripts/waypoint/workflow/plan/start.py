@@ -4,7 +4,6 @@ It sees Snakemake's jobs but writes nothing to the store, except links to what o
 a run that is not dry.
 """
 
-import json
 import os
 import sys
 from collections import Counter
@@ -22,10 +21,12 @@ from waypoint.workflow.plan.requested import require_known
 from waypoint.workflow.plan.reruns import (
     LocalStore,
     artifacts_of,
+    asked_of,
     dear,
     following,
     moved,
     replacing,
+    stage_of,
     stale_outputs,
     summary,
 )
@@ -51,7 +52,7 @@ class Start:
         self.again = set()  # names of artifacts that are made again
 
     def requested(self, paths):
-        """Refuse paths, as somebody asks for them, of targets and methods that the configuration does not name.
+        """Refuse requested paths of targets and methods that the configuration does not name.
 
         Raises:
             WaypointError: names those that are nearest.
@@ -59,39 +60,39 @@ class Start:
         require_known(self.plan, paths)
 
     def decide(self, jobs):
-        """{job: why} of the jobs among ``jobs`` whose outputs are there but not what the plan asks for.
+        """{job: why} of the jobs among ``jobs`` whose existing outputs do not agree with the plan.
 
         Raises:
             WaypointError: trained models, features or stored images would be replaced, or something else's files.
         """
         self.jobs = jobs
-        found = self._stale()
+        outdated = self._stale()
         places = (path for job in jobs for path in artifacts_of(job)) if self.kind is LocalStore else ()
         self.gone = [path for path in places if leading_nowhere(path) and path not in self.linked]
-        self.again = {stale.name for outputs in found.values() for stale in outputs}
-        everything = [stale for job, outputs in found.items() if not self.forced(job) for stale in outputs]
+        self.again = {stale.name for outputs in outdated.values() for stale in outputs}
+        everything = [stale for job, outputs in outdated.items() if not self.forced(job) for stale in outputs]
         if (lost := dear(everything)) and not self.plan.config["replace"]:
             if not self.dry():
                 raise WaypointError(replacing(lost, self._root()))
             print(f"Waypoint: warning: {replacing(lost, self._root())}", file=sys.stderr)
         for line in summary(everything):
             print(f"Waypoint: {line}", file=sys.stderr)
-        return {job: "; ".join(stale.why for stale in outputs) for job, outputs in found.items()}
+        return {job: "; ".join(stale.why for stale in outputs) for job, outputs in outdated.items()}
 
     def examine(self, jobs):
-        """Refuse what one of the jobs that will run would refuse; say what trainings of evaluations are for.
+        """Refuse early whatever one of the planned jobs would refuse; print how many models evaluations will train.
 
         Raises:
             WaypointError: a network that does not fit, a place that cannot be written, links that lead nowhere.
         """
-        asked = [(json.loads(job.params.spec)["stage"], job) for job in jobs]
+        stages = [(stage_of(job), job) for job in jobs]
         if self.kind is LocalStore and jobs:
             self._require_places(jobs)
-        if found := to_examine(self.plan, [(stage, job.wildcards_dict) for stage, job in asked]):
-            require_fit(self.plan, found, self._data(jobs))
-        if not self.told and (words := trainings(self.plan, self._models(asked), self._made())):
+        if networks := to_examine(self.plan, [(stage, job.wildcards_dict) for stage, job in stages]):
+            require_fit(self.plan, networks, self._data(jobs))
+        if not self.told and (words := trainings(self.plan, self._models(stages), self._made())):
             print(f"Waypoint: {words}", file=sys.stderr)
-            if any(stage == "train_subset" for stage, _ in asked):
+            if any(stage == "train_subset" for stage, _ in stages):
                 print(f"Waypoint: {interval(self.plan)}", file=sys.stderr)
             self.told = True
 
@@ -110,18 +111,18 @@ class Start:
             require_writable(paths, folders(self.plan.config["store"])[0], len(jobs))
 
     def _root(self):
-        """The experiment's folder as the paths of jobs have it: a module's prefix before it."""
+        """The experiment's folder in the paths of jobs, which may begin with a module's prefix."""
         path = next((str(path) for job in self.jobs for path in job.output), "")
         return f"{path.partition(self.plan.root)[0]}{self.plan.root}"
 
-    def _models(self, asked):
+    def _models(self, stages):
         """{stage: models that its jobs will train}; of several models of one job only those that are not there."""
-        found = Counter()
-        for stage, job in asked:
+        numbers = Counter()
+        for stage, job in stages:
             if STAGES[stage].trained:
                 missing = [path for path in artifacts_of(job) if self._is_made(path)]
-                found[stage] += len(missing)
-        return found
+                numbers[stage] += len(missing)
+        return numbers
 
     def _is_made(self, path):
         """Whether a job makes one of its results."""
@@ -131,62 +132,67 @@ class Start:
             return True
 
     def _made(self):
-        """Attributes of the models of the full set that are there."""
+        """Attributes of the finished models of the full set."""
         for job in self.jobs:
-            for path in artifacts_of(job) if json.loads(job.params.spec)["stage"] == "train" else ():
+            for path in artifacts_of(job) if stage_of(job) == "train" else ():
                 if not self._is_made(path):
                     yield self.store.attributes(path)
 
     def _data(self, jobs):
         """The place of data/train.zarr as jobs have it, where it is there and stays; None in a remote store."""
-        made = {str(path) for job in jobs for path in job.output}
+        outputs = {str(path) for job in jobs for path in job.output}
         read = {str(path) for job in jobs for path in job.input if str(path).endswith("data/train.zarr")}
-        if self.kind is not LocalStore or not read or read & made:
+        if self.kind is not LocalStore or not read or read & outputs:
             return None
         path = min(read)
         return path if os.path.exists(path) else None
 
     def afterwards(self):
-        """What to tell after a run: a model that was lost and made again may have come out otherwise than before."""
-        found = [stale for outputs in self._stale().values() for stale in outputs if stale.spreads]
-        if not found:
+        """A warning after a run: a model that was lost and made again may have come out otherwise than before."""
+        remade = [stale for outputs in self._stale().values() for stale in outputs if stale.spreads]
+        if not remade:
             return ""
         return (
-            f"{len(found)} results were made from images or models that are others now ({found[0].name}: "
-            f"{found[0].why}). Run the same command again to make them anew"
+            f"{len(remade)} results were made from images or models that are others now ({remade[0].name}: "
+            f"{remade[0].why}). Run the same command again to make them anew"
         )
 
     def _stale(self):
-        """{job: its ``Stale`` outputs} as the store is now."""
+        """{job: its ``Stale`` outputs} in the present state of the store."""
         self.store = self.kind(self.plan.root)
         self.store.fetch([path for job in self.jobs for path in artifacts_of(job)])
-        found = {}
+        stale_of = {}
         for job in self.jobs:
-            asked = json.loads(job.params.spec)
+            asked = asked_of(job)
             if self.plan.other_stores:
-                self._link(job, asked["identity"])
-            if stale := stale_outputs(self.store, job, asked, self.plan.sources(asked["stage"], **job.wildcards_dict)):
-                found[job] = stale
+                self._link(asked)
+            if stale := stale_outputs(self.store, asked, self.plan.sources(stage_of(job), **job.wildcards_dict)):
+                stale_of[job] = stale
         # what is made again for a reason of its own becomes what its readers read: a setting was changed and undone
-        again = {stale.name for outputs in found.values() for stale in outputs if not stale.spreads}
-        left = {job: [stale for stale in outputs if stale.read not in again] for job, outputs in found.items()}
-        found = {job: outputs for job, outputs in left.items() if outputs}
-        roots = [(job, stale) for job, outputs in found.items() for stale in outputs if stale.spreads]
+        again = {stale.name for outputs in stale_of.values() for stale in outputs if not stale.spreads}
+        left = {job: [stale for stale in outputs if stale.read not in again] for job, outputs in stale_of.items()}
+        stale_of = {job: outputs for job, outputs in left.items() if outputs}
+        roots = [(job, stale) for job, outputs in stale_of.items() for stale in outputs if stale.spreads]
         for job, root in roots:
             for reader in self.downstream(job):
-                if reader not in found and (outputs := following(self.store, reader, root)):
-                    found[reader] = outputs
-        return found
+                if reader not in stale_of and (outputs := following(self.store, reader, root)):
+                    stale_of[reader] = outputs
+        return stale_of
 
-    def _link(self, job, identity):
-        """Take what is missing from the stores to read from."""
-        for path in artifacts_of(job):
+    def _link(self, asked):
+        """Link missing artifacts to those of the stores to read from.
+
+        Args:
+            asked: of a job, by ``asked_of``.
+        """
+        for path, each in asked.items():
             if os.path.exists(path):
                 continue
-            artifact = other_copy(self.store.name(path), identity, self.plan.other_stores)
-            if artifact is not None:
+            name = self.store.name(path)
+            artifact = None if name is None else other_copy(name, each["identity"], self.plan.other_stores)
+            if name is not None and artifact is not None:
                 self.linked[path] = artifact
                 if not self.dry():
                     link(path, artifact)
                     if path.endswith(".zarr"):
-                        mark_groups(self._root(), self.store.name(path))
+                        mark_groups(self._root(), name)

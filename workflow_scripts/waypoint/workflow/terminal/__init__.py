@@ -1,1 +1,1 @@
-"""What a person sees while Snakemake runs: a line a job, how far the run is, and one sentence where something fails."""
+"""The terminal during a run: a line for each job, how far the run is, and one sentence where something fails."""

@@ -44,14 +44,14 @@ class LogHandler(LogHandlerBase):
 
             self.console = Console(file=self.stream, highlight=False, no_color=self.common_settings.nocolor or None)
 
-    writes_to_stream = True
-    writes_to_file = False
-    has_filter = True
-    has_formatter = True
-    needs_rulegraph = False
+    writes_to_stream = property(lambda self: True)
+    writes_to_file = property(lambda self: False)
+    has_filter = property(lambda self: True)
+    has_formatter = property(lambda self: True)
+    needs_rulegraph = property(lambda self: False)
 
     def emit(self, record):
-        """Write what an event means to a person; most of them mean nothing."""
+        """Write a line for an event; most events are not shown."""
         event = getattr(record, "event", None)
         handle = {
             LogEvent.RUN_INFO: self._planned,
@@ -150,7 +150,7 @@ class LogHandler(LogHandlerBase):
         return 30 if self.silent else 20
 
     def _warn(self, message):
-        """A warning, once however many jobs have it."""
+        """Write a warning once, however many jobs repeat it."""
         if message not in self.said and not self.silent:
             self.said.add(message)
             self._write(message, "yellow")
@@ -180,7 +180,7 @@ class LogHandler(LogHandlerBase):
             self.live.stop()
 
     def _state(self, now, said=None):
-        """Of every running job what ``Pace`` asks for."""
+        """The state of every running job, as ``Pace`` needs it."""
         said = said or {}
         return [(job.rule, now - job.began, said.get(jobid)) for jobid, job in list(self.running.items())]
 
@@ -190,8 +190,8 @@ class LogHandler(LogHandlerBase):
 
         now, lines, said = time.time(), [], {}
         for jobid, job in list(self.running.items()):
-            found = job_log.progress(job.tail())
-            so_far, said[jobid] = found or ("", None)
+            progress = job_log.progress(job.tail())
+            so_far, said[jobid] = progress or ("", None)
             lines.append(f"       {job.name:<{words.NAME - 1}}{words.clock(now - job.began):>12}   {so_far}".rstrip())
         if len(lines) > SHOWN_AT_ONCE:
             lines[SHOWN_AT_ONCE:] = [f"       and {len(lines) - SHOWN_AT_ONCE} more"]
@@ -205,7 +205,7 @@ class LogHandler(LogHandlerBase):
         )
 
     def close(self):
-        """The last words, where something failed: which job, its log, and one sentence, alone."""
+        """Write the last words where jobs failed: each one's name, its log and one sentence."""
         self._end()
         failed, refusals = self.failed.values(), self.refusals
         if self.interrupted:
@@ -231,7 +231,8 @@ class Running:
 
     def __init__(self, rule, name, log, began):
         self.rule, self.name, self.log, self.began = rule, name, log, began
-        self.words, self.took, self.told = None, 0.0, False
+        self.words: str | None = None
+        self.took, self.told = 0.0, False
 
     def tail(self):
         return job_log.tail(self.log, self.began) if self.log else ""

@@ -1,4 +1,4 @@
-"""What a job's log says to people: its progress, its warnings, and the sentence that it failed with."""
+"""Reads a job's log for people: its progress, its warnings, and the sentence that it failed with."""
 
 import os
 import re
@@ -9,7 +9,7 @@ PROGRESS = re.compile(r"^progress (?P<done>\S+)/(?P<total>\S+) (?P<unit>\S+) rat
 
 
 def tail(path, since=0.0):
-    """The last lines of a log, or an empty string where nobody has written into it since then."""
+    """The last lines of a log, or an empty string where nothing was written since then."""
     try:
         with open(path, "rb") as log:
             if _old(log, since):
@@ -22,8 +22,8 @@ def tail(path, since=0.0):
 
 def progress(text):
     """('done/total unit', seconds left) of the last progress line, or None."""
-    found = list(PROGRESS.finditer(text))
-    return ("{done}/{total} {unit}".format(**found[-1].groupdict()), float(found[-1]["eta"])) if found else None
+    lines = list(PROGRESS.finditer(text))
+    return ("{done}/{total} {unit}".format(**lines[-1].groupdict()), float(lines[-1]["eta"])) if lines else None
 
 
 def warnings(path, since=0.0):
@@ -38,7 +38,7 @@ def warnings(path, since=0.0):
 
 
 def sentence(text):
-    """What a job failed with: from the last line that begins with 'Waypoint: ' on; None where it said nothing."""
+    """The sentence with which a job failed, from the last line that begins with 'Waypoint: ' on, or None."""
     lines = text.rstrip().splitlines()
     begins = [k for k, line in enumerate(lines) if line.startswith(SAYS) and not line.startswith(WARNS)]
     return "\n".join(lines[begins[-1] :]) if begins else None

@@ -21,22 +21,22 @@ class Pace:
         self._told = 0.0
 
     def finished(self, rule, seconds):
-        """A job of a rule has ended after so many seconds."""
+        """Record that a job of a rule has ended after so many seconds."""
         self.done[rule] += 1
         self.spent[rule] += seconds
         self.counts[rule] = max(self.counts[rule], self.done[rule])
 
     def seconds(self, rule):
-        """Of one job: this run's mean; else what was expected, times what this run's other jobs took beyond it."""
+        """Seconds of one job: this run's mean, or the expected time scaled by the delay of this run's other jobs."""
         if self.done[rule]:
             return self.spent[rule] / self.done[rule]
         expected = self.expected.get(rule, 1.0)
         return expected if rule in self.measured else expected * self._factor()
 
     def _factor(self):
-        told = [rule for rule in self.done if rule not in self.measured]
-        spent = sum(self.spent[rule] for rule in told)
-        thought = sum(self.done[rule] * self.expected.get(rule, 1.0) for rule in told)
+        timed = [rule for rule in self.done if rule not in self.measured]
+        spent = sum(self.spent[rule] for rule in timed)
+        thought = sum(self.done[rule] * self.expected.get(rule, 1.0) for rule in timed)
         return (spent + DOUBT) / (thought + DOUBT)
 
     def left(self, running=()):

@@ -15,7 +15,7 @@ LOG_ONLY = "WAYPOINT_LOG_ONLY"  # set for jobs: what they say is read from their
 
 
 def show(workflow, logs_are_here):
-    """Show a run as Waypoint does, or not where somebody has asked for something else.
+    """Show a run in Waypoint's form, unless the user asked for another.
 
     Args:
         workflow: Snakemake's. logs_are_here: whether jobs' logs can be read where they are declared.
@@ -25,13 +25,13 @@ def show(workflow, logs_are_here):
         it, a workflow that includes this one, or a process that runs a single job.
     """
     settings = workflow.logger_manager.settings
-    asked = settings.verbose or settings.printshellcmds or settings.debug_dag or settings.show_failed_logs
-    own = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
+    verbose = settings.verbose or settings.printshellcmds or settings.debug_dag or settings.show_failed_logs
+    default = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
     outer = not workflow.is_main_process or workflow.modifier.namespace is not None
-    if own is None or asked or outer or os.environ.get(CHOICE) == "snakemake":
+    if default is None or verbose or outer or os.environ.get(CHOICE) == "snakemake":
         return None
     handler = LogHandler(settings, None)
-    logger.removeHandler(own)
+    logger.removeHandler(default)
     logger.addHandler(handler)
     if logs_are_here:
         os.environ[LOG_ONLY] = "1"

@@ -31,7 +31,7 @@ def _number(value):
 
 
 def clock(seconds):
-    """Seconds as people read them."""
+    """Seconds in hours, minutes and seconds, as people read them."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -41,7 +41,7 @@ def clock(seconds):
 
 
 def about(seconds):
-    """Seconds to come, no finer than anybody can know them."""
+    """Seconds to come, rounded to what an estimate can tell."""
     if seconds < 55:
         return "less than a minute left"
     if seconds < 5400:
@@ -54,7 +54,7 @@ def percent(share):
 
 
 def job_line(share, name, seconds, eta=None):
-    """The line of a job that has ended; what is left of the run behind it where nothing else on the screen says so."""
+    """The line of a job that has ended; with the rest of the run behind it where no display shows that."""
     line = f"{percent(share)}  {name:<{NAME}}{clock(seconds):>12}"
     return line if eta is None else f"{line}   {about(eta)}"
 
@@ -86,14 +86,14 @@ def refusal(message, repository):
     if not place:
         return message.strip()
     words = TRACE.sub("", message[place.end() :]).strip()
-    own = place["file"] and place["file"].startswith(f"{repository}/")
+    ours = place["file"] and place["file"].startswith(f"{repository}/")
     if words.startswith("Waypoint: "):
         return words
-    return f"Waypoint: {words}" if own and message.lstrip().startswith("WorkflowError") else message.strip()
+    return f"Waypoint: {words}" if ours and message.lstrip().startswith("WorkflowError") else message.strip()
 
 
 def without_a_word(name, log, killed):
-    """The sentence of a job that left none."""
+    """The sentence for a job whose log has none."""
     why = " It was killed, as happens where memory runs out: run fewer jobs at once (--cores)." if killed else ""
     place = f" Its log: {log}" if log else ""
     return f"Waypoint: {name} ended without saying why.{why}{place}"
