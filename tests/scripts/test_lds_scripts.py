@@ -762,7 +762,7 @@ def test_a_panel_with_the_lds_is_the_panel_and_says_how_far_to_trust_it(plain, m
         shown = (imread(out)[..., :3] * 255).round().astype(np.uint8)
         assert shown.shape[1] == 728 and (shown[70:370] == pixels[name]).all()
         assert said[0] == f"{name}: {lds_in_words(overall_lds(run / 'overall.csv', name))}"
-        assert said[1].endswith(f"over all steps, 3 targets and {J} random subsets with 2 models each")
+        assert said[1] == f"over all steps; 3 targets, {J} random subsets, 2 models each"
         assert read_attributes(out)["stage"] == "plot_lds_panels"
 
 

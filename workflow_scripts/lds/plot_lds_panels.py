@@ -14,21 +14,21 @@ BLACK, GREY = "black", "#767676"
 
 
 def main(job):
-    (summary, made), overall = job.table(job.args.summary), job.folder(job.args.overall)
+    (summary, tables), overall = job.table(job.args.summary), job.folder(job.args.overall)
     for path, out in zip(job.args.panels, job.args.out, strict=True):
         attributes = job.attributes(job.folder(path))
         words = lds_in_words(overall_lds(overall, attributes["method"]))
-        figure = beside_lds(imread(path), attributes, summary, f"{attributes['method']}: {words}", tried(made))
+        figure = beside_lds(imread(path), attributes, summary, f"{attributes['method']}: {words}", measured_on(tables))
         with atomic_file(out, job.provenance) as tmp:
             figure.savefig(tmp)
         plt.close(figure)
 
 
-def tried(made):
+def measured_on(attributes):
     """What the LDS was measured on, in words, from the attributes of its tables."""
-    models, subsets = counted(made["models_per_subset"], "model"), counted(made["subsets"], "random subset")
-    targets = counted(made["targets"], "target")
-    return f"how well its sums predict retraining, over all steps, {targets} and {subsets} with {models} each"
+    models, subsets = counted(attributes["models_per_subset"], "model"), counted(attributes["subsets"], "random subset")
+    targets = counted(attributes["targets"], "target")
+    return f"over all steps; {targets}, {subsets}, {models} each"
 
 
 def beside_lds(panel, attributes, summary, title, subtitle):

@@ -174,8 +174,7 @@ def time_axis(axes, steps):
 def reading(figure):
     """Write in the lower left corner where to read what a figure says and does not."""
     width, height = figure.get_size_inches()
-    words = "what scores say and do not: docs/reading.md; "
-    words += "how well they predict retraining, if measured: figures/lds.png, figures/*/lds/"
+    words = "what scores say and do not: docs/reading.md; how well they predict retraining: figures/lds.png, */lds/"
     figure.text(0.1 / width, 0.06 / height, words, va="bottom", size=6.5, color="#767676")
 
 
