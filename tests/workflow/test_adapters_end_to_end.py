@@ -104,7 +104,8 @@ def test_another_base_makes_everything_stale_and_is_refused_without_leave(base, 
     checkpoints.save(other.unet, other.scheduler, base[0] / "other")
     changed = trained.changed(checkpoints={"base": "../other", "count": 2})
     done = changed.snakemake()
-    assert done.returncode != 0 and "would replace 5 models" in done.stdout + done.stderr
+    assert done.returncode != 0 and "would replace" in done.stdout + done.stderr
+    assert "5 models" in done.stdout + done.stderr
     assert "checkpoints.base was '../base' and is now '../other'" in done.stdout + done.stderr
 
 

@@ -22,6 +22,7 @@ PACKAGES = (
     "torch",
     "torchvision",
     "diffusers",
+    "peft",
     "transformers",
     "timm",
     "scikit-learn",
