@@ -23,8 +23,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 def main(config="config.yaml", folder=None):
     experiment = yaml.safe_load((REPOSITORY / config).read_text())["experiment"]
-    with contextlib.ExitStack() as kept:
-        store = Path(folder or kept.enter_context(tempfile.TemporaryDirectory()))
+    with contextlib.ExitStack() as stack:
+        store = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
         store.mkdir(parents=True, exist_ok=folder is None)
         command = [sys.executable, "-m", "snakemake", "--cores", str(os.cpu_count()), "--directory", store]
         command += ["--snakefile", REPOSITORY / "Snakefile", "--configfile", REPOSITORY / config]
@@ -35,7 +35,7 @@ def main(config="config.yaml", folder=None):
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         logs = [log.read_text() for log in Path(store, "results", experiment, "logs").rglob("*.log")]
     times = [re.search(r"cpu startup=([\d.]+)s work=([\d.]+)s", log) for log in logs]
-    startup, work = (sum(float(found[part]) for found in times) for part in (1, 2))
+    startup, work = (sum(float(match[part]) for match in times) for part in (1, 2))
     total = used.ru_utime + used.ru_stime
     print(
         f"{len(times)} jobs, {wall:.0f} s on {os.cpu_count()} cores, {total:.0f} core-s, of it work {work:.0f} core-s"

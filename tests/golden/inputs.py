@@ -1,4 +1,4 @@
-"""Fixed inputs of the golden outputs: from formulas, so that another stage's change does not show."""
+"""Inputs of the golden outputs, from formulas, so that a change in one stage does not change the inputs of another."""
 
 import numpy as np
 from support import store  # noqa: F401, for the golden outputs

@@ -48,7 +48,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def near(tmp_path):
-    """Image 5 shows what image 2 does."""
+    """Near-duplicates: image 5 shows the same as image 2."""
     return store(tmp_path / "near.zarr", first=(["train"], np.where(np.arange(N) == 5, 2, np.arange(N))))
 
 
@@ -275,7 +275,7 @@ def score_fisher_stage(tmp_path):
 
 
 def with_fisher_kernel(tmp_path, method):
-    """With more rows than dimensions, and with fewer."""
+    """Scores with a primal kernel, of more Fisher rows than dimensions, and with a dual one, of fewer."""
     found = {}
     for form, rows in (("primal", 9), ("dual", 4)):
         kernels, fisher, size = [], [], min(rows, D)

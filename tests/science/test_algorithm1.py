@@ -55,8 +55,8 @@ def oracle(thetas, projections, z, x):
         kernel += DAMPING * np.trace(kernel) / min(N, D) * np.eye(D)
         for s, t in enumerate(STEPS):
             example = target_example(oracle_x0_hat(theta.unet, x[t], t), t, checkpoint=name)
-            each = [oracle_gradient(theta.unet, example.x0[k], t, example.epsilon[k]) for k in range(4)]
-            g = (torch.stack(each).mean(0) @ matrix).numpy()
+            gradients = [oracle_gradient(theta.unet, example.x0[k], t, example.epsilon[k]) for k in range(4)]
+            g = (torch.stack(gradients).mean(0) @ matrix).numpy()
             for i in range(N):
                 total[s, i] += phi[i] @ np.linalg.inv(kernel) @ g / len(thetas)
     return total

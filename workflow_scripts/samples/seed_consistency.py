@@ -35,17 +35,17 @@ def main(job):
                 f"evaluation.seed_consistency.images: {folder} is conditional, and further seeds have no condition; "
                 "set it to 0 and use more targets"
             )
-        for kind, found in made_by(job, theta, name, rows, texts).items():
-            images[kind].append(decode(found).numpy())
+        for kind, of_kind in made_by(job, theta, name, rows, texts).items():
+            images[kind].append(decode(of_kind).numpy())
         job.progress(len(images["image"]), len(settings["models"]), "models")
-    images = {kind: np.array(found) for kind, found in images.items()}
+    images = {kind: np.array(of_kind) for kind, of_kind in images.items()}
     ids = [row["id"] for row in rows]
     attributes = {"images": job.checkpoint(job.args.models[0]).attributes.get("images"), "targets": len(ids)}
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
         store.write("model", ["model"], np.array(settings["models"]))
         store.write("target", ["target"], np.array(ids))
-        for kind, found in images.items():
-            store.write(kind, ["model", "target", "channel", "y", "x"], found, "model", settings["models"])
+        for kind, of_kind in images.items():
+            store.write(kind, ["model", "target", "channel", "y", "x"], of_kind, "model", settings["models"])
     with atomic_file(job.args.table, lambda: job.provenance(**attributes)) as tmp:
         pd.DataFrame(rows_of(images, settings["models"], ids)).to_csv(tmp, index=False, float_format="%.6g")
 

@@ -16,7 +16,7 @@ def rng(seed=0):
 
 
 def by_distance(features):
-    """Neighbours in plain numpy."""
+    """A function that gives neighbours from near to far, in plain numpy."""
     return lambda chosen: np.stack([np.argsort(((features - features[i]) ** 2).sum(1), kind="stable") for i in chosen])
 
 
@@ -28,8 +28,8 @@ def both(score, groups, seed=0, features=None, draws=science.DRAWS):
         "random": science.random_orders(rng(seed), n, longest, draws),
         "neighbourhoods": science.neighbour_orders(rng(seed), n, by_distance(features), draws),
     }
-    made = {"random": science.random_null, "neighbourhoods": science.neighbourhood_null}
-    nulls = {kind: made[kind](score, groups, order) for kind, order in orders.items()}
+    make = {"random": science.random_null, "neighbourhoods": science.neighbourhood_null}
+    nulls = {kind: make[kind](score, groups, order) for kind, order in orders.items()}
     sums = group_sums(score, groups)
     return {kind: standing(sums, null) for kind, null in nulls.items()}, nulls
 
@@ -58,11 +58,11 @@ def test_one_cumulative_sum_serves_every_size():
         science.random_orders(rng(3), 30, 20, 50),
         np.array([1, 4, 20]),
     )
-    found = science.null_sums(score, orders, sizes)
+    sums = science.null_sums(score, orders, sizes)
     assert all(len(set(order)) == 20 for order in orders.tolist())
     for b, order in enumerate(orders):
         for u, size in enumerate(sizes):
-            assert np.allclose(found[:, b, u], score[:, order[:size]].sum(1))
+            assert np.allclose(sums[:, b, u], score[:, order[:size]].sum(1))
 
 
 def test_sums_do_not_depend_on_how_many_draws_are_taken_at_once(monkeypatch):
@@ -84,9 +84,9 @@ def test_p_against_brute_force():
     """(1 + #)/(1 + B), two-sided about the null's mean; the exact normal tail where fewer than ten exceed."""
     score = rng(6).standard_normal((2, 60))
     groups = [np.arange(5), np.arange(5, 25), np.argsort(score[0])[-5:]]
-    found, nulls = both(score, groups)
+    standings, nulls = both(score, groups)
     for kind, null in nulls.items():
-        z, p, normal, percentile = found[kind]
+        z, p, normal, percentile = standings[kind]
         for s in range(2):
             for g, group in enumerate(groups):
                 draws = null.draws[s, null.counted[g], null.of[g]]
@@ -96,7 +96,7 @@ def test_p_against_brute_force():
                 assert normal[s, g] == (count < 10)
                 assert np.isclose(p[s, g], 2 * norm.sf(abs(z[s, g])) if count < 10 else (1 + count) / (1 + len(draws)))
                 assert abs(percentile[s, g] - 100 * (draws <= total).mean()) <= 1
-    assert found["random"][2][0, 2]  # the highest five of sixty
+    assert standings["random"][2][0, 2]  # the highest five of sixty
 
 
 def test_p_agrees_with_the_enumeration_of_all_groups():
@@ -114,8 +114,8 @@ def test_q_is_the_smallest_rate_at_which_the_step_up_rule_finds_a_group():
     q, ordered = q_values(p), np.sort(p.ravel())
     for rate in np.linspace(0.01, 1, 60):
         reached = np.flatnonzero(ordered <= rate * np.arange(1, 37) / 36 + 1e-12)
-        found = p <= ordered[reached[-1]] if len(reached) else np.zeros_like(p, bool)
-        assert np.array_equal(q <= rate + 1e-9, found)
+        expected = p <= ordered[reached[-1]] if len(reached) else np.zeros_like(p, bool)
+        assert np.array_equal(q <= rate + 1e-9, expected)
 
 
 def test_a_step_of_equal_scores_says_nothing():
@@ -135,17 +135,17 @@ def test_the_error_is_of_the_sums_and_its_interval_students():
 
 
 def discoveries(parts, groups, features, seed=0, draws=science.DRAWS):
-    """Found, as the table has it: bool (S, G)."""
+    """Which groups are found, by the rule of the table: bool (S, G)."""
     score = parts.mean(0)
-    found, nulls = both(score, groups, seed, features, draws)
-    sums, q = group_sums(score, groups), np.array([q_values(found[kind][1]) for kind in science.NULLS])
+    standings, nulls = both(score, groups, seed, features, draws)
+    sums, q = group_sums(score, groups), np.array([q_values(standings[kind][1]) for kind in science.NULLS])
     stricter, mean = q.argmax(0), np.array([nulls[kind].mean for kind in science.NULLS])
     error = error_of_sums(group_sums(parts, groups))
     return (q.max(0) <= LEVEL) & excluded(sums, error, len(parts), np.take_along_axis(mean, stricter[None], 0)[0])
 
 
 def clustered(seed, n=240, clusters=12, parts=3, steps=3, shared=1.0):
-    """Features in clusters, and noise of which images of a cluster share a part: {cluster: images}."""
+    """Noise (parts, steps, n) that images of a cluster share in part, the images of each cluster, and all features."""
     r = rng(seed)
     of = r.permutation(np.repeat(np.arange(clusters), n // clusters))
     features = 10 * r.standard_normal((clusters, 5))[of] + r.standard_normal((n, 5))
@@ -180,16 +180,16 @@ def test_p_of_random_groups_is_uniform_under_noise():
 
 
 def test_q_controls_the_share_of_wrong_discoveries():
-    """Half of the groups are planted: of what q finds at 10 %, no more than about that is wrong."""
+    """Half of the groups are planted; of those that q finds at 10 %, about a tenth at most are wrong."""
     wrong = []
     for seed in range(30):
         r = rng(seed)
         score, groups = r.standard_normal((2, 400)), np.split(r.permutation(400), 20)
         for k, group in enumerate(groups[:10]):
             score[:, group] += 1.5 * (-1) ** k
-        found = q_values(both(score, groups, seed, draws=1000)[0]["random"][1]) <= 0.1
-        wrong.append(found[:, 10:].sum() / max(1, found.sum()))
-        assert found[:, :10].mean() > 0.3
+        discovered = q_values(both(score, groups, seed, draws=1000)[0]["random"][1]) <= 0.1
+        wrong.append(discovered[:, 10:].sum() / max(1, discovered.sum()))
+        assert discovered[:, :10].mean() > 0.3
     assert np.mean(wrong) <= 0.12
 
 
@@ -198,23 +198,23 @@ def test_q_controls_the_share_of_wrong_discoveries():
 
 @pytest.mark.parametrize("parts, least", [(2, 0.5), (3, 0.9), (8, 0.99)])
 def test_planted_groups_are_found_on_either_side(parts, least):
-    """Two numbers say little of their own error: with two parts an interval reaches 12.7 errors to either side."""
+    """Two numbers tell little about their error: with two parts an interval reaches 12.7 errors to either side."""
     hits = []
     for seed in range(10):
         noise, groups, features = clustered(seed, n=300, clusters=30, parts=parts, shared=0.2)
         noise[:, :, groups[0]] += 3 * (-1) ** seed
-        made = discoveries(noise, groups, features, seed)
-        hits.append(made[:, 0].mean())
-        assert made[:, 1:].mean() <= 0.05
+        discovered = discoveries(noise, groups, features, seed)
+        hits.append(discovered[:, 0].mean())
+        assert discovered[:, 1:].mean() <= 0.05
     assert np.mean(hits) >= least
 
 
 def test_one_of_ten_classes_can_stand_out():
-    """Its own images' neighbourhoods are a tenth of all; they are not what it is compared with."""
+    """A tenth of all neighbourhoods begin with its own images; it is not compared with those."""
     noise, groups, features = clustered(3, n=200, clusters=10, parts=4, shared=0.1)
     noise[:, :, groups[4]] += 2
-    made = discoveries(noise, groups, features)
-    assert made[:, 4].all() and not made[:, :4].any()
+    discovered = discoveries(noise, groups, features)
+    assert discovered[:, 4].all() and not discovered[:, :4].any()
 
 
 def test_a_group_is_not_compared_with_neighbourhoods_of_its_own_images():

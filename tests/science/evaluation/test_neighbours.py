@@ -12,16 +12,16 @@ def test_neighbours_are_those_of_plain_distances_from_near_to_far(longest, monke
     monkeypatch.setattr(neighbours, "AT_ONCE", 4)
     vectors = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
     chosen = np.array([3, 39, 0, 12, 20])
-    found = nearest(vectors, chosen, longest)
-    for row, i in zip(found, chosen):
+    rows = nearest(vectors, chosen, longest)
+    for row, i in zip(rows, chosen):
         distance = ((vectors - vectors[i]) ** 2).sum(1)
         assert row[0] == i and np.allclose(distance[row], np.sort(distance)[:longest], atol=1e-4)
         assert len(set(row.tolist())) == longest
 
 
 def test_an_image_is_its_own_nearest_among_copies():
-    found = nearest(np.ones((6, 3), np.float32), np.array([4]), 3)
-    assert found.tolist() == [[4, 0, 1]]
+    rows = nearest(np.ones((6, 3), np.float32), np.array([4]), 3)
+    assert rows.tolist() == [[4, 0, 1]]
 
 
 def test_large_images_are_averaged_over_cells():
@@ -38,6 +38,6 @@ def test_small_images_stay_as_they_are():
 
 def test_vectors_of_any_length_are_compared_by_direction():
     vectors = np.array([[3.0, 0], [0.1, 0.01], [0, 9], [0, 0]], np.float32)
-    made = normalised(vectors)
-    assert np.allclose(np.linalg.norm(made, axis=1), [1, 1, 1, 0])
-    assert nearest(made, np.array([0]), 4).tolist() == [[0, 1, 3, 2]]
+    directions = normalised(vectors)
+    assert np.allclose(np.linalg.norm(directions, axis=1), [1, 1, 1, 0])
+    assert nearest(directions, np.array([0]), 4).tolist() == [[0, 1, 3, 2]]

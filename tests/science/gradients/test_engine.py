@@ -286,7 +286,7 @@ def test_rows_do_not_depend_on_how_they_pass_through(tiny_model, monkeypatch, ki
 
 
 def test_a_pass_keeps_within_the_memory(tiny_model):
-    """2560 rows, fewer the more a row keeps; of an example that does not fit, fewer draws; never none."""
+    """2560 rows, or fewer if each keeps more; an example that does not fit passes in parts of at least one draw."""
     theta, loss, examples = denoiser_and_examples(tiny_model, "plain")
     engine = PerExampleGradients(theta.unet)
     engine(loss, examples)
@@ -554,7 +554,7 @@ ODD = {
 @every_engine
 @pytest.mark.parametrize("layer, forward", ODD.values(), ids=ODD)
 def test_odd_layers_are_right_all_the_same(make, layer, forward):
-    """By a rule or by autograd: the columns of the last, ordinary layer are not disturbed, and exact ones are right."""
+    """Odd layers are exact by a rule or by autograd, and do not disturb the columns of the ordinary last layer."""
     model = seeded(lambda: Odd(layer(), forward))
     examples = vectors(3, K=4)
     for k, example in enumerate(examples):

@@ -27,7 +27,7 @@ def source(kind, path=None, captions=None, size=None):
 
 
 def refused(kind, path, *names, **section):
-    """The source cannot be opened and read, and the message names all of ``names``."""
+    """Assert that the source cannot be opened or read, and that the message holds all of ``names``."""
     with pytest.raises(WaypointError) as caught:
         opened = source(kind, path, **section)
         for i in range(opened.n):
@@ -374,7 +374,7 @@ def python3(value):
 
 
 def five(**changes):
-    """The files of the five batches, each with three images; ``batch_2=…`` gives another."""
+    """The files of the five batches, each with three images; ``batch_2=…`` replaces one of them."""
     return {f"data_batch_{k}": changes.get(f"batch_{k}", python2(batch(k - 1))) for k in range(1, 6)}
 
 

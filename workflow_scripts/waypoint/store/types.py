@@ -15,6 +15,7 @@ StrPath: TypeAlias = str | os.PathLike[str]
 # an artifact's attributes, a configuration's section: JSON whose keys depend on the stage
 Attributes: TypeAlias = Mapping[str, Any]
 MutableAttributes: TypeAlias = MutableMapping[str, Any]
+Config: TypeAlias = dict[str, Any]  # of a model, as its config.json holds it
 
 # what an array of a store holds: numbers of any type, or texts
 Values: TypeAlias = NDArray[Any]

@@ -106,9 +106,9 @@ class PerExampleGradients:
         """How many examples of K draws go through the model at once, and how many draws of each."""
         return rows_in_a_pass(K, self.row_bytes, self.device)
 
-    def _add(self, loss: Loss, part: Example, B: int, K: int, found: dict[Source, torch.Tensor]) -> None:
-        """Add the gradients of the mean over K draws to ``found``: {layer or parameter: (B, columns)}."""
-        with attached(self.model, self.hooks, B, lambda layer, gradients: add(found, layer, gradients())):
+    def _add(self, loss: Loss, part: Example, B: int, K: int, totals: dict[Source, torch.Tensor]) -> None:
+        """Add the gradients of the mean over K draws to ``totals``: {layer or parameter: (B, columns)}."""
+        with attached(self.model, self.hooks, B, lambda layer, gradients: add(totals, layer, gradients())):
             backward(self._mean(loss, part, K))
         if self.rest:
             each: list[tuple[torch.Tensor, ...]] = []
@@ -116,7 +116,7 @@ class PerExampleGradients:
                 value = self._mean(loss, part.draws(rows), K)
                 each.append(torch.autograd.grad(value, self.rest, allow_unused=True, materialize_grads=True))
             for q, gradients in zip(self.rest, zip(*each)):
-                add(found, q, torch.stack([gradient.flatten() for gradient in gradients]))
+                add(totals, q, torch.stack([gradient.flatten() for gradient in gradients]))
 
     def _mean(self, loss: Loss, part: Example, K: int) -> torch.Tensor:
         """The contribution of the rows of ``part`` to their examples' means over K draws, summed."""

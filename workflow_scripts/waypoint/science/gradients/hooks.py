@@ -160,9 +160,9 @@ def single_or_wider(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def add(found: MutableMapping[Source, torch.Tensor], key: Source, gradients: torch.Tensor) -> None:
+def add(totals: MutableMapping[Source, torch.Tensor], key: Source, gradients: torch.Tensor) -> None:
     """Add gradients to the sum of a layer or parameter so far, or begin it."""
-    found[key] = found[key] + gradients if key in found else gradients.to(single_or_wider(gradients.dtype))
+    totals[key] = totals[key] + gradients if key in totals else gradients.to(single_or_wider(gradients.dtype))
 
 
 @contextlib.contextmanager

@@ -27,8 +27,8 @@ class Guided(Denoiser):
         assert condition is not None  # a model without conditions is not guided
         t = torch.as_tensor(t, device=self.device).expand(len(x)).repeat_interleave(2)
         both = torch.stack([self.null.expand_as(condition), condition], 1).flatten(0, 1)
-        without, given = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
-        return without + self.scale * (given - without)
+        without, conditioned = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
+        return without + self.scale * (conditioned - without)
 
 
 def guided(denoiser: Denoiser, null: torch.Tensor | None, scale: float) -> Denoiser:

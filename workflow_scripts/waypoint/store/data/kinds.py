@@ -109,8 +109,8 @@ def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) 
     if readers:
         raise WaypointError(f"{text}; source {' or '.join(readers)} reads it")
     if command := HELP.get(ALIKE.get(kind, kind)):
-        told = command.format(path=shlex.quote(str(path)), quoted=repr(str(path)), is_dir=is_dir)
-        raise WaypointError(f"{text}; `{told}` makes images of it that a source reads")
+        command_line = command.format(path=shlex.quote(str(path)), quoted=repr(str(path)), is_dir=is_dir)
+        raise WaypointError(f"{text}; `{command_line}` makes images of it that a source reads")
     raise WaypointError(f"{text}; export its images as files, or as npz")
 
 

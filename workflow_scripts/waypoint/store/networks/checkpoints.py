@@ -5,10 +5,10 @@
 # pyright: reportAttributeAccessIssue=false
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 
@@ -35,8 +35,10 @@ from waypoint.store.networks.layouts import Layout, examine
 from waypoint.store.networks.typed_diffusers import from_config, load_config, on_device
 from waypoint.store.types import Attributes, StrPath
 
+State: TypeAlias = dict[str, Any]  # tensors by name, or their shapes
 # the class and the configuration of a network, whether values are wanted → its state dict (or shapes), and sentences
-Parts: TypeAlias = "tuple[type[UNet2DModel] | type[UNet2DConditionModel], Attributes, Callable[[bool], Any], Said]"
+Parts: TypeAlias = "tuple[type[UNet2DModel] | type[UNet2DConditionModel], Attributes, Callable[[bool], State], Said]"
+Option: TypeAlias = Attributes | str | int | None  # a value of an attribute of ``Taking``
 
 PARTS = ("unet", "scheduler")  # of a pipeline's folder
 
@@ -107,7 +109,7 @@ def _pipeline_of(unet: UNet) -> str:
     return "StableDiffusionXLPipeline" if is_sdxl(unet.config) else "StableDiffusionPipeline"
 
 
-def load(source: StrPath, device: torch.device | str = "cpu", **taking: Any) -> Denoiser:
+def load(source: StrPath, device: torch.device | str = "cpu", **taking: Option) -> Denoiser:
     """A denoiser in evaluation mode from a pipeline's or a UNet's folder, a state dict, or a hub id.
 
     Args:
@@ -120,12 +122,12 @@ def load(source: StrPath, device: torch.device | str = "cpu", **taking: Any) -> 
     return denoiser
 
 
-def take(source: StrPath, device: torch.device | str = "cpu", **taking: Any) -> tuple[Denoiser, list[str]]:
+def take(source: StrPath, device: torch.device | str = "cpu", **taking: Option) -> tuple[Denoiser, list[str]]:
     """As ``load``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
-    return _taken(source, Taking(**taking), device)
+    return _taken(source, _taking(taking), device)
 
 
-def outline(source: StrPath, **taking: Any) -> Denoiser:
+def outline(source: StrPath, **taking: Option) -> Denoiser:
     """The denoiser that ``load`` would give, on the meta device: its weights are compared by name and shape, not read.
 
     Raises:
@@ -135,9 +137,9 @@ def outline(source: StrPath, **taking: Any) -> Denoiser:
     return denoiser
 
 
-def outlined(source: StrPath, **taking: Any) -> tuple[Denoiser, list[str]]:
+def outlined(source: StrPath, **taking: Option) -> tuple[Denoiser, list[str]]:
     """As ``outline``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
-    return _taken(source, Taking(**taking), None)
+    return _taken(source, _taking(taking), None)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,10 @@ class Taking:
     model: Attributes | None = None
     cells: int | None = None
     latent: bool = False
+
+
+def _taking(options: Mapping[str, Option]) -> Taking:
+    return Taking(**cast(dict[str, Any], options))
 
 
 def _taken(source: StrPath, taking: Taking, device: torch.device | str | None) -> tuple[Denoiser, list[str]]:
@@ -208,7 +214,7 @@ def _network_in(layout: Layout, taking: Taking) -> Parts:
     except WaypointError as error:
         raise WaypointError(f"cannot be loaded: {error}") from error
 
-    def state(values: bool) -> Any:
+    def state(values: bool) -> State:
         return (weight_files.read if values else weight_files.shapes)(weights.files)
 
     return kind, config, state, (*said, *filling.variant_said(weights))

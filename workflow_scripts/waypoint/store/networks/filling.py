@@ -10,13 +10,13 @@ errors over kinds of files that it then takes.
 import inspect
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks import weight_files
 from waypoint.store.networks.layouts import read_json
 from waypoint.store.networks.typed_diffusers import from_config
-from waypoint.store.types import Attributes, StrPath
+from waypoint.store.types import Attributes, Config, StrPath
 
 if TYPE_CHECKING:
     from diffusers.models.modeling_utils import ModelMixin
@@ -44,7 +44,7 @@ def arguments(kind: type) -> set[str]:
     return set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs"}
 
 
-def known_config(kind: type, file: StrPath) -> tuple[dict[str, Any], Said]:
+def known_config(kind: type, file: StrPath) -> tuple[Config, Said]:
     """A stored configuration without the keys that the class does not know, and what to say about it.
 
     Raises:

@@ -6,12 +6,12 @@ Judged from names, configurations and the heads of files, so that planning can d
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import NoReturn, cast
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.places import local_place
 from waypoint.store.networks.weight_files import LORA, SUFFIXES, header, require_whole
-from waypoint.store.types import StrPath
+from waypoint.store.types import Config, StrPath
 
 RAW, AVERAGED = "unet", "unet_ema"  # folders of the trained weights and of their exponential average
 WEIGHTS = {"raw": RAW, "ema": AVERAGED}  # of the key checkpoints.weights
@@ -42,12 +42,12 @@ class Layout:
     said: tuple[str, ...]
 
     @property
-    def config(self) -> dict[str, Any] | None:
+    def config(self) -> Config | None:
         """The network's configuration, a mapping; None for a state dict."""
         return None if self.network is None else read_json(self.network / "config.json")
 
     @property
-    def schedule(self) -> dict[str, Any] | None:
+    def schedule(self) -> Config | None:
         """The scheduler's configuration, a mapping, or None."""
         return None if self.scheduler is None else read_json(self.scheduler)
 
@@ -87,7 +87,7 @@ def taken_from(path: str, weights: str | None = None) -> list[str]:
     return [place, str(scheduler)] if above else [place]
 
 
-def read_json(file: StrPath) -> dict[str, Any]:
+def read_json(file: StrPath) -> Config:
     """A configuration.
 
     Raises:
@@ -99,7 +99,7 @@ def read_json(file: StrPath) -> dict[str, Any]:
         raise WaypointError(f"cannot be loaded: {file} is damaged ({error})") from error
     if not isinstance(found, dict):
         raise WaypointError(f"cannot be loaded: {file} is damaged (it holds no mapping)")
-    return cast(dict[str, Any], found)
+    return cast(Config, found)
 
 
 def unnamed_vae(source: StrPath, layout: Layout) -> str | None:

@@ -1,8 +1,8 @@
 """State dicts as training scripts save them: bare, or several in one file, such as {unet, unet_ema, total_steps}."""
 
-from collections.abc import Mapping
+from collections.abc import Container
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, cast
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.weight_files import mapping, read, refuse_other_kinds, shapes
@@ -28,14 +28,15 @@ def state_in(file: Path, weights: str | None = None, values: bool = True) -> "tu
     """
     if file.suffix == ".safetensors":
         return (read([file]) if values else shapes([file])), ()
-    found = mapping(file, "cpu" if values else "meta")
-    said, parts = (), {"": found} if _is_state(found) else {key: q for key, q in found.items() if _is_state(q)}
+    whole, said = mapping(file, "cpu" if values else "meta"), ()
+    parts: dict[str, StateDict] = {str(key): q for key, q in whole.items() if _is_state(q)}
+    parts = {"": whole} if _is_state(whole) else parts
     if len(parts) == 1 and len(inner := _side_by_side(next(iter(parts.values())))) > 1:
         parts = inner
     if list(parts) == [""]:
         found = parts[""]
     else:
-        found, said = _chosen(file, parts, weights, found)
+        found, said = _chosen(file, parts, weights, whole)
     refuse_other_kinds(list(found))
     return (found if values else {name: tuple(tensor.shape) for name, tensor in found.items()}), said
 
@@ -62,7 +63,7 @@ def _averaged(name: str) -> bool:
 
 
 def _chosen(
-    file: Path, parts: dict[str, StateDict], weights: str | None, whole: Mapping[str, Any]
+    file: Path, parts: dict[str, StateDict], weights: str | None, whole: Container[object]
 ) -> tuple[StateDict, Said]:
     """The state dict that is meant, and what to say about it."""
     if not parts and "shadow_params" in whole:

@@ -3,7 +3,7 @@
 from typing import Any, TypeVar, cast
 
 from waypoint.science.types import Device
-from waypoint.store.types import Attributes, StrPath
+from waypoint.store.types import Attributes, Config, StrPath
 
 Kind = TypeVar("Kind")
 
@@ -13,7 +13,7 @@ def from_config(kind: type[Kind], config: Attributes) -> Kind:
     return cast(Any, kind).from_config(config)
 
 
-def load_config(kind: type, folder: StrPath, subfolder: str = "") -> dict[str, Any]:
+def load_config(kind: type, folder: StrPath, subfolder: str = "") -> Config:
     """The configuration that lies in a local folder, for a class of networks or schedulers."""
     return cast(Any, kind).load_config(folder, subfolder=subfolder, local_files_only=True)
 

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ from waypoint.store.artifacts.fingerprint import json_hash, weights_hash
 from waypoint.store.networks.filling import from_folder
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.typed_diffusers import load_config, on_device
-from waypoint.store.types import Attributes, StrPath
+from waypoint.store.types import Attributes, Config, StrPath
 
 VAE_PARTS = ("vae",)  # of a pipeline's folder
 
@@ -50,7 +49,7 @@ def latent_channels(source: StrPath) -> int:
     return _stored_config(fetch(str(source), "vae", VAE_PARTS), source)["latent_channels"]
 
 
-def _stored_config(folder: str, source: StrPath) -> dict[str, Any]:
+def _stored_config(folder: str, source: StrPath) -> Config:
     part = "vae" if Path(folder, "vae").is_dir() else ""
     try:
         config = load_config(AutoencoderKL, folder, part)

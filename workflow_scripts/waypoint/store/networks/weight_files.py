@@ -231,11 +231,12 @@ def unpickled(file: StrPath, place: str) -> "dict[str, Tensor]":
 
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise WaypointError(f"{file} holds no state dict, a mapping of names to tensors")
-    refuse_other_kinds(list(state))
-    return dict(state)
+    tensors = cast("dict[str, Tensor]", state)
+    refuse_other_kinds(list(tensors))
+    return dict(tensors)
 
 
-def mapping(file: StrPath, place: str) -> dict[Any, Any]:
+def mapping(file: StrPath, place: str) -> dict[object, object]:
     """The mapping that a torch file holds.
 
     Raises:
@@ -252,7 +253,7 @@ def mapping(file: StrPath, place: str) -> dict[Any, Any]:
         ) from error
     if not isinstance(found, dict):
         raise WaypointError(f"{file} holds no state dict, a mapping of names to tensors, but {type(found).__name__}")
-    return cast(dict[Any, Any], found)
+    return cast(dict[object, object], found)
 
 
 def _reason(error: Exception) -> str:

@@ -39,9 +39,9 @@ def make_curvature(job, work):
         factored = sum(matrix.size for matrix in curvature.matrices if matrix.row_blocks or matrix.column_blocks)
 
         def attributes():
-            made = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
-            made |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
-            return job.provenance(**made, sha256=content_of(curvature))
+            stored = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
+            stored |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
+            return job.provenance(**stored, sha256=content_of(curvature))
 
         with create_store(job.args.out, attributes) as store:
             write_curvature(store, curvature, job.args.name)

@@ -71,8 +71,8 @@ class LocalStore:
 
     def name(self, path):
         """A path within the experiment, or None."""
-        _, found, name = str(path).partition(f"{self.root}/")
-        return name if found else None
+        _, inside, name = str(path).partition(f"{self.root}/")
+        return name if inside else None
 
     def fetch(self, paths):
         """Do nothing: local files are read when they are needed."""
@@ -83,10 +83,10 @@ class LocalStore:
         Raises:
             DamagedArtifact: its marker is missing or cannot be read.
         """
-        found = read_attributes(path)
-        if found is None and os.path.exists(path):
+        attributes = read_attributes(path)
+        if attributes is None and os.path.exists(path):
             raise DamagedArtifact(f"{marker_path(path)} is missing")
-        return found
+        return attributes
 
     def missing_part(self, path, attributes):
         """The first file of an artifact that is not there, or None."""
