@@ -36,6 +36,7 @@ for FILE in dict.fromkeys(evaluation.rules for evaluation in EVALUATIONS.values(
 include: "rules/groups.smk"
 include: "rules/given_images.smk"
 include: "rules/report.smk"
+include: "rules/explorer.smk"
 include: "rules/collect.smk"
 
 
@@ -55,6 +56,7 @@ rule all:
         rules.evaluations.input,
         rules.tables.input,
         rules.figures.input,
+        EXPLORERS,
 
 
 report: "docs/report/workflow.rst"
