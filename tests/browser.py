@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import threading
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -49,7 +50,7 @@ class Watched:
         self.page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         self.asked, self.wrong = [], []
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("console", lambda message: message.type == "error" and self.wrong.append(message.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
 
@@ -61,9 +62,17 @@ class Watched:
 
     def settled(self):
         """Wait until nothing is read any more."""
-        self.page.wait_for_selector("#lists .tile, #messages .message")
-        self.page.wait_for_function("!/…|Reading/.test(document.querySelector('#lists').innerText)")
+        ready = "['#lists .tile', '#lists .none:not([hidden])', '#messages .message']"
+        self.until(f"{ready}.some((one) => document.querySelector(one))")
+        self.until("!/…|Reading/.test(document.querySelector('#lists').innerText)")
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def until(self, expression, seconds=30):
+        """Wait until an expression is true; the page's policy keeps Playwright's own waiting out."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            self.page.wait_for_timeout(10)
 
     def elsewhere(self):
         """Addresses that are not the page's own server's."""

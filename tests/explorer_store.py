@@ -30,7 +30,8 @@ class FinishedStore:
     Args:
         n: training images. shape: (C, H, W). kept: whether scores are kept by checkpoint, so that lists are judged.
         captions: (N) texts. prompts: {target: prompt}. masks: {target: (whole, box)}.
-        groups: whether there are groups, by class. lds: whether the table is there. blocks: images that are made at once.
+        groups: whether there are groups, by class. lds: whether the table is there. blocks: images made at once.
+        latent: whether the process runs in latents, so that samples hold what x_t and x̂0_t are decoded to.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class FinishedStore:
         lds=True,
         files=None,
         sampling=20,
+        latent=False,
         blocks=2000,
     ):
         self.root, self.targets, self.methods, self.steps = root, list(targets), list(methods), list(steps)
         self.n, self.shape, self.masks, self.prompts, self.groups = n, shape, masks or {}, prompts or {}, groups
-        self.rng = np.random.default_rng(0)
+        self.rng, self.latent = np.random.default_rng(0), latent
         self.files = files or [f"{CLASSES[i % 4]}/{i:05d}.png" for i in range(n)]
         self.labels = np.arange(n) % 4
         self._data(captions, blocks)
@@ -99,12 +101,16 @@ class FinishedStore:
         of = {"seed": 1, "label": 2} | ({"prompt": self.prompts[target]} if target in self.prompts else {})
         spec = {"sample_trajectory": {"version": 1, "target": of}}
         at = [grid.index(t) for t in self.steps]
+        decoded = {}
+        if self.latent:
+            decoded = {"x_t_image": (dims, x_t[at]), "x0_hat_image": (dims, x0_hat[at])}
+            x_t, latents = (self.rng.standard_normal((len(grid), 4, 2, 2), np.float32) for _ in range(2))
         store(
             self.root / f"targets/{target}/trajectory.zarr",
             self._made("sample_trajectory", spec),
             step=(["step"], np.array(grid)),
             x_t=(dims, x_t),
-            x0_hat=(dims, x0_hat),
+            x0_hat=(dims, latents if self.latent else x0_hat),
             image=(dims[1:], x0),
         )
         sample = np.repeat(x0_hat[at][:, None], 4, 1)
@@ -113,6 +119,7 @@ class FinishedStore:
             self._made("sample_from_x_t", {"sample_from_x_t": {"version": 1}}),
             step=(["step"], np.array(self.steps)),
             sample=(["step", "sample", *dims[1:]], sample),
+            **decoded,
         )
 
     def _scores(self, method, target, kept):

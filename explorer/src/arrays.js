@@ -32,12 +32,12 @@ class Store {
     return name in this.arrays;
   }
 
-  /** All values of an array: {data, shape}. Whole numbers of 64 bits come as those of 32. */
-  async read(name) {
+  /** All values of an array, or one of its rows: {data, shape}. Whole numbers of 64 bits come as those of 32. */
+  async read(name, row = null) {
     const place = `${this.path}, array ${name}`;
     try {
       const array = await open.v3(root(this).resolve(name), { kind: "array" });
-      const { data, shape } = await get(array);
+      const { data, shape } = await get(array, row === null ? null : [row, ...array.shape.slice(1).map(() => null)]);
       return { data: narrowed(data), shape };
     } catch (error) {
       if (error instanceof Missing) throw new Damaged(`${place}: a part is missing: ${error.message} ${ADVICE}`);

@@ -6,6 +6,7 @@ import { firsts, lists, members, scores, texts } from "./store.js";
 
 const NONE = { of: null, file: "", caption: "", within: null };
 const through = new Map(); // candidates by filter
+const verdicts = new Map(); // what halves say, by method, target and step
 const remembered = new Map(); // orders by all that they depend on
 
 /** Whether a filter is set. */
@@ -57,7 +58,7 @@ function passing({ of, file, caption, within }, first, all, groups) {
 export function chosen(state, method) {
   const file = lists(method, state.target);
   if (!file) return undefined;
-  const judged = judgedAt(file, state.step);
+  const judged = memoised(verdicts, `${method}/${state.target}/${state.step}`, () => judgedAt(file, state.step));
   const plain = state.sort === "rank" && !filtered(state);
   const all = scores(method, state.target);
   const head = { judged: file.judged, by: file.by };

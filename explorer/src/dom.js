@@ -12,6 +12,14 @@ export function svg(tag, props = {}, ...children) {
   return fill(set(made, props), children);
 }
 
+let fields = 0;
+
+/** A control with a label above it. */
+export function field(label, control) {
+  control.id = `field-${++fields}`;
+  return el("div", { class: "field" }, el("label", { for: control.id, text: label }), control);
+}
+
 /** Replace what is in an element. */
 export function put(parent, ...children) {
   parent.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));

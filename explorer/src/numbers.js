@@ -10,7 +10,7 @@ export function signed(value) {
 export function plain(value, digits = 2) {
   if (value === 0) return "0";
   const size = Math.abs(value);
-  const text = size >= 1e4 || size < 1e-3 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+  const text = size >= 1e4 || size < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
   return text.replace("-", "−").replace("e−", "e-").replace("e+", "e");
 }
 

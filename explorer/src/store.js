@@ -79,6 +79,15 @@ export function texts() {
   });
 }
 
+/** A training image as large as it is: {data, shape}, (C, H, W) in [−1, 1]. All that shares its chunk is read. */
+export function wholeImage(image) {
+  return want(wholeName(image), async () => (await openStore(`${index.store}data/train.zarr`)).read("image", image));
+}
+
+export function wholeName(image) {
+  return `whole/${image}`;
+}
+
 /** The first image that shows the same as each one. */
 export function firsts() {
   return want("firsts", async () => {

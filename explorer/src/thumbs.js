@@ -20,9 +20,24 @@ export function canvas([height, width], label, props = {}) {
 export function drawCell(to, sheet, k, across, [height, width]) {
   const x = (k % across) * width;
   const y = Math.floor(k / across) * height;
-  const context = to.getContext("2d");
+  // so small that drawing them on a graphics card takes longer
+  const context = to.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingEnabled = false;
   context.drawImage(sheet, x, y, width, height, 0, 0, to.width, to.height);
+}
+
+/** Draw an image of numbers in [−1, 1], (C, H, W). */
+export function drawNumbers(to, { data, shape: [channels, height, width] }) {
+  const context = to.getContext("2d");
+  const pixels = context.createImageData(width, height);
+  for (let at = 0; at < height * width; at++) {
+    for (let c = 0; c < 3; c++) {
+      const value = data[(channels < 3 ? 0 : c) * height * width + at];
+      pixels.data[4 * at + c] = Math.round(127.5 * (value + 1)); // clamped by its array
+    }
+    pixels.data[4 * at + 3] = 255;
+  }
+  context.putImageData(pixels, 0, 0);
 }
 
 /** Draw a training image; false while its sheet is read, and then the canvas is empty. */

@@ -1,5 +1,5 @@
 // Which methods, which images, in which order.
-import { el, put } from "../dom.js";
+import { el, field, put } from "../dom.js";
 import { SORTS, change, now } from "../state.js";
 import { known } from "../store.js";
 
@@ -51,12 +51,12 @@ function groupsToLookAt(names) {
     event.target.value = "";
   };
   const options = [["", "choose …"], ...names.map((name) => [name, name])];
-  return el("label", {}, "Sums of group", el("select", { on: { change: open } }, options.map(([value, text]) => el("option", { value, text }))));
+  return field("Sums of group", el("select", { on: { change: open } }, options.map(([value, text]) => el("option", { value, text }))));
 }
 
 function select(label, options, chosen) {
   const made = el("select", { on: { change: (event) => chosen(event.target.value) } }, options.map(([value, text]) => el("option", { value, text })));
-  return { element: el("label", {}, label, made), set: (value) => (made.value = value) };
+  return { element: field(label, made), set: (value) => (made.value = value) };
 }
 
 function typed(label, chosen) {
@@ -69,6 +69,6 @@ function typed(label, chosen) {
   const set = (value) => {
     if (made !== document.activeElement) made.value = value;
   };
-  return { element: el("label", {}, label, made), set };
+  return { element: field(label, made), set };
 }
 

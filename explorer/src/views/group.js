@@ -1,5 +1,5 @@
 // One group of training images: the sum of its scores, beside random images and beside neighbourhoods.
-import { el, put, svg } from "../dom.js";
+import { el, field, put, svg } from "../dom.js";
 import { inWords } from "../images.js";
 import { counted, plain, signed } from "../numbers.js";
 import { hasFailed } from "../resources.js";
@@ -24,7 +24,7 @@ export function group(place, name) {
     el("p", {}, only),
     thumbs,
     el("h3", { text: "Sums of its scores, beside two nulls" }),
-    el("label", {}, "By method", method),
+    field("By method", method),
     table,
   );
   let pictures = null;
@@ -89,6 +89,7 @@ function listed(rows, step, target, method) {
     return el("tr", { class: row.step === step ? "here" : null }, el("th", { scope: "row", text: `t = ${row.step}` }), cells.map((cell) => el("td", {}, cell)));
   });
   const words = `Target ${target} by ${method}. Random: ${NULLS.random}; neighbourhoods: ${NULLS.neighbourhoods}. Found: q ≤ 0.05 under the stricter null, and the error excludes its mean.`;
-  const table = el("table", {}, el("caption", { text: words }), el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col", text })))), el("tbody", {}, lines));
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sums of the group by step" }, table);
+  const table = el("table", {}, el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col", text })))), el("tbody", {}, lines));
+  const scrolled = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Sums of the group by step" }, table);
+  return el("div", {}, el("p", { class: "said", text: words }), scrolled);
 }

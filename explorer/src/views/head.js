@@ -12,18 +12,28 @@ export function head(place) {
   const index = known();
   const words = el("p", { class: "trust", "aria-live": "polite" });
   const chart = el("div", { class: "chart" });
-  const more = el("details", {}, el("summary", { text: "LDS by step, with ceiling and controls" }), chart);
-  const title = el("h1", {}, index.experiment, el("span", { class: "made", text: index.made }));
+  const open = () => {
+    charted = null;
+    draw();
+  };
+  const more = el("details", { on: { toggle: open } }, el("summary", { text: "LDS by step, with ceiling and controls" }), chart);
+  const title = el("h1", {}, `Waypoint: ${index.experiment}`, el("span", { class: "made", text: index.made }));
   put(place, el("div", { class: "title" }, title), words, index.trust.length ? more : null);
-  let drawn = "";
-  return () => {
+  let drawn = null;
+  let charted = null;
+
+  function draw() {
     const state = now();
     const key = [state.step, state.methods, state.target].join();
-    if (key === drawn) return;
+    if (key !== drawn) put(words, trusted(state));
     drawn = key;
-    put(words, trusted(state));
-    if (index.trust.length) put(chart, plotted(state), table(state));
-  };
+    if (more.open && key !== charted) {
+      put(chart, plotted(state), table(state));
+      charted = key;
+    }
+  }
+
+  return draw;
 }
 
 /** The rows of a method, those of its largest ensemble. */
@@ -46,7 +56,7 @@ function trusted({ methods, step }) {
   }
   const said = methods.map((method) => {
     const row = at(method, step);
-    return row ? `${method} ${interval(row)}${share(row)}` : `${method}: not measured at this step`;
+    return row ? `${method} ${interval(row)}${share(row)}${verdict(row)}` : `${method}: not measured at this step`;
   });
   const others = index.methods.filter(({ name, control }) => control && !methods.includes(name) && at(name, step));
   const controls = others.map(({ name }) => `${name} ${fixed(at(name, step).mean)}`);
@@ -63,8 +73,12 @@ function interval({ mean, low, high }) {
   return low === null || high === null ? fixed(mean) : `${fixed(mean)} (${fixed(low)} to ${fixed(high)})`;
 }
 
-function share({ of_ceiling: of }) {
-  return of === null || of < 0 ? "" : `, ${Math.round(100 * of)} % of the best possible`;
+function verdict({ low, high }) {
+  return low === null || low > 0 ? "" : high < 0 ? ", below zero" : ", not shown to be above zero";
+}
+
+function share({ of_ceiling: of, low }) {
+  return of === null || low === null || low <= 0 ? "" : `, ${Math.round(100 * of)} % of the best possible`;
 }
 
 function shownMethods({ methods }) {
@@ -125,7 +139,8 @@ function table(state) {
     });
     return el("tr", {}, el("th", { scope: "row", text: NAMES[name] ?? name }), cells);
   });
-  const caption = el("caption", { text: "LDS with its 95 % interval: 1 predicts retraining perfectly, 0 not at all" });
-  const made = el("table", {}, caption, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "method" }), heads)), el("tbody", {}, rows));
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "LDS by method and step" }, made);
+  const words = el("p", { class: "said", text: "LDS with its 95 % interval: 1 predicts retraining perfectly, 0 not at all" });
+  const made = el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "method" }), heads)), el("tbody", {}, rows));
+  const scrolled = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "LDS by method and step" }, made);
+  return el("div", {}, words, scrolled);
 }

@@ -1,12 +1,12 @@
 // One training image: what it is, what it shaped, what shows the same, and its groups.
-import { el, put } from "../dom.js";
+import { el, field, put } from "../dom.js";
 import { held, imageAt, inWords, named, placeOf } from "../images.js";
 import { counted, plain, signed } from "../numbers.js";
 import { ranks } from "../order.js";
 import { hasFailed } from "../resources.js";
 import { change, now } from "../state.js";
-import { firsts, known, members, scores, scoresName } from "../store.js";
-import { canvas, drawImage } from "../thumbs.js";
+import { firsts, known, members, scores, scoresName, wholeImage, wholeName } from "../store.js";
+import { canvas, drawImage, drawNumbers } from "../thumbs.js";
 import { isPacked } from "../files.js";
 
 const ALIKE = 24; // pictures of near-duplicates
@@ -14,6 +14,7 @@ const ALIKE = 24; // pictures of near-duplicates
 export function image(place, id) {
   const picture = canvas(known().images.cell, `Training image ${id}`, { class: "large" });
   const title = el("h2", {});
+  const large = fullSize(id, picture);
   const words = el("p", { class: "words" });
   const alike = el("div", { class: "alike" });
   const groups = el("div", { class: "groups" });
@@ -21,9 +22,9 @@ export function image(place, id) {
   method.value = now().methods[0];
   const table = shaped(id);
   put(
-    place, title, picture, words, alike, groups,
+    place, title, picture, large?.element, words, alike, groups,
     el("h3", { text: "What did it shape?" }),
-    el("label", {}, "By method", method),
+    field("By method", method),
     table.element,
   );
   let drawn = false;
@@ -32,6 +33,7 @@ export function image(place, id) {
 
   function update() {
     if (!drawn) drawn = drawImage(picture, id);
+    large?.update();
     const called = named(id);
     title.textContent = `Training image ${counted(id)}`;
     if (called) {
@@ -45,6 +47,33 @@ export function image(place, id) {
   }
 
   return update;
+}
+
+/** A button that shows an image as large as it is, where its picture is smaller; a packed page has only pictures. */
+function fullSize(id, picture) {
+  const { cell, size } = known().images;
+  if (isPacked || cell[0] === size[0]) return null;
+  let asked = false;
+  const ask = () => {
+    asked = true;
+    element.disabled = true;
+    element.textContent = "Reading …";
+    update();
+  };
+  const element = el("button", { type: "button", text: `Full size, ${size[1]} × ${size[0]}`, on: { click: ask } });
+  const full = canvas(size, `Training image ${id} in full size`, { class: "full" });
+
+  function update() {
+    if (!asked) return;
+    if (hasFailed(wholeName(id))) element.textContent = "It cannot be read; the message above says why";
+    const numbers = wholeImage(id);
+    if (!numbers || !element.isConnected) return;
+    drawNumbers(full, numbers);
+    element.replaceWith(full);
+    picture.hidden = true;
+  }
+
+  return { element, update };
 }
 
 /** The images that show the same; null when all are drawn. */
@@ -83,15 +112,16 @@ function within(place, id, all) {
 function shaped(id) {
   const index = known();
   const steps = [...new Set(index.targets.flatMap((row) => row.steps))].sort((a, b) => b - a);
-  const caption = el("caption", {});
+  const caption = el("p", { class: "said" });
   const heads = steps.map((step) => el("th", { scope: "col", text: `t = ${step}` }));
   const rows = index.targets.map(({ id: target, steps: own }) => {
     const cells = steps.map((step) => el("td", { text: own.includes(step) ? "…" : "" }));
     const go = el("button", { type: "button", class: "link", text: target, on: { click: () => change({ target }) } });
     return { target, cells, line: el("tr", {}, el("th", { scope: "row" }, go), cells), filled: null };
   });
-  const table = el("table", { class: "shaped" }, caption, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "target" }), heads)), el("tbody", {}, rows.map(({ line }) => line)));
-  const element = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores over targets and steps" }, table);
+  const table = el("table", { class: "shaped" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "target" }), heads)), el("tbody", {}, rows.map(({ line }) => line)));
+  const scrolled = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores over targets and steps" }, table);
+  const element = el("div", {}, caption, scrolled);
 
   function update(method, first) {
     const whole = index.images.ids === null;

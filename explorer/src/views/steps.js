@@ -72,9 +72,15 @@ function build(place, row) {
     el("h2", {}, `Target ${row.id}`, about && el("span", { class: "about", text: about })),
     row.said ? el("p", { class: "said", text: row.said }) : null,
     others(row),
-    el("div", { class: "now" }, figures),
-    el("div", { class: "slide" }, el("label", { for: "step" }, words, " ", more), slider),
-    el("div", { class: "film", role: "group", "aria-label": "Estimates x̂0_t of all steps" }, film.map(({ button }) => button)),
+    el(
+      "div", { class: "together" },
+      el("div", { class: "now" }, figures),
+      el(
+        "div", { class: "slide" },
+        el("label", { for: "step" }, words, " ", more), slider,
+        el("div", { class: "film", role: "group", "aria-label": "Estimates x̂0_t of all steps" }, film.map(({ button }) => button)),
+      ),
+    ),
   );
   return { slider, words, more, pictures, film };
 }

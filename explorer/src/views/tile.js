@@ -9,12 +9,13 @@ import { canvas, drawImage } from "../thumbs.js";
 /** A tile that `update(row)` fills, so that sliding makes no new elements. */
 export function tile() {
   const picture = canvas(known().images.cell, null);
-  const [score, place, mark, file, of, caption] = ["score", "place", "mark", "file", "of", "caption"].map((name) => el("span", { class: name }));
+  const names = ["score", "error", "place", "mark", "file", "of", "caption"];
+  const [score, error, place, mark, file, of, caption] = names.map((name) => el("span", { class: name }));
   let row = null;
   const button = el(
     "button",
     { type: "button", class: "tile", on: { click: () => change({ image: row.image, group: null }) } },
-    picture, el("span", { class: "line" }, score, mark), place, file, of, caption,
+    picture, el("span", {}, score, " ", error), mark, place, file, of, caption,
   );
   const item = el("li", {}, button);
 
@@ -24,12 +25,13 @@ export function tile() {
     const known = row.found === null ? "unjudged" : row.found ? "found" : "unfound";
     button.className = `tile ${row.sign === "+" ? "towards" : "away"} ${known}`;
     button.setAttribute("aria-pressed", now().image === row.image);
-    text(score, row.score === null ? "…" : signed(row.score) + (row.error === null ? "" : ` ± ${plain(row.error, 1)}`));
-    text(mark, { found: "✓ found", unfound: "not found", unjudged: "" }[known]);
+    text(score, row.score === null ? "…" : signed(row.score));
+    text(error, row.error === null ? "" : `± ${plain(row.error, 1)}`);
+    text(mark, { found: "✓ found", unfound: "not found", unjudged: "not judged" }[known]);
     text(place, placed(row));
     const called = named(row.image);
     text(file, (called ? shortened(called) : "…") + (row.alike > 1 ? ` ×${row.alike}` : ""));
-    text(of, called?.of ?? "");
+    text(of, called?.of ? `class ${called.of}` : "");
     text(caption, called?.caption ?? "");
     file.title = called?.file ?? "";
     caption.title = called?.caption ?? "";
