@@ -5,33 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from browser import Watched, chromium, served
-from explorer_store import CLASSES, HOSTILE, FinishedStore
+from browser import Watched
+from explorer_store import CLASSES, HOSTILE
 
 BOX = [0, 0, 4, 8]
 CELL = "(canvas) => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    masks = {"c": ("c", BOX), "d-left": ("d", [0, 0, 4, 8]), "d-right": ("d", [4, 0, 8, 8])}
-    made = FinishedStore(
-        tmp_path_factory.mktemp("explorer") / "digits", targets=("a", "b", "c", "d-left", "d-right"), masks=masks
-    )
-    made.make()
-    return made
-
-
-@pytest.fixture(scope="module")
-def url(finished):
-    with served(finished.root) as found:
-        yield found
 
 
 @pytest.fixture
@@ -40,35 +18,6 @@ def shown(browser, url):
     yield watched
     assert not watched.wrong and not watched.elsewhere()
     watched.page.close()
-
-
-@pytest.fixture(scope="module")
-def captioned(tmp_path_factory):
-    """A text experiment, some of whose texts would be markup if anything took them for it."""
-    captions = [f"a drawing of {['a cat', 'a dog', 'a red car'][i % 3]}, number {i}" for i in range(60)]
-    captions[3] = captions[14] = HOSTILE
-    files = [f"{CLASSES[i % 4]}/{i:05d}.png" for i in range(60)]
-    files[14] = HOSTILE
-    made = FinishedStore(
-        tmp_path_factory.mktemp("captions") / "drawings",
-        shape=(3, 8, 8),
-        targets=("a", "b"),
-        captions=captions,
-        files=files,
-        prompts={"a": "a cat in the rain", "b": HOSTILE},
-        latent=True,
-        lds=False,
-        groups=False,
-    )
-    made.captions = captions
-    made.make()
-    return made
-
-
-@pytest.fixture(scope="module")
-def captioned_url(captioned):
-    with served(captioned.root) as found:
-        yield found
 
 
 def go(watched, **words):
