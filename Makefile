@@ -70,6 +70,7 @@ lint: $(VENV)/test.stamp
 
 test: $(VENV)/test.stamp lint
 	tests/install_slurm.sh
+	tests/install_chromium.sh
 	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/test.stamp

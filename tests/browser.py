@@ -64,7 +64,8 @@ class Watched:
         """Wait until nothing is read any more."""
         ready = "['#lists .tile', '#lists .none:not([hidden])', '#messages .message']"
         self.until(f"{ready}.some((one) => document.querySelector(one))")
-        self.until("!/…|Reading/.test(document.querySelector('#lists').innerText)")
+        waiting = "[...document.querySelectorAll('#lists .score, #lists .file, #lists .said')]"
+        self.until(f"!{waiting}.some((one) => ['…', 'Reading …'].includes(one.textContent))")
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def until(self, expression, seconds=30):

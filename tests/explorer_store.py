@@ -188,12 +188,12 @@ class FinishedStore:
 
     def settings(self, targets=None):
         """The spec of the page, of some targets or all."""
-        rows = []
+        rows = {}
         for name in targets or self.targets:
             whole, box = self.masks.get(name, (name, None))
-            rows.append({"id": name, "whole": whole, "mask": box})
-        methods = [{"name": name, "control": name == "random"} for name in self.methods]
-        sections = {"explorer": {"targets": rows, "methods": methods}}
+            rows[name] = {"whole": whole, "mask": box}
+        controls = {name: name == "random" for name in self.methods}
+        sections = {"explorer": {"targets": rows, "controls": controls}}
         return {"seed": 0, **sections, **({"groups": {"by": "label", "files": {}}} if self.groups else {})}
 
     def inputs(self, targets=None):

@@ -6,6 +6,8 @@ import { change, now } from "../state.js";
 import { known } from "../store.js";
 import { canvas, drawImage } from "../thumbs.js";
 
+const LONG = 24; // characters
+
 /** A tile that `update(row)` fills, so that sliding makes no new elements. */
 export function tile() {
   const picture = canvas(known().images.cell, null);
@@ -46,9 +48,10 @@ function placed({ rank, low, high }) {
   return low === null || (low === rank && high === rank) ? `rank ${at}` : `rank ${at} (${counted(low)} to ${counted(high)})`;
 }
 
-/** A name without a folder that is called as the class. */
+/** A name without a folder that is called as the class, and of a long one only what stands after its folders. */
 function shortened({ file, of }) {
-  return of && file.startsWith(`${of}/`) ? file.slice(of.length + 1) : file;
+  const name = of && file.startsWith(`${of}/`) ? file.slice(of.length + 1) : file;
+  return name.length > LONG && name.includes("/") ? `…/${name.slice(name.lastIndexOf("/") + 1)}` : name;
 }
 
 function text(element, words) {

@@ -69,10 +69,11 @@ def open_all(job) -> Opened:
         WaypointError: what it reads is damaged, or made with other settings.
     """
     args, settings = job.args, job.settings["explorer"]
-    rows, data = settings["targets"], job.open(args.data)
-    targets = [row["id"] for row in rows]
+    data, scores = job.open(args.data), [job.open(path) for path in args.scores]
+    # in the configuration's order, as paths come
+    targets = list(dict.fromkeys(store.attrs["target"] for store in scores))
+    methods = list(dict.fromkeys(store.attrs["method"] for store in scores))
     names, groups, lists_of_groups = ImageNames(data), job.settings.get("groups"), iter(args.lists)
-    scores = [job.open(path) for path in args.scores]
     pngs = iter(args.pngs)
     return Opened(
         data=data,
@@ -91,10 +92,10 @@ def open_all(job) -> Opened:
         )
         if groups
         else {},
-        masks={row["id"]: next(pngs) for row in rows if isinstance(row["mask"], dict)},
+        masks={name: next(pngs) for name in targets if isinstance(settings["targets"][name]["mask"], dict)},
         compared={store.attrs["target"]: store for store in map(job.open, args.compared)},
-        targets=rows,
-        methods=settings["methods"],
+        targets=[{"id": name, **settings["targets"][name]} for name in targets],
+        methods=[{"name": name, "control": settings["controls"][name]} for name in methods],
     )
 
 
@@ -105,21 +106,33 @@ def write(opened: Opened, folder: Path, experiment: str, store: str, images: Seq
         store: path from the page to the experiment's store. images: the training images that count; default all.
         told: called with the number of pictures that are done, and of all.
     """
-    targets, methods = [row["id"] for row in opened.targets], [row["name"] for row in opened.methods]
-    count, *shape = opened.data["image"].shape
-    ids = range(count) if images is None else images
+    images_of = Rows(opened.data["image"])
+    _write_json(folder / "index.json", _index(opened, experiment, store, images))
+    _lists(opened, folder, images_of)
+    if opened.members:
+        _write_json(folder / "members.json", _counted(opened.members, images))
+    finals = [read(opened.trajectories[row["id"]]["image"]) for row in opened.targets]
+    pictures.save_sheet(folder / "pictures/targets.webp", finals, pictures.ACROSS, pictures.CHOSEN)
+    for row in opened.targets:
+        _steps(opened, row["id"], folder / f"pictures/steps/{row['id']}.webp")
+    ids = range(len(images_of)) if images is None else images
+    _train(images_of, folder / "pictures/train", ids, told)
+
+
+def _index(opened, experiment, store, images):
+    """What index.json holds."""
+    count, channels, *size = opened.data["image"].shape
     names = ImageNames(opened.data)
-    tables = {name: _rows(path) for name, path in (("top", opened.top), ("groups", opened.groups))}
-    index = {
+    return {
         "form": FORM,
         "experiment": experiment,
         "store": store,
         "images": {
             "count": count,
             "ids": None if images is None else list(images),
-            "cell": pictures.cell(shape[1:], pictures.THUMB),
-            "size": shape[1:],
-            "channels": shape[0],
+            "cell": pictures.cell(size, pictures.THUMB),
+            "size": size,
+            "channels": channels,
             "shard": pictures.SHARD,
             "across": pictures.ACROSS,
             "listed_across": pictures.LISTED_ACROSS,
@@ -135,30 +148,25 @@ def write(opened: Opened, folder: Path, experiment: str, store: str, images: Seq
         "trust": [_trust(row) for row in _rows(opened.lds)],
         "groups": {name: len(members) for name, members in opened.members.items()},
     }
-    _write_json(folder / "index.json", index)
-    images_of = Rows(opened.data["image"])
+
+
+def _lists(opened, folder, images_of):
+    """Lists and sums of groups of every target and method, and the pictures of the lists' images."""
     captions = read(opened.data["caption"]) if "caption" in opened.data else None
-    for (method, target), rows in lists.by_scores(tables["top"]).items():
-        if target not in targets or method not in methods:
+    for (method, target), rows in lists.by_scores(_rows(opened.top)).items():
+        if (method, target) not in opened.scores:
             continue
         found = lists.listed(rows)
+        listed = found["images"]["train"]
         if captions is not None:
-            found["images"]["caption"] = [str(captions[i]) for i in found["images"]["train"]]
+            found["images"]["caption"] = [str(captions[i]) for i in listed]
         found["judged"], found["by"] = judged_by(opened.scores[method, target])
         _write_json(folder / f"lists/{method}/{target}.json", found)
-        shown = images_of[found["images"]["train"]]
         path = folder / f"pictures/lists/{method}/{target}.webp"
-        pictures.save_sheet(path, shown, pictures.LISTED_ACROSS, pictures.THUMB)
-    for (method, target), rows in lists.by_scores(tables["groups"]).items():
-        if target in targets and method in methods:
+        pictures.save_sheet(path, images_of[listed], pictures.LISTED_ACROSS, pictures.THUMB)
+    for (method, target), rows in lists.by_scores(_rows(opened.groups)).items():
+        if (method, target) in opened.scores:
             _write_json(folder / f"groups/{method}/{target}.json", lists.summed(rows))
-    if opened.members:
-        _write_json(folder / "members.json", _counted(opened.members, images))
-    finals = [read(opened.trajectories[name]["image"]) for name in targets]
-    pictures.save_sheet(folder / "pictures/targets.webp", finals, pictures.ACROSS, pictures.CHOSEN)
-    for name in targets:
-        _steps(opened, name, folder / f"pictures/steps/{name}.webp")
-    _train(images_of, folder / "pictures/train", ids, told)
 
 
 def _rows(path):

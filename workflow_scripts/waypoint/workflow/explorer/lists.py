@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 NUMBERS = ("score", "se", "random_mean", "random_sd", "z", "p", "q", "percentile")
 SIDES = "+-"
@@ -15,7 +16,7 @@ def by_scores(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], list[dict
     return found
 
 
-def listed(rows: Iterable[dict[str, str]]) -> dict[str, object]:
+def listed(rows: Iterable[dict[str, str]]) -> dict[str, Any]:
     """The lists of one target and method.
 
     Args:

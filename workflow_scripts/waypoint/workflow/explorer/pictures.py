@@ -31,10 +31,10 @@ def as_pixels(image: Values, size: tuple[int, int]) -> NDArray[np.uint8]:
     levels = np.repeat(levels[..., :1], 3, axis=2) if levels.shape[2] < 3 else np.ascontiguousarray(levels[..., :3])
     if levels.shape[:2] == tuple(size):
         return levels
-    return np.asarray(Image.fromarray(levels).resize(size[::-1], Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(levels).resize((size[1], size[0]), Image.Resampling.BOX))
 
 
-def save_sheet(path: Path, images: Sequence[Values], across: int, longest: int) -> None:
+def save_sheet(path: Path, images: Sequence[Values] | Values, across: int, longest: int) -> None:
     """Write images as one file of cells, from left to right and from top to bottom.
 
     Pictures that are as large as their images keep every pixel; smaller ones are compressed.

@@ -284,10 +284,10 @@ def plot_regions(plan, target):
 
 def shown(plan, targets):
     """What the page is made from: of some targets, by all methods."""
-    # lists, for they keep their order in a spec
-    rows = [{"id": name, "whole": plan.shared.get(name, name), **plan.mask(name)} for name in targets]
-    methods = [{"name": name, "control": plan.kind(name).control} for name in plan.methods]
-    sections = {"explorer": {"targets": rows, "methods": methods}}
+    # the order of either is no reason to make it anew
+    rows = {name: {"whole": plan.shared.get(name, name), **plan.mask(name)} for name in targets}
+    controls = {name: plan.kind(name).control for name in plan.methods}
+    sections = {"explorer": {"targets": rows, "controls": controls}}
     reads = [("near_duplicates", {}), ("top_influences", {})]
     reads += [plan.score(method, target) for method in plan.methods for target in targets]
     for target in targets:
