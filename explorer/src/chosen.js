@@ -10,7 +10,7 @@ const verdicts = new Map(); // what halves say, by method, target and step
 const remembered = new Map(); // orders by all that they depend on
 
 /** Whether a filter is set. */
-export const filtered = ({ of, file, caption, within }) => Boolean(of !== null || file || caption || within);
+const filtered = ({ of, file, caption, within }) => Boolean(of !== null || file || caption || within);
 
 /**
  * The places of images that lists may name, ascending: of those that show the same the first, and those that the filter

@@ -20,7 +20,7 @@ export function want(name, load) {
   }
   const made = { value: undefined, bytes: 0 };
   known.set(name, made);
-  made.done = Promise.resolve()
+  Promise.resolve()
     .then(load)
     .then((value) => {
       made.value = value;
@@ -33,14 +33,6 @@ export function want(name, load) {
     })
     .finally(() => changed());
   return undefined;
-}
-
-/** The same as a promise. */
-export async function whole(name, load) {
-  want(name, load);
-  await known.get(name).done;
-  if (failed.has(name)) throw new Error(failed.get(name));
-  return known.get(name)?.value;
 }
 
 /** Whether a resource has failed. */

@@ -1,7 +1,7 @@
 // What the page reads, by what it means: scores, names, lists, pictures of one experiment.
 import { openStore } from "./arrays.js";
 import { json, picture } from "./files.js";
-import { warn, want, whole } from "./resources.js";
+import { warn, want } from "./resources.js";
 
 let index = null;
 
@@ -13,20 +13,11 @@ export const known = () => index;
 
 /** A method's scores of a target: {score, error, steps, n}; rows of (steps, n) one after the other. */
 export function scores(method, target) {
-  return want(...asked(method, target));
-}
-
-/** The same as a promise. */
-export function scoresWhole(method, target) {
-  return whole(...asked(method, target));
+  return want(scoresName(method, target), () => readScores(method, target));
 }
 
 export function scoresName(method, target) {
   return `scores/${method}/${target}`;
-}
-
-function asked(method, target) {
-  return [scoresName(method, target), () => readScores(method, target)];
 }
 
 async function readScores(method, target) {

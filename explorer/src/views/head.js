@@ -1,7 +1,7 @@
 // The header: what this is, and how far its scores can be trusted, by step.
 import { el, put, svg } from "../dom.js";
 import { fixed } from "../numbers.js";
-import { now, target } from "../state.js";
+import { now } from "../state.js";
 import { known } from "../store.js";
 
 const CEILING = "ceiling";
