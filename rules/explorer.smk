@@ -13,24 +13,6 @@ if PLAN.attributed:
     PAGES = [f"{PLAN.root}/explorer", *(f"{PLAN.root}/figures/{target}/explorer.html" for target in PLAN.targets)]
     EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
 
-    def explored(targets):
-        """The named inputs of a page about some targets."""
-        methods = PLAN.config["methods"]
-        tables = ["<results>/tables/top_influences.csv", *made("tables", "lds"), *GROUP_TABLES]
-        of_targets = list(dict.fromkeys(of["target"] for name in targets for _, of in PLAN.compared_image(name)))
-        return {
-            "data": "<results>/data/train.zarr",
-            "near": "<results>/data/near_duplicates.zarr",
-            "trajectories": expand("<results>/targets/{target}/trajectory.zarr", target=targets),
-            "samples": expand("<results>/targets/{target}/samples.zarr", target=targets),
-            "scores": expand("<results>/scores/{method}/{target}.zarr", method=methods, target=targets),
-            "top": tables[0],
-            "lds": [table for table in tables if table.endswith("/lds_summary.csv")],
-            "groups": GROUP_TABLES,
-            "compared": expand("<results>/targets/{target}/compared.zarr", target=of_targets),
-            "attributes": beside(*tables),
-        }
-
     EXPLORED = "data near trajectories samples scores top lds groups lists pngs compared"
 
     rule explorer:
