@@ -89,14 +89,16 @@ def measured(browser, url):
     began = time.monotonic()
     watched.open(url)
     opened, read = time.monotonic() - began, sum(sizes) / 1e6
-    one = watched.page.evaluate(SLIDE, SLIDES)
+    throttle.send("Performance.enable", {"timeDomain": "threadTicks"})
+    cpu = {}
+    one = slid(watched, throttle, cpu, "one")
     watched.page.goto(url + "#methods=" + ",".join(METHODS))
     watched.settled()
     watched.page.wait_for_timeout(2000)  # pictures of all lists
-    five = watched.page.evaluate(SLIDE, SLIDES)
+    five = slid(watched, throttle, cpu, "side_by_side")
     watched.page.goto(url + "#file=1&class=1&sort=size")
     watched.settled()
-    other = watched.page.evaluate(SLIDE, SLIDES)
+    other = slid(watched, throttle, cpu, "filtered")
     watched.page.goto(url + "#target=t01")
     began = time.monotonic()
     watched.settled()
@@ -105,7 +107,30 @@ def measured(browser, url):
     rate = {"one": one, "side_by_side": five, "filtered": other}
     frames = {f"fps_{name}": round(1000 / statistics.mean(times), 1) for name, times in rate.items()}
     slowest = {f"slowest_ms_{name}": round(max(times), 1) for name, times in rate.items()}
-    return {"opens_s": round(opened, 2), "read_mb": round(read, 2), "switch_s": round(switched, 2), **frames, **slowest}
+    return {
+        "opens_s": round(opened, 2),
+        "read_mb": round(read, 2),
+        "switch_s": round(switched, 2),
+        **frames,
+        **slowest,
+        **cpu,
+    }
+
+
+def slid(watched, session, cpu, name):
+    """Milliseconds of every frame of sliding; into ``cpu`` those that the page's thread worked for a frame.
+
+    The latter hardly depend on what else the machine does.
+    """
+
+    def worked():
+        metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+        return metrics["TaskDuration"]
+
+    before = worked()
+    times = watched.page.evaluate(SLIDE, SLIDES)
+    cpu[f"cpu_ms_{name}"] = round(1000 * (worked() - before) / SLIDES, 1)
+    return times
 
 
 if __name__ == "__main__":

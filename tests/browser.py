@@ -66,6 +66,7 @@ class Watched:
         self.until(f"{ready}.some((one) => document.querySelector(one))")
         waiting = "[...document.querySelectorAll('#lists .score, #lists .file, #lists .said')]"
         self.until(f"!{waiting}.some((one) => ['…', 'Reading …'].includes(one.textContent))")
+        self.until("!document.querySelector('#lists .tile[data-late]')")
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def until(self, expression, seconds=30):

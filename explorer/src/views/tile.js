@@ -5,6 +5,7 @@ import { counted, signed, plain } from "../numbers.js";
 import { change, now } from "../state.js";
 import { known } from "../store.js";
 import { canvas, drawImage } from "../thumbs.js";
+import { draw } from "./sight.js";
 
 const LONG = 24; // characters
 
@@ -23,6 +24,10 @@ export function tile() {
 
   function update(shown) {
     row = shown;
+    draw(button, redraw);
+  }
+
+  function redraw() {
     drawImage(picture, row.image);
     const known = row.found === null ? "unjudged" : row.found ? "found" : "unfound";
     button.className = `tile ${row.sign === "+" ? "towards" : "away"} ${known}`;
