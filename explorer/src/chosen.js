@@ -1,4 +1,5 @@
 // Which training images a list shows: the lists as they are judged, or by scores where a filter or an order is chosen.
+import { isPacked } from "./files.js";
 import { held, imageAt, placeOf } from "./images.js";
 import { best, ranks, sizes, swings } from "./order.js";
 import { PAGE } from "./state.js";
@@ -82,8 +83,10 @@ export function chosen(state, method) {
   function row(image, rank, sign) {
     const place = placeOf(image);
     const at = all ? all.steps.indexOf(state.step) * all.n + place : -1;
-    const said = judged[sign].get(image) ?? { low: null, high: null, found: null, alike: judged.alike.get(image) ?? null };
-    return { image, rank, sign, score: all?.score[at] ?? null, error: all?.error?.[at] ?? null, ...said };
+    const said = judged[sign].get(image) ?? { place: null, low: null, high: null, found: null, alike: judged.alike.get(image) ?? null };
+    // a packed page cannot count the images that it does not hold: it knows the ranks of lists alone
+    const known = isPacked ? (state.sort === "rank" ? said.place : null) : rank;
+    return { image, rank: known, sign, score: all?.score[at] ?? null, error: all?.error?.[at] ?? null, ...said };
   }
 }
 
@@ -110,6 +113,7 @@ function judgedAt(file, step) {
     found[sign] = new Map(side.at.map((at, k) => [
       file.images.train[at],
       {
+        place: k + 1,
         low: side.low[k] ?? null,
         high: side.high[k] ?? null,
         found: side.found.length ? Boolean(side.found[k]) : null,

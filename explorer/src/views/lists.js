@@ -1,6 +1,7 @@
 // The training images that push towards the target and away from it, a column for each method.
 import { chosen } from "../chosen.js";
 import { el, put } from "../dom.js";
+import { isPacked } from "../files.js";
 import { learn } from "../images.js";
 import { counted } from "../numbers.js";
 import { hasFailed } from "../resources.js";
@@ -93,7 +94,7 @@ function judged(found, state) {
   const words = found.judged
     ? `✓ found: confirmed by ${found.by} that did not choose it; grey: not told from noise`
     : `Not judged by its noise: ${found.by}`;
-  const number = found.of === null ? "" : `; ${counted(found.of)} images fit`;
+  const number = found.of === null ? "" : `; ${counted(found.of)} images${isPacked ? " of this file" : ""} fit`;
   const swing = state.sort === "swing" ? "; largest change of sign over the steps first, score and sign are those of this step" : "";
   return `${words}${number}${swing}`;
 }

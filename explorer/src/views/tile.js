@@ -49,6 +49,7 @@ export function tile() {
 
 /** The rank, and between which ranks halves of the models or draws put the image. */
 function placed({ rank, low, high }) {
+  if (rank === null) return "no rank in this file";
   const at = counted(rank);
   return low === null || (low === rank && high === rank) ? `rank ${at}` : `rank ${at} (${counted(low)} to ${counted(high)})`;
 }

@@ -1,8 +1,11 @@
 """One target in a single file."""
 
+import base64
 import json
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from browser import Watched
 from explorer_store import HOSTILE
@@ -38,6 +41,7 @@ def test_a_packed_page_shows_what_the_served_one_shows(browser, packed, url):
 def test_a_packed_page_filters_opens_images_and_keeps_its_address(browser, packed, finished):
     alone = Watched(browser).open(packed.as_uri() + "#class=2&sort=swing")
     assert set(alone.texts(".tile .of")) == {"class two"}
+    assert set(alone.texts(".tile .place")) == {"no rank in this file"}
     alone.page.locator(".tile").first.click()
     alone.until("document.querySelector('#detail td') && !document.querySelector('#detail').innerText.includes('…')")
     assert re.search(r"image=\d+", alone.page.url) and alone.page.locator("#detail tbody tr").count() == 1
@@ -48,13 +52,22 @@ def test_a_packed_page_filters_opens_images_and_keeps_its_address(browser, packe
     alone.page.close()
 
 
-def test_a_packed_page_holds_only_the_images_of_its_lists(packed, finished):
-    import pandas as pd
+def test_a_packed_page_says_no_rank_that_it_cannot_know(browser, packed, finished):
+    """Ranks are those among all training images, also where most of them are not in the file."""
+    alone = Watched(browser).open(packed.as_uri() + "#class=2&step=500")
+    score = finished.score["ekfac", "a"][finished.steps.index(500)]
+    distinct = score[finished.first == np.arange(finished.n)]
+    names = alone.texts(".side.towards .tile .file")
+    for name, place in zip(names, alone.texts(".side.towards .tile .place"), strict=True):
+        rank = 1 + int((distinct > score[int(name[:5])]).sum())
+        assert place.split(" (")[0] == (f"rank {rank}" if rank <= 10 else "no rank in this file")
+    assert "images of this file fit" in alone.texts(".method .said")[0] and len(names) > 2 and not alone.wrong
+    alone.page.close()
 
+
+def test_a_packed_page_holds_only_the_images_of_its_lists(packed, finished):
     table = pd.read_csv(finished.root / "tables/top_influences.csv").query("target == 'a'")
     files = json.loads(re.search(r'id="packed">(.*?)</script>', packed.read_text(), re.S)[1])
-    import base64
-
     index = json.loads(base64.b64decode(files["index.json"]))
     assert index["images"]["ids"] == sorted(set(table.train)) and index["images"]["count"] == finished.n
     assert not any("/b" in name for name in files)

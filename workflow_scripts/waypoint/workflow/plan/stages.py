@@ -15,7 +15,7 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 from waypoint.workflow.plan.stage import FIGURES, STAGES, START, TRAININGS, Recipe, Stage, stage
 
-THUMBNAIL = 1e-3  # seconds that the page's picture of a training image takes
+THUMBNAIL = 7e-4  # seconds that the page's picture of a training image takes
 
 # ---- data
 
