@@ -1,6 +1,7 @@
 # make run    the default experiment (config.yaml), with everything it needs installed first
 # make emoji  experiments/emoji.yaml: captioned drawings, a latent diffusion model with text
 # make explain IMAGE=… MODEL=… DATA=…   which training images made a model able to make a picture?
+# make explore    look at an experiment in the browser
 # make check  lint, format, types, and the quick tests that train nothing
 # make test   the same, and all tests
 PYTHON ?= python3.11
@@ -12,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 # the scripts run `python`: the environment's own
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run emoji estimate image explain verify tidy clean-replaced adopt report docs check test test-slow test-slurm test-faults bench scaling clean-environment
+.PHONY: run emoji estimate image explain explore verify tidy clean-replaced adopt report docs check test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
 	@snakemake --cores $(CORES) --configfile $(CONFIG)
@@ -34,6 +35,10 @@ explain: $(VENV)/run.stamp
 	@PYTHONPATH=workflow_scripts python workflow_scripts/explain.py --cores $(CORES) \
 		$(if $(IMAGE),--image "$(IMAGE)") $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--data "$(DATA)") \
 		$(if $(LABEL),--label "$(LABEL)") $(if $(PROMPT),--prompt "$(PROMPT)") $(if $(CAPTIONS),--captions "$(CAPTIONS)")
+
+# make explore CONFIG=mine.yaml   makes the experiment's page, serves it on 127.0.0.1 and opens it; TARGET=a packs one target as a file
+explore: $(VENV)/run.stamp
+	@PYTHONPATH=workflow_scripts python workflow_scripts/explore.py --configfile $(CONFIG) --cores $(CORES) $(if $(TARGET),--target "$(TARGET)")
 
 # make verify CONFIG=mine.yaml           compares every file and chunk of an experiment with its checksum
 # make clean-replaced CONFIG=mine.yaml   removes earlier results that were moved aside
@@ -70,6 +75,7 @@ lint: $(VENV)/test.stamp
 
 test: $(VENV)/test.stamp lint
 	tests/install_slurm.sh
+	tests/install_chromium.sh
 	OMP_NUM_THREADS=1 pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/test.stamp

@@ -37,6 +37,7 @@ include: "rules/groups.smk"
 include: "rules/given_images.smk"
 include: "rules/adapters.smk"
 include: "rules/report.smk"
+include: "rules/explorer.smk"
 include: "rules/collect.smk"
 
 
@@ -56,6 +57,7 @@ rule all:
         rules.evaluations.input,
         rules.tables.input,
         rules.figures.input,
+        EXPLORERS,
 
 
 report: "docs/report/workflow.rst"

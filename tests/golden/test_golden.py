@@ -416,6 +416,7 @@ WITHOUT = {  # stages that have no golden output, and why
     "list_subset_models": "it lists what others made",
     "import_scores": "it copies the scores that it is given",
     **dict.fromkeys(("train_subset", "train_without", "train_without_random"), "their recipe and script are train's"),
+    **dict.fromkeys(("explorer", "packed_explorer"), "pages, which tests/workflow/explorer compares with their stores"),
     "contact_sheet": "a figure; that its samples are those of their seeds is tested with its script",
     **{name: "figures have one version, and trajectory_panel's output" for name in STAGES if name.startswith("plot_")},
 }

@@ -5,18 +5,22 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 import yaml
+from browser import Watched, chromium
 from support import SCRIPTS
 from workspace import CONFIG, Workspace, of_checkpoint, scores
 
+from waypoint.store.artifacts.inventory import artifacts
 from waypoint.store.artifacts.provenance import read_attributes
 
 
@@ -258,3 +262,56 @@ def test_existing_models_stand_in_for_training(tiny, tmp_path):
     assert np.abs(mine - theirs).max() <= 1e-4 * np.abs(theirs).max()
     swapped = own.changed(checkpoints={"paths": paths[::-1]}).planned("scores")
     assert {"import_checkpoint checkpoint=full/0", *of_checkpoint(1), *scores("a", ["trak"])} <= set(swapped)
+
+
+def explored(workspace, *words):
+    """`make explore` for a workspace's config, as a process."""
+    (workspace.folder / "experiment.yaml").write_text(yaml.safe_dump(workspace.config, sort_keys=False))
+    command = [sys.executable, str(SCRIPTS / "explore.py"), "--configfile", "experiment.yaml", *words]
+    library = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": library, "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=workspace.folder, env=environment, **pipes)
+
+
+def test_explorer_is_made_served_and_kept_up_to_date(copied):
+    """The page of a real run, read in a browser; once it is there, whole runs keep it current."""
+    running = explored(copied, "--no-browser")
+    try:
+        url = next(line.strip() for line in running.stdout if line.startswith("http://127.0.0.1:"))
+        with chromium() as browser:
+            watched = Watched(browser).open(url + "#target=a&step=500&methods=trak")
+            shown = watched.texts(".side.towards .tile .file")
+            assert not watched.wrong and not watched.elsewhere()
+    finally:
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+    table = pd.read_csv(copied.store / "tables/top_influences.csv")
+    rows = table.query("method == 'trak' and target == 'a' and step == 500 and sign == '+'")
+    assert [name.split(" ×")[0] for name in shown] == list(rows.file)[:10]
+    assert copied.store / "explorer" in artifacts(copied.store)
+    assert copied.planned() == []
+    shutil.rmtree(copied.store / "scores/pixel/b.zarr")
+    assert not [job for job in copied.planned() if job.startswith("packed")]
+    more = copied.changed(tables={"top": 3}).planned()
+    assert "explorer" in more and not [job for job in more if job.startswith(("train ", "featurize"))]
+
+
+def test_packed_target_stands_in_the_report(copied):
+    packing = explored(copied, "--target", "b")
+    said, _ = packing.communicate(timeout=300)
+    assert packing.returncode == 0 and "the file will contain training pictures" in said, said
+    file = copied.store / "figures/b/explorer.html"
+    assert str(file.relative_to(copied.folder)) in said.splitlines()[-1]
+    done = copied.snakemake("--report", "report.zip")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with zipfile.ZipFile(copied.folder / "report.zip") as report:
+        (name,) = [name for name in report.namelist() if name.endswith("/explorer.html")]
+        assert report.read(name) == file.read_bytes()
+
+
+def test_what_cannot_be_explored_is_told_in_a_sentence(copied):
+    for words, said in {("--target", "c"): "TARGET=c: the configuration has no such target; the nearest are"}.items():
+        process = explored(copied, *words)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 1 and said in output and "Traceback" not in output, output

@@ -79,6 +79,8 @@ def test_every_package_is_pinned_exactly():
         "one_step_error",
         "plot_one_step_error",
         "plot_seed_consistency",
+        "explorer",
+        "packed_explorer",
     ],
 )
 def test_scripts_without_tensors_do_not_import_torch(script):

@@ -56,6 +56,7 @@ EVALUATION = {
 # one, and else all.
 SCORES = ["score_trak", "score_trak_sum", "score_norm", "score_pixel", "score_wiener", "score_random", "score_encoder"]
 PER_STEP = ["score_trak", "score_pixel", "score_wiener", "score_random"]
+SHOWN = ["near_duplicates", "top_influences", "sample_from_x_t", "sample_trajectory", "lds_tables", "group_table"]
 OPENS = {
     "prepare_data": [],
     "import_vae": [],
@@ -124,6 +125,8 @@ OPENS = {
     "trajectory_panel": ["near_duplicates", "sample_from_x_t", *SCORES],
     "plot_trajectory": ["sample_from_x_t"],
     "plot_regions": ["data", "near_duplicates", "sample_trajectory", "score_trak"],
+    "explorer": ["data", *SHOWN, *SCORES],
+    "packed_explorer": ["data", *SHOWN, *SCORES],
 }
 OF_SECTIONS = {  # stages that are there only with a section of the evaluation
     "lds": {

@@ -10,8 +10,8 @@ from waypoint.store.artifacts.provenance import marker_path, read_attributes
 from waypoint.store.artifacts.replaced import FOLDER
 from waypoint.store.types import StrPath
 
-OTHERS = (FOLDER, "resume", "logs", "shards", "explorer")  # folders that hold no finished artifacts
-FOLDERS = ("encoders/*", "checkpoints/*/*", "evaluation/classifiers/*")
+OTHERS = (FOLDER, "resume", "logs", "shards", "explorer")  # folders that hold no finished stores
+FOLDERS = ("encoders/*", "checkpoints/*/*", "evaluation/classifiers/*", "explorer")
 FILES = ("tables/*", "figures/**/*", "checkpoints/subset/models.json")
 
 

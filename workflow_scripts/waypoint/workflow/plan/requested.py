@@ -13,6 +13,7 @@ WITH_TARGET = [
         rf"targets/{TARGET}/.*",
         rf"scores/{METHOD}/{TARGET}\.zarr",
         rf"figures/{TARGET}/[^/]+\.png",
+        rf"figures/{TARGET}/explorer\.html",
     )
 ]
 WITH_TARGET += [

@@ -15,6 +15,8 @@ from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 from waypoint.workflow.plan.stage import FIGURES, STAGES, START, TRAININGS, Recipe, Stage, stage
 
+THUMBNAIL = 7e-4  # seconds that the page's picture of a training image takes
+
 # ---- data
 
 
@@ -310,3 +312,36 @@ def plot_regions(plan, target):
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
     return Recipe(sections, plan.data(), [("near_duplicates", {}), plan.trajectory(target), *scores])
+
+
+# ---- the page in the browser
+
+
+def shown(plan, targets):
+    """What the page is made from: of some targets, by all methods."""
+    # the order of either is no reason to make it anew
+    rows = {name: {"whole": plan.shared.get(name, name), **plan.mask(name)} for name in targets}
+    controls = {name: plan.kind(name).control for name in plan.methods}
+    sections = {"explorer": {"targets": rows, "controls": controls}}
+    reads = [("near_duplicates", {}), ("top_influences", {})]
+    reads += [plan.score(method, target) for method in plan.methods for target in targets]
+    for target in targets:
+        reads += [plan.trajectory(target), ("sample_from_x_t", {"target": target}), *plan.compared_image(target)]
+    if plan.config["groups"] is not None:
+        sections["groups"] = plan.groups()
+        reads.append(("group_table", {}))
+    if plan.evaluation["lds"]:
+        reads.append(("lds_tables", {}))
+    return Recipe(sections, plan.data(), reads)
+
+
+@stage(version=1, cost=lambda costs: costs.sizes.images * THUMBNAIL, slurm="small")
+def explorer(plan):
+    """explorer/."""
+    return shown(plan, list(plan.targets))
+
+
+@stage(version=1, cost=START, slurm="small")
+def packed_explorer(plan, target):
+    """figures/{target}/explorer.html."""
+    return shown(plan, [target])

@@ -1,0 +1,59 @@
+// Arrays of the store's Zarr, read by zarrita.js with their checksums compared.
+import { get, open, registry, root } from "zarrita";
+import { VerifiedCrc32c } from "./crc32c.js";
+import { Missing, bytes } from "./files.js";
+
+registry.set("crc32c", () => VerifiedCrc32c);
+
+/** A damaged array; its message is a sentence. */
+export class Damaged extends Error {}
+
+/** Opens a store of format 3 by its consolidated metadata. */
+export async function openStore(path) {
+  let group;
+  try {
+    group = JSON.parse(new TextDecoder().decode(await bytes(`${path}/zarr.json`)));
+  } catch (error) {
+    if (error instanceof Missing) throw error;
+    throw new Damaged(`${path}/zarr.json is damaged. ${ADVICE}`);
+  }
+  const arrays = group.consolidated_metadata?.metadata ?? {};
+  return new Store(path, group.attributes ?? {}, arrays);
+}
+
+const ADVICE = "Nothing of it is shown. Delete that store, run the experiment again, then make explore.";
+
+class Store {
+  constructor(path, attributes, arrays) {
+    Object.assign(this, { path, attributes, arrays });
+  }
+
+  has(name) {
+    return name in this.arrays;
+  }
+
+  /** All values of an array, or one of its rows: {data, shape}. Whole numbers of 64 bits come as those of 32. */
+  async read(name, row = null) {
+    const place = `${this.path}, array ${name}`;
+    try {
+      const array = await open.v3(root(this).resolve(name), { kind: "array" });
+      const { data, shape } = await get(array, row === null ? null : [row, ...array.shape.slice(1).map(() => null)]);
+      return { data: narrowed(data), shape };
+    } catch (error) {
+      if (error instanceof Missing) throw new Damaged(`${place}: a part is missing: ${error.message} ${ADVICE}`);
+      const reason = error.cause?.message ?? error.message;
+      throw new Damaged(`${place}: a chunk is damaged (${reason}). ${ADVICE}`);
+    }
+  }
+
+  /** What zarrita asks for: metadata is known already, and a chunk that is not there is an error, never a fill value. */
+  async get(key) {
+    const [, name, ...rest] = key.split("/");
+    if (rest.join("/") === "zarr.json") return new TextEncoder().encode(JSON.stringify(this.arrays[name]));
+    return bytes(`${this.path}${key}`);
+  }
+}
+
+function narrowed(data) {
+  return data instanceof BigInt64Array ? Int32Array.from(data, Number) : data;
+}

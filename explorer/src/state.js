@@ -1,0 +1,98 @@
+// What is shown: one flat record, kept in the address, so that a link shows what its sender saw.
+
+export const SORTS = { rank: "rank", size: "|score|", swing: "change of sign over the steps" };
+export const PAGE = 10; // images of a list at first, and how many more come
+
+const listeners = [];
+let index = null;
+let state = null;
+
+/** Begin with what the address says, corrected by what there is. */
+export function begin(found) {
+  index = found;
+  state = parsed(location.hash);
+  addEventListener("hashchange", () => {
+    if (written(state) !== location.hash.slice(1)) {
+      state = parsed(location.hash);
+      tell();
+    }
+  });
+}
+
+export const now = () => state;
+
+/** Change a part of the record. */
+export function change(part) {
+  const before = state;
+  state = corrected({ ...state, ...part });
+  if (written(before) === written(state)) return;
+  try {
+    history.replaceState(null, "", `#${written(state)}`);
+  } catch {
+    // pages within reports have no address of their own
+  }
+  tell();
+}
+
+export function whenShown(listener) {
+  listeners.push(listener);
+}
+
+/** The chosen target's row of the index. */
+export function target() {
+  return index.targets.find((row) => row.id === state.target);
+}
+
+function tell() {
+  for (const listener of listeners) listener();
+}
+
+function parsed(hash) {
+  const words = new URLSearchParams(hash.replace(/^#/, ""));
+  const number = (name) => (/^\d+$/.test(words.get(name) ?? "") ? Number(words.get(name)) : null);
+  return corrected({
+    target: words.get("target"),
+    step: number("step"),
+    methods: (words.get("methods") ?? "").split(",").filter(Boolean),
+    image: number("image"),
+    group: words.get("group"),
+    of: words.get("class"),
+    file: words.get("file") ?? "",
+    caption: words.get("caption") ?? "",
+    within: words.get("within"),
+    sort: words.get("sort"),
+    show: number("show") ?? PAGE,
+  });
+}
+
+/** The record with what is not there replaced by what is shown at first. */
+function corrected(record) {
+  const row = index.targets.find(({ id }) => id === record.target) ?? index.targets[0];
+  const middle = row.steps[Math.floor(row.steps.length / 2)];
+  const nearest = (t) => row.steps.reduce((best, step) => (Math.abs(step - t) < Math.abs(best - t) ? step : best));
+  const names = index.methods.map(({ name }) => name);
+  const methods = names.filter((name) => record.methods.includes(name));
+  const { ids, count } = index.images;
+  const there = record.image !== null && (ids ? ids.includes(record.image) : record.image < count);
+  return {
+    ...record,
+    target: row.id,
+    step: record.step === null ? middle : nearest(record.step),
+    methods: methods.length ? methods : [names[0]],
+    image: there ? record.image : null,
+    group: Object.hasOwn(index.groups, record.group) ? record.group : null,
+    within: Object.hasOwn(index.groups, record.within) ? record.within : null,
+    sort: Object.hasOwn(SORTS, record.sort) ? record.sort : "rank",
+    show: Math.min(Math.max(record.show, PAGE), 500),
+  };
+}
+
+function written({ target, step, methods, image, group, of, file, caption, within, sort, show }) {
+  const words = new URLSearchParams({ target, step, methods: methods.join(",") });
+  const more = { image, group, class: of, file, caption, within, sort, show };
+  const usual = { sort: "rank", show: PAGE };
+  for (const [name, value] of Object.entries(more)) {
+    if (value !== null && value !== "" && value !== usual[name]) words.set(name, value);
+  }
+  return words.toString();
+}

@@ -1,0 +1,69 @@
+"""A page in the browser that shows what the store says, and the same about one target in a single file (make explore).
+
+Reads   scores/*/*.zarr, targets/*/trajectory.zarr, targets/*/samples.zarr, data/train.zarr, data/near_duplicates.zarr,
+        tables/top_influences.csv, tables/lds_summary.csv, tables/group_influences.csv
+Makes   explorer/, figures/{target}/explorer.html
+"""
+
+EXPLORERS = []
+
+if PLAN.attributed:
+    # nobody has to look at pages, so that a whole run makes none; but those that are there are kept up to date, and
+    # files of single targets stand in the report
+    PAGES = [f"{PLAN.root}/explorer", *(f"{PLAN.root}/figures/{target}/explorer.html" for target in PLAN.targets)]
+    EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
+
+    EXPLORED = "data near trajectories samples scores top lds groups lists pngs compared"
+
+    rule explorer:
+        input:
+            **explored(list(PLAN.targets)),
+            lists=outside(list(PLAN.group_lists.values())),
+            pngs=outside([file for name in PLAN.targets if (file := PLAN.mask_file(name))]),
+        output:
+            directory("<results>/explorer"),
+        log:
+            "<logs>/explorer.log",
+        group:
+            in_group("explorer")
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("explorer"),
+        params:
+            spec=spec("explorer"),
+            experiment=PLAN.config["experiment"],
+        shell:
+            call("explorer/explorer", EXPLORED, "--experiment {params.experiment:q}")
+
+    rule packed_explorer:
+        input:
+            unpack(lambda w: explored([w.target])),
+            lists=outside(list(PLAN.group_lists.values())),
+            pngs=lambda w: outside([file for file in [PLAN.mask_file(w.target)] if file]),
+        output:
+            page=report(
+                "<results>/figures/{target}/explorer.html",
+                caption="../docs/report/explorer.rst",
+                category="Explorer",
+                labels={"target": "{target}"},
+            ),
+            attributes=beside("<results>/figures/{target}/explorer.html"),
+        log:
+            "<logs>/packed_explorer/{target}.log",
+        group:
+            in_group("packed_explorer")
+        conda:
+            "../envs/waypoint.yaml"
+        resources:
+            **submitted_as("packed_explorer"),
+        params:
+            spec=spec("packed_explorer"),
+            experiment=PLAN.config["experiment"],
+        shell:
+            call(
+                "explorer/packed_explorer",
+                EXPLORED,
+                "--experiment {params.experiment:q} --target {wildcards.target}",
+                out="page",
+            )

@@ -1,0 +1,86 @@
+"""Chromium for tests, and pages that are watched: what they ask for, and what goes wrong in them."""
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from waypoint.workflow.explorer.serve import ADDRESS, address, server
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+
+@contextlib.contextmanager
+def served(root):
+    """An experiment's folder under an address; yields that of its page."""
+    with server(root) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield address(running)
+        running.shutdown()
+        thread.join()
+
+
+@contextlib.contextmanager
+def chromium():
+    """A browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    if not os.path.exists(CHROMIUM):
+        pytest.fail("Chromium is not installed: tests/install_chromium.sh, or name it by CHROMIUM")
+    with sync_playwright() as playwright:
+        # no sandbox: containers often allow none
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A page, with the addresses that it asked for and what went wrong.
+
+    Attributes:
+        page: Playwright's. asked: addresses. wrong: errors, refused requests and words on the console.
+    """
+
+    def __init__(self, browser, width=1280, height=900, scheme="light"):
+        self.page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.asked, self.wrong = [], []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: message.type == "error" and self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.wrong.append(request.url))
+
+    def open(self, url):
+        """Open an address and wait until its lists have scores."""
+        self.page.goto(url)
+        self.settled()
+        return self
+
+    def settled(self):
+        """Wait until nothing is read any more."""
+        ready = "['#lists .tile', '#lists .none:not([hidden])', '#messages .message']"
+        self.until(f"{ready}.some((one) => document.querySelector(one))")
+        waiting = "[...document.querySelectorAll('#lists .score, #lists .file, #lists .said')]"
+        self.until(f"!{waiting}.some((one) => ['…', 'Reading …'].includes(one.textContent))")
+        self.until("!document.querySelector('#lists .tile[data-late]')")
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def until(self, expression, seconds=30):
+        """Wait until an expression is true; the page's policy keeps Playwright's own waiting out."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            self.page.wait_for_timeout(10)
+
+    def elsewhere(self):
+        """Addresses that are not the page's own server's."""
+        asked = [urlsplit(url) for url in self.asked]
+        return [url.geturl() for url in asked if url.scheme in ("http", "https") and url.hostname != ADDRESS]
+
+    def texts(self, selector):
+        """What elements say, those that are seen."""
+        return [text for text in self.page.locator(selector).all_inner_texts() if text]
