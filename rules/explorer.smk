@@ -13,13 +13,20 @@ if PLAN.attributed:
     PAGES = [f"{PLAN.root}/explorer", *(f"{PLAN.root}/figures/{target}/explorer.html" for target in PLAN.targets)]
     EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
 
-    EXPLORED = "data near trajectories samples scores top lds groups lists pngs compared"
-
     rule explorer:
         input:
-            **explored(list(PLAN.targets)),
+            data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
+            trajectories=explored("<results>/targets/{target}/trajectory.zarr"),
+            samples=explored("<results>/targets/{target}/samples.zarr"),
+            scores=explored("<results>/scores/{method}/{target}.zarr"),
+            top="<results>/tables/top_influences.csv",
+            lds=LDS_READ,
+            groups=GROUPS_READ,
+            compared=explored_images,
             lists=outside(list(PLAN.group_lists.values())),
-            pngs=outside([file for name in PLAN.targets if (file := PLAN.mask_file(name))]),
+            pngs=explored_masks,
+            attributes=beside("<results>/tables/top_influences.csv", *LDS_READ, *GROUPS_READ),
         output:
             directory("<results>/explorer"),
         log:
@@ -34,13 +41,26 @@ if PLAN.attributed:
             spec=spec("explorer"),
             experiment=PLAN.config["experiment"],
         shell:
-            call("explorer/explorer", EXPLORED, "--experiment {params.experiment:q}")
+            call(
+                "explorer/explorer",
+                "data near trajectories samples scores top lds groups lists pngs compared",
+                "--experiment {params.experiment:q}",
+            )
 
     rule packed_explorer:
         input:
-            unpack(lambda w: explored([w.target])),
+            data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
+            trajectories=explored("<results>/targets/{target}/trajectory.zarr"),
+            samples=explored("<results>/targets/{target}/samples.zarr"),
+            scores=explored("<results>/scores/{method}/{target}.zarr"),
+            top="<results>/tables/top_influences.csv",
+            lds=LDS_READ,
+            groups=GROUPS_READ,
+            compared=explored_images,
             lists=outside(list(PLAN.group_lists.values())),
-            pngs=lambda w: outside([file for file in [PLAN.mask_file(w.target)] if file]),
+            pngs=explored_masks,
+            attributes=beside("<results>/tables/top_influences.csv", *LDS_READ, *GROUPS_READ),
         output:
             page=report(
                 "<results>/figures/{target}/explorer.html",
@@ -63,7 +83,7 @@ if PLAN.attributed:
         shell:
             call(
                 "explorer/packed_explorer",
-                EXPLORED,
+                "data near trajectories samples scores top lds groups lists pngs compared",
                 "--experiment {params.experiment:q} --target {wildcards.target}",
                 out="page",
             )

@@ -7,10 +7,13 @@ The six numbers are height and width, the corner of a crop, and height and width
 by default: images are neither scaled nor cropped on the way to the network. Its VAE makes sides eight times as short.
 """
 
-import torch
+from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
 from waypoint.science.types import Settings
+
+if TYPE_CHECKING:
+    import torch
 
 SHRUNK = 8
 SIZES = 6
@@ -31,8 +34,10 @@ def rows_for(width: int, pooled: int) -> int:
     return -(-pooled // width)
 
 
-def pack(text: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
+def pack(text: "torch.Tensor", pooled: "torch.Tensor") -> "torch.Tensor":
     """Captions (n, token, width) with their pooled ones (n, P) behind them: (n, token + rows, width)."""
+    import torch  # planning reads this file too
+
     width = text.shape[2]
     rows = rows_for(width, pooled.shape[1])
     behind = torch.zeros(len(text), rows * width, dtype=text.dtype, device=text.device)
@@ -40,7 +45,7 @@ def pack(text: torch.Tensor, pooled: torch.Tensor) -> torch.Tensor:
     return torch.cat([text, behind.unflatten(1, (rows, width))], 1)
 
 
-def unpack(condition: torch.Tensor, pooled: int) -> tuple[torch.Tensor, torch.Tensor]:
+def unpack(condition: "torch.Tensor", pooled: int) -> "tuple[torch.Tensor, torch.Tensor]":
     """What ``pack`` was given.
 
     Args:
@@ -58,12 +63,14 @@ def unpack(condition: torch.Tensor, pooled: int) -> tuple[torch.Tensor, torch.Te
     return condition[:, :tokens], condition[:, tokens:].flatten(1)[:, :pooled]
 
 
-def arguments(config: Settings, x: torch.Tensor, condition: torch.Tensor) -> dict[str, object]:
+def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor") -> dict[str, object]:
     """What the UNet is called with beside x (B, C, H, W) and t.
 
     Args:
         config: the UNet's. condition: (B, token + rows, width), from ``pack``.
     """
+    import torch
+
     text, pooled = unpack(condition, pooled_width(config))
     height, width = (SHRUNK * side for side in x.shape[2:])
     sizes = torch.tensor([height, width, 0, 0, height, width], dtype=x.dtype, device=x.device).expand(len(x), SIZES)
