@@ -12,9 +12,11 @@ import pytest
 import yaml
 from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
+from safetensors.numpy import save_file
 from support import UNET, store
 from workspace import REPOSITORY
 
+from waypoint.store.networks.adapter_files import FILE
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan.plan import Plan
 
@@ -62,6 +64,9 @@ def workplace(tmp_path, monkeypatch):
             if part == "unet" or model.startswith("runs"):
                 network.save_pretrained(Path(model, part))
         DDPMScheduler().save_pretrained(Path(model, "scheduler"))
+    for file in ("style-a.safetensors", f"style-b/{FILE}", f"run/checkpoint-500/{FILE}"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        save_file({f"unet.to_q.lora_{side}.weight": np.ones((2, 2), np.float32) for side in "AB"}, file)
     return tmp_path
 
 

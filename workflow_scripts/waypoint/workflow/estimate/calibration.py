@@ -160,7 +160,7 @@ class Calibration:
 
     def score(self, n=4096):
         """Seconds of one value of Φ in one target's scores, without reading the features, which is as fast."""
-        d = projection(self.spec, NAME, self.denoiser.unet).d
+        d = min(n, projection(self.spec, NAME, self.denoiser.unet).d)  # as many rows: a value costs the same
         steps = len(self.config["attribution"]["steps"] or [0])
         random = np.random.default_rng(0)
         phi, g = random.standard_normal((n, d), np.float32), random.standard_normal((steps, d), np.float32)

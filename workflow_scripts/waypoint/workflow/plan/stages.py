@@ -83,9 +83,9 @@ def import_checkpoint(plan, checkpoint):
 
 @stage(version=1, cost=START)
 def import_base(plan):
-    """checkpoints/base/0, the model that adapters change."""
+    """checkpoints/base/0, the model that adapters change; where it comes from is a setting of every adapter."""
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
-    return Recipe(sections, plan.data(), item={"base": {"path": plan.config["checkpoints"]["base"]}})
+    return Recipe({**sections, "base": {"path": plan.config["checkpoints"]["base"]}}, plan.data())
 
 
 @stage(version=1, cost=START)
