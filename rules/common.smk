@@ -248,27 +248,6 @@ def made(kind, *names):
     return [f"<results>/{path}" for path in dict.fromkeys(paths)]
 
 
-def explored(targets):
-    """The named inputs of a page about some targets."""
-    methods, groups = PLAN.config["methods"], PLAN.config["groups"] is not None
-    top, lds = "<results>/tables/top_influences.csv", "<results>/tables/lds_summary.csv"
-    lds = [lds] if lds in made("tables", "lds") else []
-    groups = ["<results>/tables/group_influences.csv"] if groups else []
-    given = dict.fromkeys(of["target"] for name in targets for _, of in PLAN.compared_image(name))
-    return {
-        "data": "<results>/data/train.zarr",
-        "near": "<results>/data/near_duplicates.zarr",
-        "trajectories": expand("<results>/targets/{target}/trajectory.zarr", target=targets),
-        "samples": expand("<results>/targets/{target}/samples.zarr", target=targets),
-        "scores": expand("<results>/scores/{method}/{target}.zarr", method=methods, target=targets),
-        "top": top,
-        "lds": lds,
-        "groups": groups,
-        "compared": expand("<results>/targets/{target}/compared.zarr", target=list(given)),
-        "attributes": beside(top, *lds, *groups),
-    }
-
-
 def scores_from(kind):
     """The named inputs of the rule that scores by methods of one kind."""
 

@@ -13,13 +13,23 @@ if PLAN.attributed:
     PAGES = [f"{PLAN.root}/explorer", *(f"{PLAN.root}/figures/{target}/explorer.html" for target in PLAN.targets)]
     EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
 
-    EXPLORED = "data near trajectories samples scores top lds groups lists pngs compared"
+    # none where the configuration has no section for it
+    LDS_SUMMARY = [path for path in made("tables", "lds") if path.endswith("/lds_summary.csv")]
 
     rule explorer:
         input:
-            **explored(list(PLAN.targets)),
+            data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
+            trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
+            samples=expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
+            top="<results>/tables/top_influences.csv",
+            lds=LDS_SUMMARY,
+            groups=GROUP_TABLES,
             lists=outside(list(PLAN.group_lists.values())),
             pngs=outside([file for name in PLAN.targets if (file := PLAN.mask_file(name))]),
+            compared=expand("<results>/targets/{target}/compared.zarr", target=PLAN.given),
+            attributes=beside("<results>/tables/top_influences.csv", *LDS_SUMMARY, *GROUP_TABLES),
         output:
             directory("<results>/explorer"),
         log:
@@ -34,13 +44,30 @@ if PLAN.attributed:
             spec=spec("explorer"),
             experiment=PLAN.config["experiment"],
         shell:
-            call("explorer/explorer", EXPLORED, "--experiment {params.experiment:q}")
+            call(
+                "explorer/explorer",
+                "data near trajectories samples scores top lds groups lists pngs compared",
+                "--experiment {params.experiment:q}",
+            )
 
     rule packed_explorer:
         input:
-            unpack(lambda w: explored([w.target])),
+            data="<results>/data/train.zarr",
+            near="<results>/data/near_duplicates.zarr",
+            trajectories="<results>/targets/{target}/trajectory.zarr",
+            samples="<results>/targets/{target}/samples.zarr",
+            scores=lambda w: expand(
+                "<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=w.target
+            ),
+            top="<results>/tables/top_influences.csv",
+            lds=LDS_SUMMARY,
+            groups=GROUP_TABLES,
             lists=outside(list(PLAN.group_lists.values())),
             pngs=lambda w: outside([file for file in [PLAN.mask_file(w.target)] if file]),
+            compared=lambda w: [
+                f"<results>/targets/{of['target']}/compared.zarr" for _, of in PLAN.compared_image(w.target)
+            ],
+            attributes=beside("<results>/tables/top_influences.csv", *LDS_SUMMARY, *GROUP_TABLES),
         output:
             page=report(
                 "<results>/figures/{target}/explorer.html",
@@ -63,7 +90,7 @@ if PLAN.attributed:
         shell:
             call(
                 "explorer/packed_explorer",
-                EXPLORED,
+                "data near trajectories samples scores top lds groups lists pngs compared",
                 "--experiment {params.experiment:q} --target {wildcards.target}",
                 out="page",
             )
