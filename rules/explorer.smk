@@ -14,7 +14,7 @@ if PLAN.attributed:
     EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
 
     # none where the configuration has no section for it
-    LDS_SUMMARY = [path for path in made("tables", "lds") if path.endswith("/lds_summary.csv")]
+    LDS_SUMMARY = [path for path in made("tables", "lds") if Path(path).stem == "lds_summary"]
 
     rule explorer:
         input:
