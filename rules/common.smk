@@ -261,33 +261,6 @@ def made(kind, *names):
     return [f"<results>/{path}" for path in dict.fromkeys(paths)]
 
 
-LDS_READ = [path for path in ["<results>/tables/lds_summary.csv"] if path in made("tables", "lds")]
-GROUPS_READ = ["<results>/tables/group_influences.csv"] if PLAN.config["groups"] is not None else []
-
-
-def explored(pattern):
-    """The input function of a page: the artifacts of its one target, or of all, and of all methods where it names them."""
-
-    def paths(wildcards):
-        targets = [wildcards.target] if "target" in wildcards.keys() else PLAN.targets
-        return expand(pattern, target=targets, method=PLAN.config["methods"])
-
-    return paths
-
-
-def explored_images(wildcards):
-    """What the given images among a page's targets were compared with."""
-    targets = [wildcards.target] if "target" in wildcards.keys() else PLAN.targets
-    given = dict.fromkeys(of["target"] for name in targets for _, of in PLAN.compared_image(name))
-    return expand("<results>/targets/{target}/compared.zarr", target=list(given))
-
-
-def explored_masks(wildcards):
-    """The PNGs of the masks of a page's targets."""
-    targets = [wildcards.target] if "target" in wildcards.keys() else PLAN.targets
-    return outside([file for name in targets if (file := PLAN.mask_file(name))])
-
-
 def scores_from(kind):
     """The named inputs of the rule that scores by methods of one kind."""
 

@@ -13,20 +13,23 @@ if PLAN.attributed:
     PAGES = [f"{PLAN.root}/explorer", *(f"{PLAN.root}/figures/{target}/explorer.html" for target in PLAN.targets)]
     EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
 
+    # none where the configuration has no section for it
+    LDS_SUMMARY = [path for path in made("tables", "lds") if Path(path).stem == "lds_summary"]
+
     rule explorer:
         input:
             data="<results>/data/train.zarr",
             near="<results>/data/near_duplicates.zarr",
-            trajectories=explored("<results>/targets/{target}/trajectory.zarr"),
-            samples=explored("<results>/targets/{target}/samples.zarr"),
-            scores=explored("<results>/scores/{method}/{target}.zarr"),
+            trajectories=expand("<results>/targets/{target}/trajectory.zarr", target=PLAN.targets),
+            samples=expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets),
+            scores=expand("<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=PLAN.targets),
             top="<results>/tables/top_influences.csv",
-            lds=LDS_READ,
-            groups=GROUPS_READ,
-            compared=explored_images,
+            lds=LDS_SUMMARY,
+            groups=GROUP_TABLES,
             lists=outside(list(PLAN.group_lists.values())),
-            pngs=explored_masks,
-            attributes=beside("<results>/tables/top_influences.csv", *LDS_READ, *GROUPS_READ),
+            pngs=outside([file for name in PLAN.targets if (file := PLAN.mask_file(name))]),
+            compared=expand("<results>/targets/{target}/compared.zarr", target=PLAN.given),
+            attributes=beside("<results>/tables/top_influences.csv", *LDS_SUMMARY, *GROUP_TABLES),
         output:
             directory("<results>/explorer"),
         log:
@@ -51,16 +54,20 @@ if PLAN.attributed:
         input:
             data="<results>/data/train.zarr",
             near="<results>/data/near_duplicates.zarr",
-            trajectories=explored("<results>/targets/{target}/trajectory.zarr"),
-            samples=explored("<results>/targets/{target}/samples.zarr"),
-            scores=explored("<results>/scores/{method}/{target}.zarr"),
+            trajectories="<results>/targets/{target}/trajectory.zarr",
+            samples="<results>/targets/{target}/samples.zarr",
+            scores=lambda w: expand(
+                "<results>/scores/{method}/{target}.zarr", method=PLAN.config["methods"], target=w.target
+            ),
             top="<results>/tables/top_influences.csv",
-            lds=LDS_READ,
-            groups=GROUPS_READ,
-            compared=explored_images,
+            lds=LDS_SUMMARY,
+            groups=GROUP_TABLES,
             lists=outside(list(PLAN.group_lists.values())),
-            pngs=explored_masks,
-            attributes=beside("<results>/tables/top_influences.csv", *LDS_READ, *GROUPS_READ),
+            pngs=lambda w: outside([file for file in [PLAN.mask_file(w.target)] if file]),
+            compared=lambda w: [
+                f"<results>/targets/{of['target']}/compared.zarr" for _, of in PLAN.compared_image(w.target)
+            ],
+            attributes=beside("<results>/tables/top_influences.csv", *LDS_SUMMARY, *GROUP_TABLES),
         output:
             page=report(
                 "<results>/figures/{target}/explorer.html",

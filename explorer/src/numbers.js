@@ -2,6 +2,7 @@
 
 /** With its sign, in two digits. */
 export function signed(value) {
+  if (value === 0) return "0";
   const text = plain(Math.abs(value), 2);
   return value < 0 ? `−${text}` : `+${text}`;
 }

@@ -66,7 +66,7 @@ function plotted(rows, step) {
   drawing.append(svg("line", { class: "axis", x1: left, x2: width, y1: y(0), y2: y(0) }));
   for (const z of [-2, 0, 2]) drawing.append(svg("text", { x: left - 6, y: y(z) + 4, "text-anchor": "end", text: z < 0 ? `−${-z}` : z }));
   for (const t of steps) drawing.append(svg("text", { x: x(t), y: height - 22, "text-anchor": "middle", text: t }));
-  drawing.append(svg("text", { x: width / 2, y: height - 4, "text-anchor": "middle", text: "z of the sum by step t: ● random, ◆ neighbourhoods" }));
+  drawing.append(svg("text", { x: width / 2, y: height - 4, "text-anchor": "middle", text: "z of the sum by step t: ○ random, ◇ neighbourhoods" }));
   drawing.append(svg("line", { class: "here", x1: x(step), x2: x(step), y1: 6, y2: height - 36 }));
   for (const row of rows.filter(({ z }) => z !== null)) {
     const [cx, cy] = [x(row.step), y(row.z)];
