@@ -141,7 +141,7 @@ def spec(stage):
 
 
 def specs(stage):
-    """The params function of the rule in which bases share a pass: a JSON list of their specs."""
+    """The params function where bases share a pass, which gives a JSON list of their specs."""
     return lambda wildcards: PLAN.asked_together(stage, **wildcards)
 
 
