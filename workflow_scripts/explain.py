@@ -85,11 +85,11 @@ def told(config, target):
     root, method = Path(config["store"], config["experiment"]), next(iter(config["methods"]))
     rows = [row for row in table(root / "tables/given_images.csv") if row["target"] == target]
     said = next(row["words"] for row in rows if row["what"] == "summary")
-    lines = ["", said, f"Noise: {found_in_words(root / 'tables/top_influences.csv', method, target)}."]
+    noise = noise_in_words(root, ["full/0"])
+    lines = ["", *([f"Warning: {noise}.", ""] if noise else []), said]
+    lines.append(f"Beyond chance: {found_in_words(root / 'tables/top_influences.csv', method, target)}.")
     if any(row["what"] == "loss" and row["step"] == "all" and row["words"] == "worse" for row in rows):
         lines.append("The model hardly knows such pictures, so that the list below says little.")
-    if noise := noise_in_words(root, ["full/0"]):
-        lines.append(f"Warning: {noise}.")
     lines += ["", "The training images that pushed most towards it, over all steps:", *top_images(config, root, target)]
     lines += ["", f"Panel: {root}/figures/{target}/{method}.png", "How to read it: docs/reading.md", ""]
     return "\n".join(lines)

@@ -36,8 +36,8 @@ def noise_in_words(root, checkpoints):
     seen = SampleQuality(first["distance"], first["loss"]).in_words()
     models = f"model {noisy[0]} generates" if len(noisy) == 1 else f"{len(noisy)} models, {noisy[0]} first, generate"
     return (
-        f"{models} noise, and scores of it say nothing about images. {seen}. Train longer, or see whether model and "
-        f"data belong together: {root}/figures/models/{noisy[0]}.png"
+        f"{models} noise, and {'its' if len(noisy) == 1 else 'their'} scores say nothing about images. {seen}. Train "
+        f"longer, or see whether model and data belong together: {root}/figures/models/{noisy[0]}.png"
     )
 
 

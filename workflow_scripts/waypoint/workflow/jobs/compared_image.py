@@ -84,7 +84,7 @@ class Compared:
     def is_explained(self):
         """A clause that says how well the model explains it."""
         train, held_out = (shares and shares[-1] for shares in self.shares())
-        said = f"The model explains it {WORDS[judged(train)]}: better than {train:.0%} of them"
+        said = f"The model explains it {WORDS[judged(train)]}: {compared_to(train)} of them"
         return (
             said if held_out is None else f"{said}, and better than {held_out:.0%} of images that it was not trained on"
         )
@@ -98,7 +98,12 @@ class Compared:
             if seen
             else f"no training image, nearest {self.nearest[0]['nearest']}"
         )
-        return f"{what}; explained better than {train[-1]:.0%} of training images"
+        return f"{what}; explained {compared_to(train[-1])} of training images"
+
+
+def compared_to(share):
+    """The share of images that are explained worse, in words: by the larger side."""
+    return f"better than {share:.0%}" if share >= 0.5 else f"worse than {1 - share:.0%}"
 
 
 WORDS = {
