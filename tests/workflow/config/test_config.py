@@ -664,7 +664,7 @@ def test_every_default_is_filled_in():
     grouped = {"groups.by": "label"}
     done, evaluated, latent, groups = (complete(config(changes)) for changes in ({}, EVERY_EVALUATION, VAE, grouped))
     for path, part, _ in properties():
-        optional = path.startswith("text_encoder.")
+        optional = path.startswith(("text_encoder.", "adapter."))
         if "default" in part and path not in ("data", "model") and part["default"] != {} and not optional:
             inside = path.startswith("evaluation.") and path.count(".") == 2
             made = latent if path.startswith("vae.") else evaluated if inside else done
@@ -812,6 +812,9 @@ def test_the_configurations_that_come_along_are_complete(path, tmp_path, monkeyp
             replacement = tmp_path / key
             is_folder = key == "path" and data["source"] in ("imagefolder", "coco")
             (replacement.mkdir if is_folder else replacement.touch)()
+            if data["source"] == "imagefolder":
+                Image.new("RGB", (8, 8)).save(replacement / "a.png")
+                (replacement / "a.txt").write_text("a picture")
             data[key] = str(replacement)
     complete(given)
 
