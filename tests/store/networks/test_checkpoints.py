@@ -23,7 +23,7 @@ from support import AUTOENCODER, TEXT_UNET, captioned, images, tiny_clip, tiny_d
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from waypoint.errors import WaypointError
-from waypoint.science.networks.known import MORE_CONDITIONS, check_conditions
+from waypoint.science.networks.kinds.unet2d_condition import MORE_CONDITIONS, check
 from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.processes.guidance import guided
 from waypoint.store.artifacts.fingerprint import weights_hash
@@ -385,8 +385,8 @@ def test_a_text_conditional_model_is_stored_and_loaded(tmp_path, text_model):
 @pytest.mark.parametrize("key", MORE_CONDITIONS)
 def test_a_model_of_further_conditions_is_refused(text_model, key):
     with pytest.raises(WaypointError, match=f"{key} 'something' is not supported; captions are"):
-        check_conditions({**text_model.unet.config, key: "something"})
-    check_conditions(text_model.unet.config)
+        check({**text_model.unet.config, key: "something"})
+    check(text_model.unet.config)
 
 
 def test_another_network_is_refused_by_name(folder):

@@ -16,9 +16,9 @@ from PIL import Image
 from support import AUTOENCODER, SCRIPTS, UNET, store
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.known import NETWORKS
 from waypoint.store.data.sources import SOURCES
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.config.models import IMAGE_ONLY, TEXT_ONLY
 from waypoint.workflow.config.schema import SCHEMA, key_path
 from waypoint.workflow.config.targets_table import read_targets
 
@@ -756,9 +756,10 @@ def defaults_of(made):
 def test_model_unet_has_the_arguments_of_diffusers():
     known = set(SCHEMA["properties"]["model"]["properties"]["unet"]["properties"])
     image, text = set(defaults_of(UNet2DModel)), set(defaults_of(UNet2DConditionModel))
-    assert known - TEXT_ONLY == image - {"class_embed_type"}
-    assert TEXT_ONLY == known & (text - image)
-    assert IMAGE_ONLY == (image - text) | {"num_class_embeds"}  # besides captions there are no classes
+    image_only, text_only = (NETWORKS[name].keys for name in ("UNet2DModel", "UNet2DConditionModel"))
+    assert known - text_only == image - {"class_embed_type"}
+    assert text_only == known & (text - image)
+    assert image_only == (image - text) | {"num_class_embeds"}  # besides captions there are no classes
 
 
 @pytest.mark.parametrize("network", [UNet2DModel, UNet2DConditionModel])

@@ -1,46 +1,40 @@
-"""How a diffusers UNet is called: without a condition, with classes, or with embedded captions; SDXL's with more."""
+"""How a network of diffusers is called: with what its kind declares (``kinds``), and with a class for no class."""
 
 # torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 
-from typing import Any, Literal, TypeAlias
-
 import torch
 
 from waypoint.errors import WaypointError
-from waypoint.science.networks import sdxl
+from waypoint.science.networks.known import NETWORKS, network_of_new
+from waypoint.science.networks.network import Keyword, Network
 from waypoint.science.types import Integers, UNet
 
-Keyword: TypeAlias = Literal["class_labels", "encoder_hidden_states"] | None
+
+def kind_of(unet: UNet) -> Network:
+    """The ``Network`` of a loaded one; of a class of somebody's own the one that its configuration describes."""
+    return NETWORKS.get(type(unet).__name__) or network_of_new(unet.config)
 
 
 def condition_keyword(unet: UNet) -> Keyword:
-    """The argument by which a UNet takes its condition: "class_labels", "encoder_hidden_states", or None for none."""
-    if "cross_attention_dim" in unet.config:
-        return "encoder_hidden_states"
-    return None if unet.config.get("num_class_embeds") is None else "class_labels"
+    """The argument by which a network takes its condition: "class_labels", "encoder_hidden_states", or None."""
+    return kind_of(unet).conditioned_by(unet.config)
 
 
 def input_shape(unet: UNet) -> tuple[int, ...]:
-    """(C, H, W) of the images or latents that a UNet works on."""
+    """(C, H, W) of the images or latents that a network works on."""
     size = unet.config.sample_size
     return (unet.config.in_channels, *([size] * 2 if isinstance(size, int) else size))
 
 
-def output(
-    unet: UNet, x: torch.Tensor, t: torch.Tensor, keyword: Keyword, condition: torch.Tensor | None
-) -> torch.Tensor:
+def output(unet: UNet, x: torch.Tensor, t: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
     """The raw output (B, C, H, W) on x (B, C, H, W) at steps t, a tensor (B,) or of one number.
 
     Args:
-        keyword: as from ``condition_keyword``.
-        condition: classes (B,), embedded captions (B, token, width), or None; ignored where ``keyword`` is None.
+        condition: classes (B,), embedded captions (B, token, width), or None; unconditional networks ignore it.
     """
-    named: dict[str, Any] = {} if keyword is None else {keyword: condition}
-    if condition is not None and sdxl.is_sdxl(unet.config):
-        named = sdxl.arguments(unet.config, x, condition)
-    return unet(x, t, **named).sample
+    return unet(x, t, **kind_of(unet).arguments(unet.config, x, condition)).sample
 
 
 def null_class(unet: UNet) -> torch.Tensor:

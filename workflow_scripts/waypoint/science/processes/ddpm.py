@@ -16,6 +16,7 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks import unet as network
+from waypoint.science.networks.network import Keyword
 from waypoint.science.processes.schedules import check_schedule
 from waypoint.science.types import Integers, UNet
 
@@ -41,7 +42,7 @@ class Denoiser:
         self.alphas_cumprod = scheduler.alphas_cumprod.to(self.device)
         self.T: int = scheduler.config.num_train_timesteps
         self.predicts_v = scheduler.config.prediction_type == "v_prediction"
-        self.conditioned_by: network.Keyword = network.condition_keyword(unet)
+        self.conditioned_by: Keyword = network.condition_keyword(unet)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,7 +62,7 @@ class Denoiser:
             condition: classes (B,), embedded captions (B, token, width), or None; unconditional networks ignore it.
         """
         t = torch.as_tensor(t, device=self.device)
-        return network.output(self.unet, x, t, self.conditioned_by, condition)
+        return network.output(self.unet, x, t, condition)
 
     @torch.no_grad()
     def prediction(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:

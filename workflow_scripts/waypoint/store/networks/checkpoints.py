@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from waypoint.patches.lean_diffusers import (
     UNet2DModel,
     __version__,
 )
-from waypoint.science.networks.known import check_conditions, require_known
-from waypoint.science.networks.sdxl import is_sdxl
+from waypoint.science.networks.known import network_of, network_of_new
+from waypoint.science.networks.network import Network
+from waypoint.science.networks.unet import kind_of
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
 from waypoint.science.processes.schedules import require_ancestral
 from waypoint.science.random_streams import derive
@@ -36,8 +38,9 @@ from waypoint.store.networks.typed_diffusers import from_config, load_config, on
 from waypoint.store.types import Attributes, StrPath
 
 State: TypeAlias = dict[str, Any]  # tensors by name, or their shapes
+Class: TypeAlias = type[UNet2DModel] | type[UNet2DConditionModel]
 # the class and the configuration of a network, whether values are wanted → its state dict (or shapes), and sentences
-Parts: TypeAlias = "tuple[type[UNet2DModel] | type[UNet2DConditionModel], Attributes, Callable[[bool], State], Said]"
+Parts: TypeAlias = "tuple[Class, Attributes, Callable[[bool], State], Said]"
 Option: TypeAlias = Attributes | str | int | None  # a value of an attribute of ``Taking``
 
 PARTS = ("unet", "scheduler")  # of a pipeline's folder
@@ -72,13 +75,14 @@ def _scheduler(model: Attributes) -> DDPMScheduler:
     return scheduler
 
 
-def _kind(model: Attributes) -> type[UNet2DModel] | type[UNet2DConditionModel]:
-    return UNet2DConditionModel if "cross_attention_dim" in model["unet"] else UNet2DModel
+def class_of(network: Network) -> Class:
+    """The class of diffusers of a kind of network."""
+    return getattr(importlib.import_module(f"diffusers.{network.module}"), network.name)
 
 
 def _network(model: Attributes) -> UNet:
     try:
-        return _kind(model)(**model["unet"])
+        return class_of(network_of_new(model["unet"]))(**model["unet"])
     except (TypeError, ValueError, RuntimeError) as error:
         raise WaypointError(f"model.unet: {error}") from error
 
@@ -94,19 +98,12 @@ def save(unet: UNet, scheduler: DDPMScheduler, folder: StrPath) -> None:
     share(Path(folder, "unet"))
     scheduler.save_pretrained(Path(folder, "scheduler"))
     index = {
-        "_class_name": _pipeline_of(unet),
+        "_class_name": kind_of(unet).pipeline(unet.config),
         "_diffusers_version": __version__,
         "scheduler": ["diffusers", type(scheduler).__name__],
         "unet": ["diffusers", type(unet).__name__],
     }
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-
-
-def _pipeline_of(unet: UNet) -> str:
-    """The name of diffusers' pipeline that opens a network."""
-    if not isinstance(unet, UNet2DConditionModel):
-        return "DDPMPipeline"
-    return "StableDiffusionXLPipeline" if is_sdxl(unet.config) else "StableDiffusionPipeline"
 
 
 def load(source: StrPath, device: torch.device | str = "cpu", **taking: Option) -> Denoiser:
@@ -184,7 +181,7 @@ def _taken(source: StrPath, taking: Taking, device: torch.device | str | None) -
             unet, state = filling.unfilled(*parts[:2]).eval(), parts[2](False)
             state, more = filling.renamed(unet, state)
             filling.require_filled(unet, state)
-        check_conditions(unet.config)
+        kind_of(unet).check(unet.config)
         resized = sizes.set_size(unet, taking.cells)
     except WaypointError as error:
         raise WaypointError(f"checkpoint {name}: {error}") from error
@@ -199,7 +196,7 @@ def _network_in(layout: Layout, taking: Taking) -> Parts:
     if layout.network is None:
         file, model = layout.file, taking.model
         assert file is not None and model is not None  # or ``_scheduler_of`` would have refused it
-        kind = _kind(model)
+        kind = class_of(network_of_new(model["unet"]))
         (_, said) = training_states.state_in(file, taking.weights, values=False)
         return (
             kind,
@@ -207,7 +204,7 @@ def _network_in(layout: Layout, taking: Taking) -> Parts:
             lambda values: training_states.state_in(file, taking.weights, values)[0],
             said,
         )
-    kind = unet_class(layout.config or {})
+    kind = class_of(network_of(layout.config or {}))
     config, said = filling.known_config(kind, layout.network / "config.json")
     try:
         weights = weight_files.find(layout.network)
@@ -249,16 +246,6 @@ def alpha_bars(folder: StrPath) -> Doubles:
     except OSError as error:
         raise WaypointError(f"checkpoint {folder}: its scheduler cannot be read ({error})") from error
     return stored_scheduler(stored).alphas_cumprod.double().numpy()
-
-
-def unet_class(config: Attributes) -> type[UNet2DModel] | type[UNet2DConditionModel]:
-    """The diffusers class of a stored UNet's config.
-
-    Raises:
-        WaypointError: another network than a UNet2DModel or UNet2DConditionModel.
-    """
-    name = require_known(config)
-    return {"UNet2DModel": UNet2DModel, "UNet2DConditionModel": UNet2DConditionModel}[name]
 
 
 def stored_scheduler(config: Attributes) -> DDPMScheduler:

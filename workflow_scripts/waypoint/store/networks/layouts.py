@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn, cast
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.known import NAMES
 from waypoint.store.networks.places import local_place
 from waypoint.store.networks.weight_files import LORA, SUFFIXES, header, require_whole
 from waypoint.store.types import Config, StrPath
@@ -199,8 +200,7 @@ def _refuse(source: Path) -> NoReturn:
     for part in NETWORKS:
         if (source / part / "config.json").is_file():
             name = read_json(source / part / "config.json").get("_class_name", part)
-            raise WaypointError(f"network {name} (its folder {part}) is not supported; UNet2DModel and "
-                                "UNet2DConditionModel are")  # fmt: skip
+            raise WaypointError(f"network {name} (its folder {part}) is not supported; {NAMES} are")
     if (source / "model_index.json").is_file():
         kind = read_json(source / "model_index.json").get("_class_name", "pipeline")
         raise WaypointError(f"cannot be loaded: it is a {kind}, but holds no unet")

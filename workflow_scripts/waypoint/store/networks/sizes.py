@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.known import NETWORKS
 from waypoint.store.types import Attributes
 
 if TYPE_CHECKING:  # planning imports no model library
@@ -15,7 +16,6 @@ if TYPE_CHECKING:  # planning imports no model library
 Size = int | list[int] | tuple[int, ...]  # of a square, or height and width
 
 OLD = (0, 9)  # versions of diffusers before this wrote a smaller size than Stable Diffusion's pipeline works at
-OLD_SIZE = 64  # what the pipeline reads them as
 
 
 def stored_size(config: Attributes) -> Size | None:
@@ -27,8 +27,9 @@ def stored_size(config: Attributes) -> Size | None:
     size = config.get("sample_size")
     written = re.match(r"(\d+)\.(\d+)", str(config.get("_diffusers_version", "")))
     old = written is not None and (int(written[1]), int(written[2])) < OLD
-    text = config.get("_class_name") == "UNet2DConditionModel"
-    return OLD_SIZE if text and old and isinstance(size, int) and size < OLD_SIZE else size
+    network = NETWORKS.get(config.get("_class_name", ""))
+    least = (network.old_size or 0) if network and old else 0
+    return least if isinstance(size, int) and size < least else size
 
 
 def set_size(unet: "UNet", cells: int | None = None) -> tuple[str, ...]:

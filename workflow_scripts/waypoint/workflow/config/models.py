@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.science.networks.known import NETWORKS, network_of_new
 from waypoint.science.processes.schedules import check_schedule
 from waypoint.science.timesteps import sampling_grid
 from waypoint.store.networks.packages import PREFIX
@@ -12,27 +13,6 @@ from waypoint.workflow.config.class_guidance import check_class_guidance
 from waypoint.workflow.config.evaluated import number_of_checkpoints
 from waypoint.workflow.config.given_models import check_given, known_cells, stored_config
 from waypoint.workflow.types import Config
-
-TEXT_ONLY = {  # keys of UNet2DConditionModel alone
-    "conv_in_kernel",
-    "conv_out_kernel",
-    "cross_attention_dim",
-    "only_cross_attention",
-    "resnet_out_scale_factor",
-    "time_embedding_act_fn",
-    "transformer_layers_per_block",
-    "use_linear_projection",
-}
-IMAGE_ONLY = {  # keys of UNet2DModel alone
-    "add_attention",
-    "attn_norm_num_groups",
-    "downsample_type",
-    "num_class_embeds",
-    "num_train_timesteps",
-    "upsample_type",
-}
-TEXT_BLOCKS = {"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}
-IMAGE_BLOCKS = {"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "AttnSkipUpBlock2D"}
 
 
 def check_checkpoints(config):
@@ -87,17 +67,16 @@ def check_model(config):
 
 
 def _check_kind(config, unet):
-    """Refuse keys and blocks of the other kind of network, and captions where the network does not see any."""
-    text = "cross_attention_dim" in unet
-    for key in sorted(unet.keys() & (IMAGE_ONLY if text else TEXT_ONLY)):
-        other = "without" if text else "with"
-        raise WaypointError(f"config: model.unet.{key} belongs to a network {other} cross_attention_dim")
-    for key in ("down_block_types", "mid_block_type", "up_block_types"):
-        blocks = [unet[key]] if isinstance(unet.get(key), str) else unet.get(key) or []
-        for block in blocks:
-            if block in (IMAGE_BLOCKS if text else TEXT_BLOCKS):
-                kind = "text-conditional network" if text else "network without cross_attention_dim"
-                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {kind}")
+    """Refuse keys and blocks of another kind of network, and captions where the network does not see any."""
+    network = network_of_new(unet)
+    for other in (one for one in NETWORKS.values() if one is not network):
+        for key in sorted(unet.keys() & other.keys):
+            raise WaypointError(f"config: model.unet.{key} belongs to a network {other.told}")
+        for key in ("down_block_types", "mid_block_type", "up_block_types"):
+            blocks = [unet[key]] if isinstance(unet.get(key), str) else unet.get(key) or []
+            for block in other.blocks.intersection(blocks):
+                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {network.called}")
+    text = network.conditioned_by(unet) == "encoder_hidden_states"
     if text and config["text_encoder"] is None:
         raise WaypointError("config: text_encoder is missing; model.unet.cross_attention_dim attends to its vectors")
     if config["text_encoder"] is not None and not text:

@@ -1,0 +1,52 @@
+"""UNet2DModel: of images alone, or of their classes."""
+
+from typing import TYPE_CHECKING, Any
+
+from waypoint.errors import WaypointError
+from waypoint.science.networks.network import Keyword, Network
+from waypoint.science.types import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+
+def conditioned_by(config: Settings) -> Keyword:
+    """Classes, where it has embeddings of them."""
+    return None if config.get("num_class_embeds") is None else "class_labels"
+
+
+def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, Any]:
+    """Classes (B,), or nothing: an unconditional network ignores what it is given."""
+    keyword = conditioned_by(config)
+    return {} if keyword is None else {keyword: condition}
+
+
+def check(config: Settings) -> None:
+    """Refuse embeddings of anything but numbered classes."""
+    if config.get("class_embed_type") is not None:
+        raise WaypointError(f"class_embed_type {config['class_embed_type']!r} is not supported; num_class_embeds is")
+
+
+NETWORK = Network(
+    name="UNet2DModel",
+    module="models.unets.unet_2d",
+    channels=3,
+    is_new=lambda unet: "cross_attention_dim" not in unet,
+    conditioned_by=conditioned_by,
+    arguments=arguments,
+    pipeline=lambda config: "DDPMPipeline",
+    check=check,
+    keys=frozenset(
+        {
+            "add_attention",
+            "attn_norm_num_groups",
+            "downsample_type",
+            "num_class_embeds",
+            "num_train_timesteps",
+            "upsample_type",
+        }
+    ),
+    blocks=frozenset({"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "AttnSkipUpBlock2D"}),
+    called="network without cross_attention_dim",
+    told="without cross_attention_dim",
+)

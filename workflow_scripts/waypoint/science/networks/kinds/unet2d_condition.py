@@ -1,0 +1,61 @@
+"""UNet2DConditionModel: of embedded captions; SDXL's of pooled ones too (``sdxl.py``)."""
+
+from typing import TYPE_CHECKING, Any
+
+from waypoint.errors import WaypointError
+from waypoint.science.networks import sdxl
+from waypoint.science.networks.network import Network
+from waypoint.science.types import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+MORE_CONDITIONS = (  # what it would be given besides a caption, which Waypoint does not have
+    "class_embed_type",
+    "num_class_embeds",
+    "addition_embed_type",
+    "encoder_hid_dim_type",
+    "time_cond_proj_dim",
+)
+
+
+def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, Any]:
+    """Embedded captions (B, token, width), as ``sdxl.pack`` makes them for SDXL."""
+    if condition is not None and sdxl.is_sdxl(config):
+        return sdxl.arguments(config, x, condition)
+    return {"encoder_hidden_states": condition}
+
+
+def check(config: Settings) -> None:
+    """Refuse further conditions, but for SDXL's."""
+    for key in MORE_CONDITIONS:
+        if config.get(key) is not None and not (key == "addition_embed_type" and sdxl.is_sdxl(config)):
+            raise WaypointError(f"{key} {config[key]!r} is not supported; captions are")
+
+
+NETWORK = Network(
+    name="UNet2DConditionModel",
+    module="models.unets.unet_2d_condition",
+    channels=4,
+    is_new=lambda unet: "cross_attention_dim" in unet,
+    conditioned_by=lambda config: "encoder_hidden_states",
+    arguments=arguments,
+    pipeline=lambda config: "StableDiffusionXLPipeline" if sdxl.is_sdxl(config) else "StableDiffusionPipeline",
+    check=check,
+    keys=frozenset(
+        {
+            "conv_in_kernel",
+            "conv_out_kernel",
+            "cross_attention_dim",
+            "only_cross_attention",
+            "resnet_out_scale_factor",
+            "time_embedding_act_fn",
+            "transformer_layers_per_block",
+            "use_linear_projection",
+        }
+    ),
+    blocks=frozenset({"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}),
+    called="text-conditional network",
+    told="with cross_attention_dim",
+    old_size=64,  # Stable Diffusion's
+)
