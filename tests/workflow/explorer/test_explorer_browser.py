@@ -223,6 +223,9 @@ def test_a_training_image_says_what_it_shaped(shown, finished):
     go(shown, target="a", step=100, methods="ekfac", image=1)
     shown.page.wait_for_selector("#detail td:not(:empty)")
     shown.until("!document.querySelector('#detail').innerText.includes('…')")
+    # what the image shaped, and what resembles it, are read apart
+    shown.until("[...document.querySelectorAll('#detail table td')].every((cell) => cell.innerText.trim())")
+    shown.page.wait_for_selector("#detail .alike button")
     rows = shown.page.locator("#detail table tbody tr")
     assert rows.count() == len(finished.targets)
     for r, target in enumerate(finished.targets):
