@@ -101,7 +101,6 @@ def main():
     import zarr  # noqa: F401
 
     runpy.run_path(str(LEAN))  # diffusers, the way jobs load it
-    import peft  # noqa: F401, after diffusers, as jobs with adapters do
 
     with tempfile.TemporaryDirectory(prefix="warm-") as place:
         address, python = f"{place}/socket", Path(place, "python")
