@@ -5,7 +5,7 @@ from browser import chromium, served
 from explorer_store import CLASSES, HOSTILE, FinishedStore
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright runs an event loop as long as it is open, in the way of later tests' own
 def browser():
     with chromium() as found:
         yield found
