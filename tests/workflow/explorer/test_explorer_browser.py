@@ -225,7 +225,7 @@ def test_a_training_image_says_what_it_shaped(shown, finished):
     shown.until("!document.querySelector('#detail').innerText.includes('…')")
     # what the image shaped, and what resembles it, are read apart
     shown.until("[...document.querySelectorAll('#detail table td')].every((cell) => cell.innerText.trim())")
-    shown.page.wait_for_selector("#detail .alike button")
+    shown.until("document.querySelectorAll('#detail .alike button[aria-label$=\".png\"]').length === 2")
     rows = shown.page.locator("#detail table tbody tr")
     assert rows.count() == len(finished.targets)
     for r, target in enumerate(finished.targets):
