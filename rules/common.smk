@@ -25,7 +25,7 @@ from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
-from waypoint.workflow.closing import idle_in_words, noise_in_words, trust_in_words
+from waypoint.workflow.closing import groups_in_words, idle_in_words, noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.evaluations.classifier import KINDS
 from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
@@ -389,9 +389,11 @@ def closing_words(later):
     python = "python" if activated else os.path.relpath(sys.executable)
     config = "".join(f" --configfile {os.path.relpath(file)}" for file in workflow.overwrite_configfiles or [])
     table, scores = f"{PLAN.root}/tables/top_influences.csv", f"{PLAN.root}/scores/{method}/{first}.zarr"
+    rows = f"(t.method == '{method}') & (t.target == '{first}') & (t.sign == '+')"
+    top = f"t[{rows}][['step', 'rank', 'file', 'score', 'found']]"
     ways = [
         (f"{PLAN.root}/figures/{first}", f"pictures  {PLAN.root}/figures/*/*.png"),
-        (table, f"table     {python} -c \"import pandas; print(pandas.read_csv('{table}'))\""),
+        (table, f"table     {python} -c \"import pandas; t = pandas.read_csv('{table}'); print({top})\""),
         (scores, f"scores    {python} -c \"import xarray; print(xarray.open_zarr('{scores}')['score'].to_pandas())\""),
         (
             f"{PLAN.root}/figures/lds.png",
@@ -409,6 +411,8 @@ def closing_words(later):
         lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
     trust = trust_in_words(PLAN.root, method)
     told = [f"  {method}: {trust}", ""] if trust else []
+    if GROUP_TABLES and (groups := groups_in_words(PLAN.root, method)):
+        told.insert(1, f"  groups by {method}: {groups}")
     if PLAN.attributed and (noise := noise_in_words(PLAN.root, PLAN.checkpoints)):
         told.insert(0, f"  Waypoint: warning: {noise}")
     if PLAN.base and (idle := idle_in_words(PLAN.root)):

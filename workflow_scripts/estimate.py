@@ -30,6 +30,7 @@ from waypoint.workflow.config.given_models import known_cells
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory, hungry
+from waypoint.workflow.estimate.nominal import nominal
 from waypoint.workflow.estimate.wall_time import at_least, edges_of
 from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.plan import GIVEN_KEYS, Plan
@@ -59,10 +60,12 @@ def report(configfile, images=None, cores=1):
     config = complete(yaml.safe_load(Path(configfile).read_text(encoding="utf-8")))
     plan, device = Plan(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     counts, planning = planned(configfile)
+    gpu = gpu_rules()
+    print(rough(plan, counts, gpu, cores), file=sys.stderr, flush=True)
     denoiser = model_of(config, device)
     caption = caption_of(config, denoiser)
     sizes = sizes_of(config, denoiser, caption, images)
-    gpu, starts = gpu_rules(), [job_start(imported) for imported in (WITH_MODEL, WITHOUT)]
+    starts = [job_start(imported) for imported in (WITH_MODEL, WITHOUT)]
     calibration = Calibration(config, denoiser, caption)
     memory = (
         Memory(plan, sizes, *calibration.memory(), device, *(held for _, held in starts)) if config["data"] else None
@@ -103,6 +106,20 @@ def report(configfile, images=None, cores=1):
     lines += [f"{stage:<26}{human(size):>14}" for stage, size in sizes_of_stages.items() if size]
     lines.append(f"{'in all':<26}{human(sum(sizes_of_stages.values())):>14}")
     return "\n".join(lines)
+
+
+def rough(plan, counts, with_model, cores):
+    """A first sentence on how long the jobs take, before anything is timed.
+
+    Args:
+        counts: {rule: jobs}. with_model: names of the rules whose jobs load a model. cores: jobs at a time.
+    """
+    costs = nominal(plan, with_model)
+    seconds = sum(jobs * costs.seconds(rule) for rule, jobs in counts.items()) / cores
+    return (
+        f"{sum(counts.values()):,} jobs, very roughly {clock(seconds)} on {cores} core{'s' * (cores > 1)}. "
+        "A little of every kind of work is now timed on this machine, which takes a minute or more …"
+    )
 
 
 def planned(configfile):

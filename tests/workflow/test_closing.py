@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from waypoint.workflow.closing import noise_in_words, trust_in_words
+from waypoint.workflow.closing import groups_in_words, noise_in_words, trust_in_words
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 
@@ -55,6 +55,51 @@ def test_the_verdict_is_that_of_the_interval(found, verdict):
 
 def test_a_method_without_an_overall_lds_has_none(tmp_path):
     assert overall_lds(tables(tmp_path, lds=[("trak", 3, 1, 1, 1)]) / "tables/lds_overall.csv", "pixel") is None
+
+
+def group_table(tmp_path, rows):
+    """A table of ``rows``: (method, target, step, group, z, found), each by both nulls."""
+    (tmp_path / "tables").mkdir()
+    lines = [
+        ",".join([method, target, str(step), group, str(z), null, str(found)])
+        for method, target, step, group, z, found in rows
+        for null in ("random", "neighbourhoods")
+    ]
+    header = "method,target,step,group,z,null,found"
+    (tmp_path / "tables/group_influences.csv").write_text("\n".join([header, *lines]))
+    return tmp_path
+
+
+def test_groups_that_are_found_are_named_with_their_steps_and_the_others_counted(tmp_path):
+    rows = [("ekfac", "a", t, "hers", 4.0, t > 100) for t in (300, 200, 100)]
+    rows += [("ekfac", "b", 300, "his", -5.0, True), ("ekfac", "a", 300, "ours", 1.0, False)]
+    rows += [("trak", "a", 300, "ours", 9.0, True)]
+    said = "hers pushed towards a at t = 300, 200; his pushed away from b at t = 300"
+    others = "the other group cannot be told from chance"
+    assert groups_in_words(group_table(tmp_path, rows), "ekfac") == f"{said}; {others}"
+
+
+@pytest.mark.parametrize(
+    "groups, found, said",
+    [
+        (["hers"], False, "the group cannot be told from chance"),
+        (["hers", "his"], False, "none of the 2 groups can be told from chance"),
+        (["hers"], "", "no scores by checkpoint or half of the draws, so no group can be told from chance"),
+        (
+            list("vwxyz"),
+            True,
+            "v pushed towards a at t = 9; w pushed towards a at t = 9; x pushed towards a at t = 9; 2 more",
+        ),
+    ],
+)
+def test_groups_that_are_not_found_many_or_not_judged_are_said_in_one_sentence(tmp_path, groups, found, said):
+    rows = [("ekfac", "a", 9, group, 1.0, found) for group in groups]
+    assert groups_in_words(group_table(tmp_path, rows), "ekfac") == said
+
+
+def test_without_groups_of_the_method_nothing_is_said(tmp_path):
+    assert groups_in_words(tmp_path, "ekfac") is None
+    assert groups_in_words(group_table(tmp_path, [("trak", "a", 9, "hers", 1.0, True)]), "ekfac") is None
 
 
 def sheets(tmp_path, **noisy):

@@ -5,6 +5,8 @@ from collections.abc import Hashable, Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import plain, shortened
@@ -18,14 +20,16 @@ NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
 LINE = 0.165  # of words below
 CHARACTERS = 15.5  # that fit an inch of them
 GREY, BAND, HATCH = "#777777", "#DDDDDD", "#999999"
+EDGES = {"facecolor": "none", "edgecolor": HATCH, "hatch": "////", "linewidth": 0.6}
 HOW = (
-    "How to read it. Each mark adds up the scores of all images of a group at one step, in units of what groups of as "
-    "many random images vary by: up, the group pushed the process towards this image; down, away from it. Grey band: "
-    "95 of 100 random groups lie in it. Hatched: 95 of 100 groups of as many images that look alike. Vertical bars: "
-    "± the standard error of the sum{bars}. A filled triangle is found: it lies outside of both, by more than chance "
-    "explains among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A hollow circle cannot "
-    "be told from chance{unknown}. No height is a share of the image: nobody can say that so and so many per cent "
-    "of it come from somebody. More: docs/reading.md"
+    "How to read it. Each mark adds up the scores of all images of a group at one step. Its unit is how much the sums "
+    "of random groups of the same size vary (their standard deviation). Up: the group pushed the process towards this "
+    "image; down: away from it. 95 of 100 random groups lie in the grey band; 95 of 100 groups whose images resemble "
+    "each other lie in the hatched one, often the wider, for images that look alike act alike. Vertical bars: ± the "
+    "standard error of the sum{bars}. A triangle is found: it lies outside both bands by more than chance explains "
+    "among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A circle cannot be told from "
+    "chance{unknown}. No height is a share of the image: nobody can say that some percentage of it comes from "
+    "somebody. More: docs/reading.md"
 )
 
 
@@ -33,15 +37,16 @@ def main(job):
     table = opened(job)
     looks = styles(table["method"].unique(), job.settings.get("looks"))
     methods, groups = shown_methods(table, list(looks)), shown_groups(table)
-    words = footer(table, methods, groups, NAMES + WIDTH * len(methods))
-    height = HEADER + 0.35 + (HEIGHT + GAP) * len(groups) + 0.5 + LINE * len(words) + 0.1
-    figure = plt.figure(figsize=(max(NAMES + WIDTH * len(methods) + 0.15, 6.2), height))
+    width = max(NAMES + WIDTH * len(methods) + 0.15, 6.2)
+    answers, words = wrapped(verdicts(table, methods, groups), width), wrapped([how_to_read(table, methods)], width)
+    top = HEADER + LINE * len(answers) + 0.6
+    height = top + (HEIGHT + GAP) * len(groups) + 0.5 + LINE * len(words) + 0.1
+    figure = plt.figure(figsize=(width, height))
     for column, method in enumerate(methods):
         of_method = table.loc[table["method"] == method]
         limit = reach(of_method[of_method["group"].isin(groups)])
         for row, group in enumerate(groups):
-            above = HEADER + 0.35 + (HEIGHT + GAP) * row
-            width = figure.get_figwidth()
+            above = top + (HEIGHT + GAP) * row
             place = (
                 (NAMES + WIDTH * column) / width,
                 1 - (above + HEIGHT) / height,
@@ -59,10 +64,9 @@ def main(job):
                 size = of_method.loc[of_method["group"] == group, "size"].iloc[0]
                 label = f"{plain(shortened(group, NAMES - 0.45, 9))}\n{counted(size)}"
                 figure.text(0.1 / width, 1 - (above + HEIGHT / 2) / height, label, va="center", size=8.5)
-    for line, text in enumerate(words):
-        figure.text(
-            0.1 / figure.get_figwidth(), (0.1 + LINE * (len(words) - line - 0.5)) / height, text, size=8, va="center"
-        )
+    written(figure, answers, HEADER)
+    legend(figure, HEADER + LINE * len(answers))
+    written(figure, words, height - 0.1 - LINE * len(words))
     trajectory = job.open(job.args.trajectory)
     spec = settings_of(trajectory.attrs["spec"])
     lines = [("Groups · " + titled(job.args.target, spec), {"size": 11, "weight": "bold"})]
@@ -105,9 +109,37 @@ def is_found(table):
     return table["found"] == "True"
 
 
+def written(figure, lines, above):
+    """Write lines of text, the first of them ``above`` inches below the figure's upper edge."""
+    width, height = figure.get_size_inches()
+    for line, text in enumerate(lines):
+        figure.text(0.1 / width, 1 - (above + LINE * (line + 0.5)) / height, text, size=8, va="center")
+
+
+def legend(figure, above):
+    """Say what the marks and bands are, ``above`` inches below the figure's upper edge."""
+    width, height = figure.get_size_inches()
+    bands = [Patch(facecolor=BAND, label="random groups"), Patch(**EDGES, label="groups that look alike")]
+    circle = {"marker": "o", "color": GREY, "markerfacecolor": "white", "markersize": 4.5}
+    triangle = {"marker": "^", "color": GREY, "markeredgecolor": "black", "markersize": 7, "linestyle": ""}
+    marks = [Line2D([], [], **triangle, label="found"), Line2D([], [], **circle, label="not told from chance")]
+    figure.legend(
+        handles=[*marks, *bands],
+        loc="upper left",
+        bbox_to_anchor=(0.05 / width, 1 - above / height),
+        ncols=4,
+        fontsize=8,
+        frameon=False,
+        borderpad=0.2,
+        columnspacing=1.2,
+    )
+
+
 def reach(rows):
-    """The limit of the vertical axis: it shows all marks, and the band of neighbourhoods unless that is far wider."""
-    return 1.12 * max(2.6, rows.loc[rows["null"] == "random", "z"].abs().max())
+    """The limit of the vertical axis: it shows all marks with their errors; a band of neighbourhoods may be wider."""
+    rows = rows[rows["null"] == "random"]
+    unit = rows["random_sd"].where(rows["random_sd"] > 0, 1)
+    return 1.12 * max(2.6, (rows["z"].abs() + rows["se"].fillna(0) / unit).max())
 
 
 def draw(axes, rows, color):
@@ -118,9 +150,8 @@ def draw(axes, rows, color):
     t, z, confirmed = random["step"], random["z"], is_found(random)
     axes.axhspan(-1.96, 1.96, color=BAND, linewidth=0)
     middle, spread = (near["random_mean"] - random["random_mean"]) / unit, 1.96 * near["random_sd"] / unit
-    edges = {"facecolor": "none", "edgecolor": HATCH, "hatch": "////", "linewidth": 0.6}
     if len(t) > 1:
-        axes.fill_between(t, middle - spread, middle + spread, **edges)
+        axes.fill_between(t, middle - spread, middle + spread, **EDGES)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.plot(t, z, color=GREY, linewidth=0.8)
     if random["se"].notna().any():
@@ -134,17 +165,17 @@ def draw(axes, rows, color):
     axes.tick_params(labelsize=7)
 
 
-def counted(size):
-    """A number of images in words."""
-    return f"{size:,} image{'' if size == 1 else 's'}"
+def counted(size, thing="image"):
+    """A number of things in words."""
+    return f"{size:,} {thing}{'' if size == 1 else 's'}"
 
 
 def ran(table, methods, groups):
     """The lines of the header that say what was run."""
     models = table["checkpoints"].dropna().astype(int)
     every = table["group"].nunique()
-    lines = [f"{counted_groups(every)} of training images, {table['step'].nunique()} steps"]
-    lines[0] += f", {models.max()} model{'' if models.max() == 1 else 's'}" if len(models) else ""
+    lines = [f"{counted(every, 'group')} of training images, {counted(table['step'].nunique(), 'step')}"]
+    lines[0] += f", {counted(models.max(), 'model')}" if len(models) else ""
     lines.append("up: pushed towards this image; down: pushed away from it")
     left = [f"the {len(groups)} groups that stand out most"] if every > len(groups) else []
     left += (
@@ -153,20 +184,24 @@ def ran(table, methods, groups):
     return [*lines, f"shown: {', '.join(left)}; all are in tables/group_influences.csv"] if left else lines
 
 
-def counted_groups(count):
-    return f"{count:,} group{'' if count == 1 else 's'}"
+def verdicts(table, methods, groups):
+    """A sentence for each method: the groups that it finds."""
+    return [f"Found by {method}: {told(table[table['method'] == method], groups)}" for method in methods]
 
 
-def footer(table, methods, groups, width):
-    """The lines below the figure: which groups are found, and how to read it."""
-    texts = [f"Found by {method}: {told(table[table['method'] == method], groups)}" for method in methods]
+def how_to_read(table, methods):
+    """How to read the figure."""
     shown = table[table["method"].isin(methods)]
     without = [name for name in methods if shown.loc[shown["method"] == name, "se"].isna().all()]
     unknown = [name for name in without if (shown.loc[shown["method"] == name, "found"] == "").all()]
     bars = f" ({' and '.join(without)} {'has' if len(without) == 1 else 'have'} none)" if without else ""
     why = f"; of {' and '.join(unknown)} no error is kept, so nothing can be called found" if unknown else ""
-    texts.append(HOW.format(bars=bars, unknown=why))
-    return [plain(line) for text in texts for line in textwrap.wrap(text, int(CHARACTERS * max(width, 6.0)))]
+    return HOW.format(bars=bars, unknown=why)
+
+
+def wrapped(texts, width):
+    """Texts as lines that fit a figure of so many inches."""
+    return [plain(line) for text in texts for line in textwrap.wrap(text, int(CHARACTERS * (width - 0.2)))]
 
 
 def told(rows, groups):

@@ -37,7 +37,7 @@ def main(job):
             (side, k), axis = divmod(row, top), axes[len(ROWS) + row, column]
             i, confirmed = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
             color = (GREEN, RED)[side] if confirmed or not known else GREY
-            show(axis, read(data["image"], i), color, 2.2 if color != GREY else 1.2, (SOLID, DASHED)[side])
+            show(axis, read(data["image"], i), color, 2.2 if confirmed else 1.2, (SOLID, DASHED)[side])
             number = signed(score[i]) if error is None else f"{signed(score[i])}{THIN}±{THIN}{error[i]:.1g}"
             captions.below(axis, i, f"{number}{THIN + '✓' if confirmed else ''}{listed.mark(i)}")
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
@@ -78,10 +78,11 @@ def lines(job, scores, captions, alike):
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (ran, {"size": 8}),
         *([(taken, {"size": 8})] if taken else []),
-        ("+, solid: training images with the highest scores", {"size": 8, "color": GREEN}),
-        (f"−, dashed: with the lowest. Below each: score{error}, {captions.words}", {"size": 8, "color": RED}),
+        ("+, solid: the highest scores; above 0, the image pushed towards this", {"size": 8, "color": GREEN}),
+        ("−, dashed: the lowest; below 0, the image pushed away from this", {"size": 8, "color": RED}),
+        (f"below each training image: score{error}, {captions.words}", {"size": 8}),
         *([("×3: one of three images that show the same, named once", {"size": 8})] if alike else []),
-        (trusted if known else f"not judged by its noise: {by}", {"size": 8}),
+        (trusted if known else f"no ✓: nothing can be confirmed, because {by}", {"size": 8}),
     ]
 
 

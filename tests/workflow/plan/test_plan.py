@@ -833,7 +833,7 @@ def settings():
 
 
 @pytest.mark.parametrize("section, key", list(settings()))
-def test_no_setting_is_forgotten_in_the_identities(section, key):
+def test_no_setting_is_forgotten_in_the_identities(section, key, tmp_path, monkeypatch):
     done = complete(config())
     (done if key is None else done[section])[section if key is None else key] = [7]
     if (section, key) == ("text_encoder", None):
@@ -841,6 +841,7 @@ def test_no_setting_is_forgotten_in_the_identities(section, key):
         for row in done["targets"]:
             row["prompt"] = "a thing"
     if section == "groups":
+        monkeypatch.chdir(tmp_path)
         Path("list.txt").write_text("3")
         done["groups"] |= {"files": {"few": "list.txt"}} if key == "files" else {"by": None}
         done["groups"]["neighbours"] = "clip" if key == "neighbours" else "pixels"

@@ -193,6 +193,26 @@ def test_a_terminal_shows_long_jobs_below_the_lines_and_clears_them(run, monkeyp
     assert re.search(r" %  train full/0 +6 s\n", said) and not run.handler.live.is_started
 
 
+def test_without_a_terminal_a_long_job_is_named_at_growing_intervals(run):
+    run = run()
+    run.plan(train=2)
+    run.start(1, "train", run.log("a.log", "progress 3/9 epochs rate=1/s eta=600s\n"), checkpoint="full/0")
+    run.start(2, "train", checkpoint="full/1")
+    lines = {after: run.handler.reports(START + after) for after in (59, 60, 119, 120, 239, 240)}
+    assert [len(lines[after]) for after in lines] == [0, 2, 0, 2, 0, 2]
+    assert lines[120][0].split() == "train full/0 2 min 00 s 3/9 epochs".split()
+    assert lines[240][1].split() == "train full/1 4 min 00 s".split()
+    run.end()
+    assert run.handler.closed.is_set()
+
+
+def test_that_running_jobs_are_waited_for_is_said_once(run):
+    run = run()
+    for _ in range(3):
+        run.tell("Will exit after finishing currently running jobs (scheduler).")
+    assert run.end() == "Will exit after finishing currently running jobs (scheduler).\n"
+
+
 def test_a_mistake_in_the_display_ends_no_run(run, monkeypatch):
     run = run()
     run.handler.expect = lambda counts: 1 / 0

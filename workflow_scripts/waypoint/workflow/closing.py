@@ -1,4 +1,4 @@
-"""The last words of a run: how many of the listed images are found, and how well scores predict retraining."""
+"""The last words of a run: which images and groups are found, and how well scores predict retraining."""
 
 import csv
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from waypoint.science.evaluation.sample_quality import SampleQuality
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
+
+GROUPS = 3  # named in the last words, at most
 
 
 def trust_in_words(root, method):
@@ -81,3 +83,37 @@ def found_in_words(table, method, target=None):
         return "no scores by checkpoint or half of the draws to tell influences from noise by"
     of = f" of {len(targets)} targets" if len(targets) > 1 else ""
     return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{of}"
+
+
+def groups_in_words(root, method):
+    """One sentence on the groups that a method finds, and for which targets; None where it has no groups.
+
+    Args:
+        root: the experiment's folder.
+    """
+    table, groups, judged, pushes = Path(root, "tables/group_influences.csv"), set(), False, {}
+    if not table.exists():
+        return None
+    with open(table, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["method"] != method or row["null"] != "random":
+                continue
+            groups.add(row["group"])
+            judged |= bool(row["found"])
+            if row["found"] == "True":
+                side = "away from" if row["z"].startswith("-") else "towards"
+                pushes.setdefault((row["group"], side, row["target"]), []).append(row["step"])
+    if not groups:
+        return None
+    if not judged:
+        return "no scores by checkpoint or half of the draws, so no group can be told from chance"
+    rest = len(groups - {group for group, *_ in pushes})
+    if not pushes:
+        nobody = "the group cannot" if rest == 1 else f"none of the {rest} groups can"
+        return f"{nobody} be told from chance"
+    parts = [f"{group} pushed {side} {target} at t = {', '.join(t)}" for (group, side, target), t in pushes.items()]
+    parts[GROUPS:] = [f"{len(parts) - GROUPS} more"] if len(parts) > GROUPS else []
+    if rest:
+        others = "the other group" if rest == 1 else f"{rest} other groups"
+        parts.append(f"{others} cannot be told from chance")
+    return "; ".join(parts)

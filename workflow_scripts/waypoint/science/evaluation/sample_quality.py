@@ -39,8 +39,8 @@ class SampleQuality:
         """One sentence."""
         return (
             f"Samples are {self.distance:.2g} times as far from the nearest training image as training images are "
-            f"from each other; the loss is {self.loss:.2g} times that of a model that knows only brightness and "
-            "contrast"
+            f"from each other ({FAR} or more is called noise); the loss is {self.loss:.2g} times that of a model that "
+            f"knows only brightness and contrast ({BLIND} or more is called noise)"
         )
 
 

@@ -28,5 +28,5 @@ def judged_by(scores):
     if parts is not None:
         return True, f"{len(parts)} models" if of == "checkpoints" else "halves of the draws"
     if models_of(scores) is None:
-        return False, "it knows no model"
-    return False, "its scores are not kept by model or by half of the draws"
+        return False, "the method uses no model"
+    return False, "scores are not kept by model or half"

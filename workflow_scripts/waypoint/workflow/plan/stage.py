@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STAGES = {}
-FIGURES = 8  # the version of every figure
+FIGURES = 9  # the version of every figure
 TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
 SLURM = {  # classes of jobs
     "small": "jobs of seconds, many to a submission",

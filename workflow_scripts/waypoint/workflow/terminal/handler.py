@@ -1,11 +1,13 @@
 """Snakemake's events as lines for people, through its interface for logger plugins.
 
-On a terminal the lower lines say how far the run and its long jobs are; elsewhere only whole lines are written.
+On a terminal the lower lines say how far the run and its long jobs are. Elsewhere only whole lines are written, some
+of them while a long job runs, at growing intervals.
 """
 
 import os
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from waypoint.workflow.terminal.pace import Pace
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 SHOWN_AT_ONCE = 8  # running jobs below the bar
+FIRST_WORD, LAST_INTERVAL = 60.0, 1800.0  # seconds that a job runs before a line says how far it is; between such lines
+GLANCE = 10.0  # seconds between two looks at the running jobs
 KILLED = re.compile(r"exit status 137|SIGKILL")
 
 
@@ -39,6 +43,7 @@ class LogHandler(LogHandlerBase):
         self.refusals, self.said = [], set()
         self.killed = self.interrupted = False
         self.console = self.live = None
+        self.closed, self.watch = threading.Event(), None
         if self.stream.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console  # a quarter of a second, which other runs need not wait for
 
@@ -92,7 +97,12 @@ class LogHandler(LogHandlerBase):
         name = words.job_name(record.rule_name, record.wildcards)
         log = next((str(path) for path in record.log or ()), None)
         self.running[record.jobid] = Running(record.rule_name, name, log, record.created)
-        if self.live is None and self.console is not None and not self.quiet:
+        if self.quiet:
+            return
+        if self.console is None and self.watch is None:
+            self.watch = threading.Thread(target=self._watch, daemon=True)
+            self.watch.start()
+        elif self.console is not None and self.live is None:
             self._begin()
 
     def _finished(self, record):
@@ -141,7 +151,7 @@ class LogHandler(LogHandlerBase):
             return
         if record.levelname == "ERROR":
             self.refusals.append(message.strip())
-        elif record.levelname == "WARNING":
+        elif record.levelname == "WARNING" or message.startswith("Will exit after finishing"):  # both come repeatedly
             self._warn(message)
         else:
             self._write(message)
@@ -175,7 +185,24 @@ class LogHandler(LogHandlerBase):
         )
         self.live.start()
 
+    def _watch(self):
+        """Without a display: say how far long jobs are, after one minute, two, four and so on."""
+        while not self.closed.wait(GLANCE):
+            for line in self.reports(time.time()):
+                self._write(line)
+
+    def reports(self, now):
+        """Lines on the running jobs that are due for one at the time ``now``, in seconds of the epoch."""
+        lines = []
+        for job in list(self.running.values()):
+            if now - job.began < job.next_word:
+                continue
+            job.next_word += min(job.next_word, LAST_INTERVAL)
+            lines.append(words.running_line(job.name, now - job.began, job_log.progress(job.tail())))
+        return lines
+
     def _end(self):
+        self.closed.set()
         if self.live is not None:
             self.live.stop()
 
@@ -191,8 +218,8 @@ class LogHandler(LogHandlerBase):
         now, lines, said = time.time(), [], {}
         for jobid, job in list(self.running.items()):
             progress = job_log.progress(job.tail())
-            so_far, said[jobid] = progress or ("", None)
-            lines.append(f"       {job.name:<{words.NAME - 1}}{words.clock(now - job.began):>12}   {so_far}".rstrip())
+            said[jobid] = progress and progress[1]
+            lines.append(words.running_line(job.name, now - job.began, progress))
         if len(lines) > SHOWN_AT_ONCE:
             lines[SHOWN_AT_ONCE:] = [f"       and {len(lines) - SHOWN_AT_ONCE} more"]
         state = self._state(now, said)
@@ -231,6 +258,7 @@ class Running:
 
     def __init__(self, rule, name, log, began):
         self.rule, self.name, self.log, self.began = rule, name, log, began
+        self.next_word = FIRST_WORD  # seconds after its start
         self.words: str | None = None
         self.took, self.told = 0.0, False
 

@@ -59,6 +59,15 @@ def job_line(share, name, seconds, eta=None):
     return line if eta is None else f"{line}   {about(eta)}"
 
 
+def running_line(name, seconds, progress=None):
+    """The line of a job that runs: for how long, and how far it is if it says so.
+
+    Args:
+        progress: ``job_log.progress``'s.
+    """
+    return f"       {name:<{NAME - 1}}{clock(seconds):>12}   {progress[0] if progress else ''}".rstrip()
+
+
 def jobs(n):
     return f"{n:,} job{'s' * (n != 1)}"
 
