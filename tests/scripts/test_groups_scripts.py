@@ -147,7 +147,8 @@ def test_the_figure_says_what_is_found_and_what_is_not_a_share(tmp_path, data, m
     given = {"table": tmp_path / "a.csv", "trajectory": trajectory, "target": "a", "out": tmp_path / "groups.png"}
     run_script("plot_groups", spec={}, **given)
     told = " ".join(words)
-    assert "cat towards (t = 900, 500, 100)" in told and "Found by random: nothing." in told
+    assert "cat pushed towards at t = 900, 500, 100" in told and "Found by random: nothing." in told
     assert "No height is a share of the image" in told and "4 models" in told
+    assert "With 4 models the error itself is uncertain: a sum must lie 3.2 errors off." in told
     with Image.open(tmp_path / "groups.png") as made:
         assert made.width > 600

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from waypoint.science.evaluation.groups import errors_to_exclude
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import plain, shortened
 from waypoint.workflow.figures.style import CONTROLS, plt, save, styles, time_axis
@@ -16,6 +17,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 METHODS, GROUPS, TICKS = 4, 10, 5  # shown, at most
+FEW = 5  # models, of which the words explain how sure an error is
 NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
 LINE = 0.165  # of words below
 CHARACTERS = 15.5  # that fit an inch of them
@@ -26,10 +28,10 @@ HOW = (
     "of random groups of the same size vary (their standard deviation). Up: the group pushed the process towards this "
     "image; down: away from it. 95 of 100 random groups lie in the grey band; 95 of 100 groups whose images resemble "
     "each other lie in the hatched one, often the wider, for images that look alike act alike. Vertical bars: ± the "
-    "standard error of the sum{bars}. A triangle is found: it lies outside both bands by more than chance explains "
-    "among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A circle cannot be told from "
-    "chance{unknown}. No height is a share of the image: nobody can say that some percentage of it comes from "
-    "somebody. More: docs/reading.md"
+    "standard error of the sum{bars}.{few} A triangle is found: it lies outside both bands by more than chance "
+    "explains among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A circle cannot be "
+    "told from chance{unknown}. No height is a share of the image: nobody can say that some percentage of it comes "
+    "from somebody. More: docs/reading.md"
 )
 
 
@@ -196,7 +198,16 @@ def how_to_read(table, methods):
     unknown = [name for name in without if (shown.loc[shown["method"] == name, "found"] == "").all()]
     bars = f" ({' and '.join(without)} {'has' if len(without) == 1 else 'have'} none)" if without else ""
     why = f"; of {' and '.join(unknown)} no error is kept, so nothing can be called found" if unknown else ""
-    return HOW.format(bars=bars, unknown=why)
+    return HOW.format(bars=bars, few=how_sure(shown), unknown=why)
+
+
+def how_sure(rows):
+    """A sentence on how many errors a sum must lie off, where there are so few models that it is surprisingly many."""
+    models = rows.loc[rows["se"].notna(), "checkpoints"]
+    if models.empty or models.max() > FEW:
+        return ""
+    parts, by = max(int(models.max()), 2), counted(int(models.max()), "model")
+    return f" With {by} the error itself is uncertain: a sum must lie {errors_to_exclude(parts):.2g} errors off."
 
 
 def wrapped(texts, width):
@@ -212,7 +223,7 @@ def told(rows, groups):
         for side, word in ((1, "towards"), (-1, "away")):
             steps = rows.loc[(rows["group"] == group) & (np.sign(rows["z"]) == side), "step"]
             if len(steps):
-                parts.append(f"{group} {word} (t = {', '.join(map(str, steps))})")
+                parts.append(f"{group} pushed {word} at t = {', '.join(map(str, steps))}")
     return "; ".join(parts) + "." if parts else "nothing."
 
 

@@ -174,13 +174,18 @@ def error_of_sums(parts: Doubles | None) -> Doubles | None:
     return None if parts is None or len(parts) < 2 else parts.std(0, ddof=1) / np.sqrt(len(parts))
 
 
+def errors_to_exclude(parts: int) -> float:
+    """Half the width of an error's interval, in errors: Student's of level 95 % with P − 1 degrees of freedom.
+
+    12.7 errors for two parts, 4.3 for three, 2.1 for twenty.
+    """
+    return float(stdtrit(parts - 1, 1 - LEVEL / 2))
+
+
 def excluded(sums: Doubles, error: Doubles, parts: int, mean: Doubles) -> Booleans:
     """Whether an error's interval excludes the null's mean: bool (S, G).
-
-    The interval is Student's of level 95 % with P − 1 degrees of freedom: 12.7 errors to either side for two parts, 4.3
-    for three, 2.1 for twenty.
 
     Args:
         error: (S, G). parts: P ≥ 2. mean: (S, G).
     """
-    return np.abs(sums - mean) > stdtrit(parts - 1, 1 - LEVEL / 2) * error
+    return np.abs(sums - mean) > errors_to_exclude(parts) * error
