@@ -35,7 +35,7 @@ from waypoint.workflow.estimate.wall_time import at_least, edges_of
 from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.plan import GIVEN_KEYS, Plan
 from waypoint.workflow.plan.stages import STAGES
-from waypoint.workflow.terminal.words import clock
+from waypoint.workflow.terminal.words import clock, jobs, rounded
 
 REPOSITORY = Path(__file__).parents[1]
 WITH_MODEL = "waypoint.store.networks.checkpoints, waypoint.science.gradients.engine, waypoint.workflow.jobs.job"
@@ -115,9 +115,9 @@ def rough(plan, counts, with_model, cores):
         counts: {rule: jobs}. with_model: names of the rules whose jobs load a model. cores: jobs at a time.
     """
     costs = nominal(plan, with_model)
-    seconds = sum(jobs * costs.seconds(rule) for rule, jobs in counts.items()) / cores
+    seconds = sum(count * costs.seconds(rule) for rule, count in counts.items()) / cores
     return (
-        f"{sum(counts.values()):,} jobs, very roughly {clock(seconds)} on {cores} core{'s' * (cores > 1)}. "
+        f"{jobs(sum(counts.values()))}, very roughly: {rounded(seconds)} on {cores} core{'s' * (cores > 1)}. "
         "A little of every kind of work is now timed on this machine, which takes a minute or more …"
     )
 

@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import yaml
+from estimate import rough
 from workspace import CONFIG, REPOSITORY
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete
+from waypoint.workflow.estimate.costs import Costs
 from waypoint.workflow.estimate.memory import LOWERED_BY, Memory, formula_of, hungry
 from waypoint.workflow.estimate.nominal import LIGHT_START, START, nominal, recorded
 from waypoint.workflow.estimate.wall_time import at_least, edges_of, longest_chain
@@ -88,6 +90,12 @@ def test_nominal_costs_know_what_is_heavy_without_data_or_models():
     costs = nominal(plan, {"train"})
     assert costs.seconds("train") > 10 * costs.seconds("score_trak") > 0
     assert costs.sizes.images == 40 and costs.seconds("plot_lds") == costs.rates.light_start
+
+
+def test_a_rough_time_of_all_jobs_is_said_before_anything_is_timed(monkeypatch):
+    monkeypatch.setattr(Costs, "seconds", lambda costs, rule: 600.0 if rule == "train" else 30.0)
+    said = rough(Plan(complete(copy.deepcopy(CONFIG))), {"train": 3, "score_trak": 4}, {"train"}, 2)
+    assert said.startswith("7 jobs, very roughly: about 16 min on 2 cores. A little of every kind of work is now timed")
 
 
 @pytest.mark.parametrize("file", ["config.yaml", "experiments/digits-lds.yaml", "experiments/emoji.yaml"])

@@ -10,7 +10,8 @@ from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.estimate.costs import Costs, Rates, Sizes
 
 START, LIGHT_START = 6.0, 2.5  # of a process with and without a model, one core of a laptop
-PRODUCT = 1e-10  # seconds of a multiply-add
+PRODUCT = 3e-11  # seconds of a multiply-add
+ROW = 1e-4  # seconds of a call for one image beside its multiply-adds
 BACK_AND_FORTH = 3  # calls that a gradient takes
 UNKNOWN = 1_000_000  # parameters, or values, of what only the jobs will see
 IMAGES = 1_000
@@ -43,7 +44,7 @@ def nominal(plan, with_model):
     config = plan.config
     unet = (config["model"] or {}).get("unet") or {}
     pixels = _size(unet.get("sample_size")) * unet.get("in_channels", 3)
-    call = PRODUCT * (_products(unet) or UNKNOWN * 100)
+    call = ROW + PRODUCT * (_products(unet) or UNKNOWN * 100)
     draws = config["attribution"]
     rates = Rates(
         start=START,

@@ -40,13 +40,18 @@ def clock(seconds):
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-def about(seconds):
+def rounded(seconds):
     """Seconds to come, rounded to what an estimate can tell."""
     if seconds < 55:
-        return "less than a minute left"
+        return "less than a minute"
     if seconds < 5400:
-        return f"about {max(round(seconds / 60), 1)} min left"
-    return f"about {seconds / 3600:.1f} h left"
+        return f"about {max(round(seconds / 60), 1)} min"
+    return f"about {seconds / 3600:.1f} h"
+
+
+def about(seconds):
+    """Words on how much of a run is left."""
+    return f"{rounded(seconds)} left"
 
 
 def percent(share):
