@@ -7,8 +7,8 @@ E[P Pᵀ] = I for both, and they are independent, so inner products stay unbiase
 
 For a convolution, a is the patch under the kernel, and P_in is block diagonal: each tap of the kernel projects its
 channels separately. P_inᵀ a is then a random 1 × 1 convolution followed by a shift of each of its channels by its tap,
-so no patch is unfolded. Dense random filters with as many columns would cost as many times more as there are taps, for
-the same variance.
+so no patch is unfolded. Dense random filters with the same number of columns would multiply the cost by the number of
+taps for the same variance.
 """
 
 # torch is partly untyped
@@ -34,7 +34,7 @@ class LoGraHook(LayerHook):
 
     Args:
         layer: a Linear, or a Conv2d of one group, with a weight and possibly a bias, both trainable.
-        rank: sets rank² columns: r_out = min(rank, outputs), and r_in such that r_out r_in ≤ rank², equal for all taps.
+        rank: gives about rank² columns: r_out = min(rank, outputs), the rest goes to r_in in equal parts per tap.
         keys: the keys of P_in and P_out.
     """
 
