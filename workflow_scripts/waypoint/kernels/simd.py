@@ -24,7 +24,7 @@ def _intrinsic(code: Callable[..., object]) -> Callable[..., None]:
     return intrinsic(code)
 
 
-def at(builder, pointer, *terms):
+def address_of(builder, pointer, *terms):
     """Return the address of element Σ terms."""
     total = I64(0)
     for term in terms:
@@ -78,12 +78,14 @@ def transform(matrix):
             for j in range(matrix.shape[1]):
                 inside = builder.and_(builder.icmp_signed("<=", first, I64(j)), builder.icmp_signed("<", I64(j), last))
                 row = builder.mul(builder.select(inside, I64(j), first), src_step)
-                rows.append(builder.select(inside, load(builder, at(builder, src, s, row), PART), constant(0, PART)))
+                rows.append(
+                    builder.select(inside, load(builder, address_of(builder, src, s, row), PART), constant(0, PART))
+                )
             for k, coefficients in enumerate(matrix):
                 total = broadcast(builder, start, PART)
                 for c, row in zip(coefficients, rows):
                     total = multiply_add(builder, constant(c, PART), row, total) if c else total
-                store(builder, total, at(builder, dst, d, builder.mul(dst_step, I64(k))))
+                store(builder, total, address_of(builder, dst, d, builder.mul(dst_step, I64(k))))
             return context.get_dummy_value()
 
         return types.void(src, s, src_step, first, last, start, dst, d, dst_step), code
@@ -97,7 +99,7 @@ def accumulate(builder, totals, count, weight, row):
     weight, row: functions of i; the addresses of weight(i)[o] for every o, and the address of row(i)[0].
     """
     with cgutils.for_range(builder, count) as loop:
-        rows = [load(builder, at(builder, row(loop.index), n * LANES)) for n in range(VECTORS)]
+        rows = [load(builder, address_of(builder, row(loop.index), n * LANES)) for n in range(VECTORS)]
         for address, sums in zip(weight(loop.index), totals):
             w = broadcast(builder, builder.load(address))
             for total, x in zip(sums, rows):
@@ -109,12 +111,12 @@ def registers(builder):
     return [[cgutils.alloca_once(builder, VECTOR) for _ in range(VECTORS)] for _ in range(OUTPUTS)]
 
 
-def each(builder, totals, dst, d, dst_step):
+def with_addresses(builder, totals, dst, d, dst_step):
     """Yield every total with its address d + o dst_step + n LANES."""
     for o, sums in enumerate(totals):
         row = builder.add(d, builder.mul(dst_step, I64(o)))
         for n, total in enumerate(sums):
-            yield total, at(builder, dst, row, n * LANES)
+            yield total, address_of(builder, dst, row, n * LANES)
 
 
 @_intrinsic
@@ -134,13 +136,13 @@ def product(typing, filters, f, src, s, src_step, channels, dst, d, dst_step):
             first = builder.add(f, builder.mul(channels, I64(OUTPUTS * tap)))
 
             def weight(c, first=first):
-                return [at(builder, filters, first, builder.mul(c, I64(OUTPUTS)), o) for o in range(OUTPUTS)]
+                return [address_of(builder, filters, first, builder.mul(c, I64(OUTPUTS)), o) for o in range(OUTPUTS)]
 
             def row(c, tap=tap):
-                return at(builder, src, s, builder.mul(c, src_step), tap)
+                return address_of(builder, src, s, builder.mul(c, src_step), tap)
 
             accumulate(builder, totals, channels, weight, row)
-        for total, address in each(builder, totals, dst, d, dst_step):
+        for total, address in with_addresses(builder, totals, dst, d, dst_step):
             store(builder, builder.load(total), address)
         return context.get_dummy_value()
 
@@ -158,18 +160,18 @@ def outer(typing, delta, e, delta_step, src, s, src_step, positions, dst, d, dst
         _, e, delta_step, _, s, src_step, positions, _, d, dst_step = args
         delta, src, dst = pointers(context, builder, signature, args, 0, 3, 7)
         totals = registers(builder)
-        for total, address in each(builder, totals, dst, d, dst_step):
+        for total, address in with_addresses(builder, totals, dst, d, dst_step):
             builder.store(load(builder, address), total)
         rows = [builder.add(e, builder.mul(delta_step, I64(o))) for o in range(OUTPUTS)]
 
         def weight(i):
-            return [at(builder, delta, row, i) for row in rows]
+            return [address_of(builder, delta, row, i) for row in rows]
 
         def row(i):
-            return at(builder, src, s, builder.mul(i, src_step))
+            return address_of(builder, src, s, builder.mul(i, src_step))
 
         accumulate(builder, totals, positions, weight, row)
-        for total, address in each(builder, totals, dst, d, dst_step):
+        for total, address in with_addresses(builder, totals, dst, d, dst_step):
             store(builder, builder.load(total), address)
         return context.get_dummy_value()
 
@@ -183,7 +185,7 @@ def transpose(typing, src, s, src_step, dst, d, dst_step):
     def code(context, builder, signature, args):
         _, s, src_step, _, d, dst_step = args
         src, dst = pointers(context, builder, signature, args, 0, 3)
-        rows = [load(builder, at(builder, src, s, builder.mul(src_step, I64(j)))) for j in range(LANES)]
+        rows = [load(builder, address_of(builder, src, s, builder.mul(src_step, I64(j)))) for j in range(LANES)]
         half = 1
         while half < LANES:  # swap the off-diagonal blocks of size 1 × 1, 2 × 2, 4 × 4, …
             low = [n if not n & half else LANES + n - half for n in range(LANES)]
@@ -196,7 +198,7 @@ def transpose(typing, src, s, src_step, dst, d, dst_step):
                     )
             half *= 2
         for i, row in enumerate(rows):
-            store(builder, row, at(builder, dst, d, builder.mul(dst_step, I64(i))))
+            store(builder, row, address_of(builder, dst, d, builder.mul(dst_step, I64(i))))
         return context.get_dummy_value()
 
     return types.void(src, s, src_step, dst, d, dst_step), code

@@ -85,7 +85,7 @@ def attribute(
             x0_hat = one_step_estimate(theta, x_t.to(device), t, c_t, clip)  # line 11: x̂0_t
             epsilon = target_draws(seed, trajectory, m, t, k, x_t.shape).to(device)
             x_hat.append(target_example(x0_hat, t, epsilon, c_t))
-        g = [target_gradients(theta, P, steps, grad) for steps in batches(x_hat, theta.unet)]  # lines 12-13: g_t
+        g = [target_gradients(theta, P, part, grad) for part in batches(x_hat, theta.unet)]  # lines 12-13: g_t
 
         Phi, G = torch.cat(phi).cpu().numpy(), torch.cat(g).cpu().numpy()  # lines 14-15: (N, d) and (T, d)
         tau.append(attribution(Phi, G, damping))  # line 17: (Φ_m (Φ_mᵀΦ_m + λI)⁻¹ G_mᵀ)ᵀ

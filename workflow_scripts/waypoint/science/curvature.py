@@ -60,7 +60,7 @@ class Matrix:
         """Number of parameters."""
         return self.rows * self.columns
 
-    def of(self, gradients: torch.Tensor) -> torch.Tensor:
+    def part_of(self, gradients: torch.Tensor) -> torch.Tensor:
         """Return this tensor's part of flat gradients (B, p), as a view (B, rows, columns)."""
         return gradients[:, self.start : self.start + self.size].unflatten(1, (self.rows, self.columns))
 
@@ -85,7 +85,7 @@ def factored_matrices(shapes: Mapping[str, Iterable[int]], rows: int, bound: int
 
     Args:
         shapes: as for ``diagonal_matrices``.
-        rows: R, the number of Fisher rows for the factors. A side's factor has R × the other side's length samples.
+        rows: R, the number of Fisher rows for the factors. The factor of a side has R × (other side) samples.
         bound: the longest side that is factored whole; longer sides are cut into equal blocks of at most this size.
     """
     return [_factored(matrix, rows, bound) for matrix in diagonal_matrices(shapes)]
@@ -139,7 +139,7 @@ class _Sums(ABC):
         if gradients.shape[1] != self.parameters:
             raise WaypointError(f"curvature: {gradients.shape[1]} columns for {self.parameters} parameters")
         for matrix in self.matrices:
-            part = matrix.of(gradients)
+            part = matrix.part_of(gradients)
             if not part.isfinite().all():
                 bad = (~part.isfinite()).flatten(1).any(1).nonzero()[0].item()
                 raise WaypointError(f"curvature: Fisher row {self.rows + bad} is not finite in {matrix.name}")
@@ -383,7 +383,7 @@ class Whitening:
             an iterator of (start, (B, size)): the columns from ``start`` on.
         """
         for matrix in self.matrices:
-            whitened = rotated(matrix, matrix.of(gradients), self.vectors) * self.scales[matrix.name]
+            whitened = rotated(matrix, matrix.part_of(gradients), self.vectors) * self.scales[matrix.name]
             yield matrix.start, whitened.flatten(1)
 
     def whiten(self, gradients: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 D is the number of output elements and net the raw output of the network that the train loss compares with ε or v. With
 a pseudo-target v ~ N(0, I_D), E[u uᵀ] = JᵀJ/D over (image, t, ε), J being the Jacobian of the output. This is half the
 Gauss–Newton matrix of the mean square, a factor that changes no ranking (arXiv 2410.13850). It contains neither a
-residual nor a label; gradients of the loss would instead give the empirical Fisher matrix, as TRAK's Gram matrix does.
+residual nor a label; with gradients of the loss it would be an empirical Fisher matrix, like TRAK's Gram matrix.
 
 Row r depends on (seed, purpose, checkpoint, r) and on the number of rows, not on batches or shards.
 """

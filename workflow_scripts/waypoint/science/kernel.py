@@ -62,13 +62,13 @@ def factor(matrix: Doubles, n: int, d: int, damping: float) -> tuple[Doubles, fl
         f"kernel.damping: {damping} leaves the {len(matrix)} × {len(matrix)} kernel singular; raise kernel.damping"
     )
     try:
-        lower = np.tril(cho_factor(damped, lower=True, check_finite=True)[0])
+        L = np.tril(cho_factor(damped, lower=True, check_finite=True)[0])
     except (LinAlgError, ValueError) as error:
         raise singular from error
-    pivots = np.diag(lower) ** 2
+    pivots = np.diag(L) ** 2
     if pivots.min() <= len(matrix) * np.finfo(np.float64).eps * pivots.max():
         raise singular
-    return lower, strength
+    return L, strength
 
 
 def scores(blocks: Blocks, n: int, d: int, lower: Blocks, g: Numbers) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Was a training long enough, or is its loss still falling in the last epochs?"""
+"""Was training long enough, or is the loss still falling in the last epochs?"""
 
 from collections.abc import Sequence
 

@@ -80,7 +80,7 @@ def neighbour_orders(
 ) -> Integers:
     """Return B neighbourhoods, the images from near to far of a random image each: int32 (B, longest).
 
-    All images are drawn equally often, up to one.
+    All images are drawn equally often, to within one.
 
     Args:
         nearest: maps image indices (b,) to the neighbours of each, itself first: (b, longest).

@@ -72,9 +72,9 @@ def resampled_means(
     plain: list[dict[Method, tuple[Doubles, Doubles]]] = []
     specific: list[dict[Method, tuple[Doubles, Doubles]]] = []
     for targets, subsets in lds.resamples(stream, all_targets, all_subsets, count):
-        drawn = methods, predicted[:, targets][..., subsets], outputs[targets][:, :, subsets]
-        plain.append(means(*drawn))
-        specific.append(specific_means(*drawn))
+        resample = methods, predicted[:, targets][..., subsets], outputs[targets][:, :, subsets]
+        plain.append(means(*resample))
+        specific.append(specific_means(*resample))
         report(len(plain))
     return _stacked(plain), _stacked(specific)
 

@@ -1,4 +1,4 @@
-"""Rankings of training images by scores, and steps whose scores do not rank."""
+"""Rankings of training images by score, and steps whose scores rank nothing."""
 
 from collections.abc import Sequence
 

@@ -17,7 +17,7 @@ def rows_in_a_pass(K: int, row_bytes: int, device: torch.device) -> tuple[int, i
     Args:
         row_bytes: memory that autograd needs for one row.
     """
-    # CPU: 2560 rows amortise the fixed cost of a pass, within 2 GiB; a single image may use 4 GiB, as laptops have
+    # CPU: 2560 rows amortise the fixed cost of a pass, within 2 GiB; a single image may use 4 GiB, which laptops have
     target, limit = min(1 << 31, 2560 * row_bytes), 1 << 32
     if device.type == "cuda":
         target = limit = torch.cuda.mem_get_info(device)[0] // 3

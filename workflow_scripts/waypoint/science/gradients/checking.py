@@ -52,7 +52,7 @@ def covered_layers(
     """Return the layers whose rule agrees with autograd on rows that go through the model together.
 
     The comparison fails for a layer that shares a parameter with another, mixes rows, is used without being called, or
-    computes something else than its class does.
+    computes something other than its class does.
     """
     owners = Counter(q for layer in model.modules() for q in own_parameters(layer))
     hooks = {
