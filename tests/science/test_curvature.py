@@ -114,7 +114,7 @@ def test_flat_gradients_are_in_the_order_of_autograds():
     ):
         assert matrix.name == name
         expected = gradient.reshape(shape[0], -1) if len(shape) > 1 else gradient[None]
-        assert torch.equal(matrix.of(flat)[0], expected)
+        assert torch.equal(matrix.part_of(flat)[0], expected)
 
 
 # ---- which factors are trusted, and blocks

@@ -71,7 +71,7 @@ def main(job):
                     for t, one in zip(control.steps, effects):
                         numbers = (one.with_adapter, one.without, one.error, one.errors)
                         table.writerow([control.name, name, t, *(f"{number:.6g}" for number in numbers)])
-                if not any(one.seen for _, effects in found for one in effects):
+                if not any(one.detected for _, effects in found for one in effects):
                     idle.append(name)
                 job.progress(m + 1, len(job.args.models), "adapters")
     job.say(f"adapters that do nothing: {', '.join(idle) or 'none'}")

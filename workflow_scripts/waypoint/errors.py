@@ -1,9 +1,9 @@
-"""The exception and the warning whose messages are meant for a person."""
+"""The exception and the warning whose messages are written for the user."""
 
 
 class WaypointError(Exception):
-    """Something the user can act on; the message names the key, file or item and what to do."""
+    """An error the user can fix; the message names the key, file or item and says what to do."""
 
 
 class WaypointWarning(UserWarning):
-    """Something the user may want to know; the result is right all the same."""
+    """Something the user may want to know; the result is correct nevertheless."""

@@ -20,10 +20,10 @@ def test_the_error_is_that_of_the_paired_difference():
 def test_ten_standard_errors_are_asked_for(size, seen):
     noise = np.array([-1.0, 1.0] * 16)
     error = noise.std(ddof=1) / np.sqrt(32)
-    assert adapter_effect(3 + noise + size * error, np.full(32, 3.0)).seen == seen
+    assert adapter_effect(3 + noise + size * error, np.full(32, 3.0)).detected == seen
 
 
 def test_an_adapter_that_changes_nothing_at_all_does_nothing():
     same = np.arange(4.0)
-    assert adapter_effect(same, same).errors == 0 and not adapter_effect(same, same).seen
-    assert adapter_effect(same + 1, same).seen  # by the same amount at every draw
+    assert adapter_effect(same, same).errors == 0 and not adapter_effect(same, same).detected
+    assert adapter_effect(same + 1, same).detected  # by the same amount at every draw

@@ -89,7 +89,7 @@ def test_p_against_brute_force():
         z, p, normal, percentile = standings[kind]
         for s in range(2):
             for g, group in enumerate(groups):
-                draws = null.draws[s, null.counted[g], null.of[g]]
+                draws = null.draws[s, null.compared[g], null.size_index[g]]
                 total, mean = score[s, group].sum(), null.mean[s, g]
                 count = (np.abs(draws - mean) >= abs(total - mean) - 1e-12).sum()
                 assert np.isclose(z[s, g], (total - mean) / null.sd[s, g])
@@ -223,8 +223,8 @@ def test_a_group_is_not_compared_with_neighbourhoods_of_its_own_images():
     orders = science.neighbour_orders(rng(0), 40, by_distance(rng(99).standard_normal((40, 2))))
     for g, group in enumerate(groups):
         expected = [not set(order[:1]) & set(group.tolist()) for order in orders.tolist()]
-        assert null.counted[g].tolist() == expected
-        draws = null.draws[0, null.counted[g], null.of[g]]
+        assert null.compared[g].tolist() == expected
+        draws = null.draws[0, null.compared[g], null.size_index[g]]
         assert np.isclose(null.mean[0, g], draws.mean()) and np.isclose(null.sd[0, g], draws.std(ddof=1))
 
 

@@ -9,7 +9,7 @@ from waypoint.science.evaluation.neighbours import nearest, normalised, pooled
 
 @pytest.mark.parametrize("longest", [1, 7, 40])
 def test_neighbours_are_those_of_plain_distances_from_near_to_far(longest, monkeypatch):
-    monkeypatch.setattr(neighbours, "AT_ONCE", 4)
+    monkeypatch.setattr(neighbours, "BATCH", 4)
     vectors = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
     chosen = np.array([3, 39, 0, 12, 20])
     rows = nearest(vectors, chosen, longest)

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from waypoint.science.evaluation.stability import LEVEL, PRIOR, confirmed, judge, lists_of, p_values, splits
+from waypoint.science.evaluation.stability import LEVEL, PRIOR, confirmed, extremes, judge, p_values, splits
 
 
 def noise(parts, steps, n, seed):
@@ -92,7 +92,7 @@ def test_the_statistic_is_the_mean_over_splits_of_the_smaller_standing():
     assert sorted(map(sorted, ways)) == sorted(
         [list(a), [m for m in range(4) if m not in a]] for a in combinations(range(4), 2) if 0 in a
     )
-    statistics = confirmed(x, lists_of(x.mean(0), k), ways)
+    statistics = confirmed(x, extremes(x.mean(0), k), ways)
     for s in range(3):
         top = np.argsort(-x.mean(0)[s])[:k]
         for i in top:
@@ -102,7 +102,7 @@ def test_the_statistic_is_the_mean_over_splits_of_the_smaller_standing():
                 values.append(min((h[i] - h.mean()) / h.std() for h in halves))
             relative = np.mean([x[:, t, i].var() / np.mean([x[:, t, j].var() for j in range(20)]) for t in range(3)])
             noise_scale = np.sqrt((PRIOR + 3 * 3 * relative) / (PRIOR + 3 * 3))
-            place = lists_of(x.mean(0), k)[0, s].tolist().index(i)
+            place = extremes(x.mean(0), k)[0, s].tolist().index(i)
             assert np.isclose(statistics[0, s, place], np.mean(values) / noise_scale)
 
 

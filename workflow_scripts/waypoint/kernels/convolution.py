@@ -1,8 +1,8 @@
-"""3 × 3 convolutions on CPUs with half the multiplications: ``winograd.py`` as a function of torch's autograd.
+"""3 × 3 convolutions on CPUs with half the multiplications: ``winograd.py`` as a torch autograd function.
 
-The sums are the same ones in another order, with roundings of their own: results differ from torch's by a few times
-the rounding error that those have. They depend neither on the number of threads nor on the batch, but for the rounding
-of one product of torch's, the last of a weight gradient's.
+The same sums are computed in another order with other roundings: results differ from torch's by a few times torch's own
+rounding error. They depend neither on the number of threads nor on the batch, except for the rounding of the last
+product of a weight gradient, which is torch's.
 """
 
 import math
@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from waypoint.kernels.openmp import in_threads
 
-torch_conv2d = F.conv2d  # torch's own, which ``kernels.fast_cpu`` replaces
+torch_conv2d = F.conv2d  # torch's own, before ``kernels.fast_cpu`` replaces it
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """``F.conv2d``, computed by the kernels where they fit.
+    """``F.conv2d``, computed by the kernels where they apply.
 
     Args:
         input: (R, C, H, W).
@@ -31,19 +31,19 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def fits(x, weight, stride, padding, dilation, groups):
-    """Whether the kernels fit a convolution: on a CPU, in float32, of frozen 3 × 3 filters that leave the size as it
-    is, in whole bands and vectors, and of enough channels to be faster.
+    """Whether the kernels apply to a convolution: on a CPU, in float32, with frozen 3 × 3 filters that keep the size,
+    dimensions that divide into whole bands and vectors, and enough channels to be faster.
     """
     if (*weight.shape[2:], stride, padding, dilation, groups) != (3, 3, (1, 1), (1, 1), (1, 1), 1):
         return False
     outputs, channels = weight.shape[:2]
-    whole = x.ndim == 4 and not (x.shape[2] % 4 or x.shape[3] % 8 or outputs % 8 or channels % 8)
-    precise = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return whole and precise and x.device.type == "cpu" and outputs * channels >= 512 and not weight.requires_grad
+    aligned = x.ndim == 4 and not (x.shape[2] % 4 or x.shape[3] % 8 or outputs % 8 or channels % 8)
+    is_float32 = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return aligned and is_float32 and x.device.type == "cpu" and outputs * channels >= 512 and not weight.requires_grad
 
 
 class Convolution(torch.autograd.Function):
-    """The convolution, and its input's gradient: the convolution of the output's with the filters turned round."""
+    """The convolution, and its input gradient: the output gradient convolved with the flipped filters."""
 
     @staticmethod
     def forward(ctx, input, weight, bias):
@@ -58,7 +58,7 @@ class Convolution(torch.autograd.Function):
 
 
 def convolve(x, weight, bias):
-    """The convolution of x (R, C, H, W) with padding 1: (R, outputs, H, W)."""
+    """Convolve x (R, C, H, W) with padding 1: (R, outputs, H, W)."""
     from waypoint.kernels import winograd  # imported lazily: importing Numba is slow
 
     out = x.new_empty(len(x), len(weight), *x.shape[2:])
@@ -70,11 +70,13 @@ def convolve(x, weight, bias):
 
 
 def weight_gradient(x, delta, B):
-    """Of each example, summed over its rows, of x (B K, C, H, W) and δ (B K, outputs, H, W): (B, outputs, C, 3, 3)."""
+    """Per-example weight gradients, summed over rows, of x (B K, C, H, W) and
+    δ (B K, outputs, H, W): (B, outputs, C, 3, 3).
+    """
     from waypoint.kernels import winograd
 
     C, outputs = x.shape[1], delta.shape[1]
-    parts = math.gcd(2, x.shape[0] // B * x.shape[2] // winograd.ROWS)  # of an example, for threads to share
+    parts = math.gcd(2, x.shape[0] // B * x.shape[2] // winograd.ROWS)  # per example, divided among the threads
     sums = x.new_zeros(B * parts, winograd.PRODUCTS, winograd.TAPS, outputs, winograd.up(C, winograd.WIDE))
     in_threads(winograd.correlate, len(sums), x.contiguous(), delta.contiguous(), sums)
     sums = sums[..., :C].unflatten(0, (B, parts)).sum(1)

@@ -1,4 +1,4 @@
-"""Loops that Numba compiles, for whatever CPU they run on."""
+"""Decorators for loops that Numba compiles for the CPU at hand."""
 
 import numba
 
@@ -7,17 +7,17 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contr
 
 
 def inner(function):
-    """Compile a function as a part of the compiled functions that call it."""
+    """Compile a function for use within other compiled functions."""
     return numba.njit(**OPTIONS)(function)
 
 
 def compiled(signature):
-    """Compile a function now, and cache it on disk where that can be written."""
+    """Compile a function immediately, and cache it on disk if a cache folder is writable."""
 
     def decorate(function):
         try:
             return numba.njit(signature, cache=True, **OPTIONS)(function)
-        except RuntimeError:  # neither this folder nor the user's own can be written
+        except RuntimeError:  # neither this folder nor the user's cache folder is writable
             return numba.njit(signature, **OPTIONS)(function)
 
     return decorate

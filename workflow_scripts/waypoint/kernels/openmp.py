@@ -1,7 +1,6 @@
-"""Runs compiled loops over independent items in torch's own threads.
+"""Run compiled loops over independent items in torch's own threads.
 
-Those are OpenMP's, and they wait for their next work by spinning: threads of anybody else would have to share the cores
-with them.
+These are OpenMP threads, which spin while they wait for work: any other threads would compete with them for the cores.
 """
 
 import ctypes
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-try:  # the OpenMP that torch is linked to, by the entry that GCC's and LLVM's have in common
+try:  # the OpenMP that torch links to, through the entry point common to GCC's and LLVM's
     openmp = ctypes.CDLL(str(next(Path(torch.__file__).parent.glob("lib/libtorch_cpu.*"))))
     parallel, thread_number = openmp.GOMP_parallel, openmp.omp_get_thread_num
 except (OSError, AttributeError, StopIteration):
@@ -18,7 +17,7 @@ except (OSError, AttributeError, StopIteration):
 
 
 def in_threads(loop, items, *tensors):
-    """Run ``loop(*tensors, start, stop)`` over items 0 to ``items`` - 1, each of torch's threads a part of them."""
+    """Run ``loop(*tensors, start, stop)`` over items 0 to ``items`` - 1, divided among torch's threads."""
     arrays, threads = [x.detach().numpy() for x in tensors], torch.get_num_threads()
     bounds = [items * n // threads for n in range(threads + 1)]
 
@@ -41,12 +40,12 @@ def in_team(part, threads):
         try:
             part(n := thread_number())
             ran.add(n)
-        except BaseException as error:  # the caller's to see: nothing may be raised here
+        except BaseException as error:  # re-raised below: no exception may leave this C callback
             errors.append(error)
 
-    assert parallel is not None  # whoever asks for a team has one
+    assert parallel is not None  # only called where OpenMP was found
     parallel(body, None, ctypes.c_uint(threads), ctypes.c_uint(0))
     for error in errors:
         raise error
-    for n in {*range(threads)} - ran:  # a team may be smaller than asked for
+    for n in {*range(threads)} - ran:  # the team may be smaller than requested
         part(n)

@@ -1,12 +1,12 @@
-"""The compiled side of ``convolution.py``: 3 × 3 convolutions with half the multiplications.
+"""Compiled loops of ``convolution.py``: 3 × 3 convolutions with half the multiplications.
 
-Winograd's minimal filtering F(4, 3) (Lavin & Gray, arXiv 1509.09308, §4.1) along the columns of an image: four
-output rows y of six input rows d under three filter rows g are y = A [(G g) ⊙ (B d)], six products instead of twelve.
-Along the rows, filters have their three taps as ever; those are loads shifted by one position, between rows with a
-zero after each.
+Winograd's minimal filtering F(4, 3) (Lavin & Gray, arXiv 1509.09308, §4.1) is applied along the columns of an image:
+four output rows y from six input rows d and three filter rows g are y = A [(G g) ⊙ (B d)], six products instead of
+twelve. Along the rows, filters keep their three taps; these are loads shifted by one position, with a zero after each
+row.
 
-Four output rows of one image are a band. Bands lie side by side in the cache as (6, channels, positions), a row of
-W positions and its zero for each. Every band is computed by the same sums in the same order wherever it lies.
+A band is four output rows of one image. Bands lie side by side in the cache as (6, channels, positions), each a row of
+W positions followed by a zero. Every band is computed by the same sums in the same order wherever it lies.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ POSITIONS = 384  # side by side in the cache
 ROWS, PRODUCTS = 4, 6
 WIDE = VECTORS * LANES  # positions or channels in one product
 
-# These points lose least precision of those tried, and A and B are exact in binary
+# Of the points tried, these lose the least precision, and they make A and B exact in binary
 POINTS = np.array([0, 3 / 4, -3 / 4, 3 / 2, -3 / 2])
 _others = [np.delete(POINTS, n) for n in range(len(POINTS))]
 A = np.column_stack([np.vander(POINTS, ROWS, increasing=True).T, np.eye(ROWS)[-1]])
@@ -33,7 +33,7 @@ ZERO = np.float32(0)
 
 @inner
 def gather(x, begin, count, d, padded, channels):
-    """B d of ``count`` bands of x (R, C, H, W) from ``begin`` on, into d (6, channels, padded), after one zero."""
+    """Write B d of ``count`` bands of x (R, C, H, W) from ``begin`` on to d (6, channels, padded), after one zero."""
     _, C, H, W = x.shape
     bands, flat = H // ROWS, x.reshape(x.size)
     for c in range(C):
@@ -48,26 +48,26 @@ def gather(x, begin, count, d, padded, channels):
 
 @inner
 def up(n, multiple):
-    """A number, rounded up to a multiple of another."""
+    """Round n up to a multiple of another number."""
     return -(-n // multiple) * multiple
 
 
 @compiled("void(float32[:,:,:,::1], float32[:,::1], float32[::1], float32[:,:,:,::1], int64, int64)")
 def convolve(x, filters, bias, out, start, stop):
-    """Bands ``start`` to ``stop``, counted through all rows, of a convolution with padding 1.
+    """Compute bands ``start`` to ``stop``, numbered across all rows, of a convolution with padding 1.
 
     x: (R, C, H, W). filters: (6, outputs C 3), each of the six G g as (outputs / OUTPUTS, tap, C, OUTPUTS). bias:
-    (outputs,). out: (R, outputs, H, W). H is a multiple of 4, W of SHORT, outputs of OUTPUTS.
+    (outputs,). out: (R, outputs, H, W). H is a multiple of 4, W of SHORT, and outputs of OUTPUTS.
     """
     R, C, H, W = x.shape
     outputs, bands, span = out.shape[1], H // ROWS, W + 1
-    together = max(1, POSITIONS // span)
-    width = up(together * span, WIDE)
+    bands_per_pass = max(1, POSITIONS // span)
+    width = up(bands_per_pass * span, WIDE)
     padded = width + LANES
     d, m = np.zeros(PRODUCTS * C * padded, np.float32), np.empty(PRODUCTS * outputs * width, np.float32)
     flat = out.reshape(out.size)
-    for begin in range(start, stop, together):
-        count = min(together, stop - begin)
+    for begin in range(start, stop, bands_per_pass):
+        count = min(bands_per_pass, stop - begin)
         gather(x, begin, count, d, padded, C)
         for k in range(PRODUCTS):
             for o in range(0, outputs, OUTPUTS):
@@ -85,22 +85,22 @@ def convolve(x, filters, bias, out, start, stop):
 
 @compiled("void(float32[:,:,:,::1], float32[:,:,:,::1], float32[:,:,:,:,::1], int64, int64)")
 def correlate(x, delta, out, start, stop):
-    """Sums over the bands of parts ``start`` to ``stop`` of the gradients of the six G g, given the output's δ.
+    """Sum the gradients of the six G g over the bands of parts ``start`` to ``stop``, given the output gradient δ.
 
-    x: (R, C, H, W). delta: (R, outputs, H, W). out: (parts, 6, tap, outputs, C and what fills WIDE), zero before.
-    Shapes as for ``convolve``; each part has equally many bands.
+    x: (R, C, H, W). delta: (R, outputs, H, W). out: (parts, 6, tap, outputs, C padded to WIDE), initially zero.
+    Shapes are constrained as for ``convolve``; every part has the same number of bands.
     """
     R, C, H, W = x.shape
     outputs, bands, span = delta.shape[1], H // ROWS, W + 1
-    each, channels = R * bands // len(out), out.shape[4]
-    together = max(1, POSITIONS // span)
-    width = up(together * span, LANES)
+    bands_per_part, channels = R * bands // len(out), out.shape[4]
+    bands_per_pass = max(1, POSITIONS // span)
+    width = up(bands_per_pass * span, LANES)
     padded = width + LANES
     d, e = np.zeros(PRODUCTS * channels * padded, np.float32), np.zeros(PRODUCTS * outputs * width, np.float32)
     columns, flat = np.empty(padded * channels, np.float32), delta.reshape(delta.size)
     for part in range(start, stop):
-        for begin in range(part * each, (part + 1) * each, together):
-            count = min(together, (part + 1) * each - begin)
+        for begin in range(part * bands_per_part, (part + 1) * bands_per_part, bands_per_pass):
+            count = min(bands_per_pass, (part + 1) * bands_per_part - begin)
             gather(x, begin, count, d, padded, channels)
             for o in range(outputs):
                 for n in range(count):

@@ -1,1 +1,1 @@
-"""Changes to foreign libraries, each with its reason and the versions that it was written for."""
+"""Changes to third-party libraries, each with its reason and the version it was written for."""

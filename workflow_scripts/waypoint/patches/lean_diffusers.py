@@ -1,10 +1,10 @@
-"""The classes of diffusers that Waypoint uses, without transformers, scipy and PEFT: jobs with a model start earlier.
+"""The diffusers classes that Waypoint uses, imported without transformers, SciPy and PEFT so that jobs start faster.
 
-diffusers imports them wherever they are installed, which takes seconds, and none of these classes needs them. So they
-are hidden from it while it is imported; jobs with adapters import PEFT themselves. Whoever wants a pipeline with a
-text encoder, or a scheduler that needs scipy, in the same process imports diffusers first, and has all of it.
+diffusers imports these packages wherever they are installed, which takes seconds, and none of the classes needs them.
+They are therefore hidden while diffusers is imported; jobs with adapters import PEFT themselves. Code that needs a
+pipeline with a text encoder, or a scheduler that uses SciPy, in the same process must import diffusers first.
 
-Written for diffusers 0.42.1; any other version is imported as it is. This file imports nothing of Waypoint.
+Written for diffusers 0.42.1; any other version is imported normally. This file imports nothing of Waypoint.
 """
 
 import sys
@@ -14,8 +14,8 @@ from typing import cast
 
 WRITTEN_FOR = "0.42.1"
 
-alone = version("diffusers") == WRITTEN_FOR and not {"diffusers", "peft", "transformers"} & sys.modules.keys()
-hidden = {name: sys.modules.get(name) for name in ("peft", "scipy", "transformers")} if alone else {}
+can_hide = version("diffusers") == WRITTEN_FOR and not {"diffusers", "peft", "transformers"} & sys.modules.keys()
+hidden = {name: sys.modules.get(name) for name in ("peft", "scipy", "transformers")} if can_hide else {}
 sys.modules.update(cast("dict[str, ModuleType]", dict.fromkeys(hidden)))  # None: as if not installed
 try:
     from diffusers import __version__

@@ -1,7 +1,7 @@
-"""pytorch-fid builds its Inception network from weights that it downloads; here it takes them from a file.
+"""Give pytorch-fid's Inception network weights from a file instead of a download.
 
-Written for pytorch-fid 0.3.0, whose ``fid_inception_v3`` calls ``load_state_dict_from_url`` of its own module and has
-no argument for weights.
+Written for pytorch-fid 0.3.0, whose ``fid_inception_v3`` calls its module's ``load_state_dict_from_url`` and has no
+argument for weights.
 """
 
 import contextlib
@@ -13,24 +13,24 @@ LOADER = "load_state_dict_from_url"
 
 @contextlib.contextmanager
 def inception_weights(state):
-    """A context in which pytorch-fid's Inception takes a state dict in place of a download.
+    """Within this context pytorch-fid's Inception loads a given state dict instead of downloading one.
 
     Raises:
-        WaypointError: another version of pytorch-fid, which does not ask for its weights in this way.
+        WaypointError: another version of pytorch-fid, which loads its weights differently.
     """
     from pytorch_fid import inception
 
-    original, asked = getattr(inception, LOADER, None), []
+    original, loads = getattr(inception, LOADER, None), []
     if original is None:
-        raise WaypointError(_unknown(f"pytorch_fid.inception has no {LOADER}"))
-    setattr(inception, LOADER, lambda *_, **__: asked.append(state) or state)
+        raise WaypointError(_version_error(f"pytorch_fid.inception has no {LOADER}"))
+    setattr(inception, LOADER, lambda *_, **__: loads.append(state) or state)
     try:
         yield
     finally:
         setattr(inception, LOADER, original)
-    if not asked:  # the network was built from something else
-        raise WaypointError(_unknown(f"it does not call {LOADER}"))
+    if not loads:  # the network was built from other weights
+        raise WaypointError(_version_error(f"it does not call {LOADER}"))
 
 
-def _unknown(reason):
+def _version_error(reason):
     return f"evaluation.fid.features: inception needs pytorch-fid 0.3.0 ({reason}); install that version"

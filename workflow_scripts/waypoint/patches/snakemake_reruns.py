@@ -1,12 +1,12 @@
-"""Snakemake runs the jobs that the store asks for, and a job's old output stays until the new one takes its place.
+"""Let the store decide which jobs Snakemake runs, and keep a job's old output until the new one replaces it.
 
-Why: for Snakemake, dates of files and the records of one working directory decide what runs, and it removes the
-outputs of a job before the job starts. A copy without dates, a clock that is an hour off, or a setting that was
-mistyped for a second then costs trained models. Waypoint's artifacts say themselves what made them, appear whole or not
-at all, and are moved aside by the job that replaces them, so all of this is left out for jobs of Waypoint's own rules.
-Jobs of other workflows that include Waypoint as a module keep Snakemake's behaviour.
+By itself, Snakemake decides what to run from file dates and from records in the working directory, and it removes a
+job's outputs before the job starts. A copy that lost its dates, a clock that is an hour off or a briefly mistyped
+setting can then cost trained models. Waypoint's artifacts record what made them, appear whole or not at all, and are
+moved aside by the job that replaces them, so none of this is needed for jobs of Waypoint's own rules. Jobs of other
+workflows that include Waypoint as a module keep Snakemake's behaviour.
 
-Written for Snakemake 9.27 (the classes ``DAG``, ``Job`` and ``PersistenceBase``); there is no setting for any of this.
+Written for Snakemake 9.27 (the classes ``DAG``, ``Job`` and ``PersistenceBase``), which has no setting for any of this.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ PATCHED = {
     jobs.Job: ("remove_existing_output", "cleanup"),
     persistence.PersistenceBase: ("has_metadata",),
 }
-DECIDERS = []  # of every inclusion of Waypoint's Snakefile in this process
+DECIDERS = []  # one entry for each inclusion of Waypoint's Snakefile in this process
 
 
 def let_artifacts_decide(owns, start, set_aside_remotely=None):
-    """Hand the decision about what runs from Snakemake to Waypoint, for the jobs that ``owns`` claims.
+    """Let Waypoint instead of Snakemake decide which of the jobs claimed by ``owns`` run.
 
     Args:
-        owns: job → whether it is of Waypoint's own rules.
-        start: ``decide(jobs)`` gives {job: why} of the jobs to run beside those whose output is missing, and ``linked``
-            the outputs for which an artifact in another store stands, ``gone`` those that are links to nothing;
-            ``examine(jobs)`` refuses what one of the jobs that will run would refuse, ``requested(paths)`` paths of
-            what no job makes. None in processes that run a single job.
-        set_aside_remotely: outputs of a finished job → None; moves earlier ones aside in a remote store.
+        owns: job → whether it belongs to one of Waypoint's rules.
+        start: ``decide(jobs)`` returns {job: reason} for the jobs to run in addition to those whose output is missing;
+            it sets ``linked``, the outputs that an artifact in another store stands for, and ``gone``, the outputs that
+            are broken links. ``examine(jobs)`` refuses early what one of the jobs to run would refuse, and
+            ``requested(paths)`` refuses paths that no job makes. None in processes that run a single job.
+        set_aside_remotely: outputs of a finished job → None; moves earlier outputs aside in a remote store.
 
     Raises:
-        WaypointError: this version of Snakemake lacks what is changed here.
+        WaypointError: this version of Snakemake lacks a method that is patched here.
     """
     for kind, names in PATCHED.items():
         for name in names:
@@ -55,40 +55,40 @@ def let_artifacts_decide(owns, start, set_aside_remotely=None):
 
 @contextlib.contextmanager
 def _refusals():
-    """Errors of Snakemake's own kind: any other would be shown with a traceback."""
+    """Turn ``WaypointError`` into Snakemake's own error, the only kind it shows without a traceback."""
     try:
         yield
     except WaypointError as error:
         raise WorkflowError(f"Waypoint: {error}") from None
 
 
-def _owned(job):
+def _is_owned(job):
     return any(owns(job) for owns, *_ in DECIDERS)
 
 
-async def _decide(self, planned, why):
-    """Plan anew what Snakemake has planned: the jobs of ``why``, requested ones whose output is missing, what these
-    need, and readers that are not Waypoint's.
+async def _decide(self, planned, reasons):
+    """Replace Snakemake's selection: run the jobs of ``reasons``, requested jobs whose output is missing, the jobs
+    that these need, and their readers that are not Waypoint's.
 
-    Snakemake itself also runs whatever reads a missing file that is made again, although its inputs are ancient, and
-    does not look at jobs downstream of one that runs: it takes for granted that they run too.
+    Snakemake would also run every reader of a missing file that is made again, even though its inputs are ancient, and
+    it does not examine jobs downstream of a running one: it assumes that they run too.
     """
     queue, runs, gone = deque(), set(self._needrun), {}
     for job in (job for level in self.toposorted() for job in level if job in planned):
         reason = self.reason(job)
-        if _owned(job):
-            reason.no_metadata = False  # nothing that anyone needs to know
+        if _is_owned(job):
+            reason.no_metadata = False  # of no interest to the user
             reason.updated_input_run.clear()
             reason.missing_output.clear()
-            if job in why:
+            if job in reasons:
                 reason.forced = True
             elif job in self.targetjobs:
                 reason.missing_output.update([file async for file in job.missing_output(job.output)])
         else:
-            again = {file for file in reason.updated_input_run if not await file.exists() and job in self.targetjobs}
-            above = ((needed, files) for needed, files in self.dependencies[job].items() if needed in runs)
-            again.update(file for needed, files in above if not _owned(needed) for file in files)
-            reason.updated_input_run.intersection_update(again)
+            updated = {file for file in reason.updated_input_run if not await file.exists() and job in self.targetjobs}
+            from_running = ((needed, files) for needed, files in self.dependencies[job].items() if needed in runs)
+            updated.update(file for needed, files in from_running if not _is_owned(needed) for file in files)
+            reason.updated_input_run.intersection_update(updated)
         allowed = not self.rules_allowed_for_needrun or job.rule.name in self.rules_allowed_for_needrun
         if allowed and reason and not self.finished(job):
             queue.append(job)
@@ -102,14 +102,14 @@ async def _decide(self, planned, why):
             continue
         self._needrun.add(job)
         for needed, files in self.dependencies[job].items():
-            if needed not in gone:  # looked up once, not for every reader
+            if needed not in gone:  # looked up once, not once per reader
                 gone[needed] = {file async for file in needed.missing_output(needed.output)}
             missing = gone[needed].intersection(files)
             self.reason(needed).missing_output.update(missing)
             if missing and needed not in self._needrun:
                 queue.append(needed)
         for reader, files in self.depending[job].items():
-            if not _owned(reader) and reader not in self._needrun:
+            if not _is_owned(reader) and reader not in self._needrun:
                 self.reason(reader).updated_input_run.update(files)
                 queue.append(reader)
     for job in self._needrun:
@@ -123,44 +123,44 @@ def _patch():
     remove_existing_output, cleanup = jobs.Job.remove_existing_output, jobs.Job.cleanup
     has_metadata = persistence.PersistenceBase.has_metadata
 
-    async def begun(self, *args, **named):
+    async def checked_init(self, *args, **kwargs):
         for _, start, _ in DECIDERS:
             if start is not None:
                 with _refusals():
                     start.requested(self.targetfiles)
-        await init(self, *args, **named)
+        await init(self, *args, **kwargs)
 
-    async def decided(self, create_inventory=False):
+    async def store_update_needrun(self, create_inventory=False):
         planned = list(self.jobs)
-        why = {}
+        reasons = {}
         for owns, start, _ in DECIDERS:
-            ours = [job for job in planned if owns(job)]
-            for file in (file for job in ours for file in job.input):
-                file._file = flag(file._file, "ancient")  # its date is no reason
+            own_jobs = [job for job in planned if owns(job)]
+            for file in (file for job in own_jobs for file in job.input):
+                file._file = flag(file._file, "ancient")  # its date must not trigger a run
             if start is not None:
                 with _refusals():
-                    why |= start.decide(ours)
-                for file in start.gone:  # for Snakemake a link to nothing exists, until it asks for its date
+                    reasons |= start.decide(own_jobs)
+                for file in start.gone:  # to Snakemake a broken link exists until it asks for the date
                     self.workflow.iocache.exists_local[file] = False
                 for file in start.linked:
                     self.workflow.iocache.exists_local[file] = True
                     self.workflow.iocache.mtime[file] = Mtime(local=0.0)
         await update_needrun(self, create_inventory)
-        await _decide(self, set(planned), why)
+        await _decide(self, set(planned), reasons)
         for owns, start, _ in DECIDERS:
             if start is not None:
                 with _refusals():
                     start.examine([job for job in self._needrun if owns(job)])
 
-    async def dates_of_others(self, job, expanded_output):
-        if not _owned(job):
+    async def check_foreign_mtime(self, job, expanded_output):
+        if not _is_owned(job):
             await check_output_mtime(self, job, expanded_output)
 
-    async def incomplete_of_others(self):
-        whole = {file for job in filter(_owned, self.jobs) for file in job.output}
-        return [file for file in await incomplete_files(self) if file not in whole]
+    async def foreign_incomplete_files(self):
+        own_outputs = {file for job in filter(_is_owned, self.jobs) for file in job.output}
+        return [file for file in await incomplete_files(self) if file not in own_outputs]
 
-    async def aside_before_upload(self, job, store_in_storage=True, store_only_log=False):
+    async def set_aside_first(self, job, store_in_storage=True, store_only_log=False):
         if store_in_storage and not store_only_log and (self.workflow.remote_exec or self.workflow.is_main_process):
             for owns, _, set_aside_remotely in DECIDERS:
                 if set_aside_remotely is not None and owns(job):
@@ -168,17 +168,21 @@ def _patch():
         await handle_storage(self, job, store_in_storage, store_only_log)
 
     async def keep_output(self):
-        if not _owned(self):
+        if not _is_owned(self):
             await remove_existing_output(self)
 
     async def keep_after_failure(self, skip_outputs):
-        if not _owned(self):
+        if not _is_owned(self):
             await cleanup(self, skip_outputs)
 
-    def records_of_others(self, job):
-        return not _owned(job) and has_metadata(self, job)
+    def has_foreign_metadata(self, job):
+        return not _is_owned(job) and has_metadata(self, job)
 
-    dag.DAG.init, dag.DAG.update_needrun, dag.DAG.check_output_mtime = begun, decided, dates_of_others
-    dag.DAG.incomplete_files, dag.DAG.handle_storage = incomplete_of_others, aside_before_upload
+    dag.DAG.init, dag.DAG.update_needrun, dag.DAG.check_output_mtime = (
+        checked_init,
+        store_update_needrun,
+        check_foreign_mtime,
+    )
+    dag.DAG.incomplete_files, dag.DAG.handle_storage = foreign_incomplete_files, set_aside_first
     jobs.Job.remove_existing_output, jobs.Job.cleanup = keep_output, keep_after_failure
-    persistence.PersistenceBase.has_metadata = records_of_others
+    persistence.PersistenceBase.has_metadata = has_foreign_metadata

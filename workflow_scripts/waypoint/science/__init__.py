@@ -1,1 +1,1 @@
-"""The paper as functions of tensors and arrays: no paths, no configuration file and no Snakemake."""
+"""The paper as functions of tensors and arrays, free of paths, configuration files and Snakemake."""

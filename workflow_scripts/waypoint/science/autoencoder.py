@@ -1,6 +1,6 @@
-"""The VAE of a latent diffusion model: images to scaled latents and back, and its training (Rombach et al. 2022)."""
+"""The VAE of a latent diffusion model: encoding, decoding and training (Rombach et al. 2022)."""
 
-# torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict
+# torch and diffusers are partly untyped; diffusers types a configuration, whose keys are attributes, as a dict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 
@@ -16,22 +16,22 @@ from waypoint.science.types import Settings
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-PIXELS = 1 << 19  # encoded or decoded at once: every channel of the widest layer then takes 2 MB
+PIXELS = 1 << 19  # encoded or decoded at once: a channel of the widest layer then takes 2 MB
 
 
 class Autoencoder:
     """A VAE between images and the latents that a denoiser sees.
 
-    Latents are (z - shift) · scale, with both from the VAE's own config: about unit variance, never clipped.
+    Latents are (z - shift) · scale, with both values from the VAE's configuration: about unit variance, never clipped.
 
     Args:
         vae: a diffusers ``AutoencoderKL``.
 
     Attributes:
-        factor: pixels per latent cell, along each side; 8 for Stable Diffusion's.
+        factor: pixels per latent cell along each side; 8 for Stable Diffusion.
 
     Raises:
-        WaypointError: a VAE that standardises its latents by channel.
+        WaypointError: a VAE that standardises its latents per channel.
     """
 
     def __init__(self, vae: "AutoencoderKL") -> None:
@@ -43,10 +43,10 @@ class Autoencoder:
         self.factor = 2 ** (len(config.block_out_channels) - 1)
 
     def latent_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """(C, H, W) of the latents of images of ``shape`` (C, H, W).
+        """Return the shape (C, H, W) of the latents of images of ``shape`` (C, H, W).
 
         Raises:
-            WaypointError: another number of channels than the VAE's, or sides that its factor does not divide.
+            WaypointError: the number of channels differs from the VAE's, or its factor does not divide the sides.
         """
         channels, *size = shape
         if channels != self.vae.config.in_channels:
@@ -60,13 +60,13 @@ class Autoencoder:
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
-        """Scaled latents of images (n, C, H, W) in [-1, 1]: (n, c, h, w) on the CPU.
+        """Encode images (n, C, H, W) in [-1, 1] as scaled latents: (n, c, h, w) on the CPU.
 
         Args:
-            noise: (n, c, h, w) standard normal, to take a sample of the posterior; None takes its mean.
+            noise: (n, c, h, w) standard normal, to sample from the posterior; None takes its mean.
 
         Raises:
-            WaypointError: images of a shape that the VAE does not take.
+            WaypointError: images of a shape that the VAE cannot encode.
         """
         self.latent_shape(images.shape[1:])
         parts = images.split(self._batch(images.shape))
@@ -80,7 +80,7 @@ class Autoencoder:
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Images (n, C, H, W) in [-1, 1], clamped, of scaled latents (n, c, h, w); on the CPU."""
+        """Decode scaled latents (n, c, h, w): images (n, C, H, W) clamped to [-1, 1], on the CPU."""
         images: list[torch.Tensor] = []
         for part in latents.split(self._batch(latents.shape, self.factor**2)):
             z = part.to(self.device) / self.scale + self.shift
@@ -95,10 +95,10 @@ class Autoencoder:
 class AutoencoderTrainer(Trainer["AutoencoderKL"]):
     """Trains an ``AutoencoderKL`` on images.
 
-    A step's loss is the mean absolute error of the reconstruction plus kl_weight times the KL divergence of the
-    posterior from N(0, I), which is summed over an image's latents and divided by the number of its values: the terms
-    and the weighting of Rombach et al., without their perceptual and adversarial ones, which need other networks. The
-    absolute error because a squared one forgives the small, blurry errors that make edges soft.
+    The loss of a step is the mean absolute error of the reconstruction plus kl_weight times the KL divergence of the
+    posterior from N(0, I), summed over an image's latents and divided by the image's number of values. These are the
+    terms and the weighting of Rombach et al. without their perceptual and adversarial terms, which need other networks.
+    The error is absolute because a squared one forgives the small, blurry errors that soften edges.
 
     Args:
         vae: the diffusers ``AutoencoderKL`` to train.
@@ -115,7 +115,7 @@ class AutoencoderTrainer(Trainer["AutoencoderKL"]):
         self.vae = vae
 
     def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
-        """Mean absolute error of images decoded from samples of their posterior, and the weighted divergence."""
+        """Mean absolute error of images decoded from posterior samples, plus the weighted divergence."""
         images = self.images[rows].to(self.device)
         posterior = self.vae.encode(images).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=stream).to(self.device)
@@ -125,15 +125,15 @@ class AutoencoderTrainer(Trainer["AutoencoderKL"]):
 
 
 def standardise(vae: "AutoencoderKL", images: torch.Tensor) -> None:
-    """Give a trained VAE's latents of ``images`` zero mean and unit variance; no reconstruction changes.
+    """Give a trained VAE's latents of ``images`` zero mean and unit variance without changing any reconstruction.
 
-    The scaling factor becomes 1 / sd, as Rombach et al. set it (appendix G; they take a first batch, here it is all
-    images' posterior means). So small a weight of the divergence leaves every channel at a mean of its own, up to 3 sd
-    from 0 on digits, while sampling starts around 0: the means move from the encoder's last bias into the decoder's
-    first.
+    The scaling factor becomes 1 / sd, as in Rombach et al. (appendix G), but over the posterior means of all images
+    instead of one batch. Because the divergence has so small a weight, every channel keeps a mean of its own, up to
+    3 sd from 0 on digits, whereas sampling starts around 0. The means are therefore moved from the encoder's last bias
+    to the decoder's first.
 
     Raises:
-        WaypointError: every latent is the same, so that nothing was learned.
+        WaypointError: all latents are equal, so nothing was learned; or the VAE lacks a layer whose bias is changed.
     """
     vae.register_to_config(scaling_factor=1.0)
     latents = Autoencoder(vae).encode(images).double()
@@ -141,18 +141,18 @@ def standardise(vae: "AutoencoderKL", images: torch.Tensor) -> None:
     deviation = (latents - mean[:, None, None]).pow(2).mean().sqrt().item()
     if not deviation > 0:
         raise WaypointError("training vae: all latents are equal; train longer or lower vae.train.kl_weight")
-    first, last = vae.post_quant_conv, vae.quant_conv
-    if first is None or last is None or first.bias is None or last.bias is None:
+    decoder_in, encoder_out = vae.post_quant_conv, vae.quant_conv
+    if decoder_in is None or encoder_out is None or decoder_in.bias is None or encoder_out.bias is None:
         raise WaypointError("training vae: a VAE without quant_conv and post_quant_conv cannot be standardised")
     with torch.no_grad():
-        mean = mean.to(last.bias)
-        last.bias[: len(mean)] -= mean
-        first.bias += first.weight[:, :, 0, 0] @ mean
+        mean = mean.to(encoder_out.bias)
+        encoder_out.bias[: len(mean)] -= mean
+        decoder_in.bias += decoder_in.weight[:, :, 0, 0] @ mean
     vae.register_to_config(scaling_factor=1 / deviation)
 
 
 def reconstruction_rmse(vae: "AutoencoderKL", images: torch.Tensor) -> float:
-    """Root mean squared error of all images' reconstructions from their posterior means; images span [-1, 1]."""
+    """Root mean square error of the reconstructions from posterior means, over all images; images are in [-1, 1]."""
     autoencoder = Autoencoder(vae)
     decoded = autoencoder.decode(autoencoder.encode(images))
     return (decoded - images.cpu()).double().pow(2).mean().sqrt().item()

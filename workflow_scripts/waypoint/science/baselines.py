@@ -9,13 +9,13 @@ from waypoint.science.types import Doubles, Numbers
 
 
 def cosine(images: Numbers, references: Numbers) -> Doubles:
-    """Cosine similarity in pixel space, or of embeddings (b, F).
+    """Cosine similarity in pixel space, or between embeddings (b, F).
 
     Args:
         images: (b, C, H, W) training images. references: (steps, C, H, W).
 
     Returns:
-        float64 (steps, b); 0 where either image is all zero.
+        float64 (steps, b); 0 where either image is zero everywhere.
     """
     a = images.reshape(len(images), -1).astype(np.float64)
     b = references.reshape(len(references), -1).astype(np.float64)

@@ -1,7 +1,7 @@
-"""Random numbers by counter: word i of a key is the i-th output of SplitMix64 (Steele, Lea and Flood, 2014).
+"""Counter-based random numbers: word i of a key is the i-th output of SplitMix64 (Steele, Lea and Flood, 2014).
 
-Any word can be had without those before it, from integer arithmetic and tables alone, so every machine, device and
-thread count makes the same numbers, in blocks of any size.
+Any word can be computed without the preceding ones, using only integer arithmetic and tables, so every machine, device
+and thread count gives the same numbers, in blocks of any size.
 """
 
 # SciPy and parts of torch are untyped
@@ -27,7 +27,7 @@ ROUNDS = ((30, _signed(0xBF58476D1CE4E5B9)), (27, _signed(0x94D049BB133111EB)))
 
 
 def words(key: int, start: int, count: int, device: Device = "cpu") -> torch.Tensor:
-    """Words ``start`` to ``start + count - 1`` of a key: (count,) int64, each of its 64 bits random."""
+    """Words ``start`` to ``start + count - 1`` of a key: (count,) int64, with 64 random bits each."""
     z = torch.arange(start + 1, start + count + 1, device=device).mul_(GAMMA).add_(key)
     shifted = torch.empty_like(z)
     for shift, factor in ROUNDS:
@@ -36,23 +36,23 @@ def words(key: int, start: int, count: int, device: Device = "cpu") -> torch.Ten
 
 
 def _xor_shifted(z: torch.Tensor, shift: int, scratch: torch.Tensor) -> torch.Tensor:
-    """z ^= z >> shift, the bits that a signed shift fills in cleared."""
+    """z ^= z >> shift, with the bits that a signed shift fills in cleared."""
     torch.bitwise_right_shift(z, shift, out=scratch).bitwise_and_((1 << (64 - shift)) - 1)
     return z.bitwise_xor_(scratch)
 
 
 def normals(word: torch.Tensor) -> torch.Tensor:
-    """Four standard normals of each word: (..., w) to (..., 4 w) float32.
+    """Four standard normals from each word: (..., w) to (..., 4 w) float32.
 
-    Sixteen bits choose one of 65,536 quantiles, each as probable as the others: mean 0, variance 1 and, at
-    ±4.3 standard deviations, no tail.
+    Sixteen bits choose one of 65,536 equally probable quantiles: mean 0, variance 1, and no tails beyond ±4.3 standard
+    deviations.
     """
     index = word.view(torch.int16).int().add_(1 << 15)
     return _quantiles(word.device).index_select(0, index.flatten()).view(index.shape)
 
 
 def signs(word: torch.Tensor) -> torch.Tensor:
-    """Sixty-four signs ±1 of each word: (..., w) to (..., 64 w) float32."""
+    """Sixty-four signs ±1 from each word: (..., w) to (..., 64 w) float32."""
     byte = word.view(torch.uint8).int()
     return _byte_signs(word.device).index_select(0, byte.flatten()).view(*byte.shape[:-1], -1)
 
@@ -81,7 +81,7 @@ def matrix(
     """Rows ``start`` to ``start + rows - 1`` of a random matrix with ``columns`` columns: (rows, columns) float32.
 
     Args:
-        numbers: ``normals`` or ``signs``. per_word: how many it makes of a word.
+        numbers: ``normals`` or ``signs``. per_word: how many numbers it makes from a word.
     """
     width = -(-columns // per_word)
     return numbers(words(key, start * width, rows * width, device).view(rows, width))[:, :columns]

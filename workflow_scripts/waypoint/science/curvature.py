@@ -1,20 +1,20 @@
 """The curvature of the bases `ekfac` and `diagonal`: eigenvectors and eigenvalues for every parameter tensor.
 
-A tensor is seen as a matrix: out × in·kh·kw, a vector as 1 × n. G_r is there what Fisher row u_r holds (``fisher.py``).
+A tensor is treated as a matrix: out × in·kh·kw, a vector as 1 × n. G_r is its part of Fisher row u_r (``fisher.py``).
 
 factors      A = Σ_r G_rᵀG_r and S = Σ_r G_rG_rᵀ, with eigenvectors Q_A and Q_S in float64
-eigenvalues  Λ = mean_r (Q_Sᵀ G_r Q_A)², entry by entry, over *other* rows than those that gave Q
+eigenvalues  Λ = mean_r (Q_Sᵀ G_r Q_A)², entry by entry, over *other* rows than those that determined Q
 whitening    W∇ = (Λ + λ)^-½ ⊙ Q_Sᵀ ∇ Q_A, with λ = ``curvature.damping`` × the mean of Λ over all tensors
 
-Influence functions for diffusion models by (E)K-FAC are those of arXiv 2410.13850; what the approximation loses against
-an accurate inverse is the subject of arXiv 2507.14740. The basis differs from theirs, and the name `ekfac` does not say
-so: K-FAC's factors are of a layer's inputs and of its output gradients, A and S here are of the rows' own weight
-gradients, as Shampoo's (arXiv 1802.09568). They need no hooks and hold for any kind of layer. The eigenvalues are
-corrected as EK-FAC's (George et al., arXiv 1806.03884): measured along the basis, not products of those of the factors.
+arXiv 2410.13850 introduced (E)K-FAC influence functions for diffusion models; arXiv 2507.14740 studies what the
+approximation loses compared with an accurate inverse. Despite its name, the basis `ekfac` differs from theirs: K-FAC's
+factors come from a layer's inputs and output gradients, whereas A and S come from the rows' own weight gradients, as in
+Shampoo (arXiv 1802.09568). They need no hooks and apply to any kind of layer. The eigenvalues are corrected as in
+EK-FAC (George et al., arXiv 1806.03884): measured along the basis, not products of the factors' eigenvalues.
 
-Why other rows: on the rows that gave Q, directions which these rows happen to miss seem flat, and a fresh gradient gets
-most of its whitened energy from them. Why trust: with fewer than ``SAMPLES`` samples for each of its dimensions the
-eigenvectors of a factor are those of noise, so that such a tensor is whitened by its diagonal, Q being the identity.
+The eigenvalues use other rows because directions that the rows for Q happen to miss look flat on those rows, and a
+fresh gradient would get most of its whitened energy from such directions. With fewer than ``SAMPLES`` samples per
+dimension, a factor's eigenvectors are mostly noise; such a tensor is whitened by its diagonal, with Q the identity.
 """
 
 # torch is partly untyped
@@ -32,20 +32,20 @@ import torch
 from waypoint.errors import WaypointError
 from waypoint.science.types import Numbers
 
-SAMPLES = 4  # for each dimension of a factor; with fewer it is not trusted
-PANEL = 512  # columns of a Gram matrix that are made at once
+SAMPLES = 4  # per dimension of a factor; with fewer it is not trusted
+PANEL = 512  # columns of a Gram matrix that are computed at once
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """One parameter tensor as a matrix, and how its two sides are factored.
+    """A parameter tensor as a matrix, and the factorisation of its two sides.
 
     Attributes:
-        name: of the parameter.
-        start: column of a flat gradient at which the tensor begins.
+        name: name of the parameter.
+        start: first column of the tensor in a flat gradient.
         rows, columns: shape of the matrix.
-        row_blocks, column_blocks: (start, stop) of the diagonal blocks in which S and A are factored; none for a side
-            of length 1, and none where the tensor is whitened by its diagonal.
+        row_blocks, column_blocks: (start, stop) of the diagonal blocks in which S and A are factored; empty for a side
+            of length 1, and where the tensor is whitened by its diagonal.
     """
 
     name: str
@@ -60,16 +60,16 @@ class Matrix:
         """Number of parameters."""
         return self.rows * self.columns
 
-    def of(self, gradients: torch.Tensor) -> torch.Tensor:
-        """This tensor's part of flat gradients (B, p), as a view (B, rows, columns)."""
+    def part_of(self, gradients: torch.Tensor) -> torch.Tensor:
+        """Return this tensor's part of flat gradients (B, p), as a view (B, rows, columns)."""
         return gradients[:, self.start : self.start + self.size].unflatten(1, (self.rows, self.columns))
 
 
 def diagonal_matrices(shapes: Mapping[str, Iterable[int]]) -> list[Matrix]:
-    """Every tensor whitened by its diagonal: the basis `diagonal`.
+    """Return the matrices of the basis `diagonal`, which whitens every tensor by its diagonal.
 
     Args:
-        shapes: {parameter: shape} in the order of the flat gradient, that of ``named_parameters``.
+        shapes: {parameter: shape} in the order of the flat gradient, which is that of ``named_parameters``.
     """
     matrices: list[Matrix] = []
     start = 0
@@ -81,12 +81,12 @@ def diagonal_matrices(shapes: Mapping[str, Iterable[int]]) -> list[Matrix]:
 
 
 def factored_matrices(shapes: Mapping[str, Iterable[int]], rows: int, bound: int) -> list[Matrix]:
-    """The basis `ekfac`: tensors factored where both factors can be trusted, by their diagonal elsewhere.
+    """Return the matrices of the basis `ekfac`: factored where both factors can be trusted, else by the diagonal.
 
     Args:
         shapes: as for ``diagonal_matrices``.
-        rows: R, the Fisher rows that will give the factors. A factor of one side has R × the other side as samples.
-        bound: the longest side that is factored whole; longer ones are cut into equal blocks up to this size.
+        rows: R, the number of Fisher rows for the factors. The factor of a side has R × (other side) samples.
+        bound: the longest side that is factored whole; longer sides are cut into equal blocks of at most this size.
     """
     return [_factored(matrix, rows, bound) for matrix in diagonal_matrices(shapes)]
 
@@ -100,7 +100,7 @@ def _factored(matrix: Matrix, rows: int, bound: int) -> Matrix:
 
 
 def equal_blocks(side: int, bound: int) -> tuple[tuple[int, int], ...]:
-    """The fewest blocks (start, stop) of at most ``bound`` that cover a side, equal to within 1; none for length 1."""
+    """Cut a side into the fewest blocks (start, stop) of at most ``bound``, equal to within 1; none for length 1."""
     if side == 1:
         return ()
     count = -(-side // bound)
@@ -109,21 +109,21 @@ def equal_blocks(side: int, bound: int) -> tuple[tuple[int, int], ...]:
 
 
 def factor_numbers(matrices: Iterable[Matrix]) -> int:
-    """Numbers in all factors, and so in all Q: their sums take 8 bytes each, the eigenvectors that are kept 4."""
+    """Count the numbers in all factors, and thus in all Q: 8 bytes each for the sums, 4 for the stored eigenvectors."""
     return sum(side**2 for matrix in matrices for side in sides_of(matrix))
 
 
 def sides_of(matrix: Matrix) -> list[int]:
-    """Lengths of the blocks in which the two sides of a tensor are factored."""
+    """Return the lengths of the blocks in which the two sides of a tensor are factored."""
     return [stop - start for start, stop in (*matrix.row_blocks, *matrix.column_blocks)]
 
 
 class _Sums(ABC):
-    """Float64 sums over Fisher rows, kept for every tensor, that can be saved and taken up again.
+    """Float64 sums over Fisher rows for every tensor, which can be saved and resumed.
 
     Attributes:
-        rows: how many rows the sums are of.
-        totals: {key: tensor}; a key is ``{parameter}.{what}``.
+        rows: number of rows summed so far.
+        totals: {key: tensor}; a key is ``{parameter}.{quantity}``.
     """
 
     def __init__(self, matrices: list[Matrix], totals: dict[str, torch.Tensor]):
@@ -131,15 +131,15 @@ class _Sums(ABC):
         self.parameters = sum(matrix.size for matrix in matrices)
 
     def add(self, gradients: torch.Tensor) -> None:
-        """Take in Fisher rows: flat gradients (B, p), on the device of the sums.
+        """Add Fisher rows: flat gradients (B, p), on the device of the sums.
 
         Raises:
-            WaypointError: another number of columns than the parameters have, or a number that is not finite.
+            WaypointError: the number of columns differs from that of parameters, or a value is not finite.
         """
         if gradients.shape[1] != self.parameters:
             raise WaypointError(f"curvature: {gradients.shape[1]} columns for {self.parameters} parameters")
         for matrix in self.matrices:
-            part = matrix.of(gradients)
+            part = matrix.part_of(gradients)
             if not part.isfinite().all():
                 bad = (~part.isfinite()).flatten(1).any(1).nonzero()[0].item()
                 raise WaypointError(f"curvature: Fisher row {self.rows + bad} is not finite in {matrix.name}")
@@ -148,17 +148,17 @@ class _Sums(ABC):
 
     @abstractmethod
     def _add(self, matrix: Matrix, part: torch.Tensor) -> None:
-        """Take in the rows' gradients of one tensor, (B, rows, columns)."""
+        """Add the rows' gradients of one tensor, (B, rows, columns)."""
 
     def state(self) -> dict[str, Numbers]:
-        """All that is needed to go on later, as arrays: ``rows`` and the sums; write them before the next ``add``."""
+        """Return all that is needed to resume, as arrays: ``rows`` and the sums. Write them before the next ``add``."""
         return {"rows": np.array(self.rows), **{key: total.cpu().numpy() for key, total in self.totals.items()}}
 
     def resume(self, state: Mapping[str, Numbers]) -> None:
-        """Go on from a ``state`` of the same tensors.
+        """Resume from a ``state`` of the same tensors.
 
         Raises:
-            WaypointError: the state is one of other tensors, or of another way to factor them.
+            WaypointError: the state belongs to other tensors or to another factorisation.
         """
         if {key: state[key].shape for key in state if key != "rows"} != {
             key: tuple(total.shape) for key, total in self.totals.items()
@@ -170,13 +170,13 @@ class _Sums(ABC):
 
 
 class Factors(_Sums):
-    """A = Σ GᵀG and S = Σ GGᵀ of every tensor that is factored, from a first set of Fisher rows.
+    """A = Σ GᵀG and S = Σ GGᵀ of every factored tensor, from a first set of Fisher rows.
 
-    They take 8 bytes × ``factor_numbers``. Products and sums are float64; of each only the upper triangle is made.
+    They take 8 bytes × ``factor_numbers``. Products and sums are float64; only upper triangles are computed.
 
     Args:
         matrices: from ``factored_matrices``.
-        device: where the rows will be.
+        device: device of the rows.
     """
 
     def __init__(self, matrices: list[Matrix], device: torch.device | str = "cpu"):
@@ -195,9 +195,9 @@ class Factors(_Sums):
                 add_upper_gram(self.totals[f"{matrix.name}.{side}.{k}"], block)
 
     def eigenvectors(self) -> dict[str, torch.Tensor]:
-        """Q_A and Q_S, computed in float64 and rounded to float32. The sums are used up, one after the other.
+        """Compute Q_A and Q_S in float64 and round them to float32. This consumes the sums one by one.
 
-        Of each eigenvector the entry of largest magnitude is positive, so that no library chooses its sign.
+        The entry of largest magnitude in each eigenvector is made positive, so that signs do not depend on the library.
 
         Returns:
             {``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: (side, side), eigenvectors in columns}.
@@ -213,7 +213,7 @@ class Factors(_Sums):
 
 
 def _sides(matrix: Matrix, letters: tuple[str, str] = ("A", "S")) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The key of every factor of a tensor, with its block (start, stop)."""
+    """Yield the key of every factor of a tensor with its block (start, stop)."""
     for letter, blocks in zip(letters, (matrix.column_blocks, matrix.row_blocks)):
         for k, block in enumerate(blocks):
             yield f"{matrix.name}.{letter}.{k}", block
@@ -227,7 +227,7 @@ def add_upper_gram(total: torch.Tensor, rows: torch.Tensor) -> None:
 
 
 def rotated(matrix: Matrix, part: torch.Tensor, vectors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Q_Sᵀ G Q_A of every G in ``part`` (B, rows, columns); ``part`` itself where the tensor is not factored."""
+    """Return Q_Sᵀ G Q_A for every G in ``part`` (B, rows, columns); ``part`` itself if the tensor is not factored."""
     if matrix.column_blocks:
         q = [vectors[f"{matrix.name}.Q_A.{k}"] for k in range(len(matrix.column_blocks))]
         part = torch.cat([part[:, :, start:stop] @ q[k] for k, (start, stop) in enumerate(matrix.column_blocks)], 2)
@@ -238,12 +238,12 @@ def rotated(matrix: Matrix, part: torch.Tensor, vectors: Mapping[str, torch.Tens
 
 
 class Eigenvalues(_Sums):
-    """Λ = mean (Q_Sᵀ G Q_A)² from a second set of Fisher rows, which must not be those that gave Q.
+    """Λ = mean (Q_Sᵀ G Q_A)² from a second set of Fisher rows, which must differ from those for Q.
 
     Args:
         matrices: as for ``Factors``, or ``diagonal_matrices``.
-        vectors: ``Factors.eigenvectors``; empty where no tensor is factored.
-        device: where the rows will be.
+        vectors: from ``Factors.eigenvectors``; empty if no tensor is factored.
+        device: device of the rows.
     """
 
     def __init__(self, matrices: list[Matrix], vectors: Mapping[str, torch.Tensor], device: torch.device | str = "cpu"):
@@ -259,10 +259,10 @@ class Eigenvalues(_Sums):
         self.totals[f"{matrix.name}.squares"] += squares
 
     def curvature(self) -> "Curvature":
-        """The curvature that these rows give.
+        """Return the curvature estimated from these rows.
 
         Raises:
-            WaypointError: no rows, or rows that are all zero.
+            WaypointError: there are no rows, or all are zero.
         """
         if not any(total.any() for total in self.totals.values()):
             raise WaypointError("curvature: all Fisher rows are zero: the network's output does not depend on θ")
@@ -272,9 +272,9 @@ class Eigenvalues(_Sums):
 
 @dataclass(frozen=True)
 class Curvature:
-    """Eigenvectors and eigenvalues of every tensor, which ``curvature/{checkpoint}.zarr`` keeps.
+    """Eigenvectors and eigenvalues of every tensor, as stored in ``curvature/{checkpoint}.zarr``.
 
-    They take 4 bytes × (``factor_numbers`` + p). Damping is no part of them.
+    They take 4 bytes × (``factor_numbers`` + p) and do not include damping.
 
     Attributes:
         matrices: one for every tensor, in the order of the flat gradient.
@@ -287,12 +287,12 @@ class Curvature:
     values: Mapping[str, torch.Tensor]
 
     def mean_eigenvalue(self) -> float:
-        """The mean of Λ over all parameters of all tensors: the trace of the Fisher matrix over p."""
+        """Return the mean of Λ over all parameters of all tensors: the trace of the Fisher matrix divided by p."""
         total = sum(value.sum(dtype=torch.float64).item() for value in self.values.values())
         return total / sum(matrix.size for matrix in self.matrices)
 
     def strength(self, damping: float) -> float:
-        """λ = damping × the mean eigenvalue.
+        """Return λ = damping × the mean eigenvalue.
 
         Raises:
             WaypointError: damping is not above 0.
@@ -305,30 +305,30 @@ class Curvature:
         return damping * self.mean_eigenvalue()
 
     def whitening(self, damping: float) -> "Whitening":
-        """The map W of the basis, for λ = ``strength(damping)``; errors as there."""
+        """Return the map W of the basis for λ = ``strength(damping)``, with the same errors."""
         return Whitening(self, self.strength(damping))
 
     def to(self, device: torch.device | str) -> "Curvature":
-        """The same on another device."""
+        """Return the same curvature on a device."""
         vectors = {key: q.to(device) for key, q in self.vectors.items()}
         return Curvature(self.matrices, vectors, {name: value.to(device) for name, value in self.values.items()})
 
     def arrays(self) -> dict[str, Numbers]:
-        """{``{parameter}.eigenvalues``, ``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: float32 array}."""
+        """Return {``{parameter}.eigenvalues``, ``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: float32 array}."""
         values = {f"{name}.eigenvalues": value for name, value in self.values.items()}
         return {key: value.cpu().numpy() for key, value in {**values, **self.vectors}.items()}
 
     @classmethod
     def from_arrays(cls, shapes: Mapping[str, Iterable[int]], arrays: Mapping[str, Numbers]) -> "Curvature":
-        """The curvature that ``arrays`` wrote; how tensors are factored follows from the arrays.
+        """Read a curvature from ``arrays``, which also determine how the tensors are factored.
 
         Args:
-            shapes: as for ``diagonal_matrices``, of the network at hand.
+            shapes: as for ``diagonal_matrices``, of the network in use.
 
         Raises:
-            WaypointError: the arrays are not of these parameters.
+            WaypointError: the arrays do not belong to these parameters.
         """
-        matrices = [_stored(matrix, arrays) for matrix in diagonal_matrices(shapes)]
+        matrices = [_with_stored_blocks(matrix, arrays) for matrix in diagonal_matrices(shapes)]
         keys = {f"{name}.eigenvalues" for name in shapes}
         keys |= {key for matrix in matrices for key, _ in _sides(matrix, ("Q_A", "Q_S"))}
         if extra := sorted(set(arrays) - keys):
@@ -338,8 +338,8 @@ class Curvature:
         return cls(matrices, tensors, values)
 
 
-def _stored(matrix: Matrix, arrays: Mapping[str, Numbers]) -> Matrix:
-    """A tensor with the blocks that its arrays have."""
+def _with_stored_blocks(matrix: Matrix, arrays: Mapping[str, Numbers]) -> Matrix:
+    """Return a tensor with the blocks of its stored arrays."""
     values = arrays.get(f"{matrix.name}.eigenvalues")
     if values is None or values.shape != (matrix.rows, matrix.columns):
         shape = "none" if values is None else " × ".join(map(str, values.shape))
@@ -352,7 +352,7 @@ def _stored(matrix: Matrix, arrays: Mapping[str, Numbers]) -> Matrix:
 
 
 def _stored_blocks(name: str, side: int, arrays: Mapping[str, Numbers]) -> tuple[tuple[int, int], ...]:
-    """The blocks (start, stop) of one side, from the sizes of its eigenvectors."""
+    """Return the blocks (start, stop) of one side, from the sizes of its eigenvectors."""
     edges = [0]
     while (key := f"{name}.{len(edges) - 1}") in arrays:
         edges.append(edges[-1] + len(arrays[key]))
@@ -365,8 +365,8 @@ class Whitening:
     """W∇ = (Λ + λ)^-½ ⊙ Q_Sᵀ ∇ Q_A for every tensor, so that W∇ · W∇' = ∇ᵀ (Q Λ Qᵀ + λI)⁻¹ ∇'.
 
     Args:
-        curvature: on the device of the gradients.
-        strength: λ, in the units of Λ: see ``Curvature.strength``.
+        curvature: a ``Curvature`` on the device of the gradients.
+        strength: λ, in the units of Λ; see ``Curvature.strength``.
     """
 
     def __init__(self, curvature: Curvature, strength: float):
@@ -374,31 +374,31 @@ class Whitening:
         self.scales = {name: (value.double() + strength).rsqrt_().float() for name, value in curvature.values.items()}
 
     def parts(self, gradients: torch.Tensor) -> Iterator[tuple[int, torch.Tensor]]:
-        """Whitened gradients tensor by tensor, so that none of the others needs a copy.
+        """Yield whitened gradients tensor by tensor, so that only one tensor is copied at a time.
 
         Args:
-            gradients: (B, p) float32, which are left as they are.
+            gradients: (B, p) float32, not changed.
 
         Returns:
             an iterator of (start, (B, size)): the columns from ``start`` on.
         """
         for matrix in self.matrices:
-            whitened = rotated(matrix, matrix.of(gradients), self.vectors) * self.scales[matrix.name]
+            whitened = rotated(matrix, matrix.part_of(gradients), self.vectors) * self.scales[matrix.name]
             yield matrix.start, whitened.flatten(1)
 
     def whiten(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Whitened copies of flat gradients (B, p)."""
+        """Return whitened copies of flat gradients (B, p)."""
         return self.whiten_(gradients.clone())
 
     def whiten_(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Whiten flat gradients (B, p) in place; beside them two copies of the largest tensor's part are held."""
+        """Whiten flat gradients (B, p) in place; this needs two additional copies of the largest tensor's part."""
         for start, part in self.parts(gradients):
             gradients[:, start : start + part.shape[1]] = part
         return gradients
 
 
 class Projector(Protocol):
-    """The part of a projection (``projection.py``) that whitening calls."""
+    """The part of the interface of a projection (``projection.py``) that whitening uses."""
 
     d: int
 
@@ -408,7 +408,7 @@ class Projector(Protocol):
 
 
 class WhitenedProjection:
-    """PᵀW∇: whitened first, then projected, tensor by tensor; stands wherever P does.
+    """PᵀW∇: gradients whitened, then projected, tensor by tensor. Usable in place of P.
 
     Args:
         whitening: W. projection: P.
@@ -418,22 +418,22 @@ class WhitenedProjection:
         self.whitening, self.projection, self.d = whitening, projection, projection.d
 
     def project(self, gradients: torch.Tensor) -> torch.Tensor:
-        """PᵀW∇ for each row ∇: (B, p) to (B, d), on the gradients' device."""
+        """Return PᵀW∇ for each row ∇: (B, p) to (B, d), on the gradients' device."""
         out = gradients.new_zeros(len(gradients), self.d)
         width = self.projection.rows_per_block(gradients.device)
         for start, part in self.whitening.parts(gradients):
-            for at in range(0, part.shape[1], width):
-                self.projection.add_block(out, start + at, part[:, at : at + width])
+            for offset in range(0, part.shape[1], width):
+                self.projection.add_block(out, start + offset, part[:, offset : offset + width])
         return out
 
 
 def estimate(matrices: list[Matrix], first: Iterable[torch.Tensor], second: Iterable[torch.Tensor]) -> Curvature:
-    """The curvature of batches of Fisher rows, in one go.
+    """Estimate the curvature from batches of Fisher rows.
 
     Args:
         matrices: from ``factored_matrices`` or ``diagonal_matrices``.
-        first, second: batches (B, p) float32 of two independent sets of rows: for Q, then for Λ. ``first`` is not read
-            where no tensor is factored.
+        first, second: batches (B, p) float32 of two independent sets of rows, for Q and for Λ. ``first`` is not read if
+            no tensor is factored.
     """
     factors = Factors(matrices)
     if factors.totals:

@@ -1,11 +1,11 @@
 """Fisher rows u_r = ∇_θ ⟨net_θ(x_t, t), v⟩ / √D: their draws, and the loss whose gradient they are.
 
-D is the number of output elements, net the network's raw output, on which the train loss is (ε or v). With a
-pseudo-target v ~ N(0, I_D), E[u uᵀ] = JᵀJ/D over (image, t, ε), J the Jacobian of the output: half the Gauss–Newton
-matrix of the mean square, the factor changing no rank (arXiv 2410.13850). There is no residual in it and no label: with
-gradients of the loss in their place it would be the empirical Fisher matrix again, of the kind of TRAK's Gram matrix.
+D is the number of output elements and net the raw output of the network that the train loss compares with ε or v. With
+a pseudo-target v ~ N(0, I_D), E[u uᵀ] = JᵀJ/D over (image, t, ε), J being the Jacobian of the output. This is half the
+Gauss–Newton matrix of the mean square, a factor that changes no ranking (arXiv 2410.13850). It contains neither a
+residual nor a label; with gradients of the loss it would be an empirical Fisher matrix, like TRAK's Gram matrix.
 
-Row r depends on (seed, purpose, checkpoint, r) and on how many rows there are, not on batches or shards.
+Row r depends on (seed, purpose, checkpoint, r) and on the number of rows, not on batches or shards.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from waypoint.science.processes.ddpm import Denoiser
 from waypoint.science.random_streams import numpy_stream, torch_stream
 from waypoint.science.types import Gradients, Integers, Projects
 
-# purposes: the rows that give a curvature's eigenvectors, those that give its eigenvalues, and a kernel's
+# purposes of rows: a curvature's eigenvectors, its eigenvalues, and a kernel
 EIGENVECTORS, EIGENVALUES, KERNEL = "fisher eigenvectors", "fisher eigenvalues", "fisher kernel"
 
 
 def row_images(seed: int, purpose: str, checkpoint: str, rows: int, images: int) -> Integers:
-    """The training image of every row: one permutation of all images after the other, so that none is favoured.
+    """Return the training image of every row: successive permutations of all images, so that none is favoured.
 
     Args:
         seed, purpose, checkpoint: key of the streams. rows: R. images: N.
@@ -37,13 +37,13 @@ def row_images(seed: int, purpose: str, checkpoint: str, rows: int, images: int)
 
 
 def row_steps(seed: int, purpose: str, checkpoint: str, rows: int, T: int) -> Integers:
-    """The step of every row: one from each of R equal parts of 0…T−1, in an order that is permuted.
+    """Return the step of every row: one from each of R equal parts of 0…T−1, in random order.
 
     Args:
         seed, purpose, checkpoint: key of the stream. rows: R. T: training steps of the noise schedule.
 
     Returns:
-        (R,) int64; uniform over all steps for a row taken at random.
+        (R,) int64; for a random row, uniform over all steps.
     """
     stream = numpy_stream(seed, purpose, checkpoint, "steps")
     part, u = stream.permutation(rows), stream.random(rows)
@@ -53,10 +53,10 @@ def row_steps(seed: int, purpose: str, checkpoint: str, rows: int, T: int) -> In
 def row_noise(
     seed: int, purpose: str, checkpoint: str, row: int, shape: tuple[int, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """ε and the pseudo-target v of one row, both N(0, I).
+    """Return ε and the pseudo-target v of one row, both N(0, I).
 
     Args:
-        seed, purpose, checkpoint, row: key of the stream. shape: (C, H, W), of images and of the network's output.
+        seed, purpose, checkpoint, row: key of the stream. shape: (C, H, W) of images and network outputs.
 
     Returns:
         two tensors (C, H, W) float32 on the CPU.
@@ -66,7 +66,7 @@ def row_noise(
 
 
 def fisher_rows(theta: Denoiser, P: Projects, examples: Sequence[Example], grad: Gradients) -> torch.Tensor:
-    """Pᵀ u_r: one example a row, a single draw with its pseudo-target ``v``.
+    """Return Pᵀ u_r for every example, a single draw with its pseudo-target ``v``.
 
     Args:
         theta: a ``Denoiser``. P: a projection. grad: per-example gradients, as in ``algorithm1``.
@@ -84,7 +84,7 @@ def fisher_rows(theta: Denoiser, P: Projects, examples: Sequence[Example], grad:
 
 
 def row_loss(output: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """⟨net_θ(x_t, t), v⟩ / √D for every row, the gradient of which is u_r.
+    """Return ⟨net_θ(x_t, t), v⟩ / √D for every row; its gradient is u_r.
 
     Args:
         output: (B, C, H, W), the network's raw output. v: the same shape.

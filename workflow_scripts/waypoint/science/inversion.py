@@ -1,4 +1,4 @@
-"""A trajectory for an image that has none: noise added to it at every step (the forward process, DDPM's q(x_t|x_0))."""
+"""A trajectory for an image that has none: noise added at every step (the forward process q(x_t|x_0) of DDPM)."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from waypoint.science.types import Numbers
 
 
 def inversion_noise(seed: int, image: str, noise: int, step: int, shape: Sequence[int]) -> torch.Tensor:
-    """ε_t of one image, noise trajectory and step: the same whichever model, other steps and noises are asked for.
+    """Return ε_t of one image, noise trajectory and step, independent of the model and of other steps and trajectories.
 
     Args:
-        seed: the experiment's. image: the hash of the image's file. noise: the trajectory's number, from 0.
+        seed: the experiment's seed. image: hash of the image file. noise: number of the trajectory, from 0.
         shape: (C, H, W).
 
     Returns:
@@ -25,10 +25,10 @@ def inversion_noise(seed: int, image: str, noise: int, step: int, shape: Sequenc
 def noised(
     denoiser: Denoiser, x0: torch.Tensor, steps: Sequence[int] | Numbers, seed: int, image: str, noise: int
 ) -> torch.Tensor:
-    """x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε_t at several steps, ε_t independent by step.
+    """Return x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε_t at several steps, with ε_t independent between steps.
 
     Args:
-        x0: (C, H, W). steps: (S,). seed, image, noise: the key of ε_t, as of ``inversion_noise``.
+        x0: (C, H, W). steps: (S,). seed, image, noise: the key of ε_t, as for ``inversion_noise``.
 
     Returns:
         (S, C, H, W) on the CPU.

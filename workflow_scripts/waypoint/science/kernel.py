@@ -1,7 +1,7 @@
 """The TRAK kernel K_m = Φ_mᵀΦ_m + λ_m I and the scores φ_iᵀ K_m⁻¹ g (Alg. 1 line 17), in float64.
 
-For N ≥ d the d × d matrix is factored. For N < d the N × N form is: Φ(ΦᵀΦ + λI)⁻¹ = (ΦΦᵀ + λI)⁻¹Φ,
-with the same λ. Φ is only ever seen in blocks of rows.
+For N ≥ d the d × d matrix is factored; for N < d the N × N form is: Φ(ΦᵀΦ + λI)⁻¹ = (ΦΦᵀ + λI)⁻¹Φ,
+with the same λ. Φ is read only in blocks of rows.
 """
 
 # SciPy is untyped
@@ -19,13 +19,13 @@ from waypoint.errors import WaypointError
 from waypoint.kernels import tall_skinny_matmul
 from waypoint.science.types import Doubles, Numbers
 
-Block: TypeAlias = tuple[int, Numbers]  # the index of its first row, and the rows
-# a function that returns a fresh iterator over blocks of rows; given ``each``, a function of rows, over its results
+Block: TypeAlias = tuple[int, Numbers]  # the index of the first row, and the rows
+# a function returning a fresh iterator over blocks of rows, or, given a function ``each`` of rows, over its results
 Blocks: TypeAlias = Callable[..., Iterator[Block]]
 
 
 def gram(blocks: Blocks, n: int, d: int) -> Doubles:
-    """ΦᵀΦ (d × d) when n ≥ d, else ΦΦᵀ (n × n).
+    """Return ΦᵀΦ (d × d) if n ≥ d, else ΦΦᵀ (n × n).
 
     Args:
         blocks: a function returning a fresh iterator of (start, rows) over Φ, rows float (b, d).
@@ -39,16 +39,16 @@ def gram(blocks: Blocks, n: int, d: int) -> Doubles:
         return phi @ phi.T
     out = np.zeros((d, d), order="F")
     for _, rows in blocks():
-        # half of a symmetric product, added in place
+        # add half of a symmetric product in place
         out = dsyrk(1, rows.astype(np.float64).T, beta=1, c=out, lower=1, overwrite_c=1)
     return np.tril(out) + np.tril(out, -1).T
 
 
 def factor(matrix: Doubles, n: int, d: int, damping: float) -> tuple[Doubles, float]:
-    """Lower Cholesky factor of the damped Gram matrix, and λ = damping × trace / min(n, d).
+    """Return the lower Cholesky factor L of the damped Gram matrix, and λ = damping × trace / min(n, d).
 
     Raises:
-        WaypointError: damping 0 with n < d, or a matrix that is singular in float64.
+        WaypointError: damping is 0 with n < d, or the matrix is singular in float64.
     """
     if damping == 0 and n < d:
         raise WaypointError(
@@ -62,27 +62,27 @@ def factor(matrix: Doubles, n: int, d: int, damping: float) -> tuple[Doubles, fl
         f"kernel.damping: {damping} leaves the {len(matrix)} × {len(matrix)} kernel singular; raise kernel.damping"
     )
     try:
-        lower = np.tril(cho_factor(damped, lower=True, check_finite=True)[0])
+        L = np.tril(cho_factor(damped, lower=True, check_finite=True)[0])
     except (LinAlgError, ValueError) as error:
         raise singular from error
-    pivots = np.diag(lower) ** 2
+    pivots = np.diag(L) ** 2
     if pivots.min() <= len(matrix) * np.finfo(np.float64).eps * pivots.max():
         raise singular
-    return lower, strength
+    return L, strength
 
 
 def scores(blocks: Blocks, n: int, d: int, lower: Blocks, g: Numbers) -> Iterator[Block]:
-    """τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g, block by block.
+    """Return τ(i) = φ_iᵀ K⁻¹ g for every row of Φ and every row of g, block by block.
 
-    K⁻¹g is float64, solved at the call, so that no factor is open while Φ is read; its product with Φ has Φ's
-    precision. Nothing is held that grows with n, unless n < d.
+    K⁻¹g is solved in float64 at the call, so that no factor is open while Φ is read; its product with Φ has Φ's
+    precision. Memory does not grow with n, unless n < d.
 
     Args:
-        blocks: as for ``gram``; given ``each``, a function of rows (b, d), it iterates (start, its array (b, ...)).
-        lower: as for ``gram``, over the factor of the form that n and d choose. g: (steps, d).
+        blocks: as for ``gram``; given a function ``each`` of rows (b, d), it iterates over (start, result (b, ...)).
+        lower: blocks of rows of L, the factor of the form that n and d determine. g: (steps, d).
 
     Returns:
-        an iterator of start, (steps, b): the scores of one block of rows.
+        an iterator of (start, scores (steps, b)), one item per block of rows.
     """
     g = g.astype(np.float64)
     if n >= d:
@@ -91,12 +91,12 @@ def scores(blocks: Blocks, n: int, d: int, lower: Blocks, g: Numbers) -> Iterato
         products = blocks(each=lambda rows: tall_skinny_matmul(rows, right[rows.dtype.name]))
         return ((start, product.T) for start, product in products)
     products = dict(blocks(each=lambda rows: rows.astype(np.float64) @ g.T))
-    whole = solve(lower, np.concatenate(list(products.values()))).T
-    return ((start, whole[:, start : start + len(product)]) for start, product in products.items())
+    tau = solve(lower, np.concatenate(list(products.values()))).T
+    return ((start, tau[:, start : start + len(product)]) for start, product in products.items())
 
 
 def solve(lower: Blocks, right: Numbers) -> Doubles:
-    """(LLᵀ)⁻¹ of ``right`` (n, steps) by substitution, forward and back; L is read block by block and never held.
+    """Return (LLᵀ)⁻¹ ``right`` for (n, steps) by forward and back substitution, reading L block by block.
 
     Args:
         lower: a function returning a fresh iterator of (start, rows) over L.
@@ -116,7 +116,7 @@ def solve(lower: Blocks, right: Numbers) -> Doubles:
 
 
 def one_block(matrix: Numbers) -> Blocks:
-    """A matrix at hand in the form of blocks of rows."""
+    """Present a matrix in memory as blocks of rows."""
 
     def blocks(each: Callable[[Numbers], Numbers] | None = None) -> Iterator[Block]:
         yield 0, each(matrix) if each else matrix
@@ -125,21 +125,21 @@ def one_block(matrix: Numbers) -> Blocks:
 
 
 def gathered(parts: Iterable[Block]) -> Numbers:
-    """All scores in one array (steps, n), from the blocks of ``scores``."""
+    """Join the blocks of ``scores`` in one array (steps, n)."""
     return np.concatenate([tau for _, tau in parts], axis=1)
 
 
 def side_by_side(parts: Iterable[Iterable[Block]]) -> Iterator[tuple[int, list[Numbers]]]:
-    """Iterate (start, [tau]) over the blocks of several ``scores``, cut wherever a block of any of them ends."""
+    """Iterate over (start, [tau]) of several ``scores`` at once, cut wherever a block of any of them ends."""
     parts, start = [iter(part) for part in parts], 0
-    held = [tau for _, tau in map(next, parts)]
+    current = [tau for _, tau in map(next, parts)]
     while True:
-        width = min(tau.shape[1] for tau in held)
-        yield start, [tau[:, :width] for tau in held]
-        start, held = start + width, [tau[:, width:] for tau in held]
+        width = min(tau.shape[1] for tau in current)
+        yield start, [tau[:, :width] for tau in current]
+        start, current = start + width, [tau[:, width:] for tau in current]
         for m, part in enumerate(parts):
-            if not held[m].shape[1]:
-                following = next(part, None)
-                if following is None:  # all of them end at the same image
+            if not current[m].shape[1]:
+                next_block = next(part, None)
+                if next_block is None:  # all end at the same image
                     return
-                held[m] = following[1]
+                current[m] = next_block[1]

@@ -1,4 +1,4 @@
-"""Whether a training was long enough: does the loss of its last epochs still fall?"""
+"""Was training long enough, or is the loss still falling in the last epochs?"""
 
 from collections.abc import Sequence
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from waypoint.science.types import Numbers
 
-FALLING = 0.01  # of the loss of the tenth before
+FALLING = 0.01  # share of the loss of the previous tenth
 
 
 def last_tenths(epochs: int) -> tuple[slice, slice] | None:
-    """Two slices of ``epochs`` epochs: the last tenth, at least one epoch, and the tenth before; None for one epoch."""
+    """Return slices of the last tenth of the epochs, at least one, and of the tenth before; None for a single epoch."""
     tenth = max(1, epochs // 10)
     return None if epochs < 2 else (slice(epochs - tenth, epochs), slice(epochs - 2 * tenth, epochs - tenth))
 
 
 def fall(losses: Sequence[float] | Numbers) -> tuple[float, float]:
-    """By which share of itself the mean loss fell from the tenth before to the last, and that share's standard error.
+    """Return the relative fall of the mean loss from the previous tenth to the last, and its standard error.
 
     Args:
-        losses: (epochs,), mean losses of all epochs, in their order; two or more.
+        losses: (epochs,), the mean loss of every epoch in order; two or more.
 
     Returns:
-        Two numbers: positive where the loss fell; NaN for the error of tenths of one epoch.
+        two numbers: the fall, positive if the loss fell, and its error, NaN if a tenth is a single epoch.
     """
     losses, tenths = np.asarray(losses, np.float64), last_tenths(len(losses))
     if tenths is None:
@@ -35,7 +35,7 @@ def fall(losses: Sequence[float] | Numbers) -> tuple[float, float]:
 
 
 def in_words(losses: Sequence[float] | Numbers) -> str:
-    """One sentence on whether the loss (epochs,) is still falling by more than one per cent from tenth to tenth."""
+    """Say in one sentence whether the loss (epochs,) still falls by more than 1 % from one tenth to the next."""
     if len(losses) < 2:
         return "One epoch: nothing tells whether the loss is still falling."
     (change, error), tenth = fall(losses), max(1, len(losses) // 10)

@@ -1,7 +1,7 @@
-"""Random projections P of flat gradients, never held whole.
+"""Random projections P of flat gradients, never stored whole.
 
-Scaled so that E[PPᵀ] = I: inner products are kept in expectation whatever d is. Row i of P, of parameter i, follows
-from (seed, checkpoint, i) alone and is made again wherever it is needed.
+They are scaled so that E[PPᵀ] = I: inner products are preserved in expectation for every d. Row i of P, for parameter
+i, is determined by (seed, checkpoint, i) alone and recomputed whenever it is needed.
 """
 
 import itertools
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Projection(ABC):
-    """P (p × d) of one checkpoint (Alg. 1 line 6), the same for train and target side.
+    """P (p × d) of one checkpoint (Alg. 1 line 6), the same for training and target gradients.
 
     Args:
         seed, checkpoint: key of P.
@@ -35,7 +35,7 @@ class Projection(ABC):
         self.d = d
 
     def project(self, gradients: "Tensor") -> "Tensor":
-        """Pᵀg for each row g: (B, p) to (B, d), on the gradients' device."""
+        """Return Pᵀg for each row g: (B, p) to (B, d), on the gradients' device."""
         out = gradients.new_zeros(len(gradients), self.d)
         rows = self.rows_per_block(gradients.device)
         for start in range(0, gradients.shape[1], rows):
@@ -44,29 +44,29 @@ class Projection(ABC):
 
     @abstractmethod
     def rows_per_block(self, device: "torch.device") -> int:
-        """How many rows of P are made at once."""
+        """Return the number of rows of P computed at once."""
 
     @abstractmethod
     def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
-        """Add the contribution of the parameters from ``start`` on to Pᵀg."""
+        """Add the contribution of the parameters from ``start`` on to Pᵀg in ``out``."""
 
 
 class Gaussian(Projection):
-    """Independent N(0, 1/d) entries: the paper's."""
+    """Independent N(0, 1/d) entries, as in the paper."""
 
     numbers = staticmethod(counter_rng.normals)
     per_word = 4
 
     def rows_per_block(self, device: "torch.device") -> int:
-        """A million entries stay near a CPU's caches; a GPU needs more of them to be busy."""
+        """Return rows for about a million entries, near the size of CPU caches, or more to keep a GPU busy."""
         return max(1, (1 << (24 if device.type == "cuda" else 20)) // self.d)
 
     def rows(self, start: int, rows: int, device: Device = "cpu") -> "Tensor":
-        """Rows ``start`` to ``start + rows - 1`` of √d P: (rows, d)."""
+        """Return rows ``start`` to ``start + rows - 1`` of √d P: (rows, d)."""
         return counter_rng.matrix(self.numbers, self.per_word, self.key, start, rows, self.d, device)
 
     def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
-        """Add the contribution of the parameters from ``start`` on to Pᵀg."""
+        """Add the contribution of the parameters from ``start`` on to Pᵀg in ``out``."""
         rows = self.rows(start, part.shape[1], part.device).to(part.dtype)
         out.addmm_(part, rows, alpha=self.d**-0.5)
 
@@ -79,36 +79,36 @@ class Rademacher(Gaussian):
 
 
 class SJLT(Projection):
-    """Sparse Johnson-Lindenstrauss transform: one entry ±1 a row, in a random column.
+    """Sparse Johnson-Lindenstrauss transform: one entry ±1 per row, in a random column.
 
-    Inner products have the variance that Rademacher's have, for O(1) work a parameter instead of O(d).
+    Inner products have the same variance as with ``Rademacher``, for O(1) instead of O(d) work per parameter.
     """
 
     def rows_per_block(self, device: "torch.device") -> int:
-        """Words of a block fit in the cache."""
+        """Return a number of rows whose words fit in the cache."""
         return 1 << 17
 
     def entries(self, start: int, rows: int, device: Device = "cpu") -> tuple["Tensor", "Tensor"]:
-        """Column (rows,) int64 and sign (rows,) of the entry of each row."""
+        """Return column (rows,) int64 and sign (rows,) of each row's entry."""
         word = counter_rng.words(self.key, start, rows, device)
         # the upper 32 bits, as a fraction of 2³², times d
         column = (word >> 32).bitwise_and_(0xFFFFFFFF).mul_(self.d) >> 32
         return column, word.bitwise_and_(1).mul_(2).sub_(1).float()
 
     def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
-        """Add the contribution of the parameters from ``start`` on to Pᵀg."""
+        """Add the contribution of the parameters from ``start`` on to Pᵀg in ``out``."""
         column, sign = self.entries(start, part.shape[1], part.device)
         out.index_add_(1, column, part * sign)
 
 
-UNPROJECTED_GB = 8  # that features and Fisher rows of one checkpoint may take without a projection
+UNPROJECTED_GB = 8  # limit for one checkpoint's features and Fisher rows without a projection
 
 
 def require_room(images: int, rows: int, p: int) -> None:
-    """Refuse gradients that would take too much room as they are.
+    """Refuse unprojected gradients that would take too much space.
 
     Args:
-        images: N train features. rows: Fisher rows. p: numbers of each.
+        images: N train features. rows: number of Fisher rows. p: numbers in each of them.
 
     Raises:
         WaypointError: more than ``UNPROJECTED_GB``.
@@ -122,7 +122,7 @@ def require_room(images: int, rows: int, p: int) -> None:
 
 
 class Identity:
-    """P = I: gradients as they are, d = p.
+    """P = I: unprojected gradients, d = p.
 
     Args:
         d: p, the number of columns of a gradient.
@@ -132,39 +132,39 @@ class Identity:
         self.d = d
 
     def project(self, gradients: "Tensor") -> "Tensor":
-        """The gradients (B, p) themselves."""
+        """Return the gradients (B, p) themselves."""
         return gradients
 
     def rows_per_block(self, device: "torch.device") -> int:
-        """Any number of parameters at once."""
+        """Return p: all parameters fit in one block."""
         return self.d
 
     def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
-        """Write what the parameters from ``start`` on hold."""
+        """Add the gradients of the parameters from ``start`` on to ``out``."""
         out[:, start : start + part.shape[1]] += part
 
 
 class SideBySide:
-    """Several maps of the same gradients, their columns side by side: bases with the same draws share a pass.
+    """Several maps of the same gradients with their columns side by side: bases with the same draws share a pass.
 
     Args:
-        maps: each has ``d`` and ``project``, as a ``Projection``.
+        maps: objects with ``d`` and ``project``, such as a ``Projection``.
     """
 
     def __init__(self, maps: "Sequence[Projects]") -> None:
-        self.maps, self.d = maps, sum(each.d for each in maps)
+        self.maps, self.d = maps, sum(P.d for P in maps)
 
     def project(self, gradients: "Tensor") -> "Tensor":
-        """All that the maps make of each row: (B, p) to (B, Σ d)."""
+        """Return the results of all maps for each row: (B, p) to (B, Σ d)."""
         import torch
 
-        parts = [each.project(gradients) for each in self.maps]
+        parts = [P.project(gradients) for P in self.maps]
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def apart(self, projected: "Tensor") -> "list[Tensor]":
-        """The columns (…, d) of each map, out of (…, Σ d)."""
-        stops = list(itertools.accumulate(each.d for each in self.maps))
-        return [projected[..., stop - each.d : stop] for each, stop in zip(self.maps, stops)]
+        """Split (…, Σ d) into the columns (…, d) of each map."""
+        stops = list(itertools.accumulate(P.d for P in self.maps))
+        return [projected[..., stop - P.d : stop] for P, stop in zip(self.maps, stops)]
 
 
 PROJECTIONS = {"gaussian": Gaussian, "rademacher": Rademacher, "sjlt": SJLT}

@@ -1,7 +1,7 @@
 """Independent random streams, each derived from (experiment seed, purpose, item).
 
-A stream depends on nothing else: not on batch size, shard, worker count or device. Numbers are always
-drawn on the CPU and moved, so that a GPU run uses the same noise as a CPU run.
+A stream depends on nothing else: not on batch size, shard, worker count or device. Numbers are always drawn on the CPU
+and then moved, so that a GPU run uses the same noise as a CPU run.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-Key: TypeAlias = str | int | np.integer[Any]  # a part of a key
+Key: TypeAlias = str | int | np.integer[Any]  # one part of a key
 
 
 def derive(*key: Key) -> int:
-    """A 63-bit seed from a key of strings and integers, equal on every machine and Python version."""
+    """Derive a 63-bit seed from a key of strings and integers, equal on every machine and Python version."""
     for part in key:
         if not isinstance(part, (str, int, np.integer)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"stream keys are strings and integers, not {type(part).__name__}")
@@ -25,12 +25,12 @@ def derive(*key: Key) -> int:
 
 
 def torch_stream(*key: Key) -> "torch.Generator":
-    """A CPU ``torch.Generator`` for this key."""
-    import torch  # only where tensors are drawn: importing torch costs seconds
+    """Return a CPU ``torch.Generator`` for this key."""
+    import torch  # imported lazily: importing torch takes seconds
 
     return torch.Generator().manual_seed(derive(*key))
 
 
 def numpy_stream(*key: Key) -> np.random.Generator:
-    """A ``numpy.random.Generator`` for this key, for stages that need no torch."""
+    """Return a ``numpy.random.Generator`` for this key, for stages without torch."""
     return np.random.Generator(np.random.Philox(derive(*key)))

@@ -1,4 +1,4 @@
-"""Masks of a target's region (§5.4) as weights on the model's own grid of positions."""
+"""Masks of a target's region (§5.4) as weights on the model's grid of positions."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from waypoint.science.types import Numbers, Singles
 
 
 def box_mask(box: Sequence[int], height: int, width: int) -> Singles:
-    """A box [x0, y0, x1, y1] in image pixels (x1, y1 exclusive) as a 0/1 array (height, width).
+    """Return a box [x0, y0, x1, y1] in image pixels (x1, y1 exclusive) as a 0/1 array (height, width).
 
     Raises:
         WaypointError: the box is empty or leaves the image.
@@ -23,13 +23,13 @@ def box_mask(box: Sequence[int], height: int, width: int) -> Singles:
 
 
 def cell_shares(mask: Numbers, height: int, width: int) -> Numbers:
-    """The masked share of each cell's area when the image is laid over a height × width grid.
+    """Return the masked share of each cell's area in a height × width grid over the image.
 
     Args:
         mask: (H, W) 0/1 with H, W multiples of height, width.
 
     Raises:
-        WaypointError: sizes that do not divide, or a mask that selects nothing.
+        WaypointError: the grid does not divide the mask, or the mask selects nothing.
     """
     if mask.shape[0] % height or mask.shape[1] % width:
         raise WaypointError(f"mask of {mask.shape[1]} × {mask.shape[0]} pixels does not fit {width} × {height} cells")

@@ -1,4 +1,4 @@
-"""The sampling grid on the training time axis, without importing a model library.
+"""The sampling grid on the training-time axis, without importing a model library.
 
 Planning checks every attributed step against it before any job starts.
 """
@@ -11,13 +11,13 @@ from waypoint.errors import WaypointError
 
 
 def sampling_grid(T: int, steps: int, spacing: str = "leading", offset: int = 0) -> list[int]:
-    """Training-time steps visited by ``steps`` sampling steps, descending, as diffusers' DDPMScheduler spaces them.
+    """Return the training-time steps that ``steps`` sampling steps visit, descending, spaced as by DDPMScheduler.
 
     Returns:
         list of int, length ``steps``.
 
     Raises:
-        WaypointError: more sampling steps than T, or a grid that leaves 0..T-1.
+        WaypointError: more sampling steps than T, an unknown spacing, or a grid that leaves 0..T-1.
     """
     if steps > T:
         raise WaypointError(f"sampling.steps: {steps} is more than the model's {T} training steps")
@@ -36,10 +36,10 @@ def sampling_grid(T: int, steps: int, spacing: str = "leading", offset: int = 0)
 
 
 def check_steps(steps: Iterable[int], grid: Sequence[int], owner: str) -> None:
-    """Refuse steps that the chain never visits, naming the nearest ones.
+    """Refuse steps that sampling never visits, naming the nearest ones.
 
     Raises:
-        WaypointError: some step is not in ``grid``; ``owner`` names whose steps they are.
+        WaypointError: a step is not in ``grid``; ``owner`` says whose steps they are.
     """
     visited = set(grid)
     for step in steps:

@@ -1,7 +1,7 @@
-"""DDPM training as in the paper's appendix A, one epoch at a time so that a kill costs one epoch.
+"""DDPM training as in appendix A of the paper, one epoch at a time, so that an interruption costs at most one epoch.
 
-Every epoch's randomness has its own stream (seed, model, epoch): an interrupted training continues with
-exactly the numbers an undisturbed one would have used.
+Every epoch has its own random stream (seed, model, epoch): an interrupted training continues with exactly the numbers
+that an uninterrupted one would have used.
 """
 
 # torch and diffusers are partly untyped
@@ -24,25 +24,25 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Conditions(Protocol):
-    """Classes or embedded captions of the training images, in memory or read where they are asked for."""
+    """Classes or embedded captions of the training images, in memory or read on demand."""
 
     def __getitem__(self, rows: torch.Tensor, /) -> torch.Tensor:
-        """The conditions of some rows (B,)."""
+        """Return the conditions of rows (B,)."""
         ...
 
 
 class Trainer(abc.ABC, Generic[Network]):
-    """Weights, optimiser and schedule of one training; a subclass says what ``loss`` a step lowers.
+    """Weights, optimiser and schedule of one training; subclasses define the ``loss``.
 
     Args:
-        network: the torch module to train, at its initial weights, on its device. Where part of it is frozen, an
-            adapter's base say, only the rest is trained, averaged and kept.
+        network: the torch module to train, with its initial weights, on its device. If part of it is frozen, such as
+            an adapter's base, only the rest is trained, averaged and saved.
         images: (n, C, H, W) float, on any device.
         recipe: epochs, batch_size, learning_rate, weight_decay, ema (or None), gradient_clip (or None).
         seed, name: key of the streams.
     """
 
-    advice = "lower the learning rate"  # what to do about a loss that is not finite, with the config's keys
+    advice = "lower the learning rate"  # for the error about a loss that is not finite; names configuration keys
 
     def __init__(self, network: Network, images: torch.Tensor, recipe: Settings, seed: int, name: str) -> None:
         self.network, self.images, self.recipe = network, images, recipe
@@ -63,19 +63,19 @@ class Trainer(abc.ABC, Generic[Network]):
 
     @property
     def finished(self) -> bool:
-        """Whether every epoch has been run."""
+        """Whether all epochs are done."""
         return self.epoch >= self.recipe["epochs"]
 
     def run_epoch(self) -> float:
-        """One pass over the images in a fresh order; returns the mean loss.
+        """Pass once over the images in a new order and return the mean loss.
 
         Raises:
-            WaypointError: a loss that is not finite, before the weights take it in.
+            WaypointError: a loss is not finite; raised before it reaches the weights.
         """
         stream = torch_stream(*self.key, self.epoch)
         order = torch.randperm(len(self.images), generator=stream)
         total = 0.0
-        # dropout draws from torch's global generator: give it this epoch's own
+        # dropout draws from torch's global generator, so it is seeded for this epoch
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(derive(*self.key, self.epoch, "dropout"))
             for rows in order.split(self.recipe["batch_size"]):
@@ -86,10 +86,10 @@ class Trainer(abc.ABC, Generic[Network]):
 
     @abc.abstractmethod
     def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
-        """The loss of one step, a scalar with a gradient.
+        """Return the loss of one step, a scalar with a gradient.
 
         Args:
-            rows: (B,) int64, the images of the step. stream: the epoch's generator, for every draw.
+            rows: (B,) int64, the images of the step. stream: the epoch's generator, for all draws.
         """
 
     def _step(self, rows: torch.Tensor, stream: torch.Generator) -> float:
@@ -119,7 +119,7 @@ class Trainer(abc.ABC, Generic[Network]):
             )
 
     def state(self) -> State:
-        """Everything an interrupted training needs to go on; what is frozen stays as it was built."""
+        """Return everything that an interrupted training needs to resume, without frozen weights."""
         frozen = {name for name, q in self.network.named_parameters() if not q.requires_grad}
         weights = {name: value for name, value in self.network.state_dict().items() if name not in frozen}
         return {
@@ -132,17 +132,17 @@ class Trainer(abc.ABC, Generic[Network]):
         }
 
     def load_state(self, state: State) -> None:
-        """Continue from ``state``."""
+        """Resume from a ``state``."""
         self.epoch, self.losses = state["epoch"], list(state["losses"])
         self.network.load_state_dict({**self.network.state_dict(), **state["weights"]})
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.ema is not None:
-            for mine, stored in zip(self.ema, state["ema"]):
-                mine.copy_(stored)
+            for mean, stored in zip(self.ema, state["ema"]):
+                mean.copy_(stored)
 
     def final_weights(self) -> Network:
-        """Load the averaged weights, where there are any, into the model and return it."""
+        """Load the averaged weights, if any, into the network and return it."""
         if self.ema is not None:
             with torch.no_grad():
                 for q, mean in zip(self.trained, self.ema):
@@ -151,22 +151,22 @@ class Trainer(abc.ABC, Generic[Network]):
 
 
 class DenoiserTrainer(Trainer[UNet]):
-    """Trains a denoiser on images or latents (appendix A), unconditional, by class, or by caption.
+    """Trains a denoiser on images or latents (appendix A): unconditional, or conditioned on classes or captions.
 
     Args:
         denoiser: the model to train.
-        images: (n, C, H, W), what the model sees: images in [-1, 1], or latents.
-        conditions: classes (n,) int64 or embedded captions (n, token, width), to be indexed with a tensor of rows;
-            None for an unconditional model.
-        recipe: the config section ``training`` and ``flip``. Its ``caption_dropout``, where there is one, is the
-            share of captions that ``null`` replaces, ``label_dropout`` that of classes that the model's class for no
-            class replaces: classifier-free guidance needs a model that knows both.
+        images: (n, C, H, W), the inputs of the model: images in [-1, 1], or latents.
+        conditions: classes (n,) int64 or embedded captions (n, token, width), indexed with a tensor of rows; None for
+            an unconditional model.
+        recipe: the config section ``training`` and ``flip``. If present, ``caption_dropout`` is the share of captions
+            replaced by ``null``, and ``label_dropout`` the share of classes replaced by the null class: classifier-free
+            guidance needs a model trained with and without conditions.
         seed, name: key of the streams; ``name`` is the checkpoint's name.
         null: (token, width), the embedding of the empty caption.
 
     Raises:
-        WaypointError: captions are to be dropped, but there is no empty caption; classes, but there are none, or images
-            have the one that stands for none.
+        WaypointError: caption_dropout without an empty caption; or label_dropout without classes, or with training
+            images of the null class.
     """
 
     advice = "lower training.learning_rate or set training.gradient_clip"
@@ -194,7 +194,7 @@ class DenoiserTrainer(Trainer[UNet]):
             self.null = null_class(denoiser.unet)
 
     def loss(self, rows: torch.Tensor, stream: torch.Generator) -> torch.Tensor:
-        """The mean of L over the rows, each with a t and an ε of its own (Alg. 1 line 3, inner term)."""
+        """Return the mean loss over the rows, each with its own t and ε (Alg. 1 line 3, inner term)."""
         x0 = self.images[rows]
         t = torch.randint(self.denoiser.T, (len(rows),), generator=stream)
         epsilon = torch.randn(x0.shape, generator=stream)
@@ -202,9 +202,8 @@ class DenoiserTrainer(Trainer[UNet]):
             flips = torch.rand(len(rows), generator=stream) < 0.5
             x0 = torch.where(flips[:, None, None, None].to(x0.device), x0.flip(-1), x0)
         condition = None if self.conditions is None else torch.as_tensor(self.conditions[rows])
-        if (
-            self.dropout and condition is not None and self.null is not None
-        ):  # after every other draw, so that without it nothing changes
+        # drawn last, so that a training without dropout has the same other draws
+        if self.dropout and condition is not None and self.null is not None:
             dropped = torch.rand(len(rows), generator=stream) < self.dropout
             dropped = dropped.reshape(-1, *[1] * (condition.dim() - 1))
             condition = torch.where(dropped, self.null.to(condition.dtype), condition)

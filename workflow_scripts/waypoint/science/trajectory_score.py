@@ -9,17 +9,17 @@ from waypoint.science.types import Doubles, Numbers
 
 
 def step_weights(score: Numbers, steps: Iterable[int], target: str) -> Doubles:
-    """w_t = 1/sd of τ_t over the training images, so that every step counts alike: float64 (S,).
+    """Return w_t = 1/sd of τ_t over the training images, so that all steps count equally: float64 (S,).
 
     Args:
-        score: (S, N). steps, target: name a row in an error.
+        score: (S, N). steps, target: identify a row in an error.
 
     Raises:
         WaypointError: all scores of a step are equal.
     """
     score = score.astype(np.float64)
-    for t, row in zip(steps, score):
-        if np.ptp(row) == 0:
+    for t, tau_t in zip(steps, score):
+        if np.ptp(tau_t) == 0:
             raise WaypointError(
                 f"trak-sum: the scores of target {target} at step {t} are all equal, so 1/sd is no weight; "
                 "leave that step out of the target's steps, or trak-sum out of methods"
@@ -28,7 +28,7 @@ def step_weights(score: Numbers, steps: Iterable[int], target: str) -> Doubles:
 
 
 def trajectory_score(score: Numbers, weights: Numbers) -> Doubles:
-    """Σ_t w_t τ_t: float64 (..., N).
+    """Return Σ_t w_t τ_t: float64 (..., N).
 
     Args:
         score: (..., S, N). weights: (S,).

@@ -1,7 +1,7 @@
-"""Names for the arrays, settings and networks that the parts of the library hand to each other.
+"""Type aliases for the arrays, settings and networks that the library's modules exchange.
 
-Planning imports some of these parts, so nothing heavy is imported here: an alias that names a class of torch or
-diffusers is a string, which only a type checker reads.
+Planning imports some of these modules, so nothing heavy is imported here: aliases of torch and diffusers classes are
+strings, which only a type checker reads.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
     from waypoint.science.gradients.examples import Example
 
-# arrays by what they hold; ``Numbers`` are real numbers of any type, for functions that convert them themselves
+# arrays by element type; ``Numbers`` are real numbers of any type, for functions that convert them themselves
 Numbers: TypeAlias = NDArray[Any]
 Doubles: TypeAlias = NDArray[np.float64]
 Singles: TypeAlias = NDArray[np.float32]
 Integers: TypeAlias = NDArray[np.integer[Any]]
 Booleans: TypeAlias = NDArray[np.bool_]
 
-# a section of the configuration or of a stored model's own: JSON whose keys depend on the kind of thing
+# a section of the configuration, or a stored model's configuration: JSON whose keys depend on its kind
 Settings: TypeAlias = Mapping[str, Any]
-# what a training saves to go on from: torch's own state dicts, beside numbers and lists
+# the saved state of a training: torch state dicts, numbers and lists
 State: TypeAlias = MutableMapping[str, Any]
 
-Device: TypeAlias = "torch.device | str"  # where tensors are
+Device: TypeAlias = "torch.device | str"  # device of a tensor
 
-# a network that a ``Denoiser`` calls
+# the network of a ``Denoiser``
 UNet: TypeAlias = "UNet2DModel | UNet2DConditionModel"
 
 # the losses (R,) of an ``Example`` of R rows
@@ -42,10 +42,10 @@ Gradients: TypeAlias = "Callable[[Loss, Sequence[Example]], Tensor]"
 
 
 class Projects(Protocol):
-    """A projection P, by itself or after the map of a basis."""
+    """A projection P, alone or after the map of a basis."""
 
     d: int
 
     def project(self, gradients: "Tensor") -> "Tensor":
-        """Pᵀg for each row g: (B, p) to (B, d)."""
+        """Return Pᵀg for each row g: (B, p) to (B, d)."""
         ...

@@ -1,1 +1,1 @@
-"""The evaluations of the paper as pure functions, and what they share."""
+"""The evaluations of the paper as pure functions, and shared helpers."""

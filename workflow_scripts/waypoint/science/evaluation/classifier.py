@@ -1,9 +1,9 @@
 """A small residual classifier, trained normally or adversarially (B.10), whose classes are the features of Fig. 3.
 
-Images are (B, C, H, W) in [-1, 1], of any channels and of at least 8 × 8 pixels.
+Images are (B, C, H, W) in [-1, 1], with any number of channels and at least 8 × 8 pixels.
 """
 
-# torch is partly untyped: its modules' calls and the numbers that tensors give
+# torch is partly untyped: module calls and numbers from tensors
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import math
@@ -17,15 +17,15 @@ from waypoint.science.random_streams import derive, torch_stream
 from waypoint.science.types import Settings
 
 KINDS = ("standard", "robust")
-BATCH = 500  # images looked at together where no gradient is kept
+BATCH = 500  # images per pass without gradients
 
 
 class Residual(nn.Module):
-    """x + f(x), with f of two convolutions after norm and ReLU; a stride halves the picture."""
+    """x + f(x), where f is two convolutions, each after norm and ReLU; a stride of 2 halves the image."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
-        # one group per sample: no running statistics, and any width
+        # a single group: no running statistics, and any width works
         self.norms = nn.ModuleList([nn.GroupNorm(1, before), nn.GroupNorm(1, after)])
         self.first = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
         self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
@@ -38,10 +38,10 @@ class Residual(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Three residual blocks of ``width``, 2 ``width`` and 4 ``width`` channels, global pooling, a linear head.
+    """Three residual blocks of ``width``, 2 ``width`` and 4 ``width`` channels, global pooling and a linear head.
 
     Args:
-        channels: of the images. classes: number of classes. width: of the first block.
+        channels: number of image channels. classes: number of classes. width: channels of the first block.
     """
 
     def __init__(self, channels: int, classes: int, width: int) -> None:
@@ -58,22 +58,22 @@ class Classifier(nn.Module):
         self.head = nn.Linear(4 * width, classes)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The inputs of the head: (B, 4 width)."""
+        """Return the inputs of the head: (B, 4 width)."""
         return self.body(images).mean((2, 3))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B, classes)."""
+        """Return logits (B, classes)."""
         return self.head(self.features(images))
 
     @torch.no_grad()
     def classes(self, images: torch.Tensor) -> torch.Tensor:
-        """The class (B,) that the classifier gives each image; images are on any device, the answer on the CPU."""
+        """Classify images on any device: classes (B,) on the CPU."""
         device = self.head.weight.device
         return torch.cat([self(batch.to(device)).argmax(1).cpu() for batch in images.split(BATCH)])
 
 
 def build(channels: int, classes: int, width: int, seed: int, kind: str) -> Classifier:
-    """A fresh classifier; its weights come from stream (seed, kind)."""
+    """Build a classifier with weights from the stream (seed, kind)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "classifier", kind, "weights"))
         return Classifier(channels, classes, width)
@@ -87,13 +87,14 @@ def attack(
     steps: int,
     stream: torch.Generator,
 ) -> torch.Tensor:
-    """Projected gradient ascent of the loss in the ℓ∞ ball (Madry et al. 2018) from a random start.
+    """Attack images by projected gradient ascent in the ℓ∞ ball (Madry et al. 2018) from a random start.
 
     Args:
-        radius: of the ball, images lying in [-1, 1]. steps: of radius × 2.5 / steps each. stream: a CPU generator.
+        radius: of the ball, for images in [-1, 1]. steps: number of steps, each of size radius × 2.5 / steps.
+        stream: a CPU generator.
 
     Returns:
-        (B, C, H, W): within ``radius`` of ``images`` and within [-1, 1].
+        (B, C, H, W), within ``radius`` of ``images`` and within [-1, 1].
     """
 
     def inside(x: torch.Tensor) -> torch.Tensor:
@@ -104,18 +105,18 @@ def attack(
     for _ in range(steps):
         x = x.detach().requires_grad_()
         loss = F.cross_entropy(classifier(x), labels)
-        (slope,) = torch.autograd.grad(loss, x)
-        x = inside(x.detach() + 2.5 * radius / steps * slope.sign())
+        (gradient,) = torch.autograd.grad(loss, x)
+        x = inside(x.detach() + 2.5 * radius / steps * gradient.sign())
     return x.detach()
 
 
 class ClassifierTrainer:
-    """AdamW with a cosine schedule; adversarial where the recipe has an attack.
+    """Trains with AdamW and a cosine schedule; adversarially if the recipe has an attack.
 
     Args:
-        classifier: at its initial weights, on its device.
+        classifier: with its initial weights, on its device.
         images, labels: (n, C, H, W) float and (n,) int64, on any device.
-        recipe: the spec's entry: epochs, batch_size, learning_rate; radius and attack_steps if "robust".
+        recipe: epochs, batch_size, learning_rate; for "robust" also radius and attack_steps.
         seed, kind: key of the streams, one per epoch.
     """
 
@@ -130,10 +131,10 @@ class ClassifierTrainer:
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
 
     def run_epoch(self) -> float:
-        """One pass in a fresh order; returns the mean loss, for a robust classifier that of the attacked images.
+        """Pass once over the images, attacked for a robust classifier, in a new order and return the mean loss.
 
         Raises:
-            WaypointError: a loss that is not finite.
+            WaypointError: a loss or a weight is not finite.
         """
         stream, total = torch_stream(*self.key, self.epoch), 0.0
         for rows in torch.randperm(len(self.images), generator=stream).split(self.recipe["batch_size"]):
@@ -150,43 +151,43 @@ class ClassifierTrainer:
             self.schedule.step()
             total += loss.item() * len(rows)
         for name, parameter in self.classifier.named_parameters():
-            self._require_finite(parameter, name)  # the last loss was taken before the last step
+            self._require_finite(parameter, name)  # the last loss was computed before the last step
         self.epoch += 1
         return total / len(self.images)
 
-    def _require_finite(self, values: torch.Tensor, what: str) -> None:
+    def _require_finite(self, values: torch.Tensor, name: str) -> None:
         if not torch.isfinite(values).all():
             raise WaypointError(
-                f"{self.key[-1]} classifier: {what} is not finite in epoch {self.epoch + 1}; "
+                f"{self.key[-1]} classifier: {name} is not finite in epoch {self.epoch + 1}; "
                 "lower evaluation.classifier.learning_rate"
             )
 
 
 def held_out(n: int, share: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows to train on and rows kept back, of n; the same for both kinds, so that their accuracies compare.
+    """Split n rows into training and held-out rows, the same for both kinds so that their accuracies compare.
 
     Raises:
-        WaypointError: the share leaves nothing on one side.
+        WaypointError: the share leaves one side empty.
     """
     order = torch.randperm(n, generator=torch_stream(seed, "classifier", "held out"))
-    back = round(share * n)
-    if not 0 < back < n:
+    count = round(share * n)
+    if not 0 < count < n:
         raise WaypointError(f"evaluation.classifier.holdout: {share} of {n} images leaves none on one side")
-    return order[back:].sort().values, order[:back].sort().values
+    return order[count:].sort().values, order[:count].sort().values
 
 
 def accuracy(classifier: Classifier, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """Share of the images that get their true label; images (n, C, H, W) and labels (n,) on the CPU."""
+    """Return the share of images classified correctly; images (n, C, H, W) and labels (n,) on the CPU."""
     return (classifier.classes(images) == labels).double().mean().item()
 
 
 def robust_accuracy(
     classifier: Classifier, images: torch.Tensor, labels: torch.Tensor, recipe: Settings, seed: int
 ) -> float:
-    """``accuracy`` after ``attack``, whose start is the same for every classifier (B.10)."""
+    """Return the ``accuracy`` after an ``attack`` with the same random starts for every classifier (B.10)."""
     device, stream = classifier.head.weight.device, torch_stream(seed, "classifier", "attack")
     attacked: list[torch.Tensor] = []
-    for batch, true in zip(images.split(BATCH), labels.split(BATCH)):
-        moved = attack(classifier, batch.to(device), true.to(device), recipe["radius"], recipe["attack_steps"], stream)
-        attacked.append(moved.cpu())
+    for batch, y in zip(images.split(BATCH), labels.split(BATCH)):
+        x = attack(classifier, batch.to(device), y.to(device), recipe["radius"], recipe["attack_steps"], stream)
+        attacked.append(x.cpu())
     return accuracy(classifier, torch.cat(attacked), labels)

@@ -7,22 +7,22 @@ import numpy as np
 from waypoint.science.baselines import cosine
 from waypoint.science.types import Booleans, Doubles, Numbers
 
-DIGITS = 9  # rises closer than this are equal: in floats 0.9 − 0.6 exceeds 0.3, though it is as many samples
+DIGITS = 9  # rises that agree to this precision are equal: in floats, 0.9 − 0.6 differs from 0.3
 
 
-def shares(called: Sequence[Numbers], feature: int) -> Doubles:
-    """Share of the samples that are called ``feature``: called, S int arrays (number,), give (S,)."""
-    return (np.stack(called) == feature).mean(1)
+def shares(classes: Sequence[Numbers], feature: int) -> Doubles:
+    """Return the share of samples classified as ``feature``: S int arrays (samples,) give (S,)."""
+    return (np.stack(classes) == feature).mean(1)
 
 
 def nearer_to_first(images: Numbers, captions: Numbers) -> Booleans:
-    """Which images an image-text model puts nearer to the first of two captions than to the second (B.6).
+    """Tell which images an image-text model places nearer to the first of two captions than to the second (B.6).
 
     Args:
         images: (n, F) embeddings. captions: (2, F) embeddings.
 
     Returns:
-        bool (n,): whether the cosine similarity to the first caption is the larger one.
+        bool (n,): whether the cosine similarity to the first caption is larger.
     """
     first, second = cosine(images, captions)
     return first > second
@@ -31,13 +31,13 @@ def nearer_to_first(images: Numbers, captions: Numbers) -> Booleans:
 def steepest_interval(
     steps: Sequence[int] | Numbers, likelihood: Sequence[float] | Numbers
 ) -> tuple[int, int, float] | None:
-    """The pair of neighbouring steps between which the likelihood rises most as the image is made.
+    """Return the pair of neighbouring steps between which the likelihood rises most during generation.
 
     Args:
-        steps: (S,), any order. likelihood: (S,).
+        steps: (S,), in any order. likelihood: (S,).
 
     Returns:
-        (from, to, rise) with from > to; the earliest in generation among equals; None if it never rises.
+        (from, to, rise) with from > to, the earliest in generation among equals; None if it never rises.
     """
     order = np.argsort(steps)[::-1]
     steps, likelihood = np.asarray(steps)[order], np.asarray(likelihood, np.float64)[order]

@@ -11,10 +11,10 @@ from waypoint.science.types import Doubles, Numbers
 
 
 def moments(features: Numbers) -> tuple[Doubles, Doubles]:
-    """Mean (F,) and covariance (F, F) of features (n, F), in float64.
+    """Return mean (F,) and covariance (F, F) of features (n, F), in float64.
 
     Raises:
-        WaypointError: no more images than features, which make every covariance singular, or a non-finite feature.
+        WaypointError: no more images than features, which makes the covariance singular, or a feature is not finite.
     """
     images, dims = features.shape
     if images <= dims:
@@ -27,14 +27,14 @@ def moments(features: Numbers) -> tuple[Doubles, Doubles]:
 
 
 def frechet_distance(a: Numbers, b: Numbers) -> float:
-    """|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½) of two sets of features, (n, F) each.
+    """Return |μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½) of two sets of features, (n, F) each.
 
     Raises:
-        WaypointError: as ``moments``, or a distance that cannot be computed in floating point.
+        WaypointError: as for ``moments``, or the distance cannot be computed in floating point.
     """
     try:
         distance = float(calculate_frechet_distance(*moments(a), *moments(b)))
-    except ValueError as error:  # pytorch-fid's: the root of the product is not real
+    except ValueError as error:  # from pytorch-fid: the root of the product is not real
         raise WaypointError(f"the Fréchet distance is no real number ({error}); use more images") from error
     if not np.isfinite(distance):
         raise WaypointError("the Fréchet distance is not finite; use more images")

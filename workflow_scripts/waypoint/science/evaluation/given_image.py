@@ -4,32 +4,32 @@ import numpy as np
 
 from waypoint.science.types import Doubles, Numbers
 
-SAME = 1 / 255  # one grey level: the root-mean-square error, on the scale 0..1, up to which two images are the same
-SHARE = 0.5  # of the median distance between a training image and its nearest other one
-RARE = 0.05  # the share of images at either end that is called worse or better than usual
+SAME = 1 / 255  # one grey level: root mean square error, on a scale of 0 to 1, up to which images are the same
+SHARE = 0.5  # of the median distance from a training image to its nearest neighbour
+RARE = 0.05  # share of images at either end that count as explained worse or better than usual
 
 
 def copy_limit(nearest: Numbers, floor: float = SAME) -> float:
-    """The distance up to which an image counts as a near-duplicate: half of what is usual among training images.
+    """Return the distance up to which an image is a near-duplicate: half the usual distance of training images.
 
     Args:
-        nearest: (m,) distances of some training images to their nearest other ones. floor: never less than this.
+        nearest: (m,) distances of training images to their nearest neighbours. floor: lower bound of the result.
     """
     return max(floor, SHARE * float(np.median(nearest)))
 
 
 def verdict(distance: float, limit: float, same: float = SAME) -> str:
-    """same, near-duplicate or new, for the distance to the nearest training image."""
+    """Classify a distance to the nearest training image as same, near-duplicate or new."""
     if distance <= same:
         return "same"
     return "near-duplicate" if distance <= limit else "new"
 
 
 def explained_better(loss: Numbers, losses: Numbers) -> Doubles:
-    """The share of images with a larger loss, ties counted half: 0 is explained worst, 1 best.
+    """Return the share of images with a larger loss, ties counting half: 0 is explained worst, 1 best.
 
     Args:
-        loss: (...). losses: (m, ...) of the images that it is compared with.
+        loss: (...). losses: (m, ...) of the images to compare with.
 
     Returns:
         (...).
@@ -38,7 +38,7 @@ def explained_better(loss: Numbers, losses: Numbers) -> Doubles:
 
 
 def relative(loss: Numbers, train_losses: Numbers) -> Doubles:
-    """A loss at several steps in one number: the mean over steps, in units of the training images' mean loss there.
+    """Return the mean loss over steps, in units of the training images' mean loss at each step.
 
     Args:
         loss: (..., S). train_losses: (m, S).

@@ -1,42 +1,42 @@
-"""How wide the interval of an LDS will be, before a model is trained: from J subsets, R models each and K targets.
+"""The expected width of an LDS interval, before any training, for J subsets, R models each and K targets.
 
-At one step let r_k = q_k + e_k be the LDS of target k: q_k what infinitely many subsets would give, with standard
-deviation ``spread`` over targets; e_k the error of J subsets.
+At one step let r_k = q_k + e_k be the LDS of target k: q_k is its value for infinitely many subsets, with standard
+deviation ``spread`` over targets, and e_k the error of J subsets.
 
-*One target.* On Fisher's scale, atanh r, Spearman's correlation over J subsets has the variance
+*One target.* On Fisher's scale, atanh r, Spearman's correlation over J subsets has variance
 s² = 1.06/(J − 3) (Fieller, Hartley & Pearson, Biometrika 44, 1957).
 
-*K targets.* All targets have the same subsets. So a share ``common`` of the variance s² is the same error for all of
-them and does not average out; the rest does: the mean over K targets has the variance
+*K targets.* All targets share the same subsets. A share c, ``common``, of the variance s² is therefore an error common
+to all of them and does not average out; the rest does. The mean over K targets has variance
 
     s² (c + (1 − c)/K) + spread²/K.
 
 *The interval.* ``lds.resamples`` draws targets and subsets, both with replacement. With Poisson-like weights W_k and
-V_j of means 1, E[W²] = 2 − 1/K and E[V²] ≈ 2, a quantity that differs from cell to cell of the table of targets and
-subsets contributes its variance (2 − 1/K)·2 − 1 = 3 − 2/K times, one of subsets alone 2 − 1 = 1 times, one of targets
-alone (2 − 1/K) − 1 = 1 − 1/K times (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007, for large K):
+V_j of mean 1, E[W²] = 2 − 1/K and E[V²] ≈ 2, the variance of an effect of single cells in the table of targets and
+subsets counts (2 − 1/K)·2 − 1 = 3 − 2/K times, that of subsets 2 − 1 = 1 times, and that of targets
+(2 − 1/K) − 1 = 1 − 1/K times (Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1, 2007, for large K):
 
     σ² = s² (c + (1 − c)(3 − 2/K)/K) + (1 − 1/K) spread²/K.
 
-It is wider than the mean's own error, on the safe side; one target has no spread to be drawn from, and its interval
-speaks of that target alone.
+This is conservative, being wider than the error of the mean. A single target has no spread to draw from, and its
+interval concerns that target alone.
 
-The typical values below are those of the digits experiment (docs/results/digits-lds: 96 subsets of 2 models, 16
-targets, nine steps; ``common`` and ``spread`` from the jackknife over subsets). Models of a subset do little to the
-width: they raise the LDS itself, and only as far as its ``ceiling``.
+The typical values below come from the digits experiment (docs/results/digits-lds: 96 subsets of 2 models, 16 targets,
+nine steps; ``common`` and ``spread`` from the jackknife over subsets). More models per subset hardly narrow the
+interval: they raise the LDS itself, up to its ``ceiling``.
 """
 
 import math
 from statistics import NormalDist
 
-SIGNAL = 0.35  # LDS against the mean of endlessly many models: trak 0.38 and pixel 0.34 on average over steps
+SIGNAL = 0.35  # LDS against the mean of infinitely many models: trak 0.38 and pixel 0.34 on average over steps
 RHO = 0.4  # Spearman correlation of two models of one subset: 0.08 to 0.53
 COMMON = 0.05  # trak 0.06 and pixel 0.02 on average, up to 0.23 at t = 900
-SPREAD = 0.1  # of the LDS over targets, root mean square over steps: trak 0.06, pixel 0.12
+SPREAD = 0.1  # sd of the LDS over targets, root mean square over steps: trak 0.06, pixel 0.12
 
 
 def expected_lds(models: int, signal: float = SIGNAL, rho: float = RHO) -> float:
-    """The LDS against the mean of R models: ``signal`` × √(Rρ/(1 + (R−1)ρ)), for 0 < ρ ≤ 1 (``lds.ceiling``)."""
+    """Return the LDS against the mean of R models: ``signal`` × √(Rρ/(1 + (R−1)ρ)), for 0 < ρ ≤ 1 (``lds.ceiling``)."""
     return signal * math.sqrt(models * rho / (1 + (models - 1) * rho))
 
 
@@ -50,24 +50,24 @@ def half_width(
     spread: float = SPREAD,
     level: float = 0.95,
 ) -> float:
-    """Half the width of the bootstrap interval of a method's mean LDS at one step, in units of the LDS.
+    """Return half the width of the bootstrap interval of a method's mean LDS at one step.
 
     Args:
-        subsets: J. models: R, of each subset. targets: K.
-        signal: the LDS that endlessly many models per subset would give.
+        subsets: J. models: R, per subset. targets: K.
+        signal: the LDS for infinitely many models per subset.
         rho: Spearman correlation of two models of one subset.
-        common: share, from 0 to 1, of the sampling variance that all targets have in common.
+        common: share, from 0 to 1, of the sampling variance that is common to all targets.
         spread: standard deviation over targets of the LDS itself.
         level: share of resamples within the interval.
 
     Returns:
-        A number from 0 to 1, infinite for three subsets or fewer, of which the source says nothing.
+        a number from 0 to 1; infinite for three subsets or fewer, for which the formula does not hold.
     """
     if subsets <= 3:
         return math.inf
     z = math.atanh(expected_lds(models, signal, rho))
-    slope = 1 - math.tanh(z) ** 2  # d r / d z: the spread is one of r
-    of_subsets = 1.06 / (subsets - 3) * (common + (1 - common) * (3 - 2 / targets) / targets)
-    of_targets = (1 - 1 / targets) * (spread / slope) ** 2 / targets
-    reach = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(of_subsets + of_targets)
-    return (math.tanh(z + reach) - math.tanh(z - reach)) / 2
+    slope = 1 - math.tanh(z) ** 2  # dr/dz, because the spread is on the scale of r
+    subset_variance = 1.06 / (subsets - 3) * (common + (1 - common) * (3 - 2 / targets) / targets)
+    target_variance = (1 - 1 / targets) * (spread / slope) ** 2 / targets
+    margin = NormalDist().inv_cdf((1 + level) / 2) * math.sqrt(subset_variance + target_variance)
+    return (math.tanh(z + margin) - math.tanh(z - margin)) / 2

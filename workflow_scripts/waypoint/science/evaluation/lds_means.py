@@ -1,8 +1,8 @@
-"""The LDS of all methods at once, beside its two references: by target, as means over targets, and by bootstrap.
+"""The LDS of all methods with its two references: by target, as means over targets, and by bootstrap.
 
 Shapes as in ``lds``: P methods, K targets, S steps, J subsets, R models each; B resamples. ``predicted`` is
 (P, K, S, J), in the order of ``methods``, and ``outputs`` (K, S, J, R); NaN where a target lacks a step. Results are
-keyed by method, and for R ≥ 2 by ``RETRAIN`` and ``CEILING``.
+keyed by method and, for R ≥ 2, by ``RETRAIN`` and ``CEILING``.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ import numpy as np
 from waypoint.science.evaluation import lds
 from waypoint.science.types import Doubles, Numbers
 
-Method: TypeAlias = tuple[str, str]  # a method and its variant; of a reference its name and nothing
+Method: TypeAlias = tuple[str, str]  # a method and its variant, or a reference's name and an empty string
 RETRAIN, CEILING = ("retrain", ""), ("ceiling", "")
 
 
 def by_target(methods: Sequence[Method], predicted: Numbers, outputs: Numbers) -> dict[Method, Doubles]:
-    """{method: LDS (K, S)}; the references are NaN where two models of a subset do not agree (ρ ≤ 0)."""
+    """Return {method: LDS (K, S)}; references are NaN where two models of a subset do not agree (ρ ≤ 0)."""
     values = {method: lds.lds(sums, outputs) for method, sums in zip(methods, predicted)}
     rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
     if rho is not None and retrain is not None:
@@ -28,12 +28,13 @@ def by_target(methods: Sequence[Method], predicted: Numbers, outputs: Numbers) -
 
 
 def means(methods: Sequence[Method], predicted: Numbers, outputs: Numbers) -> dict[Method, tuple[Doubles, Doubles]]:
-    """{method: (mean over targets (S,), its standard error (S,))}.
+    """Return {method: (mean over targets (S,), its standard error (S,))}.
 
-    The references' means take in all targets, those with ρ ≤ 0 too: leaving them out would flatter.
+    The references' means include targets with ρ ≤ 0: leaving them out would bias the means upwards.
     """
     values = {
-        method: lds.mean_over_targets(of_method) for method, of_method in zip(methods, lds.lds(predicted, outputs))
+        method: lds.mean_over_targets(lds_by_target)
+        for method, lds_by_target in zip(methods, lds.lds(predicted, outputs))
     }
     rho, retrain = lds.agreement(outputs), lds.retrain(outputs)
     if rho is not None and retrain is not None:
@@ -47,7 +48,7 @@ def means(methods: Sequence[Method], predicted: Numbers, outputs: Numbers) -> di
 def specific_means(
     methods: Sequence[Method], predicted: Numbers, outputs: Numbers
 ) -> dict[Method, tuple[Doubles, Doubles]]:
-    """``means`` of the target-specific LDS: what all targets have in common is taken out of both sides first."""
+    """Return ``means`` of the target-specific LDS: both sides are first centred over targets."""
     return means(methods, np.stack([lds.centred(sums) for sums in predicted]), lds.centred(outputs))
 
 
@@ -59,32 +60,32 @@ def resampled_means(
     count: int,
     report: Callable[[int], None] = lambda done: None,
 ) -> tuple[dict[Method, Doubles], dict[Method, Doubles]]:
-    """The means over ``count`` bootstrap resamples of targets and subsets, the same for all methods.
+    """Compute the means of ``count`` bootstrap resamples of targets and subsets, the same for all methods.
 
     Args:
-        stream: a numpy generator. report: called after each resample with how many are done.
+        stream: a NumPy generator. report: called after each resample with the number done.
 
     Returns:
-        {method: (B, S)} of ``means``, and the same of ``specific_means``.
+        {method: (B, S)} of ``means``, and the same for ``specific_means``.
     """
     all_targets, _, all_subsets, _ = outputs.shape
     plain: list[dict[Method, tuple[Doubles, Doubles]]] = []
     specific: list[dict[Method, tuple[Doubles, Doubles]]] = []
     for targets, subsets in lds.resamples(stream, all_targets, all_subsets, count):
-        drawn = methods, predicted[:, targets][..., subsets], outputs[targets][:, :, subsets]
-        plain.append(means(*drawn))
-        specific.append(specific_means(*drawn))
+        resample = methods, predicted[:, targets][..., subsets], outputs[targets][:, :, subsets]
+        plain.append(means(*resample))
+        specific.append(specific_means(*resample))
         report(len(plain))
     return _stacked(plain), _stacked(specific)
 
 
 def _stacked(resampled: list[dict[Method, tuple[Doubles, Doubles]]]) -> dict[Method, Doubles]:
-    """The means (S,) of all resamples, without their errors, in one array for each method: (B, S)."""
+    """Stack the means (S,) of all resamples, without their errors, by method: (B, S)."""
     return {method: np.array([means_of[method][0] for means_of in resampled]) for method in resampled[0]}
 
 
 def error_of_overall(values: Numbers) -> float:
-    """Standard error over targets of the LDS averaged over each target's steps: (K, S) gives a number."""
-    of_target, _ = lds.mean_over_targets(values.T)
-    _, error = lds.mean_over_targets(of_target)
+    """Return the standard error over targets of the LDS averaged over each target's steps: (K, S) gives a number."""
+    target_means, _ = lds.mean_over_targets(values.T)
+    _, error = lds.mean_over_targets(target_means)
     return float(error)

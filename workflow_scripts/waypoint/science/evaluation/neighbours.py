@@ -1,15 +1,15 @@
-"""Training images that are near each other: by their pixels, or by an encoder's embeddings."""
+"""Nearest training images, by pixels or by an encoder's embeddings."""
 
 import numpy as np
 
 from waypoint.science.types import Integers, Numbers, Singles
 
-SIDE = 16  # cells along each side of an image, at most
-AT_ONCE = 128  # images whose neighbours are sought
+SIDE = 16  # maximal number of cells along each side of an image
+BATCH = 128  # images whose neighbours are searched at once
 
 
 def pooled(images: Numbers) -> Singles:
-    """Images (b, C, H, W) averaged over at most 16 × 16 cells: float32 (b, values); fine noise makes none near."""
+    """Average images (b, C, H, W) over at most 16 × 16 cells, to ignore fine noise: float32 (b, values)."""
     return _averaged(_averaged(images, 2), 3).reshape(len(images), -1).astype(np.float32)
 
 
@@ -21,28 +21,29 @@ def _averaged(images: Numbers, axis: int) -> Numbers:
 
 
 def normalised(vectors: Numbers) -> Singles:
-    """Vectors (b, D) scaled to length 1, so that near vectors are those with a large cosine. Zeros stay zeros."""
+    """Scale vectors (b, D) to length 1, so that near vectors have a large cosine. Zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=np.zeros_like(vectors, np.float32), where=length > 0)
 
 
 def nearest(vectors: Numbers, chosen: Integers, longest: int) -> Integers:
-    """The nearest images by Euclidean distance, from near to far; ties by index.
+    """Return the nearest images by Euclidean distance, from near to far; ties by index.
 
     Args:
-        vectors: (N, D). chosen: (b,), images whose neighbours are sought. longest: how many, at most N.
+        vectors: (N, D). chosen: (b,), images whose neighbours are searched. longest: number of neighbours, at most N.
 
     Returns:
         int32 (b, longest); each row begins with the image itself.
     """
     squares = np.einsum("nd,nd->n", vectors, vectors)
     rows: list[Integers] = []
-    for start in range(0, len(chosen), AT_ONCE):
-        some = chosen[start : start + AT_ONCE]
-        distance = squares - 2 * (vectors[some] @ vectors.T)  # but for what all of a row have in common
-        distance[np.arange(len(some)), some] = -np.inf
+    for start in range(0, len(chosen), BATCH):
+        batch = chosen[start : start + BATCH]
+        distance = squares - 2 * (vectors[batch] @ vectors.T)  # up to a constant in each row
+        distance[np.arange(len(batch)), batch] = -np.inf
         farthest = np.partition(distance, longest - 1, axis=1)[:, longest - 1]
-        for row, limit in zip(distance, farthest):  # which of equals a partition takes is the processor's choice
-            near = np.flatnonzero(row <= limit)
-            rows.append(near[np.argsort(row[near], kind="stable")[:longest]].astype(np.int32))
+        # ties are broken here: which of several equals a partition selects depends on the processor
+        for row, limit in zip(distance, farthest):
+            candidates = np.flatnonzero(row <= limit)
+            rows.append(candidates[np.argsort(row[candidates], kind="stable")[:longest]].astype(np.int32))
     return np.stack(rows)

@@ -1,4 +1,4 @@
-"""How far is x̂0_t from the mean of samples of p(·|x_t), for which it stands (§2.2)?"""
+"""How far is x̂0_t from the mean of samples of p(·|x_t), which it estimates (§2.2)?"""
 
 import numpy as np
 
@@ -12,8 +12,8 @@ def one_step_error(x0_hat: Numbers, samples: Numbers) -> dict[str, float]:
         x0_hat: (C, H, W). samples: (n, C, H, W), n ≥ 2.
 
     Returns:
-        {l2: x̂0_t to the mean of the samples, l2_noise: the l2 that n samples leave even where x̂0_t is exactly the mean
-        of p(·|x_t), spread: how far a sample typically lies from their mean, samples: n}.
+        {l2: distance of x̂0_t from the mean of the samples, l2_noise: the distance expected from n samples even if x̂0_t
+        is exactly the mean of p(·|x_t), spread: typical distance of a sample from their mean, samples: n}.
     """
     samples, n = samples.astype(np.float64), len(samples)
     spread = np.sqrt(samples.var(0, ddof=1).sum())

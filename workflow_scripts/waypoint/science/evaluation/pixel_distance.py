@@ -1,4 +1,4 @@
-"""How far images are from each other: the ℓ2 distance in pixel space of forgetting (§5.5, Fig. 7) and of B.1."""
+"""The ℓ2 distance of images in pixel space, for forgetting (§5.5, Fig. 7) and B.1."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from waypoint.science.types import Doubles, Numbers
 
 
 def l2(images: Numbers, others: Numbers) -> Doubles:
-    """‖a − b‖₂ of every image and its counterpart, summed in float64.
+    """Return ‖a − b‖₂ of every image and its counterpart, summed in float64.
 
     Args:
-        images: (..., C, H, W). others: (..., C, H, W), or what numpy broadcasts to it, such as one image (C, H, W).
+        images: (..., C, H, W). others: (..., C, H, W), or anything that broadcasts to it, such as one image (C, H, W).
 
     Returns:
         float64 (...).

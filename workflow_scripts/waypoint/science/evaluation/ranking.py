@@ -1,4 +1,4 @@
-"""Ranking training images by a row of scores, and rows that rank nothing."""
+"""Rankings of training images by score, and steps whose scores rank nothing."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from waypoint.science.types import Booleans, Numbers
 
 
 def top_and_bottom(score: Numbers | Sequence[float], k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the k largest scores, largest first, and of the k smallest, smallest first; ties by index.
+    """Return indices of the k largest scores, largest first, and of the k smallest, smallest first; ties by index.
 
     Args:
         score: (N,).
@@ -22,5 +22,5 @@ def top_and_bottom(score: Numbers | Sequence[float], k: int) -> tuple[NDArray[np
 
 
 def constant_steps(score: Numbers) -> Booleans:
-    """Which steps rank nothing, all their scores being equal: score (S, N) gives bool (S,)."""
+    """Tell which steps have all scores equal and so rank nothing: score (S, N) gives bool (S,)."""
     return np.ptp(score, axis=1) == 0

@@ -1,7 +1,7 @@
 """Training images in the top list of one step and in the bottom list of another (B.3, B.4).
 
 Shapes: S steps, N training images; K is the length of the top and of the bottom list of a step. Ties are broken by
-index, as wherever images are ranked.
+index, as in all rankings.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from waypoint.science.types import Booleans, Doubles, Integers, Numbers
 
 
 def ranks(score: Numbers) -> tuple[Integers, Integers]:
-    """Every image's place, 1 being the first, in the list of largest scores of a step and in that of smallest ones.
+    """Return every image's rank, from 1, among the largest and among the smallest scores of each step.
 
     Args:
         score: (S, N).
@@ -25,41 +25,41 @@ def ranks(score: Numbers) -> tuple[Integers, Integers]:
 
 
 def flips_sign(from_top: Integers, from_bottom: Integers, k: int) -> Booleans:
-    """Images in the top list of one step and in the bottom list of another (B.3).
+    """Find images in the top list of one step and in the bottom list of another (B.3).
 
     Args:
-        from_top, from_bottom: (S, N), as from ``ranks``. k: K.
+        from_top, from_bottom: (S, N), from ``ranks``. k: K.
 
     Returns:
         bool (N,).
     """
     top, bottom = from_top <= k, from_bottom <= k
-    pairs = top.sum(0) * bottom.sum(0) - (top & bottom).sum(0)  # with equal scores, both lists of one step may hold it
+    pairs = top.sum(0) * bottom.sum(0) - (top & bottom).sum(0)  # with ties, an image may be in both lists of a step
     return pairs > 0
 
 
 def random_sign_overlap(n: int, steps: int, k: float | Numbers) -> Doubles:
-    """Probability that some image changes sides when all scores are independent noise: 1 − exp(−S(S−1)K²/N) (B.4).
+    """Return the probability that any image flips sign if all scores are independent noise: 1 − exp(−S(S−1)K²/N) (B.4).
 
-    A step's lists hold a given image with probability K/N each, and there are S(S−1) ordered pairs of steps; for K well
-    below N the number of images that change sides is Poisson.
+    Each list of a step contains a given image with probability K/N, and there are S(S−1) ordered pairs of steps. For K
+    well below N, the number of images that flip sign is Poisson distributed.
     """
     return -np.expm1(-steps * (steps - 1) * np.square(k, dtype=float) / n)
 
 
 def strongest_flip(from_top: Integers, from_bottom: Integers, k: int) -> tuple[int, int] | None:
-    """The image with the smallest sum of its places in the top list of one step and the bottom list of another.
+    """Return the image with the smallest sum of ranks in the top list of one step and the bottom list of another.
 
     Args:
-        from_top, from_bottom: (S, N), as from ``ranks``. k: K, the length of the lists.
+        from_top, from_bottom: (S, N), from ``ranks``. k: K, the length of the lists.
 
     Returns:
-        (image, sum of places), or None where no image changes sides.
+        (image, sum of ranks), or None if no image flips sign.
     """
     images = np.flatnonzero(flips_sign(from_top, from_bottom, k))
     if not len(images):
         return None
     sums = from_top[:, None, images] + from_bottom[None, :, images]
-    sums[np.arange(len(sums)), np.arange(len(sums))] = np.iinfo(sums.dtype).max  # of two different steps
+    sums[np.arange(len(sums)), np.arange(len(sums))] = np.iinfo(sums.dtype).max  # the steps must differ
     least = sums.min((0, 1))
     return int(images[least.argmin()]), int(least.min())

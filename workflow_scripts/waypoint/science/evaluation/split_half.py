@@ -1,4 +1,4 @@
-"""How far scores can be trusted, without retraining: do two independent halves agree?"""
+"""The reliability of scores without retraining: do two independent halves agree?"""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from waypoint.science.types import Doubles, Numbers
 
 
 def split_half_reliability(a: Numbers, b: Numbers) -> tuple[Doubles, Doubles]:
-    """Spearman correlation of two halves' scores (..., N), and the reliability of both together (Spearman-Brown).
+    """Return the Spearman correlation of two halves' scores (..., N), and the whole's reliability (Spearman-Brown).
 
     Returns:
         two arrays (...): r of the halves, and 2r/(1+r), the expected correlation of the whole with another whole;
-        NaN for r ≤ 0, where halves that do not agree say nothing of the whole.
+        NaN for r ≤ 0, where the halves do not agree.
     """
     r = spearman(a, b)
     positive = np.where(r > 0, r, np.nan)
@@ -19,7 +19,7 @@ def split_half_reliability(a: Numbers, b: Numbers) -> tuple[Doubles, Doubles]:
 
 
 def signal_to_noise(score: Numbers, error: Numbers) -> Doubles:
-    """sd over the training images of a step's scores against the root mean square of their standard errors: (...)."""
+    """Return the sd of scores (..., N) over training images divided by their root mean square standard error: (...)."""
     noise = np.sqrt((error.astype(np.float64) ** 2).mean(-1))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(noise > 0, score.astype(np.float64).std(-1) / noise, np.nan)

@@ -7,7 +7,7 @@ from waypoint.science.types import Doubles, Numbers
 
 
 def step_correlation(score: Numbers) -> Doubles:
-    """Spearman correlation between the scores of every two steps (B.5).
+    """Return the Spearman correlation between the scores of every two steps (B.5).
 
     Args:
         score: (S, N).

@@ -1,4 +1,4 @@
-"""Which training images a retrained model sees: random subsets (§3.2), or all but some."""
+"""The training images of retrained models: random subsets (§3.2), or all images except some."""
 
 import math
 
@@ -11,21 +11,21 @@ from waypoint.science.types import Numbers
 
 
 def subset_rows(seed: int, index: int, n: int, fraction: float) -> NDArray[np.int64]:
-    """Rows of random subset ``index``, ascending: exactly ⌊fraction × n⌋ of n, whatever other subsets there are."""
+    """Return the rows of random subset ``index``, ascending: ⌊fraction × n⌋ of n, independent of other subsets."""
     order = numpy_stream(seed, "subset", index).permutation(n)
     return np.sort(order[: math.floor(fraction * n)])
 
 
 def removal_count(remove: float, n: int) -> int:
-    """How many of n images an ``n_remove`` entry means: itself, or that share of n."""
+    """Return the number of images that an ``n_remove`` entry means: itself, or that share of n."""
     return remove if isinstance(remove, int) else round(remove * n)
 
 
 def without_top(score: Numbers, remove: int) -> NDArray[np.int64]:
-    """Rows that remain when the ``remove`` top-scored images are taken out, ascending; score (N,)."""
+    """Return the rows that remain without the ``remove`` top-scored images, ascending; score (N,)."""
     return np.setdiff1d(np.arange(len(score)), top_and_bottom(score, remove)[0])
 
 
 def without_random(seed: int, removal: int, n: int, remove: int) -> NDArray[np.int64]:
-    """Rows that remain when random images are taken out; a larger removal contains a smaller one."""
+    """Return the rows that remain without ``remove`` random images; a larger removal contains a smaller one."""
     return np.sort(numpy_stream(seed, "random removal", removal).permutation(n)[remove:])

@@ -1,11 +1,11 @@
 """Per-example gradients of draw-averaged losses, for many examples at once.
 
-Hooks see every layer's input and the gradient of its output, in one forward and backward pass over the draws of many
-examples; rules make each example's gradients of them, layer by layer. The model's parameters are frozen meanwhile, so
-autograd forms no weight gradient of its own. Two kinds, one interface:
+In one forward and backward pass over the draws of many examples, hooks see every layer's input and output gradient, and
+rules turn them into per-example gradients layer by layer. The parameters are frozen meanwhile, so autograd forms no
+weight gradients of its own. Two kinds share one interface:
 
 exact       a column for every parameter, in the order of ``named_parameters``
-factorised  for every Linear and Conv2d its gradient compressed by random factors (``logra.py``)
+factorised  the gradient of every Linear and Conv2d compressed by random factors (``logra.py``)
 """
 
 # torch is partly untyped
@@ -22,20 +22,28 @@ from waypoint.errors import WaypointWarning
 from waypoint.science.gradients.batching import rows_in_a_pass
 from waypoint.science.gradients.checking import autograd_reference, covered_layers
 from waypoint.science.gradients.examples import Example, joined
-from waypoint.science.gradients.hooks import Hook, Source, add, attached, backward, exact_hook, own, single_or_wider
+from waypoint.science.gradients.hooks import (
+    Hook,
+    Source,
+    add,
+    attached,
+    backward,
+    exact_hook,
+    own_parameters,
+    single_or_wider,
+)
 from waypoint.science.types import Loss
 
 
 class PerExampleGradients:
-    """∇_θ of ``loss`` averaged over the draws of each example, as rows: call it with (loss, examples).
+    """∇_θ of a loss averaged over the draws of each example, one row per example: call it with (loss, examples).
 
-    Which layers have a rule that holds is found out with the first examples: on two rows every rule is compared with
-    autograd. Parameters of any other layer get their gradients from autograd, one example at a time, with a warning
-    that names them.
+    The first examples determine which layer rules hold: every rule is compared with autograd on two rows. Parameters of
+    other layers get their gradients from autograd, one example at a time, with a warning that names them.
 
     Args:
-        model: the torch module whose trainable parameters are θ, in evaluation mode, rows independent of each other.
-        autocast: bfloat16 where torch.autocast allows it, instead of the weights' precision.
+        model: the torch module whose trainable parameters are θ, in evaluation mode; rows must be independent.
+        autocast: use bfloat16 where torch.autocast allows it, instead of the weights' precision.
     """
 
     def __init__(self, model: nn.Module, autocast: bool = False) -> None:
@@ -47,41 +55,41 @@ class PerExampleGradients:
         self.rest: list[nn.Parameter] = []  # parameters of layers without a rule
 
     def hook(self, name: str, layer: nn.Module) -> Hook | None:
-        """The hook that reports a layer's columns: here its exact gradients."""
+        """Return the hook that reports a layer's columns; here that of its exact gradients."""
         return exact_hook(layer)
 
     def __call__(self, loss: Loss, examples: Sequence[Example]) -> torch.Tensor:
-        """Rows of gradients.
+        """Compute rows of gradients.
 
         Args:
             loss: maps an ``Example`` of R rows to (R,) losses.
-            examples: all with equally many draws.
+            examples: all with the same number of draws.
 
         Returns:
-            (len(examples), columns) on the model's device: float32, float64 of weights in float64.
+            (len(examples), columns) on the model's device: float32, or float64 for float64 weights.
         """
         if self.columns is None:
             self.columns = self._prepare(loss, examples)
         K, size = len(examples[0].t), (len(examples), sum(self.columns.values()))
         rows = torch.empty(size, dtype=self.dtype, device=self.device)
-        together, draws = self._pass(K)
-        for start in range(0, len(examples), together):
-            some = examples[start : start + together]
+        batch_size, draws = self._pass(K)
+        for start in range(0, len(examples), batch_size):
+            batch = examples[start : start + batch_size]
             sums: dict[Source, torch.Tensor] = {}
             for k in range(0, K, draws):
-                part = joined([example.draws(slice(k, k + draws)) for example in some])
-                self._add(loss, part, len(some), K, sums)
-            parts = [sums.get(key, rows.new_zeros(len(some), width)) for key, width in self.columns.items()]
-            torch.cat(parts, 1, out=rows[start : start + together])
+                part = joined([example.draws(slice(k, k + draws)) for example in batch])
+                self._add(loss, part, len(batch), K, sums)
+            parts = [sums.get(key, rows.new_zeros(len(batch), width)) for key, width in self.columns.items()]
+            torch.cat(parts, 1, out=rows[start : start + batch_size])
         return rows
 
     def _prepare(self, loss: Loss, examples: Sequence[Example]) -> dict[Source, int]:
-        """Find the layers whose rule holds, measure the memory of one row, and return every source's columns."""
+        """Find the layers whose rule holds, measure the memory of one row, and return the columns of every source."""
         rows = [example.draws(slice(0, 1)) for example in examples[:2]]
         if len(rows) == 1:
             rows.append(examples[0].draws(slice(-1, None)))
         truth, self.row_bytes = autograd_reference(self.model, loss, rows)
-        owner = {q: layer for layer in covered_layers(self.model, loss, rows, truth) for q in own(layer)}
+        owner = {q: layer for layer in covered_layers(self.model, loss, rows, truth) for q in own_parameters(layer)}
         columns: dict[Source, int] = {}
         self.hooks, self.rest = {}, []
         for name, q in self.model.named_parameters():
@@ -103,7 +111,7 @@ class PerExampleGradients:
         return columns
 
     def _pass(self, K: int) -> tuple[int, int]:
-        """How many examples of K draws go through the model at once, and how many draws of each."""
+        """Return how many examples of K draws a pass takes, and how many draws of each."""
         return rows_in_a_pass(K, self.row_bytes, self.device)
 
     def _add(self, loss: Loss, part: Example, B: int, K: int, totals: dict[Source, torch.Tensor]) -> None:
@@ -111,15 +119,15 @@ class PerExampleGradients:
         with attached(self.model, self.hooks, B, lambda layer, gradients: add(totals, layer, gradients())):
             backward(self._mean(loss, part, K))
         if self.rest:
-            each: list[tuple[torch.Tensor, ...]] = []
+            by_example: list[tuple[torch.Tensor, ...]] = []
             for rows in torch.arange(len(part.t)).view(B, -1):
                 value = self._mean(loss, part.draws(rows), K)
-                each.append(torch.autograd.grad(value, self.rest, allow_unused=True, materialize_grads=True))
-            for q, gradients in zip(self.rest, zip(*each)):
+                by_example.append(torch.autograd.grad(value, self.rest, allow_unused=True, materialize_grads=True))
+            for q, gradients in zip(self.rest, zip(*by_example)):
                 add(totals, q, torch.stack([gradient.flatten() for gradient in gradients]))
 
     def _mean(self, loss: Loss, part: Example, K: int) -> torch.Tensor:
-        """The contribution of the rows of ``part`` to their examples' means over K draws, summed."""
+        """Return the summed contribution of the rows of ``part`` to their examples' means over K draws."""
         with kernels.fast_cpu(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             losses = loss(part)
             return losses.to(single_or_wider(losses.dtype)).sum() / K

@@ -1,4 +1,4 @@
-"""Training and target images with their draws, as gradients are taken of them."""
+"""Training and target images with the draws over which their gradients are averaged."""
 
 # torch is partly untyped
 # pyright: reportUnknownMemberType=false
@@ -17,10 +17,10 @@ Item = TypeVar("Item")
 
 @dataclass
 class Example:
-    """One image with its draws, or the rows of several.
+    """One image with its draws, or the joined rows of several images.
 
     x0, epsilon: (K, C, H, W). t: (K,). condition: classes (K,), embedded captions (K, token, width), or None.
-    weight: (H, W) mask or None, one for all rows. v: (K, C, H, W) pseudo-targets of Fisher rows, or None.
+    weight: (H, W) mask for all rows, or None. v: (K, C, H, W) pseudo-targets of Fisher rows, or None.
     """
 
     x0: torch.Tensor
@@ -31,13 +31,13 @@ class Example:
     v: torch.Tensor | None = None
 
     def draws(self, rows: slice | torch.Tensor) -> "Example":
-        """The same image with some of its draws."""
+        """Return the same image with some of its draws."""
         condition = None if self.condition is None else self.condition[rows]
         v = None if self.v is None else self.v[rows]
         return replace(self, x0=self.x0[rows], t=self.t[rows], epsilon=self.epsilon[rows], condition=condition, v=v)
 
     def to(self, device: Device) -> "Example":
-        """The same rows on a device."""
+        """Return the same rows on a device."""
         parts = {name: getattr(self, name) for name in ("x0", "t", "epsilon", "condition", "weight", "v")}
         return replace(self, **{name: part if part is None else part.to(device) for name, part in parts.items()})
 
@@ -45,11 +45,11 @@ class Example:
 def train_example(
     z: torch.Tensor, t: torch.Tensor, epsilon: torch.Tensor, condition: torch.Tensor | None = None, flip: bool = False
 ) -> Example:
-    """A training image with the draws of its train loss L_i (Alg. 1 line 3).
+    """Return a training image with the draws of its train loss L_i (Alg. 1 line 3).
 
     Args:
-        z: (C, H, W). t: (K,). epsilon: (K, C, H, W). condition: one row (1, ...), the image's own, or None.
-        flip: the image and its mirror image, both with all draws, for a model that was trained on flips.
+        z: (C, H, W). t: (K,). epsilon: (K, C, H, W). condition: the image's row (1, ...), or None.
+        flip: whether to add the mirror image, with all draws too, for a model trained with flips.
     """
     x0 = z.expand(epsilon.shape)
     if flip:
@@ -64,10 +64,10 @@ def target_example(
     condition: torch.Tensor | None = None,
     weight: torch.Tensor | None = None,
 ) -> Example:
-    """The one-step estimate x̂0_t with the noises of the output function f_t (Eq. 3).
+    """Return the one-step estimate x̂0_t with the draws of ε in the output function f_t (Eq. 3).
 
     Args:
-        x0_hat: (C, H, W). t: the step, a number. epsilon: (k, C, H, W). condition: one row (1, ...), or None.
+        x0_hat: (C, H, W). t: the step. epsilon: (k, C, H, W). condition: one row (1, ...), or None.
         weight: (H, W), a mask (§5.4), or None.
     """
     k = len(epsilon)
@@ -76,7 +76,7 @@ def target_example(
 
 
 def joined(examples: Sequence[Example]) -> Example:
-    """The rows of several examples in one."""
+    """Join the rows of several examples."""
     first = examples[0]
     parts: dict[str, torch.Tensor | None] = {
         name: torch.cat([getattr(e, name) for e in examples]) for name in ("x0", "t", "epsilon")
@@ -87,9 +87,7 @@ def joined(examples: Sequence[Example]) -> Example:
 
 
 EVERY_DRAW = slice(None)
-
-
-HALVES = (slice(0, None, 2), slice(1, None, 2))  # every other draw
+HALVES = (slice(0, None, 2), slice(1, None, 2))  # even and odd draws
 
 
 def whole_and_halves(
@@ -98,14 +96,14 @@ def whole_and_halves(
     items: Sequence[Item],
     K: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Projected gradients over all K draws, and over each half of them, at the cost of the halves alone.
+    """Compute projected gradients over each half of the K draws, and over all draws at no further cost.
 
     Args:
         project: maps a list of examples to their projected gradients (len, d).
-        example: ``example(item, draws)``, draws being a slice of the K.
+        example: ``example(item, draws)``, where ``draws`` is a slice of the K draws.
 
     Returns:
-        (len(items), d), and (len(items), 2, d): over the even draws, and over the odd ones.
+        (len(items), d) over all draws, and (len(items), 2, d) over the even and over the odd ones.
     """
     even, odd = (project([example(item, draws) for item in items]) for draws in HALVES)
     return ((K + 1) // 2 * even + K // 2 * odd) / K, torch.stack([even, odd], 1)

@@ -1,14 +1,14 @@
-"""Hooks on layers: each sees its layer's calls in a forward and backward pass, and reports per-example gradients.
+"""Hooks on layers: each observes its layer in a forward and backward pass and reports per-example gradients.
 
-Most hooks keep the layer's input x in the forward pass, get its output's gradient δ in the backward pass, and apply a
-rule of ``layer_rules``. Shapes: R = B examples × K rows each; x (R, …), δ (R, …) of the layer's output; what a hook
-reports is (B, columns).
+Most hooks keep the layer's input x in the forward pass, receive the output gradient δ in the backward pass, and apply a
+rule of ``layer_rules``. Shapes: R = B examples × K rows each; x (R, …); δ (R, …), as the layer's output; reported
+gradients (B, columns).
 """
 
 # torch is partly untyped
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownLambdaType=false
-# a layer is of a class whose forward it has, which no checker can follow
+# layers are matched by their forward method, which a type checker cannot follow
 # pyright: reportUnnecessaryComparison=false, reportArgumentType=false
 
 import contextlib
@@ -23,13 +23,13 @@ from torch import nn
 
 from waypoint.science.gradients.layer_rules import RULES, Rule
 
-# gets, for every call of a layer, a function that returns its gradients (B, columns)
+# called for every call of a layer with a function that returns its gradients (B, columns)
 Report: TypeAlias = Callable[[Callable[[], torch.Tensor]], None]
-Source: TypeAlias = nn.Module | nn.Parameter  # of columns: a layer with a rule, or a parameter without
+Source: TypeAlias = nn.Module | nn.Parameter  # of columns: a layer with a rule, or a parameter without one
 
 
 class Hook(Protocol):
-    """The part of a hook that its users call."""
+    """The part of a hook's interface that its users call."""
 
     width: int
 
@@ -39,7 +39,7 @@ class Hook(Protocol):
 
 
 class LayerHook(ABC):
-    """A layer that is called with x first, and keeps of x what its gradients need.
+    """A hook on a layer whose first argument is x; it keeps the part of x that the gradients need.
 
     Subclasses set ``width``, the number of columns that they report.
     """
@@ -51,16 +51,16 @@ class LayerHook(ABC):
 
     @contextlib.contextmanager
     def attach(self, B: int, report: Report) -> Generator[None, None, None]:
-        """While it lasts, ``report`` gets, for every call of the layer, a function that returns (B, width)."""
+        """Within this context, every call of the layer passes ``report`` a function that returns (B, width)."""
 
         def watch(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor | None:
-            if not inputs:  # called by keyword: not seen
+            if not inputs:  # called by keyword: not supported
                 return None
             with torch.no_grad():
-                kept = self.keep(inputs[0].detach(), output)
-            if not output.requires_grad:  # nothing before this layer is differentiated: the graph begins here
-                output = output.requires_grad_().clone()  # a copy may be changed in place by what follows
-            output.register_hook(lambda delta: report(lambda: self.gradients(kept, delta, B)))
+                saved = self.keep(inputs[0].detach(), output)
+            if not output.requires_grad:  # nothing upstream is differentiated: the graph begins here
+                output = output.requires_grad_().clone()  # later layers may change a copy in place
+            output.register_hook(lambda delta: report(lambda: self.gradients(saved, delta, B)))
             return output
 
         with self.layer.register_forward_hook(watch):
@@ -68,44 +68,44 @@ class LayerHook(ABC):
 
     @abstractmethod
     def keep(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """The part of the layer's input x, or of its output, that the gradients need."""
+        """Return the part of the layer's input x, or of its output, that the gradients need."""
 
     @abstractmethod
-    def gradients(self, kept: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
-        """(B, width), from what was kept and the gradient δ of the output."""
+    def gradients(self, saved: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
+        """Return gradients (B, width) from the result of ``keep`` and the output gradient δ."""
 
 
 class ExactHook(LayerHook):
-    """A column for each trainable parameter of the layer, by its rule."""
+    """Columns for all trainable parameters of a layer, computed by its rule."""
 
     def __init__(self, layer: nn.Module, rule: Rule) -> None:
         super().__init__(layer)
         self.rule = rule
         parameters = (getattr(layer, name, None) for name in ("weight", "bias"))
-        self.takes = [q is not None and q.requires_grad for q in parameters]
+        self.learned = [q is not None and q.requires_grad for q in parameters]
         self.width = sum(q.numel() for q in layer.parameters(recurse=False) if q.requires_grad)
 
     def keep(self, x: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """The input, in the precision of the layer's computation."""
+        """Return the input in the precision of the layer's computation."""
         return x.to(output.dtype) if x.is_floating_point() else x
 
-    def gradients(self, kept: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
-        """(B, width)."""
-        parts = self.rule(self.layer, kept, delta, B)
-        return torch.cat([part for part, takes in zip(parts, self.takes) if takes and part is not None], 1)
+    def gradients(self, saved: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
+        """Return gradients (B, width)."""
+        parts = self.rule(self.layer, saved, delta, B)
+        return torch.cat([part for part, learned in zip(parts, self.learned) if learned and part is not None], 1)
 
 
 class GroupNormHook:
-    """GroupNorm's weight and bias.
+    """Gradients of GroupNorm's weight and bias.
 
-    For the pass each row gets a copy of them: R rows of C channels in G groups are one row of RC channels in RG
-    groups. The kernel that makes the input's gradient then leaves each row's Σ δ x̂ and Σ δ at no extra cost.
+    During the pass each row gets its own copy of them: R rows of C channels in G groups become one row of RC channels
+    in RG groups. The kernel of the input gradient then also yields Σ δ x̂ and Σ δ of each row at no extra cost.
     """
 
     def __init__(self, layer: nn.GroupNorm) -> None:
         self.layer = layer
-        self.takes = [layer.weight.requires_grad, layer.bias.requires_grad]
-        self.width = layer.num_channels * sum(self.takes)
+        self.learned = [layer.weight.requires_grad, layer.bias.requires_grad]
+        self.width = layer.num_channels * sum(self.learned)
 
     @contextlib.contextmanager
     def attach(self, B: int, report: Report) -> Generator[None, None, None]:
@@ -120,22 +120,22 @@ class GroupNormHook:
             one_row = input.reshape(1, R * C, *input.shape[2:])
             return torch.group_norm(one_row, R * layer.num_groups, weight, bias, layer.eps).view(input.shape)
 
-        layer.forward = forward  # an attribute of the layer hides the method of its class
+        layer.forward = forward  # an instance attribute hides the method of the class
         try:
             yield
         finally:
             del layer.forward
 
-    def gradients(self, found: torch.Tensor, B: int) -> torch.Tensor:
-        """(2, rows, channels) of weight and bias to (B, width)."""
-        found = found.view(2, B, -1, self.layer.num_channels).sum(2)
-        return torch.cat([part for part, takes in zip(found, self.takes) if takes], 1)
+    def gradients(self, by_row: torch.Tensor, B: int) -> torch.Tensor:
+        """Sum gradients (2, rows, channels) of weight and bias by example: (B, width)."""
+        by_row = by_row.view(2, B, -1, self.layer.num_channels).sum(2)
+        return torch.cat([part for part, learned in zip(by_row, self.learned) if learned], 1)
 
 
 def exact_hook(layer: nn.Module) -> Hook | None:
-    """The hook for a layer's exact gradients; None where no rule is known to hold."""
+    """Return the hook for a layer's exact gradients; None if no rule is known to hold."""
     kind = next((kind for kind in (*RULES, nn.GroupNorm) if type(layer).forward is kind.forward), None)
-    parameters = layer._parameters  # with those that are None  # pyright: ignore[reportPrivateUsage]
+    parameters = layer._parameters  # including those that are None  # pyright: ignore[reportPrivateUsage]
     if kind is None or parameters.get("weight") is None or not parameters.keys() <= {"weight", "bias"}:
         return None
     if kind is nn.Conv2d and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
@@ -146,22 +146,22 @@ def exact_hook(layer: nn.Module) -> Hook | None:
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters θ in ``named_parameters`` order: the order of every flat gradient."""
+    """Return the parameters θ in ``named_parameters`` order, the order of every flat gradient."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def own(layer: nn.Module) -> list[nn.Parameter]:
-    """A layer's parameters, those of layers within it left out."""
+def own_parameters(layer: nn.Module) -> list[nn.Parameter]:
+    """Return a layer's parameters without those of layers within it."""
     return list(layer.parameters(recurse=False))
 
 
 def single_or_wider(dtype: torch.dtype) -> torch.dtype:
-    """The precision of sums: never below float32."""
+    """Return the precision for sums: at least float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def add(totals: MutableMapping[Source, torch.Tensor], key: Source, gradients: torch.Tensor) -> None:
-    """Add gradients to the sum of a layer or parameter so far, or begin it."""
+    """Add gradients to the sum of a layer or parameter, or start it."""
     totals[key] = totals[key] + gradients if key in totals else gradients.to(single_or_wider(gradients.dtype))
 
 
@@ -172,7 +172,7 @@ def attached(
     B: int,
     report: Callable[[nn.Module, Callable[[], torch.Tensor]], None],
 ) -> Generator[None, None, None]:
-    """While it lasts θ is frozen, and every backward pass reports its layers' gradients.
+    """Within this context θ is frozen, and every backward pass reports the gradients of its layers.
 
     Args:
         hooks: {layer: hook}. B: examples in the pass. report: called with a layer and a function that
@@ -188,6 +188,6 @@ def attached(
 
 
 def backward(value: torch.Tensor) -> None:
-    """Backpropagate, where any layer with a hook was called at all."""
+    """Backpropagate, unless no layer with a hook was called."""
     if value.requires_grad:
         value.backward()

@@ -1,16 +1,16 @@
 """Rules for the per-example gradients of single layers.
 
-A rule maps a layer's input x and its output's gradient δ, both with rows ordered by example, to the gradients of the
-layer's own parameters, contracted over the rows of each example. With K draws an example that is the gradient of the
-draw-averaged loss (Alg. 1 line 3) at the cost of the weight gradients of one plain backward pass.
+A rule maps a layer's input x and output gradient δ, both with rows ordered by example, to the gradients of the layer's
+own parameters, contracted over the rows of each example. With K draws per example, this gives the gradient of the
+draw-averaged loss (Alg. 1 line 3) at the cost of the weight gradients of one ordinary backward pass.
 
-Shapes: R = B examples × K rows each; x (R, …), δ (R, …) of the layer's output; a rule returns one tensor
-(B, parameter's size) for the layer's weight and one for its bias, None for a bias that it lacks.
+Shapes: R = B examples × K rows each; x (R, …); δ (R, …), as the layer's output. A rule returns a tensor
+(B, parameter's size) for the layer's weight and one for its bias, or None if it has no bias.
 """
 
 # torch is partly untyped
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# its layers declare a bias that may be None as a parameter
+# torch's layers declare a bias that may be None as a parameter
 # pyright: reportUnnecessaryComparison=false
 
 from collections.abc import Callable
@@ -22,16 +22,15 @@ from torch.nn import functional as F
 
 from waypoint import kernels
 
-# of the weight, and of the bias where the layer has one
+# of the weight, and of the bias if the layer has one
 Gradient: TypeAlias = tuple[torch.Tensor, torch.Tensor | None]
-Rule: TypeAlias = Callable[[Any, torch.Tensor, torch.Tensor, int], Gradient]  # each is for layers of its own class
+Rule: TypeAlias = Callable[[Any, torch.Tensor, torch.Tensor, int], Gradient]  # each applies to layers of one class
 
 
 def conv2d(layer: nn.Conv2d, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gradient:
-    """Convolution: of a 1 × 1 kernel a product of matrices; else a compiled kernel's weight gradient, or the backend's.
+    """Convolution: a matrix product for a 1 × 1 kernel, else the weight gradient of a compiled kernel or the backend.
 
-    A single one of the backend's makes all, with each example as a group of its own, unless that is slower than one
-    after the other.
+    One call of the backend handles all examples as groups, unless a call per example is faster.
     """
     bias = None if layer.bias is None else delta.sum((2, 3)).unflatten(0, (B, -1)).sum(1)
     if is_pointwise(layer):
@@ -53,27 +52,28 @@ def groups_are_slow(layer: nn.Conv2d, delta: torch.Tensor, B: int) -> bool:
 
 
 def one_by_one(layer: nn.Conv2d, x: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
-    """A convolution's weight gradient example by example: (B, …)."""
-    return torch.stack([weight_gradient(layer, *one, 1) for one in zip(x.chunk(B), delta.chunk(B))])
+    """Compute a convolution's weight gradient example by example: (B, …)."""
+    return torch.stack([weight_gradient(layer, *pair, 1) for pair in zip(x.chunk(B), delta.chunk(B))])
 
 
 def is_pointwise(layer: nn.Conv2d) -> bool:
     """Whether a convolution is a linear map of the channels at each position."""
-    at_each = (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
-    return at_each and layer.groups == 1
+    is_1x1 = (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+    return is_1x1 and layer.groups == 1
 
 
 def weight_gradient(layer: nn.Conv2d, x: torch.Tensor, delta: torch.Tensor, copies: int) -> torch.Tensor:
-    """The backend's weight gradient, with copies of the layer side by side as groups: (copies · outputs, …)."""
+    """Return the backend's weight gradient, with copies of the layer as groups: (copies · outputs, …)."""
     weights = layer.weight.to(delta.dtype).repeat(copies, 1, 1, 1)
-    place = layer.stride, layer.padding, layer.dilation, False, (0, 0), copies * layer.groups
-    return torch.ops.aten.convolution_backward(delta, x, weights, None, *place, (False, True, False))[1]
+    geometry = layer.stride, layer.padding, layer.dilation, False, (0, 0), copies * layer.groups
+    return torch.ops.aten.convolution_backward(delta, x, weights, None, *geometry, (False, True, False))[1]
 
 
 def contract(a: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
-    """Σ a ⊗ δ over draws and positions, for (R, r, H, W) and (R, C, H, W) in either memory format: (B, r, C)."""
-    few = delta[0, 0].numel() < min(a.shape[1], delta.shape[1])  # positions: a product of each row would be larger
-    if few or not delta.is_contiguous():
+    """Return Σ a ⊗ δ over draws and positions of (R, r, H, W) and (R, C, H, W) in any memory format: (B, r, C)."""
+    # with few positions, products by row would be larger than their factors
+    few_positions = delta[0, 0].numel() < min(a.shape[1], delta.shape[1])
+    if few_positions or not delta.is_contiguous():
         a, delta = (by_example(x.permute(0, 2, 3, 1), B) for x in (a, delta))
         return a.transpose(1, 2) @ delta
     rows = a.flatten(2) @ delta.flatten(2).transpose(1, 2)
@@ -81,7 +81,7 @@ def contract(a: torch.Tensor, delta: torch.Tensor, B: int) -> torch.Tensor:
 
 
 def grouped_by_example(x: torch.Tensor, B: int) -> torch.Tensor:
-    """(B K, C, H, W) to (K, B C, H, W): an example's channels side by side with the others'."""
+    """Reshape (B K, C, H, W) to (K, B C, H, W), with the channels of all examples side by side."""
     return x.unflatten(0, (B, -1)).transpose(0, 1).flatten(1, 2)
 
 
@@ -93,7 +93,7 @@ def linear(layer: nn.Linear, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gr
 
 
 def by_example(x: torch.Tensor, B: int) -> torch.Tensor:
-    """(R, …, features) to (B, rows and positions of one example, features)."""
+    """Reshape (R, …, features) to (B, rows and positions of one example, features)."""
     return x.reshape(B, -1, x.shape[-1])
 
 
@@ -105,7 +105,7 @@ def layer_norm(layer: nn.LayerNorm, x: torch.Tensor, delta: torch.Tensor, B: int
 
 
 def embedding(layer: nn.Embedding, x: torch.Tensor, delta: torch.Tensor, B: int) -> Gradient:
-    """Embedding: each row's δ added to the embedding that it looked up."""
+    """Embedding: the δ of each position is added to the embedding it looked up."""
     delta = by_example(delta, B)
     weight = delta.new_zeros(B, layer.num_embeddings, layer.embedding_dim)
     index = x.reshape(B, -1, 1).expand(delta.shape)

@@ -1,1 +1,1 @@
-"""How each kind of network is called."""
+"""The kinds of networks and how they are called."""

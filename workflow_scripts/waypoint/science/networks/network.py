@@ -1,6 +1,6 @@
-"""What one kind of network declares: each is a file of the folder ``kinds`` with ``NETWORK`` in it.
+"""The declaration of a kind of network; every file in the folder ``kinds`` defines one as ``NETWORK``.
 
-Planning reads these files too, so that none imports a model library while it is imported itself.
+Planning also imports these files, so they import no model library at module level.
 """
 
 from collections.abc import Callable
@@ -17,20 +17,21 @@ Keyword: TypeAlias = Literal["class_labels", "encoder_hidden_states"] | None
 
 @dataclass(frozen=True)
 class Network:
-    """How a class of diffusers is told from others, checked, and called.
+    """How a diffusers class is recognised, checked and called.
 
     ``config`` is always a network's configuration, as a mapping.
 
     Attributes:
-        name, module: of the class, and of its file within diffusers.
-        channels: diffusers' default of in_channels and out_channels.
-        is_new: (config section ``model.unet``) → whether it describes such a network; exactly one kind says so.
-        conditioned_by: (config) → the argument by which it takes its condition, None for none.
-        arguments: (config, x, condition) → what it is called with beside x (B, C, H, W) and the steps.
-        pipeline: (config) → the name of diffusers' pipeline that opens it.
-        check: (config) → refuses by ``WaypointError`` conditions that Waypoint does not have.
-        keys, blocks: that no other kind has. called, told: its name in messages, alone or after "a network".
-        old_size: cells that old versions of its pipeline worked at where the configuration says less, or None.
+        name, module: of the class, and of its module within diffusers.
+        channels: diffusers' default for in_channels and out_channels.
+        is_new: (config section ``model.unet``) → whether it describes such a network; true for exactly one kind.
+        conditioned_by: (config) → the argument that takes the condition; None if there is none.
+        arguments: (config, x, condition) → further arguments of a call, besides x (B, C, H, W) and the steps.
+        pipeline: (config) → the name of the diffusers pipeline that loads it.
+        check: (config) → raises ``WaypointError`` for conditions that Waypoint does not support.
+        keys, blocks: configuration keys and block types that no other kind has.
+        label, qualifier: its name in messages, and the words that identify it after "a network".
+        old_size: cells per side that old versions of its pipeline used if the configuration has fewer, or None.
     """
 
     name: str
@@ -43,6 +44,6 @@ class Network:
     check: Callable[[Settings], None]
     keys: frozenset[str]
     blocks: frozenset[str]
-    called: str
-    told: str
+    label: str
+    qualifier: str
     old_size: int | None = None

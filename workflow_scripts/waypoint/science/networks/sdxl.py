@@ -1,10 +1,10 @@
-"""How SDXL's UNet is called: an embedded caption, a pooled one, and six numbers about the image's size.
+"""How SDXL's UNet is called: with an embedded caption, a pooled one, and six numbers about the image size.
 
-Everything else in Waypoint knows one tensor for a condition. The pooled caption therefore stands in rows of its own
-behind the caption's tokens, filled up with zeros, and is taken off again when the network is called.
+Elsewhere in Waypoint a condition is one tensor. The pooled caption is therefore appended to the caption's tokens as
+extra rows, padded with zeros, and split off again when the network is called.
 
-The six numbers are height and width, the corner of a crop, and height and width again, as diffusers' pipeline has them
-by default: images are neither scaled nor cropped on the way to the network. Its VAE makes sides eight times as short.
+The six numbers are height and width, the corner of a crop, and height and width again, with the defaults of diffusers'
+pipeline: images are neither scaled nor cropped on the way to the network. The VAE makes sides eight times shorter.
 """
 
 from typing import TYPE_CHECKING
@@ -15,44 +15,44 @@ from waypoint.science.types import Settings
 if TYPE_CHECKING:
     import torch
 
-SHRUNK = 8
+VAE_FACTOR = 8
 SIZES = 6
 
 
 def is_sdxl(config: Settings) -> bool:
-    """Whether a UNet's configuration asks for a pooled caption and for sizes."""
+    """Whether a UNet's configuration requires a pooled caption and sizes."""
     return config.get("addition_embed_type") == "text_time"
 
 
 def pooled_width(config: Settings) -> int:
-    """Numbers in the pooled caption of a UNet."""
+    """Return the width of a UNet's pooled caption."""
     return config["projection_class_embeddings_input_dim"] - SIZES * config["addition_time_embed_dim"]
 
 
 def rows_for(width: int, pooled: int) -> int:
-    """Rows of a caption ``width`` wide that a pooled one of so many numbers takes."""
+    """Return how many rows of ``width`` numbers a pooled caption of ``pooled`` numbers takes."""
     return -(-pooled // width)
 
 
 def pack(text: "torch.Tensor", pooled: "torch.Tensor") -> "torch.Tensor":
-    """Captions (n, token, width) with their pooled ones (n, P) behind them: (n, token + rows, width)."""
-    import torch  # planning reads this file too
+    """Append pooled captions (n, P) to captions (n, token, width): (n, token + rows, width)."""
+    import torch  # imported lazily: planning imports this file too
 
     width = text.shape[2]
     rows = rows_for(width, pooled.shape[1])
-    behind = torch.zeros(len(text), rows * width, dtype=text.dtype, device=text.device)
-    behind[:, : pooled.shape[1]] = pooled
-    return torch.cat([text, behind.unflatten(1, (rows, width))], 1)
+    padded = torch.zeros(len(text), rows * width, dtype=text.dtype, device=text.device)
+    padded[:, : pooled.shape[1]] = pooled
+    return torch.cat([text, padded.unflatten(1, (rows, width))], 1)
 
 
 def unpack(condition: "torch.Tensor", pooled: int) -> "tuple[torch.Tensor, torch.Tensor]":
-    """What ``pack`` was given.
+    """Invert ``pack``: return the captions and the pooled captions.
 
     Args:
         condition: (n, token + rows, width). pooled: P.
 
     Raises:
-        WaypointError: it has no token beside the pooled caption.
+        WaypointError: the condition has no token besides the pooled caption.
     """
     tokens = condition.shape[1] - rows_for(condition.shape[2], pooled)
     if tokens < 1:
@@ -64,14 +64,14 @@ def unpack(condition: "torch.Tensor", pooled: int) -> "tuple[torch.Tensor, torch
 
 
 def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor") -> dict[str, object]:
-    """What the UNet is called with beside x (B, C, H, W) and t.
+    """Return the UNet's arguments besides x (B, C, H, W) and t.
 
     Args:
-        config: the UNet's. condition: (B, token + rows, width), from ``pack``.
+        config: the UNet's configuration. condition: (B, token + rows, width), from ``pack``.
     """
     import torch
 
     text, pooled = unpack(condition, pooled_width(config))
-    height, width = (SHRUNK * side for side in x.shape[2:])
+    height, width = (VAE_FACTOR * side for side in x.shape[2:])
     sizes = torch.tensor([height, width, 0, 0, height, width], dtype=x.dtype, device=x.device).expand(len(x), SIZES)
     return {"encoder_hidden_states": text, "added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}

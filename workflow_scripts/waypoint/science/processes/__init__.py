@@ -1,1 +1,1 @@
-"""Diffusion processes: noising, training target, one-step estimate, output function, a sampling step."""
+"""Diffusion processes: noising, losses, one-step estimates and sampling."""

@@ -1,10 +1,10 @@
 """Denoising diffusion (DDPM) with ε- and v-prediction: noising, losses, one-step estimates, ancestral sampling.
 
-Symbols: T training steps; t is always a training-time step 0..T-1; ᾱ_t is the scheduler's cumulative
-product; x_t is what the model is *called on* at step t.
+Symbols: T training steps; t is always a training-time step 0..T-1; ᾱ_t is the scheduler's cumulative product; x_t is
+the model's *input* at step t.
 """
 
-# torch and diffusers are partly untyped; diffusers declares a configuration, whose keys are its attributes, as a dict
+# torch and diffusers are partly untyped; diffusers types a configuration, whose keys are attributes, as a dict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false
 
@@ -23,7 +23,7 @@ from waypoint.science.types import Integers, UNet
 if TYPE_CHECKING:
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-Steps: TypeAlias = torch.Tensor | int  # t of every row (B,), or of all
+Steps: TypeAlias = torch.Tensor | int  # t of each row (B,), or of all rows
 Trajectory: TypeAlias = tuple[Integers, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -31,8 +31,8 @@ class Denoiser:
     """A UNet ε_θ (or v_θ) together with its DDPM scheduler.
 
     Args:
-        unet: a diffusers ``UNet2DModel``, or ``UNet2DConditionModel``, which sees embedded captions.
-        scheduler: a diffusers ``DDPMScheduler``; ε- and v-prediction are supported.
+        unet: a diffusers ``UNet2DModel``, or a ``UNet2DConditionModel`` for embedded captions.
+        scheduler: a diffusers ``DDPMScheduler`` with ε- or v-prediction.
     """
 
     def __init__(self, unet: UNet, scheduler: "DDPMScheduler") -> None:
@@ -46,17 +46,17 @@ class Denoiser:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(C, H, W) of the model's images."""
+        """The shape (C, H, W) of the model's images."""
         return network.input_shape(self.unet)
 
     def coefficients(self, t: Steps, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """√ᾱ_t and √(1-ᾱ_t), shaped to multiply ``x``; ``t`` is (B,) or a number."""
+        """Return √ᾱ_t and √(1-ᾱ_t), shaped to multiply ``x``; ``t`` is (B,) or a number."""
         t = torch.as_tensor(t, device=self.device)
         alpha_bar = self.alphas_cumprod[t].reshape(-1, *[1] * (x.dim() - 1))
         return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
 
     def output(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
-        """The network's raw output on x (B, C, H, W) at steps t (B,) or one number.
+        """Return the network's raw output at x (B, C, H, W) and steps t, (B,) or one number.
 
         Args:
             condition: classes (B,), embedded captions (B, token, width), or None; unconditional networks ignore it.
@@ -66,11 +66,11 @@ class Denoiser:
 
     @torch.no_grad()
     def prediction(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
-        """``output`` where no gradient is wanted: sampling and detached estimates."""
+        """Return ``output`` without gradients, for sampling and detached estimates."""
         return self.output(x, t, condition)
 
     def epsilon(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
-        """ε_θ(x_t, t); a v-model's output is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
+        """Return ε_θ(x_t, t); the output v of a v-model is converted, ε = √ᾱ_t v + √(1-ᾱ_t) x_t."""
         out = self.output(x, t, condition)
         if not self.predicts_v:
             return out
@@ -78,20 +78,20 @@ class Denoiser:
         return signal * out + noise * x
 
     def has_gradient(self, t: int) -> bool:
-        """Whether f_t depends on θ at step t: from v at ᾱ_t = 0 it does not, for there ε is x_t itself."""
+        """Whether f_t depends on θ at step t; that of a v-model at ᾱ_t = 0 does not, because there ε is x_t itself."""
         return not (self.predicts_v and float(self.alphas_cumprod[t]) == 0)
 
     def add_noise(self, x0: torch.Tensor, epsilon: torch.Tensor, t: Steps) -> torch.Tensor:
-        """√ᾱ_t x_0 + √(1-ᾱ_t) ε for x0, epsilon (B, C, H, W) and t (B,)."""
+        """Return √ᾱ_t x_0 + √(1-ᾱ_t) ε for x0, epsilon (B, C, H, W) and t (B,)."""
         signal, noise = self.coefficients(t, x0)
         return signal * x0 + noise * epsilon
 
     def x0_hat(self, x_t: torch.Tensor, t: Steps, out: torch.Tensor, clip: str) -> torch.Tensor:
-        """The one-step estimate (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (§2.2, Alg. 1 line 11; its parenthesis is a misprint).
+        """Return the one-step estimate (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (§2.2; Alg. 1 line 11 misprints its parenthesis).
 
         Args:
-            out: the network's output at (x_t, t). From v it is √ᾱ_t x_t - √(1-ᾱ_t) v, the same without cancellation.
-            clip: "scheduler" clips where the scheduler's own configuration does, as its sampler does; "none" never.
+            out: the network's output at (x_t, t). For v, √ᾱ_t x_t - √(1-ᾱ_t) v is the same without cancellation.
+            clip: "scheduler" clips if the scheduler's configuration does, as in its sampling; "none" never does.
         """
         signal, noise = self.coefficients(t, x_t)
         estimate = signal * x_t - noise * out if self.predicts_v else (x_t - noise * out) / signal
@@ -103,7 +103,7 @@ class Denoiser:
     def train_loss(
         self, x0: torch.Tensor, t: Steps, epsilon: torch.Tensor, condition: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """The loss the model was trained on, element-mean per row (Alg. 1 line 3, inner term): (B,)."""
+        """Return the training loss as the element mean of each row (Alg. 1 line 3, inner term): (B,)."""
         out = self.output(self.add_noise(x0, epsilon, t), t, condition)
         target = epsilon
         if self.predicts_v:
@@ -119,22 +119,22 @@ class Denoiser:
         condition: torch.Tensor | None = None,
         weight: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Eq. 3's inner term per row: mean of (ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t))², (B,).
+        """Return the inner term of Eq. 3 per row: the mean of (ε - ε_θ(√ᾱ_t x_0 + √(1-ᾱ_t) ε, t))², (B,).
 
-        ``weight`` (H, W), a mask: the mean is weighted by it (§5.4) over positions, and plain over channels.
+        With a mask ``weight`` (H, W), the mean over positions is weighted by it (§5.4); that over channels is not.
         """
         return element_mean((epsilon - self.epsilon(self.add_noise(x0, epsilon, t), t, condition)).pow(2), weight)
 
 
 def element_mean(values: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-    """The mean of every row of (B, C, H, W), (B,); with a mask (H, W) weighted by it over positions, not channels."""
+    """Average every row of (B, C, H, W), weighted over positions by a mask (H, W) if there is one: (B,)."""
     if weight is None:
         return values.flatten(1).mean(1)
     return (values.mean(1) * weight).flatten(1).sum(1) / weight.sum()
 
 
 def repeated(condition: torch.Tensor | None, count: int) -> torch.Tensor | None:
-    """The condition of one row (1, ...) for ``count`` rows, or None."""
+    """Expand the condition of one row (1, ...), or None, to ``count`` rows."""
     return None if condition is None else condition.expand(count, *condition.shape[1:])
 
 
@@ -146,11 +146,11 @@ def trajectory(
     condition: torch.Tensor | None = None,
     clip: str = "scheduler",
 ) -> Trajectory:
-    """Ancestral DDPM sampling that keeps everything Algorithm 1 needs.
+    """Sample ancestrally (DDPM) and keep everything that Algorithm 1 needs.
 
     Args:
         steps: number of sampling steps; the scheduler's own spacing gives the grid (T ≥ steps).
-        x_T: (1, C, H, W) starting noise. generator: CPU generator of the noise of every step.
+        x_T: (1, C, H, W), the initial noise. generator: CPU generator of the noise of all steps.
 
     Returns:
         grid (S,) int, x_t (S, C, H, W), x0_hat (S, C, H, W), image (C, H, W); all on the CPU.
@@ -175,7 +175,7 @@ def generate(
     condition: torch.Tensor | None = None,
     clip: str = "scheduler",
 ) -> Trajectory:
-    """A ``trajectory`` from a seed: ``noise``, a CPU generator, gives x_T first and then every step's noise."""
+    """Sample a ``trajectory`` with all noise from a CPU generator: first x_T, then the noise of every step."""
     x_T = torch.randn(1, *denoiser.shape, generator=noise)
     return trajectory(denoiser, steps, x_T, noise, condition, clip)
 
@@ -183,20 +183,21 @@ def generate(
 def samples(
     denoiser: Denoiser, steps: int, generators: Sequence[torch.Generator], conditions: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Images from seeds, side by side: each is what ``generate`` makes of its generator, up to rounding.
+    """Generate images in one batch; each equals the image that ``generate`` makes from its generator, up to rounding.
 
     Args:
-        steps: number of sampling steps. generators: one CPU generator per image. conditions: a row for each, or None.
+        steps: number of sampling steps. generators: one CPU generator per image. conditions: a row per image, or None.
 
     Returns:
         (len(generators), C, H, W) on the CPU.
     """
     scheduler = copy.deepcopy(denoiser.scheduler)
     scheduler.set_timesteps(steps)
-    each = cast(torch.Generator, list(generators))  # diffusers takes a list too, though it does not say so
+    # diffusers also accepts a list, though its types do not say so
+    generator_list = cast(torch.Generator, list(generators))
     x = torch.stack([torch.randn(denoiser.shape, generator=generator) for generator in generators]).to(denoiser.device)
     for t in scheduler.timesteps.tolist():
-        x = scheduler.step(denoiser.prediction(x, t, conditions), t, x, generator=each).prev_sample
+        x = scheduler.step(denoiser.prediction(x, t, conditions), t, x, generator=generator_list).prev_sample
     return x.cpu()
 
 
@@ -209,14 +210,14 @@ def continuations(
     condition: torch.Tensor | None = None,
     swap: tuple[Denoiser, int] | None = None,
 ) -> torch.Tensor:
-    """Samples of p(·|x_t): the chain restarted at x_t with fresh noise at every step.
+    """Sample from p(·|x_t): restart the chain at x_t with new noise at every step.
 
     Args:
-        steps: number of sampling steps; the chain goes from t on over the grid's steps below t.
-        x_t: (C, H, W), what the model is called on at step t.
-        generators: one CPU generator per sample, so that a sample does not depend on how many there are.
-        swap: (other denoiser, Δ): the other one makes the calls at steps in (t - Δ, t], with the same noises as
-            without it: the intervention of §3.2 and Fig. 5.
+        steps: number of sampling steps; the chain visits t and the grid's steps below t.
+        x_t: (C, H, W), the model's input at step t.
+        generators: one CPU generator per sample, so that a sample does not depend on their number.
+        swap: (other denoiser, Δ): the other one is called at steps in (t - Δ, t], with the same noise as without it:
+            the intervention of §3.2 and Fig. 5.
 
     Returns:
         (samples, C, H, W) on the CPU.
@@ -227,15 +228,15 @@ def continuations(
     x = x_t.to(denoiser.device).expand(len(generators), *x_t.shape)
     conditions = repeated(condition, len(generators))
     other, delta = swap or (denoiser, 0)
-    each = cast(torch.Generator, list(generators))  # as in ``samples``
+    generator_list = cast(torch.Generator, list(generators))  # as in ``samples``
     for s in scheduler.timesteps.tolist():
         theta = other if s > t - delta else denoiser
-        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=each).prev_sample
+        x = scheduler.step(theta.prediction(x, s, conditions), s, x, generator=generator_list).prev_sample
     return x.cpu()
 
 
 def check_scheduler(scheduler: "DDPMScheduler") -> None:
-    """Refuse, by name, what this module does not compute.
+    """Refuse, by name, a scheduler that this module does not support.
 
     Raises:
         WaypointError: another scheduler than DDPM, another prediction than ε or v, learned variance, thresholding.

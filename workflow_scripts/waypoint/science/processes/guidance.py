@@ -11,11 +11,11 @@ from waypoint.science.processes.ddpm import Denoiser, Steps
 
 
 class Guided(Denoiser):
-    """A denoiser under classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), ε_∅ being the output without a condition.
+    """A denoiser with classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), where ε_∅ is the unconditional output.
 
     Args:
-        null: (token, width), the embedding of the empty caption, or the class, one number, that stands for none.
-        scale: 1 is the conditional model, larger values follow the condition more closely.
+        null: (token, width), the embedding of the empty caption, or the null class, a tensor of one number.
+        scale: 1 is the conditional model; larger values follow the condition more closely.
     """
 
     def __init__(self, denoiser: Denoiser, null: torch.Tensor, scale: float) -> None:
@@ -23,22 +23,22 @@ class Guided(Denoiser):
         self.null, self.scale = null.to(self.device), scale
 
     def output(self, x: torch.Tensor, t: Steps, condition: torch.Tensor | None = None) -> torch.Tensor:
-        """As ``Denoiser.output``. Both rows of an example stay side by side, as per-example gradients need them."""
-        assert condition is not None  # a model without conditions is not guided
+        """As ``Denoiser.output``. The two rows of an example stay adjacent, as per-example gradients require."""
+        assert condition is not None  # only conditional models are guided
         t = torch.as_tensor(t, device=self.device).expand(len(x)).repeat_interleave(2)
-        both = torch.stack([self.null.expand_as(condition), condition], 1).flatten(0, 1)
-        without, conditioned = super().output(x.repeat_interleave(2, 0), t, both).unflatten(0, (-1, 2)).unbind(1)
-        return without + self.scale * (conditioned - without)
+        pairs = torch.stack([self.null.expand_as(condition), condition], 1).flatten(0, 1)
+        unconditional, conditional = super().output(x.repeat_interleave(2, 0), t, pairs).unflatten(0, (-1, 2)).unbind(1)
+        return unconditional + self.scale * (conditional - unconditional)
 
 
 def guided(denoiser: Denoiser, null: torch.Tensor | None, scale: float) -> Denoiser:
-    """``denoiser`` under guidance; itself at scale 1, or where captions are known to a model but not the empty one.
+    """Return ``denoiser`` with guidance; itself at scale 1, or for a captioned model without an empty caption.
 
     Args:
-        null: the embedding of the empty caption, or None; a class-conditional model has a class for it.
+        null: the embedding of the empty caption, or None; a class-conditional model uses its null class.
 
     Raises:
-        WaypointError: the model has no condition to be guided by.
+        WaypointError: the model is unconditional.
     """
     if scale == 1:
         return denoiser

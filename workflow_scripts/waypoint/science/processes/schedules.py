@@ -1,4 +1,4 @@
-"""Which noise schedules are computed with, judged from their configuration alone, without a model library."""
+"""The supported noise schedules, checked from their configuration alone, without a model library."""
 
 from waypoint.errors import WaypointError
 from waypoint.science.types import Settings
@@ -7,16 +7,16 @@ PREDICTIONS = ("epsilon", "v_prediction")
 
 
 def check_schedule(config: Settings) -> None:
-    """Refuse, by name, what ancestral sampling here does not compute.
+    """Refuse, by name, schedules that ancestral sampling does not support here.
 
     Args:
-        config: a DDPMScheduler's, as a mapping; keys that are left out have diffusers' defaults.
+        config: of a DDPMScheduler, as a mapping; missing keys have diffusers' defaults.
 
     Raises:
         WaypointError: another prediction than ε or v, ε where ᾱ_T is 0, learned or undefined variance, thresholding.
     """
     prediction, variance = config.get("prediction_type", "epsilon"), config.get("variance_type", "fixed_small")
-    if config.get("predict_epsilon") is False and prediction == "epsilon":  # of diffusers before 0.10
+    if config.get("predict_epsilon") is False and prediction == "epsilon":  # from diffusers before 0.10
         raise WaypointError(
             "scheduler.predict_epsilon false, an old name of prediction_type 'sample', is not supported; "
             f"{' and '.join(PREDICTIONS)} are"
@@ -42,7 +42,7 @@ def check_schedule(config: Settings) -> None:
 
 
 def ends_without_signal(config: Settings) -> bool:
-    """Whether ᾱ of a schedule's last step is 0, judged from its configuration."""
+    """Whether ᾱ at the last step of a schedule is 0 according to its configuration."""
     betas = config.get("trained_betas")
     if betas is not None:
         return max(betas) >= 1
@@ -51,10 +51,10 @@ def ends_without_signal(config: Settings) -> bool:
 
 
 def require_ancestral(config: Settings, sampler: str | None = None) -> None:
-    """Refuse a stored scheduler's configuration that gives no ancestral sampling.
+    """Refuse a stored scheduler configuration that does not allow ancestral sampling.
 
     Args:
-        config: as stored. sampler: "ddpm" takes only the noise schedule of whichever scheduler it is.
+        config: as stored. sampler: "ddpm" uses only the noise schedule of any scheduler.
 
     Raises:
         WaypointError: another scheduler than DDPM, or one without a schedule of betas.
@@ -63,8 +63,8 @@ def require_ancestral(config: Settings, sampler: str | None = None) -> None:
     if sampler == "ddpm":
         missing = {"beta_schedule", "beta_start", "beta_end", "num_train_timesteps"} - config.keys()
         if missing and config.get("trained_betas") is None:
-            named, key = config.get("_class_name", "without a name"), sorted(missing)[0]
-            raise WaypointError(f"scheduler {named} has no {key}: it is not one of betas over training steps")
+            label, key = config.get("_class_name", "without a name"), sorted(missing)[0]
+            raise WaypointError(f"scheduler {label} has no {key}: it is not one of betas over training steps")
     elif name != "DDPMScheduler":
         raise WaypointError(
             f"scheduler {name} is not supported: p(·|x_t) needs ancestral sampling; set checkpoints.sampler: ddpm "
@@ -73,10 +73,10 @@ def require_ancestral(config: Settings, sampler: str | None = None) -> None:
 
 
 def without_gradient(step: int, owner: str) -> str:
-    """Why a step of a v-model where ᾱ_t is 0 is refused, a sentence.
+    """Say why a step of a v-model where ᾱ_t is 0 is refused.
 
     Args:
-        owner: names whose step it is.
+        owner: whose step it is, for the message.
     """
     return (
         f"{owner}: step {step} has no ranking: the model predicts v, and its schedule has no signal left there "

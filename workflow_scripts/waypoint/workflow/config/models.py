@@ -71,11 +71,11 @@ def _check_kind(config, unet):
     network = network_of_new(unet)
     for other in (one for one in NETWORKS.values() if one is not network):
         for key in sorted(unet.keys() & other.keys):
-            raise WaypointError(f"config: model.unet.{key} belongs to a network {other.told}")
+            raise WaypointError(f"config: model.unet.{key} belongs to a network {other.qualifier}")
         for key in ("down_block_types", "mid_block_type", "up_block_types"):
             blocks = [unet[key]] if isinstance(unet.get(key), str) else unet.get(key) or []
             for block in other.blocks.intersection(blocks):
-                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {network.called}")
+                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {network.label}")
     text = network.conditioned_by(unet) == "encoder_hidden_states"
     if text and config["text_encoder"] is None:
         raise WaypointError("config: text_encoder is missing; model.unet.cross_attention_dim attends to its vectors")

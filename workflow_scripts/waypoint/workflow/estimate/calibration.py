@@ -16,7 +16,7 @@ from waypoint.science.algorithm1 import one_step_estimate, target_gradients, tra
 from waypoint.science.fisher import fisher_rows
 from waypoint.science.gradients.examples import Example
 from waypoint.science.kernel import gram, one_block, scores
-from waypoint.science.networks.lora import factors, with_adapter
+from waypoint.science.networks.lora import factors, has_adapter
 from waypoint.science.processes.ddpm import repeated
 from waypoint.science.processes.guidance import guided
 from waypoint.science.training import DenoiserTrainer
@@ -79,7 +79,7 @@ class Calibration:
     def load(self):
         """Seconds to load the model from a folder; of an adapter its base and the adapter itself."""
         with tempfile.TemporaryDirectory() as folder:
-            if with_adapter(self.denoiser.unet):
+            if has_adapter(self.denoiser.unet):
                 return self._load_adapter(Path(folder, "full/0"))
             checkpoints.save(self.denoiser.unet, self.denoiser.scheduler, folder)
             return self.seconds(lambda: checkpoints.load(folder, self.device))

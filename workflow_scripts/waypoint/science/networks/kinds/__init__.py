@@ -1,1 +1,1 @@
-"""A file for each kind of network; what lies here is known everywhere (``networks/known.py``)."""
+"""One file per kind of network; ``networks/known.py`` makes every file here known."""

@@ -1,4 +1,4 @@
-"""UNet2DModel: of images alone, or of their classes."""
+"""UNet2DModel: unconditional or class-conditional."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def conditioned_by(config: Settings) -> Keyword:
-    """Classes, where it has embeddings of them."""
+    """Class labels, if the network has class embeddings."""
     return None if config.get("num_class_embeds") is None else "class_labels"
 
 
 def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, Any]:
-    """Classes (B,), or nothing: an unconditional network ignores what it is given."""
+    """Return classes (B,) as the argument, or none: an unconditional network ignores its condition."""
     keyword = conditioned_by(config)
     return {} if keyword is None else {keyword: condition}
 
 
 def check(config: Settings) -> None:
-    """Refuse embeddings of anything but numbered classes."""
+    """Refuse class embeddings other than those of numbered classes."""
     if config.get("class_embed_type") is not None:
         raise WaypointError(f"class_embed_type {config['class_embed_type']!r} is not supported; num_class_embeds is")
 
@@ -47,6 +47,6 @@ NETWORK = Network(
         }
     ),
     blocks=frozenset({"AttnDownBlock2D", "AttnUpBlock2D", "AttnSkipDownBlock2D", "AttnSkipUpBlock2D"}),
-    called="network without cross_attention_dim",
-    told="without cross_attention_dim",
+    label="network without cross_attention_dim",
+    qualifier="without cross_attention_dim",
 )

@@ -1,4 +1,4 @@
-"""UNet2DConditionModel: of embedded captions; SDXL's of pooled ones too (``sdxl.py``)."""
+"""UNet2DConditionModel: conditioned on embedded captions; SDXL's also on pooled ones (``sdxl.py``)."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from waypoint.science.types import Settings
 if TYPE_CHECKING:
     import torch
 
-MORE_CONDITIONS = (  # what it would be given besides a caption, which Waypoint does not have
+MORE_CONDITIONS = (  # keys for conditions besides a caption, which Waypoint does not provide
     "class_embed_type",
     "num_class_embeds",
     "addition_embed_type",
@@ -20,14 +20,14 @@ MORE_CONDITIONS = (  # what it would be given besides a caption, which Waypoint 
 
 
 def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, Any]:
-    """Embedded captions (B, token, width), as ``sdxl.pack`` makes them for SDXL."""
+    """Return embedded captions (B, token, width) as arguments; for SDXL they come from ``sdxl.pack``."""
     if condition is not None and sdxl.is_sdxl(config):
         return sdxl.arguments(config, x, condition)
     return {"encoder_hidden_states": condition}
 
 
 def check(config: Settings) -> None:
-    """Refuse further conditions, but for SDXL's."""
+    """Refuse further conditions, except SDXL's."""
     for key in MORE_CONDITIONS:
         if config.get(key) is not None and not (key == "addition_embed_type" and sdxl.is_sdxl(config)):
             raise WaypointError(f"{key} {config[key]!r} is not supported; captions are")
@@ -55,7 +55,7 @@ NETWORK = Network(
         }
     ),
     blocks=frozenset({"CrossAttnDownBlock2D", "CrossAttnUpBlock2D", "UNetMidBlock2DCrossAttn"}),
-    called="text-conditional network",
-    told="with cross_attention_dim",
+    label="text-conditional network",
+    qualifier="with cross_attention_dim",
     old_size=64,  # Stable Diffusion's
 )
