@@ -14,7 +14,7 @@ NOT_COUNTED = ".csv"  # loss curves beside models: nothing reads them, and peopl
 
 
 def checksums(path: StrPath) -> dict[str, str]:
-    """Return the SHA-256 by name of a file, or of every file in a folder that Waypoint ever reads."""
+    """Return the SHA-256 of a file, or of every file in a folder that is ever read, by name."""
     path = Path(path)
     if path.is_file():
         return {path.name: file_hash(path)}

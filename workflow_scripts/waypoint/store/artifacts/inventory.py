@@ -47,7 +47,7 @@ def damage(path: StrPath) -> str | None:
 
 
 def remove_empty_folders(folder: Path, root: Path) -> None:
-    """Remove a folder below ``root`` if it holds no more results, and the parents that this leaves empty."""
+    """Remove a folder below ``root`` if it no longer holds results, and the parents that this leaves empty."""
     while folder != root and not any(file.name != "zarr.json" for file in folder.iterdir()):
         (folder / "zarr.json").unlink(missing_ok=True)  # says only that there are stores below
         folder.rmdir()

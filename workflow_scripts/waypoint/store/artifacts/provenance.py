@@ -127,10 +127,10 @@ def consolidated(path: StrPath) -> Mapping[str, Attributes]:
     Raises:
         DamagedArtifact: there is none.
     """
-    stored: Attributes = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
-    if "metadata" not in stored:
+    metadata: Attributes = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
+    if "metadata" not in metadata:
         raise DamagedArtifact(f"{marker_path(path)} holds no metadata of its arrays; delete {path} and rerun")
-    return stored["metadata"]
+    return metadata["metadata"]
 
 
 def read_attributes(path: StrPath) -> Attributes | None:

@@ -116,8 +116,8 @@ class RemoteStore:
         query = path.storage_object.query
         if query not in self._attributes:
             text = _read_text(path.storage_object.provider, _marker_address(query))
-            lost = text is None and path.storage_object.exists()  # without its marker, it counts as damaged
-            self._attributes[query] = "" if lost else text
+            marker_lost = text is None and path.storage_object.exists()  # without its marker, it counts as damaged
+            self._attributes[query] = "" if marker_lost else text
         return self._attributes[query]
 
 

@@ -54,7 +54,7 @@ def replaced_bytes(root: StrPath) -> int:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        old = path.with_name(f"{path.name}.tmp-old-{os.getpid()}")  # if killed, leave no half of it in place
+        old = path.with_name(f"{path.name}.tmp-old-{os.getpid()}")  # if killed, leaves no half in place
         os.rename(path, old)
         shutil.rmtree(old)
     else:

@@ -23,7 +23,7 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
     Args:
         annotations: official JSON such as captions_train2017.json, with ``images`` (id, file_name) and
             ``annotations`` (image_id, caption).
-        root: folder of the images; none of them is opened here.
+        root: folder of the images, which are not opened here.
 
     Returns:
         files (n), captions (n lists of texts).
@@ -75,7 +75,7 @@ def coco(section: DataSection) -> "ImageFiles":
     annotations, root = str(section["captions"]), path_of(section)
     paths, texts = captioned_files(annotations, root)
     files = [path.relative_to(root).as_posix() for path in paths]
-    captions = [one_or_several(several) for several in texts]
+    captions = [one_or_several(image_texts) for image_texts in texts]
     return ImageFiles(section, files, paths, [annotations], captions=captions, channels=3)
 
 

@@ -48,7 +48,7 @@ class Container(Protocol):
         ...
 
     def read_from(self, names: Sequence[str]) -> list[str]:
-        """Return paths of the files on this machine that contain these names."""
+        """Return the paths of the files on this machine that contain the named files."""
         ...
 
 

@@ -81,7 +81,7 @@ def members(
 
 
 def _index_names(files: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """Index the images by whole name, and by every end of a name after a '/', so that long lists are fast to find."""
+    """Index the images by whole name, and by every end of a name after a '/', for fast lookup of long lists."""
     whole: dict[str, list[int]] = {}
     ends: dict[str, list[int]] = {}
     for i, file in enumerate(files):

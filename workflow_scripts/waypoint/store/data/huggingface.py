@@ -42,7 +42,7 @@ def hub_id(section: DataSection) -> str | None:
     """Return ``data.path`` if it is a hub id; None for a path on this machine.
 
     A path that does not exist counts as an id only if it looks like one: owner/name without ./ or a file's suffix. If
-    there is a folder with the owner's name, it is more likely a typing error.
+    there is a folder with the owner's name, it is more likely a mistyped path.
     """
     path = section["path"]
     if not isinstance(path, str):
@@ -232,18 +232,18 @@ def _load(section: DataSection) -> "tuple[Dataset, TemporaryDirectory[str] | Non
     files, path = parquet_files(section), section["path"]
     with _clear_errors(f"data.path: {some(places(path))}"):
         if isinstance(path, str) and os.path.isdir(path):  # its file names, and its dataset card, define splits
-            loaded = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
+            data = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
         else:
             files = [os.path.abspath(file) for file in files]
-            loaded = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
-    return _one_split(loaded, section), scratch
+            data = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
+    return _one_split(data, section), scratch
 
 
 def _load_from_hub(dataset_id: str, section: DataSection) -> "Dataset":
     import datasets
 
     try:
-        loaded = datasets.load_dataset(dataset_id, section.get("configuration"), split=section.get("split"))
+        data = datasets.load_dataset(dataset_id, section.get("configuration"), split=section.get("split"))
     except datasets.exceptions.DatasetNotFoundError as error:
         raise WaypointError(
             f"data.path: there is no {section['path']} on this machine, and the hub has no data set {dataset_id}, or "
@@ -257,14 +257,14 @@ def _load_from_hub(dataset_id: str, section: DataSection) -> "Dataset":
         ) from error
     except Exception as error:  # no such split or configuration, files of another kind
         raise WaypointError(f"data.path: data set {dataset_id} cannot be read from the hub ({error})") from error
-    return _one_split(loaded, section)
+    return _one_split(data, section)
 
 
-def _one_split(loaded: object, section: DataSection) -> "Dataset":
+def _one_split(data: object, section: DataSection) -> "Dataset":
     """Return the data set itself, or the split to read if there are several."""
-    if isinstance(getattr(loaded, "column_names", None), list):
-        return cast("Dataset", loaded)
-    splits = cast(Mapping[str, "Dataset"], loaded)
+    if isinstance(getattr(data, "column_names", None), list):
+        return cast("Dataset", data)
+    splits = cast(Mapping[str, "Dataset"], data)
     return splits[chosen_split(list(splits), None, some(places(section["path"])))]
 
 

@@ -175,8 +175,8 @@ def captions_in(data: Table, column: str | None) -> list[Caption] | None:
         return None
     cells = cast(Sequence[str | Sequence[str | None] | None], data[column])
     texts = [usable([cell] if cell is None or isinstance(cell, str) else cell) for cell in cells]
-    _require_all(column, "caption", [not several for several in texts])
-    return [one_or_several(several) for several in texts]
+    _require_all(column, "caption", [not row_texts for row_texts in texts])
+    return [one_or_several(row_texts) for row_texts in texts]
 
 
 def _require_all(column: str, role: str, missing: Sequence[bool]) -> None:

@@ -1,4 +1,4 @@
-"""Reads images, and masks, from encoded files, which may be in archives."""
+"""Reads images and masks from encoded files, alone or in archives."""
 
 import contextlib
 import math
@@ -110,9 +110,8 @@ def decoded(
         image.load()
         file_format = image.format
         image = _upright(image)
-    if image.mode.startswith("I;16") or (
-        image.mode == "I" and file_format == "PPM"
-    ):  # Pillow would clip, not scale them
+    # scaled here: Pillow would clip 16 bits
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
         image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.mode in ("I", "F"):
         contents = "floats" if image.mode == "F" else "whole numbers of 32 bits"

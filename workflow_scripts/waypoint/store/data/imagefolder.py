@@ -45,7 +45,7 @@ def imagefolder(section: DataSection) -> "EncodedImages":
     class Zipped(EncodedImages):
         """Images in a zip archive."""
 
-        def context(self, i: int) -> str:
+        def location(self, i: int) -> str:
             return container.location(self.files[i])
 
         def read_from(self, rows: Sequence[int]) -> list[str]:
@@ -65,12 +65,10 @@ def listed(section: DataSection) -> Listed:
 
 def _listed(section: DataSection) -> tuple[Container, Listed]:
     container = open_container(path_of(section))
-    return container, _images_in_captions_table(container, section["captions"]) if section[
-        "captions"
-    ] else _images_without_table(container)
+    return container, _from_table(container, section["captions"]) if section["captions"] else _without_table(container)
 
 
-def _images_without_table(container: Container) -> Listed:
+def _without_table(container: Container) -> Listed:
     """List the images of a folder without ``data.captions``."""
     root, suffixes = container.path, readable()
     files = [name for name in container.names if suffix_of(name) in suffixes]
@@ -136,7 +134,7 @@ def _with_folder_classes(images: Listed, root: str) -> Listed:
     return images._replace(labels=labels, class_names=class_names)
 
 
-def _images_in_captions_table(container: Container, table: str) -> Listed:
+def _from_table(container: Container, table: str) -> Listed:
     """List the images in the table ``data.captions``."""
     context = f"data.captions: {table}"
     try:

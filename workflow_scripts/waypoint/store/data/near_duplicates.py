@@ -96,7 +96,7 @@ def near(a: Values, b: Values, limit: float) -> NDArray[np.bool_]:
 
 
 def distances(image: Values, blocks: Iterable[tuple[int, Values]]) -> NDArray[np.float64]:
-    """Return the root-mean-square errors (n,), on the scale 0..1, between an image (C, H, W) and all images of blocks.
+    """Return the root-mean-square errors (n,), on the scale 0..1, between an image (C, H, W) and all images in blocks.
 
     Args:
         blocks: iterates over (start, images (b, C, H, W)) in [-1, 1].

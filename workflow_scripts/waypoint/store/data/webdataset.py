@@ -172,7 +172,7 @@ def webdataset(section: DataSection) -> TarImages:
     for role, defaults in (("caption", CAPTIONS), ("label", LABELS)):
         column = columns.get(role)
         texts[role] = _texts_beside(samples, role, defaults if role not in columns else [column] if column else [])
-    captions = texts["caption"] and [one_or_several(several) for several in texts["caption"]]
+    captions = texts["caption"] and [one_or_several(sample_texts) for sample_texts in texts["caption"]]
     labels, class_names = labels_of([label for label, *_ in texts["label"]]) if texts["label"] else (None, None)
     options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
     return TarImages(section, tars, samples, suffixes, **options)
@@ -217,7 +217,7 @@ def _texts_beside(samples: Sequence[Sample], role: str, candidates: Sequence[str
         if len(candidates) == 1:
             raise WaypointError(f"data.columns.{role}: no sample has a {candidates[0]}")
         return None
-    lacking = [sample.name for sample, several in zip(samples, texts) if not several]
+    lacking = [sample.name for sample, sample_texts in zip(samples, texts) if not sample_texts]
     if lacking:
         raise WaypointError(
             f"data.columns.{role}: {len(lacking):,} of {len(samples):,} samples have no {role} in .{column}: "

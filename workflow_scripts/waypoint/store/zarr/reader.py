@@ -123,9 +123,9 @@ class Rows:
         return chunk
 
 
-def folder_of(stored: zarr.Group | AnyArray) -> Path:
+def folder_of(node: zarr.Group | AnyArray) -> Path:
     """Return the folder of the store that contains a group or an array."""
-    return cast(LocalStore, stored.store_path.store).root
+    return cast(LocalStore, node.store_path.store).root
 
 
 def _chunk_path(array: AnyArray, index: int) -> Path:

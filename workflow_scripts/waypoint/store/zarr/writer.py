@@ -83,8 +83,8 @@ class StoreWriter:
         """
         verify(array)
         source, target = folder_of(array), folder_of(self.group)
-        metadata = shutil.ignore_patterns("zarr.json")  # readers see only the store's consolidated metadata
-        shutil.copytree(source / array.path, target / array.path, ignore=metadata, copy_function=_link_or_copy)
+        ignored = shutil.ignore_patterns("zarr.json")  # readers see only the store's consolidated metadata
+        shutil.copytree(source / array.path, target / array.path, ignore=ignored, copy_function=_link_or_copy)
         consolidated = json.loads((source / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
         (target / array.path / "zarr.json").write_text(json.dumps(consolidated[array.path]))
 
@@ -236,7 +236,7 @@ def adopt_store(source: StrPath, path: StrPath, attributes: Callable[[], Attribu
     with atomic_directory(path) as tmp, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Consolidated metadata")
         os.rmdir(tmp)
-        shutil.move(source, tmp)  # only a rename, unless the scratch folder is on another disk
+        shutil.move(source, tmp)  # just a rename, unless the scratch folder is on another disk
         open_group(tmp, "r+").attrs.put(dict(as_stored(attributes())))
         consolidate_metadata(tmp)
     _join_hierarchy(path)
