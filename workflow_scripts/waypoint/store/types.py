@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # planning imports no zarr
+if TYPE_CHECKING:  # planning does not import zarr
     from zarr import Group
     from zarr.types import AnyArray
 

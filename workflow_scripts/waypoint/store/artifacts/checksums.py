@@ -30,7 +30,7 @@ def write_marker(folder: StrPath, attributes: Attributes) -> None:
 
 
 def rewrite_marker(folder: StrPath, attributes: Attributes) -> None:
-    """Replace the attributes of a finished folder in one step."""
+    """Replace the attributes of a finished folder atomically."""
     marker = Path(folder, MARKER)
     tmp = marker.with_name(f"{MARKER}.tmp-{os.getpid()}")
     tmp.write_text(json.dumps(attributes, indent=2) + "\n")
