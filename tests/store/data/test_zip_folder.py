@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.containers import Folder, container
+from waypoint.store.data.containers import Folder, open_container
 from waypoint.store.data.sources import SOURCES
 
 SOURCE = SOURCES["imagefolder"]
@@ -64,7 +64,7 @@ def test_names_as_windows_writes_them(tmp_path):
 def test_a_folder_whose_name_ends_in_zip_is_a_folder(tmp_path):
     (tmp_path / "photos.zip").mkdir()
     (tmp_path / "photos.zip/0.png").write_bytes(png(0))
-    assert isinstance(container(str(tmp_path / "photos.zip")), Folder) and opened(tmp_path / "photos.zip").n == 1
+    assert isinstance(open_container(str(tmp_path / "photos.zip")), Folder) and opened(tmp_path / "photos.zip").n == 1
 
 
 def test_damaged_and_locked_archives(tmp_path):

@@ -441,7 +441,7 @@ def test_columns_arrive_whole_however_they_are_cut(path, monkeypatch, pieces, ch
         for piece in pieces:
             columns.append(values[..., start : start + piece].astype(np.float64))
             start += piece
-            assert columns.held.shape[-1] == min(chunk, 10) and columns.filled < columns.held.shape[-1]
+            assert columns.buffer.shape[-1] == min(chunk, 10) and columns.filled < columns.buffer.shape[-1]
     x = open_store(path)["x"]
     assert x.chunks == (2, 3, min(chunk, 10)) and np.array_equal(x[:], values)
 

@@ -1,1 +1,1 @@
-"""Artifacts: their provenance, their checksums, and writing them whole or not at all."""
+"""Artifacts: provenance, checksums, and writing them completely or not at all."""

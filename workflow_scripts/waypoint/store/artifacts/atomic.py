@@ -1,7 +1,7 @@
-"""Directories and files that appear whole or not at all: written beside their place, renamed last.
+"""Directories and files that appear complete or not at all: written beside their final path, renamed last.
 
-Where the environment variable WAYPOINT_SCRATCH names a folder, directories are built in it and copied beside their
-place when they are finished: a node's own disk is better at many small writes than a shared file system.
+If the environment variable WAYPOINT_SCRATCH names a folder, directories are built there and copied beside their final
+path when finished: a node's own disk handles many small writes better than a shared file system.
 """
 
 import contextlib
@@ -22,36 +22,36 @@ from waypoint.store.types import Attributes, StrPath
 
 @contextlib.contextmanager
 def atomic_directory(path: StrPath) -> Generator[Path]:
-    """A directory that appears at ``path`` only when the block ends without an error.
+    """Yield a temporary directory, which appears at ``path`` only if the block ends without an error.
 
-    The temporary name holds host and process id: an orphan and its successor never share one, and leftovers of killed
-    processes of this host are removed first.
+    Its name contains host and process id, so an orphan and its successor never share one. Leftovers of killed
+    processes on this host are removed first.
     """
     path = Path(path)
     tmp = _temporary(path)
     scratch = Path(os.environ.get("WAYPOINT_SCRATCH") or tmp.parent)
-    built = _temporary(scratch / path.name).with_name(tmp.name)
-    built.mkdir()
+    build = _temporary(scratch / path.name).with_name(tmp.name)
+    build.mkdir()
     try:
-        yield built
-        if built != tmp:
-            shutil.copytree(built, tmp)
+        yield build
+        if build != tmp:
+            shutil.copytree(build, tmp)
         set_aside(path)
         os.rename(tmp, path)
     except BaseException:
         shutil.rmtree(tmp, ignore_errors=True)
         raise
     finally:
-        if built != tmp:
-            shutil.rmtree(built, ignore_errors=True)
+        if build != tmp:
+            shutil.rmtree(build, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def atomic_file(path: StrPath, attributes: Callable[[], Attributes]) -> Generator[Path]:
-    """A file that appears at ``path`` only when the block ends without an error, with its attributes beside it.
+    """Yield a temporary path, whose file appears at ``path`` only if the block ends without an error.
 
-    Yields a temporary path with the same suffix. ``attributes`` is called last; they are in place before the
-    file is, so that no file is ever without its own.
+    The temporary path has the same suffix. ``attributes`` is called last; its result is in place before the file is, so
+    that no file is ever without its attributes.
     """
     path = Path(path)
     tmp = _temporary(path)
@@ -71,10 +71,10 @@ def atomic_file(path: StrPath, attributes: Callable[[], Attributes]) -> Generato
 
 
 def share(folder: StrPath) -> None:
-    """Give a folder's files the permissions that the umask allows; safetensors writes them for their owner alone.
+    """Give a folder's files the permissions that the umask allows; safetensors makes them private to their owner.
 
     Args:
-        folder: created in this run, so that its permissions are the umask's.
+        folder: created in this run, so that its permissions follow the umask.
     """
     allowed = Path(folder).stat().st_mode & 0o666
     for file in Path(folder).iterdir():
@@ -89,8 +89,8 @@ def _temporary(path: Path) -> Path:
 
 
 def _remove_leftovers(path: Path) -> None:
-    mark = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}")
+    pattern = re.compile(re.escape(f"{path.name}.tmp-{socket.gethostname()}-") + r"(\d+)-[0-9a-f]{8}")
     for sibling in path.parent.iterdir():
-        leftover = mark.match(sibling.name)
+        leftover = pattern.match(sibling.name)
         if leftover and not Path(f"/proc/{leftover[1]}").exists():
             shutil.rmtree(sibling, ignore_errors=True) if sibling.is_dir() else sibling.unlink(missing_ok=True)

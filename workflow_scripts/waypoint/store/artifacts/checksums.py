@@ -1,4 +1,4 @@
-"""Checksums of folders and files that are no Zarr stores, so that a damaged or lost file is never read."""
+"""Checksums of folders and files other than Zarr stores, so that a damaged or lost file is never read."""
 
 import json
 import os
@@ -10,27 +10,27 @@ from waypoint.store.artifacts.fingerprint import file_hash
 from waypoint.store.artifacts.provenance import MARKER, marker_path, read_attributes
 from waypoint.store.types import Attributes, StrPath
 
-NOT_COUNTED = ".csv"  # a loss curve beside a model: nothing reads it, and people may edit it
+NOT_COUNTED = ".csv"  # loss curves beside models: nothing reads them, and people may edit them
 
 
 def checksums(path: StrPath) -> dict[str, str]:
-    """SHA-256 of a file, or of every file in a folder that anything reads, by name."""
+    """Return the SHA-256 of a file, or of every file in a folder that is ever read, by name."""
     path = Path(path)
     if path.is_file():
         return {path.name: file_hash(path)}
     files = (file for file in sorted(path.rglob("*")) if file.is_file())
-    named = {str(file.relative_to(path)): file for file in files if file.suffix != NOT_COUNTED}
-    return {name: file_hash(file) for name, file in named.items() if name not in (MARKER, ".snakemake_timestamp")}
+    by_name = {str(file.relative_to(path)): file for file in files if file.suffix != NOT_COUNTED}
+    return {name: file_hash(file) for name, file in by_name.items() if name not in (MARKER, ".snakemake_timestamp")}
 
 
 def write_marker(folder: StrPath, attributes: Attributes) -> None:
-    """Write a finished folder's attributes into it, with the checksums of its files."""
+    """Write the marker of a finished folder: its attributes, and the checksums of its files."""
     text = json.dumps({**attributes, "files": checksums(folder)}, indent=2)
     Path(folder, MARKER).write_text(text + "\n")
 
 
 def rewrite_marker(folder: StrPath, attributes: Attributes) -> None:
-    """Replace the attributes of a finished folder in one step."""
+    """Replace the attributes of a finished folder atomically."""
     marker = Path(folder, MARKER)
     tmp = marker.with_name(f"{MARKER}.tmp-{os.getpid()}")
     tmp.write_text(json.dumps(attributes, indent=2) + "\n")
@@ -52,7 +52,7 @@ def require_checksums(path: StrPath, files: Mapping[str, str]) -> None:
     """Refuse a folder or file whose contents do not match their checksums.
 
     Args:
-        files: SHA-256 by name, as ``checksums`` gives it.
+        files: SHA-256 by name, as returned by ``checksums``.
 
     Raises:
         WaypointError: names the file that was changed or lost, and what to do.
@@ -60,6 +60,6 @@ def require_checksums(path: StrPath, files: Mapping[str, str]) -> None:
     present = checksums(path) if files else {}
     for name, sha256 in files.items():
         if sha256 != present.get(name):
-            where = path if Path(path).is_file() else Path(path, name)
-            what = "is missing" if name not in present else "is damaged (its checksum does not match)"
-            raise WaypointError(f"{where} {what}; delete {path} and rerun")
+            source = path if Path(path).is_file() else Path(path, name)
+            fault = "is missing" if name not in present else "is damaged (its checksum does not match)"
+            raise WaypointError(f"{source} {fault}; delete {path} and rerun")

@@ -9,10 +9,10 @@ from waypoint.store.types import Attributes, StrPath
 
 
 def missing_part(path: StrPath, attributes: Attributes) -> str | None:
-    """The first file that an artifact lacks, or None where nothing is missing.
+    """Return the first file that an artifact lacks, or None if nothing is missing.
 
     Args:
-        path: a Zarr store, a folder or a file with a marker. attributes: as of ``provenance.read_attributes``.
+        path: a Zarr store, or a folder or file with a marker. attributes: from ``provenance.read_attributes``.
     """
     path = Path(path)
     if path.suffix == ".zarr":
@@ -24,21 +24,23 @@ def missing_part(path: StrPath, attributes: Attributes) -> str | None:
 
 
 def _missing(path: Path, array: str, meta: Attributes) -> str | None:
-    """The part that an array of a Zarr store lacks: its metadata or a chunk."""
+    """Return the part that an array of a Zarr store lacks, its metadata or a chunk, or None."""
     if not os.path.exists(path / array / "zarr.json"):
         return f"{array}/zarr.json"
     if meta["node_type"] != "array":
         return None
     grid = meta["chunk_grid"]["configuration"]["chunk_shape"]
     expected = math.prod(-(-length // chunk) for length, chunk in zip(meta["shape"], grid))
-    present = _files(path / array / "c") if meta["shape"] else os.path.exists(path / array / "c")
+    present = _count_chunks(path / array / "c") if meta["shape"] else os.path.exists(path / array / "c")
     return None if present >= expected else f"a chunk of {array}"
 
 
-def _files(folder: StrPath) -> int:
-    """Number of chunks below a folder."""
+def _count_chunks(folder: StrPath) -> int:
+    """Count the chunks below a folder."""
     try:
         with os.scandir(folder) as entries:
-            return sum(_files(entry.path) if entry.is_dir() else ".partial" not in entry.name for entry in entries)
+            return sum(
+                _count_chunks(entry.path) if entry.is_dir() else ".partial" not in entry.name for entry in entries
+            )
     except FileNotFoundError:
         return 0

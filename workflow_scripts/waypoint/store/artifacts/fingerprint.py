@@ -1,6 +1,6 @@
-"""Fingerprints: SHA-256 of files, folders, arrays and JSON, as artifacts store and compare them.
+"""Fingerprints: SHA-256 of files, folders, arrays and JSON, which artifacts store and compare.
 
-No hash may ever be computed in another way: artifacts hold them, and all that hold one would then be out of date.
+Never change how a hash is computed: every artifact that stores it would be out of date.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ def files_hash(files: Iterable[tuple[str, StrPath]]) -> str:
     """SHA-256 of the contents of several files, one after the other.
 
     Args:
-        files: (heading, path): a text that is hashed before the file's contents, such as its name.
+        files: (heading, path); the heading, such as the file's name, is hashed before its contents.
 
     Raises:
         OSError: a file cannot be read.
@@ -41,7 +41,7 @@ def files_hash(files: Iterable[tuple[str, StrPath]]) -> str:
 
 
 def weights_hash(folder: StrPath) -> str:
-    """SHA-256 of all safetensors files in a folder, by which results name the model that they were made with."""
+    """SHA-256 of all safetensors files in a folder, by which results identify their model."""
     return files_hash(("", file) for file in sorted(Path(folder).rglob("*.safetensors")))
 
 
@@ -51,12 +51,12 @@ def content_hash(sources: Sequence[StrPath], names: Sequence[str] | None = None)
     Args:
         names: hashed instead of the names of single files, one for each source.
     """
-    return files_hash((f"{name}\0{file.stat().st_size}\n", file) for file, name in _named(sources, names))
+    return files_hash((f"{name}\0{file.stat().st_size}\n", file) for file, name in _named_files(sources, names))
 
 
 def quick_look(sources: Sequence[StrPath]) -> str:
-    """SHA-256 of names, sizes and change times (ctime, which copying tools cannot set back)."""
-    states = ((name, file.stat()) for file, name in _named(sources))
+    """SHA-256 of names, sizes and change times (ctime, which copying tools cannot reset)."""
+    states = ((name, file.stat()) for file, name in _named_files(sources))
     return text_hash("".join(f"{name}\0{state.st_size}\0{state.st_ctime_ns}\n" for name, state in states))
 
 
@@ -71,20 +71,20 @@ def json_hash(value: object) -> str:
 
 
 def array_hash(values: ArrayLike) -> str:
-    """SHA-256 of an array's values in C order; neither shape nor type counts."""
+    """SHA-256 of an array's values in C order; shape and type are not hashed."""
     return hashlib.sha256(np.asarray(values).tobytes()).hexdigest()
 
 
 def arrays_hash(arrays: Iterable[tuple[str, ArrayLike]]) -> str:
-    """SHA-256 of the names and values of arrays, in their order."""
+    """SHA-256 of the names and values of arrays, in order."""
     digest = hashlib.sha256()
     for name, values in arrays:
         digest.update(name.encode() + np.asarray(values).tobytes())
     return digest.hexdigest()
 
 
-def _named(sources: Sequence[StrPath], names: Sequence[str] | None = None) -> Iterable[tuple[Path, str]]:
-    """All files with the names that are hashed: the path within its folder, or a single file's own or given name."""
+def _named_files(sources: Sequence[StrPath], names: Sequence[str] | None = None) -> Iterable[tuple[Path, str]]:
+    """Yield all files with the names to hash: the path within its folder, or a single file's own or given name."""
     paths = [Path(source) for source in sources]
     for source, name in zip(paths, names or [path.name for path in paths]):
         if source.is_dir():

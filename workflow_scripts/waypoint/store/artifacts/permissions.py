@@ -14,7 +14,8 @@ def require_writable(paths: Iterable[StrPath], store: str, count: int) -> None:
     """Refuse a store in which a result or log cannot be written, or an earlier result cannot be moved aside.
 
     Args:
-        paths: of results and logs, which need not exist. store: its name in the configuration. count: of planned jobs.
+        paths: results and logs, which need not exist. store: its name in the configuration.
+        count: number of planned jobs.
 
     Raises:
         WaypointError: names the folder, its owner, and what to do.
@@ -25,7 +26,7 @@ def require_writable(paths: Iterable[StrPath], store: str, count: int) -> None:
         return os.access(folder, os.W_OK | os.X_OK)
 
     for path in map(Path, paths):
-        # a folder that is moved elsewhere is itself written to
+        # moving a folder needs write access to the folder itself
         moved = path if path.is_dir() and not path.is_symlink() else None
         for folder in filter(None, (moved, existing(path.parent))):
             if not folder.is_dir():
@@ -39,14 +40,14 @@ def require_writable(paths: Iterable[StrPath], store: str, count: int) -> None:
 
 
 def existing(folder: Path) -> Path:
-    """A folder, or the nearest one above it that exists."""
+    """Return a folder, or its nearest existing parent."""
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def owner(path: StrPath) -> str:
-    """The owner of a path as a part of a sentence; empty for one's own, or where the owner has no name."""
+    """Return a clause that names the owner of a path; empty for the user's own, or if the owner has no name."""
     try:
         user = os.stat(path).st_uid
         return "" if user == os.geteuid() else f" (it belongs to {pwd.getpwuid(user).pw_name})"

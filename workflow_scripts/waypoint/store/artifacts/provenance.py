@@ -1,4 +1,4 @@
-"""Provenance of an artifact: its spec, the stage's version, packages, commit, device and the run's figures."""
+"""Provenance of an artifact: spec, version of the stage, packages, commit, device, run time and memory."""
 
 import importlib.metadata
 import json
@@ -42,12 +42,12 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with '+' where tracked files differ from it; None outside git."""
-    here = Path(__file__).parent
+    """Return the checkout's commit, with '+' if tracked files differ from it; None outside git."""
+    folder = Path(__file__).parent
     try:
         run = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=here,
+            cwd=folder,
             capture_output=True,
             text=True,
         )
@@ -57,7 +57,7 @@ def _commit() -> str | None:
 
 
 def peak_memory() -> int:
-    """Peak memory of this process in bytes; ru_maxrss would include the peak of the process that started it."""
+    """Return the peak memory of this process in bytes; ru_maxrss would include the peak of its parent process."""
     status = Path("/proc/self/status")
     peak = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
     if peak:
@@ -74,7 +74,7 @@ class Provenance:
 
     Attributes:
         reads: SHA-256 of the images, embeddings and weights that the job has read so far, directly or through its
-            inputs, by the artifact that holds them.
+            inputs, by the artifact that contains them.
     """
 
     def __init__(self, stage: str, spec: Attributes, identity: str, device: str = "cpu"):
@@ -83,17 +83,17 @@ class Provenance:
         self.started = time.time()
 
     def has_read(self, name: str, attributes: Attributes) -> None:
-        """Record the hash of an artifact that was read, or, where it has none, the hashes that it recorded itself."""
+        """Record the hash of an artifact that was read or, if it has none, the hashes that it recorded itself."""
         content = content_hash_of(attributes)
         self.reads |= attributes.get("reads", {}) if content is None else {name: content}
 
     def origin(self) -> dict[str, object]:
-        """Everything the artifact depends on: stage, spec, identity and the hashes of its inputs."""
+        """Return everything the artifact depends on: stage, spec, identity and the hashes of its inputs."""
         reads = dict(sorted(self.reads.items()))
         return {"stage": self.stage, "spec": self.spec, "identity": self.identity, "reads": reads}
 
     def __call__(self, **extra: object) -> dict[str, object]:
-        """The attributes as a JSON-serialisable dict; ``extra`` adds those of the stage."""
+        """Return the attributes as a JSON-serialisable dict; ``extra`` adds those of the stage."""
         return {
             **self.origin(),
             "packages": _versions(),
@@ -106,38 +106,38 @@ class Provenance:
 
 
 def marker_path(path: StrPath) -> Path:
-    """The file that holds an artifact's attributes: Zarr metadata, a folder's marker, or a file beside a file."""
+    """Return the path of an artifact's attributes: Zarr metadata, a folder's marker, or a file beside a file."""
     path = Path(path)
     if path.suffix == ".zarr":
         return path / "zarr.json"
-    # a model's folder may have a dot in its name, a share of removed images
+    # the name of a model's folder may contain a dot, as part of a fraction of removed images
     return path.with_name(f".{path.name}.json") if path.suffix and not path.is_dir() else path / MARKER
 
 
 def content_hash_of(attributes: Attributes | None) -> str | None:
-    """SHA-256 of the images, embeddings, weights or curvature in an artifact; None for others, or none at all."""
+    """Return the SHA-256 of an artifact's images, embeddings, weights or curvature; None if it has no such content."""
     attributes = attributes or {}
-    # features and trajectories, which are Zarr stores, name the weights that they were made with
+    # features and trajectories are Zarr stores, whose ``weights`` are those of the model that made them
     return attributes.get("sha256") or (attributes.get("weights") if "files" in attributes else None)
 
 
 def consolidated(path: StrPath) -> Mapping[str, Attributes]:
-    """The metadata of a Zarr store's arrays by name, from the group's file.
+    """Read the metadata of a Zarr store's arrays, by name, from the group's file.
 
     Raises:
         DamagedArtifact: there is none.
     """
-    stored: Attributes = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
-    if "metadata" not in stored:
+    metadata: Attributes = _read_json(path, marker_path(path)).get("consolidated_metadata") or {}
+    if "metadata" not in metadata:
         raise DamagedArtifact(f"{marker_path(path)} holds no metadata of its arrays; delete {path} and rerun")
-    return stored["metadata"]
+    return metadata["metadata"]
 
 
 def read_attributes(path: StrPath) -> Attributes | None:
-    """An artifact's attributes, or None where it does not exist or carries none.
+    """Read an artifact's attributes; None if it does not exist or has none.
 
     Raises:
-        DamagedArtifact: the file that holds them is damaged.
+        DamagedArtifact: the file of attributes is damaged.
         WaypointError: another program or an earlier version made it.
     """
     if not Path(path).exists():
@@ -150,7 +150,7 @@ def read_attributes(path: StrPath) -> Attributes | None:
 
 
 def attributes_of(path: StrPath, marker: Attributes) -> Attributes:
-    """An artifact's attributes, taken from the contents of its marker file.
+    """Extract an artifact's attributes from the contents of its marker file.
 
     Raises:
         DamagedArtifact: an attribute that should be JSON is not.

@@ -1,1 +1,1 @@
-"""Training images: their sources, one file each, and the stored training set as models see it."""
+"""Training images: their sources, one file each, and the stored training set from a model's point of view."""

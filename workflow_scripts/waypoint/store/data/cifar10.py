@@ -27,7 +27,7 @@ UNREADABLE = (pickle.UnpicklingError, LookupError, ValueError, TypeError, Attrib
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads the official CIFAR batches, which are pickles, and refuses to construct anything but arrays."""
+    """Reads the official CIFAR batches, which are pickles; refuses to construct anything but arrays."""
 
     ALLOWED = {
         ("numpy.core.multiarray", "_reconstruct"),
@@ -44,12 +44,12 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def cifar10(section: DataSection) -> ArrayImages:
-    """The five batches of training images in CIFAR-10's official python archive (.tar.gz), or in its unpacked folder.
+    """Read the five training batches in CIFAR-10's official python archive (.tar.gz), or in its unpacked folder.
 
-    Without ``data.path`` torchvision downloads and checks the archive, where there is a network.
+    Without ``data.path``, torchvision downloads and checks the archive, which needs a network.
 
     Raises:
-        WaypointError: the format is not the official one, a batch is missing, or it cannot be downloaded.
+        WaypointError: the format is not the official one, a batch is missing, or the download fails.
     """
     path = Path(path_of(section)) if section["path"] else _download_cifar10()
     images: list[NDArray[np.uint8]] = []
@@ -66,19 +66,19 @@ def cifar10(section: DataSection) -> ArrayImages:
         files += [f"{name}/{i}" for i in range(len(images[-1]))]
     all_labels = np.concatenate(labels)
     class_names = _class_names(raw.get(META), int(all_labels.max(initial=0)))
-    read = [path / name for name in names] if path.is_dir() else [path]
+    raw_files = [path / name for name in names] if path.is_dir() else [path]
     options: ImageOptions = {"labels": all_labels, "class_names": class_names}
-    return ArrayImages(section, np.concatenate(images), files, map(str, read), **options)
+    return ArrayImages(section, np.concatenate(images), files, map(str, raw_files), **options)
 
 
 def check_cifar10(section: DataSection) -> None:
-    """Refuse a folder without the five batches; reading an archive takes seconds and is left to the job."""
+    """Refuse a folder without the five batches; archives are left to the job, as reading one takes seconds."""
     if section["path"] and Path(path_of(section)).is_dir():
-        _of_folder(Path(path_of(section)))
+        _batches_in_folder(Path(path_of(section)))
 
 
 def _class_names(raw: bytes | None, largest: int) -> list[str]:
-    """The names of the classes in batches.meta, or their numbers where the file is missing or has too few names."""
+    """Return the names of the classes in batches.meta, or their numbers if it is missing or has too few names."""
     try:
         names = [name.decode() for name in _ArraysOnly(io.BytesIO(raw or b""), encoding="bytes").load()[b"label_names"]]
     except UNREADABLE:
@@ -87,16 +87,16 @@ def _class_names(raw: bytes | None, largest: int) -> list[str]:
 
 
 def _read(path: Path) -> tuple[dict[str, bytes], list[str]]:
-    """The bytes of the batches and of batches.meta by name, and the files' paths in the folder or archive."""
+    """Read the batches and batches.meta: their bytes by name, and the files' paths in the folder or archive."""
     if path.is_dir():
-        names = _of_folder(path)
+        names = _batches_in_folder(path)
         return {PurePosixPath(name).name: (path / name).read_bytes() for name in names}, names
     try:
         with tarfile.open(path) as archive:
             members = {m.name: m for m in archive.getmembers() if m.isfile()}
-            names = _chosen(list(members), path)
-            contents = {PurePosixPath(name).name: _content(archive, members[name]) for name in names}
-            # to its end, where a compressed archive keeps its checksum
+            names = _choose_batches(list(members), path)
+            contents = {PurePosixPath(name).name: _member_bytes(archive, members[name]) for name in names}
+            # read to the end: the checksum of a compressed archive is there
             while archive.fileobj and archive.fileobj.read(1 << 22):
                 pass
     except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
@@ -104,38 +104,38 @@ def _read(path: Path) -> tuple[dict[str, bytes], list[str]]:
     return contents, names
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _member_bytes(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = archive.extractfile(member)
     return file.read() if file else b""
 
 
-def _of_folder(path: Path) -> list[str]:
-    return _chosen(walk(path), path)
+def _batches_in_folder(path: Path) -> list[str]:
+    return _choose_batches(walk(path), path)
 
 
-def _chosen(names: Sequence[str], path: Path) -> list[str]:
-    """The five batches among the names in a folder or archive, and batches.meta where it lies beside them.
+def _choose_batches(names: Sequence[str], path: Path) -> list[str]:
+    """Return the paths of the five batches in a folder or archive, and of batches.meta if it lies beside them.
 
-    Of several copies the one that is least deep counts.
+    If there are several copies, the least deep one counts.
 
     Raises:
-        WaypointError: a batch or all are missing, or two copies lie at the same depth.
+        WaypointError: batches are missing, or two copies lie at the same depth.
     """
-    there = set(names)
-    folders = {os.path.dirname(name) for name in there if os.path.basename(name) in BATCHES}
+    available = set(names)
+    folders = {os.path.dirname(name) for name in available if os.path.basename(name) in BATCHES}
     if not folders:
-        binary = any(os.path.basename(name) == f"{BATCHES[0]}.bin" for name in there)
-        what = "is the binary version of CIFAR-10" if binary else "holds no data_batch files"
-        raise WaypointError(f"data.path: {path} {what}; give cifar-10-python.tar.gz or its folder")
+        binary = any(os.path.basename(name) == f"{BATCHES[0]}.bin" for name in available)
+        fault = "is the binary version of CIFAR-10" if binary else "holds no data_batch files"
+        raise WaypointError(f"data.path: {path} {fault}; give cifar-10-python.tar.gz or its folder")
     least = min(folder.count("/") + bool(folder) for folder in folders)
     first, *others = sorted(folder for folder in folders if folder.count("/") + bool(folder) == least)
     if others:
         raise WaypointError(f"data.path: {path} holds CIFAR-10 more than once, in {some([first, *others])}; name one")
-    missing = [name for name in BATCHES if os.path.join(first, name) not in there]
+    missing = [name for name in BATCHES if os.path.join(first, name) not in available]
     if missing:
         raise WaypointError(f"data.path: {path}: {some(missing)} of CIFAR-10's five batches are missing")
-    wanted = [os.path.join(first, name) for name in (*BATCHES, META)]
-    return [name for name in wanted if name in there]
+    expected = [os.path.join(first, name) for name in (*BATCHES, META)]
+    return [name for name in expected if name in available]
 
 
 def _download_cifar10() -> Path:

@@ -1,4 +1,4 @@
-"""MS COCO: its images, and their captions from the official annotations."""
+"""MS COCO: images, and their captions from the official annotations."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.captions import missing, one_or_several
+from waypoint.store.data.captions import is_missing, one_or_several
 from waypoint.store.data.faults import refuse, some
 from waypoint.store.data.paths import outside
 from waypoint.store.data.source import DataSection, Source, path_of
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], list[list[str]]]:
-    """Images in the order of their ids, with all their captions in the order of the file.
+    """List the images in the order of their ids, with all their captions in the order of the file.
 
     Args:
         annotations: official JSON such as captions_train2017.json, with ``images`` (id, file_name) and
             ``annotations`` (image_id, caption).
-        root: folder of the images; none of them is opened here.
+        root: folder of the images, which are not opened here.
 
     Returns:
         files (n), captions (n lists of texts).
 
     Raises:
-        WaypointError: an unreadable or malformed file, an id used twice or unknown, an image without a caption.
+        WaypointError: the file is unreadable or malformed, an id is used twice or unknown, or an image has no caption.
     """
     try:
         contents = json.loads(Path(annotations).read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
     unlisted = dict.fromkeys(i for i, _ in texts if i not in captions)
     faults += [f"a caption is for image {i}, which is not listed" for i in unlisted]
     for i, text in texts:
-        if i in captions and not missing(text):
+        if i in captions and not is_missing(text):
             captions[i].append(text)
     faults += [f"image {i} ({files[i].name}) has no caption" for i in ids if not captions[i]]
     refuse(f"data.captions: {annotations}", faults)
@@ -65,33 +65,33 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
 
 
 def coco(section: DataSection) -> "ImageFiles":
-    """MS COCO's images in the order of their ids, several captions each, from its official annotations.
+    """Return MS COCO's images in the order of their ids, with several captions each, from its official annotations.
 
     Raises:
         WaypointError: the annotations are missing or malformed.
     """
-    from waypoint.store.data.image_files import ImageFiles  # planning opens no image
+    from waypoint.store.data.image_files import ImageFiles  # imported lazily: planning opens no images
 
     annotations, root = str(section["captions"]), path_of(section)
     paths, texts = captioned_files(annotations, root)
     files = [path.relative_to(root).as_posix() for path in paths]
-    captions = [one_or_several(several) for several in texts]
+    captions = [one_or_several(image_texts) for image_texts in texts]
     return ImageFiles(section, files, paths, [annotations], captions=captions, channels=3)
 
 
 def check_coco(section: DataSection) -> None:
-    """Refuse annotations with mistakes, and missing files where all of them are read.
+    """Refuse annotations with mistakes, and missing files if all of them are to be read.
 
     Raises:
         WaypointError: as ``coco``.
     """
     paths, _ = captioned_files(str(section["captions"]), path_of(section))
     if section["subset"] is None:
-        lost = [path.name for path in paths if not os.path.isfile(path)]
-        if lost:
+        absent = [path.name for path in paths if not os.path.isfile(path)]
+        if absent:
             raise WaypointError(
-                f"data.path: {len(lost):,} of the {len(paths):,} images that {section['captions']} lists are not in "
-                f"{section['path']}: {some(lost)}"
+                f"data.path: {len(absent):,} of the {len(paths):,} images that {section['captions']} lists are not in "
+                f"{section['path']}: {some(absent)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Containers of images: a folder, or a zip archive of one. Both have names of files and return the bytes of each."""
+"""Containers of images: a folder, or a zip archive of one. Both list the names of files and return their bytes."""
 
 import io
 import os
@@ -21,14 +21,14 @@ class Container(Protocol):
     """A folder or a zip archive of images.
 
     Attributes:
-        path: of the folder or archive. names: of its files, relative and with '/', in the order of their paths.
+        path: of the folder or archive. names: of its files, relative and with '/', in path order.
     """
 
     path: str
     names: list[str]
 
-    def where(self, name: str) -> str:
-        """The name of a file in messages."""
+    def location(self, name: str) -> str:
+        """Return the name of a file for messages."""
         ...
 
     def has(self, name: str) -> bool:
@@ -36,24 +36,24 @@ class Container(Protocol):
         ...
 
     def read(self, name: str) -> bytes:
-        """A file's bytes.
+        """Read a file's bytes.
 
         Raises:
             WaypointError: it cannot be read.
         """
         ...
 
-    def opened(self, name: str) -> str | IO[bytes]:
-        """A file in the form that Pillow opens: its path, or its bytes."""
+    def file_of(self, name: str) -> str | IO[bytes]:
+        """Return a file for Pillow to open: its path, or a binary file."""
         ...
 
     def read_from(self, names: Sequence[str]) -> list[str]:
-        """Paths of the files on this machine that hold these names."""
+        """Return the paths of the files on this machine that contain the named files."""
         ...
 
 
-def container(path: StrPath) -> Container:
-    """The folder or zip archive at a path."""
+def open_container(path: StrPath) -> Container:
+    """Open the folder or zip archive at a path."""
     return ZipFolder(path) if str(path).lower().endswith(".zip") and not os.path.isdir(path) else Folder(path)
 
 
@@ -63,29 +63,29 @@ class Folder:
     def __init__(self, path: StrPath):
         self.path, self.names = os.fspath(path), walk(path)
 
-    def where(self, name: str) -> str:
+    def location(self, name: str) -> str:
         return os.path.join(self.path, name)
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name, also a hidden one."""
-        return os.path.isfile(self.where(name))
+        """Whether there is a file of this name, even a hidden one."""
+        return os.path.isfile(self.location(name))
 
     def read(self, name: str) -> bytes:
         try:
-            with open(self.where(name), "rb") as handle:
+            with open(self.location(name), "rb") as handle:
                 return handle.read()
         except OSError as error:
-            raise WaypointError(f"data.path: cannot read {self.where(name)} ({error.strerror})") from error
+            raise WaypointError(f"data.path: cannot read {self.location(name)} ({error.strerror})") from error
 
-    def opened(self, name: str) -> str:
-        return self.where(name)
+    def file_of(self, name: str) -> str:
+        return self.location(name)
 
     def read_from(self, names: Sequence[str]) -> list[str]:
-        return list(map(self.where, names))
+        return list(map(self.location, names))
 
 
 class ZipFolder:
-    """A zip archive, read in place. A folder around everything in it, which most programs add, is no part of names."""
+    """A zip archive, read in place. Names leave out a folder around everything in it, which most programs add."""
 
     def __init__(self, path: StrPath):
         self.path = os.fspath(path)
@@ -94,21 +94,23 @@ class ZipFolder:
             members = [member for member in self.archive.infolist() if not member.is_dir()]
         except ZIP_ERRORS as error:
             raise WaypointError(f"data.path: {path} is no readable zip archive ({error})") from error
-        if locked := [member.filename for member in members if member.flag_bits & 1]:
+        if encrypted := [member.filename for member in members if member.flag_bits & 1]:
             raise WaypointError(
-                f"data.path: {path} is locked by a password ({len(locked):,} of {len(members):,} files); unpack it "
+                f"data.path: {path} is locked by a password ({len(encrypted):,} of {len(members):,} files); unpack it "
                 f"into a folder with `unzip {path}`"
             )
-        named = [(posixpath.normpath(member.filename.replace("\\", "/")), member) for member in members]
-        named = [(name, member) for name, member in named if not _left_out(name)]
-        if twice := [name for name, count in Counter(name for name, _ in named).items() if count > 1]:
-            raise WaypointError(f"data.path: {path} holds {some(sorted(twice))} twice")
-        tops = {name.split("/", 1)[0] for name, _ in named}
-        around = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name, _ in named) else ""
-        self.members = {name.removeprefix(around): member for name, member in named}
+        named_members = [(posixpath.normpath(member.filename.replace("\\", "/")), member) for member in members]
+        named_members = [(name, member) for name, member in named_members if not _is_skipped(name)]
+        if duplicates := [name for name, count in Counter(name for name, _ in named_members).items() if count > 1]:
+            raise WaypointError(f"data.path: {path} holds {some(sorted(duplicates))} twice")
+        top_folders = {name.split("/", 1)[0] for name, _ in named_members}
+        wrapper = (
+            f"{top_folders.pop()}/" if len(top_folders) == 1 and all("/" in name for name, _ in named_members) else ""
+        )
+        self.members = {name.removeprefix(wrapper): member for name, member in named_members}
         self.names = sorted(self.members, key=lambda name: name.split("/"))
 
-    def where(self, name: str) -> str:
+    def location(self, name: str) -> str:
         return f"{self.path}: {name}"
 
     def has(self, name: str) -> bool:
@@ -118,17 +120,17 @@ class ZipFolder:
         try:
             return self.archive.read(self.members[name])
         except ZIP_ERRORS as error:
-            raise WaypointError(f"data.path: {self.where(name)} cannot be unpacked ({error})") from error
+            raise WaypointError(f"data.path: {self.location(name)} cannot be unpacked ({error})") from error
 
-    def opened(self, name: str) -> IO[bytes]:
+    def file_of(self, name: str) -> IO[bytes]:
         return io.BytesIO(self.read(name))
 
     def read_from(self, names: Sequence[str]) -> list[str]:
         return [self.path]
 
 
-def _left_out(name: str) -> bool:
-    """Whether a member is a leftover of a system, or leads out of the archive; as ``listing.walk`` for folders."""
+def _is_skipped(name: str) -> bool:
+    """Whether to skip a member, as ``listing.walk`` does: hidden, left over by a system, or outside the archive."""
     *folders, base = name.split("/")
     hidden = any(part.startswith(".") or part in FOLDERS or part.endswith(".zarr") for part in folders)
     return hidden or name.startswith("/") or base.startswith(".") or base in FOLDERS or base.lower() in LEFTOVERS

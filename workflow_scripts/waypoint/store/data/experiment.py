@@ -1,4 +1,4 @@
-"""The training images in the store of another experiment of Waypoint."""
+"""The training images in the store of another Waypoint experiment."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +18,14 @@ ARRAYS = ("image", "file", "label", "caption", "group")
 
 
 class StoredImages(Images):
-    """Images of an open store.
+    """Images of another experiment's store.
 
     Args:
-        section: the config section ``data``; its path is an experiment's folder.
+        section: the section ``data`` of the configuration; its path is the experiment's folder.
     """
 
     def __init__(self, section: DataSection):
-        store = opened(section)
+        store = open_training_store(section)
         self._rows, self._store = Rows(array_of(store, "image")), store
         options: ImageOptions = {}
         if "group" in store:
@@ -45,13 +45,13 @@ class StoredImages(Images):
         return self._rows.array.shape[1] == 1
 
     def read_from(self, rows: Sequence[int]) -> list[str]:
-        # only chunks: metadata holds times and versions, which differ in every run
+        # only chunks: metadata contains times and versions, which differ in every run
         root = folder_of(self._store)
         return [str(file) for name in ARRAYS for file in sorted(Path(root, name).glob("c/**/*")) if file.is_file()]
 
 
-def opened(section: DataSection) -> zarr.Group:
-    """The open store of an experiment's training images.
+def open_training_store(section: DataSection) -> zarr.Group:
+    """Open the store of an experiment's training images.
 
     Raises:
         WaypointError: there is none, or it is damaged.
@@ -64,14 +64,14 @@ def opened(section: DataSection) -> zarr.Group:
 
 def captioned(section: DataSection) -> bool:
     """Whether the images have captions."""
-    return "caption" in opened(section)
+    return "caption" in open_training_store(section)
 
 
 SOURCE = Source(
     StoredImages,
     needs={"path": "the experiment's folder"},
     folder=True,
-    check=opened,
+    check=open_training_store,
     captioned=captioned,
     caption_help="its experiment has none",
 )

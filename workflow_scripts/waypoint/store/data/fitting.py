@@ -1,4 +1,4 @@
-"""Brings images of every source to one form: channels, and data.size × data.size pixels."""
+"""Brings images of every source to the same number of channels, and to data.size × data.size pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,17 +7,17 @@ from PIL import Image
 from waypoint.store.types import Values
 
 FITS = ("crop", "squeeze", "pad")
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow makes grey of colour
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, like Pillow's conversion to grey
 WHITE = {np.dtype(np.uint8): 255, np.dtype(np.float32): 1.0}
 
 
 def unit(pixels: Values) -> NDArray[np.float32]:
-    """Pixels as float32 in [-1, 1], from uint8 0 to 255, or from floats in [-1, 1]."""
+    """Convert pixels, uint8 from 0 to 255 or floats in [-1, 1], to float32 in [-1, 1]."""
     return pixels.astype(np.float32) / 127.5 - 1 if pixels.dtype == np.uint8 else pixels.astype(np.float32)
 
 
 def with_channels(pixels: Values, channels: int) -> Values:
-    """An image (C, H, W) with 1 or 3 channels: grey is spread over three, colour becomes its luma."""
+    """Convert an image (C, H, W) to 1 or 3 channels: grey is repeated three times, colour becomes its luma."""
     if pixels.shape[0] == channels:
         return pixels
     if channels == 3:
@@ -28,23 +28,23 @@ def with_channels(pixels: Values, channels: int) -> Values:
 
 
 def on_white(pixels: Values) -> Values:
-    """An image with alpha (4, H, W), uint8 or float32 in [-1, 1], laid on white: (3, H, W)."""
+    """Lay an image with alpha (4, H, W), uint8 or float32 in [-1, 1], on white: (3, H, W)."""
     if pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)), "RGBA")
-        laid = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.asarray(laid.convert("RGB")).transpose(2, 0, 1)
+        composite = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return np.asarray(composite.convert("RGB")).transpose(2, 0, 1)
     alpha = (pixels[3:] + 1) / 2
     return (pixels[:3] * alpha + (1 - alpha)).astype(np.float32)
 
 
 def fitted(pixels: Values, size: int | None, fit: str = "crop") -> NDArray[np.float32]:
-    """An image in the form in which models see it.
+    """Bring an image to the form in which models see it.
 
     Args:
         pixels: (C, H, W), uint8 or float32 in [-1, 1].
         size: ``data.size``; None keeps the size.
-        fit: ``data.fit``, for images that are not square. crop: the centred square; squeeze: the whole image,
-            distorted; pad: the whole image, with white at both sides.
+        fit: ``data.fit``, for images that are not square. crop: the central square; squeeze: the whole image,
+            distorted; pad: the whole image, with white on both sides.
 
     Returns:
         float32 (C, H, W) or (C, size, size) in [-1, 1].
@@ -59,16 +59,16 @@ def fitted(pixels: Values, size: int | None, fit: str = "crop") -> NDArray[np.fl
     elif fit == "pad":
         side = max(height, width)
         top, left = (side - height) // 2, (side - width) // 2
-        framed = np.full((len(pixels), side, side), WHITE[pixels.dtype], pixels.dtype)
-        framed[:, top : top + height, left : left + width] = pixels
-        pixels = framed
+        canvas = np.full((len(pixels), side, side), WHITE[pixels.dtype], pixels.dtype)
+        canvas[:, top : top + height, left : left + width] = pixels
+        pixels = canvas
     return resized(pixels, size)
 
 
 def resized(image: Values, size: int | None) -> NDArray[np.float32]:
-    """An image (C, H, W), uint8 or float32 in [-1, 1], at ``size`` × ``size``: float32 in [-1, 1], antialiased."""
+    """Resize an image (C, H, W), uint8 or float32 in [-1, 1], to ``size`` × ``size``, antialiased, as float32."""
     if size is None or image.shape[1:] == (size, size):
         return image if image.dtype == np.float32 else unit(image)
-    # a channel at a time: a photograph in float32 takes four times the memory
+    # one channel at a time: as float32, a photograph takes four times the memory
     channels = [Image.fromarray(unit(c), mode="F").resize((size, size), Image.Resampling.BICUBIC) for c in image]
     return np.clip(np.stack([np.asarray(c, np.float32) for c in channels]), -1, 1)

@@ -1,4 +1,4 @@
-"""Brings a user's picture to the form of the training images, by the rules of all sources."""
+"""Brings a user's picture to the form of the training images, by the rules for all sources."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,26 +12,26 @@ from waypoint.store.data.image_files import EncodedImages, decoded
 from waypoint.store.types import Attributes, StrPath
 
 
-def open_picture(file: StrPath, where: str) -> None:
-    """Refuse a file that is no picture.
+def open_picture(file: StrPath, key: str) -> None:
+    """Refuse a file that is not a picture.
 
     Args:
-        where: the key that names the file, for messages.
+        key: names the file in the configuration; for messages.
 
     Raises:
-        WaypointError: it is not there, or cannot be read.
+        WaypointError: it does not exist, or cannot be read.
     """
     if not Path(file).exists():
-        raise WaypointError(f"{where}: there is no file {file}")
-    decoded(file, file, where)
+        raise WaypointError(f"{key}: there is no file {file}")
+    decoded(file, file, key)
 
 
 def fitted_picture(file: StrPath, shape: Sequence[int], fit: str = "crop") -> NDArray[np.float32]:
-    """A picture in the form of the training images: their channels and size, upright, float32 in [-1, 1].
+    """Read a picture in the form of the training images: their channels and size, upright, float32 in [-1, 1].
 
     Args:
         shape: (C, H, W) of the training images.
-        fit: ``data.fit``, which says how a picture becomes a square.
+        fit: ``data.fit``, how to make a picture square.
 
     Returns:
         (C, H, W).

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 BY = {"label": "labels", "group": "column group in data.captions"}
 
 
-def read_list(path: StrPath, where: str) -> list[tuple[int, str]]:
-    """The lines of a group's file that are not empty, each with its number.
+def read_list(path: StrPath, key: str) -> list[tuple[int, str]]:
+    """Read the non-empty lines of a group's file, each with its number.
 
     Raises:
-        WaypointError: it cannot be read, or names nothing; names the key.
+        WaypointError: it cannot be read, or is empty; names the key.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise WaypointError(f"{where}: cannot read {path} ({error})") from error
+        raise WaypointError(f"{key}: cannot read {path} ({error})") from error
     if not lines:
-        raise WaypointError(f"{where}: {path} names no training image")
+        raise WaypointError(f"{key}: {path} names no training image")
     return lines
 
 
@@ -37,49 +37,51 @@ def members(
     lists: Mapping[str, StrPath],
     classes: ArrayLike | None,
     by: str | None,
-    where: str = "groups",
+    section: str = "groups",
 ) -> dict[str, NDArray[np.int64]]:
-    """The images (n,) of every group by its name, ascending; groups of files come first, then those by class.
+    """Return the images (n,) of every group, ascending, by name; groups from files come first, then those by class.
 
     Args:
-        files: (N) names of the images. lists: the file of every group, by name. classes: (N) texts, an image's class or
-            group, "" for none; or None where the data have none. by: ``groups.by``. where: the section, for messages.
+        files: (N) names of the images. lists: the file of every group, by name. classes: (N) class or group of each
+            image, "" for none; None if the data have none. by: ``groups.by``. section: for messages.
 
     Raises:
-        WaypointError: a line that means no image or several, a name that is used twice, a group of all images, or
-            nothing to group by; names the key, the file and the line.
+        WaypointError: a line matches no image or several, a name is used twice, a group contains all images, or there
+            is nothing to group by; names the key, the file and the line.
     """
     groups: dict[str, NDArray[np.int64]] = {}
-    places = _places(files)
+    name_index = _index_names(files)
     for name, path in lists.items():
-        key = f"{where}.files.{name}"
-        chosen = {
+        key = f"{section}.files.{name}"
+        indices = {
             i
             for line, entry in read_list(path, key)
-            for i in _images_of(files, places, entry, f"{key}: {path} line {line}")
+            for i in _find_images(files, name_index, entry, f"{key}: {path} line {line}")
         }
-        groups[name] = np.array(sorted(chosen))
+        groups[name] = np.array(sorted(indices))
     if by is not None:
         if classes is None:
-            raise WaypointError(f"{where}.by: {by}, but the training images have no {BY[by]}; use {where}.files")
+            raise WaypointError(f"{section}.by: {by}, but the training images have no {BY[by]}; use {section}.files")
         of_image = np.asarray(classes, object)
         names: set[str] = set(of_image.tolist())
-        for name in sorted(names - {""}, key=_by_number):
+        for name in sorted(names - {""}, key=_numbers_first):
             if name in groups:
-                raise WaypointError(f"{where}.files.{name}: {where}.by makes a group of this name too; choose another")
+                raise WaypointError(
+                    f"{section}.files.{name}: {section}.by makes a group of this name too; choose another"
+                )
             groups[name] = np.flatnonzero(of_image == name)
     if not groups:
-        raise WaypointError(f"{where}: there is no group; give {where}.files or {where}.by")
+        raise WaypointError(f"{section}: there is no group; give {section}.files or {section}.by")
     for name, images in groups.items():
         if len(images) == len(files):
             raise WaypointError(
-                f"{where}: group {name} holds all {len(files)} training images, so there are none to compare it with"
+                f"{section}: group {name} holds all {len(files)} training images, so there are none to compare it with"
             )
     return groups
 
 
-def _places(files: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """The images by whole name, and by every end of a name after a '/': long lists are looked up, not searched for."""
+def _index_names(files: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Index the images by whole name, and by every end of a name after a '/', for fast lookup of long lists."""
     whole: dict[str, list[int]] = {}
     ends: dict[str, list[int]] = {}
     for i, file in enumerate(files):
@@ -90,24 +92,24 @@ def _places(files: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[
     return whole, ends
 
 
-def _images_of(
-    files: Sequence[str], places: tuple[dict[str, list[int]], dict[str, list[int]]], entry: str, where: str
+def _find_images(
+    files: Sequence[str], name_index: tuple[dict[str, list[int]], dict[str, list[int]]], entry: str, context: str
 ) -> list[int]:
-    """The images of an entry as ``find`` has them, which is asked about patterns, and for what is wrong."""
-    whole, ends = places
+    """Return the images of an entry, as ``find`` would; ``find`` itself handles patterns and errors."""
+    whole, ends = name_index
     if entry.isascii() and entry.isdigit() and entry not in whole and int(entry) < len(files):
         return [int(entry)]
     images = whole.get(entry) or ends.get(entry) or []
-    return images if len(images) == 1 else find(files, entry, where)
+    return images if len(images) == 1 else find(files, entry, context)
 
 
-def _by_number(name: str) -> tuple[int, int, str]:
-    """A key that sorts numbers by their size, before words."""
+def _numbers_first(name: str) -> tuple[int, int, str]:
+    """Sorting key: numbers first, by size, then words."""
     return (0, int(name), "") if name.isascii() and name.isdigit() else (1, 0, name)
 
 
 def classes_of(data: "Group", by: str | None, names: ImageNames) -> list[str] | None:
-    """The class or group of every image in an open data/train.zarr as a text, or None where it has none.
+    """Return the class or group of every image in an open data/train.zarr as a text; None if it has none.
 
     Args:
         names: its ``ImageNames``.

@@ -1,9 +1,9 @@
-"""Hugging Face's data sets: a hub id, a folder of ``save_to_disk``, or parquet, read by the ``datasets`` library."""
+"""Hugging Face data sets: a hub id, a folder of ``save_to_disk``, or parquet, read by the ``datasets`` library."""
 
 # datasets and pyarrow have no type hints
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportAttributeAccessIssue=false
-# the fingerprint of a data set has no public name
+# the fingerprint of a data set is private
 # pyright: reportPrivateUsage=false
 import contextlib
 import importlib.util
@@ -33,31 +33,31 @@ if TYPE_CHECKING:
 INSTALL = "pip install -r envs/requirements-huggingface.txt -c envs/constraints.txt"
 REMOTE = "hf://datasets/"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w*$")  # a version such as v1.5 is none
+FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w*$")  # a version such as v1.5 is not a suffix
 SAVED, SAVED_SPLITS = ("dataset_info.json", "state.json"), "dataset_dict.json"
 REVISION = re.compile(r"@([0-9a-f]{40})/")
 
 
 def hub_id(section: DataSection) -> str | None:
-    """``data.path`` if it is a hub id; None for a path on this machine.
+    """Return ``data.path`` if it is a hub id; None for a path on this machine.
 
-    A path that does not exist is taken for an id only if it looks like one: owner/name without ./ or a file's suffix,
-    where no folder has the owner's name, for then it would be a typing error.
+    A path that does not exist counts as an id only if it looks like one: owner/name without ./ or a file's suffix. If
+    there is a folder with the owner's name, it is more likely a mistyped path.
     """
     path = section["path"]
     if not isinstance(path, str):
         return None
     if path.startswith(REMOTE):
         return path.removeprefix(REMOTE)
-    alike = HUB_ID.fullmatch(path) and not FILE_SUFFIX.search(path)
-    return path if alike and not os.path.exists(path) and not os.path.isdir(path.split("/")[0]) else None
+    looks_like_id = HUB_ID.fullmatch(path) and not FILE_SUFFIX.search(path)
+    return path if looks_like_id and not os.path.exists(path) and not os.path.isdir(path.split("/")[0]) else None
 
 
 def saved_folder(section: DataSection) -> Path | None:
-    """The folder of one split that ``save_to_disk`` wrote, or None for parquet.
+    """Return the folder of one split that ``save_to_disk`` wrote, or None for parquet.
 
     Raises:
-        WaypointError: no split is chosen among several, the chosen one is missing, or the folder is incomplete.
+        WaypointError: none of several splits is chosen, the chosen one is missing, or the folder is incomplete.
     """
     if not isinstance(section["path"], str):
         return None
@@ -77,53 +77,51 @@ def saved_folder(section: DataSection) -> Path | None:
     return root
 
 
-def chosen_split(splits: Sequence[str], asked: str | None, where: StrPath) -> str:
-    """The split to read: the chosen one, train, or the only one.
+def chosen_split(splits: Sequence[str], requested: str | None, location: StrPath) -> str:
+    """Return the split to read: the requested one, train, or the only one.
 
     Raises:
-        WaypointError: there is none of these; lists the splits.
+        WaypointError: there is no such split; lists the splits.
     """
-    if asked is not None and asked in splits:
-        return asked
-    if asked is None and "train" in splits:
+    if requested is not None and requested in splits:
+        return requested
+    if requested is None and "train" in splits:
         return "train"
-    if asked is None and len(splits) == 1:
+    if requested is None and len(splits) == 1:
         return splits[0]
-    what = f"there is no {asked}" if asked is not None else "name the one to read"
-    raise WaypointError(f"data.split: {what} in {where}; the splits are {', '.join(splits)}")
+    problem = f"there is no {requested}" if requested is not None else "name the one to read"
+    raise WaypointError(f"data.split: {problem} in {location}; the splits are {', '.join(splits)}")
 
 
 def parquet_files(section: DataSection) -> list[str]:
-    """The parquet files that a path, a pattern, a list of them or a folder names.
+    """List the parquet files that a path, a pattern, a list of these or a folder names.
 
     Raises:
-        WaypointError: there are none, or files of another kind.
+        WaypointError: there are none, or some are not parquet.
     """
     files: list[str] = []
     for place in places(section["path"]):
         if os.path.isdir(place):
-            inside = sorted(str(file) for file in Path(place).rglob("*.parquet") if not _hidden(file, place))
-            if not inside:
+            inner_files = sorted(str(file) for file in Path(place).rglob("*.parquet") if not _is_hidden(file, place))
+            if not inner_files:
                 raise WaypointError(
                     f"data.path: {place} is neither a folder of save_to_disk nor one with parquet files; "
                     "for a folder of images use source imagefolder, for tar files webdataset"
                 )
-            files += inside
+            files += inner_files
         else:
             files += expanded(place)
-    if strange := [file for file in files if not file.endswith(".parquet")]:
-        raise WaypointError(
-            f"data.path: {some(strange)}: source huggingface reads parquet, a saved folder, or a hub id"
-        )
+    if others := [file for file in files if not file.endswith(".parquet")]:
+        raise WaypointError(f"data.path: {some(others)}: source huggingface reads parquet, a saved folder, or a hub id")
     return files
 
 
-def _hidden(file: Path, root: StrPath) -> bool:
+def _is_hidden(file: Path, root: StrPath) -> bool:
     return any(part.startswith(".") for part in file.relative_to(root).parts)
 
 
 def paths(section: DataSection) -> Sequence[str | None]:
-    """The files that are read; none for a hub id."""
+    """List the files to be read; none for a hub id."""
     if hub_id(section):
         return []
     try:
@@ -133,7 +131,7 @@ def paths(section: DataSection) -> Sequence[str | None]:
         state = json.loads((folder / SAVED[1]).read_text(encoding="utf-8"))
         return [str(folder / name) for name in (*SAVED, *(part["filename"] for part in state["_data_files"]))]
     except (WaypointError, OSError, ValueError, LookupError, TypeError):
-        return [None]  # missing or changed: ``check`` names the fault
+        return [None]  # missing or changed; ``check`` names the fault
 
 
 def check(section: DataSection) -> None:
@@ -144,7 +142,7 @@ def check(section: DataSection) -> None:
     """
     _require_library()
     if hub_id(section):
-        return  # nothing is asked of a network before a job needs it
+        return  # no network before a job needs it
     if section.get("configuration") is not None:
         raise WaypointError("data.configuration is for data sets of the hub; leave it out for files")
     path = section["path"]
@@ -154,7 +152,7 @@ def check(section: DataSection) -> None:
 
 
 def _features(section: DataSection) -> Features:
-    """Names and types of the columns of files on this machine."""
+    """Read the names and types of the columns of files on this machine."""
     import pyarrow.parquet
     from datasets import Features as ColumnTypes
 
@@ -164,7 +162,7 @@ def _features(section: DataSection) -> Features:
         if folder:
             return ColumnTypes.from_dict(json.loads(file.read_text(encoding="utf-8"))["features"])
         return ColumnTypes.from_arrow_schema(pyarrow.parquet.read_schema(file))
-    except Exception as error:  # pyarrow and datasets raise their own, and others
+    except Exception as error:  # pyarrow and datasets raise errors of their own, and others
         raise WaypointError(f"data.path: {file} cannot be read ({error})") from error
 
 
@@ -174,17 +172,17 @@ def _require_library() -> None:
 
 
 def huggingface(section: DataSection) -> "DataSetImages":
-    """The images, labels and captions of the columns that ``chosen_columns`` gives.
+    """Return the images, labels and captions in the columns from ``chosen_columns``.
 
     Raises:
-        WaypointError: packages, columns, a split or cells are missing, or the hub cannot be reached.
+        WaypointError: a package, column, split or cell is missing, or the hub cannot be reached.
     """
     _require_library()
-    data, scratch = _loaded(section)
+    data, scratch = _load(section)
     columns = chosen_columns(data.features, section)
     labels, class_names = labels_in(data, columns.label)
     captions = captions_in(data, columns.caption)
-    rows, files = _encoded(data, columns.image)
+    rows, files = _encoded_images(data, columns.image)
     options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
     return DataSetImages(section, data, rows, columns.image, files, scratch, **options)
 
@@ -193,14 +191,14 @@ class DataSetImages(EncodedImages):
     """Images in the rows of a data set.
 
     Args:
-        loaded: the data set. data: its column of encoded images.
+        dataset: the data set. data: its column of encoded images.
         scratch: the temporary folder of its files, which is removed with this object; or None.
     """
 
     def __init__(
         self,
         section: DataSection,
-        loaded: "Dataset",
+        dataset: "Dataset",
         data: "Dataset",
         column: str,
         files: Sequence[str],
@@ -208,139 +206,139 @@ class DataSetImages(EncodedImages):
         **options: Unpack[ImageOptions],
     ):
         super().__init__(section, files, self._cell, **options)
-        self.loaded, self.data, self.column, self.scratch = loaded, data, column, scratch
+        self.dataset, self.data, self.column, self.scratch = dataset, data, column, scratch
         self.raw = [path for path in paths(section) if path]
 
     def _cell(self, i: int) -> str | IO[bytes]:
-        return _opened(self.data[i][self.column])
+        return _file_of(self.data[i][self.column])
 
     def read_from(self, rows: Sequence[int]) -> list[str]:
         return self.raw
 
 
-def _loaded(section: DataSection) -> "tuple[Dataset, TemporaryDirectory[str] | None]":
-    """The data set, and the temporary folder of its Arrow files or None."""
+def _load(section: DataSection) -> "tuple[Dataset, TemporaryDirectory[str] | None]":
+    """Load the data set; returns it and the temporary folder of its Arrow files, or None."""
     import datasets
 
     datasets.disable_progress_bars()
-    split, remote = section.get("split"), hub_id(section)
-    if remote:
-        return _from_hub(remote, section), None
+    split, dataset_id = section.get("split"), hub_id(section)
+    if dataset_id:
+        return _load_from_hub(dataset_id, section), None
     if folder := saved_folder(section):
-        with _told(f"data.path: {folder}"):
+        with _clear_errors(f"data.path: {folder}"):
             return cast("Dataset", datasets.load_from_disk(str(folder))), None
-    # not the library's cache, which knows files by their names and times: a changed file could have the same
+    # not the library's cache: it identifies files by name and time, which a changed file could keep
     scratch = TemporaryDirectory(prefix="waypoint-parquet-", dir=os.environ.get("WAYPOINT_SCRATCH"))
     files, path = parquet_files(section), section["path"]
-    with _told(f"data.path: {some(places(path))}"):
-        if isinstance(path, str) and os.path.isdir(path):  # its file names, and a card of the hub, tell splits
-            loaded = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
+    with _clear_errors(f"data.path: {some(places(path))}"):
+        if isinstance(path, str) and os.path.isdir(path):  # its file names, and its dataset card, define splits
+            data = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
         else:
             files = [os.path.abspath(file) for file in files]
-            loaded = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
-    return _one_split(loaded, section), scratch
+            data = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
+    return _one_split(data, section), scratch
 
 
-def _from_hub(remote: str, section: DataSection) -> "Dataset":
+def _load_from_hub(dataset_id: str, section: DataSection) -> "Dataset":
     import datasets
 
     try:
-        loaded = datasets.load_dataset(remote, section.get("configuration"), split=section.get("split"))
+        data = datasets.load_dataset(dataset_id, section.get("configuration"), split=section.get("split"))
     except datasets.exceptions.DatasetNotFoundError as error:
         raise WaypointError(
-            f"data.path: there is no {section['path']} on this machine, and the hub has no data set {remote}, or only "
-            f"for those who are logged in (`hf auth login`): {error}"
+            f"data.path: there is no {section['path']} on this machine, and the hub has no data set {dataset_id}, or "
+            f"only for those who are logged in (`hf auth login`): {error}"
         ) from error
     except OSError as error:  # ConnectionError, time-outs, offline mode
         raise WaypointError(
-            f"data.path: there is no {section['path']} on this machine, and the hub, where data set {remote} may be, "
-            f"cannot be reached ({error}). Where there is a network, `hf download {remote} --repo-type dataset "
+            f"data.path: there is no {section['path']} on this machine, and the hub, where data set {dataset_id} may "
+            f"be, cannot be reached ({error}). Where there is a network, `hf download {dataset_id} --repo-type dataset "
             "--local-dir FOLDER` fetches it; then name that folder"
         ) from error
     except Exception as error:  # no such split or configuration, files of another kind
-        raise WaypointError(f"data.path: data set {remote} cannot be read from the hub ({error})") from error
-    return _one_split(loaded, section)
+        raise WaypointError(f"data.path: data set {dataset_id} cannot be read from the hub ({error})") from error
+    return _one_split(data, section)
 
 
-def _one_split(loaded: object, section: DataSection) -> "Dataset":
-    """The data set itself, or the split to read where there are several."""
-    if isinstance(getattr(loaded, "column_names", None), list):
-        return cast("Dataset", loaded)
-    splits = cast(Mapping[str, "Dataset"], loaded)
+def _one_split(data: object, section: DataSection) -> "Dataset":
+    """Return the data set itself, or the split to read if there are several."""
+    if isinstance(getattr(data, "column_names", None), list):
+        return cast("Dataset", data)
+    splits = cast(Mapping[str, "Dataset"], data)
     return splits[chosen_split(list(splits), None, some(places(section["path"])))]
 
 
 @contextlib.contextmanager
-def _told(where: str) -> Generator[None]:
-    """Turn whatever the libraries raise into one sentence."""
+def _clear_errors(context: str) -> Generator[None]:
+    """Turn any error of the libraries into a ``WaypointError`` of one sentence."""
     try:
         yield
     except WaypointError:
         raise
-    except Exception as error:  # pyarrow and datasets raise their own, and others
-        raise WaypointError(f"{where} cannot be read ({_cause(error)})") from error
+    except Exception as error:  # pyarrow and datasets raise errors of their own, and others
+        raise WaypointError(f"{context} cannot be read ({_cause(error)})") from error
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The innermost reason, for datasets says only that an error occurred."""
+    """Return the innermost cause; datasets itself only says that an error occurred."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _encoded(data: "Dataset", column: str) -> "tuple[Dataset, list[str]]":
-    """The rows with encoded images, and a name for each."""
+def _encoded_images(data: "Dataset", column: str) -> "tuple[Dataset, list[str]]":
+    """Return the rows with encoded images, and a name for each."""
     import pyarrow.compute as pc
     from datasets import Image
 
     rows = data.select_columns([column])
     if isinstance(data.features[column], Image):
         rows = rows.cast_column(column, Image(decode=False))
-    stored = rows.with_format("arrow")[:][column]
-    structs = isinstance(rows.features[column], Image | dict)
-    empty = pc.is_null(stored)
-    if structs:
-        present = [pc.is_valid(pc.struct_field(stored, name)) for name in _fields(stored)]
+    column_array = rows.with_format("arrow")[:][column]
+    is_struct = isinstance(rows.features[column], Image | dict)
+    empty = pc.is_null(column_array)
+    if is_struct:
+        present = [pc.is_valid(pc.struct_field(column_array, name)) for name in _struct_fields(column_array)]
         empty = pc.or_(empty, pc.invert(pc.or_(*present) if len(present) > 1 else present[0]))
-    if missing := [k for k, gone in enumerate(empty.to_pylist()) if gone]:
+    if missing := [k for k, is_empty in enumerate(empty.to_pylist()) if is_empty]:
         raise WaypointError(f"data.columns: column {column} has no image in {len(missing):,} rows: {some(missing)}")
     paths: list[str | None] = [None] * len(data)
-    if structs and "path" in _fields(stored):
-        paths = pc.struct_field(stored, "path").to_pylist()
+    if is_struct and "path" in _struct_fields(column_array):
+        paths = pc.struct_field(column_array, "path").to_pylist()
     names = [name and os.path.basename(name.replace("\\", "/")) for name in paths]
-    if None in names or len(set(names)) < len(names):  # the row's number tells images without a distinct name apart
+    if None in names or len(set(names)) < len(names):  # then row numbers tell images apart
         return rows, [f"{k}/{name}" if name else str(k) for k, name in enumerate(names)]
     return rows, [str(name) for name in names]
 
 
-def _fields(stored: Any) -> list[str]:
-    return [field.name for field in stored.type if field.name in ("bytes", "path")]
+def _struct_fields(column_array: Any) -> list[str]:
+    return [field.name for field in column_array.type if field.name in ("bytes", "path")]
 
 
-def _opened(value: Any) -> str | IO[bytes]:
-    """The bytes in a cell as a file, or the path of a file on this machine."""
+def _file_of(value: Any) -> str | IO[bytes]:
+    """Return the bytes in a cell as a file, or the path of a file on this machine."""
     if isinstance(value, bytes):
         return io.BytesIO(value)
     return io.BytesIO(value["bytes"]) if value.get("bytes") is not None else value["path"]
 
 
 def captioned(section: DataSection) -> bool | None:
-    """Whether there is a column of captions; None for a hub id, which only a job asks."""
+    """Whether there is a column of captions; None for a hub id, as only jobs contact the hub."""
     return None if hub_id(section) else chosen_columns(_features(section), section).caption is not None
 
 
-def record(section: DataSection, opened: Images) -> SourceRecord | None:
-    """The fingerprint and revision of a data set from the hub; None for files."""
-    remote = hub_id(section)
-    if remote is None or not isinstance(opened, DataSetImages):
+def record(section: DataSection, images: Images) -> SourceRecord | None:
+    """Return the fingerprint and revisions of a data set from the hub; None for files."""
+    dataset_id = hub_id(section)
+    if dataset_id is None or not isinstance(images, DataSetImages):
         return None
-    look, urls = opened.loaded._fingerprint, opened.loaded.info.download_checksums or ()
+    look, urls = images.dataset._fingerprint, images.dataset.info.download_checksums or ()
     revisions = sorted({revision for url in urls for revision in REVISION.findall(url)})
     return {
         "paths": places(section["path"]),
         "look": look,
         "sha256": text_hash(look),
-        "hub": remote,
+        "hub": dataset_id,
         "revisions": revisions,
     }
 

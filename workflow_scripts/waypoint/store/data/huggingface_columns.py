@@ -1,4 +1,4 @@
-"""Finds the columns of a data set that hold images, labels and captions, and reads labels and captions."""
+"""Finds the columns of images, labels and captions in a data set, and reads labels and captions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,26 +20,26 @@ Features: TypeAlias = Mapping[str, object]  # datasets.Features: types of column
 
 
 class Table(Protocol):
-    """A ``datasets.Dataset``, as far as it is used here."""
+    """The part of ``datasets.Dataset`` that is used here."""
 
     @property
     def features(self) -> Features:
-        """Types of the columns by name."""
+        """Return the types of the columns by name."""
         ...
 
     def __getitem__(self, column: str, /) -> Sequence[object]:
-        """The cells of a column."""
+        """Return the cells of a column."""
         ...
 
 
-LABELS = ("label", "labels", "class")  # of columns that are no ClassLabel
+LABELS = ("label", "labels", "class")  # names of columns that are not ClassLabel
 TEXT = ("string", "large_string")
 CAPTIONS = ("text", "caption", "captions", "prompt")
 
 
 @dataclass(frozen=True)
 class ChosenColumns:
-    """Names of the columns of images, labels and captions; None where there is none, or none is wanted."""
+    """Names of the columns of images, labels and captions; None if there is none, or none is wanted."""
 
     image: str
     label: str | None
@@ -47,41 +47,42 @@ class ChosenColumns:
 
 
 def chosen_columns(features: Features, section: DataSection) -> ChosenColumns:
-    """The columns that ``data.columns`` names, or that can be told otherwise.
+    """Return the columns that ``data.columns`` names, and guess those that it does not mention.
 
-    These are the only column of images, the only one of class labels or else one with a common name, and a column of
-    texts with a common name.
+    The guesses are the only column of images, the only one of class labels or else one with a common name, and a column
+    of texts with a common name.
 
     Args:
         features: types of the columns by name, ``datasets.Features``.
 
     Raises:
-        WaypointError: a named column does not exist or has another type, several are possible, or none holds images.
+        WaypointError: a named column does not exist or has the wrong type, several columns are possible, or none
+            contains images.
     """
-    asked = section.get("columns") or {}
+    requested = section.get("columns") or {}
     columns: dict[str, str | None] = {}
     for role, fits, guess in (
-        ("image", _is_image, _image),
-        ("label", _is_label, _label),
-        ("caption", _is_caption, _caption),
+        ("image", _is_image, _guess_image),
+        ("label", _is_label, _guess_label),
+        ("caption", _is_caption, _guess_caption),
     ):
-        if role not in asked:
+        if role not in requested:
             columns[role] = guess(features)
             continue
-        name = columns[role] = asked[role]
+        name = columns[role] = requested[role]
         if name is not None and name not in features:
             raise WaypointError(
                 f"data.columns.{role}: there is no column {name}; the columns are {', '.join(features)}"
             )
         if name is not None and not fits(features[name]):
-            raise WaypointError(f"data.columns.{role}: column {name} holds {_told(features[name])}, no {role}s")
+            raise WaypointError(f"data.columns.{role}: column {name} holds {_type_name(features[name])}, no {role}s")
     if columns["image"] is None:
         raise WaypointError("data.columns.image: null leaves no images; name a column of images")
     return ChosenColumns(columns["image"], columns["label"], columns["caption"])
 
 
 def _dtype(feature: object) -> str:
-    """The type of a plain column, or an empty text."""
+    """Return the type of a plain column, or an empty text."""
     from datasets import Value
 
     return feature.dtype if isinstance(feature, Value) else ""
@@ -106,47 +107,47 @@ def _is_caption(feature: object) -> bool:
     return _dtype(inner) in TEXT
 
 
-def _image(features: Features) -> str | None:
+def _guess_image(features: Features) -> str | None:
     from datasets import Image
 
     names = [name for name, feature in features.items() if isinstance(feature, Image)]
     names = names or [name for name, feature in features.items() if _is_image(feature)]
     if not names:
-        there = ", ".join(f"{name} ({_told(feature)})" for name, feature in features.items())
-        raise WaypointError(f"data.columns.image: no column holds encoded images; there are {there}")
-    return _only(names, "image")
+        available = ", ".join(f"{name} ({_type_name(feature)})" for name, feature in features.items())
+        raise WaypointError(f"data.columns.image: no column holds encoded images; there are {available}")
+    return _single(names, "image")
 
 
-def _label(features: Features) -> str | None:
+def _guess_label(features: Features) -> str | None:
     from datasets import ClassLabel
 
     names = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
     if len(names) > 1 and "label" in names:
         return "label"
     names = names or [name for name in LABELS if name in features and _is_label(features[name])]
-    return _only(names, "label")
+    return _single(names, "label")
 
 
-def _caption(features: Features) -> str | None:
-    return _only([name for name in CAPTIONS if name in features and _is_caption(features[name])], "caption")
+def _guess_caption(features: Features) -> str | None:
+    return _single([name for name in CAPTIONS if name in features and _is_caption(features[name])], "caption")
 
 
-def _only(names: Sequence[str], role: str) -> str | None:
+def _single(names: Sequence[str], role: str) -> str | None:
     if len(names) > 1:
-        none = "" if role == "image" else f", or {role}: null for none"
+        opt_out = "" if role == "image" else f", or {role}: null for none"
         raise WaypointError(
             f"data.columns.{role}: the columns {', '.join(names)} come into question; name one, as in columns: "
-            f"{{{role}: {names[0]}}}{none}"
+            f"{{{role}: {names[0]}}}{opt_out}"
         )
     return names[0] if names else None
 
 
-def _told(feature: object) -> str:
+def _type_name(feature: object) -> str:
     return _dtype(feature) or type(feature).__name__
 
 
 def labels_in(data: Table, column: str | None) -> tuple[NDArray[np.int64] | None, list[str] | None]:
-    """Labels and class names of a column; None and None without one.
+    """Read labels and class names from a column; None and None without one.
 
     Raises:
         WaypointError: rows have no label.
@@ -165,7 +166,7 @@ def labels_in(data: Table, column: str | None) -> tuple[NDArray[np.int64] | None
 
 
 def captions_in(data: Table, column: str | None) -> list[Caption] | None:
-    """A text or a list of texts for each row; None without a column.
+    """Read a text or a list of texts for each row; None without a column.
 
     Raises:
         WaypointError: rows have no caption.
@@ -174,14 +175,14 @@ def captions_in(data: Table, column: str | None) -> list[Caption] | None:
         return None
     cells = cast(Sequence[str | Sequence[str | None] | None], data[column])
     texts = [usable([cell] if cell is None or isinstance(cell, str) else cell) for cell in cells]
-    _require_all(column, "caption", [not several for several in texts])
-    return [one_or_several(several) for several in texts]
+    _require_all(column, "caption", [not row_texts for row_texts in texts])
+    return [one_or_several(row_texts) for row_texts in texts]
 
 
 def _require_all(column: str, role: str, missing: Sequence[bool]) -> None:
     """Refuse rows without a label or a caption."""
     if any(missing):
-        rows = [k for k, gone in enumerate(missing) if gone]
+        rows = [k for k, is_missing in enumerate(missing) if is_missing]
         raise WaypointError(
             f"data.columns.{role}: column {column} holds no {role} in {len(rows):,} of {len(missing):,} rows: "
             f"{some(rows)}. Fill them, or leave {role}s out with columns: {{{role}: null}}"

@@ -1,4 +1,4 @@
-"""Images in encoded files, alone or in archives; masks are read here too."""
+"""Reads images and masks from encoded files, alone or in archives."""
 
 import contextlib
 import math
@@ -14,11 +14,11 @@ from waypoint.errors import WaypointError
 from waypoint.store.data.images import ImageOptions, Images
 from waypoint.store.types import Attributes, StrPath
 
-LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # where Pillow itself begins to refuse
-LARGE = 40_000_000  # pixels; more are read at a fraction of their size where data.size is a small part of it
-FRACTION = 8  # times data.size stays, so that the resize still averages
+LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow's own limit
+LARGE = 40_000_000  # pixels; larger images are read at a fraction of their size if data.size is much smaller
+FRACTION = 8  # at least this many times data.size remain, so that resizing still averages
 GREY = ("1", "L", "LA", "La")
-# programs write whole workflows into the texts of a PNG; Pillow's own limit is 1 MB
+# some programs write whole workflows into the text chunks of a PNG; Pillow's default limit is 1 MB
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ``LARGEST`` is the limit
 
@@ -27,27 +27,27 @@ class EncodedImages(Images):
     """Images that Pillow reads, opened one at a time. Transparency is laid on white.
 
     Args:
-        opened: returns what Pillow opens for image i: a path, or a binary file.
-        options: as of ``Images``.
+        file_of: returns the path or binary file of image i, for Pillow to open.
+        options: as for ``Images``.
     """
 
     def __init__(
         self,
         section: Attributes,
         files: Sequence[str],
-        opened: Callable[[int], StrPath | IO[bytes]],
+        file_of: Callable[[int], StrPath | IO[bytes]],
         **options: Unpack[ImageOptions],
     ):
         super().__init__(section, files, **options)
-        self.opened = opened
+        self.file_of = file_of
 
     def pixels(self, i: int) -> NDArray[np.uint8]:
-        """Image i, uint8 (1 or 3, H, W).
+        """Read image i, uint8 (1 or 3, H, W).
 
         Raises:
             WaypointError: it cannot be read; names it.
         """
-        image = laid_on(decoded(self.opened(i), self.where(i), small=self.size), "white")
+        image = laid_on(decoded(self.file_of(i), self.location(i), target_side=self.size), "white")
         pixels = np.asarray(image, np.uint8)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -55,14 +55,14 @@ class EncodedImages(Images):
         """Whether image i is grey, by its header.
 
         Raises:
-            WaypointError: it is no image.
+            WaypointError: it is not an image.
         """
-        with _named(self.where(i), "data.path"), Image.open(self.opened(i)) as image:
+        with _clear_errors(self.location(i), "data.path"), Image.open(self.file_of(i)) as image:
             return image.mode in GREY or image.mode.startswith("I")
 
 
 class ImageFiles(EncodedImages):
-    """Image files.
+    """Images in files of their own.
 
     Args:
         paths: (n) paths of the files. beside: other files, from which labels and captions were read.
@@ -82,7 +82,7 @@ class ImageFiles(EncodedImages):
     def _path(self, i: int) -> StrPath:
         return self.paths[i]
 
-    def where(self, i: int) -> str:
+    def location(self, i: int) -> str:
         return str(self.paths[i])
 
     def read_from(self, rows: Sequence[int]) -> list[str]:
@@ -90,32 +90,33 @@ class ImageFiles(EncodedImages):
 
 
 def decoded(
-    file: StrPath | IO[bytes], name: StrPath, where: str = "data.path", small: int | None = None
+    file: StrPath | IO[bytes], name: StrPath, key: str = "data.path", target_side: int | None = None
 ) -> Image.Image:
-    """An image in the form in which viewers show it: upright, 8 bits a channel; transparency is kept.
+    """Read an image as viewers show it: upright, with 8 bits a channel; transparency is kept.
 
     Args:
-        file: a path or a binary file. name, where: in messages, the file and the key.
-        small: side at which the image is wanted, where a much larger one may be read at a fraction of its size.
+        file: a path or a binary file. name, key: of the file, for messages.
+        target_side: if given, a much larger image may be read at a fraction of its size.
 
     Raises:
-        WaypointError: it is no image, damaged or too large, or its kind of pixels does not tell black from white.
+        WaypointError: it is not an image, damaged or too large, or its type of pixels does not define black and white.
     """
-    with _named(name, where):
+    with _clear_errors(name, key):
         image = Image.open(file)
-        side = small if small is not None and image.width * image.height > LARGE else None
+        side = target_side if target_side is not None and image.width * image.height > LARGE else None
         if side is not None and image.format == "JPEG":
             scale = FRACTION * side / min(image.size)
             image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
-        kind = image.format
+        file_format = image.format
         image = _upright(image)
-    if image.mode.startswith("I;16") or (image.mode == "I" and kind == "PPM"):  # Pillow would clip, not scale them
+    # scaled here: Pillow would clip 16 bits
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
         image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.mode in ("I", "F"):
-        holds = "floats" if image.mode == "F" else "whole numbers of 32 bits"
+        contents = "floats" if image.mode == "F" else "whole numbers of 32 bits"
         raise WaypointError(
-            f"{where}: {name} holds {holds}, and nothing says which of them are black and white; save it with 8 or 16 "
+            f"{key}: {name} holds {contents}, and nothing says which of them are black and white; save it with 8 or 16 "
             "bits a channel, or store the images as npz with floats in [-1, 1]"
         )
     factor = min(image.size) // (FRACTION * side) if side is not None else 0
@@ -125,7 +126,7 @@ def decoded(
 
 
 def laid_on(image: Image.Image, background: str) -> Image.Image:
-    """A decoded image laid on a background of one colour: mode L where it is grey, else RGB."""
+    """Lay a decoded image on a background of one colour: mode L if it is grey, else RGB."""
     grey = image.mode in GREY
     if _transparent(image):
         image = Image.alpha_composite(Image.new("RGBA", image.size, background), image.convert("RGBA"))
@@ -137,23 +138,23 @@ def _transparent(image: Image.Image) -> bool:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned upright by its EXIF data; unreadable EXIF data is ignored, as viewers do."""
+    """Turn an image upright by its EXIF data; like viewers, ignore unreadable EXIF data."""
     with contextlib.suppress(Exception):
         return ImageOps.exif_transpose(image) if image.getexif().get(0x0112, 1) != 1 else image
     return image
 
 
 @contextlib.contextmanager
-def _named(name: StrPath, where: str) -> Generator[None]:
-    """Turn whatever Pillow raises over a file into one sentence."""
+def _clear_errors(name: StrPath, key: str) -> Generator[None]:
+    """Turn any error of Pillow about a file into a ``WaypointError`` of one sentence."""
     try:
         yield
     except (WaypointError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise WaypointError(
-            f"{where}: {name} has more than the {LARGEST:,} pixels that are read of one image; make it smaller, "
+            f"{key}: {name} has more than the {LARGEST:,} pixels that are read of one image; make it smaller, "
             f"with `magick mogrify -resize 4096x4096 {str(name)!r}`, say"
         ) from error
-    except Exception as error:  # a damaged file fails in many ways, each format in its own
-        raise WaypointError(f"{where}: {name} is no readable image ({error})") from error
+    except Exception as error:  # damaged files fail in many ways, which differ by format
+        raise WaypointError(f"{key}: {name} is no readable image ({error})") from error

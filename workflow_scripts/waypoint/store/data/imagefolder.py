@@ -1,4 +1,4 @@
-"""A folder of images, or a zip archive of one; captions and labels are in tables, side files or names of folders."""
+"""A folder of images, or a zip archive of one; captions and labels come from tables, side files or folder names."""
 
 import warnings
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store.data.containers import Container, Folder, container
+from waypoint.store.data.containers import Container, Folder, open_container
 from waypoint.store.data.faults import some
 from waypoint.store.data.labels import labels_of
-from waypoint.store.data.listed import Listed, require_all, tabled
-from waypoint.store.data.listing import TEXTS, conversion, readable, require_utf8, suffix_of, told_by_suffix
+from waypoint.store.data.listed import Listed, images_in_tables, require_all
+from waypoint.store.data.listing import TEXTS, conversion, counts_by_suffix, readable, require_utf8, suffix_of
 from waypoint.store.data.side_files import metadata, side_captions
 from waypoint.store.data.source import DataSection, Source, path_of
 from waypoint.store.data.tables import rows_of
@@ -23,39 +23,39 @@ SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", 
 
 
 def imagefolder(section: DataSection) -> "EncodedImages":
-    """Image files under a folder or in a zip archive, in path order.
+    """Return the image files under a folder or in a zip archive, in path order.
 
-    ``data.captions`` names a table with columns file (relative to the folder) and caption and/or label; then the
-    files that it lists, in the order of their first rows, are the images. A file listed several times has several
-    captions, and a column group names the image's group. Without ``data.captions`` metadata.csv and metadata.jsonl
-    below the folder are read, and captions in 1.txt beside 1.png; the first-level folder names are the classes, if
-    there are any and no table has labels.
+    If ``data.captions`` names a table with columns file (relative to the folder) and caption and/or label, the images
+    are the files that it lists, in the order of their first rows. A file listed several times has several captions, and
+    a column group names the image's group. Without ``data.captions``, metadata.csv and metadata.jsonl below the folder
+    are read, and captions in 1.txt beside 1.png; first-level folders are the classes, if there are any and no table has
+    labels.
 
     Raises:
         WaypointError: there are no images, or a table has mistakes; lists them by line.
     """
-    from waypoint.store.data.image_files import EncodedImages, ImageFiles  # planning opens no image
+    from waypoint.store.data.image_files import EncodedImages, ImageFiles  # imported lazily: planning opens no images
 
-    held, images = _listed(section)
+    container, images = _listed(section)
     options: ImageOptions = {"labels": images.labels, "class_names": images.class_names}
     options |= {"captions": images.captions, "groups": images.groups}
-    if isinstance(held, Folder):
-        return ImageFiles(section, images.files, list(map(held.where, images.files)), images.beside, **options)
+    if isinstance(container, Folder):
+        return ImageFiles(section, images.files, list(map(container.location, images.files)), images.beside, **options)
 
     class Zipped(EncodedImages):
         """Images in a zip archive."""
 
-        def where(self, i: int) -> str:
-            return held.where(self.files[i])
+        def location(self, i: int) -> str:
+            return container.location(self.files[i])
 
         def read_from(self, rows: Sequence[int]) -> list[str]:
-            return list(dict.fromkeys([held.path, *images.beside]))
+            return list(dict.fromkeys([container.path, *images.beside]))
 
-    return Zipped(section, images.files, lambda i: held.opened(images.files[i]), **options)
+    return Zipped(section, images.files, lambda i: container.file_of(images.files[i]), **options)
 
 
 def listed(section: DataSection) -> Listed:
-    """The images in a folder or a zip archive; opens none of them.
+    """List the images in a folder or a zip archive, without opening any.
 
     Raises:
         WaypointError: as ``imagefolder``.
@@ -64,87 +64,89 @@ def listed(section: DataSection) -> Listed:
 
 
 def _listed(section: DataSection) -> tuple[Container, Listed]:
-    held = container(path_of(section))
-    return held, _tabled(held, section["captions"]) if section["captions"] else _found(held)
+    container = open_container(path_of(section))
+    return container, _from_table(container, section["captions"]) if section["captions"] else _without_table(container)
 
 
-def _found(held: Container) -> Listed:
-    """The images of a folder without ``data.captions``."""
-    root, suffixes = held.path, readable()
-    files = [name for name in held.names if suffix_of(name) in suffixes]
-    others = [name for name in held.names if suffix_of(name) not in suffixes]
-    strange = [name for name in others if suffix_of(name) not in TEXTS]
+def _without_table(container: Container) -> Listed:
+    """List the images of a folder without ``data.captions``."""
+    root, suffixes = container.path, readable()
+    files = [name for name in container.names if suffix_of(name) in suffixes]
+    other_files = [name for name in container.names if suffix_of(name) not in suffixes]
+    unreadable = [name for name in other_files if suffix_of(name) not in TEXTS]
     if not files:
-        there = f"; it holds {told_by_suffix(others)}" if others else ""
-        how = f".{conversion(strange)}" if strange else ""
-        raise WaypointError(f"data.path: no images under {root}{there}{how}")
+        contents = f"; it holds {counts_by_suffix(other_files)}" if other_files else ""
+        hint = f".{conversion(unreadable)}" if unreadable else ""
+        raise WaypointError(f"data.path: no images under {root}{contents}{hint}")
     require_utf8(files, f"data.path: {root}")
-    if strange:
+    if unreadable:
         warnings.warn(
-            f"data.path: {len(strange):,} files under {root} are left out, for they are no images that Pillow reads: "
-            f"{told_by_suffix(strange)}.{conversion(strange)}",
+            f"data.path: {len(unreadable):,} files under {root} are left out, for they are no images that Pillow "
+            f"reads: {counts_by_suffix(unreadable)}.{conversion(unreadable)}",
             WaypointWarning,
             stacklevel=2,
         )
-    images = _with_tables(held, files)
-    return _with_classes(images, root) if images.labels is None else images
+    images = _with_side_data(container, files)
+    return _with_folder_classes(images, root) if images.labels is None else images
 
 
-def _with_tables(held: Container, files: list[str]) -> Listed:
-    """The images with labels and captions from files beside them: metadata, or files of their names."""
-    tables = metadata(held)
-    captions, sides = side_captions(held, files) or (None, [])
+def _with_side_data(container: Container, files: list[str]) -> Listed:
+    """List the images with labels and captions from files beside them: metadata tables, or files with their names."""
+    tables = metadata(container)
+    captions, sides = side_captions(container, files) or (None, [])
     if not tables:
-        return Listed(files, captions=captions, beside=tuple(held.read_from(sides)))
+        return Listed(files, captions=captions, beside=tuple(container.read_from(sides)))
     names = [name for name, *_ in tables]
-    images = tabled(held, [(f"data.path: {held.where(name)}", folder, rows) for name, folder, rows in tables])
-    require_all(images, files, held)
+    images = images_in_tables(
+        container, [(f"data.path: {container.location(name)}", folder, rows) for name, folder, rows in tables]
+    )
+    require_all(images, files, container)
     if captions and images.captions:
         raise WaypointError(
-            f"data.path: {held.path} has captions in {some(names)} and in {len(sides):,} files beside images, such as "
-            f"{sides[0]}; take the one or the others away, or name a table in data.captions"
+            f"data.path: {container.path} has captions in {some(names)} and in {len(sides):,} files beside images, "
+            f"such as {sides[0]}; take the one or the others away, or name a table in data.captions"
         )
-    place = {name: k for k, name in enumerate(images.files)}
-    order = [place[name] for name in files]
+    position = {name: k for k, name in enumerate(images.files)}
+    order = [position[name] for name in files]
     return Listed(
         files,
         images.labels if images.labels is None else images.labels[order],
         images.class_names,
         [images.captions[k] for k in order] if images.captions else captions,
         [images.groups[k] for k in order] if images.groups else None,
-        tuple(held.read_from([*names, *sides])),
+        tuple(container.read_from([*names, *sides])),
     )
 
 
-def _with_classes(images: Listed, root: str) -> Listed:
-    """The images with first-level folders as classes, where all images lie in such folders."""
-    tops = [name.split("/", 1)[0] for name in images.files if "/" in name]
-    if len(tops) < len(images.files):
+def _with_folder_classes(images: Listed, root: str) -> Listed:
+    """Use first-level folders as classes, if all images are in such folders."""
+    top_folders = [name.split("/", 1)[0] for name in images.files if "/" in name]
+    if len(top_folders) < len(images.files):
         return images
-    labels, class_names = labels_of(tops)
-    if {name.lower() for name in set(tops)} <= SPLITS:
+    labels, class_names = labels_of(top_folders)
+    if {name.lower() for name in set(top_folders)} <= SPLITS:
         warnings.warn(
-            f"data.path: the classes of the images under {root} are {', '.join(sorted(set(tops)))}, the first-level "
-            "folders, which look like parts of a data set; data.path may name one of them",
+            f"data.path: the classes of the images under {root} are {', '.join(sorted(set(top_folders)))}, the "
+            "first-level folders, which look like parts of a data set; data.path may name one of them",
             WaypointWarning,
             stacklevel=2,
         )
     return images._replace(labels=labels, class_names=class_names)
 
 
-def _tabled(held: Container, table: str) -> Listed:
-    """The images that ``data.captions`` lists."""
-    where = f"data.captions: {table}"
+def _from_table(container: Container, table: str) -> Listed:
+    """List the images in the table ``data.captions``."""
+    context = f"data.captions: {table}"
     try:
         raw = Path(table).read_bytes()
     except OSError as error:
         raise WaypointError(f"data.captions: cannot read {table} ({error.strerror})") from error
-    columns, rows = rows_of(raw, where, lines=str(table).lower().endswith((".jsonl", ".ndjson")))
-    known: set[str] = set(rows[0].cells) if rows else set()
-    if "file" not in known or not {"caption", "label"} & known:
-        there = f"; it has {', '.join(columns)}" if columns else ""
-        raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label{there}")
-    return tabled(held, [(where, "", rows)])._replace(beside=(str(table),))
+    columns, rows = rows_of(raw, context, lines=str(table).lower().endswith((".jsonl", ".ndjson")))
+    roles: set[str] = set(rows[0].cells) if rows else set()
+    if "file" not in roles or not {"caption", "label"} & roles:
+        column_list = f"; it has {', '.join(columns)}" if columns else ""
+        raise WaypointError(f"data.captions: {table} needs the columns file and caption and/or label{column_list}")
+    return images_in_tables(container, [(context, "", rows)])._replace(beside=(str(table),))
 
 
 SOURCE = Source(

@@ -1,4 +1,4 @@
-"""The base of all sources' images, and the rules that hold for all of them."""
+"""The base class of all sources' images, with the rules that apply to all of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -24,18 +24,17 @@ class ImageOptions(TypedDict, total=False):
 
 
 class Images(ABC):
-    """The images of a source, in its order. Each source implements how the pixels of one image are read.
+    """The images of a source, in its order. Each source implements reading the pixels of one image.
 
     Attributes:
         n: number of images. files: (n) names in the source, relative and with '/'.
         labels: (n,) int64 or None. class_names: names of the labels 0, 1, …, or None.
-        captions: (n) texts, or lists of texts to draw from; or None.
+        captions: (n) texts or lists of texts to draw from; or None.
         groups: (n) names of the images' groups, "" for none; or None.
 
     Args:
-        section: the section ``data`` of the configuration, of which size, fit and channels count here.
-        channels: of this source's images, where ``data.channels`` is not set; None keeps their own: one if all are
-            grey, else three.
+        section: the section ``data`` of the configuration; only size, fit and channels are used here.
+        channels: number of channels if ``data.channels`` is not set; None means one if all images are grey, else three.
     """
 
     def __init__(
@@ -58,21 +57,21 @@ class Images(ABC):
 
     @abstractmethod
     def pixels(self, i: int) -> Values:
-        """Image i in its own size, (1 or 3, H, W), uint8 or float32 in [-1, 1]."""
+        """Read image i at its own size, (1 or 3, H, W), uint8 or float32 in [-1, 1]."""
 
     @abstractmethod
     def grey(self, i: int) -> bool:
-        """Whether image i is grey, without reading all of it."""
+        """Whether image i is grey, without reading it completely."""
 
     def read_from(self, rows: Sequence[int]) -> Sequence[str]:
-        """Paths of the files from which some of the images, their labels and captions were read."""
+        """Return the paths of the files from which some images, with their labels and captions, were read."""
         return []
 
     def read(self, i: int) -> NDArray[np.float32]:
-        """Image i in the form in which models see it, float32 (C, H, W) in [-1, 1].
+        """Read image i in the form in which models see it, float32 (C, H, W) in [-1, 1].
 
         Raises:
-            WaypointError: it cannot be read, or, without ``data.size``, has another size than the first image read.
+            WaypointError: it cannot be read, or, without ``data.size``, differs in size from the first image read.
         """
         if self.channels is None:
             self.channels = 1 if all(map(self.grey, range(self.n))) else 3
@@ -80,15 +79,15 @@ class Images(ABC):
         name, shape = self._first = self._first or (self.files[i], image.shape)
         if image.shape != shape:
             raise WaypointError(
-                f"data.size: {self.where(i)} is {_told(image.shape)}, but {name} is {_told(shape)}; set data.size, "
-                "and data.fit, to bring all images to one size"
+                f"data.size: {self.location(i)} is {_extent(image.shape)}, but {name} is {_extent(shape)}; "
+                "set data.size, and data.fit, to bring all images to one size"
             )
         return image
 
-    def where(self, i: int) -> str:
-        """The name of image i in messages."""
+    def location(self, i: int) -> str:
+        """Return the name of image i for messages."""
         return self.files[i]
 
 
-def _told(shape: Sequence[int]) -> str:
+def _extent(shape: Sequence[int]) -> str:
     return f"{shape[2]} × {shape[1]} pixels"

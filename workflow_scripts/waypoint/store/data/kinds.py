@@ -1,4 +1,4 @@
-"""Names the kind of data that a source cannot read, with the source or the command that can."""
+"""Names the kind of data that a source cannot read, and the source or command that can."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from waypoint.store.data.source import Source
 from waypoint.store.types import StrPath
 
 NPZ = "python -c \"import numpy as np; {load}; np.savez('images.npz', image=images)\""
-WHAT = {  # by suffix, or by a file that marks a folder
+DESCRIPTIONS = {  # by suffix, or by a file that marks a folder
     ".npz": "an npz file",
     ".npy": "a single array of numpy",
     ".zip": "a zip archive",
@@ -36,13 +36,13 @@ WHAT = {  # by suffix, or by a file that marks a folder
     ".heic": "a photograph in HEIC",
     ".heif": "a photograph in HEIC",
 }
-# files that mark a kind of folder, where a second file lies beside them
+# files that mark a kind of folder, if the second file lies beside them
 MARKS = {"dataset_dict.json": "dataset_dict.json", "dataset_info.json": "state.json", "data.mdb": "data.mdb"}
 LMDB = (
     "mkdir images; python -c \"import lmdb; [open('images/' + key.hex(), 'wb').write(value) for key, value in "
     'lmdb.open({quoted}, subdir={is_dir}, readonly=True, lock=False).begin().cursor()]"'
 )
-HELP = {  # commands that make images of such files, by suffix
+HELP = {  # commands that convert such files to images, by suffix
     ".npy": NPZ.format(load="images = np.load({quoted})"),
     ".h5": NPZ.format(load="import h5py; images = h5py.File({quoted})['images'][:]"),
     ".mat": NPZ.format(load="from scipy.io import loadmat; images = loadmat({quoted})['images']"),
@@ -54,27 +54,27 @@ HELP = {  # commands that make images of such files, by suffix
     ".lmdb": LMDB,
 }
 ALIKE = {".hdf5": ".h5", ".pth": ".pt", ".tgz": ".tar.gz", ".heif": ".heic", "data.mdb": ".lmdb"}
-NOT_ALONE = {".csv", ".json", ".jsonl"}  # common beside images, so no sign of a kind
+NOT_ALONE = {".csv", ".json", ".jsonl"}  # common beside images, so not a sign of a kind
 
 
 def kind_of(path: StrPath) -> str | None:
-    """The sign of a kind of data: a file's suffix; for a folder a file that marks it, or the suffix of all files.
+    """Return the sign of a kind of data: a file's suffix; for a folder, a marker file or the suffix of all files.
 
     Returns:
-        a key of ``WHAT``, another suffix, or None for a mixed folder and for a path that does not exist.
+        a key of ``DESCRIPTIONS``, another suffix, or None for a mixed folder or a path that does not exist.
     """
     if not os.path.isdir(path):
         return suffix_of(path) if os.path.isfile(path) else None
-    there = {entry.name for entry in os.scandir(path) if not entry.name.startswith(".")}
-    for mark, with_it in MARKS.items():
-        if {mark, with_it} <= there:
+    names = {entry.name for entry in os.scandir(path) if not entry.name.startswith(".")}
+    for mark, companion in MARKS.items():
+        if {mark, companion} <= names:
             return mark
-    suffixes = set(map(suffix_of, there)) - {".md"}
-    return next(iter(suffixes)) if len(suffixes) == 1 and suffixes <= WHAT.keys() - NOT_ALONE else None
+    suffixes = set(map(suffix_of, names)) - {".md"}
+    return next(iter(suffixes)) if len(suffixes) == 1 and suffixes <= DESCRIPTIONS.keys() - NOT_ALONE else None
 
 
 def suffix_of(path: StrPath) -> str:
-    """A file's suffix in small letters; both suffixes of a compressed tar file."""
+    """Return a file's suffix in lower case; both suffixes of a compressed tar file."""
     name = os.path.basename(path).lower()
     stem, suffix = os.path.splitext(name)
     return ".tar" + suffix if stem.endswith(".tar") else suffix
@@ -84,7 +84,7 @@ def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) 
     """Refuse data of a kind that another source reads, or that a command converts.
 
     Args:
-        source: the source that is configured. sources: all sources by name.
+        source: the configured source. sources: all sources by name.
 
     Raises:
         WaypointError: names the kind, and the source or command.
@@ -92,20 +92,22 @@ def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) 
     kind, is_dir = kind_of(path), os.path.isdir(path)
     if kind is None or kind in source.reads:
         return
-    # a source of one fixed set of images is no help with others
+    # a source of one fixed set of images cannot read others
     readers = [name for name in sorted(sources) if kind in sources[name].reads and sources[name].images is None]
     if is_dir and kind not in MARKS and not readers:
-        return  # its source names what the folder holds instead of images
-    if kind in WHAT:
-        alone = not is_dir or kind in MARKS
-        what = f"is {WHAT[kind]}" if alone else f"holds nothing but files that are each {WHAT[kind]}"
+        return  # the source itself reports the contents of the folder
+    if kind in DESCRIPTIONS:
+        is_single = not is_dir or kind in MARKS
+        description = (
+            f"is {DESCRIPTIONS[kind]}" if is_single else f"holds nothing but files that are each {DESCRIPTIONS[kind]}"
+        )
     elif kind in _image_suffixes():
         raise WaypointError(f"data.path: {path} is one image and not a folder; name {os.path.dirname(path) or '.'}")
     elif source.folder and not is_dir:
         raise WaypointError(f"data.path: {path} is not a folder")
     else:
         return  # the source has its own message
-    text = f"data.path: {path} {what}{' and not a folder' if source.folder and not is_dir else ''}"
+    text = f"data.path: {path} {description}{' and not a folder' if source.folder and not is_dir else ''}"
     if readers:
         raise WaypointError(f"{text}; source {' or '.join(readers)} reads it")
     if command := HELP.get(ALIKE.get(kind, kind)):
@@ -115,7 +117,7 @@ def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) 
 
 
 def _image_suffixes() -> set[str]:
-    from PIL import Image  # most plans need none
+    from PIL import Image  # imported lazily: most plans do not need it
 
     Image.init()
     return set(Image.registered_extensions())

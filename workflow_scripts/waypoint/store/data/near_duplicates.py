@@ -1,4 +1,4 @@
-"""Near-duplicates: images that equal an earlier one up to a root-mean-square error of their pixels."""
+"""Near-duplicates: images that equal an earlier one up to a given root-mean-square error of their pixels."""
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
@@ -11,24 +11,24 @@ from waypoint.store.types import Values
 
 ReadImages: TypeAlias = Callable[[Sequence[int]], Values]  # images (b, C, H, W) of some rows
 
-CELLS = 8  # a sketch has 8 × 8 cells: 1.5 kB for an image in colour
+CELLS = 8  # a sketch has 8 × 8 cells: 1.5 kB for a colour image
 BLOCK_ROWS, BLOCK_BYTES = 512, 32 << 20
-ROUNDING = 1e-12  # of squared norms in float64; a sketch may bring too many candidates, never too few
+ROUNDING = 1e-12  # of squared norms in float64; sketches may give too many candidates, never too few
 
 
 def first_of_each(
     read: ReadImages, n: int, threshold: float, progress: Callable[[int], object] = lambda done: None
 ) -> NDArray[np.int64]:
-    """The first image that shows the same as each image: itself, or an earlier one that is too near.
+    """Find, for each image, the first image that shows the same: itself, or an earlier one that is too near.
 
-    Exact, with bounded memory: whole images are held a block at a time. Of images that are the first of their kind
-    only sketches stay in memory, whose distance is never larger than the images'; pairs with near sketches are
-    compared pixel by pixel.
+    Exact, with bounded memory: whole images are read one block at a time. Of images that are the first of their kind,
+    only sketches stay in memory. The distance of two sketches never exceeds that of the images; pairs with near
+    sketches are compared pixel by pixel.
 
     Args:
-        read: ``read(rows)`` are images, (b, C, H, W) in [-1, 1], all of one shape.
-        threshold: root-mean-square error over an image's values, on the scale 0..1; at that distance images
-            are two.
+        read: ``read(rows)`` returns images (b, C, H, W) in [-1, 1], all of one shape.
+        threshold: root-mean-square error over an image's values, on the scale 0..1; images at exactly this distance
+            count as different.
         progress: called with the number of images done.
 
     Returns:
@@ -42,21 +42,21 @@ def first_of_each(
     rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (8 * size)))
     for start in range(0, n, rows):
         block = read(list(range(start, min(n, start + rows)))).astype(np.float64)
-        sketched = sketch(block)
-        near_here = near(sketched, sketched, limit)
-        near_first = np.hstack([near(sketched, earlier, limit) for earlier in sketches]) if sketches else None
-        fresh: list[int] = []
+        block_sketches = sketch(block)
+        near_in_block = near(block_sketches, block_sketches, limit)
+        near_earlier = np.hstack([near(block_sketches, earlier, limit) for earlier in sketches]) if sketches else None
+        new_firsts: list[int] = []
         for row, image in enumerate(block):
-            candidates = ((start + other, block[other]) for other in fresh if near_here[row, other])
-            if near_first is not None:
-                near_firsts: list[int] = [firsts[k] for k in np.flatnonzero(near_first[row])]
+            candidates = ((start + other, block[other]) for other in new_firsts if near_in_block[row, other])
+            if near_earlier is not None:
+                near_firsts: list[int] = [firsts[k] for k in np.flatnonzero(near_earlier[row])]
                 candidates = itertools.chain(((first, read([first])[0]) for first in near_firsts), candidates)
-            same = (index for index, other in candidates if np.square(image - other).sum() < limit)
-            result[start + row] = first = next(same, start + row)
+            matches = (index for index, other in candidates if np.square(image - other).sum() < limit)
+            result[start + row] = first = next(matches, start + row)
             if first == start + row:
-                fresh.append(row)
-        firsts += [start + row for row in fresh]
-        sketches.append(sketched[fresh])
+                new_firsts.append(row)
+        firsts += [start + row for row in new_firsts]
+        sketches.append(block_sketches[new_firsts])
         progress(start + len(block))
     return result
 
@@ -64,7 +64,7 @@ def first_of_each(
 def distinct(
     read: ReadImages, n: int, threshold: float, progress: Callable[[int], object] = lambda done: None
 ) -> NDArray[np.int64]:
-    """Indices (k,), ascending, of the images without those that show the same as an earlier one.
+    """Return the indices (k,), ascending, of all images except near-duplicates of earlier ones.
 
     Args:
         read, n, threshold, progress: as in ``first_of_each``.
@@ -73,7 +73,7 @@ def distinct(
 
 
 def sketch(images: Values) -> Values:
-    """Sums over cells, divided by the root of the cells' sizes: coordinates along orthonormal directions.
+    """Sum over cells and divide by the square root of the cells' sizes: coordinates along orthonormal directions.
 
     Args:
         images: (B, C, H, W).
@@ -90,13 +90,13 @@ def sketch(images: Values) -> Values:
 
 
 def near(a: Values, b: Values, limit: float) -> NDArray[np.bool_]:
-    """Whether rows of a (n, p) and b (m, p) have a squared distance below ``limit``, up to rounding: (n, m)."""
+    """Whether rows of a (n, p) and b (m, p) have a squared distance up to ``limit``, allowing for rounding: (n, m)."""
     norms = np.square(a).sum(1)[:, None] + np.square(b).sum(1)
     return norms - 2 * a @ b.T <= limit + ROUNDING * norms
 
 
 def distances(image: Values, blocks: Iterable[tuple[int, Values]]) -> NDArray[np.float64]:
-    """Root-mean-square errors, on the scale 0..1, between an image (C, H, W) and every image of some blocks: (n,).
+    """Return the root-mean-square errors (n,), on the scale 0..1, between an image (C, H, W) and all images in blocks.
 
     Args:
         blocks: iterates over (start, images (b, C, H, W)) in [-1, 1].
@@ -108,10 +108,10 @@ def distances(image: Values, blocks: Iterable[tuple[int, Values]]) -> NDArray[np
 def nearest_other(
     vectors: Values, indices: NDArray[np.integer], blocks: Iterable[tuple[int, Values]]
 ) -> NDArray[np.float64]:
-    """Euclidean distance from each vector to the nearest other vector in some blocks, float64 (m,).
+    """Return the Euclidean distance from each vector to the nearest other vector in some blocks, float64 (m,).
 
     Args:
-        vectors: (m, p). indices: (m,) of the vectors among all rows of the blocks; -1 for a vector that is no row.
+        vectors: (m, p). indices: (m,) of the vectors among all rows of the blocks; -1 for a vector that is not a row.
         blocks: iterates over (start, rows (b, p)).
     """
     vectors = vectors.astype(np.float64)

@@ -23,64 +23,64 @@ class OwnScores:
         steps: training-time steps. images: number of training images.
 
     Args:
-        path: the store. where: begins error messages.
+        path: the store. context: begins error messages.
 
     Raises:
         WaypointError: there is no such store, or it lacks ``score`` (step, train) or its coordinate ``step``.
     """
 
-    def __init__(self, path: StrPath, where: str):
-        # zarr takes most of a second, which experiments without such scores save
+    def __init__(self, path: StrPath, context: str):
+        # imported lazily: importing zarr takes most of a second, and few experiments have such scores
         from waypoint.store.zarr.typed_zarr import open_group
 
-        self.path, self.where = path, where
+        self.path, self.context = path, context
         if not Path(path).is_dir():
-            raise WaypointError(f"{where}: there is no store {path}")
+            raise WaypointError(f"{context}: there is no store {path}")
         try:
             self.group = open_group(path)
             names = set(self.group.array_keys())
         except (OSError, ValueError, KeyError) as error:
-            raise WaypointError(f"{where}: {path} is no readable Zarr store ({error})") from error
+            raise WaypointError(f"{context}: {path} is no readable Zarr store ({error})") from error
         for name in ("score", "step"):
             if name not in names:
-                raise WaypointError(f"{where}: {path} has no variable {name!r}")
+                raise WaypointError(f"{context}: {path} has no variable {name!r}")
         score = array_of(self.group, "score")
         if (dims := dims_of(score)) not in (DIMS, DIMS[::-1]):
-            raise WaypointError(f"{where}: score in {path} has dimensions {dims}; {DIMS} are needed")
+            raise WaypointError(f"{context}: score in {path} has dimensions {dims}; {DIMS} are needed")
         if score.dtype.kind not in "fiu":
-            raise WaypointError(f"{where}: score in {path} holds {score.dtype}; numbers are needed")
+            raise WaypointError(f"{context}: score in {path} holds {score.dtype}; numbers are needed")
         steps = _values(array_of(self.group, "step"))
         if steps.dtype.kind not in "iu":
-            raise WaypointError(f"{where}: step in {path} must hold whole training-time steps")
+            raise WaypointError(f"{context}: step in {path} must hold whole training-time steps")
         shape = dict(zip(dims, score.shape))
         self.steps: list[int] = steps.tolist()
         self.images = shape["train"]
         if len(self.steps) != shape["step"] or len(set(self.steps)) != len(self.steps):
-            raise WaypointError(f"{where}: step in {path} must name each of the {shape['step']} rows of score once")
+            raise WaypointError(f"{context}: step in {path} must name each of the {shape['step']} rows of score once")
         if "train" in names and not np.array_equal(_values(array_of(self.group, "train")), np.arange(self.images)):
-            raise WaypointError(f"{where}: train in {path} must be 0, 1, …: the places of images in data/train.zarr")
+            raise WaypointError(f"{context}: train in {path} must be 0, 1, …: the places of images in data/train.zarr")
 
     def require(self, steps: Sequence[int], images: int | None = None) -> None:
-        """Refuse scores that lack a step, or have another number of training images; None if that is unknown.
+        """Refuse scores that lack a step, or are for another number of training images (None: unknown).
 
         Raises:
             WaypointError: names the step, or both numbers.
         """
         if missing := [t for t in steps if t not in self.steps]:
-            raise WaypointError(f"{self.where}: {self.path} has no scores of step {missing[0]}")
+            raise WaypointError(f"{self.context}: {self.path} has no scores of step {missing[0]}")
         if images not in (None, self.images):
             raise WaypointError(
-                f"{self.where}: {self.path} has scores of {self.images} training images; there are {images}"
+                f"{self.context}: {self.path} has scores of {self.images} training images; there are {images}"
             )
 
     def rows(self, name: str, steps: Sequence[int]) -> NDArray[np.float32] | None:
-        """``score`` or ``score_se`` at some steps, (S, N) float32, or None where there is no such variable."""
+        """Read ``score`` or ``score_se`` at some steps, (S, N) float32, or None if there is no such variable."""
         if name not in self.group:
             return None
         array = array_of(self.group, name)
         values = _values(array).T if dims_of(array) == DIMS[::-1] else _values(array)
         if values.shape != (len(self.steps), self.images):
-            raise WaypointError(f"{self.where}: {name} in {self.path} has another shape than score")
+            raise WaypointError(f"{self.context}: {name} in {self.path} has another shape than score")
         return values[[self.steps.index(t) for t in steps]].astype(np.float32)
 
 
@@ -89,6 +89,6 @@ def _values(array: "AnyArray") -> Values:
 
 
 def dims_of(array: "AnyArray") -> tuple[str, ...]:
-    """Names of an array's dimensions, in Zarr of format 3 or 2."""
+    """Return the names of an array's dimensions, in Zarr format 3 or 2."""
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS")
     return tuple(cast(Sequence[str] | None, names) or ())

@@ -1,4 +1,4 @@
-"""Names of files in tables."""
+"""File names in tables."""
 
 from pathlib import PurePath
 
@@ -6,5 +6,5 @@ from waypoint.store.types import StrPath
 
 
 def outside(name: StrPath) -> bool:
-    """Whether a file's name in a table leads out of the folder that the table is about."""
+    """Whether a file name in a table leads out of the folder that the table describes."""
     return PurePath(name).is_absolute() or ".." in PurePath(name).parts

@@ -1,6 +1,6 @@
-"""All sources of training images by name, and the choice of images and captions from them.
+"""All sources of training images by name, and the selection of images and captions from them.
 
-A source is a file of this folder that assigns ``SOURCE``, see ``source.py``; it is imported on first use.
+A source is a file in this folder that assigns ``SOURCE``, see ``source.py``; it is imported on first use.
 """
 
 import functools
@@ -23,12 +23,12 @@ _ASSIGNED = re.compile(r"^SOURCE = ", re.MULTILINE)
 
 @functools.cache
 def _is_source(file: Path) -> bool:
-    """Whether a file assigns ``SOURCE``; it is read once in a process."""
+    """Whether a file assigns ``SOURCE``; it is read once per process."""
     return _ASSIGNED.search(file.read_text(encoding="utf-8")) is not None
 
 
 class _Sources(Mapping[str, Source]):
-    """Sources by name; nothing is imported to list the names."""
+    """Sources by name; listing the names imports nothing."""
 
     def __getitem__(self, name: str) -> Source:
         if name not in list(self):
@@ -36,8 +36,8 @@ class _Sources(Mapping[str, Source]):
         return importlib.import_module(f"{folder.__name__}.{name}").SOURCE
 
     def __iter__(self) -> Iterator[str]:
-        for place in folder.__path__:
-            for file in sorted(Path(place).glob("*.py")):
+        for directory in folder.__path__:
+            for file in sorted(Path(directory).glob("*.py")):
                 if _is_source(file):
                     yield file.stem
 
@@ -49,29 +49,32 @@ SOURCES = _Sources()
 
 
 def chosen(section: DataSection, n: int, seed: int) -> NDArray[np.int64]:
-    """Indices of the images to use, ascending: all, a seeded sample of ``data.subset`` images, or a listed subset.
+    """Select the images to use: all, a seeded sample of ``data.subset`` images, or a listed subset.
 
     Args:
         n: number of images, without near-duplicates.
+
+    Returns:
+        indices, ascending.
 
     Raises:
         WaypointError: there are fewer images than ``data.subset``, or an index is out of range.
     """
     subset = section["subset"]
-    there = (
+    available = (
         f"the source has {n}" if section.get("near_duplicates") is None else f"without near-duplicates there are {n}"
     )
     if subset is None:
         return np.arange(n)
     if isinstance(subset, int):
         if subset > n:
-            raise WaypointError(f"data.subset: {subset} images asked for, {there}")
+            raise WaypointError(f"data.subset: {subset} images asked for, {available}")
         return np.sort(numpy_stream(seed, "data subset").permutation(n)[:subset])
     if max(subset) >= n:
-        raise WaypointError(f"data.subset: index {max(subset)} asked for, {there} images")
+        raise WaypointError(f"data.subset: index {max(subset)} asked for, {available} images")
     return np.array(sorted(subset))
 
 
 def drawn_caption(texts: Caption, seed: int, index: int) -> str:
-    """The caption of source image ``index``: its text, or a random one of several that depends on no other image."""
+    """Return the caption of source image ``index``: its text, or one of several drawn independently of other images."""
     return texts if isinstance(texts, str) else texts[int(numpy_stream(seed, "caption", index).integers(len(texts)))]

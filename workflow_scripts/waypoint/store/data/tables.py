@@ -1,4 +1,4 @@
-"""Users' tables of captions and labels: CSV with , ; or tab, or JSON lines; in UTF-8, or Excel's UTF-16."""
+"""Users' tables of captions and labels: CSV separated by , ; or tab, or JSON lines; in UTF-8 or Excel's UTF-16."""
 
 import codecs
 import csv
@@ -16,7 +16,7 @@ class Row:
     """A row of a table of images.
 
     Attributes:
-        line: its line in the file. cells: a text for each column; None where the row is too short.
+        line: its line in the file. cells: a text for each column; None if the row is too short.
         surplus: the cells beyond the last column.
     """
 
@@ -33,51 +33,51 @@ ROLES = {
     "caption": ("caption", "text"),
     "label": ("label",),
     "group": ("group",),
-}  # names of columns; the first that exists counts
+}  # names of columns; the first one present counts
 SEPARATORS = ",;\t"
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE = "save it as UTF-8: in Excel File, Save As, CSV UTF-8 (Comma delimited)"
-BOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .xls
+WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .xls
 
 
-def text_of(raw: bytes, where: str) -> str:
-    """The text of a file's bytes: UTF-8, or UTF-16 with a mark at its beginning.
+def text_of(raw: bytes, context: str) -> str:
+    """Decode a file's bytes: UTF-8, or UTF-16 with a byte order mark.
 
     Args:
-        where: begins error messages, the key and the file.
+        context: begins error messages: the key and the file.
 
     Raises:
-        WaypointError: it is in another encoding; says how to save it.
+        WaypointError: it has another encoding; says how to save it.
     """
-    if raw.startswith(BOOKS):
-        raise WaypointError(f"{where} is a workbook and no text; {SAVE}")
+    if raw.startswith(WORKBOOKS):
+        raise WaypointError(f"{context} is a workbook and no text; {SAVE}")
     encoding = next((name for mark, name in MARKS.items() if raw.startswith(mark)), "utf-8")
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise WaypointError(f"{where} line {line} is no UTF-8; {SAVE}") from error
+        raise WaypointError(f"{context} line {line} is no UTF-8; {SAVE}") from error
     if "\0" in text:
-        raise WaypointError(f"{where} is no text in UTF-8; {SAVE}")
+        raise WaypointError(f"{context} is no text in UTF-8; {SAVE}")
     return text
 
 
-def rows_of(raw: bytes, where: str, lines: bool = False) -> tuple[list[str], list[Row]]:
-    """The rows of a table of images, with columns renamed to file, caption, label and group.
+def rows_of(raw: bytes, context: str, lines: bool = False) -> tuple[list[str], list[Row]]:
+    """Read the rows of a table of images, with columns renamed to file, caption, label and group.
 
-    Hugging Face's file_name and text count as file and caption, and names in capitals too.
+    Hugging Face's file_name and text count as file and caption; names may be in capitals.
 
     Args:
-        raw: bytes of the file. where: begins error messages. lines: whether it is JSON lines rather than CSV.
+        raw: bytes of the file. context: begins error messages. lines: whether it is JSON lines rather than CSV.
 
     Returns:
-        names of all columns in the table, and the rows. Each of a list of captions becomes a separate row.
+        names of all columns in the table, and the rows. Each caption in a list becomes a separate row.
 
     Raises:
-        WaypointError: it is no such table; names the line.
+        WaypointError: it is not such a table; names the line.
     """
-    text = text_of(raw, where)
-    columns, rows = _json_rows(text, where) if lines else csv_rows(text, where)
+    text = text_of(raw, context)
+    columns, rows = _json_rows(text, context) if lines else csv_rows(text, context)
     lower = {name.lower(): name for name in reversed(columns)}
     roles = {
         role: next(lower[name] for name in names if name in lower)
@@ -88,7 +88,7 @@ def rows_of(raw: bytes, where: str, lines: bool = False) -> tuple[list[str], lis
 
 
 def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    """The cells of a row with columns renamed, once for each of its captions."""
+    """Yield the cells of a row with columns renamed, once for each of its captions."""
     cells = {role: row.get(name) for role, name in roles.items()}
     texts = cells.get("caption")
     for text in cast(list[object], texts) if isinstance(texts, list) else [texts]:
@@ -96,16 +96,16 @@ def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[d
         yield {role: None if cell is None else str(cell) for role, cell in single.items()}
 
 
-def csv_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
-    """The rows of a CSV, whichever separator it has: names of the columns, and the rows.
+def csv_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
+    """Read a CSV with any of the separators: names of the columns, and the rows.
 
-    A cell is None that a short row lacks. A column without a name is called "".
+    Cells missing from a short row are None. A column without a name is called "".
 
     Raises:
-        WaypointError: no table, or a name that two columns have.
+        WaypointError: it is not a table, or two columns have the same name.
     """
     header = next((line for line in text.splitlines() if line.strip()), "")
-    # Excel writes the separator of the country, and some programs name it in a line of its own
+    # Excel uses the country's separator, and some programs name it in a line of its own
     if header[:4].lower() == "sep=" and header[4:].strip("\r\n") in set(SEPARATORS):
         separator, skipped = header[4], 1
         text = text.split("\n", 1)[1] if "\n" in text else ""
@@ -117,19 +117,19 @@ def csv_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
         reader.fieldnames = columns
         rows = [_without_surplus(reader.line_num + skipped, row) for row in reader]
     except csv.Error as error:
-        raise WaypointError(f"{where} cannot be read ({error})") from error
-    if twice := {name for name in columns if name and columns.count(name) > 1}:
-        raise WaypointError(f"{where} has the column {sorted(twice)[0]} twice")
+        raise WaypointError(f"{context} cannot be read ({error})") from error
+    if duplicates := {name for name in columns if name and columns.count(name) > 1}:
+        raise WaypointError(f"{context} has the column {sorted(duplicates)[0]} twice")
     return columns, rows
 
 
 def _without_surplus(line: int, row: Mapping[str | Any, str | Any]) -> RawRow:
-    """A row of ``csv.DictReader``, which keeps surplus cells under the key None."""
+    """Split off the surplus cells of a row of ``csv.DictReader``, which keeps them under the key None."""
     cells: dict[str, object] = {name: cell for name, cell in row.items() if name is not None}
     return line, cells, row.get(None) or ()
 
 
-def _json_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
+def _json_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
     rows: list[RawRow] = []
     columns: dict[str, None] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -138,10 +138,10 @@ def _json_rows(text: str, where: str) -> tuple[list[str], list[RawRow]]:
         try:
             row: dict[str, object] | list[object] | None = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise WaypointError(f"{where} line {number} is no JSON ({error})") from error
+            raise WaypointError(f"{context} line {number} is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise WaypointError(
-                f'{where} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
+                f'{context} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
             )
         rows.append((number, row, ()))
         columns |= dict.fromkeys(row)

@@ -1,5 +1,5 @@
 # pyright: reportUnknownMemberType=false
-# the networks that it compares with are not typed
+# the networks are not typed
 """data/train.zarr from a model's point of view: images or latents, and their conditions."""
 
 import numpy as np
@@ -17,7 +17,7 @@ from waypoint.store.zarr.reader import Rows, read
 
 
 class Captions:
-    """Embedded captions of some training images, read when they are indexed.
+    """Embedded captions of some training images, read when indexed.
 
     Args:
         array: text_embedding. rows: (n,) indices of the training images.
@@ -30,17 +30,17 @@ class Captions:
         return len(self._rows)
 
     def __getitem__(self, rows: ArrayLike) -> torch.Tensor:
-        """Embedded captions (B, token, width) at some places (B,) among the rows."""
+        """Read the embedded captions (B, token, width) at some positions (B,) among the rows."""
         return torch.as_tensor(self._rows[rows])
 
 
 def inputs_of(data: zarr.Group) -> AnyArray:
-    """The array that models see: latents where there are any, else the images."""
+    """Return the array that models see: latents if there are any, else the images."""
     return array_of(data, "latent" if "latent" in data else "image")
 
 
 def conditions_of(data: zarr.Group, denoiser: Denoiser, rows: ArrayLike) -> Captions | torch.Tensor | None:
-    """Conditions of some training images, indexed by places among ``rows``; None for an unconditional model.
+    """Return the conditions of some training images, indexed by position in ``rows``; None for an unconditional model.
 
     Args:
         rows: (n,) indices of training images.
@@ -53,18 +53,18 @@ def conditions_of(data: zarr.Group, denoiser: Denoiser, rows: ArrayLike) -> Capt
 
 
 def null_of(data: zarr.Group) -> torch.Tensor | None:
-    """The embedding of the empty caption (token, width), or None."""
+    """Read the embedding of the empty caption (token, width), or return None."""
     return torch.as_tensor(read(array_of(data, "null_embedding"))) if "null_embedding" in data else None
 
 
-def require_own_images(checkpoint: TrainedModel, data: zarr.Group, place: StrPath) -> None:
-    """Refuse a model that was trained here on other images than those of an open data/train.zarr at ``place``.
+def require_own_images(checkpoint: TrainedModel, data: zarr.Group, path: StrPath) -> None:
+    """Refuse a model that was trained here on images other than those of the open data/train.zarr at ``path``.
 
     Raises:
         WaypointError: names both.
     """
     if checkpoint.attributes.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
-        raise WaypointError(f"{checkpoint.path} was trained on other images than {place} holds; retrain it")
+        raise WaypointError(f"{checkpoint.path} was trained on other images than {path} holds; retrain it")
 
 
 def require_fit(denoiser: Denoiser, data: zarr.Group, name: str, rows: slice | NDArray[np.int64] = slice(None)) -> None:

@@ -1,7 +1,7 @@
-"""WebDataset's tar files: members of one name belong together, 000.jpg with 000.txt, 000.cls or 000.json.
+"""WebDataset's tar files: members with one name belong together, 000.jpg with 000.txt, 000.cls or 000.json.
 
-The library of that name reads streams. Here images are read in any order, so every tar file is listed once, and each
-member is then read from its place.
+The library of that name reads streams. Here images are read in any order, so every tar file is listed once, and members
+are then read by their offset.
 """
 
 import io
@@ -19,15 +19,15 @@ from waypoint.store.data.faults import some
 from waypoint.store.data.image_files import EncodedImages
 from waypoint.store.data.images import ImageOptions
 from waypoint.store.data.labels import labels_of
-from waypoint.store.data.listing import readable, told_by_suffix
+from waypoint.store.data.listing import counts_by_suffix, readable
 from waypoint.store.data.patterns import expanded
 from waypoint.store.data.source import DataSection, Source, places
 
 CAPTIONS = ("txt", "text", "caption", "json.caption", "json.text")
 LABELS = ("cls", "json.label", "json.cls")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".gz")
-LOOKED_AT = 1000  # members at planning
-MOST_TEXT = 1 << 20  # bytes of a text beside an image
+LOOKED_AT = 1000  # members read at planning
+MOST_TEXT = 1 << 20  # bytes of a text member
 
 
 class Sample:
@@ -38,7 +38,7 @@ class Sample:
         self.members: dict[str, tuple[str, int, int]] = {}
 
     def bytes_of(self, suffix: str) -> bytes:
-        """A member's bytes."""
+        """Read a member's bytes."""
         tar, offset, size = self.members[suffix]
         with open(tar, "rb") as handle:
             handle.seek(offset)
@@ -46,37 +46,37 @@ class Sample:
 
 
 def tar_files(section: DataSection) -> list[str]:
-    """The tar files that a path, a pattern, a list of them or a folder names.
+    """List the tar files that a path, a pattern, a list of these or a folder names.
 
     Raises:
-        WaypointError: there are none, or they are compressed, so that members cannot be read from their place.
+        WaypointError: there are none, or they are compressed, so that members cannot be read by their offset.
     """
     files: list[str] = []
     for place in places(section["path"]):
         if os.path.isdir(place):
-            there = [str(file) for file in sorted(Path(place).iterdir()) if not file.name.startswith(".")]
-            tars = [file for file in there if file.endswith((".tar", *PACKED))]
+            contents = [str(file) for file in sorted(Path(place).iterdir()) if not file.name.startswith(".")]
+            tars = [file for file in contents if file.endswith((".tar", *PACKED))]
             if not tars:
                 raise WaypointError(
-                    f"data.path: {place} holds no tar files; it holds {told_by_suffix(there) or 'nothing'}"
+                    f"data.path: {place} holds no tar files; it holds {counts_by_suffix(contents) or 'nothing'}"
                 )
             files += tars
         else:
             files += expanded(place)
     if packed := [file for file in files if file.endswith(PACKED)]:
-        how = {".zst": "zstd -d", ".bz2": "bunzip2", ".xz": "unxz"}.get(os.path.splitext(packed[0])[1], "gunzip")
+        command = {".zst": "zstd -d", ".bz2": "bunzip2", ".xz": "unxz"}.get(os.path.splitext(packed[0])[1], "gunzip")
         raise WaypointError(
             f"data.path: {some(packed)}: a compressed tar file must be read from its beginning every time; "
-            f"`{how} {packed[0]}` unpacks it into a plain one"
+            f"`{command} {packed[0]}` unpacks it into a plain one"
         )
     return files
 
 
 def members_of(tar: str) -> Iterator[tuple[str, str, int, int]]:
-    """(name, suffix, offset, size) of a tar file's members; the suffix begins after the first dot, in small letters.
+    """Yield (name, suffix, offset, size) of a tar file's members; the suffix follows the first dot, in lower case.
 
     Raises:
-        WaypointError: it cannot be read, or a member is no plain file.
+        WaypointError: it cannot be read, or a member is not a plain file.
     """
     try:
         with tarfile.open(tar, "r:") as archive:
@@ -93,7 +93,7 @@ def members_of(tar: str) -> Iterator[tuple[str, str, int, int]]:
 
 
 def samples_in(tar: str) -> list[Sample]:
-    """The samples of a tar file, in its order.
+    """List the samples of a tar file, in its order.
 
     Raises:
         WaypointError: as ``members_of``, or two members have the same name.
@@ -108,10 +108,10 @@ def samples_in(tar: str) -> list[Sample]:
 
 
 def check(section: DataSection) -> None:
-    """Refuse files that are no tar files, or a short first one that lacks images or the chosen columns.
+    """Refuse files that are not tar files, or a short first one that lacks images or the chosen columns.
 
     Raises:
-        WaypointError: says how to mend it.
+        WaypointError: says what is wrong.
     """
     first = tar_files(section)[0]
     columns = section.get("columns") or {}
@@ -120,21 +120,21 @@ def check(section: DataSection) -> None:
         if count == LOOKED_AT:  # the others may have what is missing so far
             return
         suffixes[suffix] = None
-    there = ", ".join(suffixes) or "nothing"
+    endings = ", ".join(suffixes) or "nothing"
     if "image" not in columns and not image_suffixes() & set(map(_last, suffixes)):
-        raise WaypointError(f"data.path: {first} holds no images; its members end in {there}")
+        raise WaypointError(f"data.path: {first} holds no images; its members end in {endings}")
     for role, column in columns.items():
         if column is not None and column not in suffixes and not (column.startswith("json.") and "json" in suffixes):
-            raise WaypointError(f"data.columns.{role}: no member of {first} ends in .{column}; they end in {there}")
+            raise WaypointError(f"data.columns.{role}: no member of {first} ends in .{column}; they end in {endings}")
 
 
 def image_suffixes() -> set[str]:
-    """Suffixes of images that Pillow reads, without the dot."""
+    """Return the suffixes of images that Pillow reads, without the dot."""
     return {suffix.removeprefix(".") for suffix in readable()}
 
 
 class TarImages(EncodedImages):
-    """Images in tar files, each read from its place.
+    """Images in tar files, each read by its offset.
 
     Args:
         tars: the files. samples: (n). suffixes: (n) of the members that are the images.
@@ -160,40 +160,44 @@ class TarImages(EncodedImages):
 
 
 def webdataset(section: DataSection) -> TarImages:
-    """The images of all tar files, in their order, with labels and captions.
+    """Return the images of all tar files, in order, with labels and captions.
 
     Raises:
         WaypointError: a sample has no image or several, or lacks a caption or label that others have.
     """
-    tars, asked = tar_files(section), section.get("columns") or {}
+    tars, columns = tar_files(section), section.get("columns") or {}
     samples = [sample for tar in tars for sample in samples_in(tar)]
-    suffixes = _images(samples, asked.get("image"))
+    suffixes = _images(samples, columns.get("image"))
     texts: dict[str, list[list[str]] | None] = {}
-    for role, usual in (("caption", CAPTIONS), ("label", LABELS)):
-        column = asked.get(role)
-        texts[role] = _beside(samples, role, usual if role not in asked else [column] if column else [])
-    captions = texts["caption"] and [one_or_several(several) for several in texts["caption"]]
-    labels, class_names = labels_of([one for one, *_ in texts["label"]]) if texts["label"] else (None, None)
+    for role, defaults in (("caption", CAPTIONS), ("label", LABELS)):
+        column = columns.get(role)
+        texts[role] = _texts_beside(samples, role, defaults if role not in columns else [column] if column else [])
+    captions = texts["caption"] and [one_or_several(sample_texts) for sample_texts in texts["caption"]]
+    labels, class_names = labels_of([label for label, *_ in texts["label"]]) if texts["label"] else (None, None)
     options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
     return TarImages(section, tars, samples, suffixes, **options)
 
 
-def _images(samples: Sequence[Sample], asked: str | None) -> list[str]:
-    """The suffix of each sample's image."""
-    known = image_suffixes()
+def _images(samples: Sequence[Sample], column: str | None) -> list[str]:
+    """Return the suffix of each sample's image."""
+    readable_suffixes = image_suffixes()
     images = [
-        [suffix for suffix in sample.members if suffix == asked or (asked is None and _last(suffix) in known)]
+        [
+            suffix
+            for suffix in sample.members
+            if suffix == column or (column is None and _last(suffix) in readable_suffixes)
+        ]
         for sample in samples
     ]
-    for wrong, what in (
+    for bad_samples, fault in (
         ([sample for sample, fits in zip(samples, images) if not fits], "no image"),
         ([sample for sample, fits in zip(samples, images) if len(fits) > 1], "several images"),
     ):
-        if wrong:
-            ends = ", ".join(dict.fromkeys(suffix for sample in wrong[:10] for suffix in sample.members))
+        if bad_samples:
+            ends = ", ".join(dict.fromkeys(suffix for sample in bad_samples[:10] for suffix in sample.members))
             raise WaypointError(
-                f"data.path: {len(wrong):,} of {len(samples):,} samples have {what}: "
-                f"{some(sample.name for sample in wrong)}; their members end in {ends}. "
+                f"data.path: {len(bad_samples):,} of {len(samples):,} samples have {fault}: "
+                f"{some(sample.name for sample in bad_samples)}; their members end in {ends}. "
                 "data.columns: {image: SUFFIX} chooses one"
             )
     return [fits[0] for fits in images]
@@ -203,27 +207,27 @@ def _last(suffix: str) -> str:
     return suffix.rpartition(".")[2]
 
 
-def _beside(samples: Sequence[Sample], role: str, wanted: Sequence[str]) -> list[list[str]] | None:
-    """The texts of a role for each sample, from the first wanted column that any sample has; None without any."""
+def _texts_beside(samples: Sequence[Sample], role: str, candidates: Sequence[str]) -> list[list[str]] | None:
+    """Read the texts of a role for each sample, from the first candidate column that any sample has, or return None."""
     column, texts = next(
-        ((column, texts) for column in wanted if any(texts := [_texts(sample, column) for sample in samples])),
+        ((column, texts) for column in candidates if any(texts := [_texts(sample, column) for sample in samples])),
         ("", None),
     )
     if texts is None:
-        if len(wanted) == 1:
-            raise WaypointError(f"data.columns.{role}: no sample has a {wanted[0]}")
+        if len(candidates) == 1:
+            raise WaypointError(f"data.columns.{role}: no sample has a {candidates[0]}")
         return None
-    without = [sample.name for sample, several in zip(samples, texts) if not several]
-    if without:
+    lacking = [sample.name for sample, sample_texts in zip(samples, texts) if not sample_texts]
+    if lacking:
         raise WaypointError(
-            f"data.columns.{role}: {len(without):,} of {len(samples):,} samples have no {role} in .{column}: "
-            f"{some(without)}. Fill them, or leave {role}s out with columns: {{{role}: null}}"
+            f"data.columns.{role}: {len(lacking):,} of {len(samples):,} samples have no {role} in .{column}: "
+            f"{some(lacking)}. Fill them, or leave {role}s out with columns: {{{role}: null}}"
         )
     return texts
 
 
 def _texts(sample: Sample, column: str) -> list[str]:
-    """The texts in a sample's member, or under a key of its .json; empty without any."""
+    """Read the texts in a sample's member, or under a key of its .json; empty without any."""
     suffix, _, key = column.partition(".") if column.startswith("json.") else (column, "", "")
     if suffix not in sample.members:
         return []
@@ -232,19 +236,19 @@ def _texts(sample: Sample, column: str) -> list[str]:
     try:
         text = sample.bytes_of(suffix).decode("utf-8-sig")
         value: object = json.loads(text).get(key) if key else text
-    except (ValueError, AttributeError, RecursionError) as error:  # no UTF-8, no JSON, no mapping
+    except (ValueError, AttributeError, RecursionError) as error:  # not UTF-8, JSON or a mapping
         raise WaypointError(f"data.path: {sample.name}.{suffix} cannot be read ({error})") from error
     cells = cast(list[object], value) if isinstance(value, list) else [value]
     return usable([None if cell is None else " ".join(str(cell).split()) for cell in cells])
 
 
 def captioned(section: DataSection) -> bool | None:
-    """False where no captions are wanted; otherwise None, for only all samples tell."""
+    """Return False if no captions are wanted, else None: only reading all samples would tell."""
     return False if (section.get("columns") or {}).get("caption", "") is None else None
 
 
 def paths(section: DataSection) -> Sequence[str | None]:
-    """The tar files, or None in place of them where they are not there."""
+    """List the tar files, or return [None] if they are missing."""
     try:
         return tar_files(section)
     except WaypointError:

@@ -1,1 +1,1 @@
-"""Zarr 3 stores: written whole or not at all, read with their checksums verified."""
+"""Zarr 3 stores, written completely or not at all; reading verifies their checksums."""

@@ -19,7 +19,7 @@ def write_curvature(store: StoreWriter, curvature: Curvature, checkpoint: str) -
     """
     for name, values in curvature.arrays().items():
         kind = next(kind for kind in DIMS if f".{kind}" in name)
-        # lengths differ from tensor to tensor, and so do the dimensions' names
+        # lengths differ from tensor to tensor, so the dimensions need names of their own
         dims = [f"{name} {dim}" for dim in DIMS[kind]]
         store.write(name, dims, values, f"checkpoint {checkpoint}, row")
 
@@ -27,14 +27,14 @@ def write_curvature(store: StoreWriter, curvature: Curvature, checkpoint: str) -
 def content_of(curvature: Curvature) -> str:
     """SHA-256 of all arrays of a ``Curvature``.
 
-    Eigenvectors of near-equal eigenvalues turn with every rounding, so that what is whitened by one curvature is not
-    comparable with what is whitened by another, although both were made by the same settings.
+    Eigenvectors of near-equal eigenvalues rotate with every rounding error, so gradients whitened by one curvature
+    cannot be compared with gradients whitened by another, even if both were computed with the same settings.
     """
     return arrays_hash(sorted(curvature.arrays().items()))
 
 
 def read_curvature(store: zarr.Group, unet: nn.Module) -> Curvature:
-    """The ``Curvature`` of an open store, for this network and on its device.
+    """Read the ``Curvature`` of an open store, for this network and on its device.
 
     Raises:
         WaypointError: it belongs to another network, or a chunk is damaged.

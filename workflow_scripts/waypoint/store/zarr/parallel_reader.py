@@ -1,4 +1,4 @@
-"""Reads, verifies and computes with many chunks at once, in the threads that BLAS would use."""
+"""Reads, verifies and processes many chunks at once, in the threads that BLAS would use."""
 
 import contextlib
 from collections import deque
@@ -15,14 +15,14 @@ from waypoint import kernels
 from waypoint.store.types import Values
 from waypoint.store.zarr.reader import as_rows, map_chunk, require_checksum
 
-PIECE_VALUES = 1 << 19  # 2 MiB of float32: still in the core's cache when it is computed with, after its checksum
+PIECE_VALUES = 1 << 19  # 2 MiB of float32: small enough to stay in the core's cache from checksum to use
 
 
 class Readers:
-    """A context whose threads compute with chunks. BLAS has one thread in it: its own would only get in the way.
+    """A context whose threads process chunks. BLAS is limited to one thread in it, so that the two do not compete.
 
     Args:
-        arrays: how many are read side by side; the more, the fewer chunks of each are computed ahead.
+        arrays: number of arrays read side by side; the more, the fewer chunks of each are processed ahead.
     """
 
     def __init__(self, arrays: int = 1):
@@ -43,39 +43,39 @@ class Readers:
         self._exit(kind, error, traceback)
 
     def blocks(self, array: AnyArray, each: Callable[[int, Values], Values]) -> Iterator[tuple[int, Values]]:
-        """Iterate over an array in chunks of whole rows, in their order: (start, the values of ``each``).
+        """Iterate in order over an array in chunks of whole rows: (start, results of ``each``).
 
         Args:
-            each: a function of the place of a row and of some rows from there on (b, ...), which returns an array
-                (b, ...). It gets a chunk in pieces, the first of them before the last is verified; its results for a
-                damaged chunk are thrown away.
+            each: a function of a row's index and some rows from there on (b, ...), which returns an array (b, ...).
+                It gets a chunk in pieces, the first of them before the chunk is verified; its results for a damaged
+                chunk are discarded.
 
         Raises:
             WaypointError: a chunk whose checksum does not match.
         """
-        waiting: deque[Future[tuple[int, Values]]] = deque()
+        pending: deque[Future[tuple[int, Values]]] = deque()
         try:
             for start in range(0, array.shape[0], array.chunks[0]):
-                waiting.append(self._pool.submit(_values, array, start, each))
-                if len(waiting) > self._ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                pending.append(self._pool.submit(_values, array, start, each))
+                if len(pending) > self._ahead:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for unwanted in waiting:
-                unwanted.cancel()
+            for future in pending:
+                future.cancel()
 
 
 def _values(array: AnyArray, start: int, each: Callable[[int, Values], Values]) -> tuple[int, Values]:
-    """The start of one chunk, and the values of ``each`` at its rows."""
+    """Return the start of one chunk, and the results of ``each`` for its rows."""
     path, data = map_chunk(array, start // array.chunks[0])
     rows = as_rows(array, data)[: array.shape[0] - start]
     step = max(1, PIECE_VALUES // max(1, int(np.prod(array.shape[1:]))))
-    checksum, content = 0, memoryview(data)
+    checksum, chunk_bytes = 0, memoryview(data)
     values: list[Values] = []
-    for at in range(0, len(rows), step):
-        piece, begin = rows[at : at + step], at * rows.strides[0]
-        checksum = crc32c.crc32c(content[begin : begin + piece.nbytes], checksum)
-        values.append(each(start + at, piece))
-    require_checksum(crc32c.crc32c(content[rows.nbytes :], checksum), path)  # rows after the last, the checksum itself
+    for offset in range(0, len(rows), step):
+        piece, first_byte = rows[offset : offset + step], offset * rows.strides[0]
+        checksum = crc32c.crc32c(chunk_bytes[first_byte : first_byte + piece.nbytes], checksum)
+        values.append(each(start + offset, piece))
+    require_checksum(crc32c.crc32c(chunk_bytes[rows.nbytes :], checksum), path)  # padding, checksum
     return start, np.concatenate(values)

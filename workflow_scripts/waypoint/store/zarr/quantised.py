@@ -1,7 +1,7 @@
-"""Feature matrices on disk: float32, float16, or int8, the narrow ones with a scale for each row.
+"""Feature matrices on disk as float32, float16 or int8; the narrow types have a scale for each row.
 
-A row is stored as value / scale, scale being the row's largest magnitude (divided by 127 for int8), so that no row
-is too small for its type: ``phi`` times ``phi_scale`` are the features.
+A row is stored as value / scale, where scale is the row's largest magnitude (divided by 127 for int8), so that no row
+is too small for its type. The features are ``phi`` times ``phi_scale``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,23 +19,23 @@ LARGEST = {"float32": None, "float16": 1.0, "int8": 127.0}
 
 
 def create(store: StoreWriter, name: str, dims: Sequence[str], shape: Sequence[int], dtype: str) -> None:
-    """Create an array of features, and of its scales where ``dtype`` needs them; ``put`` fills both."""
+    """Create an array of features, and one of scales if ``dtype`` needs them; ``put`` fills both."""
     store.create(name, dims, shape, dtype)
     if LARGEST[dtype]:
         store.create(f"{name}_scale", dims[:-1], shape[:-1])
 
 
 def put(
-    store: StoreWriter, name: str, where: Index, values: Values, what: str, items: Sequence[object] | Values
+    store: StoreWriter, name: str, index: Index, values: Values, row_kind: str, items: Sequence[object] | Values
 ) -> None:
-    """Write rows of features at ``where``; ``what`` and ``items`` as in ``StoreWriter.put``."""
+    """Write rows of features at ``index``; ``row_kind`` and ``items`` as in ``StoreWriter.put``."""
     largest = LARGEST[store.arrays[name].dtype.name]
     if largest:
         scale = np.abs(values).max(-1) / np.float32(largest)
-        store.put(f"{name}_scale", where, scale, what, items)  # before the division: not finite is refused here
+        store.put(f"{name}_scale", index, scale, row_kind, items)  # refuses non-finite values before the division
         values = values / np.where(scale > 0, scale, 1)[..., None]
         values = np.rint(values).astype(np.int8) if largest > 1 else values.astype(np.float16)
-    store.put(name, where, values, what, items)
+    store.put(name, index, values, row_kind, items)
 
 
 def blocks(
@@ -44,10 +44,10 @@ def blocks(
     each: Callable[[Values], Values] | None = None,
     readers: Readers | None = None,
 ) -> Iterator[tuple[int, Values]]:
-    """Iterate over stored features a chunk at a time: (start, rows float32), or (start, the values of ``each``).
+    """Iterate over stored features a chunk at a time: (start, rows float32), or (start, results of ``each``).
 
     Args:
-        each: a function of rows (b, ...) that returns an array (b, ...). readers: ``Readers`` to call it in.
+        each: a function of rows (b, ...) that returns an array (b, ...). readers: ``Readers`` whose threads call it.
 
     Raises:
         WaypointError: a chunk whose checksum does not match.
@@ -56,7 +56,7 @@ def blocks(
 
     def values(start: int, rows: Values) -> Values:
         if scale is not None:
-            rows = rows * scale[start : start + len(rows)][..., None]  # float32: as wide as the scale
+            rows = rows * scale[start : start + len(rows)][..., None]  # float32, like the scale
         return each(rows) if each else rows
 
     if readers:

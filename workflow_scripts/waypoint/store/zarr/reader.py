@@ -1,6 +1,6 @@
 """Reads Zarr 3 stores; a missing chunk, or a flipped or missing byte, is an error that names the store.
 
-Whole chunks are mapped into memory and verified by their crc32c; ``parallel_reader`` does so in several threads.
+Whole chunks are mapped into memory and verified by crc32c; ``parallel_reader`` does this in several threads.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ from waypoint.store.zarr.attributes import as_given
 from waypoint.store.zarr.typed_zarr import open_group
 
 Selection = SupportsIndex | slice | ArrayLike | tuple[SupportsIndex | slice | ArrayLike, ...]
-CRC_RESIDUE = 0x48674BC7  # crc32c of any message that is followed by its own crc32c
-HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # Linux reads a chunk from disk in 2 MiB pages, quick to map
+CRC_RESIDUE = 0x48674BC7  # crc32c of any message followed by its own crc32c
+HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)  # on Linux, 2 MiB pages, which are quick to map
 
 
 def open_store(path: StrPath) -> zarr.Group:
-    """Open a finished store for reading; its attributes have the form that was given to the writer.
+    """Open a finished store for reading, with its attributes decoded.
 
     Raises:
         WaypointError: it does not exist, or a chunk is missing.
@@ -39,22 +39,22 @@ def open_store(path: StrPath) -> zarr.Group:
     try:
         group = open_group(path)
         require_whole(group, path)
-        group = _with_given_attributes(group)
+        group = _with_decoded_attributes(group)
     except WaypointError:
         raise
-    except Exception as error:  # damaged metadata, the group's or an array's, fails in many ways
+    except Exception as error:  # damaged metadata of the group or an array fails in many ways
         raise WaypointError(f"{path}: its metadata is damaged ({error}); delete it and rerun") from error
     return group
 
 
-def _with_given_attributes(group: zarr.Group) -> zarr.Group:
-    """An open group whose attributes are decoded from JSON texts."""
+def _with_decoded_attributes(group: zarr.Group) -> zarr.Group:
+    """Return an open group with its attributes decoded from JSON text."""
     metadata = dataclasses.replace(group.metadata, attributes=as_given(group.metadata.attributes))
     return zarr.Group(zarr.AsyncGroup(metadata=metadata, store_path=group.store_path))
 
 
 def require_whole(group: zarr.Group, path: StrPath) -> None:
-    """Refuse an open group of a store at ``path`` that lacks a chunk.
+    """Refuse the open store at ``path`` if it lacks a chunk.
 
     Raises:
         WaypointError: names the array and how many chunks are missing.
@@ -68,7 +68,7 @@ def require_whole(group: zarr.Group, path: StrPath) -> None:
 
 
 def blocks(array: AnyArray) -> Iterator[tuple[int, Values]]:
-    """Iterate over an array in chunks of whole rows, one chunk at a time: (start, rows).
+    """Iterate over an array one chunk of whole rows at a time: (start, rows).
 
     Raises:
         WaypointError: a chunk whose checksum does not match.
@@ -79,14 +79,14 @@ def blocks(array: AnyArray) -> Iterator[tuple[int, Values]]:
 
 
 class Rows:
-    """Some rows of an array in chunks of whole rows that may be far larger than memory; index it with rows.
+    """Selected rows of an array that may be far larger than memory; index them by position.
 
-    A chunk is verified when its first row is wanted. Rows that lie in one chunk are read together, and no chunk stays
-    mapped afterwards: a map for each of thousands of chunks would hold as many open files.
+    A chunk is verified when its first row is read. Rows of one chunk are read together, and no chunk stays mapped
+    afterwards: mapping thousands of chunks would keep as many files open.
 
     Args:
-        array: an array of an open store.
-        rows: the rows of it that count, in their order; default all.
+        array: an array of an open store, in chunks of whole rows.
+        rows: the selected rows, in order; default all.
     """
 
     def __init__(self, array: AnyArray, rows: ArrayLike | None = None):
@@ -98,24 +98,24 @@ class Rows:
         return len(self.rows)
 
     def __getitem__(self, rows: ArrayLike) -> Values:
-        """The rows (B, ...), as a new array.
+        """Read rows (B, ...) into a new array.
 
         Args:
-            rows: (B,) integers, an array or a tensor.
+            rows: (B,) positions, an array or a tensor.
 
         Raises:
-            WaypointError: a chunk that is gone, or whose checksum does not match.
+            WaypointError: a chunk is missing, or its checksum does not match.
         """
-        wanted: NDArray[np.int64] = self.rows[np.asarray(rows)]
-        values = np.empty((len(wanted), *self.array.shape[1:]), self.array.dtype)
-        chunks, places = np.divmod(wanted, self.array.chunks[0])
+        selected: NDArray[np.int64] = self.rows[np.asarray(rows)]
+        values = np.empty((len(selected), *self.array.shape[1:]), self.array.dtype)
+        chunks, offsets = np.divmod(selected, self.array.chunks[0])
         for index in np.unique(chunks).tolist():
-            here = chunks == index
-            values[here] = self._chunk(index)[places[here]]
+            in_chunk = chunks == index
+            values[in_chunk] = self._chunk(index)[offsets[in_chunk]]
         return values
 
     def _chunk(self, index: int) -> Values:
-        """A chunk, verified if it has not been."""
+        """Return a chunk, verified on first use."""
         if index in self.verified:
             return as_rows(self.array, map_chunk(self.array, index)[1])
         chunk = _chunk(self.array, index)
@@ -123,9 +123,9 @@ class Rows:
         return chunk
 
 
-def folder_of(stored: zarr.Group | AnyArray) -> Path:
-    """The folder of the store that a group or an array lies in."""
-    return cast(LocalStore, stored.store_path.store).root
+def folder_of(node: zarr.Group | AnyArray) -> Path:
+    """Return the folder of the store that contains a group or an array."""
+    return cast(LocalStore, node.store_path.store).root
 
 
 def _chunk_path(array: AnyArray, index: int) -> Path:
@@ -134,14 +134,14 @@ def _chunk_path(array: AnyArray, index: int) -> Path:
 
 
 def _chunk(array: AnyArray, index: int) -> Values:
-    """One chunk of whole rows, mapped into memory: zarr's reading makes copies and takes 2 to 3 times as long."""
+    """Map and verify one chunk of whole rows; reading through zarr copies it and takes 2 to 3 times as long."""
     path, data = map_chunk(array, index)
     require_checksum(crc32c.crc32c(data), path)
     return as_rows(array, data)
 
 
 def as_rows(array: AnyArray, data: mmap.mmap) -> Values:
-    """The bytes of a chunk as an array, without a copy."""
+    """View the bytes of a chunk as an array, without copying them."""
     return np.frombuffer(data, array.dtype, np.prod(array.chunks, dtype=int)).reshape(array.chunks)
 
 
@@ -149,10 +149,10 @@ def map_chunk(array: AnyArray, index: int) -> tuple[Path, mmap.mmap]:
     """Map one chunk of whole rows into memory, without verifying it.
 
     Returns:
-        its path, and its bytes: the rows and then their checksum.
+        its path, and its bytes: the rows followed by their checksum.
 
     Raises:
-        WaypointError: it cannot be read, or is of another size.
+        WaypointError: it cannot be read, or has the wrong size.
     """
     path = _chunk_path(array, index)
     size = int(np.prod(array.chunks, dtype=int)) * array.dtype.itemsize + 4
@@ -165,16 +165,16 @@ def map_chunk(array: AnyArray, index: int) -> tuple[Path, mmap.mmap]:
     if data is None:
         raise WaypointError(f"{path}: damaged ({length} bytes instead of {size}); delete the store and rerun")
     if HUGE_PAGES:
-        with contextlib.suppress(OSError):  # a kernel without them
+        with contextlib.suppress(OSError):  # kernel without huge pages
             data.madvise(HUGE_PAGES)
     return path, data
 
 
 def require_checksum(checksum: int, path: StrPath) -> None:
-    """Refuse a damaged chunk. The checksum is that of all its bytes: rows and stored checksum.
+    """Refuse a damaged chunk. The checksum covers all its bytes: the rows and the stored checksum.
 
     Raises:
-        WaypointError: the checksum is not the constant that every whole chunk has.
+        WaypointError: the checksum is not the constant that every intact chunk has.
     """
     if checksum != CRC_RESIDUE:
         raise WaypointError(f"{path}: damaged (its checksum does not match); delete the store and rerun")
@@ -198,22 +198,22 @@ def verify(array: AnyArray) -> None:
         read(array)
 
 
-def read(array: AnyArray, where: Selection = slice(None)) -> Values:
-    """Read from an array.
+def read(array: AnyArray, index: Selection = slice(None)) -> Values:
+    """Read an array, or a part of it.
 
     Args:
-        where: an index as of numpy.
+        index: a numpy index.
 
     Raises:
         WaypointError: a chunk is missing or damaged; names the store.
     """
-    if isinstance(where, slice) and where == slice(None) and _has_whole_rows(array):
+    if isinstance(index, slice) and index == slice(None) and _has_whole_rows(array):
         values = np.empty(array.shape, array.dtype)
         for start, rows in blocks(array):
             values[start : start + len(rows)] = rows
         return values
     try:
-        return cast(Values, array[cast(slice, where) if array.ndim else ...])
+        return cast(Values, array[cast(slice, index) if array.ndim else ...])
     except (ValueError, RuntimeError) as error:
-        place = f"{folder_of(array)}/{array.path}"
-        raise WaypointError(f"{place}: damaged ({error}); delete the store and rerun") from error
+        source = f"{folder_of(array)}/{array.path}"
+        raise WaypointError(f"{source}: damaged ({error}); delete the store and rerun") from error

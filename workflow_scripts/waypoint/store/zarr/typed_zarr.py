@@ -1,4 +1,4 @@
-"""Functions of zarr whose types pyright cannot tell, with the types that are relied on here."""
+"""Functions of zarr whose types pyright cannot infer, with the types relied on here."""
 
 # pyright: reportUnknownMemberType=false
 
@@ -15,7 +15,7 @@ def open_group(path: StrPath, mode: Literal["r", "r+"] = "r") -> zarr.Group:
 
 
 def create_group(path: StrPath) -> zarr.Group:
-    """Create a group of format 3 in a folder that holds none."""
+    """Create a group of Zarr format 3 in a folder that contains none."""
     return zarr.open_group(path, mode="w-", zarr_format=3)
 
 
