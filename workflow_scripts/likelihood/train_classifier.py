@@ -1,7 +1,7 @@
 """evaluation/classifiers/{kind}/: a classifier of the labelled images, trained normally or adversarially (B.10)."""
 
 from waypoint.science.evaluation.classifier import ClassifierTrainer, accuracy, build, held_out, robust_accuracy
-from waypoint.store.networks.classifier import labelled, save_classifier
+from waypoint.store.networks.classifier import read_labelled, save_classifier
 from waypoint.workflow.jobs.job import run
 
 
@@ -9,7 +9,7 @@ def main(job):
     device, data = job.device(), job.open(job.args.data)
     kind, seed = job.args.kind, job.settings["seed"]
     recipe = job.settings["classifier"][kind]
-    images, labels = labelled(data, job.args.data)
+    images, labels = read_labelled(data, job.args.data)
     seen, held_back = held_out(len(images), recipe["holdout"], seed)
     network = build(images.shape[1], int(labels.max()) + 1, recipe["width"], seed, kind).to(device)
     trainer = ClassifierTrainer(network.train(), images[seen], labels[seen], recipe, seed, kind)
