@@ -15,8 +15,8 @@ from waypoint.workflow.plan.specs import settings_of
 
 METHODS, GROUPS, TICKS = 4, 10, 5  # shown, at most
 NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
-LINE = 0.165  # of words below
-CHARACTERS = 15.5  # that fit an inch of them
+LINE = 0.165  # of text below
+CHARACTERS = 15.5  # per inch of that text
 GREY, BAND, HATCH = "#777777", "#DDDDDD", "#999999"
 HOW = (
     "How to read it. Each mark adds up the scores of all images of a group at one step, in units of what groups of as "
@@ -30,7 +30,7 @@ HOW = (
 
 
 def main(job):
-    table = opened(job)
+    table = read_table(job)
     looks = styles(table["method"].unique(), job.settings.get("looks"))
     methods, groups = shown_methods(table, list(looks)), shown_groups(table)
     words = footer(table, methods, groups, NAMES + WIDTH * len(methods))
@@ -38,7 +38,7 @@ def main(job):
     figure = plt.figure(figsize=(max(NAMES + WIDTH * len(methods) + 0.15, 6.2), height))
     for column, method in enumerate(methods):
         of_method = table.loc[table["method"] == method]
-        limit = reach(of_method[of_method["group"].isin(groups)])
+        limit = axis_limit(of_method[of_method["group"].isin(groups)])
         for row, group in enumerate(groups):
             above = HEADER + 0.35 + (HEIGHT + GAP) * row
             width = figure.get_figwidth()
@@ -66,26 +66,26 @@ def main(job):
     trajectory = job.open(job.args.trajectory)
     spec = settings_of(trajectory.attrs["spec"])
     lines = [("Groups · " + titled(job.args.target, spec), {"size": 11, "weight": "bold"})]
-    lines += [(text, {"size": 8}) for text in ran(table, methods, groups)]
+    lines += [(text, {"size": 8}) for text in run_lines(table, methods, groups)]
     header(figure, read(trajectory["image"]), lines)
     save(figure, job)
 
 
-def opened(job) -> pd.DataFrame:
-    """The table, with names of groups as texts even where they look like numbers."""
-    texts: Mapping[Hashable, type[str]] = {"group": str, "found": str}
-    empty = {name: [""] for name in ("se", "z", "q", "checkpoints")}
-    return pd.read_csv(job.folder(job.args.table), dtype=texts, keep_default_na=False, na_values=empty)
+def read_table(job) -> pd.DataFrame:
+    """Read the table; names of groups stay texts even if they look like numbers."""
+    dtypes: Mapping[Hashable, type[str]] = {"group": str, "found": str}
+    na_values = {name: [""] for name in ("se", "z", "q", "checkpoints")}
+    return pd.read_csv(job.folder(job.args.table), dtype=dtypes, keep_default_na=False, na_values=na_values)
 
 
 def shown_methods(table, methods):
-    """The methods to show: first those that can tell found groups from noise, and one control if there is any.
+    """Return the methods to show: first those that can tell found groups from noise, and one control if there is any.
 
     Args:
         methods: in the order of figures, controls last.
     """
-    said = table.groupby("method")["found"].agg(lambda answers: (answers != "").any())
-    methods = sorted(methods, key=lambda name: not said[name])
+    has_answers = table.groupby("method")["found"].agg(lambda answers: (answers != "").any())
+    methods = sorted(methods, key=lambda name: not has_answers[name])
     if len(methods) <= METHODS:
         return methods
     others, controls = ([name for name in methods if (name in CONTROLS) == last] for last in (False, True))
@@ -93,7 +93,7 @@ def shown_methods(table, methods):
 
 
 def shown_groups(table):
-    """Names of the groups that are found most often, then those with the smallest q; in the table's order."""
+    """Return the groups that are found most often, then those with the smallest q, in the table's order."""
     worst = table.groupby(["group", "method", "step"], sort=False)["q"].max()
     by_group = pd.DataFrame({"found": is_found(table).groupby(table["group"]).sum(), "q": worst.groupby("group").min()})
     chosen = set(by_group.sort_values(["found", "q"], ascending=[False, True], kind="stable").index[:GROUPS])
@@ -101,17 +101,17 @@ def shown_groups(table):
 
 
 def is_found(table):
-    """Whether each row is found; a row without an answer is not."""
+    """Return whether each row is found; a row without an answer is not."""
     return table["found"] == "True"
 
 
-def reach(rows):
-    """The limit of the vertical axis: it shows all marks, and the band of neighbourhoods unless that is far wider."""
+def axis_limit(rows):
+    """Return the limit of the vertical axis: it shows all marks; the band of neighbourhoods may be wider."""
     return 1.12 * max(2.6, rows.loc[rows["null"] == "random", "z"].abs().max())
 
 
 def draw(axes, rows, color):
-    """One group by one method: its sums by step, and both nulls, in the standard deviation of random groups."""
+    """Draw one group by one method: its sums by step and both nulls, in standard deviations of random groups."""
     rows = rows.sort_values("step")
     random, near = (rows[rows["null"] == null].reset_index(drop=True) for null in ("random", "neighbourhoods"))
     unit = random["random_sd"].where(random["random_sd"] > 0, 1)
@@ -135,22 +135,22 @@ def draw(axes, rows, color):
 
 
 def counted(size):
-    """A number of images in words."""
+    """Return a number of images in words."""
     return f"{size:,} image{'' if size == 1 else 's'}"
 
 
-def ran(table, methods, groups):
-    """The lines of the header that say what was run."""
+def run_lines(table, methods, groups):
+    """Return the lines of the header that describe the run."""
     models = table["checkpoints"].dropna().astype(int)
-    every = table["group"].nunique()
-    lines = [f"{counted_groups(every)} of training images, {table['step'].nunique()} steps"]
+    group_count = table["group"].nunique()
+    lines = [f"{counted_groups(group_count)} of training images, {table['step'].nunique()} steps"]
     lines[0] += f", {models.max()} model{'' if models.max() == 1 else 's'}" if len(models) else ""
     lines.append("up: pushed towards this image; down: pushed away from it")
-    left = [f"the {len(groups)} groups that stand out most"] if every > len(groups) else []
-    left += (
+    shown = [f"the {len(groups)} groups that stand out most"] if group_count > len(groups) else []
+    shown += (
         [f"{len(methods)} of {table['method'].nunique()} methods"] if table["method"].nunique() > len(methods) else []
     )
-    return [*lines, f"shown: {', '.join(left)}; all are in tables/group_influences.csv"] if left else lines
+    return [*lines, f"shown: {', '.join(shown)}; all are in tables/group_influences.csv"] if shown else lines
 
 
 def counted_groups(count):
@@ -158,8 +158,8 @@ def counted_groups(count):
 
 
 def footer(table, methods, groups, width):
-    """The lines below the figure: which groups are found, and how to read it."""
-    texts = [f"Found by {method}: {told(table[table['method'] == method], groups)}" for method in methods]
+    """Return the lines below the figure: which groups are found, and how to read it."""
+    texts = [f"Found by {method}: {found_in_words(table[table['method'] == method], groups)}" for method in methods]
     shown = table[table["method"].isin(methods)]
     without = [name for name in methods if shown.loc[shown["method"] == name, "se"].isna().all()]
     unknown = [name for name in without if (shown.loc[shown["method"] == name, "found"] == "").all()]
@@ -169,8 +169,8 @@ def footer(table, methods, groups, width):
     return [plain(line) for text in texts for line in textwrap.wrap(text, int(CHARACTERS * max(width, 6.0)))]
 
 
-def told(rows, groups):
-    """Which groups are found at which steps, in one sentence."""
+def found_in_words(rows, groups):
+    """Say in one sentence which groups are found at which steps."""
     rows = rows[(rows["null"] == "random") & is_found(rows)].sort_values("step", ascending=False)
     parts = []
     for group in (group for group in groups if (rows["group"] == group).any()):

@@ -10,18 +10,18 @@ def main(job):
     kind, seed = job.args.kind, job.settings["seed"]
     recipe = job.settings["classifier"][kind]
     images, labels = read_labelled(data, job.args.data)
-    seen, held_back = held_out(len(images), recipe["holdout"], seed)
+    train_rows, test_rows = held_out(len(images), recipe["holdout"], seed)
     network = build(images.shape[1], int(labels.max()) + 1, recipe["width"], seed, kind).to(device)
-    trainer = ClassifierTrainer(network.train(), images[seen], labels[seen], recipe, seed, kind)
+    trainer = ClassifierTrainer(network.train(), images[train_rows], labels[train_rows], recipe, seed, kind)
     while trainer.epoch < recipe["epochs"]:
         loss = trainer.run_epoch()
         job.progress(trainer.epoch, recipe["epochs"], "epochs", f"loss={loss:.4f}")
     network.eval()
-    measured = {"accuracy": accuracy(network, images[held_back], labels[held_back]), "held_out": len(held_back)}
+    measurements = {"accuracy": accuracy(network, images[test_rows], labels[test_rows]), "held_out": len(test_rows)}
     if "radius" in recipe:
-        measured["robust_accuracy"] = robust_accuracy(network, images[held_back], labels[held_back], recipe, seed)
-    save_classifier(network, job.args.out, lambda: job.provenance(kind=kind, **measured))
-    job.say(f"{kind}: {measured}")
+        measurements["robust_accuracy"] = robust_accuracy(network, images[test_rows], labels[test_rows], recipe, seed)
+    save_classifier(network, job.args.out, lambda: job.provenance(kind=kind, **measurements))
+    job.say(f"{kind}: {measurements}")
 
 
 if __name__ == "__main__":

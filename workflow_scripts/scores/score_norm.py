@@ -1,4 +1,4 @@
-"""Control: ‖φ_i‖, the mean over checkpoints. It knows no target: images that it ranks first dominate every target."""
+"""Control: ‖φ_i‖, averaged over checkpoints. It ignores the target: images with high ranks dominate every target."""
 
 import numpy as np
 
