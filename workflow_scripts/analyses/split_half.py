@@ -18,12 +18,12 @@ def main(job):
     stores = {store.attrs["target"]: store for store in map(job.open, job.args.scores)}
     rows = []
     for target, store in stores.items():
-        each = read(store["score_by_checkpoint"]).astype(np.float64)
-        if len(each) < 2:
+        by_checkpoint = read(store["score_by_checkpoint"]).astype(np.float64)
+        if len(by_checkpoint) < 2:
             job.say(f"{target}: one checkpoint has no halves")
             continue
         signal = signal_to_noise(read(store["score"]), read(store["score_se"]))
-        rows += rows_of(target, store, "checkpoints", each[::2].mean(0), each[1::2].mean(0), signal)
+        rows += rows_of(target, store, "checkpoints", by_checkpoint[::2].mean(0), by_checkpoint[1::2].mean(0), signal)
     if job.args.gradients:
         for target, (even, odd) in by_half_of_the_draws(job, list(stores)).items():
             rows += rows_of(target, stores[target], "draws", even, odd)
