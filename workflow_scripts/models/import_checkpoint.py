@@ -22,7 +22,7 @@ def main(job):
     path, reference = section["path"], section.get("reference")
     options = load_options(job)
     denoiser, notes = checkpoints.take(path, **options)
-    same = wanted(job.settings["model"], reference if reference != path else None, options)
+    expected = wanted(job.settings["model"], reference if reference != path else None, options)
     if job.args.data:
         data = job.open(job.args.data)
         require_fit(denoiser, data, f"checkpoint {path}")
@@ -31,7 +31,7 @@ def main(job):
             require_null_class(denoiser.unet, read(data["label"]), f"checkpoint {path}")
     else:
         checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoder_sizes(job))
-    notes += fit(denoiser, same, path, options)
+    notes += fit(denoiser, expected, path, options)
     for note in notes:
         print(f"checkpoint {path}: {note}")
     with atomic_directory(job.args.out) as tmp:

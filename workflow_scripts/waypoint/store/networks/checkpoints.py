@@ -39,7 +39,7 @@ from waypoint.store.types import Attributes, StrPath
 
 State: TypeAlias = dict[str, Any]  # tensors by name, or their shapes
 Class: TypeAlias = type[UNet2DModel] | type[UNet2DConditionModel]
-# the class and configuration of a network, a function from whether to read values to its state (or shapes), and notes
+# class and configuration of a network, a function that reads its state (or shapes, given False), and notes
 Parts: TypeAlias = "tuple[Class, Attributes, Callable[[bool], State], Notes]"
 Option: TypeAlias = Attributes | str | int | None  # an attribute of ``LoadOptions``
 
@@ -120,7 +120,7 @@ def load(source: StrPath, device: torch.device | str = "cpu", **options: Option)
 
 
 def take(source: StrPath, device: torch.device | str = "cpu", **options: Option) -> tuple[Denoiser, list[str]]:
-    """Do as ``load``, and return notes on what was chosen, too: (denoiser, list of str)."""
+    """Do as ``load``, but return (denoiser, notes on what was chosen as a list of str)."""
     return _load(source, _load_options(options), device)
 
 
@@ -135,7 +135,7 @@ def outline(source: StrPath, **options: Option) -> Denoiser:
 
 
 def outlined(source: StrPath, **options: Option) -> tuple[Denoiser, list[str]]:
-    """Do as ``outline``, and return notes on what was chosen, too: (denoiser, list of str)."""
+    """Do as ``outline``, but return (denoiser, notes on what was chosen as a list of str)."""
     return _load(source, _load_options(options), None)
 
 
@@ -280,7 +280,7 @@ def differences(first: "UNet | DDPMScheduler", second: "UNet | DDPMScheduler") -
 
     Two UNets whose configurations give equal shapes can load each other's weights without an error and still differ in
     their outputs (``flip_sin_to_cos``, ``freq_shift``, ``norm_eps`` …). Only arguments of a network's class matter: EMA
-    folders and other versions of diffusers store further keys. Of a scheduler only what ancestral sampling uses does.
+    folders and other versions of diffusers store further keys. Of a scheduler, what ancestral sampling uses matters.
     """
     if isinstance(first, DDPMScheduler) and isinstance(second, DDPMScheduler):
         keys = _schedule_keys(first, second)

@@ -45,7 +45,7 @@ def arguments(kind: type) -> set[str]:
 
 
 def known_config(kind: type, file: StrPath) -> tuple[Config, Notes]:
-    """Read a configuration without the keys that the class does not know; return notes on those, too.
+    """Read a configuration without the keys that the class does not know; return it with notes on these keys.
 
     Raises:
         WaypointError: the file is damaged.
@@ -74,7 +74,7 @@ def build_unfilled(kind: type[Network], config: Attributes) -> Network:
 
 
 def fill(kind: type[Network], config: Attributes, state: "dict[str, Tensor]") -> tuple[Network, Notes]:
-    """Build a network with the values of a state dict, float32, in evaluation mode; return notes on it, too.
+    """Build a network with the values of a state dict, float32, in evaluation mode; return it with notes.
 
     Args:
         state: {name: tensor}.
@@ -94,7 +94,7 @@ def fill(kind: type[Network], config: Attributes, state: "dict[str, Tensor]") ->
 
 
 def rename(network: "ModelMixin", state: dict[str, Value]) -> tuple[dict[str, Value], Notes]:
-    """Rename a state dict, or shapes, to the names of a network; return notes on the changes, too."""
+    """Rename a state dict, or shapes, to the names of a network; return it with notes on the changes."""
     names = list(state)
     notes: list[str] = []
     for wrapper in WRAPPERS:
@@ -154,7 +154,7 @@ def variant_notes(weights: weight_files.Weights) -> Notes:
 
 
 def from_folder(kind: type[Network], folder: Path) -> tuple[Network, Notes]:
-    """Load the network in a diffusers folder, float32, in evaluation mode; return notes on it, too.
+    """Load the network in a diffusers folder, float32, in evaluation mode; return it with notes.
 
     Raises:
         WaypointError: the weights are damaged, of another kind, or do not fill the network exactly.

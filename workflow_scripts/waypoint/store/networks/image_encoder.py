@@ -74,7 +74,7 @@ class ImageEncoder:
         self.model = kinds[settings["kind"]](self.key, settings, place, device)
 
     def __call__(self, images: "torch.Tensor") -> "torch.Tensor":
-        """Return embeddings (B, F), float32, of images (B, 1 or 3, H, W) in [-1, 1]; grey is repeated thrice.
+        """Return float32 embeddings (B, F) of images (B, 1 or 3, H, W) in [-1, 1]; grey is repeated to three channels.
 
         Raises:
             WaypointError: the images have another number of channels, or the network returns no vectors.
@@ -91,7 +91,7 @@ class ImageEncoder:
         return embedded.float()
 
     def captions(self, texts: Sequence[str]) -> "torch.Tensor":
-        """Return embeddings (n, F), float32, of captions, in the space of the images.
+        """Return float32 embeddings (n, F) of captions, in the space of the images.
 
         Raises:
             WaypointError: the model is no image-text model.

@@ -18,7 +18,7 @@ FIRST = "conv_in.weight"  # every supported network has it
 
 
 def state_in(file: Path, weights: str | None = None, values: bool = True) -> "tuple[StateDict | Shapes, Notes]":
-    """Read the state dict of a file, {name: tensor}, or {name: shape} without values; return notes on it, too.
+    """Read the state dict of a file, {name: tensor}, or {name: shape} without values; return it with notes.
 
     Args:
         file: of safetensors or torch; only tensors are loaded. weights: "raw" or "ema", if it holds both.

@@ -1,7 +1,7 @@
 """Weight files of networks: found by name, checked by their headers, and read without running any code in them.
 
 File names follow diffusers and transformers: a stem, an optional variant (fp16), optional shards with an index, and
-either safetensors or torch's pickle. Only reading the values imports torch.
+either safetensors or torch's pickle. Importing this module does not import torch.
 """
 
 # some of safetensors' types are unknown
