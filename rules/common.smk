@@ -173,7 +173,7 @@ REMOTE = workflow.storage_settings.default_storage_provider is not None
 
 
 def carried(*paths):
-    """Return paths that jobs find by themselves, except in a remote store, where they see only declared files."""
+    """Return paths as inputs for a remote store only, where jobs see only declared files; elsewhere they find them."""
     return list(paths) if REMOTE else []
 
 
@@ -303,7 +303,7 @@ def rows_of(kind, wildcards):
 
 
 def mapped_by(wildcards):
-    """Return the path of a basis' map of a checkpoint's gradients, if it has one."""
+    """Return the path of the map of a checkpoint's gradients in a basis, if it has one."""
     return maps_of(wildcards.basis, [wildcards.checkpoint])
 
 

@@ -15,7 +15,7 @@ from waypoint.workflow.plan.specs import settings_of
 
 METHODS, GROUPS, TICKS = 4, 10, 5  # shown, at most
 NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
-LINE = 0.165  # of text below
+LINE = 0.165  # inches per line of text below
 CHARACTERS = 15.5  # per inch of that text
 GREY, BAND, HATCH = "#777777", "#DDDDDD", "#999999"
 HOW = (

@@ -18,7 +18,7 @@ BATCH = 256  # images per call of a model
 
 
 class Output:
-    """f_t of one target at all its steps, with noises that all models share, but not g_t."""
+    """f_t of one target at all its steps, with noises that all models share but g_t does not."""
 
     def __init__(self, job, generator):
         lds, device = job.settings["lds"], generator.device

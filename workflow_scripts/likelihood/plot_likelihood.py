@@ -1,4 +1,4 @@
-"""figures/likelihood-{target}.png: when a feature appears, with samples and training images of that time (Fig. 3)."""
+"""figures/likelihood-{target}.png: when a feature appears, and samples and training images of that time (Fig. 3)."""
 
 import numpy as np
 

@@ -111,7 +111,7 @@ def draw(name, subtitle, images, conditions, losses, sample_quality):
     """
     side = int(np.ceil(len(images) ** 0.5))
     lines = max(title.count("\n") + 1 if title else 0 for title in conditions)
-    above = TOP + 0.13 * lines  # of the first row
+    above = TOP + 0.13 * lines  # above the first row
     height = SHEET + 0.13 * lines * (side - 1)
     width = 0.2 + SHEET + (0.9 + CURVE if losses is not None else 0)
     footnote = textwrap.wrap(

@@ -1,4 +1,4 @@
-"""tables/one_step_error.csv: the distance of x̂0_t from the mean of samples of p(·|x_t), for which it stands (§2.2)."""
+"""tables/one_step_error.csv: the distance of x̂0_t from the mean of samples of p(·|x_t), which it stands for (§2.2)."""
 
 import pandas as pd
 

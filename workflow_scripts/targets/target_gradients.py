@@ -37,10 +37,10 @@ class Attributed(Target):
         self.seed = job.settings["seed"]
 
     def example(self, theta, name, noise, s, draws=EVERY_DRAW):
-        """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's.
+        """Return f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's.
 
         Args:
-            name: the checkpoint θ's, which keys its own noises. noise: index of the noise trajectory.
+            name: the name of checkpoint θ, on which its noises depend. noise: index of the noise trajectory.
         """
         t, x0_hat, shape = self.steps[s], self.x0_hat_of[noise, s], self.x_t.shape[1:]
         key = self.key if noise == 0 else f"{self.key}, noise {noise}"
