@@ -1,4 +1,4 @@
-"""Do adapters do anything? Without that, their scores say nothing.
+"""Whether adapters do anything: if not, their scores mean nothing.
 
 Reads   checkpoints/full/*/, checkpoints/base/0/, targets/{target}/trajectory.zarr
 Makes   tables/adapter_effect.csv

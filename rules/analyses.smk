@@ -116,7 +116,7 @@ if PLAN.evaluation["sign_overlap"]:
         input:
             table="<results>/tables/sign_overlap.csv",
             data="<results>/data/train.zarr",
-            # the first method alone: no other one is computed for a figure
+            # only the first method: no other one is computed for a figure
             scores=expand(
                 "<results>/scores/{method}/{target}.zarr", method=methods_by_step(PLAN)[0], target=PLAN.targets
             ),

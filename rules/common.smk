@@ -46,7 +46,7 @@ from waypoint.workflow.terminal.showing import show
 
 TERMINAL = show(workflow, logs_are_here=workflow.storage_settings.default_storage_provider is None)
 
-# config.yaml is the default experiment: another config file replaces it, nothing of it shines through
+# config.yaml is the default experiment; another config file replaces it entirely
 if not workflow.overwrite_configfiles:
 
     configfile: REPOSITORY / "config.yaml"
@@ -56,7 +56,7 @@ MISSING = "WAYPOINT_MISSING_ENCODERS"  # set for jobs, which read the configurat
 
 
 def missing_encoders():
-    """Names of the image encoders that the main process found missing; None in that process."""
+    """Return the names of the image encoders that the main process found missing; None in that process."""
     return None if workflow.is_main_process else json.loads(os.environ.get(MISSING, "null"))
 
 
@@ -68,7 +68,7 @@ try:
         if workflow.is_main_process:  # jobs read this file again
             require_listed_images(PLAN)
             if PLAN.config["groups"] is not None:
-                # opens Zarr, which other configurations need not wait for
+                # imports Zarr, for which other configurations need not wait
                 from waypoint.workflow.plan.listed_groups import require_groups
 
                 require_groups(PLAN)
@@ -76,7 +76,7 @@ try:
         if "snakemake_executor_plugin_slurm" in sys.modules:
             keep_unanswered_jobs(sys.modules["snakemake_executor_plugin_slurm"].Executor)
 except WaypointError as error:
-    # as a module without `config:` this workflow sees what the outer one was given
+    # as a module without `config:`, this workflow sees the outer one's configuration
     inner = workflow.modifier.namespace is not None and workflow.overwrite_configfiles
     hint = " (as a module, Waypoint reads the outer --configfile unless the module names its own with `config:`)"
     raise WorkflowError(f"{error}{hint if inner and not workflow.modifier.skip_configfile else ''}")
@@ -85,15 +85,15 @@ if workflow.is_main_process:
     for warning in LEFT_OUT:
         print(f"Waypoint: warning: {warning.message}", file=sys.stderr)
 
-# shell lines name scripts, and weights from outside, by these variables: a checkout or a file that has moved, or another
-# one, is no reason to rerun
+# shell lines name scripts and external files by these variables, so that another place of the checkout or of a file is no
+# reason to rerun
 VARIABLES = {
     "WAYPOINT_SCRIPTS": SCRIPTS,
     "WAYPOINT_FID_WEIGHTS": needed_weights(PLAN) or "",
     "WAYPOINT_ENCODERS": json.dumps(PLAN.encoder_places),
     "WAYPOINT_DATA": json.dumps(PLAN.data_places),
 }
-# jobs move what they replace aside, within this folder
+# jobs move replaced results aside, within this folder
 EXPORTED = {
     "WAYPOINT_ROOT": PLAN.root,
     "WAYPOINT_DELETE_REPLACED": "1" if PLAN.config["replace"] == "delete" else "",
@@ -101,7 +101,7 @@ EXPORTED = {
 assigned = "".join(f"{name}={shlex.quote(str(at))}; " for name, at in VARIABLES.items())
 assigned += "".join(f"export {name}={shlex.quote(value)}; " for name, value in EXPORTED.items())
 escaped = assigned.replace("{", "{{").replace("}", "}}")  # Snakemake formats it
-# scripts lie in folders: they find the library by PYTHONPATH
+# scripts lie in subfolders, and find the library by PYTHONPATH
 library = 'export PYTHONPATH="$WAYPOINT_SCRIPTS${{PYTHONPATH:+:$PYTHONPATH}}"; '
 shell.prefix(f"set -euo pipefail; {escaped}{library}")
 
@@ -125,40 +125,40 @@ wildcard_constraints:
     n_remove=r"[0-9.e-]+",
 
 
-# the training images as they come, and as models see them; no input where given models are only sampled from
+# the training images as they come, and as models see them; empty if existing models are only sampled from
 IMAGES = "data/images.zarr" if PLAN.encoded else "data/train.zarr"
 DATA = [f"<results>/{IMAGES}", "<results>/data/train.zarr"] if PLAN.attributed else []
-# the encoders of latent and text-conditional models; no input where there are none
+# the encoders of latent and text-conditional models; empty without them
 VAE = "<results>/encoders/vae" if PLAN.config["vae"] else []
 TEXT_ENCODER = "<results>/encoders/text" if PLAN.config["text_encoder"] else []
-# the base of adapters, which lies beside them: whoever loads an adapter loads it too; no input of other models
+# the base of adapters, which is loaded with each of them; empty for other models
 BASE = "<results>/checkpoints/base/0" if PLAN.base else []
 
 
 def spec(stage):
-    """The params function of a stage: one sorted JSON string of the config keys that its result depends on."""
+    """Return the params function of a stage: one sorted JSON string of the config keys that its result depends on."""
     return lambda wildcards: PLAN.asked(stage, **wildcards)
 
 
 def specs(stage):
-    """The params function where bases share a pass, which gives a JSON list of their specs."""
+    """Return the params function of bases that share a pass: a JSON list of their specs."""
     return lambda wildcards: PLAN.asked_together(stage, **wildcards)
 
 
-# {stage: bases that share a pass}, and those that have one each; without training images there are none
+# {stage: bases that share a pass}, and those with a pass each; without training images there are none
 SHARING = ("featurize", "fisher_rows", "target_gradients")
 TOGETHER = {stage: PLAN.together(stage) for stage in SHARING if PLAN.attributed}
 ALONE = {stage: PLAN.alone(stage) for stage in SHARING if PLAN.attributed}
 
 
 def call(script, inputs="", *options, out=None, outputs=""):
-    """The shell command of a rule: its script with the spec, its inputs and outputs, and its log.
+    """Return the shell command of a rule: its script with the spec, its inputs and outputs, and its log.
 
     Args:
-        script: in workflow_scripts/, without .py. inputs: names of inputs, which are those of the script's options too.
-        options: further ones, as they stand in the command.
-        out: the output that the script calls --out; default the rule's only one, where ``outputs`` names no others.
-        outputs: names of further outputs, which are those of options too.
+        script: in workflow_scripts/, without .py. inputs: names of inputs, which are also the script's options.
+        options: further options, as in the command.
+        out: the output that the script calls --out; default: the rule's only one, if ``outputs`` is empty.
+        outputs: names of further outputs, which are also options.
     """
     words = [f'python "$WAYPOINT_SCRIPTS"/{script}.py --spec {{params.spec:q}}']
     words += [f"--{name} {{input.{name}:q}}" for name in inputs.split()]
@@ -173,43 +173,43 @@ REMOTE = workflow.storage_settings.default_storage_provider is not None
 
 
 def carried(*paths):
-    """Paths that jobs find for themselves, but not in a remote store: there they see only what is declared."""
+    """Return paths as inputs for a remote store only, where jobs see only declared files; elsewhere they find them."""
     return list(paths) if REMOTE else []
 
 
 def beside(*files):
-    """Where the attributes of tables and lists lie."""
+    """Return the files with the attributes of tables and lists."""
     return carried(*(f"{Path(file).parent}/.{Path(file).name}.json" for file in files))
 
 
 def outside(paths):
-    """Files that do not belong to the store and are no reason to rerun: specs hold their hashes."""
+    """Mark files outside the store as no reason to rerun: specs hold their hashes."""
     return ancient(local(paths)) if paths else []
 
 
 @functools.cache
 def own(rule):
-    """Whether a rule is of this workflow, not of another one that includes it, and makes artifacts."""
+    """Return whether a rule belongs to this workflow, not to one that includes it, and makes artifacts."""
     return Path(rule.snakefile).is_relative_to(RULES) and "spec" in rule.params.keys()
 
 
 def own_job(job):
-    """Whether a job is of such a rule."""
+    """Return whether a job is of such a rule."""
     return own(job.rule)
 
 
 def forced(job):
-    """Whether the command line asks for a job to run."""
+    """Return whether the command line forces a job to run."""
     return job.rule in job.dag.forcerules or not job.dag.forcefiles.isdisjoint(job.output)
 
 
 def downstream(job):
-    """This workflow's jobs that read what a job makes, directly or not."""
+    """Return this workflow's jobs that depend on a job, directly or not."""
     return [reader for reader in job.dag.bfs(job.dag.depending, job) if reader is not job and own_job(reader)]
 
 
 def dry():
-    """Whether nothing may be written: a dry run, --touch, or something else than a run."""
+    """Return whether nothing may be written: in a dry run, with --touch, or without a run."""
     return workflow.executor_plugin is None or workflow.dryrun or workflow.touch
 
 
@@ -224,8 +224,8 @@ let_artifacts_decide(
 )
 
 
-# what a row of workflow/methods.py, or a stage, says of Slurm; sites and their limits are in
-# slurm/config.yaml. Rules are a group only where a profile gives its size: a dry run shows jobs of groups in another form
+# resources by the Slurm class of a stage or a row of workflow/methods.py; sites and their limits are in
+# slurm/config.yaml. Rules form a group only if a profile gives its size: a dry run shows jobs of groups in another form
 SLURM_GROUPS = {"small": "reports", "panel": "panels"}
 SMALL = {"slot": 1, "runtime": lambda wildcards, attempt: 10 * attempt}
 SLURM_RESOURCES = {
@@ -238,50 +238,50 @@ SLURM_RESOURCES = {
 
 
 def submitted_with(kind):
-    """The group of the rule that scores by methods of one kind."""
+    """Return the group of the rule that scores by methods of one kind."""
     group = "scoring" if kind.slurm == "small" else None
     return lambda wildcards: group if group in workflow.group_settings.group_components else None
 
 
 def in_group(stage):
-    """The group of the rule of a stage that says of itself that it is small."""
+    """Return the group of a stage's rule, by its Slurm class."""
     group = SLURM_GROUPS.get(STAGES[stage].slurm)
     return lambda wildcards: group if group in workflow.group_settings.group_components else None
 
 
 def submitted_as(stage):
-    """The resources of the rule of a stage, by the class of Slurm that it says it is of."""
+    """Return the resources of a stage's rule, by its Slurm class."""
     return SLURM_RESOURCES[STAGES[stage].slurm]
 
 
 def made(kind, *names):
-    """What evaluations of the configuration make, those of some names or all: its stores, tables or figures."""
+    """Return the stores, tables or figures of the configured evaluations: of those named, or of all."""
     evaluations = [evaluation for name, evaluation in asked(PLAN.config).items() if name in (names or EVALUATIONS)]
     paths = [path for evaluation in evaluations for path in getattr(evaluation, kind)(PLAN)]
     return [f"<results>/{path}" for path in dict.fromkeys(paths)]
 
 
 def scores_from(kind):
-    """The named inputs of the rule that scores by methods of one kind."""
+    """Return the named inputs of the rule that scores by methods of one kind."""
 
-    def lying(name):
+    def input_function(name):
         if name in (SOURCE, MASK):
             return lambda w: outside(files(PLAN, name, w.method, w.target))
         return lambda w: [f"<results>/{path}" for path in paths(PLAN, name, w.method, w.target)]
 
     base = {"base": BASE} if BASE and "generator" in kind.reads else {}
-    return {name: lying(name) for name in kind.reads} | base
+    return {name: input_function(name) for name in kind.reads} | base
 
 
 def options_of(kind):
-    """The params function of the same rule: what its script is handed of its inputs.
+    """Return the params function of the same rule: its script's options for its inputs.
 
-    Not a part of the shell command: Snakemake evaluates that when a job runs, long after the loop over all kinds.
+    They are no part of the shell command: Snakemake evaluates that when a job runs, long after the loop over all kinds.
     """
 
     def options(wildcards, input, output):
         words = [word for name in kind.reads for word in (f"--{name}", *paths_of(input, name))]
-        if kind.one_pass:  # where one job leaves the scores that it made for others, and who they are
+        if kind.one_pass:  # where one job leaves the scores of other targets, and all targets
             waiting = Path(output[0]).parents[2] / "resume/scores" / wildcards.method
             words += ["--waiting", str(waiting), "--targets", *PLAN.targets]
         return shlex.join(words)
@@ -290,53 +290,53 @@ def options_of(kind):
 
 
 def paths_of(input, name):
-    """The paths of a named input: one, several or none."""
-    found = input.get(name)
-    return [str(found)] if isinstance(found, str) else [str(path) for path in found]
+    """Return the paths of a named input: one, several or none."""
+    value = input.get(name)
+    return [str(value)] if isinstance(value, str) else [str(path) for path in value]
 
 
 def rows_of(kind, wildcards):
-    """What a method's kernel is made from, where it is of that kind: train features, or Fisher rows."""
+    """Return the train features or Fisher rows that a method's kernel is made from, if it is of that kind."""
     if PLAN.kind(wildcards.method).kernel != kind:
         return []
     return f"<results>/{kind}/{PLAN.basis(wildcards.method)}/{wildcards.checkpoint}.zarr"
 
 
 def mapped_by(wildcards):
-    """What the gradients of a checkpoint are mapped by in a basis: a path, or none."""
+    """Return the path of the map of a checkpoint's gradients in a basis, if it has one."""
     return maps_of(wildcards.basis, [wildcards.checkpoint])
 
 
 def mapped_together(stage):
-    """The input function of the same for the bases that share a pass, one basis after the other."""
+    """Return the input function of these paths for the bases that share a pass, in their order."""
     return lambda wildcards: [path for basis in TOGETHER[stage] for path in maps_of(basis, [wildcards.checkpoint])]
 
 
 def maps_of(basis, checkpoints):
-    """The same for several checkpoints."""
+    """Return these paths for several checkpoints."""
     place = PLACES.get(BASES[basis].map)
     return [f"<results>/{place.format(checkpoint=name)}" for name in checkpoints] if place else []
 
 
 def generating_model(wildcards):
-    """The model that made a target."""
+    """Return the model that made a target."""
     return f"<results>/checkpoints/{PLAN.targets[wildcards.target]['checkpoint']}"
 
 
 def scores_removed_by(wildcards):
-    """The scores that say which images a method removes; random removals follow from the seed."""
+    """Return the scores that tell which images a method removes; random removals follow from the seed."""
     if wildcards.method in ("random", "none"):
         return []
     return f"<results>/scores/{wildcards.method}/{wildcards.target}.zarr"
 
 
 def full_models(wildcards):
-    """The models of the full set that a target is compared with."""
+    """Return the models of the full set that a target is compared with."""
     return expand("<results>/checkpoints/{name}", name=other_models(PLAN, wildcards.target))
 
 
 def models_without(section):
-    """The models retrained without a method's top images; for `none` those of the full set."""
+    """Return the input function of models retrained without a method's top images; for `none`, of the full set."""
 
     def folders(wildcards):
         if wildcards.method == "none":
@@ -348,7 +348,7 @@ def models_without(section):
 
 
 def refuse_missing_weights(dag):
-    """End the run before its first job where a planned one would miss Inception's weights."""
+    """End the run before its first job if a planned job lacks Inception's weights."""
     if any(job.rule.name in ("counterfactual_original", "counterfactual_without") for job in dag.needrun_jobs()):
         try:
             require_fid_weights(PLAN)
@@ -357,7 +357,7 @@ def refuse_missing_weights(dag):
 
 
 def said_of_images():
-    """(target, what there is to say about it) of every given image."""
+    """Return (target, summary) of every given image."""
     table = Path(PLAN.root, "tables/given_images.csv")
     if not PLAN.given or not table.exists():
         return []
@@ -366,10 +366,10 @@ def said_of_images():
 
 
 def ending(later):
-    """The first closing line: "Done" only where all that was asked for is there.
+    """Return the first closing line: "Done" only if all requested results exist.
 
     Args:
-        later: what has to be made again, or an empty string.
+        later: says what has to be made again, or is empty.
     """
     asked = [path for job in workflow.dag.targetjobs for path in job.output or job.input]
     missing = [path for path in asked if not REMOTE and not Path(path).exists()]
@@ -382,9 +382,9 @@ def ending(later):
 
 
 def closing_words(later):
-    """Where the results are and how to open them."""
+    """Return the lines that say where the results are and how to open them."""
     first, method = next(iter(PLAN.targets)), next(iter(PLAN.config["methods"]), "none")
-    # `make run` leaves the user's shell without the environment: then name its Python by its path
+    # `make run` does not activate the environment in the user's shell: then name its Python by its path
     activated = sys.prefix in (os.environ.get("VIRTUAL_ENV"), os.environ.get("CONDA_PREFIX"))
     python = "python" if activated else os.path.relpath(sys.executable)
     config = "".join(f" --configfile {os.path.relpath(file)}" for file in workflow.overwrite_configfiles or [])
@@ -410,11 +410,11 @@ def closing_words(later):
     if size := replaced_bytes(PLAN.root):
         lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
     trust = trust_in_words(PLAN.root, method)
-    told = [f"  {method}: {trust}", ""] if trust else []
+    remarks = [f"  {method}: {trust}", ""] if trust else []
     if GROUP_TABLES and (groups := groups_in_words(PLAN.root, method)):
-        told.insert(1, f"  groups by {method}: {groups}")
+        remarks.insert(1, f"  groups by {method}: {groups}")
     if PLAN.attributed and (noise := noise_in_words(PLAN.root, PLAN.checkpoints)):
-        told.insert(0, f"  Waypoint: warning: {noise}")
+        remarks.insert(0, f"  Waypoint: warning: {noise}")
     if PLAN.base and (idle := idle_in_words(PLAN.root)):
-        told.insert(0, f"  Waypoint: warning: {idle}")
-    return "\n".join(["", ending(later), "", *lines, "", *told])
+        remarks.insert(0, f"  Waypoint: warning: {idle}")
+    return "\n".join(["", ending(later), "", *lines, "", *remarks])

@@ -1,14 +1,14 @@
-"""The training images, and what a latent or text-conditional model sees of the images and captions, encoded once.
+"""The training images, and the encoded images and captions that latent and text-conditional models see.
 
 Reads   the raw data that data.path names, vae.path, text_encoder.path
-Makes   data/train.zarr, or data/images.zarr where models see something else; encoders/vae/, encoders/text/;
-        data/near_duplicates.zarr, by which lists name what shows the same once
+Makes   data/train.zarr, or data/images.zarr if models see encoded images; encoders/vae/, encoders/text/;
+        data/near_duplicates.zarr, by which lists name only one of several near-duplicates
 """
 
 if PLAN.attributed:
 
     rule prepare_data:
-        # the raw data itself is no input: it may be gone once it is in the store. Its recorded hash tells a change
+        # the raw data is no input: it may be gone once it is in the store. Its recorded hash reveals changes
         output:
             directory(f"<results>/{IMAGES}"),
         log:

@@ -1,4 +1,4 @@
-"""A page in the browser that shows what the store says, and the same about one target in a single file (make explore).
+"""A page for the browser that shows the store's results, and a single file about one target (make explore).
 
 Reads   scores/*/*.zarr, targets/*/trajectory.zarr, targets/*/samples.zarr, data/train.zarr, data/near_duplicates.zarr,
         tables/top_influences.csv, tables/lds_summary.csv, tables/group_influences.csv
@@ -8,12 +8,11 @@ Makes   explorer/, figures/{target}/explorer.html
 EXPLORERS = []
 
 if PLAN.attributed:
-    # nobody has to look at pages, so that a whole run makes none; but those that are there are kept up to date, and
-    # files of single targets stand in the report
+    # a whole run makes no pages, but keeps existing ones up to date; files about single targets are in the report
     PAGES = [f"{PLAN.root}/explorer", *(f"{PLAN.root}/figures/{target}/explorer.html" for target in PLAN.targets)]
     EXPLORERS = [page.replace(PLAN.root, "<results>", 1) for page in PAGES if not REMOTE and Path(page).exists()]
 
-    # none where the configuration has no section for it
+    # empty if the configuration has no section for it
     LDS_SUMMARY = [path for path in made("tables", "lds") if Path(path).stem == "lds_summary"]
 
     rule explorer:

@@ -1,7 +1,8 @@
 """Train features, Fisher rows and kernels: Algorithm 1, lines 3 and 7-9, and the inverse of line 17.
 
 Reads   data/train.zarr, checkpoints/{checkpoint}/
-Makes   curvature/{checkpoint}.zarr, curvature/diagonal/{checkpoint}.zarr, features/{basis}/{checkpoint}.zarr, fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
+Makes   curvature/{checkpoint}.zarr, curvature/diagonal/{checkpoint}.zarr, features/{basis}/{checkpoint}.zarr,
+        fisher/{basis}/{checkpoint}.zarr, kernels/{method}/{checkpoint}.zarr
 """
 
 
@@ -49,8 +50,8 @@ rule diagonal_curvature:
         )
 
 
-# Bases with the same draws share a pass over the images, by the rules that end in _together. Of what they make they
-# leave what is there and right as it is, so that a basis that is added later makes nothing else anew.
+# Bases with the same draws share a pass over the images, by the rules that end in _together. They leave results
+# that are up to date as they are, so that adding a basis later makes nothing else anew.
 
 if PLAN.config["features"]["shards"] == 1:
 
@@ -226,7 +227,7 @@ if TOGETHER["fisher_rows"]:
 
 rule factor_kernel:
     input:
-        # what it is made from; the other one is no input
+        # one of the two, by the kind of kernel; the other is empty
         features=lambda w: rows_of("features", w),
         fisher=lambda w: rows_of("fisher", w),
     output:

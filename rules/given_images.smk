@@ -1,4 +1,4 @@
-"""Pictures that somebody has, beside the training images.
+"""Given images, compared with the training images.
 
 Reads   targets/{target}/trajectory.zarr, data/train.zarr, checkpoints/full/*/, embeddings/ and scores of image encoders
 Makes   targets/{target}/compared.zarr, tables/given_images.csv

@@ -1,10 +1,10 @@
-"""Linear datamodeling score (Fig. 4): what subset models do, against what summed scores predict.
+"""Linear datamodeling score (Fig. 4): outputs of subset models, against predictions from summed scores.
 
 Reads   checkpoints/subset/*/, targets/{target}/trajectory.zarr, scores/*/*.zarr
 Makes   evaluation/subsets.zarr, evaluation/outputs/{target}.zarr, tables/lds*.csv, figures/lds*.png,
         figures/{target}/lds/{method}.png
 
-Trajectory panels do not wait for retraining: those with the LDS are pictures of their own.
+Trajectory panels do not wait for retraining: those with the LDS are separate figures.
 """
 
 if PLAN.evaluation["lds"]:

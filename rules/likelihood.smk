@@ -73,7 +73,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             likelihood="<results>/tables/feature_likelihood.csv",
             intervals="<results>/tables/steepest_intervals.csv",
             samples="<results>/targets/{target}/samples.zarr",
-            # the training images below the curves: the first method's, trak's where it is there, none without data
+            # for the training images below the curves: trak's scores, else the first method's; none without data
             scores=expand("<results>/scores/{method}/{{target}}.zarr", method=methods_below(PLAN)),
             data=DATA[-1:],
             attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),

@@ -1,4 +1,4 @@
-"""The models: trained on the full set, on random subsets, without some images; or existing ones.
+"""The models: trained on the full set, on random subsets or without some images; or existing ones.
 
 Reads   data/train.zarr, scores/{method}/{target}.zarr
 Makes   checkpoints/{full,subset,without}/{id}/, diffusers folders, or adapters of checkpoints/base/0/
@@ -45,7 +45,7 @@ else:
 
     rule import_checkpoint:
         input:
-            # what the model must fit: the data as it is encoded, or without data the encoders themselves
+            # what the model must fit: the encoded data, or the encoders if there is no data
             data=DATA[-1:],
             vae=[] if PLAN.attributed else VAE,
             text=[] if PLAN.attributed else TEXT_ENCODER,
@@ -88,12 +88,13 @@ if PLAN.evaluation["lds"]:
             data="<results>/data/train.zarr",
             base=BASE,
         output:
-            # models that are there already stay: the job trains only what is missing
+            # existing models stay: the job trains only the missing ones
             directory(expand("<results>/checkpoints/subset/{{subset}}-{r}", r=MODELS_PER_SUBSET)),
         log:
             "<logs>/train/subset/{subset}.log",
-        # in the order of their index: what is trained so far is the LDS of fewer subsets. After everything else that can
-        # run, but by so little that Snakemake's solver (2 a core, against 4 a priority and core) leaves no core idle
+        # in the order of their index, so that a part of them gives the LDS of fewer subsets. After everything else that
+        # can run, but by so little that Snakemake's solver (2 per core, against 4 per priority and core) leaves no core
+        # idle
         priority: lambda wildcards: -int(wildcards.subset) / (8 * PLAN.evaluation["lds"]["subsets"] ** 2)
         conda:
             "../envs/waypoint.yaml"
@@ -130,7 +131,7 @@ if PLAN.evaluation["counterfactual"] or PLAN.evaluation["forgetting"]:
             base=BASE,
             scores="<results>/scores/{method}/{target}.zarr",
         output:
-            # a model that is there stays where other scores remove the same images
+            # an existing model stays if other scores remove the same images
             directory("<results>/checkpoints/without/{method}_{target}_t{step}_n{n_remove}"),
         log:
             "<logs>/train/without/{method}_{target}_t{step}_n{n_remove}.log",

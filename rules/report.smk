@@ -1,11 +1,11 @@
-"""Pictures for people, and the table over all targets.
+"""Figures of single targets, and tables over all targets.
 
 Reads   scores/{method}/{target}.zarr, targets/{target}/*.zarr, data/train.zarr, data/near_duplicates.zarr
 Makes   figures/{target}/{method}.png, figures/{target}/regions.png, tables/top_influences.csv,
         tables/scores_of_images.csv of the images that tables.images lists; without data figures/{target}/trajectory.png
 """
 
-# without data there are no scores to show: then the trajectory alone, of targets with samples
+# without data there are no scores to show, only the trajectories of targets with samples
 PICTURED_ALONE = PLAN.evaluated("samples") if PLAN.evaluation["samples"] and not PLAN.attributed else []
 TRAJECTORY_FIGURES = expand("<results>/figures/{target}/trajectory.png", target=PICTURED_ALONE)
 
@@ -50,7 +50,7 @@ if PLAN.attributed:
             trajectory="<results>/targets/{target}/trajectory.zarr",
             samples="<results>/targets/{target}/samples.zarr",
             scores="<results>/scores/{method}/{target}.zarr",
-            # of given images, what is said about them
+            # of given images, their comparison with the training images
             compared=lambda w: [
                 f"<results>/targets/{of['target']}/compared.zarr" for _, of in PLAN.compared_image(w.target)
             ],
@@ -84,7 +84,7 @@ if PLAN.attributed:
         input:
             data="<results>/data/train.zarr",
             near="<results>/data/near_duplicates.zarr",
-            # of an image with several masks its own, under the id that they share
+            # an image with several masks has one trajectory, under the id that they share
             trajectory="<results>/targets/{target}/trajectory.zarr",
             scores=lambda w: expand(
                 "<results>/scores/{method}/{mask}.zarr", method=PLAN.regional, mask=PLAN.masks_of(w.target)

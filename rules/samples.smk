@@ -5,7 +5,7 @@ Makes   targets/{target}/samples.zarr, evaluation/seed_consistency.zarr, tables/
         figures/models/full/*.png, one_step_error.png, seed_consistency.png
 """
 
-# every attributed target has some, for its panels; those that evaluations ask for are theirs
+# every attributed target has samples, for its panels; others are made for evaluations only
 SAMPLES_STORES = expand("<results>/targets/{target}/samples.zarr", target=PLAN.targets if PLAN.attributed else [])
 SAMPLED = PLAN.evaluated("samples") if PLAN.evaluation["samples"] else []
 MODEL_FIGURES = []

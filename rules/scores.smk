@@ -1,8 +1,9 @@
-"""Attribution scores: Algorithm 1, line 17, the baselines, and whatever else workflow/methods.py has a row for. A method is
-whatever writes here. There is a rule for every kind of method that the configuration names, made from its row.
+"""Attribution scores: Algorithm 1, line 17, the baselines, and whatever else workflow/methods.py has a row for.
 
-Where a method makes one pass over the features, one job scores all targets that wait, into resume/scores/{method}/; the
-others find theirs finished (workflow/jobs/shared_pass.py).
+A method is whatever writes here. Every kind of method that the configuration names has a rule, made from its row.
+
+If a method makes one pass over the features, one job scores all pending targets, into resume/scores/{method}/; the other
+jobs find their scores finished (workflow/jobs/shared_pass.py).
 
 Reads   targets/{target}/*.zarr, features/, kernels/, data/train.zarr, embeddings/
 Makes   scores/{method}/{target}.zarr, embeddings/{encoder}.zarr
@@ -31,7 +32,7 @@ for KIND in PLAN.kinds:
             spec=spec(KIND.stage),
             script=KIND.stage,
             options=options_of(KIND),
-            # a place outside the store, which is no reason to rerun
+            # paths outside the store, which are no reason to rerun
             places='--places "$WAYPOINT_ENCODERS"' if "embeddings" in KIND.reads else "",
         shell:
             'python "$WAYPOINT_SCRIPTS/scores/{params.script:q}.py" --spec {params.spec:q} {params.options} {params.places}'

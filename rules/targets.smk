@@ -1,6 +1,6 @@
 """Targets' trajectories and gradients (Algorithm 1, lines 10-13).
 
-Reads   checkpoints/*/, or a trajectory that the user brings; of given images the file, checkpoints/*/, data/train.zarr
+Reads   checkpoints/*/, or a user's own trajectory; for given images their files, checkpoints/*/, data/train.zarr
 Makes   targets/{target}/trajectory.zarr, targets/{target}/gradients/{basis}.zarr
 
 An image with several named masks is sampled once, to targets/{its own id}/trajectory.zarr; each mask is a target whose
@@ -78,7 +78,7 @@ if PLAN.shared:
             call("targets/share_trajectory", "trajectory")
 
 
-# Bases with the same output function share a pass, as those of features do (features.smk)
+# Bases with the same output function share a pass, as for features (features.smk)
 if PLAN.attributed and ALONE["target_gradients"]:
 
     rule target_gradients:
@@ -95,7 +95,7 @@ if PLAN.attributed and ALONE["target_gradients"]:
             "<logs>/target_gradients/{basis}/{target}.log",
         wildcard_constraints:
             basis="|".join(ALONE["target_gradients"]),
-        # before any scores: those of all targets are then made in one pass over the features
+        # before any scores, so that one pass over the features scores all targets
         priority: 1
         conda:
             "../envs/waypoint.yaml"
@@ -120,7 +120,7 @@ if PLAN.attributed and TOGETHER["target_gradients"]:
             directory(expand("<results>/targets/{{target}}/gradients/{basis}.zarr", basis=TOGETHER["target_gradients"])),
         log:
             "<logs>/target_gradients/{target}.log",
-        # as target_gradients
+        # as for target_gradients
         priority: 1
         conda:
             "../envs/waypoint.yaml"

@@ -55,7 +55,7 @@ def main():
 
 
 def report(configfile, images=None, cores=1):
-    """The estimate as text; wall time for so many jobs at a time."""
+    """Return the estimate as text, with the wall time of ``cores`` jobs at a time."""
     torch.set_num_threads(1)  # as Snakemake runs jobs
     config = complete(yaml.safe_load(Path(configfile).read_text(encoding="utf-8")))
     plan, device = Plan(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -65,13 +65,13 @@ def report(configfile, images=None, cores=1):
     denoiser = model_of(config, device)
     caption = caption_of(config, denoiser)
     sizes = sizes_of(config, denoiser, caption, images)
-    starts = [job_start(imported) for imported in (WITH_MODEL, WITHOUT)]
+    starts = [job_start(modules) for modules in (WITH_MODEL, WITHOUT)]
     calibration = Calibration(config, denoiser, caption)
     memory = (
-        Memory(plan, sizes, *calibration.memory(), device, *(held for _, held in starts)) if config["data"] else None
+        Memory(plan, sizes, *calibration.memory(), device, *(size for _, size in starts)) if config["data"] else None
     )
     costs = Costs(plan, sizes, calibration.rates(*(seconds for seconds, _ in starts)), gpu)
-    taken = {rule: count * costs.seconds(rule) for rule, count in counts.items()}
+    total_seconds = {rule: count * costs.seconds(rule) for rule, count in counts.items()}
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "this machine's CPU, one thread a job"
     lines = [
         f"{config['experiment']}: {sum(counts.values()):,} jobs to run, planned in {planning:.1f} s",
@@ -79,24 +79,24 @@ def report(configfile, images=None, cores=1):
         "",
         f"{'rule':<26}{'jobs':>8}{'one takes':>14}{'hours':>10}{'one holds':>12}",
     ]
-    held = {rule: size for rule in taken if memory and (size := memory.bytes(rule))}
-    for rule, seconds in sorted(taken.items(), key=lambda item: -item[1]):
+    memory_of = {rule: size for rule in total_seconds if memory and (size := memory.bytes(rule))}
+    for rule, seconds in sorted(total_seconds.items(), key=lambda item: -item[1]):
         line = f"{rule:<26}{counts[rule]:>8,}{seconds / counts[rule]:>12.1f} s{seconds / 3600:>10.2f}"
-        lines.append(f"{line}{human(held[rule]) if rule in held else '':>12}".rstrip())
-    on_gpu = sum(seconds for rule, seconds in taken.items() if rule in gpu) / 3600
+        lines.append(f"{line}{human(memory_of[rule]) if rule in memory_of else '':>12}".rstrip())
+    on_gpu = sum(seconds for rule, seconds in total_seconds.items() if rule in gpu) / 3600
     lines += [
         "",
         f"jobs that ask for a GPU  {on_gpu:,.2f} {'GPU' if device.type == 'cuda' else 'core'} hours",
-        f"other jobs               {sum(taken.values()) / 3600 - on_gpu:,.2f} core hours",
+        f"other jobs               {sum(total_seconds.values()) / 3600 - on_gpu:,.2f} core hours",
     ]
     if counts:
         gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-        each = {rule: costs.seconds(rule) for rule in counts}
-        shortest, why = at_least(counts, each, edges_of(rule_graph(configfile)), cores, gpu, gpus)
-        lines.append(f"wall time, --cores {cores:<6} at least {clock(shortest)}: {why}")
-    lines += [f"memory of {rule} falls with {', '.join(keys)}" for rule, keys in hungry(held).items()]
-    if missing := costs.uncounted(counts):
-        lines.append(f"not in it: {', '.join(missing)} (their jobs count as their start alone)")
+        seconds_of = {rule: costs.seconds(rule) for rule in counts}
+        shortest, reason = at_least(counts, seconds_of, edges_of(rule_graph(configfile)), cores, gpu, gpus)
+        lines.append(f"wall time, --cores {cores:<6} at least {clock(shortest)}: {reason}")
+    lines += [f"memory of {rule} falls with {', '.join(keys)}" for rule, keys in hungry(memory_of).items()]
+    if uncounted := costs.uncounted(counts):
+        lines.append(f"not in it: {', '.join(uncounted)} (their jobs count as their start alone)")
     if unknown := costs.unknown(counts):
         lines.append(f"rules without a formula of what they cost, counted as their start alone: {', '.join(unknown)}")
     if plan.evaluation["lds"]:
@@ -123,43 +123,43 @@ def rough(plan, counts, with_model, cores):
 
 
 def planned(configfile):
-    """{rule: jobs that a run would make now}, and the seconds that planning took.
+    """Return {rule: number of jobs that a run would start now}, and the seconds that planning took.
 
     Raises:
-        WaypointError: the dry run fails; its words.
+        WaypointError: the dry run fails; holds its message.
     """
     start = time.perf_counter()
-    done = snakemake(configfile, "-n", "-q", "rules")
-    if done.returncode:
-        raise WaypointError(f"the experiment cannot be planned:\n{(done.stdout + done.stderr).strip()}")
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M))
-    named = {"all", "total"}
-    return {rule: int(count) for rule, count in counts.items() if rule not in named}, time.perf_counter() - start
+    result = snakemake(configfile, "-n", "-q", "rules")
+    if result.returncode:
+        raise WaypointError(f"the experiment cannot be planned:\n{(result.stdout + result.stderr).strip()}")
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", result.stdout + result.stderr, re.M))
+    totals = {"all", "total"}
+    return {rule: int(count) for rule, count in counts.items() if rule not in totals}, time.perf_counter() - start
 
 
 def rule_graph(configfile):
-    """Which rules read what others make, in Graphviz' words."""
+    """Return the graph of rules in Graphviz' language."""
     return snakemake(configfile, "--rulegraph").stdout
 
 
 def snakemake(configfile, *options):
-    """Snakemake's answer about an experiment that it only plans."""
+    """Run Snakemake with options that only plan an experiment, and return the completed process."""
     command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--configfile", str(configfile)]
     return subprocess.run([*command, *options], capture_output=True, text=True)
 
 
 def gpu_rules():
-    """Names of the rules that ask for a GPU."""
+    """Return the names of the rules that ask for a GPU."""
     rules = {name for name, row in STAGES.items() if row.slurm == "gpu"}
     for file in (REPOSITORY / "rules").glob("*.smk"):
         parts = re.split(r"^ *rule (\w+):$", file.read_text(encoding="utf-8"), flags=re.M)
-        named = zip(parts[1::2], (re.search(r'submitted_as\("(\w+)"\)', text) for text in parts[2::2]))
-        rules |= {rule for rule, stage in named if stage and STAGES[stage[1]].slurm == "gpu"}
+        stages = zip(parts[1::2], (re.search(r'submitted_as\("(\w+)"\)', text) for text in parts[2::2]))
+        rules |= {rule for rule, stage in stages if stage and STAGES[stage[1]].slurm == "gpu"}
     return rules
 
 
 def model_of(config, device):
-    """The experiment's denoiser: a new one, or the first of the existing ones."""
+    """Return the experiment's denoiser: a new one, or the first of the existing ones."""
     section = config["checkpoints"]
     if "base" in section or config["model"] is None:
         options: dict[str, Any] = {key: section[key] for key in GIVEN_KEYS if key in section}
@@ -171,17 +171,17 @@ def model_of(config, device):
 
 
 def with_adapter(config, denoiser, device):
-    """An existing model on the device, with an adapter where the experiment is one of adapters."""
-    given = config["checkpoints"]
-    if "adapters" in given:
-        adapters.add_existing(denoiser, given["adapters"][0], config["adapter"] and config["adapter"]["alpha"])
-    elif "base" in given:
+    """Move an existing model to the device, with an adapter if the experiment is about adapters."""
+    section = config["checkpoints"]
+    if "adapters" in section:
+        adapters.add_existing(denoiser, section["adapters"][0], config["adapter"] and config["adapter"]["alpha"])
+    elif "base" in section:
         adapters.add_new(denoiser, config["adapter"], config["seed"], "full/0")
     return checkpoints.Denoiser(denoiser.unet.to(device), denoiser.scheduler)
 
 
 def caption_of(config, denoiser):
-    """Noise in the shape of an embedded caption, or None."""
+    """Return noise in the shape of an embedded caption, or None."""
     if denoiser.conditioned_by != "encoder_hidden_states":
         return None
     length, unet = (config["text_encoder"] or {}).get("max_length") or 77, denoiser.unet.config
@@ -191,16 +191,16 @@ def caption_of(config, denoiser):
 
 
 def sizes_of(config, denoiser, caption, images):
-    """The ``Sizes`` of the experiment; those of the data come from the store or from their source."""
+    """Return the ``Sizes`` of the experiment; those of the data come from the store or their source."""
     shape, curvature = denoiser.shape, config["curvature"]
-    learned = {name: q for name, q in denoiser.unet.named_parameters() if q.requires_grad}
-    tensors = {name: q.shape for name, q in learned.items()}
+    trainable = {name: q for name, q in denoiser.unet.named_parameters() if q.requires_grad}
+    tensors = {name: q.shape for name, q in trainable.items()}
     matrices = factored_matrices(tensors, curvature["rows"], curvature["bound"])
     size = known_image_size(config) if config["data"] else None
     pixels = 3 * size[0] * size[1] if config["vae"] and size else shape[0] * shape[1] * shape[2]
     return Sizes(
         images=number_of_images(config, images),
-        parameters=sum(q.numel() for q in learned.values()),
+        parameters=sum(q.numel() for q in trainable.values()),
         pixels=pixels,
         inputs=shape[0] * shape[1] * shape[2],
         caption=0 if caption is None else caption.numel(),
@@ -214,15 +214,15 @@ def sizes_of(config, denoiser, caption, images):
 
 
 def number_of_images(config, images=None):
-    """N: the given number, or that of the store, the configuration or the source; near-duplicates are still counted.
+    """Return N: ``images`` if given, else as in the store, the configuration or the source, including near-duplicates.
 
     Raises:
         WaypointError: N is not known.
     """
     if images is not None or config["data"] is None:
         return images or 0
-    if stored := stored_images(config):
-        return array_of(open_store(stored), "image").shape[0]
+    if path := stored_images(config):
+        return array_of(open_store(path), "image").shape[0]
     section = config["data"]
     subset = section["subset"]
     if subset is not None:
@@ -231,19 +231,19 @@ def number_of_images(config, images=None):
     return source.images or source(section).n
 
 
-def job_start(imported):
-    """CPU seconds and bytes of a process that imports what jobs import."""
-    code = f"import {imported}; from waypoint.store.artifacts.provenance import peak_memory; print(peak_memory())"
+def job_start(modules):
+    """Measure the CPU seconds and bytes of a process that imports ``modules``."""
+    code = f"import {modules}; from waypoint.store.artifacts.provenance import peak_memory; print(peak_memory())"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY / "workflow_scripts", check=True, capture_output=True
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(done.stdout)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(result.stdout)
 
 
 def human(size):
-    """Bytes as people read them."""
+    """Format a number of bytes for people."""
     for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
         if size < 1000 or unit == "PB":
             return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"

@@ -23,7 +23,7 @@ from waypoint.workflow.methods import METHODS
 
 REPOSITORY = Path(__file__).parents[1]
 STORE = "results"
-TOP = 5  # images that are named
+TOP = 5  # images that are listed
 
 
 def main():
@@ -34,21 +34,21 @@ def main():
     parser.add_argument("--cores", default="1")
     args = parser.parse_args()
     try:
-        file, target = written(args)
+        file, target = write_configuration(args)
         print(f"Waypoint: the configuration is {file}", flush=True)
         if (status := run(file, args.cores)) != 0:
             sys.exit(status)
         config = complete(yaml.safe_load(file.read_text(encoding="utf-8")))
-        print(told(config, target))
+        print(answer(config, target))
     except (WaypointError, OSError, yaml.YAMLError) as error:
         sys.exit(f"Waypoint: {error}")
 
 
-def written(args):
-    """Add the picture to the configuration's file; returns the file and the picture's id.
+def write_configuration(args):
+    """Add the picture to the configuration's file; return the file and the picture's id.
 
     Raises:
-        WaypointError: the first thing that is missing.
+        WaypointError: names the first argument that is missing.
     """
     for name, example in NAMED.items():
         if not getattr(args, name):
@@ -74,19 +74,19 @@ def written(args):
 
 
 def run(file, cores):
-    """Run the configuration; the exit status. Jobs find this interpreter as `python`."""
+    """Run the configuration and return the exit status. Jobs find this interpreter as `python`."""
     command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--configfile", str(file)]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run([*command, "--cores", cores], env={**os.environ, "PATH": path}).returncode
 
 
-def told(config, target):
-    """The answer, in lines."""
+def answer(config, target):
+    """Return the answer as text."""
     root, method = Path(config["store"], config["experiment"]), next(iter(config["methods"]))
     rows = [row for row in table(root / "tables/given_images.csv") if row["target"] == target]
-    said = next(row["words"] for row in rows if row["what"] == "summary")
+    summary = next(row["words"] for row in rows if row["what"] == "summary")
     noise = noise_in_words(root, ["full/0"])
-    lines = ["", *([f"Warning: {noise}.", ""] if noise else []), said]
+    lines = ["", *([f"Warning: {noise}.", ""] if noise else []), summary]
     lines.append(f"Beyond chance: {found_in_words(root / 'tables/top_influences.csv', method, target)}.")
     if any(row["what"] == "loss" and row["step"] == "all" and row["words"] == "worse" for row in rows):
         lines.append("The model hardly knows such pictures, so that the list below says little.")
@@ -96,29 +96,29 @@ def told(config, target):
 
 
 def table(path):
-    """A table's rows."""
+    """Read a table's rows."""
     with open(path, newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 
 
 def top_images(config, root, target):
-    """Lines that name the images with the highest scores over all steps, and the steps at which each is found."""
+    """Return lines on the images with the highest scores over all steps, and the steps at which each is found."""
     rows = [row for row in table(root / "tables/top_influences.csv") if row["target"] == target and row["sign"] == "+"]
     ranked = {name: METHODS[settings["method"]].per_step for name, settings in config["methods"].items()}
     method = next(iter(ranked))
-    whole = next((name for name, per_step in ranked.items() if not per_step and name.startswith(method)), method)
-    at = {}
+    overall = next((name for name, per_step in ranked.items() if not per_step and name.startswith(method)), method)
+    steps_found = {}
     for row in rows:
         if row["method"] == method and row["found"] == "True":
-            at.setdefault(row["train"], []).append(row["step"])
-    first = next(row["step"] for row in rows if row["method"] == whole)
+            steps_found.setdefault(row["train"], []).append(row["step"])
+    first = next(row["step"] for row in rows if row["method"] == overall)
     lines = []
-    for row in [row for row in rows if row["method"] == whole and row["step"] == first][:TOP]:
+    for row in [row for row in rows if row["method"] == overall and row["step"] == first][:TOP]:
         alike = f", one of {row['alike']} that show the same" if int(row["alike"]) > 1 else ""
-        places = ["over all steps"] * (row["found"] == "True" and whole != method)
-        places += [f"at t = {t}" for t in sorted(at.get(row["train"], []), key=int)]
-        word = f"found {', '.join(places)}" if places else "not told from noise"
-        lines.append(f"  {row['rank']}. {row['file']} (image {row['train']}{alike}): {word}")
+        places = ["over all steps"] * (row["found"] == "True" and overall != method)
+        places += [f"at t = {t}" for t in sorted(steps_found.get(row["train"], []), key=int)]
+        verdict = f"found {', '.join(places)}" if places else "not told from noise"
+        lines.append(f"  {row['rank']}. {row['file']} (image {row['train']}{alike}): {verdict}")
     return lines
 
 

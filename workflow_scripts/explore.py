@@ -36,7 +36,7 @@ def main():
         if args.target:
             pack(plan, args)
         else:
-            made(args, f"{plan.root}/explorer")
+            make_page(args, f"{plan.root}/explorer")
             serve(plan.root, not args.no_browser)
     except (OSError, yaml.YAMLError) as error:
         sys.exit(f"Waypoint: {args.configfile}: {error}")
@@ -45,10 +45,10 @@ def main():
 
 
 def require_scores(plan, target=None):
-    """Refuse an experiment that has nothing to explore, and a target that it does not have.
+    """Refuse an experiment without scores, and a target that it does not have.
 
     Raises:
-        WaypointError: says so.
+        WaypointError: there are no scores, or no such target.
     """
     if not plan.attributed:
         name = plan.config["experiment"]
@@ -60,20 +60,22 @@ def require_scores(plan, target=None):
 
 
 def pack(plan, args):
-    """Make one target's file and say what is in it."""
+    """Make one target's file, and warn of what it contains."""
     path = f"{plan.root}/figures/{args.target}/explorer.html"
     print("Waypoint: the file will contain training pictures: send it only to people who may see them.", flush=True)
-    made(args, path)
+    make_page(args, path)
     print(f"{path}, {os.path.getsize(path) / 1e6:.1f} MB, opens in any browser; `make report` includes it")
 
 
-def made(args, path):
-    """Run what a page needs; end with Snakemake's status where that fails."""
+def make_page(args, path):
+    """Make a page with Snakemake, and exit with its status if it fails."""
     command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile"), "--cores", args.cores]
-    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run([*command, "--configfile", args.configfile, "--", path], env={**os.environ, "PATH": paths})
-    if done.returncode:
-        sys.exit(done.returncode)
+    env_path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    result = subprocess.run(
+        [*command, "--configfile", args.configfile, "--", path], env={**os.environ, "PATH": env_path}
+    )
+    if result.returncode:
+        sys.exit(result.returncode)
 
 
 def serve(root, browser):
@@ -82,12 +84,12 @@ def serve(root, browser):
     Args:
         browser: whether to open the page.
     """
-    with server(root) as running:
-        print(f"\n{address(running)}\nserved to this machine alone; Ctrl-C ends it", flush=True)
+    with server(root) as http_server:
+        print(f"\n{address(http_server)}\nserved to this machine alone; Ctrl-C ends it", flush=True)
         if browser:
-            webbrowser.open(address(running))
+            webbrowser.open(address(http_server))
         try:
-            running.serve_forever()
+            http_server.serve_forever()
         except KeyboardInterrupt:
             print()
 

@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--configfile", default="config.yaml", help="the experiment's configuration")
     parser.add_argument("--out", help="the CSV; default: scores_of_{experiment}_{name}.csv in the working directory")
     args = parser.parse_args()
-    warnings.simplefilter("ignore", WaypointWarning)  # methods that are left out have no scores here
+    warnings.simplefilter("ignore", WaypointWarning)  # omitted methods have no scores here
     try:
         config = yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -38,89 +38,89 @@ def main():
         sys.exit(f"Waypoint: {error}")
 
 
-def show(plan, wanted, out=None):
+def show(plan, query, out=None):
     """Print one image's scores and write them to a CSV.
 
     Args:
-        plan: a ``Plan``. wanted: as for ``image_names.find_one``. out: the CSV's path; default: named by the image.
+        plan: a ``Plan``. query: as for ``image_names.find_one``. out: the CSV's path; default: named after the image.
 
     Raises:
-        WaypointError: no such image, no scores, or a file at ``out`` that is no such table.
+        WaypointError: no such image, no scores, or another file at ``out``.
     """
-    if not wanted:
+    if not query:
         raise WaypointError("which training image? `make image FILE=name`: its name, or its index in data/train.zarr")
     if not plan.attributed:
         raise WaypointError(f"{plan.config['experiment']} has no training images: no section data")
-    place = f"{plan.root}/data/train.zarr"
-    if not Path(place).exists():
-        raise WaypointError(f"there is no {place} yet; run the experiment first")
-    if why := stale(plan, place, *plan.data()[0]):
-        raise WaypointError(f"{place} is not what the config asks for: {why}; run the experiment first")
-    names = ImageNames(open_store(place))
-    i = find_one(names.files, wanted, place)
+    data = f"{plan.root}/data/train.zarr"
+    if not Path(data).exists():
+        raise WaypointError(f"there is no {data} yet; run the experiment first")
+    if reason := stale(plan, data, *plan.data()[0]):
+        raise WaypointError(f"{data} is not what the config asks for: {reason}; run the experiment first")
+    names = ImageNames(open_store(data))
+    i = find_one(names.files, query, data)
     table = pd.DataFrame(rows(plan, i, names), columns=COLUMNS)
-    plain = re.sub(r"[^\w.-]+", "_", names.files[i])[-100:]
-    out = Path(out or f"scores_of_{plan.config['experiment']}_{plain}.csv")
+    stem = re.sub(r"[^\w.-]+", "_", names.files[i])[-100:]
+    out = Path(out or f"scores_of_{plan.config['experiment']}_{stem}.csv")
     require_own_table(out)
     try:
         table.to_csv(out, index=False)
     except OSError as error:
-        why = error.strerror or error
-        raise WaypointError(f"{out} cannot be written ({why}); name another file with OUT=") from error
+        reason = error.strerror or error
+        raise WaypointError(f"{out} cannot be written ({reason}); name another file with OUT=") from error
     print(heading(names, i))
     print(table.drop(columns=["file", "train"]).set_index(["target", "method", "step"]).sort_index().to_string())
     print(f"\nrank 1 of {len(names)}: the largest score, the strongest push towards the target\nwritten to {out}")
 
 
 def rows(plan, i, names):
-    """The image's rows in all stored scores that are current; the others are named on standard error.
+    """Return the image's rows in all scores that are current, and name the other scores on standard error.
 
     Raises:
-        WaypointError: there are none.
+        WaypointError: no scores are current.
     """
-    lines, left = [], {}
+    lines, skipped = [], {}
     for method in plan.methods:
         for target in plan.targets:
             path = f"{plan.root}/scores/{method}/{target}.zarr"
-            why = stale(plan, path, *plan.score(method, target)) if Path(path).exists() else "not made yet"
-            if why:
-                left.setdefault(why, []).append(f"{method}/{target}")
+            reason = stale(plan, path, *plan.score(method, target)) if Path(path).exists() else "not made yet"
+            if reason:
+                skipped.setdefault(reason, []).append(f"{method}/{target}")
             else:
                 lines += rows_of(open_store(path), [i], names)
-    for why, missing in left.items():
-        print(f"Waypoint: left out: {', '.join(missing)} ({why})", file=sys.stderr)
+    for reason, scores in skipped.items():
+        print(f"Waypoint: left out: {', '.join(scores)} ({reason})", file=sys.stderr)
     if not lines:
         raise WaypointError(f"{plan.root} holds no scores of this config; run the experiment first")
     return lines
 
 
 def stale(plan, path, stage, wildcards):
-    """The reason why an artifact does not agree with the plan, or None."""
+    """Return why an artifact does not agree with the plan, or None."""
     expected = {"spec": plan.spec(stage, **wildcards), "identity": plan.identity(stage, **wildcards)}
-    differing = examine(LocalStore(plan.root), path, expected)
-    return differing and differing.why
+    difference = examine(LocalStore(plan.root), path, expected)
+    return difference and difference.why
 
 
 def require_own_table(out):
-    """Refuse to replace a file that is no such table.
+    """Refuse to replace a file that is no table of scores.
 
     Raises:
-        WaypointError: says how to name another one.
+        WaypointError: says how to name another file.
     """
     header = ",".join(COLUMNS).encode()
     try:
         if not out.exists():
             return
         with open(out, "rb") as handle:
-            ours = handle.read(len(header)) == header
+            is_table = handle.read(len(header)) == header
     except OSError:
-        ours = False
-    if not ours:
+        is_table = False
+    if not is_table:
         raise WaypointError(f"{out} is there already and is no table of scores; name another file with OUT=")
 
 
 def heading(names, i):
-    """The image in one line."""
+    """Describe the image in one line."""
     of_class = f", class {names.class_of(i)}" if names.labelled else ""
     return f"training image {i} of {len(names)}" + (f": {names.files[i]}" if names.named else "") + of_class
 

@@ -24,7 +24,7 @@ from waypoint.workflow.plan import adoption
 from waypoint.workflow.plan.plan import Plan
 
 SNAKEFILE = Path(__file__).parents[1] / "Snakefile"
-SHOWN = 5  # names of one folder that a line shows
+SHOWN = 5  # names listed per folder
 
 
 def main():
@@ -53,12 +53,12 @@ def verify(plan):
     """Compare every file and chunk of the experiment with its checksum.
 
     Raises:
-        WaypointError: lists what is damaged.
+        WaypointError: lists the damage.
     """
     paths = artifacts(plan.root)
-    bad = [sentence for path in paths if (sentence := damage(path))]
-    if bad:
-        raise WaypointError("\n  ".join([f"{len(bad)} of {len(paths)} results are damaged:", *bad]))
+    problems = [sentence for path in paths if (sentence := damage(path))]
+    if problems:
+        raise WaypointError("\n  ".join([f"{len(problems)} of {len(paths)} results are damaged:", *problems]))
     print(f"{len(paths)} results, {sum(map(size, paths)) / 1e6:,.1f} MB: every checksum matches")
 
 
@@ -66,13 +66,13 @@ def tidy(plan, configfile, remove=False):
     """List results that the configuration no longer names: those of removed targets, methods and models.
 
     Args:
-        remove: whether to move them aside, too; nothing is deleted.
+        remove: whether to move them aside; nothing is deleted.
 
     Raises:
         WaypointError: the configuration cannot be planned.
     """
-    root, named = Path(plan.root), planned_results(plan, configfile)
-    unnamed = [path for path in artifacts(root) if str(path.relative_to(root)) not in named]
+    root, planned = Path(plan.root), planned_results(plan, configfile)
+    unnamed = [path for path in artifacts(root) if str(path.relative_to(root)) not in planned]
     if not unnamed:
         print(f"the configuration names every result in {root}")
         return
@@ -82,7 +82,7 @@ def tidy(plan, configfile, remove=False):
     if not remove:
         print(f"The configuration does not name these {total}. To move them to {root}/{FOLDER}: make tidy REMOVE=true")
         return
-    os.environ[ROOT] = plan.root  # so that they are moved within the experiment
+    os.environ[ROOT] = plan.root  # so that results are moved within the experiment
     for path in unnamed:
         marker = marker_path(path)
         set_aside(path, *([marker] if path.is_file() and marker.exists() else []))
@@ -91,24 +91,24 @@ def tidy(plan, configfile, remove=False):
 
 
 def planned_results(plan, configfile):
-    """Paths within the experiment of all results that a configuration names.
+    """Return the paths, within the experiment, of all results that a configuration names.
 
     Raises:
-        WaypointError: Snakemake does not plan it; its words.
+        WaypointError: Snakemake cannot plan the experiment; holds its message.
     """
     command = [sys.executable, "-m", "snakemake", "-s", str(SNAKEFILE), "--configfile", configfile, "--cores", "1"]
-    done = subprocess.run([*command, "--summary"], capture_output=True, text=True)
-    paths = (line.partition("\t")[0].partition(f"{plan.root}/")[2] for line in done.stdout.splitlines())
+    result = subprocess.run([*command, "--summary"], capture_output=True, text=True)
+    paths = (line.partition("\t")[0].partition(f"{plan.root}/")[2] for line in result.stdout.splitlines())
     names = set(filter(None, paths))
-    if done.returncode or not names:
-        raise WaypointError(f"the experiment cannot be planned:\n{(done.stdout + done.stderr).strip()}")
+    if result.returncode or not names:
+        raise WaypointError(f"the experiment cannot be planned:\n{(result.stdout + result.stderr).strip()}")
     return names
 
 
-def listing(root, listed):
-    """A line for every folder with results in it: their names and size."""
+def listing(root, results):
+    """Yield a line for every folder with results: their names and size."""
     folders = defaultdict(list)
-    for path in listed:
+    for path in results:
         folders[path.parent].append(path)
     for folder, paths in folders.items():
         names = ", ".join(path.name for path in paths[:SHOWN]) + (", …" if len(paths) > SHOWN else "")
@@ -124,35 +124,35 @@ def clean_replaced(plan):
 
 
 def adopt(plan):
-    """Take over the images and models of an experiment of the earlier form; the rest is moved aside.
+    """Adopt the images and models of an experiment in the earlier format, and move the rest aside.
 
     Raises:
-        WaypointError: nothing there is of that form.
+        WaypointError: nothing is in that format.
     """
-    root, names = Path(plan.root), adoption.planned(plan)
+    root, planned = Path(plan.root), adoption.planned(plan)
     old = {path: attributes for path in artifacts(root) if (attributes := adoption.read_old(path))}
     if not old:
         raise WaypointError(f"{root} holds nothing that an earlier version of Waypoint made")
-    os.environ[ROOT] = plan.root  # so that it is moved aside within the experiment
-    taken = 0
+    os.environ[ROOT] = plan.root  # so that results are moved within the experiment
+    adopted = 0
     for path, attributes in old.items():
         name = str(path.relative_to(root))
-        if name in names:
-            why = damage_of(path, attributes) or adoption.adopt(plan, name, path, attributes)
+        if name in planned:
+            reason = damage_of(path, attributes) or adoption.adopt(plan, name, path, attributes)
         else:
-            why = "it is made again"
-        if why is None:
-            taken += 1
+            reason = "it is made again"
+        if reason is None:
+            adopted += 1
         else:
-            if name in names:
-                print(f"{name} is not taken over: {why}")
+            if name in planned:
+                print(f"{name} is not taken over: {reason}")
             marker = path.with_name(f".{path.name}.json")
             set_aside(path, *([marker] if marker.exists() else []))
-    print(f"{taken} of {len(old)} results taken over; the others lie in {root}/{FOLDER}")
+    print(f"{adopted} of {len(old)} results taken over; the others lie in {root}/{FOLDER}")
 
 
 def damage_of(path, attributes):
-    """The damage of an artifact of the earlier form, or None where it has none."""
+    """Return the damage of an artifact in the earlier format, or None."""
     from waypoint.store.zarr.reader import open_store, verify
 
     try:

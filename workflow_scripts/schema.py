@@ -1,4 +1,4 @@
-"""Writes schemas/config.schema.json from the fragments that it consists of (waypoint/workflow/config/fragments.py).
+"""Write schemas/config.schema.json from its fragments (waypoint/workflow/config/fragments.py).
 
 python workflow_scripts/schema.py
 """

@@ -121,15 +121,15 @@ def test_pictures_of_one_model_share_a_file_and_what_is_changed_in_it_stays(monk
     import explain as script
 
     given = argparse.Namespace(model="m", data="photos", label=None, prompt=None, captions=None)
-    file, first = script.written(argparse.Namespace(**vars(given), image="her picture.png"))
+    file, first = script.write_configuration(argparse.Namespace(**vars(given), image="her picture.png"))
     config = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump(config | {"projection": {"dim": 64}}))
     Image.new("RGB", (20, 14), "blue").save("other.png")
-    again, second = script.written(argparse.Namespace(**vars(given), image="other.png"))
+    again, second = script.write_configuration(argparse.Namespace(**vars(given), image="other.png"))
     config = yaml.safe_load(file.read_text())
     assert again == file and [row["id"] for row in config["targets"]] == [first, second]
     assert config["projection"] == {"dim": 64}
     os.remove("her picture.png")
-    script.written(argparse.Namespace(**vars(given), image="other.png"))
+    script.write_configuration(argparse.Namespace(**vars(given), image="other.png"))
     assert [row["id"] for row in yaml.safe_load(file.read_text())["targets"]] == [second]
     assert f"is gone, so that {first} is left out" in capsys.readouterr().err

@@ -20,7 +20,7 @@ LABEL = 8.5  # points
 
 @dataclass
 class Flip:
-    """One target's image that changes sides most strongly, with its places in the lists of every step (S,)."""
+    """One target's image that changes sides most strongly, with its ranks from both ends at every step (S,)."""
 
     target: str
     trajectory: str
@@ -33,14 +33,15 @@ class Flip:
 
 def main(job):
     k = int(job.table(job.args.table)[0]["top_k"].max())
-    ran = what_ran(job)
+    counts = what_ran(job)
     strongest = sorted(flips(job, k), key=lambda flip: flip.strength)
     method = job.open(job.args.scores[0]).attrs["method"]
-    title = f"{method}: training images in the top {k} at one step and in the bottom {k} at another\n{in_words(ran)}; "
+    title = f"{method}: training images in the top {k} at one step and in the bottom {k} at another\n"
+    title += f"{in_words(counts)}; "
     if strongest:
         title += f"{len(strongest)} of the targets have such an image\n"
         title += "+: place from the top, −: from the bottom, grey: elsewhere, rank from the top"
-        figure = drawn(job, strongest[:SHOWN], k)
+        figure = draw(job, strongest[:SHOWN], k)
     else:
         title += f"K = {k} is the largest of evaluation.sign_overlap.top_k"
         figure = plt.figure(figsize=(7.5, 1.5))
@@ -50,17 +51,17 @@ def main(job):
 
 
 def flips(job, k):
-    """The strongest flip of every target that has one."""
+    """Yield the strongest flip of every target that has one."""
     for (_, target, steps, score), trajectory in zip(read_scores(job), job.args.trajectories):
-        places = ranks(score)
-        strongest = None if constant_steps(score).any() else strongest_flip(*places, k)
+        ranks_by_step = ranks(score)
+        strongest = None if constant_steps(score).any() else strongest_flip(*ranks_by_step, k)
         if strongest:
             image, strength = strongest
-            yield Flip(target, trajectory, image, strength, steps, *(rows[:, image] for rows in places))
+            yield Flip(target, trajectory, image, strength, steps, *(rows[:, image] for rows in ranks_by_step))
 
 
-def drawn(job, chosen, k):
-    """Two rows per flip: the target's one-step estimates, and the training image in a frame of its side's colour."""
+def draw(job, chosen, k):
+    """Draw two rows per flip: one-step estimates, and the training image in a frame of its side's colour."""
     data, columns = job.open(job.args.data), max(len(flip.steps) for flip in chosen)
     images, captions = data["image"], Captions(ImageNames(data), NAMES - 0.2, LABEL)
     right = NAMES + CELL * columns
@@ -73,7 +74,7 @@ def drawn(job, chosen, k):
     for (above, below, _), flip in zip(axes.reshape(len(chosen), 3, columns), chosen):
         trajectory = job.open(flip.trajectory)
         grid = read(trajectory["step"]).tolist()
-        for column, s in enumerate(np.argsort(flip.steps)[::-1]):  # left to right as the image is made
+        for column, s in enumerate(np.argsort(flip.steps)[::-1]):  # from noise on the left to the image on the right
             for axis in (above[column], below[column]):
                 axis.axis("on")
             show(above[column], read(trajectory["x0_hat"], grid.index(flip.steps[s])))
@@ -87,7 +88,7 @@ def drawn(job, chosen, k):
 
 
 def side(from_top, from_bottom, k) -> tuple[str, str, tuple[float, Dashes]]:
-    """The label of an image, its colour, and the width and style of the frame."""
+    """Return the label of an image, its colour, and the width and style of the frame."""
     if from_top <= k:
         return f"+{from_top}", GREEN, (2.4, "-")
     if from_bottom <= k:
@@ -96,7 +97,7 @@ def side(from_top, from_bottom, k) -> tuple[str, str, tuple[float, Dashes]]:
 
 
 def name(axis, *lines):
-    """Words to the left of a row."""
+    """Write text to the left of a row."""
     text = "\n".join(map(str, lines))
     axis.annotate(text, (0, 0.5), (-8, 0), "axes fraction", "offset points", ha="right", va="center", fontsize=LABEL)
 

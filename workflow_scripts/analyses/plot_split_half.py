@@ -35,8 +35,8 @@ def main(job):
     for axes in (left, right):
         time_axis(axes, sorted(table["step"].unique()))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    ran = {"targets": attributes["targets"], "images": attributes["images"], "models": attributes["checkpoints"]}
-    title = titled(f"Reliability of {attributes['method']} scores without retraining", ran)
+    counts = {"targets": attributes["targets"], "images": attributes["images"], "models": attributes["checkpoints"]}
+    title = titled(f"Reliability of {attributes['method']} scores without retraining", counts)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     save(figure, job)
 

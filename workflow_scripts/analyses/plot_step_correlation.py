@@ -12,11 +12,11 @@ def main(job):
     figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
     looks = styles(table["method"].unique(), job.settings.get("looks"))
     for method, rows in table.groupby("method", sort=False):
-        each = rows.pivot_table("spearman", "target", "distance")  # the mean of a target's pairs at each distance
-        mean, error = mean_over_targets(each.to_numpy())
-        axes.plot(each.columns, mean, label=method, linewidth=1.8, markersize=5, **line_style(looks[method]))
+        by_target = rows.pivot_table("spearman", "target", "distance")  # the mean of a target's pairs at each distance
+        mean, error = mean_over_targets(by_target.to_numpy())
+        axes.plot(by_target.columns, mean, label=method, linewidth=1.8, markersize=5, **line_style(looks[method]))
         axes.fill_between(
-            each.columns, mean - error, mean + error, color=looks[method]["color"], alpha=0.2, linewidth=0
+            by_target.columns, mean - error, mean + error, color=looks[method]["color"], alpha=0.2, linewidth=0
         )
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set(xlabel="distance of the two steps |s − t|", ylabel="Spearman correlation of their scores", xlim=(0, None))

@@ -23,20 +23,20 @@ def main(job):
         if constant_steps(score).any():
             job.say(f"{method}, target {target}: the scores of a step are all equal and have no order; not counted")
             continue
-        places = ranks(score)
-        targets.append([flips_sign(*places, k).any() for k in top_k])
-    ran = what_ran(job)
+        ranks_by_step = ranks(score)
+        targets.append([flips_sign(*ranks_by_step, k).any() for k in top_k])
+    counts = what_ran(job)
     rows = []
     for method, targets in flips.items():
         observed = np.mean(targets, axis=0) if targets else np.full(len(top_k), np.nan)
-        expected = [random_sign_overlap(ran["images"], len(common), k) for k in top_k]
+        expected = [random_sign_overlap(counts["images"], len(common), k) for k in top_k]
         rows += [(method, k, o, e, len(targets), len(common)) for k, o, e in zip(top_k, observed, expected)]
-    with atomic_file(job.args.out, lambda: job.provenance(**ran)) as tmp:
+    with atomic_file(job.args.out, lambda: job.provenance(**counts)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 
 def common_steps(job):
-    """Steps that all targets have, ascending: with more steps there are more chances to change sides.
+    """Return the steps that all targets have, ascending: more steps give more chances to change sides.
 
     Raises:
         WaypointError: there are fewer than two.

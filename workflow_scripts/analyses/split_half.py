@@ -18,12 +18,12 @@ def main(job):
     stores = {store.attrs["target"]: store for store in map(job.open, job.args.scores)}
     rows = []
     for target, store in stores.items():
-        each = read(store["score_by_checkpoint"]).astype(np.float64)
-        if len(each) < 2:
+        by_checkpoint = read(store["score_by_checkpoint"]).astype(np.float64)
+        if len(by_checkpoint) < 2:
             job.say(f"{target}: one checkpoint has no halves")
             continue
         signal = signal_to_noise(read(store["score"]), read(store["score_se"]))
-        rows += rows_of(target, store, "checkpoints", each[::2].mean(0), each[1::2].mean(0), signal)
+        rows += rows_of(target, store, "checkpoints", by_checkpoint[::2].mean(0), by_checkpoint[1::2].mean(0), signal)
     if job.args.gradients:
         for target, (even, odd) in by_half_of_the_draws(job, list(stores)).items():
             rows += rows_of(target, stores[target], "draws", even, odd)
@@ -40,7 +40,7 @@ def main(job):
 
 
 def rows_of(target, store, halves, a, b, signal=None):
-    """One row per step; only halves of the checkpoints have a ``signal``."""
+    """Yield one row per step; only halves of the checkpoints have a ``signal``."""
     agree, full = split_half_reliability(a, b)
     signal = np.full(len(agree), np.nan) if signal is None else signal
     for s, step in enumerate(read(store["step"])):
@@ -48,7 +48,7 @@ def rows_of(target, store, halves, a, b, signal=None):
 
 
 def by_half_of_the_draws(job, targets):
-    """{target: scores (2, steps, N)} from each half of the train and target draws, each with a kernel of its own."""
+    """Return {target: scores (2, steps, N)} from each half of the train and target draws, with a kernel per half."""
     gradients = {target: job.open(path) for target, path in zip(targets, job.args.gradients)}
     total = {}
     for m, path in enumerate(job.args.features):
@@ -70,7 +70,7 @@ def by_half_of_the_draws(job, targets):
 
 
 def half_blocks(features, half, each=None):
-    """Blocks of one half's features, in the form that the kernel takes."""
+    """Iterate over blocks of one half's features, as the kernel takes them."""
     return blocks(features, "phi_half", lambda rows: each(rows[:, half]) if each else rows[:, half])
 
 

@@ -22,8 +22,8 @@ def main(job):
         ]
     if not rows:
         raise WaypointError("evaluation.step_correlation compares steps: give a target at least two")
-    ran = what_ran(job)
-    with atomic_file(job.args.out, lambda: job.provenance(**ran)) as tmp:
+    counts = what_ran(job)
+    with atomic_file(job.args.out, lambda: job.provenance(**counts)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -22,15 +22,15 @@ def main(job):
                 job.say(f"{method}, target {target}: the scores of step {t} are all equal and have no top; not counted")
             else:
                 tops.append(top_and_bottom(row, top_k[-1])[0])
-    ran = what_ran(job)
+    counts = what_ran(job)
     rows = []
     for (method, t), tops in lists.items():
         for k in top_k:
             # one target has nothing to share
-            shared = top_overlap(np.array(tops)[:, :k], ran["images"]) if len(tops) > 1 else (np.nan, "", np.nan)
+            shared = top_overlap(np.array(tops)[:, :k], counts["images"]) if len(tops) > 1 else (np.nan, "", np.nan)
             overlap, most_common, frequency = shared
-            rows.append((method, t, k, overlap, k / ran["images"], most_common, frequency, len(tops)))
-    with atomic_file(job.args.out, lambda: job.provenance(**ran)) as tmp:
+            rows.append((method, t, k, overlap, k / counts["images"], most_common, frequency, len(tops)))
+    with atomic_file(job.args.out, lambda: job.provenance(**counts)) as tmp:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp, index=False, float_format="%.6g")
 
 

@@ -41,9 +41,9 @@ def main(job):
 
 
 def adopt_encoded(job, store, sha256):
-    """Reuse what an earlier version of this stage encoded from the same images by the same encoders, if it is there.
+    """Reuse the arrays that an earlier version of this stage encoded from the same images by the same encoders, if any.
 
-    Models were trained on exactly these numbers, and another device may make slightly other ones.
+    Models were trained on exactly these numbers, and another device may give slightly different ones.
     """
     try:
         attributes = read_attributes(job.args.out)
@@ -53,7 +53,7 @@ def adopt_encoded(job, store, sha256):
         arrays = [array_of(earlier, name) for name in ENCODED if name in earlier]
         for array in arrays:
             verify(array)
-    except WaypointError as error:  # damaged: they are made again
+    except WaypointError as error:  # damaged: encoded again
         job.say(f"{error}")
         return False
     for array in arrays:
@@ -62,7 +62,7 @@ def adopt_encoded(job, store, sha256):
 
 
 def write_latents(job, store, source, vae):
-    """Every image's latent: the posterior's mean, or a sample of it from a stream of the image's own."""
+    """Write every image's latent: the posterior's mean, or a sample from the image's own random stream."""
     done, n, train = 0, source["image"].shape[0], read(source["train"])
     for start, rows in blocks(source["image"]):
         for first in range(0, len(rows), BATCH):
@@ -81,21 +81,21 @@ def write_latents(job, store, source, vae):
 
 
 def write_captions(job, store, source, encoder):
-    """Every image's embedded caption, and that of the empty one."""
-    captions, train, long = read(source["caption"]), read(source["train"]), []
+    """Write every image's embedded caption, and the empty caption's."""
+    captions, train, too_long = read(source["caption"]), read(source["train"]), []
     names = read(source["file"]) if "file" in source else train
     dims, shape = ["train", "token", "width"], (len(captions), encoder.length, encoder.width)
     store.create("text_embedding", dims, shape)
     for start in range(0, len(captions), BATCH):
-        where = slice(start, min(start + BATCH, len(captions)))
-        store.put("text_embedding", where, encoder(captions[where]).numpy(), "caption of image", train[where])
-        long += [start + place for place in encoder.too_long(captions[where])]
-        job.progress(where.stop, len(captions), "captions")
-    if long:
+        window = slice(start, min(start + BATCH, len(captions)))
+        store.put("text_embedding", window, encoder(captions[window]).numpy(), "caption of image", train[window])
+        too_long += [start + i for i in encoder.too_long(captions[window])]
+        job.progress(window.stop, len(captions), "captions")
+    if too_long:
         warnings.warn(
-            f"text_encoder.max_length: {len(long):,} of {len(captions):,} captions are longer than the "
+            f"text_encoder.max_length: {len(too_long):,} of {len(captions):,} captions are longer than the "
             f"{encoder.length} tokens that the text encoder takes, and are cut: those of "
-            f"{some(names[i] for i in long)}",
+            f"{some(names[i] for i in too_long)}",
             WaypointWarning,
             stacklevel=2,
         )

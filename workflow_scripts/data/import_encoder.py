@@ -1,4 +1,4 @@
-"""Take a VAE or a text encoder from a folder or hub id into the store: a scored image then needs only the store."""
+"""Import a VAE or a text encoder from a folder or hub id into the store: scoring then needs only the store."""
 
 from pathlib import Path
 
@@ -22,9 +22,9 @@ def main(job):
             save_vae(load_vae(settings["path"]).vae, tmp)
         else:
             copy(settings["path"], tmp)
-            load_text_encoder(tmp, settings["max_length"], name=settings["path"])  # whether it loads
+            load_text_encoder(tmp, settings["max_length"], name=settings["path"])  # fails unless it loads
         folder = local_place(settings["path"], kind)
-        # a hub id's folder carries its revision in its name
+        # the folder of a hub id has the revision in its name
         source = source_record([folder]) if Path(folder).exists() else None
         attributes = {"imported_from": fetched, "source": source}
         attributes["weights"] = weights_hash(tmp)

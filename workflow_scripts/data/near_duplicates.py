@@ -1,4 +1,4 @@
-"""data/near_duplicates.zarr: training images that show the same, so that lists name only one of them."""
+"""data/near_duplicates.zarr: near-duplicate training images, of which lists name only one."""
 
 import numpy as np
 

@@ -13,11 +13,11 @@ from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 
-RANGE, SMALL = 2, 1 / 8  # of values in [-1, 1]; the share of it below which a whole set is suspicious
+RANGE, SMALL = 2, 1 / 8  # of values in [-1, 1]; the share of it below which a data set is suspicious
 
 
 def main(job):
-    # where the data lies is no setting
+    # the data's location is no setting
     section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
     kind = SOURCES[section["source"]]
     source = kind(section)
@@ -30,7 +30,7 @@ def main(job):
 
 
 def faults_of(source):
-    """The faults of all images of a source that cannot be read."""
+    """Return the faults of all images of a source that cannot be read."""
     faults = []
     for i in range(source.n):
         try:
@@ -41,17 +41,17 @@ def faults_of(source):
 
 
 def prepare(job, section, seed, kind, source):
-    """Write the images that are chosen, with what is said about them."""
-    left = np.arange(source.n)
+    """Write the chosen images with their names, labels, groups and captions."""
+    candidates = np.arange(source.n)
     if section.get("near_duplicates") is not None:
-        left = distinct(
+        candidates = distinct(
             lambda rows: np.stack([source.read(i) for i in rows]),
             source.n,
             section["near_duplicates"],
             lambda done: job.progress(done, source.n, "images compared"),
         )
-        job.say(f"{source.n - len(left)} near-duplicates left out, {len(left)} images stay")
-    rows = left[chosen(section, len(left), seed)]
+        job.say(f"{source.n - len(candidates)} near-duplicates left out, {len(candidates)} images stay")
+    rows = candidates[chosen(section, len(candidates), seed)]
     shape = source.read(int(rows[0])).shape
     digest, low, high = hashlib.sha256(), np.inf, -np.inf
 
@@ -77,12 +77,12 @@ def prepare(job, section, seed, kind, source):
         images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
         step = images.chunks[0]
         for start in range(0, len(rows), step):
-            taken = rows[start : start + step]
-            block = np.stack([source.read(int(i)) for i in taken])
+            batch = rows[start : start + step]
+            block = np.stack([source.read(int(i)) for i in batch])
             low, high = min(low, block.min()), max(high, block.max())
-            store.put("image", slice(start, start + len(taken)), block, "image of the source", taken)
+            store.put("image", slice(start, start + len(batch)), block, "image of the source", batch)
             digest.update(block.tobytes())
-            job.progress(start + len(taken), len(rows), "images")
+            job.progress(start + len(batch), len(rows), "images")
     if high - low < SMALL * RANGE:
         warnings.warn(
             f"data.path: all {len(rows):,} images lie between {(low + 1) / 2:.1%} and {(high + 1) / 2:.1%} of the way "

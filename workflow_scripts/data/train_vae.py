@@ -50,20 +50,20 @@ def main(job):
 
 
 def build(settings, shape, seed):
-    """A freshly initialised VAE for images of ``shape`` (C, H, W) from the spec's section ``autoencoder``.
+    """Build a VAE for images of ``shape`` (C, H, W) from the spec's section ``autoencoder``.
 
     Raises:
-        WaypointError: a configuration that diffusers refuses, or that does not fit the images.
+        WaypointError: diffusers refuses the configuration, or it does not fit the images.
     """
     channels, height, width = shape
-    fitting = {"in_channels": channels, "out_channels": channels, "sample_size": max(height, width)}
-    for key, value in fitting.items():
+    required = {"in_channels": channels, "out_channels": channels, "sample_size": max(height, width)}
+    for key, value in required.items():
         if settings.get(key, value) != value:
             raise WaypointError(f"vae.train.autoencoder.{key}: {settings[key]}, but the data has {value}; leave it out")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", "vae"))
         try:
-            vae = AutoencoderKL(**{**fitting, **settings})
+            vae = AutoencoderKL(**{**required, **settings})
         except (TypeError, ValueError, RuntimeError) as error:
             raise WaypointError(f"vae.train.autoencoder: {error}") from error
     Autoencoder(vae).latent_shape(shape)

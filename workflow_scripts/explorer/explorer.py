@@ -1,4 +1,4 @@
-"""explorer/: a page in the browser that shows what the store says, step by step."""
+"""explorer/: a page for the browser that shows the store's results, step by step."""
 
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
@@ -7,11 +7,11 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    opened = content.open_all(job)
+    inputs = content.open_all(job)
     with atomic_directory(job.args.out) as tmp:
         page.place(tmp)
         content.write(
-            opened, tmp, job.args.experiment, "../", None, lambda done, all: job.progress(done, all, "pictures")
+            inputs, tmp, job.args.experiment, "../", None, lambda done, all: job.progress(done, all, "pictures")
         )
         write_marker(tmp, job.provenance())
 

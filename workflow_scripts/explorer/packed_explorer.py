@@ -11,18 +11,18 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    opened, target = content.open_all(job), job.args.target
-    images = listed(opened.top, target)
+    inputs, target = content.open_all(job), job.args.target
+    images = listed_images(inputs.top, target)
     with tempfile.TemporaryDirectory() as folder:
-        content.write(opened, Path(folder), job.args.experiment, "store/", images)
-        write_part(opened, Path(folder, "store"), images)
+        content.write(inputs, Path(folder), job.args.experiment, "store/", images)
+        write_part(inputs, Path(folder, "store"), images)
         html = page.packed(Path(folder), f"{target} of {job.args.experiment}")
     with atomic_file(job.args.out, job.provenance) as tmp:
         tmp.write_text(html, encoding="utf-8")
 
 
-def listed(table, target):
-    """The training images in a target's lists by any method at any step, ascending."""
+def listed_images(table, target):
+    """Return the training images in a target's lists by any method at any step, ascending."""
     with open(table, newline="", encoding="utf-8") as rows:
         return sorted({int(row["train"]) for row in csv.DictReader(rows) if row["target"] == target})
 

@@ -9,7 +9,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def factored(rows, shapes, settings):
-    """The curvature of the basis ``ekfac``."""
+    """Return the curvature of the basis ``ekfac``."""
     matrices = factored_matrices(shapes, settings["rows"], settings["bound"])
     vectors = rows.kept("eigenvectors")
     if vectors is None:

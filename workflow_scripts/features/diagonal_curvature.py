@@ -7,7 +7,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def diagonal(rows, shapes):
-    """The curvature of the basis ``diagonal``."""
+    """Return the curvature of the basis ``diagonal``."""
     return rows.add_to(Eigenvalues(diagonal_matrices(shapes), {}, rows.device), fisher.EIGENVALUES).curvature()
 
 

@@ -1,6 +1,6 @@
 """Train features of one checkpoint: φ_i = Pᵀ∇L_i(θ_m) for all images, or for one shard of them.
 
-Of one basis, or of several with the same draws.
+In one basis, or in several with the same draws.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def main(jobs):
     device = device_of(jobs)
     data, *_ = [job.open(job.args.data) for job in jobs]
     checkpoint, *_ = [job.checkpoint(job.args.checkpoint) for job in jobs]
-    job = jobs[0]  # bases that share a pass have the same draws, and the same of all else that is read from it
+    job = jobs[0]  # bases that share a pass have the same draws, and agree in all else that is read from it
     require_own_images(checkpoint, data, job.args.data)
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
@@ -71,23 +71,23 @@ def main(jobs):
             stack.enter_context(create_store(job.args.out, partial(attributes, job, curvature)))
             for job, curvature in zip(jobs, curvatures)
         ]
-        for store, each in zip(stores, P.maps):
+        for store, projection in zip(stores, P.maps):
             store.write("train", ["train"], rows)
-            quantised.create(store, "phi", ["train", "feature"], (len(rows), each.d), dtype)
+            quantised.create(store, "phi", ["train", "feature"], (len(rows), projection.d), dtype)
             if halves:
-                quantised.create(store, "phi_half", ["train", "half", "feature"], (len(rows), 2, each.d), dtype)
+                quantised.create(store, "phi_half", ["train", "half", "feature"], (len(rows), 2, projection.d), dtype)
         step = max(1, rows_in_memory(p, device) // (2 if halves else 1) // (len(jobs) if unprojected else 1))
         for start in range(0, len(rows), step):
             batch = range(start, min(start + step, len(rows)))
-            where, what = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
+            window, label = slice(start, batch.stop), f"checkpoint {job.args.name}, image"
             if halves:
                 phi, phi_half = whole_and_halves(project, example, batch, job.settings["features"]["train_draws"])
                 for store, part in zip(stores, P.apart(phi_half)):
-                    quantised.put(store, "phi_half", where, part.cpu().numpy(), what, rows[where])
+                    quantised.put(store, "phi_half", window, part.cpu().numpy(), label, rows[window])
             else:
                 phi = project([example(r) for r in batch])
             for store, part in zip(stores, P.apart(phi)):
-                quantised.put(store, "phi", where, part.cpu().numpy(), what, rows[where])
+                quantised.put(store, "phi", window, part.cpu().numpy(), label, rows[window])
             job.progress(batch.stop, len(rows), "images")
 
 

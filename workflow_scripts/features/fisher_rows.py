@@ -1,6 +1,6 @@
 """Fisher rows of one checkpoint, mapped and projected as its train features: u_r = Pᵀ ∇_θ ⟨net_θ(x_t, t), v⟩ / √D.
 
-Of one basis, or of several with equally many rows.
+In one basis, or in several with equally many rows.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def main(jobs):
     device = device_of(jobs)
     data, *_ = [job.open(job.args.data) for job in jobs]
     checkpoint, *_ = [job.checkpoint(job.args.checkpoint) for job in jobs]
-    job, name = jobs[0], jobs[0].args.name  # the rows of all bases of a pass are the same before they are mapped
+    job, name = jobs[0], jobs[0].args.name  # all bases of a pass have the same rows before mapping
     require_own_images(checkpoint, data, job.args.data)
     curvatures = curvatures_of(jobs, checkpoint)
     theta, count = checkpoint.load(device), job.settings["kernel"]["rows"]
@@ -43,9 +43,9 @@ def main(jobs):
             stack.enter_context(create_store(job.args.out, partial(attributes, job, curvature)))
             for job, curvature in zip(jobs, curvatures)
         ]
-        for store, each in zip(stores, P.maps):
+        for store, projection in zip(stores, P.maps):
             store.write("row", ["row"], np.arange(count))
-            store.create("u", ["row", "feature"], (count, each.d))
+            store.create("u", ["row", "feature"], (count, projection.d))
         step = max(1, rows_in_memory(p, device) // (len(jobs) if unprojected else 1))
         for start in range(0, count, step):
             rows = range(start, min(start + step, count))

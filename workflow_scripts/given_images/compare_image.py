@@ -1,4 +1,4 @@
-"""A given image beside the training images: the nearest of them, and the generating model's loss on it and on them."""
+"""A given image compared with the training images: the nearest ones, and the generating model's loss on each."""
 
 import json
 
@@ -20,7 +20,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import conditions, require_generator
 
 DRAWS = 8  # of ε at every step, the same for all images
-BATCH = 256  # rows that the model sees at once
+BATCH = 256  # rows per call of the model
 
 
 def main(job):
@@ -29,7 +29,7 @@ def main(job):
     theta = job.checkpoint(job.args.generator).load(job.device())
     n = data["image"].shape[0]
     sample = sample_of(job, n)
-    near = nearest(job, data, trajectory, sample)
+    nearest_rows = nearest(job, data, trajectory, sample)
     steps = job.settings["target"]["steps"]
     losses = {"train_loss": of_training_images(job, theta, data, sample)}
     held_out = of_held_out_images(job, theta, data)
@@ -40,9 +40,9 @@ def main(job):
     own_losses = step_losses(job, theta, x0[None], condition)[0]
     attributes = {"target": job.args.target, "inversion": job.settings["target"]["inversion"]}
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
-        store.write("by", ["by"], np.array([row.pop("by") for row in near]))
-        for key in near[0]:
-            store.write(key, ["by"], np.array([row[key] for row in near]))
+        store.write("by", ["by"], np.array([row.pop("by") for row in nearest_rows]))
+        for key in nearest_rows[0]:
+            store.write(key, ["by"], np.array([row[key] for row in nearest_rows]))
         store.write("step", ["step"], np.array(steps))
         store.write("train", ["train"], sample)
         store.write("loss", ["step"], own_losses, "step", steps)
@@ -52,7 +52,7 @@ def main(job):
 
 
 def nearest(job, data, trajectory, sample):
-    """The nearest training image by pixels and by every encoder, with its distance and the usual one between images."""
+    """Return the nearest training image by pixels and by every encoder, its distance, and the usual distance."""
     images, image = data["image"], read(trajectory["image"])
 
     def usual(vectors, array):
@@ -60,46 +60,46 @@ def nearest(job, data, trajectory, sample):
         return nearest_other(vectors(Rows(array)[sample]), sample, rows)
 
     limit, typical = limit_and_usual(job, images)
-    near = [described(PIXELS, distances(image, blocks(images)), typical, limit)]
-    cosines = np.concatenate([units(evened(rows)) @ units(evened(image[None]))[0] for _, rows in blocks(images)])
-    typical = usual(lambda rows: units(evened(rows)), images)
-    near.append(described(EVENED, apart(cosines), typical, copy_limit(typical, 0.0)))
+    table = [nearest_row(PIXELS, distances(image, blocks(images)), typical, limit)]
+    cosines = np.concatenate([unit(centred(rows)) @ unit(centred(image[None]))[0] for _, rows in blocks(images)])
+    typical = usual(lambda rows: unit(centred(rows)), images)
+    table.append(nearest_row(EVENED, distances_from_cosines(cosines), typical, copy_limit(typical, 0.0)))
     names = job.settings["compared"]["encoders"]
     for name, embedded, scores in zip(names, job.args.embeddings, job.args.scores, strict=True):
-        typical = usual(units, job.open(embedded)["embedding"])
-        groups = apart(read(job.open(scores)["score"], 0))
-        near.append(described(name, groups, typical, copy_limit(typical, 0.0)))
-    for row in near:
-        like = distances(Rows(images)[[row["nearest"]]][0], blocks(images))
-        row["alike"] = int((like <= limit).sum())
-    return near
+        typical = usual(unit, job.open(embedded)["embedding"])
+        from_image = distances_from_cosines(read(job.open(scores)["score"], 0))
+        table.append(nearest_row(name, from_image, typical, copy_limit(typical, 0.0)))
+    for row in table:
+        from_nearest = distances(Rows(images)[[row["nearest"]]][0], blocks(images))
+        row["alike"] = int((from_nearest <= limit).sum())
+    return table
 
 
-def described(by, distances, typical, limit):
-    """A row: the nearest of all training images, the usual distance, and the one up to which it is a near-duplicate."""
+def nearest_row(by, distances, typical, limit):
+    """Return a row: the nearest training image, the usual distance, and the largest distance of near-duplicates."""
     i = int(distances.argmin())
     return {"by": by, "nearest": i, "distance": distances[i], "typical": np.median(typical), "limit": float(limit)}
 
 
-def apart(cosines):
-    """Distances of vectors of length 1 from their cosines."""
+def distances_from_cosines(cosines):
+    """Return the distances of vectors of length 1 from their cosines."""
     return np.sqrt(np.maximum(2 - 2 * cosines.astype(np.float64), 0))
 
 
-def evened(rows):
-    """Images as vectors (n, p) without their own brightness."""
+def centred(rows):
+    """Return images as vectors (n, p), without their mean brightness."""
     vectors = flat(rows).astype(np.float64)
     return vectors - vectors.mean(1, keepdims=True)
 
 
-def units(vectors):
-    """Vectors (n, p), scaled to length 1; a zero vector stays zero."""
+def unit(vectors):
+    """Scale vectors (n, p) to length 1; a zero vector stays zero."""
     vectors = vectors.astype(np.float64)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
 def step_losses(job, theta, x0, condition):
-    """The model's loss on images at the target's steps, with noises that all images share: float32 (n, S).
+    """Return the model's loss on images at the target's steps, with noises that all images share: float32 (n, S).
 
     Args:
         x0: (n, C, H, W) as the model sees them. condition: a row for each, or None.
@@ -112,11 +112,11 @@ def step_losses(job, theta, x0, condition):
     losses = np.empty((len(x0), len(steps)), np.float32)
     for i in range(len(x0)):
         image = torch.from_numpy(np.ascontiguousarray(x0[i])).to(theta.device)
-        of_image = None if condition is None else condition[i : i + 1].to(theta.device)
+        own_condition = None if condition is None else condition[i : i + 1].to(theta.device)
         parts = []
         for rows in torch.arange(len(keys)).split(BATCH):
             batch = image.expand(len(rows), *shape)
-            conditions = None if of_image is None else of_image.expand(len(rows), *of_image.shape[1:])
+            conditions = None if own_condition is None else own_condition.expand(len(rows), *own_condition.shape[1:])
             with torch.inference_mode():
                 parts.append(theta.train_loss(batch, t[rows], epsilon[rows], conditions).cpu())
         losses[i] = torch.cat(parts).reshape(len(steps), DRAWS).mean(1).numpy()
@@ -125,14 +125,14 @@ def step_losses(job, theta, x0, condition):
 
 
 def of_training_images(job, theta, data, sample):
-    """Losses on training images."""
+    """Return the losses on training images."""
     condition = conditions_of(data, theta, sample)
     condition = None if condition is None else condition[torch.arange(len(sample))]
     return step_losses(job, theta, Rows(inputs_of(data))[sample], condition)
 
 
 def of_held_out_images(job, theta, data):
-    """Losses on images of the same source that no model was trained on; None where there are none."""
+    """Return the losses on images of the same source that no model was trained on; None if there are none."""
     section, seed = job.settings["data"] | json.loads(job.args.places), job.settings["seed"]
     if section["subset"] is None:  # every image is a training image
         return None
@@ -141,24 +141,24 @@ def of_held_out_images(job, theta, data):
         job.say("the raw data are not at hand: no held-out images")
         return None
     source = kind(section)
-    left = np.setdiff1d(np.arange(source.n), read(data["source_index"]))
-    chosen = numpy_stream(seed, "held-out images").permutation(left)[:SAMPLE]
+    candidates = np.setdiff1d(np.arange(source.n), read(data["source_index"]))
+    chosen = numpy_stream(seed, "held-out images").permutation(candidates)[:SAMPLE]
     if not len(chosen):
         return None
     images = np.stack([source.read(int(i)) for i in chosen])
-    # what shows the same as a training image is not held out
+    # a near-duplicate of a training image is not held out
     root = 2 * np.prod(images.shape[1:]) ** 0.5
-    known = blocks(data["image"])
-    far = nearest_other(flat(images), np.full(len(images), -1), ((s, flat(rows)) for s, rows in known)) / root
-    new = far > (section.get("near_duplicates") or SAME)
-    images, chosen = images[new], chosen[new]
+    training = blocks(data["image"])
+    distance = nearest_other(flat(images), np.full(len(images), -1), ((s, flat(rows)) for s, rows in training)) / root
+    is_new = distance > (section.get("near_duplicates") or SAME)
+    images, chosen = images[is_new], chosen[is_new]
     if not len(chosen):
         return None
-    return step_losses(job, theta, seen(job, images, chosen), condition_of(job, theta, source, chosen))
+    return step_losses(job, theta, as_model_input(job, images, chosen), condition_of(job, theta, source, chosen))
 
 
-def seen(job, images, chosen):
-    """Held-out images as the model sees them."""
+def as_model_input(job, images, chosen):
+    """Return held-out images as the model sees them."""
     if not job.args.vae:
         return images
     vae, noise = load_vae(job.folder(job.args.vae), job.device()), None
@@ -170,7 +170,7 @@ def seen(job, images, chosen):
 
 
 def condition_of(job, theta, source, chosen):
-    """Classes or embedded captions of held-out images, or None."""
+    """Return classes or embedded captions of held-out images, or None."""
     if theta.conditioned_by == "class_labels":
         return torch.from_numpy(source.labels[chosen])
     if theta.conditioned_by is None:

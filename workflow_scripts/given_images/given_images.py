@@ -1,4 +1,4 @@
-"""tables/given_images.csv: what every given image is near to, how well the model explains it, and a verdict."""
+"""tables/given_images.csv: the training images near every given image, the model's loss on it, and a verdict."""
 
 import csv
 
@@ -18,11 +18,11 @@ def main(job):
         table.writeheader()
         for path in job.args.compared:
             for row in Compared(job.open(path), names).rows():
-                table.writerow({key: shown(value) for key, value in row.items()})
+                table.writerow({key: formatted(value) for key, value in row.items()})
 
 
-def shown(value):
-    """Numbers with the six digits that all tables have."""
+def formatted(value):
+    """Format a number with six digits, as in all tables."""
     return f"{value:.6g}" if hasattr(value, "__float__") and not isinstance(value, int) else value
 
 

@@ -17,7 +17,7 @@ from waypoint.workflow.figures.read_scores import models_of, parts_of
 from waypoint.workflow.jobs.job import run
 
 COLUMNS = "method target step group size score se percentile random_mean random_sd z null p p_kind q found checkpoints"
-MOST_DRAWS = 4 * science.DRAWS  # of neighbourhoods, of which a large group leaves few that are not its own images'
+MOST_DRAWS = 4 * science.DRAWS  # limit on neighbourhoods: most are around a large group's own images
 
 
 def main(job):
@@ -25,7 +25,7 @@ def main(job):
     names = ImageNames(data)
     lists = dict(zip(sorted(settings["files"]), job.args.lists, strict=True))
     groups = members(names.files, lists, classes_of(data, settings["by"], names), settings["by"])
-    orders = drawn(job, data, [len(images) for images in groups.values()])
+    orders = draw_orders(job, data, [len(images) for images in groups.values()])
     with atomic_file(job.args.out, job.provenance) as tmp, open(tmp, "w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle)
         table.writerow(COLUMNS.split())
@@ -34,37 +34,37 @@ def main(job):
             job.progress(done, len(job.args.scores), "methods")
 
 
-def drawn(job, data, sizes):
-    """The draws of both nulls, the same for all methods of a target: {null: orders (B, longest)}."""
+def draw_orders(job, data, sizes):
+    """Draw both nulls, the same for all methods of a target: {null: orders (B, longest)}."""
     n, longest = data["image"].shape[0], max(sizes)
     vectors = job.open(job.args.embeddings)["embedding"] if job.args.embeddings else data["image"]
-    compared = normalised if job.args.embeddings else pooled
-    vectors = np.concatenate([compared(rows) for _, rows in blocks(vectors)])
+    transform = normalised if job.args.embeddings else pooled
+    vectors = np.concatenate([transform(rows) for _, rows in blocks(vectors)])
     stream = partial(numpy_stream, job.settings["seed"], "groups", job.args.target)
-    # neighbourhoods of a group's own images do not count for it: so many that as many as of random groups are left
-    enough = min(MOST_DRAWS, math.ceil(science.DRAWS / (1 - longest / n)))
+    # neighbourhoods of a group's own images do not count for it: draw enough to leave as many as random groups
+    count = min(MOST_DRAWS, math.ceil(science.DRAWS / (1 - longest / n)))
     return {
         "random": science.random_orders(stream("random"), n, longest),
         "neighbourhoods": science.neighbour_orders(
-            stream("neighbourhoods"), n, partial(nearest, vectors, longest=longest), enough
+            stream("neighbourhoods"), n, partial(nearest, vectors, longest=longest), count
         ),
     }
 
 
 def rows(scores, groups, orders):
-    """Iterate over a method's rows: both nulls of every group at every step."""
+    """Yield a method's rows: both nulls of every group at every step."""
     score, steps, chosen = read(scores["score"]), read(scores["step"]).tolist(), list(groups.values())
     sums, (parts, _) = science.group_sums(score, chosen), parts_of(scores)
-    of_parts = None if parts is None else science.group_sums(parts, chosen)
-    error, models = science.error_of_sums(of_parts), models_of(scores)
+    part_sums = None if parts is None else science.group_sums(parts, chosen)
+    error, models = science.error_of_sums(part_sums), models_of(scores)
     nulls = {
         "random": science.random_null(score, chosen, orders["random"]),
         "neighbourhoods": science.neighbourhood_null(score, chosen, orders["neighbourhoods"]),
     }
     standing = {name: science.standing(sums, null) for name, null in nulls.items()}
     q = {name: science.q_values(standing[name][1]) for name in nulls}
-    is_found = discovered(sums, error, parts, nulls, q)
-    # scores that are estimates, but of an error that nothing tells, cannot be called found
+    found = discovered(sums, error, parts, nulls, q)
+    # scores that are estimates of unknown error cannot be called found
     unknown = error is None and (models is not None or "score_se" in scores)
     for s, t in enumerate(steps):
         for g, (name, images) in enumerate(groups.items()):
@@ -72,13 +72,13 @@ def rows(scores, groups, orders):
             for null, of_null in nulls.items():
                 z, p, normal, percentile = (values[s, g] for values in standing[null])
                 chance = [f"{percentile:.4g}", f"{of_null.mean[s, g]:.6g}", f"{of_null.sd[s, g]:.6g}", f"{z:.6g}"]
-                tested = [null, f"{p:.6g}", "normal" if normal else "permutation", f"{q[null][s, g]:.6g}"]
+                test = [null, f"{p:.6g}", "normal" if normal else "permutation", f"{q[null][s, g]:.6g}"]
                 row = [scores.attrs["method"], scores.attrs["target"], t, name, len(images), f"{sums[s, g]:.6g}", se]
-                yield [*row, *chance, *tested, "" if unknown else is_found[s, g], "" if models is None else models]
+                yield [*row, *chance, *test, "" if unknown else found[s, g], "" if models is None else models]
 
 
 def discovered(sums, error, parts, nulls, q):
-    """Whether q is small under the stricter null, and the error's interval excludes that null's mean: (S, G)."""
+    """Return whether q is small under the stricter null and the error's interval excludes that null's mean: (S, G)."""
     kinds = list(nulls)
     stricter = np.argmax([q[kind] for kind in kinds], axis=0)[None]
     worst, mean = (

@@ -19,8 +19,8 @@ from waypoint.workflow.plan.specs import settings_of
 METHODS, GROUPS, TICKS = 4, 10, 5  # shown, at most
 FEW = 5  # models, of which the words explain how sure an error is
 NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
-LINE = 0.165  # of words below
-CHARACTERS = 15.5  # that fit an inch of them
+LINE = 0.165  # inches per line of text below
+CHARACTERS = 15.5  # per inch of that text
 GREY, BAND, HATCH = "#777777", "#DDDDDD", "#999999"
 EDGES = {"facecolor": "none", "edgecolor": HATCH, "hatch": "////", "linewidth": 0.6}
 HOW = (
@@ -36,7 +36,7 @@ HOW = (
 
 
 def main(job):
-    table = opened(job)
+    table = read_table(job)
     looks = styles(table["method"].unique(), job.settings.get("looks"))
     methods, groups = shown_methods(table, list(looks)), shown_groups(table)
     width = max(NAMES + WIDTH * len(methods) + 0.15, 6.2)
@@ -46,7 +46,7 @@ def main(job):
     figure = plt.figure(figsize=(width, height))
     for column, method in enumerate(methods):
         of_method = table.loc[table["method"] == method]
-        limit = reach(of_method[of_method["group"].isin(groups)])
+        limit = axis_limit(of_method[of_method["group"].isin(groups)])
         for row, group in enumerate(groups):
             above = top + (HEIGHT + GAP) * row
             place = (
@@ -66,32 +66,32 @@ def main(job):
                 size = of_method.loc[of_method["group"] == group, "size"].iloc[0]
                 label = f"{plain(shortened(group, NAMES - 0.45, 9))}\n{counted(size)}"
                 figure.text(0.1 / width, 1 - (above + HEIGHT / 2) / height, label, va="center", size=8.5)
-    written(figure, answers, HEADER)
+    write(figure, answers, HEADER)
     legend(figure, HEADER + LINE * len(answers))
-    written(figure, words, height - 0.1 - LINE * len(words))
+    write(figure, words, height - 0.1 - LINE * len(words))
     trajectory = job.open(job.args.trajectory)
     spec = settings_of(trajectory.attrs["spec"])
     lines = [("Groups · " + titled(job.args.target, spec), {"size": 11, "weight": "bold"})]
-    lines += [(text, {"size": 8}) for text in ran(table, methods, groups)]
+    lines += [(text, {"size": 8}) for text in run_lines(table, methods, groups)]
     header(figure, read(trajectory["image"]), lines)
     save(figure, job)
 
 
-def opened(job) -> pd.DataFrame:
-    """The table, with names of groups as texts even where they look like numbers."""
-    texts: Mapping[Hashable, type[str]] = {"group": str, "found": str}
-    empty = {name: [""] for name in ("se", "z", "q", "checkpoints")}
-    return pd.read_csv(job.folder(job.args.table), dtype=texts, keep_default_na=False, na_values=empty)
+def read_table(job) -> pd.DataFrame:
+    """Read the table; names of groups stay texts even if they look like numbers."""
+    dtypes: Mapping[Hashable, type[str]] = {"group": str, "found": str}
+    na_values = {name: [""] for name in ("se", "z", "q", "checkpoints")}
+    return pd.read_csv(job.folder(job.args.table), dtype=dtypes, keep_default_na=False, na_values=na_values)
 
 
 def shown_methods(table, methods):
-    """The methods to show: first those that can tell found groups from noise, and one control if there is any.
+    """Return the methods to show: first those that can tell found groups from noise, and one control if there is any.
 
     Args:
         methods: in the order of figures, controls last.
     """
-    said = table.groupby("method")["found"].agg(lambda answers: (answers != "").any())
-    methods = sorted(methods, key=lambda name: not said[name])
+    has_answers = table.groupby("method")["found"].agg(lambda answers: (answers != "").any())
+    methods = sorted(methods, key=lambda name: not has_answers[name])
     if len(methods) <= METHODS:
         return methods
     others, controls = ([name for name in methods if (name in CONTROLS) == last] for last in (False, True))
@@ -99,7 +99,7 @@ def shown_methods(table, methods):
 
 
 def shown_groups(table):
-    """Names of the groups that are found most often, then those with the smallest q; in the table's order."""
+    """Return the groups that are found most often, then those with the smallest q, in the table's order."""
     worst = table.groupby(["group", "method", "step"], sort=False)["q"].max()
     by_group = pd.DataFrame({"found": is_found(table).groupby(table["group"]).sum(), "q": worst.groupby("group").min()})
     chosen = set(by_group.sort_values(["found", "q"], ascending=[False, True], kind="stable").index[:GROUPS])
@@ -107,11 +107,11 @@ def shown_groups(table):
 
 
 def is_found(table):
-    """Whether each row is found; a row without an answer is not."""
+    """Return whether each row is found; a row without an answer is not."""
     return table["found"] == "True"
 
 
-def written(figure, lines, above):
+def write(figure, lines, above):
     """Write lines of text, the first of them ``above`` inches below the figure's upper edge."""
     width, height = figure.get_size_inches()
     for line, text in enumerate(lines):
@@ -119,7 +119,7 @@ def written(figure, lines, above):
 
 
 def legend(figure, above):
-    """Say what the marks and bands are, ``above`` inches below the figure's upper edge."""
+    """Add the legend of marks and bands, ``above`` inches below the figure's upper edge."""
     width, height = figure.get_size_inches()
     bands = [Patch(facecolor=BAND, label="random groups"), Patch(**EDGES, label="groups that look alike")]
     circle = {"marker": "o", "color": GREY, "markerfacecolor": "white", "markersize": 4.5}
@@ -137,15 +137,15 @@ def legend(figure, above):
     )
 
 
-def reach(rows):
-    """The limit of the vertical axis: it shows all marks with their errors; a band of neighbourhoods may be wider."""
+def axis_limit(rows):
+    """Return the limit of the vertical axis: it shows all marks with their errors; a band of neighbourhoods may be wider."""
     rows = rows[rows["null"] == "random"]
     unit = rows["random_sd"].where(rows["random_sd"] > 0, 1)
     return 1.12 * max(2.6, (rows["z"].abs() + rows["se"].fillna(0) / unit).max())
 
 
 def draw(axes, rows, color):
-    """One group by one method: its sums by step, and both nulls, in the standard deviation of random groups."""
+    """Draw one group by one method: its sums by step and both nulls, in standard deviations of random groups."""
     rows = rows.sort_values("step")
     random, near = (rows[rows["null"] == null].reset_index(drop=True) for null in ("random", "neighbourhoods"))
     unit = random["random_sd"].where(random["random_sd"] > 0, 1)
@@ -168,31 +168,31 @@ def draw(axes, rows, color):
 
 
 def counted(size, thing="image"):
-    """A number of things in words."""
+    """Return a number of things in words."""
     return f"{size:,} {thing}{'' if size == 1 else 's'}"
 
 
-def ran(table, methods, groups):
-    """The lines of the header that say what was run."""
+def run_lines(table, methods, groups):
+    """Return the lines of the header that describe the run."""
     models = table["checkpoints"].dropna().astype(int)
-    every = table["group"].nunique()
-    lines = [f"{counted(every, 'group')} of training images, {counted(table['step'].nunique(), 'step')}"]
+    group_count = table["group"].nunique()
+    lines = [f"{counted(group_count, 'group')} of training images, {counted(table['step'].nunique(), 'step')}"]
     lines[0] += f", {counted(models.max(), 'model')}" if len(models) else ""
     lines.append("up: pushed towards this image; down: pushed away from it")
-    left = [f"the {len(groups)} groups that stand out most"] if every > len(groups) else []
-    left += (
+    shown = [f"the {len(groups)} groups that stand out most"] if group_count > len(groups) else []
+    shown += (
         [f"{len(methods)} of {table['method'].nunique()} methods"] if table["method"].nunique() > len(methods) else []
     )
-    return [*lines, f"shown: {', '.join(left)}; all are in tables/group_influences.csv"] if left else lines
+    return [*lines, f"shown: {', '.join(shown)}; all are in tables/group_influences.csv"] if shown else lines
 
 
 def verdicts(table, methods, groups):
-    """A sentence for each method: the groups that it finds."""
-    return [f"Found by {method}: {told(table[table['method'] == method], groups)}" for method in methods]
+    """Return a sentence for each method: which groups it finds."""
+    return [f"Found by {method}: {found_in_words(table[table['method'] == method], groups)}" for method in methods]
 
 
 def how_to_read(table, methods):
-    """How to read the figure."""
+    """Return the words that explain the figure."""
     shown = table[table["method"].isin(methods)]
     without = [name for name in methods if shown.loc[shown["method"] == name, "se"].isna().all()]
     unknown = [name for name in without if (shown.loc[shown["method"] == name, "found"] == "").all()]
@@ -202,7 +202,7 @@ def how_to_read(table, methods):
 
 
 def how_sure(rows):
-    """A sentence on how many errors a sum must lie off, where there are so few models that it is surprisingly many."""
+    """Say how many errors a sum must lie off if there are so few models that the number is surprising."""
     models = rows.loc[rows["se"].notna(), "checkpoints"]
     if models.empty or models.max() > FEW:
         return ""
@@ -211,12 +211,12 @@ def how_sure(rows):
 
 
 def wrapped(texts, width):
-    """Texts as lines that fit a figure of so many inches."""
+    """Break texts into lines that fit a figure of ``width`` inches."""
     return [plain(line) for text in texts for line in textwrap.wrap(text, int(CHARACTERS * (width - 0.2)))]
 
 
-def told(rows, groups):
-    """Which groups are found at which steps, in one sentence."""
+def found_in_words(rows, groups):
+    """Say in one sentence which groups are found at which steps."""
     rows = rows[(rows["null"] == "random") & is_found(rows)].sort_values("step", ascending=False)
     parts = []
     for group in (group for group in groups if (rows["group"] == group).any()):

@@ -1,4 +1,4 @@
-"""evaluation/subsets.zarr: the random subsets of the training images, one row each, equal for all methods."""
+"""evaluation/subsets.zarr: the random subsets of the training images, one row each, the same for all methods."""
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 REFERENCES = (lds_means.RETRAIN[0], lds_means.CEILING[0])
-ALL = "all"  # steps together, in lds_comparison.csv
+ALL = "all"  # all steps together, in lds_comparison.csv
 COLUMNS = {
     "lds": "method target step lds subsets models_per_subset checkpoints note",
     "summary": "method step mean se low high targets checkpoints of_ceiling specific",
@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 class Evaluation:
-    """Predictions and outputs of all targets, on the union of their steps; NaN where a target lacks a step.
+    """Predictions and outputs of all targets on the union of their steps; NaN where a target lacks a step.
 
     outputs: (K, S, J, R). predicted: {(method, checkpoints): (K, S, J)}; checkpoints is "" for methods that read none.
     """
@@ -44,17 +44,17 @@ class Evaluation:
         self.predicted = {}
         for n, store in enumerate(map(job.open, job.args.scores)):
             k, rows = self.targets.index(store.attrs["target"]), self._rows(store)
-            known = [s for s, t in enumerate(read(store["step"]).tolist()) if t in self.steps]
+            shared = [s for s, t in enumerate(read(store["step"]).tolist()) if t in self.steps]
             for key, score in self._scores(store):
                 predicted = self.predicted.setdefault(key, np.full(shape, np.nan))
-                predicted[k, rows] = lds.predictions(subsets, score[known])
+                predicted[k, rows] = lds.predictions(subsets, score[shared])
             job.progress(n + 1, len(job.args.scores), "scores")
 
     def _rows(self, store):
         return [self.steps.index(t) for t in read(store["step"]).tolist() if t in self.steps]
 
     def _scores(self, store):
-        """The method's scores, and those of its first checkpoints alone."""
+        """Yield the method's scores, and those of its first checkpoints alone."""
         method, count = store.attrs["method"], len(settings_of(store.attrs["spec"]).get("checkpoints", []))
         yield (method, count or ""), read(store["score"])
         if "score_by_checkpoint" in store:
@@ -63,14 +63,14 @@ class Evaluation:
                     yield (method, m), read(store["score_by_checkpoint"], slice(m)).astype(np.float64).mean(0)
 
     def arrays(self):
-        """The arguments of ``lds_means``: the methods, their predictions in one array (P, K, S, J), and the outputs."""
+        """Return the arguments of ``lds_means``: methods, their predictions in one array (P, K, S, J), and outputs."""
         return list(self.predicted), np.stack([*self.predicted.values()]), self.outputs
 
     def spans(self):
-        """{name: positions} of the steps over which methods are compared: all, and those of ``lds.spans``."""
-        named = {f"{low}-{high}": (low, high) for low, high in self.settings["spans"]}
+        """Return {name: positions} of the steps over which methods are compared: all, and those of ``lds.spans``."""
+        bounds = {f"{low}-{high}": (low, high) for low, high in self.settings["spans"]}
         within = {
-            name: [s for s, t in enumerate(self.steps) if low <= t <= high] for name, (low, high) in named.items()
+            name: [s for s, t in enumerate(self.steps) if low <= t <= high] for name, (low, high) in bounds.items()
         }
         return {ALL: range(len(self.steps)), **within}
 
@@ -97,17 +97,17 @@ def main(job):
 
 
 def progress(job, count, done):
-    """Say how many resamples are done."""
+    """Report how many resamples are done."""
     job.progress(done, count, "resamples")
 
 
 def ceiling_of(evaluation, means):
-    """The ceiling at each step (S,), NaN where it is undefined."""
+    """Return the ceiling at each step (S,), NaN where it is undefined."""
     return means.get(lds_means.CEILING, [np.full(len(evaluation.steps), np.nan)])[0]
 
 
 def by_target(evaluation, correlations):
-    """Rows of lds.csv."""
+    """Return the rows of lds.csv."""
     _, _, subsets, models = evaluation.outputs.shape
     rows = []
     for (method, checkpoints), values in correlations.items():
@@ -123,7 +123,7 @@ def by_target(evaluation, correlations):
 
 
 def note(evaluation, method, checkpoints, k, s, value):
-    """Why a correlation is undefined."""
+    """Return why a correlation is undefined, or an empty string."""
     if np.isfinite(value):
         return ""
     if np.ptp(evaluation.outputs[k, s].mean(-1)) == 0:
@@ -135,23 +135,23 @@ def note(evaluation, method, checkpoints, k, s, value):
 
 
 def by_step(evaluation, means, samples):
-    """Rows of lds_summary.csv."""
+    """Return the rows of lds_summary.csv."""
     (means, specific), (samples, _), rows = means, samples, []
     ceilings = ceiling_of(evaluation, means)
-    counted = np.isfinite(evaluation.outputs).all((2, 3)).sum(0)
+    target_counts = np.isfinite(evaluation.outputs).all((2, 3)).sum(0)
     for (method, checkpoints), (mean, error) in means.items():
         low, high = lds.interval(samples[method, checkpoints])
         for s, step in enumerate(evaluation.steps):
             if method in REFERENCES and np.isnan(mean[s]):
                 continue
             row = {"method": method, "step": step, "mean": mean[s], "se": error[s], "low": low[s], "high": high[s]}
-            row |= {"targets": counted[s], "checkpoints": checkpoints, "of_ceiling": mean[s] / ceilings[s]}
+            row |= {"targets": target_counts[s], "checkpoints": checkpoints, "of_ceiling": mean[s] / ceilings[s]}
             rows.append({**row, "specific": specific[method, checkpoints][0][s]})
     return rows
 
 
 def across_steps(evaluation):
-    """Rows of lds_cross.csv."""
+    """Return the rows of lds_cross.csv."""
     rows, largest = [], {}
     for method, checkpoints in evaluation.predicted:
         largest[method] = max(checkpoints or 0, largest.get(method, 0))
@@ -168,7 +168,7 @@ def across_steps(evaluation):
 
 
 def overall(evaluation, correlations, means, samples):
-    """Rows of lds_overall.csv: the average over the steps."""
+    """Return the rows of lds_overall.csv: averages over the steps."""
     (means, specific), (samples, specific_samples), rows = means, samples, []
     ceilings = ceiling_of(evaluation, means)
     for key, (mean, _) in means.items():
@@ -185,16 +185,16 @@ def overall(evaluation, correlations, means, samples):
 
 
 def comparison(evaluation, means, samples):
-    """Rows of lds_comparison.csv: differences of two methods' averages over steps, on the same resamples."""
+    """Return the rows of lds_comparison.csv: differences of two methods' averages over steps, on the same resamples."""
     keys = [key for key in means[0] if key[0] not in REFERENCES]
     pairs = [(a, b) for i, a in enumerate(keys) for b in keys[i + 1 :]]
     rows = []
     for name, steps in evaluation.spans().items():
         for a, b in pairs:
             row = {"method": a[0], "checkpoints": a[1], "versus": b[0], "versus_checkpoints": b[1], "steps": name}
-            for prefix, mean, drawn in zip(("", "specific_"), means, samples):
+            for prefix, mean, resampled in zip(("", "specific_"), means, samples):
                 row[f"{prefix}difference"] = (mean[a][0] - mean[b][0])[steps].mean()
-                low, high = lds.interval((drawn[a] - drawn[b])[:, steps].mean(-1))
+                low, high = lds.interval((resampled[a] - resampled[b])[:, steps].mean(-1))
                 row |= {f"{prefix}low": low, f"{prefix}high": high}
             rows.append(row)
     return rows

@@ -12,13 +12,13 @@ from waypoint.workflow.words import counted
 REFERENCES: dict[str, tuple[Dashes, str]] = {"ceiling": ("--", "best possible"), "retrain": (":", "retraining once")}
 COLUMNS = 4  # panels in a row, at most
 PANEL, ROW, AVERAGES = (2.1, 1.75), 0.24, 5.2  # inches
-ENSEMBLES: list[Dashes] = ["-.", ":", (0, (1, 3))]  # smaller ones of a method, the largest first
+ENSEMBLES: list[Dashes] = ["-.", ":", (0, (1, 3))]  # lines of a method's smaller ensembles, the largest first
 
 
 def main(job):
     (table, attributes), (overall, _) = (job.table(path) for path in (job.args.summary, job.args.overall))
     looks = styles([name for name in table["method"].unique() if name not in REFERENCES], job.settings.get("looks"))
-    table, overall = in_order(table, looks), in_order(overall, looks)
+    table, overall = sorted_rows(table, looks), sorted_rows(overall, looks)
     rows = -(-len(looks) // COLUMNS)
     columns = -(-len(looks) // rows)
     # the averages have a line for each ensemble of each method
@@ -32,15 +32,15 @@ def main(job):
     save(figure, job)
 
 
-def in_order(table, looks):
-    """A table's rows in the order of all figures: methods, the largest ensemble of each first, then references."""
+def sorted_rows(table, looks):
+    """Sort a table's rows as in all figures: methods, each with its largest ensemble first, then references."""
     order = [*looks, *REFERENCES]
     table = table.assign(order=table["method"].map(order.index), size=-table["checkpoints"].fillna(0))
     return table.sort_values(["order", "size"], kind="stable").drop(columns=["order", "size"])
 
 
 def by_step(figure, looks, table, shape):
-    """A panel for each method: its ensembles, the largest with its interval, before all other methods in grey."""
+    """Draw a panel for each method: its ensembles, the largest with its interval, in front of the others in grey."""
     grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
     largest = {name: next(ensembles(table, name)) for name in table["method"].unique()}
     for axes, method in zip(grid.flat, looks):
@@ -61,7 +61,7 @@ def by_step(figure, looks, table, shape):
     grid[0, 0].set(xlabel="", xticks=steps if len(steps) <= 5 else steps[::2])
     for k, axes in enumerate(grid.flat):
         axes.set_visible(k < len(looks))
-        if len(looks) - shape[1] <= k < len(looks):  # the lowest of its column
+        if len(looks) - shape[1] <= k < len(looks):  # the lowest panel of its column
             axes.set_xlabel("step t")
             axes.tick_params(labelbottom=True)
     figure.supylabel("LDS (Spearman correlation)", fontsize=9)
@@ -75,13 +75,13 @@ def by_step(figure, looks, table, shape):
 
 
 def ensembles(table, method):
-    """Iterate over a method's rows by ensemble, the largest first."""
+    """Yield a method's rows by ensemble, the largest first."""
     for _, rows in table[table["method"] == method].groupby("checkpoints", dropna=False, sort=False):
         yield rows
 
 
 def keys(table, looks):
-    """The entries of the legend, which say what lines and bands mean."""
+    """Return the entries of the legend, which explain lines and bands."""
     lines = [Line2D([], [], color="#555555", linewidth=1.8, label="largest ensemble, with its 95 % interval")]
     sizes = sorted(table[table["method"].isin(looks)]["checkpoints"].dropna().unique())[::-1]
     for style, size in zip(ENSEMBLES, sizes[1:]):
@@ -94,9 +94,9 @@ def keys(table, looks):
 
 
 def averages(axes, looks, overall):
-    """One row per method and ensemble: its average over the steps with its interval, and its share of the ceiling."""
+    """Draw a row per method and ensemble: its average over the steps, with interval and share of the ceiling."""
     shown = overall.iloc[::-1].reset_index(drop=True)
-    names = [named(row) for row in shown.itertuples()]
+    names = [row_name(row) for row in shown.itertuples()]
     for y, row in enumerate(shown.itertuples()):
         color = "black" if row.method in REFERENCES else looks[row.method]["color"]
         axes.plot([row.low, row.high], [y, y], color=color, linewidth=2.5, solid_capstyle="butt", alpha=0.5)
@@ -118,8 +118,8 @@ def averages(axes, looks, overall):
         axes.legend([bar], ["target-specific LDS"], loc="upper center", bbox_to_anchor=(0.5, -0.9 / len(names) - 0.05))
 
 
-def named(row):
-    """The name of a row: the method and its number of models."""
+def row_name(row):
+    """Return the name of a row: the method and its number of models."""
     if row.method in REFERENCES:
         return f"{row.method} ({REFERENCES[row.method][1]})"
     return (
@@ -130,11 +130,11 @@ def named(row):
 
 
 def title(attributes):
-    """The figure's title: what was run, in numbers."""
-    each = "1 model" if attributes["models_per_subset"] == 1 else f"{attributes['models_per_subset']} models"
+    """Return the figure's title, which describes the run in numbers."""
+    models = "1 model" if attributes["models_per_subset"] == 1 else f"{attributes['models_per_subset']} models"
     targets, subsets = counted(attributes["targets"], "target"), counted(attributes["subsets"], "random subset")
-    ran = f"LDS: {targets}, {subsets} of {attributes['images']} training images, {each} each"
-    return with_caveats(ran, targets=attributes["targets"], subsets=attributes["subsets"])
+    text = f"LDS: {targets}, {subsets} of {attributes['images']} training images, {models} each"
+    return with_caveats(text, targets=attributes["targets"], subsets=attributes["subsets"])
 
 
 if __name__ == "__main__":

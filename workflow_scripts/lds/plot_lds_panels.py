@@ -9,7 +9,7 @@ from waypoint.workflow.figures.trajectory import CELL, SIDE
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.words import counted
 
-ABOVE, BELOW, PLOT = 0.5, 1.45, 0.95  # inches: lines of words, and a row of the panel with what it needs around it
+ABOVE, BELOW, PLOT = 0.5, 1.45, 0.95  # inches: text above the panel, the row below it with and without its margins
 BLACK, GREY = "black", "#767676"
 
 
@@ -18,40 +18,40 @@ def main(job):
     for path, out in zip(job.args.panels, job.args.out, strict=True):
         attributes = job.attributes(job.folder(path))
         words = lds_in_words(overall_lds(overall, attributes["method"]))
-        figure = beside_lds(imread(path), attributes, summary, f"{attributes['method']}: {words}", measured_on(tables))
+        figure = with_lds(imread(path), attributes, summary, f"{attributes['method']}: {words}", measured_on(tables))
         with atomic_file(out, job.provenance) as tmp:
             figure.savefig(tmp)
         plt.close(figure)
 
 
 def measured_on(attributes):
-    """What the LDS was measured on, in words, from the attributes of its tables."""
+    """Describe the experiment behind the LDS, from the attributes of its tables."""
     models, subsets = counted(attributes["models_per_subset"], "model"), counted(attributes["subsets"], "random subset")
     targets = counted(attributes["targets"], "target")
     return f"over all steps; {targets}, {subsets}, {models} each"
 
 
-def beside_lds(panel, attributes, summary, title, subtitle):
-    """The panel between two lines of words and a row of its method's LDS, with every step below its column.
+def with_lds(panel, attributes, summary, title, subtitle):
+    """Draw the panel between two lines of text and a row of its method's LDS, with every step below its column.
 
     Args:
         panel: its pixels (height, width, channel). attributes: the panel's own. summary: lds_summary.csv.
     """
     dpi = plt.rcParams["figure.dpi"]
-    width, tall = panel.shape[1] / dpi, panel.shape[0] / dpi
-    height = ABOVE + tall + BELOW
+    width, panel_height = panel.shape[1] / dpi, panel.shape[0] / dpi
+    height = ABOVE + panel_height + BELOW
     figure = plt.figure(figsize=(width, height))
     figure.figimage(panel, 0, round(BELOW * dpi))
     figure.text(0.1 / width, 1 - 0.17 / height, title, va="center", size=10, weight="bold")
     figure.text(0.1 / width, 1 - 0.38 / height, subtitle, va="center", size=7.5, color=GREY)
     steps = attributes["steps"]
-    place = (0.05 + CELL) / width, 0.42 / height, (CELL * (len(steps) - 1) + SIDE) / width, PLOT / height
-    by_step(figure.add_axes(place), summary, attributes["method"], steps)
+    position = (0.05 + CELL) / width, 0.42 / height, (CELL * (len(steps) - 1) + SIDE) / width, PLOT / height
+    by_step(figure.add_axes(position), summary, attributes["method"], steps)
     return figure
 
 
 def by_step(axes, summary, method, steps):
-    """The LDS of a method's largest ensemble at each step, with its interval, and the best that is possible."""
+    """Draw the LDS of a method's largest ensemble at each step, with its interval, and the best possible LDS."""
     rows = summary[summary["method"] == method]
     rows = rows[rows["checkpoints"].fillna(0) == rows["checkpoints"].fillna(0).max()].set_index("step")
     ceiling = summary[summary["method"] == "ceiling"].set_index("step")["mean"]

@@ -14,11 +14,11 @@ from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target, mask_weight
 
-BATCH = 256  # images that a model sees at once
+BATCH = 256  # images per call of a model
 
 
 class Output:
-    """f_t of one target at all its steps, with noises that all models share and g_t does not."""
+    """f_t of one target at all its steps, with noises that all models share but g_t does not."""
 
     def __init__(self, job, generator):
         lds, device = job.settings["lds"], generator.device
@@ -29,7 +29,7 @@ class Output:
         self.weight = None if weight is None else weight.to(device)
         self.shape = (len(target.steps), lds["draws"])
         self.t = torch.tensor(target.steps, device=device).repeat_interleave(lds["draws"])
-        # of several noise trajectories the draws take turns
+        # the draws take turns with several noise trajectories
         turns = [target.x0_hat_of[k % len(target.x0_hat_of)] for k in range(lds["draws"])]
         self.x0_hat = torch.stack(turns, 1).flatten(0, 1)
         keys = [(target.key, t, k) for t in target.steps for k in range(lds["draws"])]
@@ -39,7 +39,7 @@ class Output:
 
     @torch.inference_mode()
     def __call__(self, theta):
-        """−f_t(x̂0_t, θ), Eq. 3: (steps,)."""
+        """Return −f_t(x̂0_t, θ), Eq. 3: (steps,)."""
         losses, theta = [], self.target.for_output_function(theta)
         for rows in torch.arange(len(self.t), device=self.t.device).split(BATCH):
             condition = None if self.conditions is None else self.conditions[rows]
@@ -51,13 +51,13 @@ def main(job):
     device = job.device()
     output = Output(job, job.checkpoint(job.args.generator).load(device))
     subsets = job.open(job.args.subsets)["included"]
-    listed = json.loads(Path(job.folder(job.args.models)).read_text())
+    entries = json.loads(Path(job.folder(job.args.models)).read_text())
     per_subset, steps = job.settings["lds"]["models_per_subset"], job.settings["lds"]["steps"]
     values = np.empty((subsets.shape[0], per_subset, len(steps)), np.float32)
     for j, included in enumerate(read(subsets)):
         for r in range(per_subset):
             name = f"subset/{j}-{r}"
-            values[j, r] = output(load(job, name, listed.get(name), np.flatnonzero(included), device))
+            values[j, r] = output(load(job, name, entries.get(name), np.flatnonzero(included), device))
         job.progress(j + 1, len(values), "subsets")
     with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
         store.write("subset", ["subset"], np.arange(len(values)))
@@ -66,12 +66,12 @@ def main(job):
         store.write("output", ["subset", "model", "step"], values, "subset")
 
 
-def load(job, name, listed, rows, device):
-    """A subset's model, if it is the listed one, of this recipe, and was trained on exactly the subset's images."""
+def load(job, name, entry, rows, device):
+    """Load a subset's model, which must be the listed one, of this recipe, and trained on the subset's images alone."""
     folder = Path(job.args.models).parent / name.split("/")[1]
     checkpoint = job.checkpoint(folder)
     require_rows(checkpoint, rows)
-    if listed is None or checkpoint.weights != listed["weights"]:
+    if entry is None or checkpoint.weights != entry["weights"]:
         raise WaypointError(f"{folder} is not the model that {job.args.models} lists; delete that file and rerun")
     return checkpoint.load(device)
 

@@ -1,7 +1,7 @@
 """tables/feature_likelihood.csv and steepest_intervals.csv: when does a feature appear (§3.1, Fig. 3, B.6, B.10)?
 
-A feature is a class, as two classifiers see it, or the first of two captions against the second, as an image-text model
-puts it.
+A feature is a class, judged by two classifiers, or the first of two captions against the second, judged by an
+image-text model.
 """
 
 import json
@@ -19,7 +19,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.samples import chosen_steps
 
 KINDS = ("standard", "robust")
-BATCH = 64  # images that an encoder sees at once
+BATCH = 64  # images per call of an encoder
 
 
 def main(job):
@@ -52,7 +52,7 @@ def main(job):
 
 
 class Samples:
-    """The samples of every step in turn, (number, C, H, W) each: those of all steps may not fit into memory."""
+    """Iterates over the samples of each step, (number, C, H, W): those of all steps may not fit into memory."""
 
     def __init__(self, array, rows, number):
         self.array, self.rows, self.number = array, rows, number
@@ -75,7 +75,7 @@ class Captions:
         self.encoder = ImageEncoder(self.name, job.settings["image_encoder"], place, device)
 
     def shares(self, target, sample):
-        """Share of each step's samples (number, C, H, W) that are nearer to the first caption: (S,)."""
+        """Return the share of each step's samples (number, C, H, W) that are nearer to the first caption: (S,)."""
         captions = self.encoder.captions(self.pairs[target]).cpu().numpy()
         return shares([nearer_to_first(self.embedded(images), captions) for images in sample], True)
 
@@ -84,16 +84,16 @@ class Captions:
 
 
 def interval_cells(steepest):
-    """The cells of the table for the steepest interval, or for the reason why there is none."""
+    """Return the table's cells for the steepest interval, or with a note if there is none."""
     if steepest is None:
         return {"step_from": None, "step_to": None, "rise": None, "note": "the likelihood never rises"}
     return {"step_from": steepest[0], "step_to": steepest[1], "rise": steepest[2], "note": ""}
 
 
 def chosen_feature(job, target, network, image):
-    """The class whose likelihood is followed: the config's, the target's label, or that of the final image."""
-    named = job.settings["likelihood"]["features"] or {}
-    feature = named.get(target, job.settings["labels"].get(target))
+    """Return the class whose likelihood is followed: the config's, the target's label, or the final image's class."""
+    features = job.settings["likelihood"]["features"] or {}
+    feature = features.get(target, job.settings["labels"].get(target))
     if feature is None:
         return int(network.classes(torch.from_numpy(image[None])))
     if not 0 <= int(feature) < network.config["classes"]:

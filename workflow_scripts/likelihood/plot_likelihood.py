@@ -1,4 +1,4 @@
-"""figures/likelihood-{target}.png: when a feature appears, with samples and training images of that time (Fig. 3)."""
+"""figures/likelihood-{target}.png: when a feature appears, and samples and training images of that time (Fig. 3)."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def main(job):
     samples = job.open(job.args.samples)
     scores, data = (job.open(path) if path else None for path in (job.args.scores, job.args.data))
     steepest = intervals.dropna(subset=["step_from"])
-    columns = around(steepest, table["step"].unique().tolist())
+    columns = steps_around(steepest, table["step"].unique().tolist())
     names = None if data is None else ImageNames(data)
     rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 11.2, 2.6)
     figure = plt.figure(figsize=(6.4, height), layout="constrained")
@@ -34,17 +34,17 @@ def main(job):
     curve(above.subplots(), table, steepest)
     axes = below.subplots(rows, len(columns) + 1, squeeze=False)
     sample_row(axes[0], columns, samples)
-    ran = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step"
+    run_line = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step"
     if scores is not None:
         captions = Captions(names, CELL)
         influences(axes[1:], columns, scores, data, captions)
-        ran += f", {scored_by(scores, captions)}"
-    figure.suptitle(f"target {job.args.target}: {question(table, names)}\n{ran}", x=0.01, ha="left", fontsize=10)
+        run_line += f", {scores_caption(scores, captions)}"
+    figure.suptitle(f"target {job.args.target}: {question(table, names)}\n{run_line}", x=0.01, ha="left", fontsize=10)
     save(figure, job)
 
 
-def scored_by(scores, captions):
-    """The caption of the training images: the method of their scores, and the meaning of the words below each."""
+def scores_caption(scores, captions):
+    """Return the caption of the training images: the method of their scores, and the meaning of the text below each."""
     method = scores.attrs["method"]
     if count := len(settings_of(scores.attrs["spec"]).get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
@@ -52,10 +52,10 @@ def scored_by(scores, captions):
 
 
 def question(table, names):
-    """The question that the curves answer.
+    """Return the question that the curves answer.
 
     Args:
-        names: an ``ImageNames``, or None without training images, where no classifier judges.
+        names: an ``ImageNames``, or None without training images, when no classifier judges.
     """
     classes = table.loc[table["classifier"].isin(STYLES), "feature"]
     if classes.empty:
@@ -63,8 +63,8 @@ def question(table, names):
     return f"when is it class {plain(names.class_name(int(classes.iloc[0])))}?"
 
 
-def around(steepest, steps):
-    """Up to COLUMNS steps, descending, around the first classifier's steepest interval, or evenly spread."""
+def steps_around(steepest, steps):
+    """Return up to COLUMNS steps, descending, around the first classifier's steepest interval, or evenly spread."""
     steps = sorted(steps, reverse=True)
     if len(steps) <= COLUMNS:
         return steps
@@ -76,7 +76,7 @@ def around(steepest, steps):
 
 
 def curve(axes, table, steepest):
-    """Likelihood against t for every classifier or image-text model, with their steepest intervals."""
+    """Plot likelihood against t for every classifier or image-text model, with their steepest intervals."""
     for judge, rows in table.groupby("classifier", sort=False):
         feature = plain(str(rows["feature"].iloc[0]))
         label = f"{judge} classifier" if judge in STYLES else f"{judge}: “{feature}”"
@@ -91,32 +91,32 @@ def curve(axes, table, steepest):
 
 
 def sample_row(axes, columns, samples):
-    """Samples of p(·|x_t) for each step."""
-    sampled = read(samples["step"]).tolist()
+    """Show samples of p(·|x_t) for each step."""
+    steps = read(samples["step"]).tolist()
     name_row(axes[0], ROWS[-1])
     for axis, t in zip(axes[1:], columns):
         axis.set_title(f"t = {t}", fontsize=9, loc="center")
-        show(axis, mosaic(read(samples["sample"], sampled.index(t))))
+        show(axis, mosaic(read(samples["sample"], steps.index(t))))
 
 
 def influences(axes, columns, scores, data, captions):
-    """The training images with the highest and lowest scores, for each step."""
-    scored = read(scores["step"]).tolist()
+    """Show the training images with the highest and lowest scores, for each step."""
+    steps = read(scores["step"]).tolist()
     names = [*[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
     for r, (axis, name) in enumerate(zip(axes[:, 0], names)):
         name_row(axis, name, 11, GREEN if r < TOP else RED)
-    for line, t in zip(axes[:, 1:].T, columns):
-        if t not in scored:
-            for axis in line:
+    for column, t in zip(axes[:, 1:].T, columns):
+        if t not in steps:
+            for axis in column:
                 axis.axis("off")
-            line[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
+            column[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
             continue
-        score = read(scores["score"], scored.index(t))
+        score = read(scores["score"], steps.index(t))
         best, worst = top_and_bottom(score, TOP)
         for r, i in enumerate([*best, *worst]):
             frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
-            show(line[r], read(data["image"], int(i)), *frame)
-            captions.below(line[r], i, signed(score[i]))
+            show(column[r], read(data["image"], int(i)), *frame)
+            captions.below(column[r], i, signed(score[i]))
 
 
 if __name__ == "__main__":

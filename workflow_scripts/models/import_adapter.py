@@ -1,4 +1,4 @@
-"""Take an existing LoRA adapter into the store, whatever the style of its names, and compare it with the base."""
+"""Import an existing LoRA adapter into the store, whatever its naming style, and compare it with the base."""
 
 from waypoint.store.artifacts.atomic import atomic_directory
 from waypoint.store.artifacts.checksums import write_marker
@@ -17,8 +17,8 @@ def main(job):
     with atomic_directory(job.args.out) as tmp:
         adapters.save(denoiser.unet, tmp)
         source = source_record([str(file_of(path))])
-        made = {"name": job.args.name, "imported_from": path, "source": source, "base": base.weights}
-        write_marker(tmp, job.provenance(**made, weights=weights_hash(tmp)))
+        attributes = {"name": job.args.name, "imported_from": path, "source": source, "base": base.weights}
+        write_marker(tmp, job.provenance(**attributes, weights=weights_hash(tmp)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Take an existing diffusers model, the base of adapters too, into the store, after comparing it."""
+"""Import an existing diffusers model, or the base of adapters, into the store after checking it."""
 
 from waypoint.science.networks.unet import require_null_class
 from waypoint.store.artifacts.atomic import atomic_directory
@@ -18,11 +18,11 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    given = job.settings["base" if "base" in job.settings else "checkpoint"]
-    path, reference = given["path"], given.get("reference")
-    changed = taking(job)
-    denoiser, said = checkpoints.take(path, **changed)
-    same = wanted(job.settings["model"], reference if reference != path else None, changed)
+    section = job.settings["base" if "base" in job.settings else "checkpoint"]
+    path, reference = section["path"], section.get("reference")
+    options = load_options(job)
+    denoiser, notes = checkpoints.take(path, **options)
+    expected = wanted(job.settings["model"], reference if reference != path else None, options)
     if job.args.data:
         data = job.open(job.args.data)
         require_fit(denoiser, data, f"checkpoint {path}")
@@ -30,40 +30,40 @@ def main(job):
         if guided and "label" in data:
             require_null_class(denoiser.unet, read(data["label"]), f"checkpoint {path}")
     else:
-        checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoders(job))
-    said += fit(denoiser, same, path, changed)
-    for words in said:
-        print(f"checkpoint {path}: {words}")
+        checkpoints.require_encoders(denoiser, f"checkpoint {path}", *encoder_sizes(job))
+    notes += fit(denoiser, expected, path, options)
+    for note in notes:
+        print(f"checkpoint {path}: {note}")
     with atomic_directory(job.args.out) as tmp:
         checkpoints.save(denoiser.unet, denoiser.scheduler, tmp)
-        # a hub id's folder carries its revision in its name
-        source = source_record(taken_from(path, changed["weights"]))
+        # the folder of a hub id has the revision in its name
+        source = source_record(taken_from(path, options["weights"]))
         attributes = {
             "name": job.args.name,
             "imported_from": str(fetch(path, parts=checkpoints.PARTS)),
             "source": source,
         }
-        more = {"taken": said} if said else {}
-        write_marker(tmp, job.provenance(**attributes, **more, weights=weights_hash(tmp)))
+        extra = {"taken": notes} if notes else {}
+        write_marker(tmp, job.provenance(**attributes, **extra, weights=weights_hash(tmp)))
 
 
-def taking(job):
-    """How the model is taken: keyword arguments of ``checkpoints.load``."""
+def load_options(job):
+    """Return how to load the model: keyword arguments of ``checkpoints.load``."""
     settings = job.settings["checkpoint"]
-    changed = {key: settings.get(key) for key in ("sampler", "timestep_spacing", "weights")}
-    changed |= {"model": job.settings["model"], "latent": bool(job.args.vae), "cells": settings.get("size")}
+    options = {key: settings.get(key) for key in ("sampler", "timestep_spacing", "weights")}
+    options |= {"model": job.settings["model"], "latent": bool(job.args.vae), "cells": settings.get("size")}
     if job.args.data:
-        changed["latent"] = "latent" in job.open(job.args.data)
-        changed["cells"] = (
-            settings.get("size") and job.open(job.args.data)["latent" if changed["latent"] else "image"].shape[-1]
+        options["latent"] = "latent" in job.open(job.args.data)
+        options["cells"] = (
+            settings.get("size") and job.open(job.args.data)["latent" if options["latent"] else "image"].shape[-1]
         )
-    elif changed["cells"] and job.args.vae:
-        changed["cells"] = cells_of(settings["size"], load_vae(job.folder(job.args.vae)).vae.config)
-    return changed
+    elif options["cells"] and job.args.vae:
+        options["cells"] = cells_of(settings["size"], load_vae(job.folder(job.args.vae)).vae.config)
+    return options
 
 
-def encoders(job):
-    """Width of embedded captions and channels of latents, of the experiment's encoders; None where there is none."""
+def encoder_sizes(job):
+    """Return the width of embedded captions and the channels of latents; None without such an encoder."""
     width = channels = None
     if job.args.text:
         width = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"]).width

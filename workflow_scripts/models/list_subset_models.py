@@ -8,12 +8,12 @@ from waypoint.workflow.jobs.job import run
 
 
 def main(job):
-    listed = {}
+    entries = {}
     for folder in job.args.models:
         attributes = job.checkpoint(folder).attributes
-        listed[attributes["name"]] = {"weights": attributes["weights"], "rows_sha256": attributes["rows_sha256"]}
-    text = json.dumps(listed, indent=1) + "\n"
-    # readers record this hash in place of all models'
+        entries[attributes["name"]] = {"weights": attributes["weights"], "rows_sha256": attributes["rows_sha256"]}
+    text = json.dumps(entries, indent=1) + "\n"
+    # readers record this hash instead of every model's
     with atomic_file(job.args.out, lambda: job.provenance(sha256=text_hash(text))) as tmp:
         tmp.write_text(text)
 

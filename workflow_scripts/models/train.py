@@ -1,7 +1,7 @@
 """Train one or several models, or adapters of a base, on the same images: all, a random subset, or all without some.
 
-It is resumable. The models of one job share the imports. Finished ones wait in resume/ until all are done, so that a
-kill in between loses at most one epoch of one model; with other settings or images both start anew.
+Training is resumable. The models of one job share the imports. Finished ones wait in resume/ until all are done, so an
+interruption loses at most one epoch of one model; other settings or images make training start anew.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ class Training:
     """One model to train: its name, its place, and the images it sees."""
 
     name: str
-    stream: str  # keys its randomness
+    stream: str  # key of its random streams
     out: Path
     resume: Path
     rows: np.ndarray
@@ -40,8 +40,8 @@ class Training:
     base: str | None  # SHA-256 of the weights of an adapter's base
 
     def identity(self, spec):
-        """Hash of everything the weights depend on; states and models with another hash are not used."""
-        settings = {stage: entry for stage, entry in spec.items() if stage != "item"}  # the images are the rows
+        """Return the hash of everything the weights depend on; states and models with another hash are not used."""
+        settings = {stage: entry for stage, entry in spec.items() if stage != "item"}  # the rows stand for the images
         base = [self.base] if self.base else []
         return identity_of(settings, self.stream, rows_hash(self.rows), self.data_sha256, *base)
 
@@ -51,17 +51,17 @@ def main(job):
     data = job.open(job.args.data)
     scores = job.open(job.args.scores) if job.args.scores else None
     rows = training_rows(job.settings.get("images"), job.settings["seed"], data["image"].shape[0], scores)
-    # a latent model sees its images only as they were encoded
+    # a latent model sees only encoded images
     images = torch.from_numpy(read(inputs_of(data))[rows])
     base = job.checkpoint(job.args.base).weights if job.args.base else None
     trained = []
-    with contextlib.ExitStack() as owned:
+    with contextlib.ExitStack() as locks:
         for name, out in zip(job.args.name, map(Path, job.args.out)):
             # removing the same images gives the same model, whichever method or target asks for it
             stream = "without" if name.startswith("without/") else name
             folder = Path(job.args.resume, name.replace("/", "-"))
             training = Training(name, stream, out, folder, rows, data.attrs["sha256"], base)
-            owned.enter_context(sole_owner(folder))
+            locks.enter_context(sole_owner(folder))
             if finished(out, training.identity(job.spec)):
                 confirm(job, out)
             else:
@@ -84,7 +84,7 @@ def confirm(job, folder):
     if stored.get("identity") == job.provenance.identity:
         return
     attributes = {**stored, **job.provenance.origin()}
-    if folder.is_symlink():  # somebody else's stays as it is
+    if folder.is_symlink():  # a linked model may belong to somebody else
         copy(folder, folder, attributes)
     else:
         rewrite_marker(folder, attributes)
@@ -92,7 +92,7 @@ def confirm(job, folder):
 
 
 def copy(model, place, attributes):
-    """A copy of a finished model, under other attributes."""
+    """Copy a finished model, with other attributes."""
     require_intact(model)
     with atomic_directory(place) as tmp:
         shutil.copytree(model, tmp, dirs_exist_ok=True)
@@ -100,7 +100,7 @@ def copy(model, place, attributes):
 
 
 def take_over(job, training):
-    """Copy an existing model of the same images and recipe, if there is one; True if so."""
+    """Copy an existing model of the same images and recipe; return whether there is one."""
     for other in sorted(training.out.parent.iterdir()) if training.out.parent.exists() else []:
         if other != training.out and ".tmp-" not in other.name and finished(other, training.identity(job.spec)):
             changed = {"name": training.name, "same_as": other.name}
@@ -115,11 +115,11 @@ def take_over(job, training):
 
 
 def train(job, training, images, data, device):
-    """Train one model from its last finished epoch on, into ``resume/model``."""
+    """Train one model, from its last finished epoch on, into ``resume/model``."""
     folder, name, identity = training.resume, training.name, training.identity(job.spec)
     if finished(folder / "model", identity):
         return
-    denoiser = untrained(job, training)
+    denoiser = initial_denoiser(job, training)
     require_fit(denoiser, data, "checkpoints.base" if training.base else "model.unet", training.rows)
     denoiser = checkpoints.Denoiser(denoiser.unet.train().to(device), denoiser.scheduler)
     conditions, recipe, seed = (
@@ -141,8 +141,8 @@ def train(job, training, images, data, device):
         write_marker(tmp, job.provenance(**attributes))
 
 
-def untrained(job, training):
-    """The denoiser as its training begins: a new network, or the base with a new adapter."""
+def initial_denoiser(job, training):
+    """Return the denoiser before training: a new network, or the base with a new adapter."""
     if training.base is None:
         return checkpoints.build(job.settings["model"], job.settings["seed"], training.stream)
     denoiser = job.checkpoint(job.args.base).load()

@@ -9,19 +9,20 @@ from waypoint.science.random_streams import numpy_stream
 from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow.jobs.job import run
 
-CHANGE = {"counterfactual_fid": "fid_increase", "forgetting": "l2"}  # the column that says how much changed
+CHANGE = {"counterfactual_fid": "fid_increase", "forgetting": "l2"}  # the column that measures the change
 COLUMNS = "method versus step n_remove difference low high targets".split()
 
 
 def main(job):
     table, _ = job.table(job.args.table)
-    changed, rows = CHANGE[job.args.evaluation], []
-    full_set = table[table["n_remove"] == 0]  # of forgetting: models of the full set, beside every number of removals
+    column, rows = CHANGE[job.args.evaluation], []
+    # forgetting only: models of the full set, compared with every number of removals
+    full_set = table[table["n_remove"] == 0]
     for count in sorted(set(table["n_remove"]) - {0}):
-        there = pd.concat([table[table["n_remove"] == count], full_set])
-        wide = there.pivot(index="target", columns="method", values=changed)
-        for method, versus in combinations(there["method"].unique(), 2):
-            differences = (wide[method] - wide[versus]).to_numpy()
+        selected = pd.concat([table[table["n_remove"] == count], full_set])
+        changes = selected.pivot(index="target", columns="method", values=column)
+        for method, versus in combinations(selected["method"].unique(), 2):
+            differences = (changes[method] - changes[versus]).to_numpy()
             stream = numpy_stream(job.settings["seed"], "compare removals")
             low, high = paired.interval_of_mean(differences, stream)
             row = {"method": method, "versus": versus, "step": table["step"].iloc[0], "n_remove": count}

@@ -15,8 +15,8 @@ def main(job):
     original, sample = features.of(restarts.batches())
     names, distances = job.settings["controls"]["full_models"], []
     for theta in full_models(job):
-        of_other, _ = features.of(restarts.batches(theta))
-        distances.append(frechet_distance(original, of_other))
+        other_features, _ = features.of(restarts.batches(theta))
+        distances.append(frechet_distance(original, other_features))
         job.progress(len(distances), len(names), "models")
     attributes = {"target": job.args.target, "features": features.name, "train_images": images_of(job)}
     attributes["weights"] = generator.weights

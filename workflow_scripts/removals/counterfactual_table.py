@@ -10,15 +10,15 @@ from waypoint.workflow.plan.specs import settings_of
 
 def main(job):
     originals = {store.attrs["target"]: store for store in map(job.open, job.args.originals)}
-    rows = [row for path in job.args.without for row in compared(job.open(path), originals)]
+    rows = [row for path in job.args.without for row in rows_of(job.open(path), originals)]
     store = next(iter(originals.values()))
     attributes = {"train_images": store.attrs["train_images"], "baselines": store["baseline"].shape[0]}
     with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
 
 
-def compared(store, originals):
-    """Rows of one method and target: the distance to the original images, beside that of models of the full set."""
+def rows_of(store, originals):
+    """Yield rows of one method and target: the distance to the original images, and that of full-set models."""
     original, settings = originals[store.attrs["target"]], settings_of(store.attrs["spec"])["counterfactual"]
     baseline = read(original["fid_baseline"]).mean()
     for removed, distances in zip(read(store["removed"]), read(store["fid"])):

@@ -21,8 +21,8 @@ def main(job):
     distances = np.empty((len(counts), removals(job)))
     samples = np.empty((*distances.shape, min(SAMPLES, len(original)), *restarts.target.image.shape), np.float32)
     for done, (place, theta) in enumerate(models_without(job, "counterfactual"), 1):
-        of_retrained, samples[place] = features.of(restarts.batches(theta))
-        distances[place] = frechet_distance(original, of_retrained)
+        features_of_retrained, samples[place] = features.of(restarts.batches(theta))
+        distances[place] = frechet_distance(original, features_of_retrained)
         job.progress(done, distances.size, "models")
     attributes = {"method": job.args.method, "target": job.args.target, "features": features.name}
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
@@ -35,15 +35,15 @@ def main(job):
 
 
 def originals(job, features):
-    """Features of the original images, from the same model and the same network as this job's.
+    """Read the features of the original images, from the same model and feature network as this job's.
 
     Raises:
-        WaypointError: they are another model's, or another network's.
+        WaypointError: they come from another model or another network.
     """
     store = job.open(job.args.original)
     require_generator(job, store, job.args.original)
-    original, again = read(store["feature"]), features(torch.from_numpy(read(store["sample"])))
-    if not np.allclose(again, original[: len(again)], rtol=0.01, atol=0.01 * np.abs(original).max()):
+    original, recomputed = read(store["feature"]), features(torch.from_numpy(read(store["sample"])))
+    if not np.allclose(recomputed, original[: len(recomputed)], rtol=0.01, atol=0.01 * np.abs(original).max()):
         raise WaypointError(f"{job.args.original} holds features of another network; delete it and rerun")
     return original
 

@@ -19,7 +19,7 @@ from waypoint.workflow.jobs.target import conditions, require_generator
 def main(job):
     trajectory = job.open(job.args.trajectory)
     require_generator(job, trajectory, job.args.trajectory)
-    # of a given image what the generating model makes of it again: what the inversion loses is no forgetting
+    # a given image's reconstruction by the generating model: errors of the inversion are no forgetting
     original = read(trajectory["again" if "again" in trajectory else "image"])
     decode = decoder(job, job.device())
     if job.args.method == "none":
@@ -30,7 +30,7 @@ def main(job):
         shape = (len(counts), removals(job))
     images = np.empty((*shape, *original.shape), np.float32)
     for done, (place, theta) in enumerate(models, 1):
-        images[place] = decode(again(job, theta, trajectory)[None])[0].numpy()
+        images[place] = decode(regenerate(job, theta, trajectory)[None])[0].numpy()
         job.progress(done, len(job.args.models), "models")
     attributes = {"method": job.args.method, "target": job.args.target}
     attributes["train_images"] = images_of(job)
@@ -43,8 +43,8 @@ def main(job):
         store.write("l2", ["n_remove", "removal"], l2(images, original), "n_remove", counts)
 
 
-def again(job, theta, trajectory):
-    """A model's image (C, H, W) from the target's x_T, noises and condition; by DDIM from a given image's x_T."""
+def regenerate(job, theta, trajectory):
+    """Generate a model's image (C, H, W) from the target's x_T, noises and condition; by DDIM for a given image."""
     target, sampling = job.settings["target"], job.settings["sampling"]
     condition, null = conditions(trajectory, theta, target)
     sampler = guided(theta, null, sampling.get("guidance", 1))

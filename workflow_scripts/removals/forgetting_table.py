@@ -10,15 +10,15 @@ from waypoint.workflow.plan.specs import settings_of
 
 def main(job):
     stores = [job.open(path) for path in job.args.stores]
-    rows = [row for store in stores for row in moved(store)]
+    rows = [row for store in stores for row in rows_of(store)]
     models = {store.attrs["method"]: store["l2"].shape[1] for store in stores}
     attributes = {"train_images": stores[0].attrs["train_images"], "models": models}
     with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         pd.DataFrame(rows).drop_duplicates().to_csv(tmp, index=False, float_format="%.6g")
 
 
-def moved(store):
-    """Rows of one method and target: ℓ2 in pixel space, the mean over random removals or models of the full set."""
+def rows_of(store):
+    """Yield rows of one method and target: ℓ2 in pixel space, the mean over random removals or full-set models."""
     step = settings_of(store.attrs["spec"])["forgetting"]["step"]
     for removed, l2 in zip(read(store["removed"]), read(store["l2"])):
         row = {"method": store.attrs["method"], "target": store.attrs["target"], "step": step}

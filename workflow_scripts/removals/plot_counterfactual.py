@@ -16,17 +16,17 @@ def main(job):
 
 
 def distance(features):
-    """The name of the distance; only the one of the published Inception's 2048 features is called FID."""
+    """Return the name of the distance; only that of the published Inception's 2048 features is called FID."""
     if features == "inception":
         return "FID"
     return f"Fréchet distance\nof {'classifier' if features == 'classifier' else features} features"
 
 
 def title(table, attributes):
-    """The figure's title: what was run, in numbers."""
+    """Return the figure's title, which describes the run in numbers."""
     first, targets = table.iloc[0], table["target"].nunique()
     random = table.loc[table["method"] == "random", "note"].iloc[0]
-    ran = (
+    text = (
         f"Retrained without each method's top images (of {attributes['train_images']}) at step t = {first['step']}; "
         f"{targets} target{'s' * (targets > 1)}\n"
         f"{first['images']} samples of $p(\\cdot|x_t)$ each; retrained models make the calls in (t − Δ, t], "
@@ -34,7 +34,7 @@ def title(table, attributes):
         f"zero: mean of {attributes['baselines']} models of the full set; random: {random}\n"
         "bars: mean ± SE over targets; dots: targets"
     )
-    return with_caveats(ran, targets=targets)
+    return with_caveats(text, targets=targets)
 
 
 if __name__ == "__main__":

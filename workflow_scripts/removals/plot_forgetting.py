@@ -20,8 +20,8 @@ def main(job):
     figure = plt.figure(figsize=(BARS + 0.5 + columns, height))
     left, right = side_by_side(figure, (BARS, 0.5 + columns))
     axes = left.subplots()
-    legend = -(-len(methods) // LEGEND)  # rows
-    left.subplots_adjust(0.13, max(0.2, (0.55 + 0.19 * legend) / height), 0.97, 1 - 1 / height)
+    legend_rows = -(-len(methods) // LEGEND)
+    left.subplots_adjust(0.13, max(0.2, (0.55 + 0.19 * legend_rows) / height), 0.97, 1 - 1 / height)
     method_bars(axes, table, "l2", attributes["train_images"], turns)
     axes.set(ylabel="ℓ2 to the original image (pixels in [−1, 1])")
     left.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=LEGEND)
@@ -30,15 +30,15 @@ def main(job):
         0.07, 1 - (1.1 + CELL * len(targets)) / height, 0.99, 1 - 1.1 / height, wspace=0.12, hspace=0.35
     )
     for row, target in zip(rows, targets):
-        images(row, target, {method: stores[target, method] for method in methods}, looks)
+        show_images(row, target, {method: stores[target, method] for method in methods}, looks)
     for axis, method in zip(rows[0], ["original", *methods]):
         axis.set_title(method, size=9, loc="center", color="black")
     figure.suptitle(title(table, attributes), x=0.01, ha="left", fontsize=9.5)
     save(figure, job)
 
 
-def images(row, target, stores, looks):
-    """The original image and, for every method, the same seed's after its largest removal, with its ℓ2."""
+def show_images(row, target, stores, looks):
+    """Show the original image and, for every method, the same seed's after its largest removal, with its ℓ2."""
     for axis, (method, store) in zip(row[1:], stores.items()):
         largest = int(read(store["removed"]).argmax())
         show(axis, read(store["image"])[largest, 0], looks[method]["color"], 2)
@@ -48,16 +48,16 @@ def images(row, target, stores, looks):
 
 
 def title(table, attributes):
-    """The figure's title: what was run, in numbers."""
+    """Return the figure's title, which describes the run in numbers."""
     targets, models = table["target"].nunique(), attributes["models"]
-    ran = (
+    text = (
         f"The same seed after retraining without each method's top images (of {attributes['train_images']}) "
         f"at step t = {table['step'][0]}; {targets} target{'s' * (targets > 1)}\n"
         f"bars: mean ± SE over targets (dots); random: mean of {models['random']} removals; "
         f"none: nothing removed, mean of {models['none']} models with other seeds\n"
         f"images: {table['n_remove'].max()} removed, first model of each, its ℓ2 below"
     )
-    return with_caveats(ran, targets=targets)
+    return with_caveats(text, targets=targets)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from waypoint.workflow.plan.specs import settings_of
 TOP = 8  # training images per mask
 CELL, REGION, HEADER = 0.92, 1.3, 0.98  # inches
 ABOVE, BETWEEN = 0.2, 0.2  # inches for a region's name, and between two rows
-FADED = 0.45  # what is left of an image's contrast outside the mask
+FADED = 0.45  # contrast of an image outside the mask
 
 
 def main(job):
@@ -51,15 +51,15 @@ def main(job):
 
 
 def _file(mask, files):
-    """The next PNG file if the mask is a PNG, None for a box."""
+    """Return the next PNG file if the mask is a PNG, None for a box."""
     return None if isinstance(mask, list) else next(files)
 
 
 def scores_at(job, path, mask, step):
-    """One target's scores at a step: (N,).
+    """Read one target's scores at a step: (N,).
 
     Raises:
-        WaypointError: scores of another mask.
+        WaypointError: the scores are of another mask.
     """
     scores = job.open(path)
     if settings_of(scores.attrs["spec"])["target"]["mask"] != mask:
@@ -68,13 +68,13 @@ def scores_at(job, path, mask, step):
 
 
 def header(figure, job, step, words):
-    """The lines of the header: what was run, and how to read the figure; ``words``: what stands below each image."""
+    """Write the header: what was run, and how to read the figure; ``words`` say what stands below each image."""
     scores = job.open(job.args.scores[0])
     spec = settings_of(scores.attrs["spec"])
-    ran = {"targets": 0, "images": scores["score"].shape[1], "models": len(spec["checkpoints"])}
+    counts = {"targets": 0, "images": scores["score"].shape[1], "models": len(spec["checkpoints"])}
     lines = [
         (f"{scores.attrs['method']} · target {job.args.target} · t = {step}", {"size": 11, "weight": "bold"}),
-        (f"{in_words(ran)}, {projected(spec)}", {"size": 8}),
+        (f"{in_words(counts)}, {projected(spec)}", {"size": 8}),
         ("on the right the training images with the highest scores for what is inside the outline;", {"size": 8}),
         (f"below each: score, {words}", {"size": 8}),
     ]

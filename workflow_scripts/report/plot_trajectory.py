@@ -13,12 +13,12 @@ def main(job):
     figure, axes = columns([0] * len(ROWS), len(steps))
     for axis, name in zip(axes[:, 0], ROWS):
         name_row(axis, name)
-    for column, t in enumerate(steps, 1):  # left to right as the image is made
+    for column, t in enumerate(steps, 1):  # from noise on the left to the image on the right
         show_step(axes[:, column], trajectory, samples, t)
-    ran = f"{spec['generator']}, {spec['sampling']['steps']} sampling steps"
+    settings_line = f"{spec['generator']}, {spec['sampling']['steps']} sampling steps"
     if guidance := spec["sampling"].get("guidance"):
-        ran += f", guidance {guidance:g}"
-    lines = [(titled(job.args.target, spec), {"size": 11, "weight": "bold"}), (ran, {"size": 8})]
+        settings_line += f", guidance {guidance:g}"
+    lines = [(titled(job.args.target, spec), {"size": 11, "weight": "bold"}), (settings_line, {"size": 8})]
     header(figure, read(trajectory["image"]), lines)
     save(figure, job)
 

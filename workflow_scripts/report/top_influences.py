@@ -26,8 +26,8 @@ def main(job):
 
 
 def rows(scores, lists, names, listed):
-    """Iterate over the rows of one target's scores by one method; ranks and found are empty where unknown."""
-    of, known = [scores.attrs["method"], scores.attrs["target"]], parts_of(scores)[0] is not None
+    """Yield the rows of one target's scores by one method; ranks and found are empty if unknown."""
+    source, has_judgement = [scores.attrs["method"], scores.attrs["target"]], parts_of(scores)[0] is not None
     for s, t in enumerate(read(scores["step"])):
         score = read(scores["score"], s)
         error = read(scores["score_se"], s) if "score_se" in scores else None
@@ -35,8 +35,8 @@ def rows(scores, lists, names, listed):
             for k, i in enumerate(lists.images[side, s]):
                 se = "" if error is None else f"{error[i]:.6g}"
                 image = [names.label_of(i), names.files[i], names.class_of(i)]
-                said = [getattr(lists, column)[side, s, k] if known else "" for column in JUDGED]
-                yield [*of, t, k + 1, sign, i, f"{score[i]:.6g}", se, *image, *said, listed.alike(i)]
+                judgement = [getattr(lists, column)[side, s, k] if has_judgement else "" for column in JUDGED]
+                yield [*source, t, k + 1, sign, i, f"{score[i]:.6g}", se, *image, *judgement, listed.alike(i)]
 
 
 if __name__ == "__main__":

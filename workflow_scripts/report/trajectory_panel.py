@@ -14,8 +14,8 @@ from waypoint.workflow.jobs.compared_image import Compared
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
-GREY = "#8A8A8A"  # of what is not found
-THIN = "\N{THIN SPACE}"  # long numbers reach from image to image
+GREY = "#8A8A8A"  # of images that are not found
+THIN = "\N{THIN SPACE}"  # keeps long numbers from touching the next image's
 SOLID, DASHED = "-", (0, (2, 1.8))
 
 
@@ -26,25 +26,25 @@ def main(job):
     listed = Listed(job.open(job.args.near))
     top = min(job.settings["figures"]["top"], len(listed) // 2)
     captions = Captions(ImageNames(data), SIDE)
-    lists, known = judged(job, scores, max(top, job.settings["tables"]["top"]), listed), judged_by(scores)[0]
+    lists, has_judgement = judged(job, scores, max(top, job.settings["tables"]["top"]), listed), judged_by(scores)[0]
     figure, axes = columns([0] * len(ROWS) + [1 + captions.lines] * (2 * top), len(steps))
     row_names(axes[:, 0], top)
-    for column, s in enumerate(np.argsort(steps)[::-1], 1):  # left to right as the image is made
+    for column, s in enumerate(np.argsort(steps)[::-1], 1):  # from noise on the left to the image on the right
         score = read(scores["score"], int(s))
         error = read(scores["score_se"], int(s)) if "score_se" in scores else None
         show_step(axes[:, column], trajectory, samples, steps[s])
         for row in range(2 * top):
             (side, k), axis = divmod(row, top), axes[len(ROWS) + row, column]
             i, confirmed = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
-            color = (GREEN, RED)[side] if confirmed or not known else GREY
+            color = (GREEN, RED)[side] if confirmed or not has_judgement else GREY
             show(axis, read(data["image"], i), color, 2.2 if confirmed else 1.2, (SOLID, DASHED)[side])
             number = signed(score[i]) if error is None else f"{signed(score[i])}{THIN}±{THIN}{error[i]:.1g}"
             captions.below(axis, i, f"{number}{THIN + '✓' if confirmed else ''}{listed.mark(i)}")
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
-    said = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
+    header_lines = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
     if job.args.compared:
-        said.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
-    header(figure, read(trajectory["image"]), said)
+        header_lines.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
+    header(figure, read(trajectory["image"]), header_lines)
     reading(figure)
     shown = np.sort(steps)[::-1].tolist()
     save(figure, job, target=job.args.target, method=scores.attrs["method"], steps=shown)
@@ -60,43 +60,43 @@ def row_names(axes, top):
 
 
 def lines(job, scores, captions, alike):
-    """The lines of the header: what was run, how far to trust it, and how to read the panel.
+    """Return the lines of the header: what was run, how far to trust it, and how to read the panel.
 
     Args:
         alike: whether the panel shows images that have near-duplicates.
     """
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
-    models, (known, by) = models_of(scores), judged_by(scores)
-    ran = f"{n:,} training images"
-    ran += "" if models is None else f", {models} model{'' if models == 1 else 's'}"
-    ran += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
+    models, (has_judgement, by) = models_of(scores), judged_by(scores)
+    run_line = f"{n:,} training images"
+    run_line += "" if models is None else f", {models} model{'' if models == 1 else 's'}"
+    run_line += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
     control = " (control)" if method in CONTROLS else ""
     error = " ± its error" if "score_se" in scores else ""
-    trusted = f"✓: found, confirmed by {by}; grey: not told from noise"
-    taken = guidances(spec) if "target_gradients" in scores.attrs["spec"] else None
+    key = f"✓: found, confirmed by {by}; grey: not told from noise"
+    guidance = guidances(spec) if "target_gradients" in scores.attrs["spec"] else None
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
-        (ran, {"size": 8}),
-        *([(taken, {"size": 8})] if taken else []),
+        (run_line, {"size": 8}),
+        *([(guidance, {"size": 8})] if guidance else []),
         ("+, solid: the highest scores; above 0, the image pushed towards this", {"size": 8, "color": GREEN}),
         ("−, dashed: the lowest; below 0, the image pushed away from this", {"size": 8, "color": RED}),
         (f"below each training image: score{error}, {captions.words}", {"size": 8}),
         *([("×3: one of three images that show the same, named once", {"size": 8})] if alike else []),
-        (trusted if known else f"no ✓: nothing can be confirmed, because {by}", {"size": 8}),
+        (key if has_judgement else f"no ✓: nothing can be confirmed, because {by}", {"size": 8}),
     ]
 
 
 def guidances(spec):
-    """Words on the guidance of f_t and x̂0_t; None for models without conditions.
+    """Describe the guidance of f_t and x̂0_t; None for models without conditions.
 
     Args:
         spec: the settings of scores that come from gradients.
     """
-    of = [spec.get(section, {}).get("guidance", 1) for section in ("attribution", "sampling")]
-    if of == [1, 1] and not {"prompt", "label"} & spec.get("target", {}).keys():
+    scales = [spec.get(section, {}).get("guidance", 1) for section in ("attribution", "sampling")]
+    if scales == [1, 1] and not {"prompt", "label"} & spec.get("target", {}).keys():
         return None
-    named = ["unguided" if scale == 1 else f"guidance {scale:g}" for scale in of]
-    return f"f_t {named[0]}, x̂0 {named[1]}"
+    names = ["unguided" if scale == 1 else f"guidance {scale:g}" for scale in scales]
+    return f"f_t {names[0]}, x̂0 {names[1]}"
 
 
 if __name__ == "__main__":

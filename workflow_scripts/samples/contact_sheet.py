@@ -22,11 +22,11 @@ from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.duplicate_limit import flat, sample_of
 from waypoint.workflow.jobs.job import run
 
-POSITIONS = 1 << 18  # pixels or cells of the samples that are made at once
+POSITIONS = 1 << 18  # pixels or latent cells of samples per batch
 LOSS_IMAGES, LOSS_DRAWS = 32, 8  # training images on which the loss is measured, and draws for each
-FOOTNOTE = 17  # characters in an inch of the line below the samples
+FOOTNOTE = 17  # characters per inch of the text below the samples
 LINE = 19  # characters of a caption that fit above its sample
-SHEET, CURVE, TOP = 4.2, 4.2, 0.68  # inches: sides of the two panels, and what stands above them
+SHEET, CURVE, TOP = 4.2, 4.2, 0.68  # inches: sides of the two panels, and the space above them
 
 
 def main(job):
@@ -37,38 +37,40 @@ def main(job):
     batch = max(1, POSITIONS // (model.shape[1] * model.shape[2]))
     images = []
     for start in range(0, count, batch):
-        images.extend(decode(made(job, model, data, range(count)[start : start + batch], rows)).numpy())
+        images.extend(decode(make_samples(job, model, data, range(count)[start : start + batch], rows)).numpy())
         job.progress(len(images), count, "samples")
-    file, seen = Path(job.args.model) / "loss.csv", beside_the_data(job, data, model, np.stack(images))
-    kind, conditions = asked_for(data, model, rows)
-    what = f"{count} samples" + (f", for the {kind}s of the first training images" if kind else "")
-    figure = drawn(job.args.name, what, images, conditions, pd.read_csv(file) if file.exists() else None, seen)
-    save(figure, job, **asdict(seen), noise=seen.noise)
+    file, sample_quality = Path(job.args.model) / "loss.csv", compare_with_data(job, data, model, np.stack(images))
+    kind, conditions = conditions_and_titles(data, model, rows)
+    subtitle = f"{count} samples" + (f", for the {kind}s of the first training images" if kind else "")
+    figure = draw(
+        job.args.name, subtitle, images, conditions, pd.read_csv(file) if file.exists() else None, sample_quality
+    )
+    save(figure, job, **asdict(sample_quality), noise=sample_quality.noise)
 
 
-def beside_the_data(job, data, model, images):
-    """The ``SampleQuality`` of some generated images and of the model's loss on some training images."""
-    array, of = data["image"], Listed(job.open(job.args.near)).images
-    known = sample_of(job, len(of))
-    near = [nearest_other(flat(images), np.full(len(images), -1), vectors(array, of))]
-    near.append(nearest_other(flat(Rows(array)[of[known]]), known, vectors(array, of)))
-    inputs, chosen = Rows(inputs_of(data)), of[known]
-    some = inputs[chosen[:LOSS_IMAGES]]
+def compare_with_data(job, data, model, images):
+    """Return the ``SampleQuality`` of some generated images and of the model's loss on some training images."""
+    array, listed = data["image"], Listed(job.open(job.args.near)).images
+    sample = sample_of(job, len(listed))
+    near = [nearest_other(flat(images), np.full(len(images), -1), vectors(array, listed))]
+    near.append(nearest_other(flat(Rows(array)[listed[sample]]), sample, vectors(array, listed)))
+    inputs, chosen = Rows(inputs_of(data)), listed[sample]
+    x0 = inputs[chosen[:LOSS_IMAGES]]
     conditions = conditions_of(data, model, chosen[:LOSS_IMAGES])
     blind = blind_loss(inputs[chosen].var(0, ddof=1).mean(dtype=np.float64), model.alphas_cumprod.cpu().numpy())
     samples, usual = near
-    return quality(samples, usual, noise_loss(job, model, some, conditions), blind)
+    return quality(samples, usual, noise_loss(job, model, x0, conditions), blind)
 
 
 def vectors(array, rows):
-    """Iterate over (start, images as vectors) of some rows of an array, a block at a time."""
+    """Yield (start, images as vectors) of some rows of an array, block by block."""
     chosen, step = Rows(array, rows), max(1, array.chunks[0])
     for start in range(0, len(rows), step):
         yield start, flat(chosen[np.arange(start, min(len(rows), start + step))])
 
 
 def noise_loss(job, model, x0, conditions):
-    """The mean square error of ε on some training images (n, C, H, W), each at steps all over the schedule."""
+    """Return the mean squared error of ε on some training images (n, C, H, W), each at steps all over the schedule."""
     losses = []
     for k in range(LOSS_DRAWS):
         stream = torch_stream(job.settings["seed"], "contact sheet loss", k)
@@ -76,23 +78,23 @@ def noise_loss(job, model, x0, conditions):
         t = (t // (len(x0) * LOSS_DRAWS)).clamp(max=model.T - 1).to(model.device)
         image = torch.from_numpy(x0).to(model.device)
         epsilon = torch.randn(image.shape, generator=stream).to(model.device)
-        of_all = None if conditions is None else conditions[torch.arange(len(x0))].to(model.device)
+        condition = None if conditions is None else conditions[torch.arange(len(x0))].to(model.device)
         with torch.inference_mode():
-            losses.append(model.noise_loss(image, t, epsilon, of_all).cpu())
+            losses.append(model.noise_loss(image, t, epsilon, condition).cpu())
     return float(torch.cat(losses).mean())
 
 
-def made(job, model, data, numbers, rows):
-    """Samples with these numbers, (numbers, C, H, W); each has a random stream of its own, the same for all models."""
-    known, sampling = conditions_of(data, model, rows), job.settings["sampling"]
-    conditions = None if known is None else known[np.array(numbers)].to(model.device)
+def make_samples(job, model, data, numbers, rows):
+    """Make the samples with these numbers, (numbers, C, H, W); each has its own random stream, equal for all models."""
+    all_conditions, sampling = conditions_of(data, model, rows), job.settings["sampling"]
+    conditions = None if all_conditions is None else all_conditions[np.array(numbers)].to(model.device)
     sampler = guided(model, null_of(data), sampling.get("guidance", 1))
     streams = [torch_stream(job.settings["seed"], "contact sheet", number) for number in numbers]
     return samples(sampler, sampling["steps"], streams, conditions)
 
 
-def asked_for(data, model, rows):
-    """The condition of each sample: its kind, caption or label or nothing, and a title for each row."""
+def conditions_and_titles(data, model, rows):
+    """Return the kind of condition, caption or label or None, and a title for each sample."""
     kind = {"encoder_hidden_states": "caption", "class_labels": "label", None: None}[model.conditioned_by]
     if kind is None:
         return None, [""] * len(rows)
@@ -100,29 +102,31 @@ def asked_for(data, model, rows):
     return kind, ["\n".join(line).replace("$", r"\$") for line in lines]
 
 
-def drawn(name, what, images, conditions, losses, seen):
-    """The figure: samples on the left, and the loss curve, where there is one, on the right.
+def draw(name, subtitle, images, conditions, losses, sample_quality):
+    """Draw the figure: samples on the left, and the loss curve, if there is one, on the right.
 
     Args:
-        what: the line below the model's name. images: (C, H, W) each. conditions: a title for each.
-        losses: columns epoch and loss, or None. seen: a ``SampleQuality``.
+        subtitle: the line below the model's name. images: (C, H, W) each. conditions: a title for each.
+        losses: columns epoch and loss, or None. sample_quality: a ``SampleQuality``.
     """
     side = int(np.ceil(len(images) ** 0.5))
     lines = max(title.count("\n") + 1 if title else 0 for title in conditions)
-    head = TOP + 0.13 * lines  # of the first row
+    above = TOP + 0.13 * lines  # above the first row
     height = SHEET + 0.13 * lines * (side - 1)
     width = 0.2 + SHEET + (0.9 + CURVE if losses is not None else 0)
-    said = textwrap.wrap(f"{'Noise. ' if seen.noise else ''}{seen.in_words()}.", int(FOOTNOTE * width))
-    foot = 0.12 + 0.14 * len(said)
-    size = (width, height + head + foot)
+    footnote = textwrap.wrap(
+        f"{'Noise. ' if sample_quality.noise else ''}{sample_quality.in_words()}.", int(FOOTNOTE * width)
+    )
+    below = 0.12 + 0.14 * len(footnote)
+    size = (width, height + above + below)
     figure = plt.figure(figsize=size)
     cells = figure.add_gridspec(
         side,
         side,
         left=0.1 / size[0],
         right=(0.1 + SHEET) / size[0],
-        bottom=foot / size[1],
-        top=1 - head / size[1],
+        bottom=below / size[1],
+        top=1 - above / size[1],
         wspace=0.06,
         hspace=0.06 + 0.16 * lines,
     )
@@ -131,13 +135,13 @@ def drawn(name, what, images, conditions, losses, seen):
         show(axes, image)
         axes.set_title(title, size=6.5, loc="center", pad=2)
     figure.text(0.1 / size[0], 1 - 0.2 / size[1], f"Model {name}", va="center", size=12)
-    figure.text(0.1 / size[0], 1 - 0.48 / size[1], what, va="center", size=9, color="#555555")
-    color = RED if seen.noise else "#555555"
-    figure.text(0.1 / size[0], 0.06 / size[1], "\n".join(said), va="bottom", size=8, color=color)
+    figure.text(0.1 / size[0], 1 - 0.48 / size[1], subtitle, va="center", size=9, color="#555555")
+    color = RED if sample_quality.noise else "#555555"
+    figure.text(0.1 / size[0], 0.06 / size[1], "\n".join(footnote), va="bottom", size=8, color=color)
     if losses is not None:
         left = (0.1 + SHEET + 0.8) / size[0]
         curve(
-            figure.add_axes((left, (foot + 0.38) / size[1], 0.98 - left, (height + head - TOP - 0.38) / size[1])),
+            figure.add_axes((left, (below + 0.38) / size[1], 0.98 - left, (height + above - TOP - 0.38) / size[1])),
             losses,
         )
         sentence = "\n".join(textwrap.wrap(in_words(losses["loss"].to_numpy()), 66))

@@ -1,4 +1,4 @@
-"""tables/one_step_error.csv: the distance of x̂0_t from the mean of samples of p(·|x_t), for which it stands (§2.2)."""
+"""tables/one_step_error.csv: the distance of x̂0_t from the mean of samples of p(·|x_t), which it stands for (§2.2)."""
 
 import pandas as pd
 
@@ -17,9 +17,9 @@ def main(job):
         # the trajectory that these samples restarted from
         require_agreement(trajectory, generated.attrs, restarts.attrs["spec"])
         grid, x0_hat = read(generated["step"]).tolist(), read(generated["x0_hat"])
-        samples_in_its_space = restarts["latent" if "latent" in restarts else "sample"]
+        sample_array = restarts["latent" if "latent" in restarts else "sample"]
         for s, step in chosen_steps(job, restarts):
-            sample = read(samples_in_its_space, s)[: job.settings["samples"]["number"]]
+            sample = read(sample_array, s)[: job.settings["samples"]["number"]]
             row = one_step_error(x0_hat[grid.index(step)], sample)
             rows.append({"target": restarts.attrs["target"], "step": step, **row})
     with atomic_file(job.args.out, job.provenance) as tmp:

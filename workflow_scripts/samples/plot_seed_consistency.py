@@ -39,7 +39,7 @@ def main(job):
         axis.axvline(values.median(), color=color, linestyle=line, linewidth=2)
     axis.set(xlabel="ℓ2 distance of the two images (pixels in [−1, 1])", ylabel="pairs of images")
     cast(MaxNLocator, axis.yaxis.get_major_locator()).set_params(integer=True)
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above: inside it would cover the medians
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above the axes: inside, it would cover the medians
     seeds = same.shape[1]
     ran = f"{seeds} seed{'s' * (seeds > 1)}, {pairs} pair{'s' if pairs > 1 else ''} of models"
     if store.attrs["images"]:

@@ -9,7 +9,7 @@ from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target
 
-BATCH, POSITIONS = 250, 1 << 18  # samples made at once: so many, and no more than fill these pixels or cells
+BATCH, POSITIONS = 250, 1 << 18  # limits of a batch: samples, and pixels or latent cells
 
 
 def main(job):
@@ -32,10 +32,10 @@ def main(job):
                 streams = [torch_stream(job.settings["seed"], "samples", target.key, t, k) for k in numbers]
                 steps = job.settings["sampling"]["steps"]
                 images = continuations(target.sampling(generator), steps, target.x_t[s], t, streams, target.condition)
-                where, what = (s, slice(numbers.start, numbers.stop)), f"step {t}, sample"
-                store.put("sample", where, decode(images).numpy(), what, numbers)
+                window, label = (s, slice(numbers.start, numbers.stop)), f"step {t}, sample"
+                store.put("sample", window, decode(images).numpy(), label, numbers)
                 if job.args.vae:
-                    store.put("latent", where, images.numpy(), what, numbers)
+                    store.put("latent", window, images.numpy(), label, numbers)
             job.progress(s + 1, len(target.steps), "steps")
 
 

@@ -35,7 +35,7 @@ def main(job):
                 f"evaluation.seed_consistency.images: {folder} is conditional, and further seeds have no condition; "
                 "set it to 0 and use more targets"
             )
-        for kind, of_kind in made_by(job, theta, name, rows, texts).items():
+        for kind, of_kind in make_images(job, theta, name, rows, texts).items():
             images[kind].append(decode(of_kind).numpy())
         job.progress(len(images["image"]), len(settings["models"]), "models")
     images = {kind: np.array(of_kind) for kind, of_kind in images.items()}
@@ -51,15 +51,15 @@ def main(job):
 
 
 def embedded_prompts(job, rows, device):
-    """{prompt: its embedding (token, width)} of all rows' and of the empty one, or {} without a text encoder."""
+    """Return {prompt: its embedding (token, width)} of all rows and the empty prompt, or {} without a text encoder."""
     if not job.args.text:
         return {}
     encoder = load_text_encoder(job.folder(job.args.text), job.settings["text_encoder"]["max_length"], device)
     return {prompt: encoder([prompt])[0] for prompt in {"", *(row["prompt"] for row in rows if "prompt" in row)}}
 
 
-def made_by(job, theta, name, rows, texts):
-    """Images of one model, {kind: (rows, C, H, W)}: "image" from each row's x_T and noises, "independent" from others.
+def make_images(job, theta, name, rows, texts):
+    """Make one model's images, {kind: (rows, C, H, W)}: "image" from a row's x_T and noises, "independent" from others.
 
     A row's images depend on no other row. ``image`` has the noises of the target's trajectory.
     """
@@ -74,7 +74,7 @@ def made_by(job, theta, name, rows, texts):
 
 
 def rows_of(images, names, ids):
-    """Rows of seed_consistency.csv.
+    """Yield the rows of seed_consistency.csv.
 
     Args:
         images: {image, independent: (models, targets, C, H, W)}.

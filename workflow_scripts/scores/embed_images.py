@@ -1,4 +1,4 @@
-"""Embeddings of all training images by an image encoder, made once (§5.1)."""
+"""Embeddings of all training images by an image encoder, computed once (§5.1)."""
 
 import json
 
@@ -11,7 +11,7 @@ from waypoint.store.zarr.reader import blocks
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 
-BATCH = 64  # images at the encoder's own size at once
+BATCH = 64  # images per call, at the encoder's own size
 
 
 def main(job):
@@ -20,9 +20,9 @@ def main(job):
     encoder = ImageEncoder(name, job.settings["image_encoder"], place, job.device())
     embedded = []
     for start, rows in blocks(images):
-        for at in range(0, len(rows), BATCH):
-            embedded.append(encoder(torch.from_numpy(rows[at : at + BATCH].copy())).cpu().numpy())
-            job.progress(start + min(at + BATCH, len(rows)), images.shape[0], "images")
+        for first in range(0, len(rows), BATCH):
+            embedded.append(encoder(torch.from_numpy(rows[first : first + BATCH].copy())).cpu().numpy())
+            job.progress(start + min(first + BATCH, len(rows)), images.shape[0], "images")
     embedded = np.concatenate(embedded)
     attributes = {"encoder": name, "sha256": array_hash(embedded)}
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:

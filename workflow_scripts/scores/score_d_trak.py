@@ -1,4 +1,4 @@
-"""D-TRAK scores: TRAK on gradients of the squared output, for all targets that are due."""
+"""D-TRAK scores: TRAK on gradients of the squared output, for all pending targets."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Gradient products ⟨φ_i, g_t⟩ after both sides were whitened by the diagonal: Σ φ_i g_t / (F + λ) over parameters."""
+"""Gradient products ⟨φ_i, g_t⟩ after whitening both sides by the diagonal: Σ φ_i g_t / (F + λ) over parameters."""
 
 from functools import partial
 

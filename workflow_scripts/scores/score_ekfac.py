@@ -1,4 +1,4 @@
-"""Scores as of ``fisher``, on gradients whitened by the curvature, for all targets that are due."""
+"""Scores as by ``fisher``, on gradients whitened by the curvature, for all pending targets."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Baseline: cosine similarity to the final image in an image encoder's space, CLIP's for one (§5.1)."""
+"""Baseline: cosine similarity to the final image in an image encoder's space, such as CLIP's (§5.1)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""TRAK scores with a Fisher kernel, the mean over checkpoints of φ_iᵀK⁻¹g_t, for all targets that are due."""
+"""TRAK scores with a Fisher kernel, the mean over checkpoints of φ_iᵀK⁻¹g_t, for all pending targets."""
 
 from functools import partial
 

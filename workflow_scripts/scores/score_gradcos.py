@@ -8,7 +8,7 @@ from waypoint.workflow.jobs.job import run
 
 
 def term(features, g):
-    """One checkpoint's cosines, block by block."""
+    """Return one checkpoint's cosines, block by block."""
     blocks = features.blocks(each=lambda rows: cosine(rows, g).T)
     return ((start, cosines.T) for start, cosines in blocks)
 

@@ -1,4 +1,4 @@
-"""Control: ‖φ_i‖, the mean over checkpoints. It knows no target: images that it ranks first dominate every target."""
+"""Control: ‖φ_i‖, averaged over checkpoints. It ignores the target: its top images dominate every target."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def main(job):
 
 
 def norms(features):
-    """‖φ_i‖ (train,), float64, of one checkpoint's open store of features."""
+    """Return ‖φ_i‖ (train,), float64, of one checkpoint's open store of features."""
     return np.concatenate([np.linalg.norm(rows.astype(np.float64), axis=1) for _, rows in blocks(features)])
 
 

@@ -16,8 +16,8 @@ def main(job):
         references = estimates(job, trajectory, steps)
     else:
         references = np.repeat(read(trajectory["image"])[None, None], len(steps), axis=1)
-    together = references.reshape(-1, *references.shape[2:])  # noises outermost
-    cosines = np.concatenate([cosine(rows, together) for _, rows in blocks(images)], axis=1)
+    flat_references = references.reshape(-1, *references.shape[2:])  # noises outermost
+    cosines = np.concatenate([cosine(rows, flat_references) for _, rows in blocks(images)], axis=1)
     score, error = mean_and_error(cosines.reshape(len(references), len(steps), -1))
     with create_store(job.args.out, lambda: job.provenance(method=job.args.method, target=job.args.target)) as store:
         store.label(method=job.args.method, target=job.args.target)
@@ -29,12 +29,12 @@ def main(job):
 
 
 def estimates(job, trajectory, steps):
-    """x̂0_t of every noise trajectory at some steps (noises, S, C, H, W) in pixels; latents are decoded."""
+    """Return x̂0_t of every noise trajectory at some steps (noises, S, C, H, W) in pixels; latents are decoded."""
     grid = read(trajectory["step"]).tolist()
     x0_hat = of_every_noise(trajectory, "x0_hat", [grid.index(t) for t in steps])
     if not job.args.vae:
         return x0_hat
-    import torch  # seconds that nothing else here needs
+    import torch  # takes seconds, and only latents need it
 
     from waypoint.workflow.jobs.decoding import decoder
 

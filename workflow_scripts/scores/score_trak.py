@@ -1,4 +1,4 @@
-"""TRAK scores, the mean over checkpoints of φ_iᵀK⁻¹g_t with its standard error, for all targets that are due."""
+"""TRAK scores, the mean over checkpoints of φ_iᵀK⁻¹g_t with its standard error, for all pending targets."""
 
 from functools import partial
 

@@ -1,7 +1,7 @@
 """Trajectory scores: the scores of all steps, added up and stored at every step as for any other method.
 
-Scores of single checkpoints, or of halves of the draws, are added up likewise where they are kept, for lists are judged
-by them.
+Scores of single checkpoints, or of halves of the draws, are added up likewise if they are kept: lists are judged by
+them.
 """
 
 import numpy as np
@@ -27,9 +27,9 @@ def main(job):
             if f"score_by_{part}" not in scores:
                 continue
             names = read(scores[part])
-            each = trajectory_score(read(scores[f"score_by_{part}"]), weights).astype(np.float32)
+            totals = trajectory_score(read(scores[f"score_by_{part}"]), weights).astype(np.float32)
             store.write(part, [part], names)
-            tiled = np.repeat(each[:, None], len(steps), axis=1)
+            tiled = np.repeat(totals[:, None], len(steps), axis=1)
             store.write(f"score_by_{part}", [part, "step", "train"], tiled, part, names)
 
 

@@ -1,4 +1,4 @@
-"""Control: f_t without each image − f_t, of the optimal denoiser of a Gaussian fitted to the training images."""
+"""Control: f_t without each image − f_t, for the optimal denoiser of a Gaussian fitted to the training images."""
 
 from functools import partial
 
@@ -19,14 +19,14 @@ def main(job):
     steps, mask = job.settings["target"]["steps"], job.settings["target"]["mask"]
     grid = read(trajectory["step"]).tolist()
     x0_hat = of_every_noise(trajectory, "x0_hat", [grid.index(t) for t in steps])
-    noises, together = len(x0_hat), x0_hat.reshape(-1, *x0_hat.shape[2:])  # noises outermost
+    noises, flat_x0_hat = len(x0_hat), x0_hat.reshape(-1, *x0_hat.shape[2:])  # noises outermost
     weight = mask_weight(mask, job.args.mask, trajectory["image"].shape[-2:], x0_hat.shape[-2:])
     alpha_bars = np.tile(job.checkpoint(job.args.generator).alpha_bars()[steps], noises)
 
     images = partial(blocks, inputs_of(data))
     gaussian, parts = wiener.fit(images), []
     weight = None if weight is None else weight.numpy()
-    for start, tau in wiener.scores(gaussian, images, together, alpha_bars, weight):
+    for start, tau in wiener.scores(gaussian, images, flat_x0_hat, alpha_bars, weight):
         parts.append(tau.reshape(noises, len(steps), -1).astype(np.float32))
         job.progress(start + tau.shape[1], gaussian.count, "images")
     score, error = mean_and_error(np.concatenate(parts, axis=2))

@@ -29,32 +29,32 @@ def main(job):
     fit = settings_of(data.attrs["spec"]).get("data", {}).get("fit") or "crop"
     image = fitted_picture(job.args.image, data["image"].shape[1:], fit)
     vae = load_vae(job.folder(job.args.vae), device) if job.args.vae else None
-    x0, attributes, again = encoded(job, vae, image), {"weights": checkpoint.weights}, None
+    x0, attributes, reconstruction = encode(job, vae, image), {"weights": checkpoint.weights}, None
     if target["inversion"] == "ddim":
         steps, x_t = ddim.invert(theta, sampling["steps"], x0, condition)
-        paths, again = [x_t], ddim.generate(theta, sampling["steps"], x_t[0], condition)
-        # what the inversion loses, on the scale of pixels from 0 to 1; of latents half their own
-        attributes["round_trip_rmse"] = (again - x0).pow(2).mean().sqrt().item() / 2
+        paths, reconstruction = [x_t], ddim.generate(theta, sampling["steps"], x_t[0], condition)
+        # the inversion's error on the scale of pixels from 0 to 1; for latents, half of their own scale
+        attributes["round_trip_rmse"] = (reconstruction - x0).pow(2).mean().sqrt().item() / 2
         job.say(f"the model makes the image again with an error (RMSE) of {attributes['round_trip_rmse']:.2g}")
     else:
         steps = ddim.grid_of(theta, sampling["steps"])
         key = (job.settings["seed"], target["image"])
         paths = [noised(theta, x0, steps, *key, noise) for noise in range(target["noises"])]
     with create_store(job.args.out, lambda: job.provenance(**attributes)) as store:
-        write(job, store, theta, steps, paths, condition)
+        write_trajectories(job, store, theta, steps, paths, condition)
         dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if vae else ["channel", "y", "x"]
         store.write("image", dims, image)
         if vae:
             store.write("latent", ["channel", "y", "x"], x0.numpy())
-        if again is not None:
-            again = again if vae is None else vae.decode(again[None].to(device))[0].cpu()
-            store.write("again", dims, again.numpy())
+        if reconstruction is not None:
+            reconstruction = reconstruction if vae is None else vae.decode(reconstruction[None].to(device))[0].cpu()
+            store.write("again", dims, reconstruction.numpy())
         for name, embedding in text.items():
             store.write(name, ["token", "width"], embedding.numpy())
 
 
-def encoded(job, vae, image):
-    """An image as the model sees it: itself, or its latent, made as those of the training images are."""
+def encode(job, vae, image):
+    """Return an image as the model sees it: itself, or its latent, encoded as those of the training images."""
     x0 = torch.from_numpy(image)
     if vae is None:
         return x0
@@ -65,17 +65,17 @@ def encoded(job, vae, image):
     return vae.encode(x0[None], noise)[0].cpu()
 
 
-def write(job, store, theta, steps, paths, condition):
-    """x_t and x̂0_t of the first noise trajectory, and of further ones."""
-    what, clip = f"checkpoint {job.settings['generator']}, step", job.settings["attribution"]["clip_x0_hat"]
+def write_trajectories(job, store, theta, steps, paths, condition):
+    """Write x_t and x̂0_t of the first noise trajectory, and of further ones."""
+    label, clip = f"checkpoint {job.settings['generator']}, step", job.settings["attribution"]["clip_x0_hat"]
     estimates = []
     for x_t in paths:
-        estimates.append(estimated(theta, steps, x_t, condition, clip))
+        estimates.append(estimate_x0(theta, steps, x_t, condition, clip))
         job.progress(len(estimates), len(paths), "trajectories")
     dims = ["step", "channel", "y", "x"]
     store.write("step", ["step"], np.asarray(steps, np.int64))
     for name, arrays in (("x_t", paths), ("x0_hat", estimates)):
-        store.write(name, dims, arrays[0].numpy(), what, steps)
+        store.write(name, dims, arrays[0].numpy(), label, steps)
         if len(arrays) > 1:
             store.write(
                 f"further_{name}", ["further", *dims], torch.stack(arrays[1:]).numpy(), "noise", range(1, len(arrays))
@@ -83,12 +83,12 @@ def write(job, store, theta, steps, paths, condition):
 
 
 @torch.no_grad()
-def estimated(theta, steps, x_t, condition, clip):
-    """x̂0_t of every step, (S, C, H, W) on the CPU."""
+def estimate_x0(theta, steps, x_t, condition, clip):
+    """Return x̂0_t of every step, (S, C, H, W) on the CPU."""
     estimates, t = [], torch.tensor(steps, device=theta.device)
-    for x, at in zip(x_t.to(theta.device).split(BATCH), t.split(BATCH)):
-        out = theta.prediction(x, at, repeated(condition, len(x)))
-        estimates.append(theta.x0_hat(x, at, out, clip).cpu())
+    for x, t_batch in zip(x_t.to(theta.device).split(BATCH), t.split(BATCH)):
+        out = theta.prediction(x, t_batch, repeated(condition, len(x)))
+        estimates.append(theta.x0_hat(x, t_batch, out, clip).cpu())
     return torch.cat(estimates)
 
 

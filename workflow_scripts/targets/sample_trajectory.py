@@ -25,32 +25,32 @@ def main(job):
     condition = checkpoints.target_condition(theta, target, text.get("text_embedding"))
     theta = guided(theta, text.get("null_embedding"), job.settings["sampling"].get("guidance", 1))
     if job.args.trajectory:
-        steps, x_t, image = own_trajectory(job.args.trajectory, theta, None if job.args.vae else theta.shape)
+        steps, x_t, image = read_trajectory(job.args.trajectory, theta, None if job.args.vae else theta.shape)
         x0_hat = torch.stack(
             [one_step_estimate(theta, x.to(theta.device), int(t), condition, clip).cpu() for t, x in zip(steps, x_t)]
         )
-        last = x0_hat[-1]  # stands in for the image where the file has none
+        last = x0_hat[-1]  # replaces the image if the file has none
     else:
         noise, image = torch_stream(job.settings["seed"], "trajectory", target["seed"]), None
         steps, x_t, x0_hat, last = generate(theta, job.settings["sampling"]["steps"], noise, condition, clip)
     image = decode(last[None])[0] if image is None else image
-    what = f"checkpoint {job.settings['generator']}, step"
+    label = f"checkpoint {job.settings['generator']}, step"
     weights = checkpoint.weights
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("step", ["step"], np.asarray(steps, np.int64))
-        store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), what, steps)
-        store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), what, steps)
+        store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), label, steps)
+        store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), label, steps)
         dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if job.args.vae else ["channel", "y", "x"]
         store.write("image", dims, image.numpy())
         for name, embedding in text.items():
             store.write(name, ["token", "width"], embedding.numpy())
 
 
-def own_trajectory(path, theta, image_shape):
-    """Steps (descending), x_t and image (or None) from a user's npz file, checked against the model.
+def read_trajectory(path, theta, image_shape):
+    """Read steps (descending), x_t and image (or None) from a user's npz file, checked against the model.
 
     Raises:
-        WaypointError: shapes or steps that do not fit the model.
+        WaypointError: shapes or steps do not fit the model.
     """
     trajectory = GivenTrajectory(path, "targets")
     steps, x_t = np.array(trajectory.steps, np.int64), trajectory.x_t

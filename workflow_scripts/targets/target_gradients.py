@@ -1,6 +1,6 @@
 """One target's projected gradients g_t for every checkpoint.
 
-Of one basis, or of several with the same output function.
+In one basis, or in several with the same output function.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ class Attributed(Target):
 
     def __init__(self, job, generator):
         super().__init__(job, generator, job.settings["target"]["steps"])
-        for t in self.steps:  # of models of the hub; of all others planning knows it
+        for t in self.steps:  # models of the hub only: planning has checked all others
             if not generator.has_gradient(t):
                 raise WaypointError(without_gradient(t, "targets: steps"))
         self.settings = job.settings["attribution"]
@@ -37,10 +37,10 @@ class Attributed(Target):
         self.seed = job.settings["seed"]
 
     def example(self, theta, name, noise, s, draws=EVERY_DRAW):
-        """f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's.
+        """Return f_t's terms at attributed step s, around θ's own x̂0_t or the generating model's.
 
         Args:
-            name: of the checkpoint θ, whose noises are its own. noise: number of the noise trajectory.
+            name: the name of checkpoint θ, on which its noises depend. noise: index of the noise trajectory.
         """
         t, x0_hat, shape = self.steps[s], self.x0_hat_of[noise, s], self.x_t.shape[1:]
         key = self.key if noise == 0 else f"{self.key}, noise {noise}"
@@ -84,8 +84,8 @@ def main(jobs):
                 mapped += mapped_by(curvature).values()
             P = SideBySide(projections(jobs, name, theta.unet, curvatures))
             if m == 0:
-                for store, each in zip(stores, P.maps):
-                    create(store, (len(names), len(target.steps), each.d), halves, noises)
+                for store, projection in zip(stores, P.maps):
+                    create(store, (len(names), len(target.steps), projection.d), halves, noises)
             project = partial(
                 target_gradients,
                 target.for_output_function(theta),
@@ -96,7 +96,7 @@ def main(jobs):
             step = max(1, rows_in_memory(p, device) // (2 if halves else 1))
             for start in range(0, len(target.steps), step):
                 rows = range(start, min(start + step, len(target.steps)))
-                where, what = slice(start, rows.stop), f"checkpoint {name}, step"
+                window, label = slice(start, rows.stop), f"checkpoint {name}, step"
                 g, g_half = [], []
                 for noise in range(noises):
                     example = partial(target.example, theta, name, noise)
@@ -109,18 +109,18 @@ def main(jobs):
                     g.append(whole.cpu())
                     if noises > 1:
                         for store, part in zip(stores, P.apart(g[-1])):
-                            store.put("g_of_noise", (noise, m, where), part.numpy(), what, target.steps[where])
+                            store.put("g_of_noise", (noise, m, window), part.numpy(), label, target.steps[window])
                 if halves:
                     for store, part in zip(stores, P.apart(torch.stack(g_half).mean(0))):
-                        store.put("g_half", (m, where), part.numpy(), what, target.steps[where])
+                        store.put("g_half", (m, window), part.numpy(), label, target.steps[window])
                 for store, part in zip(stores, P.apart(torch.stack(g).mean(0))):
-                    store.put("g", (m, where), part.numpy(), what, target.steps[where])
-            del P, project  # before the next curvature is read
+                    store.put("g", (m, window), part.numpy(), label, target.steps[window])
+            del P, project  # frees memory before the next curvature is read
             job.progress(m + 1, len(names), "checkpoints")
 
 
 def create(store, shape, halves, noises):
-    """The arrays of a basis: g (checkpoint, step, feature), and those of both halves of the draws and of each noise."""
+    """Create the arrays of a basis: g (checkpoint, step, feature), and those of both halves and of each noise."""
     store.create("g", ["checkpoint", "step", "feature"], shape, rows=1)
     if halves:
         store.create("g_half", ["checkpoint", "step", "half", "feature"], (*shape[:2], 2, shape[2]), rows=1)

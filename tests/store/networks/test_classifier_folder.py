@@ -9,7 +9,7 @@ import torch
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.classifier import build
 from waypoint.store.artifacts.provenance import read_attributes
-from waypoint.store.networks.classifier import CONFIG, WEIGHTS, labelled, load_classifier, save_classifier
+from waypoint.store.networks.classifier import CONFIG, WEIGHTS, load_classifier, read_labelled, save_classifier
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import create_store
 
@@ -95,13 +95,13 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_labelled_images(tmp_path):
     store = data(tmp_path / "train.zarr", image=IMAGE, label=(["train"], np.array([2, 0, 1])))
-    images, labels = labelled(store, "train.zarr")
+    images, labels = read_labelled(store, "train.zarr")
     assert images.shape == (3, 1, 8, 8) and labels.tolist() == [2, 0, 1] and labels.dtype == torch.int64
 
 
 def test_data_without_labels_names_both_keys(tmp_path):
     with pytest.raises(WaypointError) as error:
-        labelled(data(tmp_path / "train.zarr", image=IMAGE), "train.zarr")
+        read_labelled(data(tmp_path / "train.zarr", image=IMAGE), "train.zarr")
     for part in ("train.zarr", "evaluation.likelihood", "evaluation.fid.features"):
         assert part in str(error.value)
 
@@ -109,4 +109,4 @@ def test_data_without_labels_names_both_keys(tmp_path):
 def test_negative_labels_are_refused(tmp_path):
     store = data(tmp_path / "train.zarr", image=IMAGE, label=(["train"], np.array([-1, 0, 1])))
     with pytest.raises(WaypointError, match="labels down to -1"):
-        labelled(store, "train.zarr")
+        read_labelled(store, "train.zarr")

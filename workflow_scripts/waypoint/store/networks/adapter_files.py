@@ -1,12 +1,12 @@
-"""Files of LoRA adapters as training scripts leave them: which layers they are for, their ranks, and their alpha.
+"""LoRA adapter files as training scripts write them: their layers, ranks and alphas.
 
-Three styles of names mean the same:
+Three naming styles are equivalent:
 
-    unet.{layer}.lora.down.weight, .lora.up.weight     diffusers' scripts at their end
+    unet.{layer}.lora.down.weight, .lora.up.weight     diffusers' scripts, after training
     unet.{layer}.lora_A.weight, .lora_B.weight         PEFT: the same scripts' checkpoints
     lora_unet_{layer with _ for .}.lora_down.weight, .lora_up.weight, .alpha     kohya
 
-Judged from the heads of files, and of what must not be zero from their bytes, so that planning can do it: no torch.
+Only headers are read, and the bytes of what must not be zero, so planning can do this without torch.
 """
 
 import json
@@ -22,20 +22,20 @@ from waypoint.errors import WaypointError
 from waypoint.store.networks.weight_files import header, require_whole
 from waypoint.store.types import StrPath
 
-BASE = "base/0"  # of adapters in the store, beside full/, subset/ and without/
-FILE = "pytorch_lora_weights.safetensors"  # in a folder
-METADATA = "lora_adapter_metadata"  # of diffusers, in a file's head
+BASE = "base/0"  # the adapters' base in the store, beside full/, subset/ and without/
+FILE = "pytorch_lora_weights.safetensors"  # in an adapter's folder
+METADATA = "lora_adapter_metadata"  # diffusers' key in a file's header
 PREFIXES = ("base_model.model.", "unet.")
 PAIR = re.compile(r"(?P<layer>.+?)\.(?:lora\.|lora_)(?P<side>down|up|A|B)(?:\.default)?\.weight")
 KOHYA = re.compile(r"lora_unet_(?P<layer>\w+)\.(?:lora_(?P<side>down|up)\.weight|(?P<alpha>alpha))")
 DORA = re.compile(r"lora_magnitude_vector|dora_scale")
 TEXT = re.compile(r"^(text_encoder(_\d)?\.|lora_te\d?_)")
 TRANSFORMER = re.compile(r"^(transformer\.|lora_transformer_)")
-SIZES = {"F64": "d", "F32": "f", "F16": "e"}  # of numbers in a file, as struct reads them
+SIZES = {"F64": "d", "F32": "f", "F16": "e"}  # struct's formats of the numbers in a file
 
 
 def base_of(folder: StrPath) -> Path:
-    """The folder of the base that the adapter in a folder of the store changes."""
+    """Return the folder of the base that an adapter in the store changes."""
     return Path(folder).parent.parent / BASE
 
 
@@ -44,7 +44,7 @@ class Pair:
     """One layer's tensors in a file.
 
     Attributes:
-        down, up: names of A and B. alpha: what the file says of it, or None. shapes: of A and B.
+        down, up: names of A and B. alpha: as the file states it, or None. shapes: of A and B.
     """
 
     down: str
@@ -54,16 +54,16 @@ class Pair:
 
     @property
     def rank(self) -> int:
-        """r."""
+        """The rank r."""
         return self.shapes[0][0]
 
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """What a file of adapters holds.
+    """The contents of an adapter file.
 
     Attributes:
-        path: of the file. pairs: by name of layer. underscored: whether names have _ in the place of every dot.
+        path: the file. pairs: by layer name. underscored: whether layer names have _ for every dot.
     """
 
     path: Path
@@ -71,62 +71,62 @@ class AdapterFile:
     underscored: bool
 
     def by_layer(self, layers: Mapping[str, tuple[int, ...]]) -> dict[str, Pair]:
-        """The pairs by the names that layers have in the base.
+        """Return the pairs by the layer names of the base.
 
         Args:
             layers: {name: shape of its weight} of all Linear and convolution layers of the base.
 
         Raises:
-            WaypointError: a name that no layer has, or a layer of another shape: it was trained on another network.
+            WaypointError: no such layer, or a layer of another shape: the adapter was trained on another network.
         """
-        called = (
+        layer_of = (
             {name.replace(".", "_"): name for name in layers} if self.underscored else {name: name for name in layers}
         )
-        found: dict[str, Pair] = {}
+        pairs: dict[str, Pair] = {}
         for name, pair in self.pairs.items():
-            if name not in called:
-                more = sum(other not in called for other in self.pairs) - 1
+            if name not in layer_of:
+                more = sum(other not in layer_of for other in self.pairs) - 1
                 raise WaypointError(
                     f"{self.path.name} holds {pair.down}{f' and {more} more' if more else ''}, which is for no layer "
                     "of the base: it was trained on another network"
                 )
-            layer = called[name]
+            layer = layer_of[name]
             out, into, *kernel = layers[layer]
-            wanted = ((pair.rank, into, *kernel), (out, pair.rank, *(1 for _ in kernel)))
-            if pair.shapes != wanted:
+            expected = ((pair.rank, into, *kernel), (out, pair.rank, *(1 for _ in kernel)))
+            if pair.shapes != expected:
                 raise WaypointError(
                     f"{self.path.name}: the factors of {layer} have the shapes {pair.shapes[0]} and {pair.shapes[1]}, "
-                    f"and the base wants {wanted[0]} and {wanted[1]}: it was trained on another network"
+                    f"and the base wants {expected[0]} and {expected[1]}: it was trained on another network"
                 )
-            found[layer] = pair
-        return found
+            pairs[layer] = pair
+        return pairs
 
-    def alphas(self, given: float | None) -> dict[str, float]:
-        """alpha of every layer, by the file's names: the file's own, else the given one, else its rank.
+    def alphas(self, configured: float | None) -> dict[str, float]:
+        """Return alpha of every layer, by the file's names: the file's own, else the configured one, else the rank.
 
         Args:
-            given: ``adapter.alpha`` of the configuration.
+            configured: ``adapter.alpha`` of the configuration, or None.
 
         Raises:
-            WaypointError: the file says another than is given.
+            WaypointError: the file states another alpha than the configuration.
         """
         for pair in self.pairs.values():
-            if given is not None and pair.alpha not in (None, given):
+            if configured is not None and pair.alpha not in (None, configured):
                 raise WaypointError(
-                    f"adapter.alpha: {given:g}, but {self.path.name} says itself that alpha is {pair.alpha:g}; "
+                    f"adapter.alpha: {configured:g}, but {self.path.name} says itself that alpha is {pair.alpha:g}; "
                     "leave adapter.alpha out"
                 )
         return {
-            name: pair.alpha if pair.alpha is not None else pair.rank if given is None else given
+            name: pair.alpha if pair.alpha is not None else pair.rank if configured is None else configured
             for name, pair in self.pairs.items()
         }
 
 
 def file_of(place: StrPath) -> Path:
-    """The file of an adapter, which is named itself or by its folder.
+    """Return the file of an adapter, given the file itself or its folder.
 
     Raises:
-        WaypointError: there is none, or one of another kind.
+        WaypointError: there is none, or it is of another kind.
     """
     path = Path(place)
     if path.is_dir() and not (path / FILE).is_file():
@@ -148,18 +148,18 @@ def file_of(place: StrPath) -> Path:
 
 
 def read_adapter_file(place: StrPath) -> AdapterFile:
-    """What the file of an adapter holds, without its values but alpha.
+    """Read the contents of an adapter file; of its values only alpha.
 
     Args:
         place: the file, or a folder that holds ``pytorch_lora_weights.safetensors``.
 
     Raises:
-        WaypointError: no adapter, one of a kind that is not supported, factors without their other half, or B = 0.
+        WaypointError: the file is no adapter, of an unsupported kind, lacks a factor, or B is 0 everywhere.
     """
     file = file_of(place)
     require_whole(file)
     shapes = {name: shape for name, (shape, _) in header(file).items()}
-    stored = _Stored(file)
+    numbers = _NumbersOfFile(file)
     _refuse_other_kinds(file, shapes)
     underscored = any(name.startswith("lora_unet_") for name in shapes)
     sides: dict[str, dict[str, str]] = {}
@@ -170,21 +170,21 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
                 f"{file.name} holds {name}, which is no part of a LoRA adapter of a UNet that is known here"
             )
         sides.setdefault(layer, {})[side] = name
-    alpha_of = _alphas_of_metadata(file, stored.metadata)
+    alpha_of = _alphas_of_metadata(file, numbers.metadata)
     pairs: dict[str, Pair] = {}
-    for layer, named in sides.items():
+    for layer, names in sides.items():
         for side, other in (("down", "up"), ("up", "down")):
-            if side not in named:
-                has = named.get(other, named.get("alpha", layer))
-                raise WaypointError(f"{file.name} holds {has}, but not the other factor of that layer")
-        down, up = shapes[named["down"]], shapes[named["up"]]
+            if side not in names:
+                present = names.get(other, names.get("alpha", layer))
+                raise WaypointError(f"{file.name} holds {present}, but not the other factor of that layer")
+        down, up = shapes[names["down"]], shapes[names["up"]]
         if len(down) < 2 or len(up) < 2 or down[0] != up[1]:
             raise WaypointError(
                 f"{file.name}: the factors of {layer} have the shapes {down} and {up}, which are no product"
             )
-        alpha = stored.number(named["alpha"]) if "alpha" in named else alpha_of(layer)
-        pairs[layer] = Pair(named["down"], named["up"], alpha, (down, up))
-    if not any(stored.nonzero(pair.up) for pair in pairs.values()):
+        alpha = numbers.number(names["alpha"]) if "alpha" in names else alpha_of(layer)
+        pairs[layer] = Pair(names["down"], names["up"], alpha, (down, up))
+    if not any(numbers.nonzero(pair.up) for pair in pairs.values()):
         raise WaypointError(
             f"{file.name} was never trained: B is 0 in every layer, so the adapter changes nothing, and the gradients "
             "of A are 0"
@@ -193,14 +193,14 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
 
 
 def _read_name(name: str, underscored: bool) -> tuple[str | None, str]:
-    """The layer that a tensor is for, or None, and "down", "up" or "alpha"."""
+    """Return the layer of a tensor, or None, and "down", "up" or "alpha"."""
     if underscored:
-        found = KOHYA.fullmatch(name)
-        return (found["layer"], found["side"] or found["alpha"]) if found else (None, "")
+        match = KOHYA.fullmatch(name)
+        return (match["layer"], match["side"] or match["alpha"]) if match else (None, "")
     for prefix in PREFIXES:
         name = name.removeprefix(prefix)
-    found = PAIR.fullmatch(name)
-    return (found["layer"], {"A": "down", "B": "up"}.get(found["side"], found["side"])) if found else (None, "")
+    match = PAIR.fullmatch(name)
+    return (match["layer"], {"A": "down", "B": "up"}.get(match["side"], match["side"])) if match else (None, "")
 
 
 def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
@@ -225,17 +225,17 @@ def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
 
 
 def _alphas_of_metadata(file: Path, metadata: Mapping[str, Any]) -> Any:
-    """layer → alpha as diffusers' or PEFT's metadata say it, or None.
+    """Return a function layer → alpha, or None, from diffusers' or PEFT's metadata.
 
     Raises:
-        WaypointError: they cannot be read, or say that B A is scaled in another way than by alpha / r.
+        WaypointError: the metadata cannot be read, or B A is not scaled by alpha / r.
     """
     text = metadata.get(METADATA)
     if text is None:
         return lambda layer: None  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
     try:
         config = {key.removeprefix("unet."): value for key, value in json.loads(text).items()}
-        usual, patterns = config.get("lora_alpha"), dict(config.get("alpha_pattern") or {})
+        default, patterns = config.get("lora_alpha"), dict(config.get("alpha_pattern") or {})
     except (ValueError, AttributeError, TypeError) as error:
         raise WaypointError(f"{file.name}: its {METADATA} is damaged ({error})") from error
     for key, kind in (("use_rslora", "rank-stabilised LoRA"), ("use_dora", "DoRA")):
@@ -244,14 +244,14 @@ def _alphas_of_metadata(file: Path, metadata: Mapping[str, Any]) -> Any:
 
     def alpha(layer: str) -> float | None:
         matching = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", layer))
-        found = next(matching, usual)
-        return None if found is None else float(found)
+        value = next(matching, default)
+        return None if value is None else float(value)
 
     return alpha
 
 
-class _Stored:
-    """The numbers of a safetensors file, by their bytes."""
+class _NumbersOfFile:
+    """Reads numbers of a safetensors file from its bytes."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -262,21 +262,21 @@ class _Stored:
         self.metadata: Mapping[str, Any] = self.rows.pop("__metadata__", None) or {}
 
     def bytes(self, name: str) -> bytes:
-        """A tensor's."""
+        """Read the bytes of a tensor."""
         first, last = self.rows[name]["data_offsets"]
         with open(self.file, "rb") as handle:
             handle.seek(self.start + first)
             return handle.read(last - first)
 
     def nonzero(self, name: str) -> bool:
-        """Whether any number is not 0; −0 is 0."""
+        """Return whether any number is not 0; −0 is 0."""
         return any(self.bytes(name).replace(b"\x80", b"\0"))
 
     def number(self, name: str) -> float:
-        """A tensor of one number.
+        """Read a tensor of one number.
 
         Raises:
-            WaypointError: it holds several, or no finite one above 0.
+            WaypointError: it holds several numbers, or none that is finite and above 0.
         """
         kind, data = self.rows[name]["dtype"], self.bytes(name)
         if kind == "BF16" and len(data) == 2:

@@ -1,7 +1,7 @@
-"""LoRA adapters in the store and beside it: new ones, existing ones, and what one folder of the store holds.
+"""LoRA adapters: adding new and existing ones to a denoiser, and writing and reading their folders in the store.
 
-checkpoints/base/0 holds the base once, as a diffusers folder; the folder of an adapter holds
-``pytorch_lora_weights.safetensors`` alone, which ``load_lora_weights`` of diffusers' pipelines opens.
+checkpoints/base/0 holds the base once, as a diffusers folder. An adapter's folder holds only
+``pytorch_lora_weights.safetensors``, which ``load_lora_weights`` of diffusers' pipelines opens.
 """
 
 # safetensors and diffusers are partly untyped
@@ -28,34 +28,34 @@ from waypoint.store.types import StrPath
 
 
 def add_new(denoiser: Denoiser, adapter: Mapping[str, Any], seed: int, name: str) -> None:
-    """Put a new adapter into a denoiser: A from the stream (seed, name), and B = 0.
+    """Add a new adapter to a denoiser, with A from the random stream (seed, name) and B = 0.
 
     Args:
         adapter: the section ``adapter`` of the configuration.
 
     Raises:
-        WaypointError: a target that is no layer of the base.
+        WaypointError: a target is no layer of the base.
     """
-    names = lora.layers_named(denoiser.unet, adapter["targets"])
+    layers = lora.layers_named(denoiser.unet, adapter["targets"])
     rank = int(adapter["rank"])
     alpha = float(rank if adapter["alpha"] is None else adapter["alpha"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", name))
-        lora.add_adapter(denoiser.unet, {name: rank for name in names}, {name: alpha for name in names})
+        lora.add_adapter(denoiser.unet, {layer: rank for layer in layers}, {layer: alpha for layer in layers})
 
 
 def parameters_of_new(unet: nn.Module, adapter: Mapping[str, Any]) -> int:
-    """p of a new adapter: Σ r (in + out).
+    """Return the number of parameters of a new adapter, Σ r (in + out).
 
     Raises:
         WaypointError: as ``add_new``.
     """
-    layers = shapes_of_layers(unet)
-    return sum(adapter["rank"] * sum(layers[name][:2]) for name in lora.layers_named(unet, adapter["targets"]))
+    shapes = shapes_of_layers(unet)
+    return sum(adapter["rank"] * sum(shapes[name][:2]) for name in lora.layers_named(unet, adapter["targets"]))
 
 
 def parameters_of(unet: nn.Module, file: AdapterFile) -> int:
-    """p of an existing adapter.
+    """Return the number of parameters of an existing adapter.
 
     Raises:
         WaypointError: as ``AdapterFile.by_layer``.
@@ -65,7 +65,7 @@ def parameters_of(unet: nn.Module, file: AdapterFile) -> int:
 
 
 def shapes_of_layers(unet: nn.Module) -> dict[str, tuple[int, ...]]:
-    """{name: shape of its weight} of all layers that an adapter can be for."""
+    """Return {name: shape of its weight} for all layers that an adapter can change."""
     return {
         name: tuple(layer.weight.shape)
         for name, layer in unet.named_modules()
@@ -74,43 +74,43 @@ def shapes_of_layers(unet: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def add_existing(denoiser: Denoiser, place: StrPath, alpha: float | None) -> None:
-    """Put an existing adapter into a denoiser, whatever the style of its file.
+    """Add an existing adapter to a denoiser, whatever the naming style of its file.
 
     Args:
         place: the file or its folder. alpha: ``adapter.alpha``, or None.
 
     Raises:
-        WaypointError: as ``read_adapter_file`` and ``AdapterFile.by_layer``; values that are not finite.
+        WaypointError: as ``read_adapter_file`` and ``AdapterFile.by_layer``, or values are not finite.
     """
     from safetensors.torch import load_file
 
     file = read_adapter_file(place)
-    alphas, called = file.alphas(alpha), {pair.down: name for name, pair in file.pairs.items()}
-    values, stored = {}, load_file(file.path)
+    alphas, name_of = file.alphas(alpha), {pair.down: name for name, pair in file.pairs.items()}
+    factors, tensors = {}, load_file(file.path)
     for layer, pair in file.by_layer(shapes_of_layers(denoiser.unet)).items():
-        A, B = stored[pair.down].float(), stored[pair.up].float()
+        A, B = tensors[pair.down].float(), tensors[pair.up].float()
         if not (torch.isfinite(A).all() and torch.isfinite(B).all()):
             raise WaypointError(f"{file.path.name}: the factors of {layer} are not finite")
-        values[layer] = lora.Factors(A, B, alphas[called[pair.down]])
-    lora.put_factors(denoiser.unet, values)
+        factors[layer] = lora.Factors(A, B, alphas[name_of[pair.down]])
+    lora.put_factors(denoiser.unet, factors)
 
 
 def save(unet: nn.Module, folder: StrPath) -> None:
-    """Write the adapter of a network, as diffusers and PEFT do: names of layers, and rank and alpha in the head."""
+    """Write a network's adapter as diffusers and PEFT do: by layer names, with ranks and alphas in the header."""
     from safetensors.torch import save_file
 
-    found = lora.factors(unet)
+    factors = lora.factors(unet)
     state = {}
-    for name, each in found.items():
-        state[f"unet.{name}.lora_A.weight"] = each.A.detach().cpu().contiguous()
-        state[f"unet.{name}.lora_B.weight"] = each.B.detach().cpu().contiguous()
-    first = next(iter(found.values()))
+    for name, factor in factors.items():
+        state[f"unet.{name}.lora_A.weight"] = factor.A.detach().cpu().contiguous()
+        state[f"unet.{name}.lora_B.weight"] = factor.B.detach().cpu().contiguous()
+    first = next(iter(factors.values()))
     config = {
         "r": first.rank,
         "lora_alpha": first.alpha,
-        "rank_pattern": {name: each.rank for name, each in found.items() if each.rank != first.rank},
-        "alpha_pattern": {name: each.alpha for name, each in found.items() if each.alpha != first.alpha},
-        "target_modules": list(found),
+        "rank_pattern": {name: factor.rank for name, factor in factors.items() if factor.rank != first.rank},
+        "alpha_pattern": {name: factor.alpha for name, factor in factors.items() if factor.alpha != first.alpha},
+        "target_modules": list(factors),
     }
     text = json.dumps({f"unet.{key}": value for key, value in config.items()}, sort_keys=True)
     save_file(state, Path(folder, FILE), metadata={"format": "pt", METADATA: text})
@@ -119,10 +119,10 @@ def save(unet: nn.Module, folder: StrPath) -> None:
 
 
 def load(folder: StrPath, device: torch.device | str = "cpu") -> Denoiser:
-    """The denoiser of an adapter in the store: the base beside it, with the adapter, in evaluation mode.
+    """Load the denoiser of an adapter in the store: the base beside it with the adapter, in evaluation mode.
 
     Raises:
-        WaypointError: a damaged file.
+        WaypointError: a file is damaged.
     """
     require_intact(folder)
     denoiser = checkpoints.load(base_of(folder))

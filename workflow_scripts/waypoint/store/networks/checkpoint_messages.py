@@ -1,4 +1,4 @@
-"""Why a model that lacks something is not taken: planning and jobs say it in the same words."""
+"""Messages about models that lack something, shared by planning and jobs."""
 
 NO_NETWORK = (
     "is a state dict, which does not say what its network is; give that in model.unet and its noise schedule in "

@@ -31,7 +31,7 @@ from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.networks import filling, sizes, training_states, weight_files
 from waypoint.store.networks.checkpoint_messages import NO_NETWORK, NO_SCHEDULE
-from waypoint.store.networks.filling import Said
+from waypoint.store.networks.filling import Notes
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.layouts import Layout, examine
 from waypoint.store.networks.typed_diffusers import from_config, load_config, on_device
@@ -39,18 +39,18 @@ from waypoint.store.types import Attributes, StrPath
 
 State: TypeAlias = dict[str, Any]  # tensors by name, or their shapes
 Class: TypeAlias = type[UNet2DModel] | type[UNet2DConditionModel]
-# the class and the configuration of a network, whether values are wanted → its state dict (or shapes), and sentences
-Parts: TypeAlias = "tuple[Class, Attributes, Callable[[bool], State], Said]"
-Option: TypeAlias = Attributes | str | int | None  # a value of an attribute of ``Taking``
+# class and configuration of a network, a function that reads its state (or shapes, given False), and notes
+Parts: TypeAlias = "tuple[Class, Attributes, Callable[[bool], State], Notes]"
+Option: TypeAlias = Attributes | str | int | None  # an attribute of ``LoadOptions``
 
 PARTS = ("unet", "scheduler")  # of a pipeline's folder
 
 
 def build(model: Attributes, seed: int, name: str) -> Denoiser:
-    """A freshly initialised denoiser from the config section ``model``; weights from stream (seed, name).
+    """Build a denoiser from the config section ``model``, with weights from the random stream (seed, name).
 
     Raises:
-        WaypointError: a configuration that diffusers refuses or Waypoint does not support.
+        WaypointError: diffusers refuses the configuration, or Waypoint does not support it.
     """
     scheduler = _scheduler(model)
     with torch.random.fork_rng(devices=[]):
@@ -59,7 +59,7 @@ def build(model: Attributes, seed: int, name: str) -> Denoiser:
 
 
 def outline_of(model: Attributes) -> Denoiser:
-    """A denoiser of the config section ``model`` on the meta device: its configuration and shapes, without values.
+    """Build a denoiser from the config section ``model`` on the meta device: its configuration and shapes, no values.
 
     Raises:
         WaypointError: as ``build``.
@@ -76,7 +76,7 @@ def _scheduler(model: Attributes) -> DDPMScheduler:
 
 
 def class_of(network: Network) -> Class:
-    """The class of diffusers of a kind of network."""
+    """Return the diffusers class of a kind of network."""
     return getattr(importlib.import_module(f"diffusers.{network.module}"), network.name)
 
 
@@ -88,10 +88,10 @@ def _network(model: Attributes) -> UNet:
 
 
 def save(unet: UNet, scheduler: DDPMScheduler, folder: StrPath) -> None:
-    """Write a diffusers pipeline folder, safetensors weights.
+    """Write a diffusers pipeline folder, with safetensors weights.
 
-    ``DDPMPipeline.from_pretrained`` opens an unconditional model's; a text-conditional one's is opened by
-    ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline``, which is given the experiment's VAE, text encoders and
+    ``DDPMPipeline.from_pretrained`` opens that of an unconditional model. ``StableDiffusionPipeline`` or
+    ``StableDiffusionXLPipeline`` opens that of a text-conditional one, given the experiment's VAE, text encoders and
     tokenizers.
     """
     unet.save_pretrained(Path(folder, "unet"), safe_serialization=True)
@@ -106,52 +106,52 @@ def save(unet: UNet, scheduler: DDPMScheduler, folder: StrPath) -> None:
     Path(folder, "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
-def load(source: StrPath, device: torch.device | str = "cpu", **taking: Option) -> Denoiser:
-    """A denoiser in evaluation mode from a pipeline's or a UNet's folder, a state dict, or a hub id.
+def load(source: StrPath, device: torch.device | str = "cpu", **options: Option) -> Denoiser:
+    """Load a denoiser in evaluation mode from a pipeline's or a UNet's folder, a state dict, or a hub id.
 
     Args:
-        taking: as of ``Taking``.
+        options: attributes of ``LoadOptions``.
 
     Raises:
-        WaypointError: nothing there, damaged, or not supported; the message names ``source``.
+        WaypointError: there is no model, or it is damaged or not supported; names ``source``.
     """
-    denoiser, _ = take(source, device, **taking)
+    denoiser, _ = take(source, device, **options)
     return denoiser
 
 
-def take(source: StrPath, device: torch.device | str = "cpu", **taking: Option) -> tuple[Denoiser, list[str]]:
-    """As ``load``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
-    return _taken(source, _taking(taking), device)
+def take(source: StrPath, device: torch.device | str = "cpu", **options: Option) -> tuple[Denoiser, list[str]]:
+    """Do as ``load``, but return (denoiser, notes on what was chosen as a list of str)."""
+    return _load(source, _load_options(options), device)
 
 
-def outline(source: StrPath, **taking: Option) -> Denoiser:
-    """The denoiser that ``load`` would give, on the meta device: its weights are compared by name and shape, not read.
+def outline(source: StrPath, **options: Option) -> Denoiser:
+    """Return ``load``'s denoiser on the meta device: its weights are compared by name and shape, but not read.
 
     Raises:
-        WaypointError: as ``load``, but for values that are damaged.
+        WaypointError: as ``load``, except for damaged values.
     """
-    denoiser, _ = outlined(source, **taking)
+    denoiser, _ = outlined(source, **options)
     return denoiser
 
 
-def outlined(source: StrPath, **taking: Option) -> tuple[Denoiser, list[str]]:
-    """As ``outline``, and sentences on what was chosen, to be told: (denoiser, list of str)."""
-    return _taken(source, _taking(taking), None)
+def outlined(source: StrPath, **options: Option) -> tuple[Denoiser, list[str]]:
+    """Do as ``outline``, but return (denoiser, notes on what was chosen as a list of str)."""
+    return _load(source, _load_options(options), None)
 
 
 @dataclass(frozen=True)
-class Taking:
-    """How existing models are taken.
+class LoadOptions:
+    """How existing models are loaded.
 
     Attributes:
         sampler: "ddpm" takes the noise schedule and the kind of prediction from whichever scheduler is stored, and
-            samples ancestrally; None wants a stored DDPMScheduler.
-        timestep_spacing: instead of the scheduler's own, if not None.
-        weights: "raw" or "ema" where a model has both.
+            samples ancestrally; None requires a stored DDPMScheduler.
+        timestep_spacing: replaces the scheduler's own, if not None.
+        weights: "raw" or "ema", for models that have both.
         model: the section ``model`` of the configuration, or None: the network of state dicts, and the schedule of
-            networks that have none.
-        cells: side of what the network works on, instead of its own, if not None.
-        latent: whether that are latents, which are never clipped.
+            networks without one.
+        cells: side of the network's inputs, replacing its own, if not None.
+        latent: whether the inputs are latents, which are never clipped.
     """
 
     sampler: str | None = None
@@ -162,50 +162,50 @@ class Taking:
     latent: bool = False
 
 
-def _taking(options: Mapping[str, Option]) -> Taking:
-    return Taking(**cast(dict[str, Any], options))
+def _load_options(options: Mapping[str, Option]) -> LoadOptions:
+    return LoadOptions(**cast(dict[str, Any], options))
 
 
-def _taken(source: StrPath, taking: Taking, device: torch.device | str | None) -> tuple[Denoiser, list[str]]:
-    """A denoiser and what to say about it; without values where ``device`` is None."""
+def _load(source: StrPath, options: LoadOptions, device: torch.device | str | None) -> tuple[Denoiser, list[str]]:
+    """Return a denoiser, without values if ``device`` is None, and notes on it."""
     name, source = str(source), fetch(str(source), parts=PARTS)
     if device is not None and Path(source).is_dir():
         require_intact(source)
     try:
-        layout = examine(source, taking.weights)
-        scheduler, said = _scheduler_of(layout, taking)
-        parts = _network_in(layout, taking)
+        layout = examine(source, options.weights)
+        scheduler, notes = _scheduler_of(layout, options)
+        parts = _network_in(layout, options)
         if device is not None:
-            unet, more = filling.fill(*parts[:2], parts[2](True))
+            unet, fill_notes = filling.fill(*parts[:2], parts[2](True))
         else:
-            unet, state = filling.unfilled(*parts[:2]).eval(), parts[2](False)
-            state, more = filling.renamed(unet, state)
+            unet, state = filling.build_unfilled(*parts[:2]).eval(), parts[2](False)
+            state, fill_notes = filling.rename(unet, state)
             filling.require_filled(unet, state)
         kind_of(unet).check(unet.config)
-        resized = sizes.set_size(unet, taking.cells)
+        resized = sizes.set_size(unet, options.cells)
     except WaypointError as error:
         raise WaypointError(f"checkpoint {name}: {error}") from error
-    except Exception as error:  # each library on the way raises its own kinds
+    except Exception as error:  # every library involved raises exceptions of its own
         raise WaypointError(f"checkpoint {name}: cannot be loaded ({error})") from error
     unet = unet if device is None else on_device(unet, device)
-    return Denoiser(unet, scheduler), [*layout.said, *said, *parts[3], *more, *resized]
+    return Denoiser(unet, scheduler), [*layout.notes, *notes, *parts[3], *fill_notes, *resized]
 
 
-def _network_in(layout: Layout, taking: Taking) -> Parts:
-    """Class and configuration of a network, values → its state dict (or shapes), and what to say about them."""
+def _network_in(layout: Layout, options: LoadOptions) -> Parts:
+    """Return the ``Parts`` of a stored network."""
     if layout.network is None:
-        file, model = layout.file, taking.model
-        assert file is not None and model is not None  # or ``_scheduler_of`` would have refused it
+        file, model = layout.file, options.model
+        assert file is not None and model is not None  # otherwise ``_scheduler_of`` has refused it
         kind = class_of(network_of_new(model["unet"]))
-        (_, said) = training_states.state_in(file, taking.weights, values=False)
+        (_, notes) = training_states.state_in(file, options.weights, values=False)
         return (
             kind,
             model["unet"],
-            lambda values: training_states.state_in(file, taking.weights, values)[0],
-            said,
+            lambda values: training_states.state_in(file, options.weights, values)[0],
+            notes,
         )
     kind = class_of(network_of(layout.config or {}))
-    config, said = filling.known_config(kind, layout.network / "config.json")
+    config, notes = filling.known_config(kind, layout.network / "config.json")
     try:
         weights = weight_files.find(layout.network)
     except WaypointError as error:
@@ -214,31 +214,31 @@ def _network_in(layout: Layout, taking: Taking) -> Parts:
     def state(values: bool) -> State:
         return (weight_files.read if values else weight_files.shapes)(weights.files)
 
-    return kind, config, state, (*said, *filling.variant_said(weights))
+    return kind, config, state, (*notes, *filling.variant_notes(weights))
 
 
-def _scheduler_of(layout: Layout, taking: Taking) -> tuple[DDPMScheduler, tuple[str, ...]]:
-    """The scheduler of a stored model, and what to say about it."""
+def _scheduler_of(layout: Layout, options: LoadOptions) -> tuple[DDPMScheduler, tuple[str, ...]]:
+    """Return the scheduler of a stored model, and notes on it."""
     if layout.schedule is None:
-        if taking.model is None:
+        if options.model is None:
             raise WaypointError(NO_NETWORK if layout.network is None else NO_SCHEDULE)
-        return _scheduler(taking.model), ("its noise schedule is model.scheduler of the configuration",)
-    stored, said = layout.schedule, ()
-    scheduler = ancestral(stored) if taking.sampler == "ddpm" else stored_scheduler(stored)
-    if taking.latent and scheduler.config.clip_sample:
+        return _scheduler(options.model), ("its noise schedule is model.scheduler of the configuration",)
+    stored, notes = layout.schedule, ()
+    scheduler = ancestral(stored) if options.sampler == "ddpm" else stored_scheduler(stored)
+    if options.latent and scheduler.config.clip_sample:
         scheduler.register_to_config(clip_sample=False)
-        said = ("clip_sample of its scheduler is turned off: latents are not clipped",)
-    if taking.timestep_spacing is not None:
-        scheduler.register_to_config(timestep_spacing=taking.timestep_spacing)
+        notes = ("clip_sample of its scheduler is turned off: latents are not clipped",)
+    if options.timestep_spacing is not None:
+        scheduler.register_to_config(timestep_spacing=options.timestep_spacing)
     check_scheduler(scheduler)
-    return scheduler, said
+    return scheduler, notes
 
 
 def alpha_bars(folder: StrPath) -> Doubles:
-    """ᾱ_t (T,), float64, of the scheduler in a folder that ``save`` wrote, without its network.
+    """Read ᾱ_t (T,), float64, of the scheduler in a folder that ``save`` wrote, without the network.
 
     Raises:
-        WaypointError: a damaged file, or no DDPMScheduler.
+        WaypointError: a file is damaged, or there is no DDPMScheduler.
     """
     require_intact(folder)
     try:
@@ -249,7 +249,7 @@ def alpha_bars(folder: StrPath) -> Doubles:
 
 
 def stored_scheduler(config: Attributes) -> DDPMScheduler:
-    """The DDPMScheduler of a stored config.
+    """Return the DDPMScheduler of a stored config.
 
     Raises:
         WaypointError: the config is another scheduler's.
@@ -259,33 +259,34 @@ def stored_scheduler(config: Attributes) -> DDPMScheduler:
 
 
 def ancestral(config: Attributes) -> DDPMScheduler:
-    """A DDPMScheduler with the noise schedule and prediction of any scheduler's config.
+    """Return a DDPMScheduler with the noise schedule and prediction of any scheduler's config.
 
-    A config without ``clip_sample`` is that of a sampler that does not clip; DDPMScheduler's default would. Only what
-    ancestral sampling knows is kept.
+    A config without ``clip_sample`` belongs to a sampler that does not clip, although DDPMScheduler would by default.
+    Keys that ancestral sampling does not know are dropped.
 
     Raises:
-        WaypointError: the config says nothing of a variance-preserving noise schedule.
+        WaypointError: the config has no variance-preserving noise schedule.
     """
     require_ancestral(config, "ddpm")
-    known = filling.arguments(DDPMScheduler)
-    kept = {key: value for key, value in config.items() if key in known and (key, value) != ("variance_type", None)}
-    return from_config(DDPMScheduler, {"clip_sample": False, **kept, "_class_name": "DDPMScheduler"})
+    known_keys = filling.arguments(DDPMScheduler)
+    settings = {
+        key: value for key, value in config.items() if key in known_keys and (key, value) != ("variance_type", None)
+    }
+    return from_config(DDPMScheduler, {"clip_sample": False, **settings, "_class_name": "DDPMScheduler"})
 
 
-def differences(mine: "UNet | DDPMScheduler", theirs: "UNet | DDPMScheduler") -> list[str]:
-    """The differences of two networks or two schedulers *by value*, defaults filled in: 'key: a against b'.
+def differences(first: "UNet | DDPMScheduler", second: "UNet | DDPMScheduler") -> list[str]:
+    """Return the differences of two networks or two schedulers *by value*, with defaults: 'key: a against b'.
 
-    Two UNet configurations with equal shapes can give different outputs (``flip_sin_to_cos``, ``freq_shift``,
-    ``norm_eps`` …), and load each other's weights without an error. Only arguments of a network's class can: EMA
-    folders and other versions of diffusers keep more in a configuration. Of a scheduler only what ancestral sampling
-    keeps can.
+    Two UNets whose configurations give equal shapes can load each other's weights without an error and still differ in
+    their outputs (``flip_sin_to_cos``, ``freq_shift``, ``norm_eps`` …). Only arguments of a network's class matter: EMA
+    folders and other versions of diffusers store further keys. Of a scheduler, what ancestral sampling uses matters.
     """
-    if isinstance(mine, DDPMScheduler) and isinstance(theirs, DDPMScheduler):
-        keys = _schedule_keys(mine, theirs)
+    if isinstance(first, DDPMScheduler) and isinstance(second, DDPMScheduler):
+        keys = _schedule_keys(first, second)
     else:
-        keys = filling.arguments(type(mine)) | filling.arguments(type(theirs))
-    a, b = mine.config, theirs.config
+        keys = filling.arguments(type(first)) | filling.arguments(type(second))
+    a, b = first.config, second.config
     return [
         f"{key}: {a.get(key)!r} against {b.get(key)!r}"
         for key in sorted(keys)
@@ -293,14 +294,14 @@ def differences(mine: "UNet | DDPMScheduler", theirs: "UNet | DDPMScheduler") ->
     ]
 
 
-def _schedule_keys(mine: DDPMScheduler, theirs: DDPMScheduler) -> set[str]:
-    """Keys of two schedulers that ancestral sampling depends on."""
+def _schedule_keys(first: DDPMScheduler, second: DDPMScheduler) -> set[str]:
+    """Return the keys of two schedulers on which ancestral sampling depends."""
     keys = {"num_train_timesteps", "prediction_type", "timestep_spacing", "clip_sample", "variance_type"}
-    if "leading" in (mine.config.timestep_spacing, theirs.config.timestep_spacing):
+    if "leading" in (first.config.timestep_spacing, second.config.timestep_spacing):
         keys.add("steps_offset")
-    if mine.config.clip_sample and theirs.config.clip_sample:
+    if first.config.clip_sample and second.config.clip_sample:
         keys.add("clip_sample_range")
-    if mine.betas.shape != theirs.betas.shape or not torch.allclose(mine.betas, theirs.betas, rtol=1e-5, atol=0):
+    if first.betas.shape != second.betas.shape or not torch.allclose(first.betas, second.betas, rtol=1e-5, atol=0):
         keys |= {"beta_schedule", "beta_start", "beta_end", "trained_betas", "rescale_betas_zero_snr"}
     return keys
 
@@ -312,26 +313,26 @@ def require_same(denoiser: Denoiser, reference: Denoiser, name: str, reference_n
         WaypointError: lists every key that differs, with both values.
     """
     for part in ("unet", "scheduler"):
-        found = differences(getattr(denoiser, part), getattr(reference, part))
-        if found:
+        differing = differences(getattr(denoiser, part), getattr(reference, part))
+        if differing:
             raise WaypointError(
-                f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(found)
+                f"checkpoint {name} and {reference_name} have different {part} configs:\n  " + "\n  ".join(differing)
             )
 
 
 def adopt_grid(denoiser: Denoiser, reference: Denoiser, reference_name: str) -> list[str]:
-    """Lay a model's sampling grid as the reference's: what another sampler's grid was is no property of a model.
+    """Give a model the reference's sampling grid: the grid of another sampler is no property of the model.
 
     Returns:
-        What to say about it, a list of str.
+        Notes on the change, a list of str.
     """
-    mine, theirs = denoiser.scheduler.config, reference.scheduler.config
+    config, reference_config = denoiser.scheduler.config, reference.scheduler.config
     keys = ("timestep_spacing", "steps_offset")
-    if all(mine[key] == theirs[key] for key in keys):
+    if all(config[key] == reference_config[key] for key in keys):
         return []
-    before = " and ".join(f"{key} {mine[key]!r}" for key in keys)
-    denoiser.scheduler.register_to_config(**{key: theirs[key] for key in keys})
-    after = " and ".join(f"{key} {theirs[key]!r}" for key in keys)
+    before = " and ".join(f"{key} {config[key]!r}" for key in keys)
+    denoiser.scheduler.register_to_config(**{key: reference_config[key] for key in keys})
+    after = " and ".join(f"{key} {reference_config[key]!r}" for key in keys)
     return [f"its sampling grid is laid as that of {reference_name}: {after}, not {before}"]
 
 
@@ -348,14 +349,14 @@ def require_unclipped(denoiser: Denoiser, name: str) -> None:
 def require_encoders(
     denoiser: Denoiser, name: str, text_width: int | None = None, latent_channels: int | None = None
 ) -> None:
-    """Refuse a model that the encoders do not fit, where there is no data to compare it with.
+    """Refuse a model that the encoders do not fit, for experiments without data to compare it with.
 
     Args:
         text_width: width of embedded captions, or None without a text encoder.
         latent_channels: channels of the VAE's latents, or None without a VAE.
 
     Raises:
-        WaypointError: captions of another width, or none; other latents; no image size; unequal channels.
+        WaypointError: other widths of captions or channels of latents, no image size, or unequal channels.
     """
     config = denoiser.unet.config
     if config.sample_size is None or config.in_channels != config.out_channels:
@@ -367,13 +368,15 @@ def require_encoders(
         raise WaypointError(
             f"{name} takes {config.in_channels} channels, but the VAE's latents have {latent_channels}; fit vae"
         )
-    wants = config.cross_attention_dim if denoiser.conditioned_by == "encoder_hidden_states" else None
-    if wants != text_width:
-        found = (
+    width = config.cross_attention_dim if denoiser.conditioned_by == "encoder_hidden_states" else None
+    if width != text_width:
+        actual = (
             "there is no text_encoder" if text_width is None else f"text_encoder embeds them in {text_width} numbers"
         )
-        needs = "attends to no captions" if wants is None else f"attends to captions (cross_attention_dim {wants})"
-        raise WaypointError(f"{name} {needs}, but {found}; fit text_encoder")
+        requirement = (
+            "attends to no captions" if width is None else f"attends to captions (cross_attention_dim {width})"
+        )
+        raise WaypointError(f"{name} {requirement}, but {actual}; fit text_encoder")
 
 
 def require_fit(
@@ -383,50 +386,50 @@ def require_fit(
     name: str,
     text_width: int | None = None,
 ) -> None:
-    """Refuse a model that does not take inputs of ``shape`` (C, H, W), or conditions that the data does not have.
+    """Refuse a model that does not take inputs of ``shape`` (C, H, W), or needs conditions that the data lacks.
 
     Args:
         labels: (n,) class of every image, array or tensor, or None.
         text_width: width of the data's embedded captions, or None.
 
     Raises:
-        WaypointError: another shape, no labels, classes that the model does not have, no captions, or of another width.
+        WaypointError: another shape, missing labels, unknown classes, or captions missing or of another width.
     """
     config, (channels, *size) = denoiser.unet.config, shape
-    takes = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
-    if takes is None or (config.in_channels, config.out_channels, *takes) != (channels, channels, *size):
+    model_size = [config.sample_size] * 2 if isinstance(config.sample_size, int) else config.sample_size
+    if model_size is None or (config.in_channels, config.out_channels, *model_size) != (channels, channels, *size):
         raise WaypointError(
-            f"{name} takes {config.in_channels} channels of {takes} pixels and gives {config.out_channels}, "
+            f"{name} takes {config.in_channels} channels of {model_size} pixels and gives {config.out_channels}, "
             f"but the data has {channels} channels of {size}; fit model.unet, or data.size "
             "and data.channels. Of an existing model that works at other sizes too, sampling.size says which"
         )
     if denoiser.conditioned_by == "encoder_hidden_states":
-        wants = config.cross_attention_dim
-        if text_width != wants:
-            found = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
+        width = config.cross_attention_dim
+        if text_width != width:
+            actual = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
             raise WaypointError(
-                f"{name} attends to captions (cross_attention_dim {wants}), but the data has {found}; fit text_encoder"
+                f"{name} attends to captions (cross_attention_dim {width}), but the data has {actual}; fit text_encoder"
             )
         return
     classes = config.num_class_embeds
     if classes is not None and (labels is None or labels.min() < 0 or labels.max() >= classes):
-        found = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
-        raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {found}")
+        actual = "no labels" if labels is None else f"labels {int(labels.min())} to {int(labels.max())}"
+        raise WaypointError(f"{name} is class-conditional (num_class_embeds {classes}), but the data has {actual}")
 
 
 def target_condition(denoiser: Denoiser, target: Attributes, text: torch.Tensor | None = None) -> torch.Tensor | None:
-    """The condition of a target, one row: its class (1,), its embedded prompt (1, token, width), or None.
+    """Return the condition of a target as one row: its class (1,), its embedded prompt (1, token, width), or None.
 
     Args:
         target: a row with a label or a prompt, or neither. text: the embedded prompt (token, width), or None.
 
     Raises:
-        WaypointError: the model wants a class or a prompt and there is none, or the other way round.
+        WaypointError: the model needs a class or a prompt that the target lacks, or the other way round.
     """
     for key, by, kind in (("label", "class_labels", "class"), ("prompt", "encoder_hidden_states", "text")):
-        wanted = denoiser.conditioned_by == by
-        if wanted != (key in target):
-            need = f"is {kind}-conditional and needs one" if wanted else f"is not {kind}-conditional"
+        needed = denoiser.conditioned_by == by
+        if needed != (key in target):
+            need = f"is {kind}-conditional and needs one" if needed else f"is not {kind}-conditional"
             raise WaypointError(f"targets: {key}: the generating model {need}")
     if denoiser.conditioned_by is None:
         return None

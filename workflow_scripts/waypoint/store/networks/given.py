@@ -1,4 +1,4 @@
-"""Compares existing models with the experiment that uses them."""
+"""Compare existing models with the experiment that uses them."""
 
 from collections.abc import Mapping
 
@@ -8,40 +8,40 @@ from waypoint.store.types import Attributes
 
 
 def wanted(
-    model: Attributes | None, reference: str | None, changed: Mapping[str, str | None]
+    model: Attributes | None, reference: str | None, options: Mapping[str, str | None]
 ) -> tuple[Denoiser, str] | None:
-    """The outline with which existing models are compared, and its name; None where there is nothing to compare.
+    """Return the outline that existing models are compared with, and its name; None if there is nothing to compare.
 
     Args:
         model: the section ``model`` of the configuration, or None. reference: the path of the first model, or None.
-        changed: keyword arguments of ``checkpoints.load``, the same for all models.
+        options: keyword arguments of ``checkpoints.load``, the same for all models.
 
     Raises:
         WaypointError: as ``checkpoints.outline_of`` and ``checkpoints.outline``.
     """
     if model is not None:
         return checkpoints.outline_of(model), "config: model"
-    return None if reference is None else (checkpoints.outline(reference, **changed), reference)
+    return None if reference is None else (checkpoints.outline(reference, **options), reference)
 
 
 def fit(
-    denoiser: Denoiser, same: tuple[Denoiser, str] | None, name: str, changed: Mapping[str, str | None]
+    denoiser: Denoiser, reference: tuple[Denoiser, str] | None, name: str, options: Mapping[str, str | None]
 ) -> list[str]:
-    """Compare a model with what is wanted; under ``sampler: ddpm`` it takes the sampling grid of that.
+    """Compare a model with the reference; under ``sampler: ddpm`` it adopts the reference's sampling grid.
 
     Args:
-        same: from ``wanted``. changed: as there.
+        reference: from ``wanted``. options: as there.
 
     Returns:
-        What to say about it, a list of str.
+        Notes on what was adopted, a list of str.
 
     Raises:
         WaypointError: as ``checkpoints.require_same``.
     """
-    if same is None:
+    if reference is None:
         return []
-    adopted: list[str] = []
-    if changed.get("sampler") == "ddpm":
-        adopted = checkpoints.adopt_grid(denoiser, *same)
-    checkpoints.require_same(denoiser, same[0], name, same[1])
-    return adopted
+    notes: list[str] = []
+    if options.get("sampler") == "ddpm":
+        notes = checkpoints.adopt_grid(denoiser, *reference)
+    checkpoints.require_same(denoiser, reference[0], name, reference[1])
+    return notes

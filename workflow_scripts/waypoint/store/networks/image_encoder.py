@@ -1,7 +1,7 @@
 """Image encoders from local files (transformers' CLIP, timm, torchvision), identified by their weights' hash.
 
-Torch and the model libraries are imported only where a network is built, for planning needs only the hash. Files are
-never unpickled: state dicts are read with ``weights_only``.
+Torch and the model libraries are imported only to build a network; planning needs only the hash. Pickled code is never
+run: state dicts are read with ``weights_only``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 Device: TypeAlias = "torch.device | str"
 
-SETTINGS = {".json", ".txt"}  # of a CLIP folder: sizes, processor, tokenizer
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "size": 224}  # torchvision's weights
+SETTINGS = {".json", ".txt"}  # suffixes in a CLIP folder: sizes, processor, tokenizer
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "size": 224}  # inputs of torchvision's weights
 
 
 def weights_hash(place: StrPath) -> str:
-    """SHA-256 of a weights file, or of all files of a CLIP folder on which its embeddings depend.
+    """Return the SHA-256 of a weights file, or of all files in a CLIP folder that its embeddings depend on.
 
     Raises:
         OSError: a file cannot be read.
@@ -39,25 +39,25 @@ def weights_hash(place: StrPath) -> str:
 
 
 def has_weights(folder: StrPath) -> bool:
-    """Whether a CLIP folder holds weights."""
+    """Return whether a CLIP folder holds weights."""
     return any(file.suffix not in SETTINGS for file in _model_files(Path(folder)))
 
 
 def _model_files(folder: Path) -> list[Path]:
-    """Settings and weights; pickled weights beside safetensors are not read, so they do not count."""
+    """Return settings and weights, without pickled weights beside safetensors, which are never read."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
     weights = [file for file in files if file.suffix == ".safetensors"]
     return [file for file in files if file.suffix in SETTINGS] + (weights or [f for f in files if f.suffix == ".bin"])
 
 
 class ImageEncoder:
-    """Embeddings of images, and of captions where the model is an image-text one.
+    """Embeds images, and captions too if the model is an image-text one.
 
     Args:
         name: its key in the config's ``image_encoders``.
-        settings: its entry in specs: ``kind``, if set ``name``, ``mean``, ``std`` and ``size``, and ``sha256`` of its
+        settings: its entry in specs: ``kind``; ``name``, ``mean``, ``std`` and ``size`` if set; and ``sha256`` of its
             weights, or ``hub``, an id.
-        place: folder, file or hub id.
+        place: a folder, file or hub id.
 
     Raises:
         WaypointError: there is no such network, the weights do not fit it, or they changed since planning.
@@ -74,7 +74,7 @@ class ImageEncoder:
         self.model = kinds[settings["kind"]](self.key, settings, place, device)
 
     def __call__(self, images: "torch.Tensor") -> "torch.Tensor":
-        """Embeddings (B, F), float32, of images (B, 1 or 3, H, W) in [-1, 1]; grey ones are repeated to three channels.
+        """Return float32 embeddings (B, F) of images (B, 1 or 3, H, W) in [-1, 1]; grey is repeated to three channels.
 
         Raises:
             WaypointError: the images have another number of channels, or the network returns no vectors.
@@ -91,10 +91,10 @@ class ImageEncoder:
         return embedded.float()
 
     def captions(self, texts: Sequence[str]) -> "torch.Tensor":
-        """Embeddings (n, F), float32, of captions, in the space of the images.
+        """Return float32 embeddings (n, F) of captions, in the space of the images.
 
         Raises:
-            WaypointError: it is no image-text model.
+            WaypointError: the model is no image-text model.
         """
         import torch
 
@@ -129,17 +129,17 @@ class _Clip:
             loaded = CLIPModel.from_pretrained(place, output_loading_info=True, local_files_only=local)
             model, info = cast(tuple[Any, Mapping[str, Iterable[str]]], loaded)
             self.processor = CLIPImageProcessor.from_pretrained(place, local_files_only=local)
-        except Exception as error:  # each library on the way raises its own kinds
+        except Exception as error:  # every library involved raises exceptions of its own
             raise WaypointError(f"{key}.path: {place} cannot be loaded as a CLIP model ({error})") from error
-        if amiss := sorted(info["missing_keys"]):  # transformers would fill in random weights, with a warning
-            raise WaypointError(f"{key}.path: {place} lacks weights of its model: {', '.join(amiss[:3])}")
+        if missing := sorted(info["missing_keys"]):  # transformers would fill in random weights, with a warning
+            raise WaypointError(f"{key}.path: {place} lacks weights of its model: {', '.join(missing[:3])}")
         self.model = model.eval().to(device)
         self.tokenizer: Callable[[], PreTrainedTokenizerBase] = partial(
             AutoTokenizer.from_pretrained, place, trust_remote_code=False, local_files_only=local
         )
 
     def embed(self, colour: "torch.Tensor") -> "torch.Tensor":
-        """Embeddings of images (B, 3, H, W) in [0, 1], rounded to 8 bits, which the processor expects."""
+        """Return embeddings of images (B, 3, H, W) in [0, 1], rounded to the 8 bits that the processor expects."""
         import torch
 
         eight_bits = (colour * 255).round().to(torch.uint8)
@@ -147,14 +147,13 @@ class _Clip:
         return _projected(self.model.get_image_features(pixel_values=pixels.to(self.device)))
 
     def embed_captions(self, texts: Sequence[str]) -> "torch.Tensor":
-        """Embeddings of captions."""
+        """Return embeddings of captions."""
         try:
             tokenizer = self.tokenizer()
         except Exception as error:
             raise WaypointError(f"{self.key}.path: its tokenizer cannot be loaded ({error})") from error
-        if set(tokenizer.get_vocab()) <= set(
-            tokenizer.all_special_tokens
-        ):  # without files transformers makes an empty one
+        # without files, transformers builds an empty tokenizer
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
             raise WaypointError(
                 f"{self.key}.path: no tokenizer is there (tokenizer.json, or vocab.json and merges.txt)"
             )
@@ -169,12 +168,12 @@ class _Clip:
 
 
 def _projected(output: object) -> "torch.Tensor":
-    """The embeddings; transformers 5 wraps them."""
+    """Return the embeddings, which transformers 5 wraps in an object."""
     return cast("torch.Tensor", getattr(output, "pooler_output", output))
 
 
 class _Classifier:
-    """A network that classifies images, without its last layer; images are resized, not cropped."""
+    """An image classifier without its last layer; images are resized, not cropped."""
 
     network: "nn.Module"
     size: int
@@ -182,15 +181,15 @@ class _Classifier:
     std: "torch.Tensor"
 
     def embed(self, colour: "torch.Tensor") -> "torch.Tensor":
-        """Embeddings of images (B, 3, H, W) in [0, 1]."""
+        """Return embeddings of images (B, 3, H, W) in [0, 1]."""
         import torch
 
         side = [self.size] * 2
-        fitting = torch.nn.functional.interpolate(colour, side, mode="bicubic", antialias=True).clamp(0, 1)
-        return self.network((fitting - self.mean) / self.std)
+        resized = torch.nn.functional.interpolate(colour, side, mode="bicubic", antialias=True).clamp(0, 1)
+        return self.network((resized - self.mean) / self.std)
 
     def prepare(self, network: "nn.Module", settings: Attributes, defaults: Attributes, device: Device) -> None:
-        """Take a network and the settings of its inputs, or their defaults."""
+        """Set the network and its input settings, or their defaults."""
         import torch
 
         self.network, self.size = network.eval().to(device), settings.get("size") or defaults["size"]
@@ -200,7 +199,7 @@ class _Classifier:
 
 
 class _Timm(_Classifier):
-    """The pooled features of a network of timm."""
+    """Pooled features of a timm network."""
 
     def __init__(self, key: str, settings: Attributes, place: str, device: Device):
         import timm
@@ -209,17 +208,17 @@ class _Timm(_Classifier):
             network: Any = timm.create_model(settings["name"], pretrained=False)
         except Exception as error:
             raise WaypointError(f"{key}.name: timm makes no network {settings['name']!r} ({error})") from error
-        usual: Attributes = network.pretrained_cfg
-        head: str | Sequence[str] = usual.get("classifier") or ()
+        config: Attributes = network.pretrained_cfg
+        head: str | Sequence[str] = config.get("classifier") or ()
         heads = (head,) if isinstance(head, str) else tuple(head)
         load_in_order(network, heads, read_state(place, f"{key}.weights"), f"{key}.weights: {place}")
         network.reset_classifier(0)
-        defaults = {"mean": usual["mean"], "std": usual["std"], "size": usual["input_size"][-1]}
+        defaults = {"mean": config["mean"], "std": config["std"], "size": config["input_size"][-1]}
         self.prepare(network, settings, defaults, device)
 
 
 class _Torchvision(_Classifier):
-    """A network of torchvision whose last linear layer is replaced by the identity."""
+    """A torchvision network whose last linear layer is replaced by the identity."""
 
     def __init__(self, key: str, settings: Attributes, place: str, device: Device):
         import torch

@@ -1,6 +1,6 @@
 """pytorch-fid's Inception network; its weights are read from a file with a known hash and never downloaded.
 
-Torch is imported only where the network is built, for planning needs only the file.
+Torch is imported only to build the network; planning needs only the file.
 """
 
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import torch
 
 PUBLISHED = "6726825d"  # beginning of the SHA-256 of pytorch-fid's published weights
-BATCH = 50  # images at 299 × 299 pixels at once
+BATCH = 50  # images of 299 × 299 pixels per call
 
 
 def require_weights(path: StrPath, sha256: str) -> str:
-    """The file's SHA-256, which must begin with ``sha256``.
+    """Return the file's SHA-256, which must begin with ``sha256``.
 
     Raises:
-        WaypointError: the file is missing or has other contents; names the key, the file and the alternative.
+        WaypointError: the file is missing or has other contents; names the key, the file and a remedy.
     """
     remedy = "or set evaluation.fid.features: classifier, which needs no weights"
     try:
@@ -43,7 +43,7 @@ def require_weights(path: StrPath, sha256: str) -> str:
 
 
 def table_name(sha256: str, dims: int) -> str:
-    """The name of these features in tables: ``inception`` for the published network with 2048 dimensions."""
+    """Return the name of these features in tables: ``inception`` for the published network with 2048 dimensions."""
     parts = ["inception"]
     if not sha256.startswith(PUBLISHED):
         parts.append(sha256[:8])
@@ -56,10 +56,10 @@ class Inception:
     """Inception's features.
 
     Args:
-        weights: file of a state dict. sha256: the beginning of its hash. dims: 64, 192, 768 or 2048.
+        weights: a file with a state dict. sha256: the beginning of its hash. dims: 64, 192, 768 or 2048.
 
     Attributes:
-        name: for tables.
+        name: as in tables.
 
     Raises:
         WaypointError: as ``require_weights``, or the file does not hold weights of this network.
@@ -76,7 +76,7 @@ class Inception:
                 network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[dims]])
         except WaypointError:
             raise
-        except Exception as error:  # torch raises many kinds over a file that is not what it should be
+        except Exception as error:  # torch raises many kinds of exceptions for unexpected files
             raise WaypointError(
                 f"evaluation.fid.weights: {weights} does not hold pytorch-fid's Inception weights ({error})"
             ) from error

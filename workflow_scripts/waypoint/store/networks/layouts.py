@@ -1,6 +1,6 @@
-"""Recognises a model's folder or file: which network is meant, where its noise schedule lies, or why it is refused.
+"""Recognise a model's folder or file: its network and its noise schedule, or the reason to refuse it.
 
-Judged from names, configurations and the heads of files, so that planning can do it: no model library is imported.
+Only names, configurations and file headers are read and no model library is imported, so planning can do this.
 """
 
 import json
@@ -15,7 +15,7 @@ from waypoint.store.networks.weight_files import LORA, SUFFIXES, header, require
 from waypoint.store.types import Config, StrPath
 
 RAW, AVERAGED = "unet", "unet_ema"  # folders of the trained weights and of their exponential average
-WEIGHTS = {"raw": RAW, "ema": AVERAGED}  # of the key checkpoints.weights
+WEIGHTS = {"raw": RAW, "ema": AVERAGED}  # folder by value of checkpoints.weights
 SCHEDULE = "scheduler_config.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
 NETWORKS = ("transformer", "prior", "decoder", "unet")  # parts of pipelines that denoise
@@ -23,138 +23,138 @@ VAES = ("vae", "vqvae", "vq_model", "movq")
 
 
 class NoModel(WaypointError):
-    """A folder that holds nothing of a diffusion model."""
+    """The folder holds no part of a diffusion model."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of one model lie.
+    """The files of one model.
 
     Attributes:
         network: folder of the network's config.json and weights, or None for a state dict.
         file: a state dict, or None.
-        scheduler: the file of its noise schedule, or None where it has none.
-        said: sentences on what was chosen, to be told.
+        scheduler: the file of its noise schedule, or None if it has none.
+        notes: sentences for the user about what was chosen.
     """
 
     network: Path | None
     file: Path | None
     scheduler: Path | None
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def config(self) -> Config | None:
-        """The network's configuration, a mapping; None for a state dict."""
+        """The network's configuration; None for a state dict."""
         return None if self.network is None else read_json(self.network / "config.json")
 
     @property
     def schedule(self) -> Config | None:
-        """The scheduler's configuration, a mapping, or None."""
+        """The scheduler's configuration, or None."""
         return None if self.scheduler is None else read_json(self.scheduler)
 
 
 def examine(source: StrPath, weights: str | None = None) -> Layout:
-    """The ``Layout`` of a model.
+    """Return the ``Layout`` of a model.
 
     Args:
         source: a local folder or file. weights: "raw" or "ema" where a model may have both, or None.
 
     Raises:
-        WaypointError: it is something else (``NoModel`` where it is nothing at all); says what, and what to do.
+        WaypointError: it is something else (``NoModel`` if it is nothing known); says what it is and what to do.
     """
     source = Path(source)
     if source.is_file():
         _require_state_dict(source)
         return Layout(None, source, None, ())
-    network, said = _network(source, weights)
-    scheduler, where = _scheduler(source, network)
-    return Layout(network, None, scheduler, (*said, *where))
+    network, notes = _network(source, weights)
+    scheduler, schedule_notes = _scheduler(source, network)
+    return Layout(network, None, scheduler, (*notes, *schedule_notes))
 
 
 def taken_from(path: str, weights: str | None = None) -> list[str]:
-    """The folders and files outside the store that a model is taken from: [] for a hub id.
+    """Return the folders and files outside the store that a model is imported from; [] for a hub id.
 
     Args:
-        path, weights: as the configuration has them.
+        path, weights: as in the configuration.
     """
     place = local_place(path)
     if not Path(place).exists():
         return []
     try:
         scheduler = examine(place, weights).scheduler
-    except WaypointError:  # it was taken once, and is something else now
+    except WaypointError:  # it was imported once, but has changed since
         return [place]
     above = scheduler is not None and Path(place).absolute() not in scheduler.absolute().parents
     return [place, str(scheduler)] if above else [place]
 
 
 def read_json(file: StrPath) -> Config:
-    """A configuration.
+    """Read a configuration.
 
     Raises:
-        WaypointError: it is damaged.
+        WaypointError: the file is damaged.
     """
     try:
-        found: object = json.loads(Path(file).read_text())
+        content: object = json.loads(Path(file).read_text())
     except (ValueError, OSError) as error:
         raise WaypointError(f"cannot be loaded: {file} is damaged ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise WaypointError(f"cannot be loaded: {file} is damaged (it holds no mapping)")
-    return cast(Config, found)
+    return cast(Config, content)
 
 
 def unnamed_vae(source: StrPath, layout: Layout) -> str | None:
-    """The name under which a pipeline's model_index.json lists an autoencoder, or None: its network sees latents."""
+    """Return the name of the autoencoder in a pipeline's model_index.json, or None if its network sees pixels."""
     for folder in dict.fromkeys([Path(source), *_above(Path(source), layout.network)]):
         index = folder / "model_index.json"
         if index.is_file():
-            named = read_json(index)
+            parts = read_json(index)
             for part in VAES:
-                if isinstance(named.get(part), list) and any(named[part]):
+                if isinstance(parts.get(part), list) and any(parts[part]):
                     return part
     return None
 
 
 def _network(source: Path, weights: str | None) -> tuple[Path, tuple[str, ...]]:
-    """The folder of the network that is meant, and what to say about it."""
-    both = [name for name in (RAW, AVERAGED) if (source / name).is_dir()]
-    if not both and (source / "config.json").is_file():
+    """Return the folder of the network to use, and notes on the choice."""
+    folders = [name for name in (RAW, AVERAGED) if (source / name).is_dir()]
+    if not folders and (source / "config.json").is_file():
         return _bare(source, weights), ()
-    if not both:
+    if not folders:
         _refuse(source)
-    if len(both) == 2 and weights is None:
+    if len(folders) == 2 and weights is None:
         raise WaypointError(
             f"holds {RAW} (the trained weights) and {AVERAGED} (their exponential average); say which is meant: "
             "checkpoints.weights: ema or raw"
         )
-    name = WEIGHTS[weights] if weights else both[0]
-    if name not in both:
+    name = WEIGHTS[weights] if weights else folders[0]
+    if name not in folders:
         raise WaypointError(
-            f"checkpoints.weights: {weights} means its {name}, but it holds only {both[0]}"
+            f"checkpoints.weights: {weights} means its {name}, but it holds only {folders[0]}"
             + ("" if name == RAW else "; name the folder unet itself if that holds averaged weights")
         )
     if not (source / name / "config.json").is_file():
         _refuse_adapters(source / name)
         raise WaypointError(f"cannot be loaded: there is no config.json in {source / name}")
     kind = {RAW: "the trained weights", AVERAGED: "their exponential average"}[name]
-    return source / name, (f"its network is {name}, {kind}",) * (both != [RAW])
+    return source / name, (f"its network is {name}, {kind}",) * (folders != [RAW])
 
 
 def _bare(source: Path, weights: str | None) -> Path:
-    """A network's own folder."""
+    """Return a network's own folder, after checking its name against ``weights``."""
     if weights and source.name in WEIGHTS.values() and source.name != WEIGHTS[weights]:
         raise WaypointError(f"checkpoints.weights: {weights} means {WEIGHTS[weights]}, but the path names another")
     return source
 
 
 def _above(source: Path, network: Path | None) -> list[Path]:
-    """Folders above a model that may belong to the same training: one, or two above a network's own folder."""
-    whole = source.absolute()
-    return [whole.parent, whole.parent.parent] if source == network else [whole.parent]
+    """Return the folders above a model that may belong to its training: two for a network's own folder, else one."""
+    path = source.absolute()
+    return [path.parent, path.parent.parent] if source == network else [path.parent]
 
 
 def _scheduler(source: Path, network: Path) -> tuple[Path | None, tuple[str, ...]]:
-    """The file of the noise schedule, and what to say about it."""
+    """Return the file of the noise schedule, and notes on the choice."""
     for file in (source / "scheduler" / SCHEDULE, source / SCHEDULE):
         if file.is_file():
             return file, ()
@@ -195,7 +195,7 @@ def _refuse_adapters(folder: Path) -> None:
 
 
 def _refuse(source: Path) -> NoReturn:
-    """Say what a folder without a network of ours is."""
+    """Raise an error that says what a folder without a supported network is."""
     _refuse_adapters(source)
     for part in NETWORKS:
         if (source / part / "config.json").is_file():
@@ -204,12 +204,12 @@ def _refuse(source: Path) -> NoReturn:
     if (source / "model_index.json").is_file():
         kind = read_json(source / "model_index.json").get("_class_name", "pipeline")
         raise WaypointError(f"cannot be loaded: it is a {kind}, but holds no unet")
-    inner = sorted((path for path in source.iterdir() if path.is_dir()), key=lambda path: path.name)
-    models = [path.name for path in inner if any((path / name).is_dir() for name in (RAW, AVERAGED))]
+    subfolders = sorted((path for path in source.iterdir() if path.is_dir()), key=lambda path: path.name)
+    models = [path.name for path in subfolders if any((path / name).is_dir() for name in (RAW, AVERAGED))]
     if models:
-        every = "checkpoint-*" if all(name.startswith("checkpoint-") for name in models) else "*"
+        pattern = "checkpoint-*" if all(name.startswith("checkpoint-") for name in models) else "*"
         raise WaypointError(
-            f"holds models in folders of its own ({', '.join(models[:3])}); name one, or all: {source / every}"
+            f"holds models in folders of its own ({', '.join(models[:3])}); name one, or all: {source / pattern}"
         )
     files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES and path.is_file())
     if files:

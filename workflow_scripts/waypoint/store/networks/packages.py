@@ -9,11 +9,11 @@ from waypoint.store.types import StrPath
 PREFIX = "package:"
 
 
-def package_path(path: StrPath, what: str) -> str:
-    """The file or folder in a package that ``path`` names; any other path itself. The package is not imported.
+def package_path(path: StrPath, kind: str) -> str:
+    """Return the file or folder in a package that ``path`` names, without importing it, or any other path as it is.
 
     Args:
-        what: the kind of thing, for errors.
+        kind: what the path is for, in errors.
 
     Raises:
         WaypointError: the package is not installed, or has no such file.
@@ -23,11 +23,11 @@ def package_path(path: StrPath, what: str) -> str:
     package, _, inside = str(path).removeprefix(PREFIX).partition("/")
     try:
         spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):  # a part of a package that does not exist; no name at all
+    except (ImportError, ValueError):  # a submodule of no package, or an empty name
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise WaypointError(f"{what}: the Python package {package} is not installed; install it")
+        raise WaypointError(f"{kind}: the Python package {package} is not installed; install it")
     file = Path(spec.submodule_search_locations[0], inside)
     if not file.exists():
-        raise WaypointError(f"{what}: the Python package {package} has no {inside}")
+        raise WaypointError(f"{kind}: the Python package {package} has no {inside}")
     return str(file)

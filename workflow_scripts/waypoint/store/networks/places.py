@@ -1,4 +1,4 @@
-"""Where a model lies on this machine: its folder or file, one of a package, or the snapshot of a hub cache's root."""
+"""Local paths of models: a folder or file, one in a package, or a snapshot in the hub's cache."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from waypoint.errors import WaypointError
 from waypoint.store.networks.packages import package_path
 
 
-def local_place(path: str, what: str = "checkpoint") -> str:
-    """The folder or file that ``path`` means; a hub id is returned as it is.
+def local_place(path: str, kind: str = "checkpoint") -> str:
+    """Return the folder or file that ``path`` refers to; a hub id is returned as it is.
 
     Args:
-        what: whose path it is, for errors.
+        kind: the kind of model, for errors.
 
     Raises:
-        WaypointError: a package that has no such file; a root of the hub's cache that does not say which revision.
+        WaypointError: a package has no such file, or a repository in the hub's cache does not tell which revision.
     """
-    place = Path(package_path(path, what))
+    place = Path(package_path(path, kind))
     if not Path(place, "snapshots").is_dir():
-        return str(package_path(path, what))
+        return str(package_path(path, kind))
     main = Path(place, "refs", "main")
     if main.is_file() and Path(place, "snapshots", main.read_text().strip()).is_dir():
         return str(Path(place, "snapshots", main.read_text().strip()))
@@ -25,11 +25,11 @@ def local_place(path: str, what: str = "checkpoint") -> str:
     if len(revisions) == 1:
         return str(Path(place, "snapshots", revisions[0]))
     raise WaypointError(
-        f"{what} {path} is a repository in the hub's cache whose refs/main names none of its {len(revisions)} "
+        f"{kind} {path} is a repository in the hub's cache whose refs/main names none of its {len(revisions)} "
         f"revisions; name one: {Path(path, 'snapshots', revisions[0] if revisions else '…')}"
     )
 
 
 def may_be_hub_id(path: str) -> bool:
-    """Whether a path that does not exist can be owner/name at the hub."""
+    """Return whether a path that does not exist can be owner/name on the hub."""
     return not path.startswith(("package:", ".", "/", "~", "$")) and path.count("/") == 1

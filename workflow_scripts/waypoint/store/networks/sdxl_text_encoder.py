@@ -1,4 +1,4 @@
-"""SDXL's two text encoders as one: the vectors of both side by side, and behind them the second's pooled caption."""
+"""SDXL's two text encoders as one: the vectors of both side by side, followed by the second's pooled caption."""
 
 # transformers is partly untyped
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -16,28 +16,28 @@ from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.types import StrPath
 
 FIRST, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
-INDEX = "model_index.json"  # says what stands for no caption
+INDEX = "model_index.json"  # says how an empty caption is embedded
 ZEROS = "force_zeros_for_empty_prompt"
 
 
 def is_pair(folder: StrPath) -> bool:
-    """Whether a folder holds SDXL's two text encoders."""
+    """Return whether a folder holds SDXL's two text encoders."""
     return Path(folder, SECOND[0]).is_dir()
 
 
 class SDXLTextEncoder:
-    """Embedded captions as SDXL's UNet takes them: call it with a list of texts.
+    """Embeds a list of captions, when called, as SDXL's UNet takes them.
 
-    Of both encoders the last hidden states but one, as diffusers' pipeline takes them. The empty caption, which stands
-    for none under guidance and in training, is all zeros unless the pipeline's folder says otherwise.
+    Uses the last hidden states but one of both encoders, as diffusers' pipeline does. The empty caption, which stands
+    for no caption in guidance and training, is all zeros unless the pipeline's folder says otherwise.
 
     Args:
-        folder: a pipeline's, with text_encoder, tokenizer, text_encoder_2, tokenizer_2.
-        max_length: tokens of every caption; longer ones are cut. None: the tokenizers' own limit.
-        name: what errors call the folder, if not its path.
+        folder: a pipeline's folder, with text_encoder, tokenizer, text_encoder_2, tokenizer_2.
+        max_length: tokens per caption; longer ones are cut. None: the tokenizers' own limit.
+        name: the folder's name in errors; default: its path.
 
     Attributes:
-        length, width: shape of an embedded caption, with the rows of the pooled one.
+        length, width: shape of an embedded caption, including the rows of the pooled one.
 
     Raises:
         WaypointError: an encoder or tokenizer is missing, damaged, or cannot be loaded.
@@ -64,7 +64,7 @@ class SDXLTextEncoder:
                     Path(folder, encoder), use_safetensors=True, output_loading_info=True, **local
                 )
                 self.tokenizers.append(AutoTokenizer.from_pretrained(Path(folder, tokenizer), **local))
-            except Exception as error:  # each library on the way raises its own kinds
+            except Exception as error:  # every library involved raises exceptions of its own
                 raise WaypointError(f"text_encoder: {name}/{encoder} cannot be loaded ({error})") from error
             if info["missing_keys"]:
                 missing = ", ".join(sorted(info["missing_keys"])[:3])
@@ -81,23 +81,23 @@ class SDXLTextEncoder:
         self.zeros = json.loads(index.read_text()).get(ZEROS, True) if index.is_file() else True
 
     def too_long(self, captions: Sequence[str]) -> list[int]:
-        """Which of some captions have more tokens than are read: their places, ascending."""
+        """Return the indices, ascending, of captions with more tokens than the encoders read."""
         tokens = self.tokenizers[0](list(captions), truncation=False, verbose=False).input_ids
-        return [place for place, ids in enumerate(tokens) if len(ids) > self.tokens]
+        return [i for i, ids in enumerate(tokens) if len(ids) > self.tokens]
 
     @torch.inference_mode()
     def __call__(self, captions: Sequence[str]) -> torch.Tensor:
-        """(n, length, width), float32 on the CPU."""
+        """Return embedded captions (n, length, width), float32 on the CPU."""
         hidden: list[torch.Tensor] = []
         pooled = torch.empty(0)
         for model, tokenizer in zip(self.models, self.tokenizers):
             tokens = tokenizer(
                 list(captions), padding="max_length", max_length=self.tokens, truncation=True, return_tensors="pt"
             )
-            found = model(tokens.input_ids.to(model.device), output_hidden_states=True)
-            hidden.append(found.hidden_states[-2])
-            pooled = found[0]  # the second encoder's is what remains
+            output = model(tokens.input_ids.to(model.device), output_hidden_states=True)
+            hidden.append(output.hidden_states[-2])
+            pooled = output[0]  # the second encoder's remains
         packed = pack(torch.cat(hidden, 2), pooled).float().cpu()
         if self.zeros:
-            packed[[place for place, caption in enumerate(captions) if not caption]] = 0
+            packed[[i for i, caption in enumerate(captions) if not caption]] = 0
         return packed

@@ -1,4 +1,4 @@
-"""The size that a network works at, where its configuration says another, or was written by an old diffusers."""
+"""The size that a network works at, which may differ from the one in its configuration."""
 
 # diffusers declares a configuration, whose keys are its attributes, as a dict
 # pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -13,16 +13,16 @@ from waypoint.store.types import Attributes
 if TYPE_CHECKING:  # planning imports no model library
     from waypoint.science.types import UNet
 
-Size = int | list[int] | tuple[int, ...]  # of a square, or height and width
+Size = int | list[int] | tuple[int, ...]  # side of a square, or height and width
 
-OLD = (0, 9)  # versions of diffusers before this wrote a smaller size than Stable Diffusion's pipeline works at
+OLD = (0, 9)  # diffusers before this version wrote a smaller size than Stable Diffusion's pipeline works at
 
 
 def stored_size(config: Attributes) -> Size | None:
-    """The size in a stored UNet's configuration as diffusers' pipelines read it: a number, [height, width], or None.
+    """Return a stored UNet's size as diffusers' pipelines read it: a side, [height, width] or None.
 
     Args:
-        config: its config.json, as a mapping.
+        config: the content of its config.json.
     """
     size = config.get("sample_size")
     written = re.match(r"(\d+)\.(\d+)", str(config.get("_diffusers_version", "")))
@@ -33,29 +33,29 @@ def stored_size(config: Attributes) -> Size | None:
 
 
 def set_size(unet: "UNet", cells: int | None = None) -> tuple[str, ...]:
-    """Set the size that a loaded network works at, and what to say about it.
+    """Set the size that a loaded network works at, and return notes on it.
 
     Args:
-        cells: that the configuration wants, or None.
+        cells: the size that the experiment asks for, or None.
     """
-    before = unet.config.sample_size
-    named = {"_class_name": type(unet).__name__, **unet.config}
-    size = stored_size(named) if cells is None else cells
-    if size in (before, [before] * 2) or before == [size] * 2 or before == (size, size):
+    old_size = unet.config.sample_size
+    config = {"_class_name": type(unet).__name__, **unet.config}
+    size = stored_size(config) if cells is None else cells
+    if size in (old_size, [old_size] * 2) or old_size == [size] * 2 or old_size == (size, size):
         return ()
     unet.register_to_config(sample_size=size)
-    why = "diffusers' pipeline does so with a config of its version" if cells is None else "as sampling.size says"
-    return (f"it works at {size}, not at {before} (unet's sample_size): {why}",)
+    reason = "diffusers' pipeline does so with a config of its version" if cells is None else "as sampling.size says"
+    return (f"it works at {size}, not at {old_size} (unet's sample_size): {reason}",)
 
 
 def cells_of(size: int, vae: Attributes | None) -> int:
-    """Side of what a network works on, for images of a side in pixels.
+    """Return the side of a network's inputs for images of a given side.
 
     Args:
-        size: pixels. vae: the configuration of the autoencoder, a mapping, or None without one.
+        size: side of the images in pixels. vae: the configuration of the autoencoder, or None without one.
 
     Raises:
-        WaypointError: latents have no such size.
+        WaypointError: no latents correspond to this size.
     """
     factor = 1 if vae is None else 2 ** (len(vae.get("block_out_channels", [64])) - 1)
     if size % factor:

@@ -1,4 +1,4 @@
-"""Reads state dicts from files that may not be trusted, and fills networks with them exactly."""
+"""Read state dicts from untrusted files, and fill networks with them exactly."""
 
 # some of safetensors' types are unknown
 # pyright: reportUnknownVariableType=false
@@ -14,14 +14,14 @@ if TYPE_CHECKING:  # planning imports no torch
     import torch
     from torch import nn
 
-COUNTER = "num_batches_tracked"  # of batch norms; no output in evaluation mode depends on it
+COUNTER = "num_batches_tracked"  # in batch norms; no output in evaluation mode depends on it
 
 
 def read_state(path: StrPath, key: str) -> "dict[str, torch.Tensor]":
-    """The tensors by name in a safetensors or torch file; pickled objects are never executed.
+    """Read the tensors by name in a safetensors or torch file; pickled code is never run.
 
     Raises:
-        WaypointError: it cannot be read, or holds no state dict; names ``key`` and the file.
+        WaypointError: the file cannot be read or holds no state dict; names ``key`` and the file.
     """
     import torch
     from safetensors.torch import load_file
@@ -30,7 +30,7 @@ def read_state(path: StrPath, key: str) -> "dict[str, torch.Tensor]":
         if Path(path).suffix == ".safetensors":
             return load_file(path)
         state: object = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds over a file that is not what it should be
+    except Exception as error:  # torch and safetensors raise many kinds of exceptions for unexpected files
         raise WaypointError(f"{key}: {path} cannot be read as a state dict ({error})") from error
     tensors = cast(dict[str, object], state) if isinstance(state, dict) else {}
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
@@ -38,36 +38,40 @@ def read_state(path: StrPath, key: str) -> "dict[str, torch.Tensor]":
     return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}
 
 
-def load_in_order(network: "nn.Module", heads: Sequence[str], state: "Mapping[str, torch.Tensor]", what: str) -> None:
+def load_in_order(network: "nn.Module", heads: Sequence[str], state: "Mapping[str, torch.Tensor]", label: str) -> None:
     """Fill a network with all the tensors of ``state``: by name, or in order where names differ but shapes agree.
 
     Counters of batch norms are ignored on both sides, and so are the tensors of ``heads``, modules that will be
     replaced: their shapes may differ (another number of classes).
 
     Args:
-        what: names the file in errors.
+        label: the file's name in errors.
 
     Raises:
         WaypointError: tensors are left over or missing, or their shapes differ.
     """
-    wanted = {name: q for name, q in network.state_dict().items() if not name.endswith(COUNTER)}
+    expected = {name: q for name, q in network.state_dict().items() if not name.endswith(COUNTER)}
     stored = {name: q for name, q in state.items() if not name.endswith(COUNTER)}
-    replaced = {name for name in wanted if name.startswith(tuple(f"{head}." for head in heads))}
-    kept = wanted.keys() - replaced
-    if kept <= stored.keys() <= wanted.keys():
-        pairs = {name: (name, stored[name]) for name in wanted if name in stored}
-    elif len(wanted) == len(stored):
-        pairs = {name: item for name, item in zip(wanted, stored.items())}
+    replaced = {name for name in expected if name.startswith(tuple(f"{head}." for head in heads))}
+    required = expected.keys() - replaced
+    if required <= stored.keys() <= expected.keys():
+        pairs = {name: (name, stored[name]) for name in expected if name in stored}
+    elif len(expected) == len(stored):
+        pairs = {name: item for name, item in zip(expected, stored.items())}
     else:
-        raise WaypointError(f"{what} does not fit the network: {_difference(kept, wanted.keys(), stored.keys())}")
-    for name in (name for name in wanted if name in kept):
+        raise WaypointError(
+            f"{label} does not fit the network: {_difference(required, expected.keys(), stored.keys())}"
+        )
+    for name in (name for name in expected if name in required):
         other, tensor = pairs[name]
-        if tensor.shape != wanted[name].shape:
-            shapes = f"{tuple(tensor.shape)} against {tuple(wanted[name].shape)}"
-            raise WaypointError(f"{what} does not fit the network: {other} is no {name}: {shapes}")
-    network.load_state_dict({name: pairs[name][1] for name in kept}, strict=False)
+        if tensor.shape != expected[name].shape:
+            shapes = f"{tuple(tensor.shape)} against {tuple(expected[name].shape)}"
+            raise WaypointError(f"{label} does not fit the network: {other} is no {name}: {shapes}")
+    network.load_state_dict({name: pairs[name][1] for name in required}, strict=False)
 
 
-def _difference(kept: Set[str], wanted: Set[str], stored: Set[str]) -> str:
-    names, verb = (sorted(kept - stored), "it lacks") if kept - stored else (sorted(stored - wanted), "it has also")
+def _difference(required: Set[str], expected: Set[str], stored: Set[str]) -> str:
+    names, verb = (
+        (sorted(required - stored), "it lacks") if required - stored else (sorted(stored - expected), "it has also")
+    )
     return f"{verb} {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"

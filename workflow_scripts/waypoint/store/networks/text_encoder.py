@@ -22,26 +22,26 @@ from waypoint.store.networks.layouts import read_json
 from waypoint.store.networks.sdxl_text_encoder import INDEX, SDXLTextEncoder, is_pair
 from waypoint.store.types import StrPath
 
-KEPT = (".json", ".txt", ".model", ".safetensors")  # endings of the files that loading needs
-STEMS = ("model", "pytorch_model")  # of the files with weights
+COPIED = (".json", ".txt", ".model", ".safetensors")  # suffixes of the files that loading needs
+STEMS = ("model", "pytorch_model")  # of weight files
 PLAIN = ("model.safetensors", "model.safetensors.index.json")
-# of a pipeline's folder; other folders hold the first two side by side. Only SDXL's has the others
+# folders of a pipeline; other sources have the files of the first two in one folder. Only SDXL has the last two
 TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
 
 
 def load_text_encoder(
     folder: StrPath, max_length: int | None = None, device: torch.device | str = "cpu", name: StrPath | None = None
 ) -> "TextEncoder | SDXLTextEncoder":
-    """A ``TextEncoder``, or the ``SDXLTextEncoder`` of a folder with two; arguments and errors are theirs."""
+    """Load a ``TextEncoder``, or an ``SDXLTextEncoder`` if the folder holds two; arguments and errors are theirs."""
     kind = SDXLTextEncoder if is_pair(folder) else TextEncoder
     return kind(folder, max_length, device, name)
 
 
 def embedding_width(folder: StrPath) -> int:
-    """Numbers in which each token of a caption is embedded, from the configuration of a folder alone.
+    """Return the width of a token's embedding, from the configuration of a folder alone.
 
     Raises:
-        WaypointError: no such model.
+        WaypointError: there is no such model.
     """
     encoders = TEXT_ENCODER_PARTS[::2] if is_pair(folder) else TEXT_ENCODER_PARTS[:1]
     return sum(_width(folder, Path(folder, encoder)) for encoder in encoders)
@@ -58,26 +58,26 @@ def _width(folder: StrPath, encoder: Path) -> int:
         config = AutoConfig.from_pretrained(
             encoder if encoder.is_dir() else folder, local_files_only=True, trust_remote_code=False
         )
-        return getattr(config, "text_config", config).hidden_size  # of a whole CLIP its text model's
-    except Exception as error:  # each library on the way raises its own kinds
+        return getattr(config, "text_config", config).hidden_size  # a whole CLIP has one for its text model
+    except Exception as error:  # every library involved raises exceptions of its own
         raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
 
 
 class TextEncoder:
-    """Embedded captions, one vector for every token: call it with a list of texts.
+    """Embeds a list of captions when called, with one vector per token.
 
-    Captions are padded to one length, as Stable Diffusion's are; the UNet sees the padding's vectors too.
+    Captions are padded to one length, as in Stable Diffusion; the UNet also sees the vectors of the padding.
 
     Args:
         folder: a pipeline folder, or one that holds a transformers model and its tokenizer.
-        max_length: tokens of every caption; longer ones are cut. None: the tokenizer's own limit.
-        name: what errors call the folder, if not its path.
+        max_length: tokens per caption; longer ones are cut. None: the tokenizer's own limit.
+        name: the folder's name in errors; default: its path.
 
     Attributes:
         length, width: shape of an embedded caption.
 
     Raises:
-        WaypointError: no such model, damaged, or of a kind that Waypoint does not know.
+        WaypointError: there is no such model, or it is damaged or of an unknown kind.
     """
 
     def __init__(
@@ -95,21 +95,21 @@ class TextEncoder:
         )
         name = name or folder
         try:
-            # code that a folder brings along is never run
+            # code in the folder is never run
             local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             model_type = AutoConfig.from_pretrained(encoder, **local).model_type
             self.clip = model_type in ("clip", "clip_text_model")
             kind: Any = CLIPTextModel if self.clip else AutoModelForTextEncoding
             self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **local)
             self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, **local)
-        except Exception as error:  # each library on the way raises its own kinds
+        except Exception as error:  # every library involved raises exceptions of its own
             raise WaypointError(f"text_encoder: {name} cannot be loaded ({error})") from error
         # a pooler comes after the last hidden states; many encoders are stored without one
         missing = sorted(key for key in info["missing_keys"] if "pooler." not in key)
         if missing:
             raise WaypointError(f"text_encoder: {name} lacks the weights {', '.join(missing[:3])}")
         files = self.tokenizer.vocab_files_names.values()
-        if files and not any((tokenizer / name).is_file() for name in files):  # every word would be the unknown one
+        if files and not any((tokenizer / name).is_file() for name in files):  # every word would be unknown
             raise WaypointError(f"text_encoder: {name} has no vocabulary; a tokenizer needs {' or '.join(files)}")
         self.model.eval().to(device)
         positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 20
@@ -121,13 +121,13 @@ class TextEncoder:
         self.length, self.width = max_length or limit, self.model.config.hidden_size
 
     def too_long(self, captions: Sequence[str]) -> list[int]:
-        """Which of some captions have more tokens than are read: their places, ascending."""
+        """Return the indices, ascending, of captions with more tokens than the encoder reads."""
         tokens = self.tokenizer(list(captions), truncation=False, verbose=False).input_ids
-        return [place for place, ids in enumerate(tokens) if len(ids) > self.length]
+        return [i for i, ids in enumerate(tokens) if len(ids) > self.length]
 
     @torch.inference_mode()
     def __call__(self, captions: Sequence[str]) -> torch.Tensor:
-        """The last hidden states (n, length, width), float32 on the CPU."""
+        """Return the last hidden states (n, length, width), float32 on the CPU."""
         tokens = self.tokenizer(
             list(captions), padding="max_length", max_length=self.length, truncation=True, return_tensors="pt"
         ).to(self.model.device)
@@ -137,44 +137,44 @@ class TextEncoder:
 
 
 def text_encoder_identity(folder: StrPath) -> str:
-    """SHA-256 of a stored text encoder's and tokenizer's files: all that an embedded caption follows from."""
+    """Return the SHA-256 of a stored text encoder's and tokenizer's files, on which every embedding depends."""
     return content_hash(sorted(file for file in Path(folder).rglob("*") if file.is_file() and file.name != MARKER))
 
 
 def copy(source: str, folder: StrPath) -> None:
-    """Take a text encoder and its tokenizer from a folder or hub id into ``folder``: only what loading them needs.
+    """Copy a text encoder and its tokenizer from a folder or hub id to ``folder``: only what loading them needs.
 
-    Weights that are pickled, or a variant alone, are stored as safetensors under the plain name.
+    Weights that are pickled, or exist only as a variant, are stored as safetensors under the plain name.
 
     Raises:
-        WaypointError: nothing there, or weights that cannot be read.
+        WaypointError: there is none, or its weights cannot be read.
     """
     place = Path(fetch(source, "text_encoder", TEXT_ENCODER_PARTS))
     parts = [place / name for name in TEXT_ENCODER_PARTS if (place / name).is_dir()] or [place]
     for part in parts:
-        to = Path(folder if part == place else Path(folder, part.name))
-        to.mkdir(parents=True, exist_ok=True)
+        target = Path(folder if part == place else Path(folder, part.name))
+        target.mkdir(parents=True, exist_ok=True)
         plain = any((part / name).is_file() for name in PLAIN)
         for file in sorted(part.iterdir()):
-            weights = file.name.endswith(".safetensors") or ".index." in file.name
-            if file.is_file() and file.suffix in KEPT and (plain or not weights):
-                shutil.copyfile(file, to / file.name)
+            is_weights = file.name.endswith(".safetensors") or ".index." in file.name
+            if file.is_file() and file.suffix in COPIED and (plain or not is_weights):
+                shutil.copyfile(file, target / file.name)
         if not plain and part.name not in TEXT_ENCODER_PARTS[1::2]:
-            _convert(part, to)
+            _convert(part, target)
     if is_pair(place) and (place / INDEX).is_file():
         shutil.copyfile(place / INDEX, Path(folder, INDEX))
 
 
-def _convert(part: Path, to: Path) -> None:
-    """Store the weights of a folder as float32 safetensors, as its configuration then says too."""
+def _convert(part: Path, target: Path) -> None:
+    """Store a folder's weights as float32 safetensors, and name that dtype in its configuration."""
     try:
         weights = weight_files.find(part, STEMS)
         state = weight_files.read(weights.files)
     except WaypointError as error:
         raise WaypointError(f"text_encoder: {part} cannot be loaded: {error}") from error
     state = {name: (q.float() if q.is_floating_point() else q).clone() for name, q in state.items()}
-    save_file(state, to / PLAIN[0], metadata={"format": "pt"})
-    config = read_json(to / "config.json")
+    save_file(state, target / PLAIN[0], metadata={"format": "pt"})
+    config = read_json(target / "config.json")
     for key in {"dtype", "torch_dtype"} & config.keys():
         config[key] = "float32"
-    (to / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")

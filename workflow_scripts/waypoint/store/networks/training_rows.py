@@ -31,14 +31,14 @@ class TrainedModel(Protocol):
 
 
 def training_rows(images: Attributes | None, seed: int, n: int, scores: zarr.Group | None = None) -> NDArray[np.int64]:
-    """The rows, out of n, that a spec's section ``images`` selects; all of them without one.
+    """Return the rows, out of n, that a spec's section ``images`` selects; all rows if it is None.
 
     Args:
         images: {"subset", "fraction"}, {"random", "remove"}, {"method", "target", "step", "remove"}, or None.
         scores: the open store of that method and target, for the last form.
 
     Raises:
-        WaypointError: the removal takes no image or all of them.
+        WaypointError: the removal would take no image, or all of them.
     """
     if images is None:
         return np.arange(n)
@@ -56,7 +56,7 @@ def training_rows(images: Attributes | None, seed: int, n: int, scores: zarr.Gro
 
 
 def rows_hash(rows: ArrayLike) -> str:
-    """SHA-256 of the rows that a model was trained on, which its attributes hold."""
+    """Return the SHA-256 of a model's training rows, as its attributes hold it."""
     return array_hash(np.asarray(rows, np.int64))
 
 
@@ -64,7 +64,7 @@ def require_rows(checkpoint: TrainedModel, rows: ArrayLike) -> None:
     """Refuse a model that was trained on other images than ``rows``.
 
     Raises:
-        WaypointError: names the model.
+        WaypointError: the rows differ; names the model.
     """
     if checkpoint.attributes["rows_sha256"] != rows_hash(rows):
         raise WaypointError(f"{checkpoint.path} was trained on other images than are wanted now; delete it and rerun")

@@ -1,4 +1,4 @@
-"""Methods of diffusers whose types pyright cannot tell, with the types that are relied on here."""
+"""Typed wrappers of diffusers' methods whose types pyright cannot infer."""
 
 from typing import Any, TypeVar, cast
 
@@ -9,15 +9,15 @@ Kind = TypeVar("Kind")
 
 
 def from_config(kind: type[Kind], config: Attributes) -> Kind:
-    """A network or scheduler of a class with the settings of a configuration."""
+    """Build a network or scheduler of a class from a configuration."""
     return cast(Any, kind).from_config(config)
 
 
 def load_config(kind: type, folder: StrPath, subfolder: str = "") -> Config:
-    """The configuration that lies in a local folder, for a class of networks or schedulers."""
+    """Read the configuration of a network or scheduler class from a local folder."""
     return cast(Any, kind).load_config(folder, subfolder=subfolder, local_files_only=True)
 
 
 def on_device(network: Kind, device: Device) -> Kind:
-    """A network, moved to a device."""
+    """Move a network to a device and return it."""
     return cast(Any, network).to(device)

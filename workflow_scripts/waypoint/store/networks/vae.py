@@ -1,4 +1,4 @@
-"""VAE folders: diffusers' AutoencoderKL, trained here or brought along."""
+"""VAE folders: diffusers' AutoencoderKL, trained here or given by the user."""
 
 # diffusers is partly untyped
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -22,10 +22,10 @@ VAE_PARTS = ("vae",)  # of a pipeline's folder
 
 
 def load_vae(source: StrPath, device: torch.device | str = "cpu") -> Autoencoder:
-    """The autoencoder of a folder or hub id: a VAE's own folder, or a pipeline's with a folder ``vae``.
+    """Load the autoencoder of a folder or hub id: a VAE's own folder, or a pipeline's with a folder ``vae``.
 
     Raises:
-        WaypointError: nothing there, damaged, or another kind of VAE.
+        WaypointError: there is none, or it is damaged or another kind of VAE.
     """
     folder = fetch(str(source), "vae", VAE_PARTS)
     require_intact(folder)
@@ -33,18 +33,18 @@ def load_vae(source: StrPath, device: torch.device | str = "cpu") -> Autoencoder
     try:
         vae, _ = from_folder(AutoencoderKL, Path(folder, "vae") if Path(folder, "vae").is_dir() else Path(folder))
     except WaypointError as error:
-        words = str(error).removeprefix("cannot be loaded: ")
-        raise WaypointError(f"vae {source}: cannot be loaded: {words}") from error
-    except Exception as error:  # each library on the way raises its own kinds
+        reason = str(error).removeprefix("cannot be loaded: ")
+        raise WaypointError(f"vae {source}: cannot be loaded: {reason}") from error
+    except Exception as error:  # every library involved raises exceptions of its own
         raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
     return Autoencoder(on_device(vae, device))
 
 
 def latent_channels(source: StrPath) -> int:
-    """Channels of the latents of an autoencoder's folder, from its configuration alone.
+    """Return the number of latent channels of an autoencoder, from its configuration alone.
 
     Raises:
-        WaypointError: nothing there, or another kind of VAE.
+        WaypointError: there is none, or it is another kind of VAE.
     """
     return _stored_config(fetch(str(source), "vae", VAE_PARTS), source)["latent_channels"]
 
@@ -53,7 +53,7 @@ def _stored_config(folder: str, source: StrPath) -> Config:
     part = "vae" if Path(folder, "vae").is_dir() else ""
     try:
         config = load_config(AutoencoderKL, folder, part)
-    except Exception as error:  # each library on the way raises its own kinds
+    except Exception as error:  # every library involved raises exceptions of its own
         raise WaypointError(f"vae {source}: cannot be loaded ({error})") from error
     if (name := config.get("_class_name")) != "AutoencoderKL":
         raise WaypointError(f"vae {source}: {name} is not supported; AutoencoderKL is")
@@ -61,7 +61,7 @@ def _stored_config(folder: str, source: StrPath) -> Config:
 
 
 def outline_of(config: Attributes) -> AutoencoderKL:
-    """The autoencoder of a configuration, on the meta device: its shapes without values.
+    """Build the autoencoder of a configuration on the meta device: its shapes without values.
 
     Raises:
         WaypointError: diffusers refuses it.
@@ -74,13 +74,13 @@ def outline_of(config: Attributes) -> AutoencoderKL:
 
 
 def save_vae(vae: AutoencoderKL, folder: StrPath) -> None:
-    """Write a diffusers ``AutoencoderKL`` to a folder, safetensors weights."""
+    """Write a diffusers ``AutoencoderKL`` to a folder, with safetensors weights."""
     vae.save_pretrained(folder, safe_serialization=True)
     share(folder)
 
 
 def vae_identity(folder: StrPath) -> str:
-    """SHA-256 of a stored VAE's weights and settings: all that an image's latent follows from."""
+    """Return the SHA-256 of a stored VAE's weights and settings, on which every latent depends."""
     settings = load_config(AutoencoderKL, folder)
-    public = {key: value for key, value in settings.items() if not key.startswith("_")}  # not where it came from
+    public = {key: value for key, value in settings.items() if not key.startswith("_")}  # without its origin
     return json_hash([weights_hash(folder), public])

@@ -1,7 +1,7 @@
-"""The files that hold a network's weights: found by name, judged by their heads, read without running anything.
+"""Weight files of networks: found by name, checked by their headers, and read without running any code in them.
 
-Names are diffusers' and transformers': a stem, perhaps a variant (fp16), perhaps shards with an index, and either
-safetensors or torch's pickle. Importing this needs no torch; only reading does.
+File names follow diffusers and transformers: a stem, an optional variant (fp16), optional shards with an index, and
+either safetensors or torch's pickle. Importing this module does not import torch.
 """
 
 # some of safetensors' types are unknown
@@ -21,15 +21,15 @@ from waypoint.store.types import StrPath
 if TYPE_CHECKING:  # planning imports no torch
     from torch import Tensor
 
-Heads: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # {name: (shape, dtype)}
+Header: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # {name: (shape, dtype)}
 
-STEM = "diffusion_pytorch_model"  # of diffusers
-SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of files with weights
+STEM = "diffusion_pytorch_model"  # diffusers' file name
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of weight files
 LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
-DTYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL", "I32"}  # others are those of quantised weights
+DTYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL", "I32"}  # quantised weights have others
 LORA = re.compile(r"\blora[._](A|B|down|up|magnitude_vector)\b|\.lora_(A|B)\.|^lora_(unet|te)")
 QUANTISED = re.compile(r"\.(absmax|quant_map|quant_state|SCB|qweight|qzeros|weight_format)\b")
-UNFUSED = "base_layer"  # in the names of layers that PEFT has wrapped
+UNFUSED = "base_layer"  # part of the names of layers that PEFT has wrapped
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Weights:
     """The files of one network's weights.
 
     Attributes:
-        files: in the order of their names. variant: "fp16", or "" for the plain weights.
+        files: sorted by name. variant: "fp16", or "" for the plain weights.
     """
 
     files: tuple[Path, ...]
@@ -45,28 +45,28 @@ class Weights:
 
 
 def find(folder: StrPath, stems: Sequence[str] = (STEM,)) -> Weights:
-    """The ``Weights`` in a network's folder: plain ones before a variant, safetensors before pickled ones.
+    """Find the ``Weights`` in a network's folder: plain rather than a variant, safetensors rather than pickled.
 
     Args:
-        stems: of the files' names, the better ones first.
+        stems: of the file names, preferred ones first.
 
     Raises:
         WaypointError: there are none, several variants, or a shard is missing.
     """
     names = "|".join(map(re.escape, stems))
-    found: dict[tuple[str, str], Path] = {}
+    candidates: dict[tuple[str, str], Path] = {}
     for file in sorted(Path(folder).iterdir()) if Path(folder).is_dir() else ():
         single = re.fullmatch(rf"({names})(?:\.([\w-]+))?\.(safetensors|bin)", file.name)
         index = re.fullmatch(rf"({names})\.(safetensors|bin)\.index(?:\.([\w-]+))?\.json", file.name)
         if index:
-            found[(index[3] or "", index[2])] = file  # instead of a single file, as diffusers does it
+            candidates[(index[3] or "", index[2])] = file  # takes precedence over a single file, as in diffusers
         elif single and not re.search(r"-\d{5}-of-\d{5}", file.name):
-            found.setdefault((single[2] or "", single[3]), file)
-    variants = sorted({variant for variant, _ in found if variant})
+            candidates.setdefault((single[2] or "", single[3]), file)
+    variants = sorted({variant for variant, _ in candidates if variant})
     for variant in ["", *variants[: len(variants) == 1]]:
         for ending in ("safetensors", "bin"):
-            if (variant, ending) in found:
-                return Weights(tuple(_shards(found[variant, ending])), variant)
+            if (variant, ending) in candidates:
+                return Weights(tuple(_shards(candidates[variant, ending])), variant)
     if variants:
         raise WaypointError(f"{folder} holds several variants of the weights ({', '.join(variants)}); keep one of them")
     raise WaypointError(f"{Path(folder, f'{stems[0]}.safetensors')} is missing")
@@ -87,10 +87,10 @@ def _shards(file: Path) -> list[Path]:
 
 
 def require_whole(file: StrPath) -> None:
-    """Refuse a file of weights that is something else, or cut short, by its head and its size.
+    """Refuse a weight file that is truncated or something else, judged by its first bytes and its size.
 
     Raises:
-        WaypointError: names the file and what it is.
+        WaypointError: names the file and says what is wrong.
     """
     with open(file, "rb") as handle:
         head = handle.read(256)
@@ -106,11 +106,11 @@ def require_whole(file: StrPath) -> None:
         raise WaypointError(f"{file} is cut short: its download or its writing was interrupted; fetch it again")
 
 
-def header(file: StrPath) -> Heads:
-    """{name: (shape, dtype)} in the head of a safetensors file.
+def header(file: StrPath) -> Header:
+    """Read {name: (shape, dtype)} from the header of a safetensors file.
 
     Raises:
-        WaypointError: it is damaged or cut short.
+        WaypointError: the file is damaged or truncated.
     """
     size = Path(file).stat().st_size
     with open(file, "rb") as handle:
@@ -118,8 +118,8 @@ def header(file: StrPath) -> Heads:
         if length > min(LONGEST_HEADER, size - 8):
             raise WaypointError(f"{file} is no safetensors file, or it is cut short; fetch it again")
         try:
-            found: dict[str, Any] = json.loads(handle.read(length))
-            tensors = {name: row for name, row in found.items() if name != "__metadata__"}
+            entries: dict[str, Any] = json.loads(handle.read(length))
+            tensors = {name: row for name, row in entries.items() if name != "__metadata__"}
             end = max((row["data_offsets"][1] for row in tensors.values()), default=0)
             shapes = {name: (tuple(row["shape"]), row["dtype"]) for name, row in tensors.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -129,22 +129,22 @@ def header(file: StrPath) -> Heads:
     return shapes
 
 
-def refuse_other_kinds(names: Sequence[str] | Heads) -> None:
-    """Refuse tensors that are no network's own weights, judged by their names.
+def refuse_other_kinds(names: Sequence[str] | Header) -> None:
+    """Refuse tensors that are not a network's own weights, judged by their names.
 
     Args:
-        names: of the tensors, or {name: (shape, dtype)}.
+        names: the tensors' names, or {name: (shape, dtype)}.
 
     Raises:
-        WaypointError: says what they are, and what to do.
+        WaypointError: says what they are and what to do.
     """
     if quantised := next((name for name in names if QUANTISED.search(name)), None):
         raise WaypointError(f"its weights are quantised ({quantised}); store them in float32 or float16")
     if isinstance(names, dict):
-        odd = next((name for name, (_, dtype) in names.items() if dtype not in DTYPES), None)
-        if odd:
+        unknown = next((name for name, (_, dtype) in names.items() if dtype not in DTYPES), None)
+        if unknown:
             raise WaypointError(
-                f"its weights are quantised ({odd} is {names[odd][1]}); store them in float32 or float16"
+                f"its weights are quantised ({unknown} is {names[unknown][1]}); store them in float32 or float16"
             )
     if adapter := next((name for name in names if LORA.search(name)), None):
         if wrapped := next((name for name in names if UNFUSED in name), None):
@@ -165,14 +165,14 @@ def refuse_other_kinds(names: Sequence[str] | Heads) -> None:
 
 
 def glance(folder: StrPath, stems: Sequence[str] = (STEM,)) -> None:
-    """Refuse what the heads of a network's files say of them, without torch; whether there are any is not asked.
+    """Check a network's weight files by their headers, without torch; missing files are not reported here.
 
     Raises:
         WaypointError: a file is damaged, or holds something else.
     """
     try:
         files = find(folder, stems).files
-    except WaypointError:  # their job, or the process that builds networks, says what is missing
+    except WaypointError:  # the job, or the process that builds networks, reports missing files
         return
     for file in files:
         require_whole(file)
@@ -181,52 +181,52 @@ def glance(folder: StrPath, stems: Sequence[str] = (STEM,)) -> None:
 
 
 def shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of the weights in some files, without reading their values.
+    """Read {name: shape} of the weights in some files, without their values.
 
     Raises:
-        WaypointError: a file is damaged, or something else; nothing that is pickled is run.
+        WaypointError: a file is damaged or something else; pickled code is never run.
     """
-    found: dict[str, tuple[int, ...]] = {}
+    shape_of: dict[str, tuple[int, ...]] = {}
     for file in files:
         require_whole(file)
         if file.suffix == ".safetensors":
-            named = header(file)
-            refuse_other_kinds(named)
-            found |= {name: shape for name, (shape, _) in named.items()}
+            tensors = header(file)
+            refuse_other_kinds(tensors)
+            shape_of |= {name: shape for name, (shape, _) in tensors.items()}
         else:
-            found |= {name: tuple(tensor.shape) for name, tensor in unpickled(file, "meta").items()}
-    return found
+            shape_of |= {name: tuple(tensor.shape) for name, tensor in read_state(file, "meta").items()}
+    return shape_of
 
 
 def read(files: Iterable[Path]) -> "dict[str, Tensor]":
-    """{name: tensor} of the weights in some files, on the CPU.
+    """Read {name: tensor} of the weights in some files, on the CPU.
 
     Raises:
         WaypointError: as ``shapes``.
     """
     from safetensors.torch import load_file
 
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for file in files:
         require_whole(file)
         if file.suffix == ".safetensors":
             refuse_other_kinds(header(file))
-            found |= load_file(file)
+            tensors |= load_file(file)
         else:
-            found |= unpickled(file, "cpu")
-    return found
+            tensors |= read_state(file, "cpu")
+    return tensors
 
 
-def unpickled(file: StrPath, place: str) -> "dict[str, Tensor]":
-    """The state dict {name: tensor} of a torch file.
+def read_state(file: StrPath, device: str) -> "dict[str, Tensor]":
+    """Read the state dict {name: tensor} of a torch file.
 
     Args:
-        place: "cpu", or "meta", where no values are read.
+        device: "cpu", or "meta" to read no values.
 
     Raises:
-        WaypointError: it holds other objects, which are never made.
+        WaypointError: the file holds other objects; they are never created.
     """
-    state = mapping(file, place)
+    state = read_mapping(file, device)
     import torch
 
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
@@ -236,30 +236,30 @@ def unpickled(file: StrPath, place: str) -> "dict[str, Tensor]":
     return dict(tensors)
 
 
-def mapping(file: StrPath, place: str) -> dict[object, object]:
-    """The mapping that a torch file holds.
+def read_mapping(file: StrPath, device: str) -> dict[object, object]:
+    """Read the mapping that a torch file holds.
 
     Raises:
-        WaypointError: damaged, other objects than tensors, numbers and words, or no mapping.
+        WaypointError: the file is damaged, holds objects other than tensors, numbers and strings, or holds no mapping.
     """
     import torch
 
     try:
-        found: object = torch.load(file, map_location=place, weights_only=True)
-    except Exception as error:  # torch raises many kinds over a file that is not what it should be
+        content: object = torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds of exceptions for unexpected files
         raise WaypointError(
             f"{file} cannot be read as tensors alone ({_reason(error)}); what else a file holds is never run. Save the "
             "state dict by itself: torch.save(model.state_dict(), …)"
         ) from error
-    if not isinstance(found, dict):
-        raise WaypointError(f"{file} holds no state dict, a mapping of names to tensors, but {type(found).__name__}")
-    return cast(dict[object, object], found)
+    if not isinstance(content, dict):
+        raise WaypointError(f"{file} holds no state dict, a mapping of names to tensors, but {type(content).__name__}")
+    return cast(dict[object, object], content)
 
 
 def _reason(error: Exception) -> str:
-    """The first line of torch's reason, without its advice to load the file unsafely."""
-    if other := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return f"it also holds {other[1]}"
-    words = re.sub(r".*WeightsUnpickler error:", "", str(error), flags=re.S)
-    lines = [line.strip() for line in words.splitlines() if line.strip() and "weights_only" not in line]
+    """Return the first line of torch's message, without its advice to load the file unsafely."""
+    if match := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it also holds {match[1]}"
+    message = re.sub(r".*WeightsUnpickler error:", "", str(error), flags=re.S)
+    lines = [line.strip() for line in message.splitlines() if line.strip() and "weights_only" not in line]
     return (lines or [type(error).__name__])[0]
