@@ -1,4 +1,4 @@
-"""The last words of a run: how many of the listed images are found, and how well scores predict retraining."""
+"""The closing messages of a run: how many listed images are found, and how well scores predict retraining."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,7 @@ from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 
 def trust_in_words(root, method):
-    """One line on the steps at which a method finds influences, and on its LDS; None where no table has either.
+    """Return one line on the steps at which a method finds influences and on its LDS, or None if no table has either.
 
     Args:
         root: the experiment's folder.
@@ -23,7 +23,7 @@ def trust_in_words(root, method):
 
 
 def noise_in_words(root, checkpoints):
-    """A sentence that says which models generate noise, by their contact sheets; None where none does.
+    """Return a sentence that names the models whose contact sheets show noise, or None if there are none.
 
     Args:
         root: the experiment's folder. checkpoints: the models' names.
@@ -42,7 +42,7 @@ def noise_in_words(root, checkpoints):
 
 
 def idle_in_words(root):
-    """That adapters do nothing, as the control found, in one sentence; None where each does something.
+    """Return a sentence that names the adapters without an effect according to the control, or None if all have one.
 
     Args:
         root: the experiment's folder.
@@ -60,10 +60,12 @@ def idle_in_words(root):
 
 
 def found_in_words(table, method, target=None):
-    """At how many steps any image is found, or that nothing could be judged; None without rows of the method.
+    """Return a clause that counts the steps at which any image is found, or says that nothing could be judged.
+
+    None if the table has no rows of the method.
 
     Args:
-        table: the path of top_influences.csv. target: whose rows count; default all.
+        table: the path of top_influences.csv. target: the only target to count; default: all.
     """
     any_judged, confirmed, steps, targets = False, set(), set(), set()
     with open(table, newline="", encoding="utf-8") as file:

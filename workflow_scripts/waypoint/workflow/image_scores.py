@@ -1,4 +1,4 @@
-"""Single training images' scores over all targets, methods and steps: tables/scores_of_images.csv, and `make image`."""
+"""Scores of single training images for all targets, methods and steps: tables/scores_of_images.csv and `make image`."""
 
 from waypoint.science.evaluation.sign_overlap import ranks
 from waypoint.store.data.image_names import find
@@ -8,7 +8,7 @@ COLUMNS = ["file", "train", "target", "method", "step", "score", "score_se", "ra
 
 
 def listed(files, wanted, where):
-    """Indices of the images that a list of names, patterns and indices means, each once, in the order of the list.
+    """Return the indices of the images that a list of names, patterns and indices selects, in order, without repeats.
 
     Args:
         files: (N) names. where: the list's key, for messages.
@@ -20,12 +20,12 @@ def listed(files, wanted, where):
 
 
 def rows_of(scores, chosen, names):
-    """Iterate over the rows, by COLUMNS, of some images in one target's scores by one method: step by step for each.
+    """Iterate over table rows (see COLUMNS) of some images, image by image and step by step, for one target and method.
 
-    A rank counts from the largest score, 1; of equal scores the lower index comes first.
+    The largest score has rank 1; among equal scores the lower index comes first.
 
     Args:
-        scores: open store, with ``method`` and ``target`` among its attributes. chosen: indices of the images.
+        scores: an open store with the attributes ``method`` and ``target``. chosen: indices of the images.
         names: an ``ImageNames``.
     """
     steps, score = read(scores["step"]).tolist(), read(scores["score"])

@@ -1,13 +1,13 @@
-"""Mistakes in what the configuration says of LoRA adapters, and what planning can know of existing ones."""
+"""Checks of LoRA adapters in the configuration."""
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.adapter_files import read_adapter_file
 
-TRAINING = ("rank", "targets")  # keys of ``adapter`` that only a training has
+TRAINING = ("rank", "targets")  # keys of ``adapter`` that only apply to training
 
 
 def refuse_unused_keys(config):
-    """Refuse keys of ``adapter``, as they were written, that mean nothing for existing adapters.
+    """Refuse keys of ``adapter``, before defaults are filled in, that do not apply to existing adapters.
 
     Raises:
         WaypointError: names the key.
@@ -23,10 +23,10 @@ def refuse_unused_keys(config):
 
 
 def check_adapters(config):
-    """Refuse adapters without a base, a base without adapters, and existing adapters that cannot be taken.
+    """Refuse adapters without a base, a base without adapters, and existing adapters that cannot be used.
 
     Raises:
-        WaypointError: names the key or the file, what it is, and what to do.
+        WaypointError: names the key or the file, the mistake, and what to do.
     """
     given, adapter = config["checkpoints"], config["adapter"]
     if "base" not in given:

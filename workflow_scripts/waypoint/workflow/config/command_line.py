@@ -1,4 +1,4 @@
-"""Values of ``--config``: Snakemake leaves inner ones, as in ``training='{epochs: 1}'``, as texts."""
+"""Values of ``--config``: Snakemake leaves nested ones, as in ``training='{epochs: 1}'``, as strings."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ KINDS = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
 def typed(config: Any, given: Any, schema: Config) -> Any:
-    """``config`` with the texts among ``given`` converted to the types that the schema wants.
+    """Return ``config`` with strings from the command line converted to the types in the schema.
 
     Args:
-        config: the configuration as Snakemake has merged it. given: what of it came from ``--config``.
+        config: the configuration as merged by Snakemake. given: the part of it that came from ``--config``.
     """
     if isinstance(given, dict) and isinstance(config, dict):
         parts, every = schema.get("properties", {}), schema.get("additionalProperties")
@@ -26,7 +26,7 @@ def typed(config: Any, given: Any, schema: Config) -> Any:
 
 
 def _value(word, schema):
-    """A text as the value that the schema takes in its place; itself where that is a text, or no conversion fits."""
+    """Return the value of a string in the type that the schema asks for, or the string if no conversion fits."""
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     try:
@@ -35,7 +35,7 @@ def _value(word, schema):
         return word
     if isinstance(value, str) and (kinds is None or "number" in kinds):
         try:
-            value = float(word)  # 1e-3 is a number, though not for YAML
+            value = float(word)  # 1e-3 is a string in YAML
         except ValueError:
             return word
     kind = KINDS.get(type(value))

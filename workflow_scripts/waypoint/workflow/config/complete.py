@@ -1,6 +1,6 @@
-"""The configuration: defaults from the schema, and every mistake found before the first job.
+"""Completion of the configuration with defaults from the schema, and all checks before the first job.
 
-Needs no torch and no model library: the Snakefile reads it at every start.
+It needs neither torch nor a model library, since the Snakefile runs it at every start.
 """
 
 import copy
@@ -44,11 +44,11 @@ from waypoint.workflow.types import Config
 
 
 def complete(config: Config, missing=None, given=None) -> Config:
-    """A copy of ``config`` with every default filled in, checked; without image encoders whose files are missing.
+    """Return a checked copy of ``config`` with all defaults, without image encoders whose files are missing.
 
     Args:
-        missing: names of those, as another process found them; default: look for their files.
-        given: what of ``config`` came from the command line, where numbers may still be words.
+        missing: names of those encoders as found by another process; default: look for their files.
+        given: the part of ``config`` that came from the command line, where numbers may still be strings.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
@@ -56,7 +56,7 @@ def complete(config: Config, missing=None, given=None) -> Config:
     schema = full_schema()
     config = typed(copy.deepcopy(dict(config)), given or {}, schema)
     check_keys(config, [])
-    if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
+    if config.get("replace") in ("true", "false"):  # Snakemake passes values of --config as strings
         config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
         known = schema["properties"]["targets"]["items"]["properties"]
@@ -129,12 +129,14 @@ def _check_targets(config, places):
         owner = where if "steps" in target else f"{where}: attribution.steps"
         if "trajectory" in target:
             readable(target["trajectory"], f"targets[{i}].trajectory")
-            from waypoint.store.data.trajectories import GivenTrajectory  # planning opens no other array
+            from waypoint.store.data.trajectories import (
+                GivenTrajectory,
+            )  # imported lazily: planning opens no other array
 
             trajectory = GivenTrajectory(target["trajectory"], where)
             available, shape = trajectory.steps, trajectory.x_t.shape
             check_steps(steps, available, f"{owner}: trajectory")
-            for section, settings in config["evaluation"].items():  # their steps, where they have any of their own
+            for section, settings in config["evaluation"].items():
                 if settings and "steps" in settings and target["id"] in chosen_targets(config, section):
                     more = settings["steps"] or []
                     check_steps(more, available, f"{where}: evaluation.{section}.steps: trajectory")
@@ -162,13 +164,13 @@ def _check_targets(config, places):
 
 
 def _check_gaussian(config):
-    """Refuse the method wiener where its covariance would be too large, and at a step without signal."""
+    """Refuse the method wiener if its covariance would be too large, and at steps without signal."""
     listed = {settings["method"] for settings in config["methods"].values()}
     for section in filter(None, config["evaluation"].values()):
         listed |= set(section.get("methods") or [])
     if "wiener" not in listed:
         return
-    from waypoint.science.wiener import LARGEST  # takes a moment that other configurations need not wait
+    from waypoint.science.wiener import LARGEST  # imported lazily: the import takes a moment
 
     shape = _image_shape(known_of_model(config, "unet"))
     if shape is not None and math.prod(shape) > LARGEST:
@@ -188,13 +190,13 @@ def _check_gaussian(config):
 
 
 def _restarted_at_steps(config, target):
-    """Whether samples of p(·|x_t) are made at a target's own steps."""
+    """Return whether samples of p(·|x_t) are generated at the attributed steps of a target."""
     samples = config["evaluation"]["samples"]
     return bool(samples) and samples["steps"] is None and target["id"] in chosen_targets(config, "samples")
 
 
 def _image_shape(unet):
-    """(C, H, W) of what the model works on, images or latents, or None where planning cannot know it."""
+    """Return (C, H, W) of the model's inputs, images or latents, or None if planning cannot know it."""
     if unet is None or unet.get("sample_size") is None:
         return None
     size = unet["sample_size"]
@@ -202,7 +204,7 @@ def _image_shape(unet):
 
 
 def known_image_size(config):
-    """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
+    """Return (H, W) of the images in pixels, not of latents, or None if planning cannot know it."""
     if config.get("vae"):
         size = config["data"] and config["data"]["size"]
         return None if size is None else (size, size)
@@ -211,7 +213,7 @@ def known_image_size(config):
 
 
 def file_hash(path):
-    """SHA-256 of a file that a target brings along, read once per start."""
+    """Return the SHA-256 of a file that a target names; each file is read once per start."""
     return _file_hash(os.path.abspath(path))
 
 

@@ -1,4 +1,4 @@
-"""The section ``data``: what its source takes and needs, and whether files are there. Sources say what they check."""
+"""Checks of the section ``data``: its keys for the chosen source, and the files. Sources add checks of their own."""
 
 import warnings
 from pathlib import Path
@@ -12,10 +12,10 @@ from waypoint.store.data.sources import SOURCES
 
 
 def check_data(data, stored):
-    """Refuse a section with which its source cannot be read.
+    """Refuse a section whose source cannot be read.
 
     Args:
-        data: the section, or None. stored: the training images in the store, or None; then no raw data are needed.
+        data: the section, or None. stored: the path of stored training images, which need no raw data, or None.
 
     Raises:
         WaypointError: names the key, and what to do.
@@ -36,7 +36,7 @@ def check_data(data, stored):
         raise WaypointError(f"config: data.path: source {name} is read from one path, not from a list")
     if data["fit"] != "crop" and data["size"] is None:
         raise WaypointError(f"config: data.fit: {data['fit']} says how images come to data.size, which is missing")
-    if stored:  # what is in the store needs no raw data any more
+    if stored:  # stored images need no raw data
         _check_moved(data, stored)
         return
     if not source.remote(data):
@@ -55,20 +55,20 @@ def check_data(data, stored):
 
 
 def check_captioned(config, stored):
-    """Refuse a text encoder where no image has a caption.
+    """Refuse a text encoder if the images have no captions.
 
     Raises:
-        WaypointError: says what gives captions.
+        WaypointError: says how to provide captions.
     """
     data = config["data"]
     if config["text_encoder"] is None or data is None:
         return
     source = SOURCES[data["source"]]
     try:
-        with warnings.catch_warnings():  # what there is to warn of, ``check_data`` has said
+        with warnings.catch_warnings():  # ``check_data`` has issued these warnings before
             warnings.simplefilter("ignore", WaypointWarning)
             captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
-    except DamagedArtifact:  # the pass at start says what is wrong with the store
+    except DamagedArtifact:  # reported by the checks at the start of the run
         return
     if captioned is False:
         how = source.caption_help or f"source {data['source']} has none"
@@ -76,10 +76,10 @@ def check_captioned(config, stored):
 
 
 def _check_moved(data, stored):
-    """Refuse a missing place if the stored images were read from another one: it is a typing error."""
+    """Refuse a missing path if the stored images were read from another one, since it is probably a typing error."""
     try:
         recorded = ((read_attributes(stored) or {}).get("source") or {}).get("paths")
-    except WaypointError:  # the pass at start says what is wrong with the store
+    except WaypointError:  # reported by the checks at the start of the run
         return
     for key in PLACES:
         for place in places(data[key]):

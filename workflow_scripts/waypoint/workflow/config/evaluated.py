@@ -1,10 +1,10 @@
-"""Targets of evaluations, and numbers of images and models, from a configuration with defaults."""
+"""Evaluated targets and the numbers of images and models, from a complete configuration."""
 
 from waypoint.errors import WaypointError
 
 
 def chosen_targets(config, section):
-    """Ids of an evaluation's targets.
+    """Return the ids of an evaluation's targets.
 
     Raises:
         WaypointError: an unknown id, or more targets than there are.
@@ -24,12 +24,12 @@ def chosen_targets(config, section):
 
 
 def number_of_checkpoints(config) -> int:
-    """The number of models of the full set."""
+    """Return the number of models of the full set."""
     section = config["checkpoints"]
     return section["count"] if "count" in section else len(section.get("paths", section.get("adapters", [])))
 
 
 def number_of_images(config) -> int | None:
-    """How many training images are used, where the configuration says it."""
+    """Return the number of training images if the configuration states it, else None."""
     subset = config["data"] and config["data"]["subset"]
     return len(subset) if isinstance(subset, list) else subset

@@ -1,4 +1,4 @@
-"""The configuration that answers one question: which training images made this model able to make this picture?"""
+"""The configuration behind one question: which training images enabled this model to make this picture?"""
 
 import hashlib
 import re
@@ -11,14 +11,14 @@ from waypoint.store.data.given_image import open_picture
 from waypoint.workflow.config.given_models import stored_config, stored_vae
 
 SAMPLING_STEPS = 50
-WANTED = (100, 300, 500, 700, 900)  # steps; of a model's own grid the nearest are taken
-OF_EXPERIMENT = "data/train.zarr"  # in the folder of an experiment
-LARGEST_FACTORED = 400e6  # bytes of weights up to which the factors of ekfac fit a workstation: 100 M parameters
+WANTED = (100, 300, 500, 700, 900)  # steps; the nearest ones on the model's own grid are used
+OF_EXPERIMENT = "data/train.zarr"  # marks the folder of an experiment
+LARGEST_FACTORED = 400e6  # largest weights, in bytes, whose ekfac factors fit a workstation: 100 M parameters
 NAMED = {"image": "IMAGE=made.png", "model": "MODEL=models/a", "data": "DATA=photos/"}
 
 
 def target_of(image, label=None, prompt=None):
-    """The row of ``targets`` of a picture: its id holds a hash, so that another picture of that name has another.
+    """Return the row of ``targets`` for a picture; its id holds a hash that tells pictures of the same name apart.
 
     Raises:
         WaypointError: there is no such file, or it is no picture.
@@ -31,14 +31,14 @@ def target_of(image, label=None, prompt=None):
 
 
 def configuration(model, data, captions=None):
-    """The configuration of all pictures of a model and its training images, without targets.
+    """Return the configuration for a model and its training images, without targets.
 
     Args:
-        model: a folder that diffusers wrote. data: a folder of images, an npz file, or the folder of an experiment.
+        model: a folder written by diffusers. data: a folder of images, an npz file, or the folder of an experiment.
         captions: a table, or None.
 
     Raises:
-        WaypointError: what is missing, in one sentence.
+        WaypointError: says what is missing, in one sentence.
     """
     for key, place in (("MODEL", model), ("DATA", data), ("CAPTIONS", captions)):
         if place is not None and not Path(place).exists():
@@ -67,7 +67,7 @@ def configuration(model, data, captions=None):
         "sampling": {"steps": SAMPLING_STEPS},
         "attribution": {"steps": steps_of(scheduler)},
         "methods": {best: {}, f"{best}-sum": {"method": "trak-sum", "of": best}, "pixel": {}},
-        # what the scores of two halves of the draws agree in is no noise
+        # what scores of both halves of the draws have in common is not noise
         "features": {"keep_halves": True, "draw_scheme": "stratified"},
     }
     for key, part in (("vae", "vae"), ("text_encoder", "text_encoder")):
@@ -79,27 +79,27 @@ def configuration(model, data, captions=None):
 
 
 def weights_of(model):
-    """Bytes of a model's weights."""
+    """Return the size of a model's weights in bytes."""
     files = [file for kind in ("*.safetensors", "*.bin") for file in Path(model, "unet").glob(kind)]
     return max((file.stat().st_size for file in files), default=0)
 
 
 def name_of(model, data):
-    """The experiment's name: that of the model's folder and of the images, and a hash of where both lie."""
+    """Return the experiment's name: the names of the model's folder and of the images, and a hash of both paths."""
     key = text_hash(f"{Path(model).absolute()}\0{Path(data).absolute()}")[:6]
     return f"explain-{plain(Path(model).absolute().name)}-{plain(Path(data).absolute().stem)}-{key}"
 
 
 def plain(name):
-    """A name that may stand in paths."""
+    """Return a name with only letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "picture"
 
 
 def size_of(model, unet):
-    """Pixels of a side of the model's images.
+    """Return the side of the model's images in pixels.
 
     Raises:
-        WaypointError: it makes no squares, or does not say what it makes.
+        WaypointError: they are not square, or their size is unknown.
     """
     size = unet.get("sample_size")
     sides = size if isinstance(size, list) else [size, size]
@@ -110,7 +110,7 @@ def size_of(model, unet):
 
 
 def steps_of(scheduler):
-    """Attributed steps on the model's sampling grid."""
+    """Return the attributed steps on the model's sampling grid."""
     grid = sampling_grid(
         scheduler.get("num_train_timesteps", 1000),
         SAMPLING_STEPS,

@@ -1,11 +1,11 @@
-"""The schema of configurations, put together from the fragments that sections, sources, methods and evaluations own.
+"""The schema of configurations, assembled from the fragments of sections, sources, methods and evaluations.
 
     schemas/sections/{key}.json             a key of the configuration
-    store/data/{source}.schema.json         keys of ``data`` that one source of training images brings
-    workflow/methods.py                     the section of a method, and keys that only its kind has
+    store/data/{source}.schema.json         keys of ``data`` for one source of training images
+    workflow/methods.py                     the section of a method, and the keys of its kind
     workflow/evaluations/{evaluation}.py    a section of ``evaluation``
 
-schemas/config.schema.json is written from them for people and editors: ``python workflow_scripts/schema.py``.
+``python workflow_scripts/schema.py`` writes schemas/config.schema.json from them, for people and editors.
 """
 
 import functools
@@ -40,7 +40,7 @@ EVALUATION = {
 
 
 def schema() -> Config:
-    """The whole schema, as it is written to schemas/config.schema.json."""
+    """Return the whole schema, as written to schemas/config.schema.json."""
     properties = {file.stem: _read(file) for file in SECTIONS.glob("*.json")}
     for folder in sources.__path__:
         for file in sorted(Path(folder).glob("*.schema.json")):
@@ -54,14 +54,14 @@ def schema() -> Config:
 
 
 def full_schema() -> Config:
-    """The schema with the names of all sources of training images."""
+    """Return the schema with the names of all sources of training images."""
     whole = schema()
     whole["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
     return whole
 
 
 def _read(file: Path) -> Config:
-    """A fragment, new in every schema: those are put together by changing parts in place."""
+    """Return a new copy of a fragment, because assembling a schema changes fragments in place."""
     return json.loads(_text(file))
 
 

@@ -1,9 +1,9 @@
-"""Targets that are given pictures: defaults of their rows, and mistakes in them."""
+"""Targets that are given images: defaults and checks of their rows."""
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.given_image import open_picture
 
-INVERSION, NOISES = "ddpm", 4  # defaults: how x_t is made, and from how many noises for each step
+INVERSION, NOISES = "ddpm", 4  # defaults: how x_t is made, and the number of noises per step
 
 
 def fill(targets):
@@ -35,7 +35,7 @@ def require_again(target, where):
     """Refuse a target whose image cannot be generated again.
 
     Args:
-        target: its row. where: the key that asks for it.
+        target: its row. where: the key that requires it, for messages.
 
     Raises:
         WaypointError: names the target and what to do.

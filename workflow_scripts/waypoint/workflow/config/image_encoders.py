@@ -1,4 +1,4 @@
-"""Image encoders in the configuration: mistakes in them, those whose files are missing, and what identifies them."""
+"""Image encoders in the configuration: checks, missing files, and identities."""
 
 import functools
 import warnings
@@ -14,7 +14,7 @@ MAY_HAVE = {"clip": (), "timm": ("mean", "std", "size"), "torchvision": ("mean",
 
 
 def check_encoders(config):
-    """Refuse encoders that lack a key or have one of another kind.
+    """Refuse encoders that lack a key or have a key of another kind.
 
     Raises:
         WaypointError: names the key.
@@ -33,14 +33,14 @@ def check_encoders(config):
 
 
 def leave_out_missing(config, known=None):
-    """Remove missing image encoders, and whatever needs them, from ``config``; one warning for each that is needed.
+    """Remove missing image encoders, and everything that needs them, from ``config``; warn once for each needed one.
 
     Args:
-        known: names of those that were missing where the job that runs now was planned: on another machine, files and
-            the hub may be seen or not. None: look.
+        known: names of the encoders that were missing when the current job was planned, since another machine may see
+            other files; None: look for their files.
 
     Raises:
-        WaypointError: no method is left, or a folder that holds no model.
+        WaypointError: no method remains, or a folder holds no model.
     """
     for name, encoder in list(config["image_encoders"].items()):
         off = needing(name, config)
@@ -60,7 +60,7 @@ def leave_out_missing(config, known=None):
 
 
 def needing(name, config):
-    """The parts of a configuration that need an image encoder, as warnings name them."""
+    """Return the parts of a configuration that need an image encoder, as named in warnings."""
     evaluation = config["evaluation"]
     named = any(name in (section.get("methods") or []) for section in filter(None, evaluation.values()))
     off = [f"method {name}"] if name in config["methods"] or named else []
@@ -72,7 +72,7 @@ def needing(name, config):
 
 
 def _leave_out(name, config):
-    """Remove an image encoder, and everything that needs it, from a configuration."""
+    """Remove an image encoder and everything that needs it from a configuration."""
     evaluation = config["evaluation"]
     del config["image_encoders"][name]
     config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
@@ -85,11 +85,11 @@ def _leave_out(name, config):
 
 
 def _missing(name, encoder):
-    """A clause that says which of an encoder's files are missing, or an empty string."""
+    """Return a clause that names an encoder's missing files, or an empty string."""
     key = "path" if encoder["kind"] == "clip" else "weights"
     where = f"image_encoders.{name}.{key}"
     if is_hub_id(encoder):
-        from waypoint.store.networks.hub import not_to_be_had  # takes a moment that most configurations need not wait
+        from waypoint.store.networks.hub import not_to_be_had  # imported lazily: the import takes a moment
 
         why = not_to_be_had(encoder["path"])
         return why and f"{where}: {why}"
@@ -112,12 +112,12 @@ def _missing(name, encoder):
 
 
 def place_of(encoder):
-    """The folder, file or hub id that an encoder comes from."""
+    """Return the folder, file or hub id of an encoder."""
     return package_path(encoder["path"] if encoder["kind"] == "clip" else encoder["weights"], "image_encoders")
 
 
 def is_hub_id(encoder):
-    """Whether a CLIP model's path is no folder, but owner/name; what begins with an existing folder is a path."""
+    """Return whether an encoder is a CLIP model at the hub, owner/name; a path in an existing folder is no hub id."""
     path = encoder["path"]
     if (
         encoder["kind"] != "clip"
@@ -130,14 +130,14 @@ def is_hub_id(encoder):
 
 
 def identity(encoder):
-    """An encoder as specs hold it: its settings, and its weights' hash in place of where they lie."""
+    """Return an encoder's entry in specs: its settings, and the hash of its weights instead of their location."""
     of_result = {key: value for key, value in encoder.items() if value is not None and key not in ("path", "weights")}
     return {**of_result, **({"hub": encoder["path"]} if is_hub_id(encoder) else {"sha256": _hash(place_of(encoder))})}
 
 
 @functools.cache
 def _hash(place):
-    """The hash of a file or folder, which is read once per start."""
+    """Return the hash of a file or folder; each is read once per start."""
     try:
         return weights_hash(place)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The section ``methods``: names, or a mapping of names to settings, and the mistakes in it."""
+"""The section ``methods``, a list of names or a mapping of names to settings, and its checks."""
 
 import difflib
 
@@ -6,15 +6,15 @@ from waypoint.errors import WaypointError
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.methods import ENCODER, IMPORTED, KERNEL_KEYS, METHODS, NAMED
 
-# what tables, paths and figures call other things: controls, references of LDS, classifiers, pictures beside the panels
+# names with another meaning in tables, paths and figures: controls, references of the LDS, classifiers, other figures
 TAKEN = (*NAMED, "none", "retrain", "ceiling", "standard", "robust", "masks", "trajectory")
 
 
 def named_methods(config):
-    """{name: settings} of the section ``methods``; each has its kind under the key ``method``.
+    """Return {name: settings} of the section ``methods``, each with its kind under the key ``method``.
 
-    A name alone is a kind, or a name of ``image_encoders``. Under another name, settings say which kind it is, or where
-    its scores lie.
+    A name without settings is a kind or a name in ``image_encoders``. Under any other name, the settings state the kind
+    or the folder of the scores.
 
     Raises:
         WaypointError: names the key and what is wrong with it.
@@ -37,10 +37,10 @@ def named_methods(config):
 
 
 def _settings(name, settings, where, encoders):
-    """One method's settings with its kind.
+    """Return a method's settings with its kind.
 
     Raises:
-        WaypointError: as above.
+        WaypointError: as ``named_methods``.
     """
     kind = settings.get("method")
     if kind is not None and kind not in NAMED:
@@ -74,10 +74,10 @@ def _settings(name, settings, where, encoders):
 
 
 def _only(name, kind, name_kind, where):
-    """The kind of a method under its own name.
+    """Return the kind of a method whose name implies it.
 
     Raises:
-        WaypointError: it is given another one.
+        WaypointError: the settings state another kind.
     """
     if kind not in (None, name_kind):
         raise WaypointError(f"{where}.method: the name {name} belongs to another method; choose another name")
@@ -85,7 +85,7 @@ def _only(name, kind, name_kind, where):
 
 
 def _check_summed(settings, methods, where):
-    """Refuse a trajectory score of a method that is not listed, or has the same scores at every step."""
+    """Refuse a trajectory score of a method that is not listed or has the same scores at every step."""
     of = summed(settings)
     kind = methods[of]["method"] if of in methods else of
     known = [name for name, row in methods.items() if METHODS[row["method"]].per_step]
@@ -96,7 +96,7 @@ def _check_summed(settings, methods, where):
 
 
 def summed(settings):
-    """The method whose scores a trajectory score adds up, from its settings."""
+    """Return the method whose scores a trajectory score with these settings adds up."""
     return settings.get("of", "trak")
 
 
@@ -118,7 +118,7 @@ def check_lists(config):
 
 
 def kernel_settings(config, settings) -> dict:
-    """A method's kernel settings, from its own: those, or its kind's defaults, or the experiment's."""
+    """Return a method's kernel settings: its own, else its kind's defaults, else the experiment's."""
     row = METHODS[settings["method"]]
     of_experiment = {key: config["kernel"][key] for key in KERNEL_KEYS[row.kernel] if key not in row.kernel_settings}
     return of_experiment | dict(row.kernel_settings) | settings.get("kernel", {})
@@ -131,7 +131,7 @@ def check_bases(config, methods):
         methods: as for ``check_fisher_rows``.
 
     Raises:
-        WaypointError: factorised gradients, where the basis maps those of whole tensors.
+        WaypointError: the gradients are factorised, but the basis maps those of whole tensors.
     """
     for name, settings in methods.items():
         basis = METHODS[settings["method"]].basis
@@ -148,11 +148,11 @@ def check_fisher_rows(config, methods):
     """Refuse kernels that cannot be made from their Fisher rows.
 
     Args:
-        methods: {name: settings} of all methods, also of those that only an evaluation names.
+        methods: {name: settings} of all methods, including those that only an evaluation needs.
 
     Raises:
-        WaypointError: methods of one basis, which share their rows, want several numbers of them; or a kernel without
-            damping has fewer rows than dimensions. Names the key.
+        WaypointError: methods of one basis, which share their rows, ask for different numbers of them, or a kernel
+            without damping has fewer rows than dimensions. Names the key.
     """
     first = {}
     for name, settings in methods.items():
@@ -174,7 +174,7 @@ def check_fisher_rows(config, methods):
 
 
 def step_methods(config):
-    """Methods whose scores differ from step to step."""
+    """Return the methods whose scores differ from step to step."""
     return [name for name, settings in config["methods"].items() if METHODS[settings["method"]].per_step]
 
 

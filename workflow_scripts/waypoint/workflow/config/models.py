@@ -1,4 +1,4 @@
-"""Mistakes in the settings of models, VAE and text encoder, and what planning can know of existing ones."""
+"""Checks of the settings of models, VAE and text encoder, and what planning can know about existing ones."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def check_model(config):
         raise WaypointError(
             "config: model.unet: block_out_channels, down_block_types and up_block_types differ in length"
         )
-    latent = config["vae"] is not None  # its VAE says what the network sees
+    latent = config["vae"] is not None  # the VAE determines the network's inputs
     if size is not None and not latent and unet["sample_size"] not in (size, [size, size]):
         raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
     channels = data.get("channels")
@@ -58,7 +58,7 @@ def check_model(config):
         )
     n, d = data.get("subset"), config["projection"]["dim"]
     n = len(n) if isinstance(n, list) else n
-    if config["projection"]["kind"] == "none":  # d = p, which the job knows
+    if config["projection"]["kind"] == "none":  # d = p, which only the job knows
         return
     if config["kernel"]["damping"] == 0 and n is not None and n < d:
         raise WaypointError(
@@ -67,7 +67,7 @@ def check_model(config):
 
 
 def _check_kind(config, unet):
-    """Refuse keys and blocks of another kind of network, and captions where the network does not see any."""
+    """Refuse keys and blocks of another kind of network, and captions for a network that takes none."""
     network = network_of_new(unet)
     for other in (one for one in NETWORKS.values() if one is not network):
         for key in sorted(unet.keys() & other.keys):
@@ -84,7 +84,7 @@ def _check_kind(config, unet):
 
 
 def check_captions(config):
-    """Refuse guidance and captions' settings where there are no captions."""
+    """Refuse guidance and settings of captions if there are no captions."""
     if config["text_encoder"] is not None:
         _check_folder(config["text_encoder"]["path"], "text_encoder.path")
         if config["training"]["label_dropout"]:
@@ -145,22 +145,22 @@ def check_clipping(config):
 
 
 def _check_folder(path, key):
-    """Refuse a place that is no folder, here or in an installed package, and cannot be a hub id."""
+    """Refuse a path that is neither a folder, on this machine or in an installed package, nor a possible hub id."""
     folder = Path(local_place(path, f"config: {key}"))
     if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
         raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
 
 
 def checkpoint_names(config):
-    """full/0 … full/M-1."""
+    """Return full/0 … full/M-1."""
     return [f"full/{i}" for i in range(number_of_checkpoints(config))]
 
 
 def known_of_model(config: Config, part: str, checkpoint: str = "full/0") -> Config | None:
-    """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's.
+    """Return the settings of "unet" or "scheduler", or None if planning cannot know them, as for a hub id.
 
     Args:
-        checkpoint: matters without data, where each model stands for itself; else all are alike.
+        checkpoint: only matters without data; otherwise all models have the same settings.
     """
     if config["model"] is not None:
         return config["model"][part]
@@ -177,7 +177,7 @@ def known_of_model(config: Config, part: str, checkpoint: str = "full/0") -> Con
 
 
 def known_grid(config: Config, checkpoint: str = "full/0") -> list[int] | None:
-    """A model's sampling grid, or None where planning cannot know it."""
+    """Return a model's sampling grid, or None if planning cannot know it."""
     scheduler = known_of_model(config, "scheduler", checkpoint)
     if scheduler is None:
         return None

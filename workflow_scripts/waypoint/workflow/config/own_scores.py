@@ -1,4 +1,4 @@
-"""Methods whose scores are given, ``mine: {scores: folder}``: their folders are checked before the first job."""
+"""Checks, before the first job, of the folders of given scores, ``mine: {scores: folder}``."""
 
 import functools
 from pathlib import Path
@@ -10,14 +10,14 @@ from waypoint.store.data.own_scores import OwnScores
 from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.methods import IMPORTED
 
-cached_content_hash = functools.cache(lambda path: content_hash([path]))  # read once per start
+cached_content_hash = functools.cache(lambda path: content_hash([path]))  # each path is read once per start
 
 
 def check_own_scores(config):
     """Refuse folders that lack a target, a step or an image.
 
     Raises:
-        WaypointError: names the key, the file and what is missing in it.
+        WaypointError: names the key, the file and what it lacks.
     """
     for name, settings in config["methods"].items():
         if settings["method"] != IMPORTED:
@@ -32,7 +32,7 @@ def check_own_scores(config):
 
 
 def _images(config):
-    """The number of training images, or None if only the first job will know it."""
+    """Return the number of training images, or None if only the first job will know it."""
     data = config["data"]
     if data["subset"] is not None:
         if data["near_duplicates"] is not None:  # some of them may be left out

@@ -1,6 +1,6 @@
-"""The paths of a configuration: those that the schema marks with ``"format": "path"``.
+"""Paths in a configuration, which the schema marks with ``"format": "path"``.
 
-``~`` and ``$HOME`` mean in them what they mean in a shell, which does not see a configuration.
+``~`` and environment variables are expanded in them as in a shell.
 """
 
 import os
@@ -12,15 +12,15 @@ from waypoint.workflow.config.schema import key_path
 from waypoint.workflow.types import Config
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin}, where they differ
-BRACKETS = re.compile(r"[{}<>]")  # Snakemake takes {…} in an artifact's path for a wildcard, and <…> for a variable
+PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin} if they differ
+BRACKETS = re.compile(r"[{}<>]")  # Snakemake reads {…} in an artifact's path as a wildcard, and <…> as a variable
 
 
 def expand_paths(value: Any, schema: Config, path: tuple[str | int, ...] = ()) -> Any:
-    """``value``, a part of a configuration at ``path``, with ``~`` and environment variables in its paths expanded.
+    """Return ``value``, the part of a configuration at ``path``, with its paths expanded.
 
     Raises:
-        WaypointError: a variable that is not set; names the key.
+        WaypointError: an environment variable is not set; names the key.
     """
     if isinstance(value, dict):
         parts, every = schema.get("properties", {}), schema.get("additionalProperties")
@@ -32,13 +32,13 @@ def expand_paths(value: Any, schema: Config, path: tuple[str | int, ...] = ()) -
 
 
 def expanded(text, path):
-    """One path with ``~`` and environment variables expanded.
+    """Return a path with ``~`` and environment variables expanded.
 
     Args:
-        path: its key, for errors.
+        path: its key, for messages.
 
     Raises:
-        WaypointError: a variable that is not set.
+        WaypointError: an environment variable is not set.
     """
     for name in re.findall(r"\$(\w+|\{\w+\})", text):
         if name.strip("{}") not in os.environ:
@@ -47,10 +47,10 @@ def expanded(text, path):
 
 
 def check_places(config):
-    """Refuse stores that are no folders, and names that Snakemake would read as something else.
+    """Refuse stores that are no folders, and names with brackets, which have a meaning for Snakemake.
 
     Args:
-        config: with its methods still as they are given.
+        config: with the section ``methods`` as written.
 
     Raises:
         WaypointError: names the key and what to do.
@@ -76,7 +76,7 @@ def check_places(config):
 
 
 def _inputs(config):
-    """Iterate over (key, path) of the files outside the store that jobs read."""
+    """Iterate over (key, path) of the files outside the store that the jobs read."""
     for i, target in enumerate(config["targets"]):
         mask = target.get("mask")
         several = mask if isinstance(mask, list) else []

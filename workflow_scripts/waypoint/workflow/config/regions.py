@@ -1,4 +1,4 @@
-"""A target's masks as the configuration writes them (§5.4): a box, a PNG, or a list of either with names."""
+"""A target's masks in the configuration (§5.4): a box, a PNG, or a list of either with names."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ FORMS = "a PNG, a box [x0, y0, x1, y1], or a list of {name: …, mask: a PNG or 
 
 
 def expand(config):
-    """Make every named mask a target of its own, ``{id}-{name}``, in ``config``, whose defaults are filled in.
+    """Turn every named mask in ``config``, which has its defaults, into a target ``{id}-{name}``.
 
-    Such rows keep the id that they come from as ``whole``: they share its trajectory. Where an evaluation lists that
-    id, it gets the ids of all its masks.
+    These rows keep the original id as ``whole`` and share its trajectory. In evaluations, that id is replaced by the
+    ids of all its masks.
 
     Returns:
-        the place in the written list that each row of ``targets`` comes from.
+        For each row of ``targets``, its original index.
 
     Raises:
         WaypointError: a list that is neither a box nor named masks, or a name that is used twice.
@@ -36,7 +36,7 @@ def expand(config):
 
 
 def _named(mask, where):
-    """[(name, mask)] of a list of named masks, or None for any other mask."""
+    """Return [(name, mask)] of a list of named masks, or None for any other mask."""
     if not isinstance(mask, list):
         return None
     if all(isinstance(entry, int) for entry in mask):
@@ -68,10 +68,10 @@ def check(mask, image, grid, where):
     """Refuse a mask that does not fit the image, as far as planning knows the sizes.
 
     Args:
-        mask: a box or a PNG. image, grid: (H, W) of the image in pixels, and of the model's own positions, or None.
+        mask: a box or a PNG. image, grid: (H, W) of the image in pixels and of the model's positions, or None.
 
     Raises:
-        WaypointError: unreadable, of another size than the image, outside of it, or nothing selected.
+        WaypointError: it is unreadable, of another size than the image, outside it, or selects nothing.
     """
     try:
         if isinstance(mask, str):
@@ -85,26 +85,26 @@ def check(mask, image, grid, where):
 
 
 def pixels(mask, file, image):
-    """A spec's mask as a 0/1 array over an image of shape ``image`` (H, W).
+    """Return a spec's mask as a 0/1 array over an image of shape ``image`` (H, W).
 
     Args:
-        mask: a box, or the hash of a PNG. file: the PNG, where there is one.
+        mask: a box, or the hash of a PNG. file: the PNG, if there is one.
     """
     return box_mask(mask, *image) if isinstance(mask, list) else painted(file, image)
 
 
 def painted(file, image):
-    """The white pixels of a PNG as a 0/1 array (H, W).
+    """Return the white pixels of a PNG as a 0/1 array (H, W).
 
     Args:
-        image: (H, W) of the image, or None where it is not known.
+        image: (H, W) of the image, or None if unknown.
 
     Raises:
-        WaypointError: no readable picture, none of it white, or not of the image's size.
+        WaypointError: it is no readable picture, has no white pixel, or has another size than the image.
     """
-    from waypoint.store.data.image_files import decoded, laid_on  # Pillow, where there is a mask
+    from waypoint.store.data.image_files import decoded, laid_on  # imported lazily: it imports Pillow
 
-    # what is transparent is not selected, whatever its colour
+    # transparent pixels are not selected, whatever their colour
     levels = np.asarray(laid_on(decoded(file, file, "mask"), "black").convert("L"))
     weights = (levels > 127).astype(np.float32)
     if not weights.any():

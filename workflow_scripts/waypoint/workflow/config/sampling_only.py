@@ -1,4 +1,4 @@
-"""Experiments without training images: given models are sampled from, nothing is trained and nothing attributed."""
+"""Experiments without training images: existing models are only sampled from; nothing is trained or attributed."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations.registry import EVALUATIONS
@@ -18,7 +18,7 @@ SECTIONS = (
 
 
 def refuse_what_needs_data(config):
-    """Refuse settings, as they were written, that mean nothing where there is no section ``data``.
+    """Refuse settings, before defaults are filled in, that do not apply without the section ``data``.
 
     Raises:
         WaypointError: names the first such key.

@@ -1,4 +1,4 @@
-"""The configuration against its JSON schema: defaults filled in, and mistakes in words for people."""
+"""Checks of the configuration against its JSON schema, with messages for people, and its defaults."""
 
 import copy
 import difflib
@@ -13,7 +13,7 @@ from jsonschema import validators
 from waypoint.errors import WaypointError
 
 RENAMED = {"evaluation.reliability": "evaluation.split_half"}
-NAMES = {  # patterns of names: what is none of their letters, and what they allow
+NAMES = {  # {pattern of names: (pattern of other characters, description of the allowed ones)}
     "^[A-Za-z0-9-]+$": ("[^A-Za-z0-9-]+", "letters, digits and hyphens"),
     "^[A-Za-z0-9_-]+$": ("[^A-Za-z0-9_-]+", "letters, digits, hyphens and underscores"),
 }
@@ -29,18 +29,18 @@ def _is_number(_, value):
 
 
 def _pattern(_, pattern, value, __):
-    """Names become file names: a pattern's $ is the very end here, not the place before a last line break."""
+    """Check a pattern whose $ means the very end: names become file names, so a final line break is refused too."""
     if isinstance(value, str) and ("\n" in value or not re.search(pattern, value)):
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-# YAML's 16.0 is no integer here, and .nan no number
+# 16.0 is no integer here, and .nan is no number
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
 _Validator = validators.extend(jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES)
 
 
 def check_keys(value, path):
-    """Refuse YAML keys such as 1 or yes, which are no texts; JSON schema cannot."""
+    """Refuse YAML keys such as 1 or yes, which are not strings; JSON schema cannot refuse them."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in items:
         if isinstance(value, dict) and not isinstance(key, str):
@@ -102,7 +102,7 @@ def _description(schema, key):
 
 
 def key_path(parts):
-    """data.subset, targets[2].seed: a key as people write it."""
+    """Return a key as people write it, such as data.subset or targets[2].seed."""
     text = ""
     for part in parts:
         text = f"{text}[{part}]" if isinstance(part, int) else join(text, part)
@@ -110,7 +110,7 @@ def key_path(parts):
 
 
 def join(where: str | None, key: str) -> str:
-    """``where.key``, or ``key`` at the top."""
+    """Return ``where.key``, or ``key`` at the top level."""
     return f"{where}.{key}" if where else key
 
 

@@ -1,4 +1,4 @@
-"""Targets listed in a table, as people save them: CSV with , ; or tab, from pandas or a spreadsheet."""
+"""Targets listed in a CSV table, separated by comma, semicolon or tab, as saved by pandas or a spreadsheet."""
 
 import difflib
 import re
@@ -8,21 +8,20 @@ from waypoint.errors import WaypointError
 from waypoint.store.data.tables import csv_rows, text_of
 
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")  # pandas writes 1.0 where a column of whole numbers has a gap
-BOX = re.compile(r"[\[(]|-?\d+\s*[,;\s]")  # how one begins, and no name of a file
+BOX = re.compile(r"[\[(]|-?\d+\s*[,;\s]")  # matches the beginning of a box, but of no file name
 
 
 def read_targets(path, known):
-    """The rows of a table of targets, as in ``targets:``; empty cells and empty rows are left out.
+    """Return the rows of a table of targets, as in ``targets:``, without empty cells and rows.
 
-    Names of columns may be in capitals. Columns without a name are left out where they are empty, or hold the number of
-    the row, as pandas writes it.
+    The case of column names does not matter. A column without a name is ignored if it is empty or holds row numbers,
+    as pandas writes them.
 
     Args:
-        known: names that columns may have.
+        known: the allowed column names.
 
     Raises:
-        WaypointError: no such file, another column, or a cell that is no number where one is needed; names file and
-            line.
+        WaypointError: no such file, an unknown column, or a cell that should be a number; names file and line.
     """
     where = f"config: targets: {path}"
     try:
@@ -63,7 +62,7 @@ def _value(name, cell, where):
 
 
 def _list(cell):
-    """The parts of a list, whichever way it is written: 100 500, "100, 500" or [100, 500]."""
+    """Return the parts of a list written as 100 500, "100, 500" or [100, 500]."""
     return [part for part in re.split(r"[\s,;]+", cell.strip("[]() ")) if part]
 
 

@@ -1,6 +1,6 @@
 """Image-text preference: the share of samples that are nearer to the first of two captions (B.6).
 
-Its rows stand in the table of ``likelihood``, whose stages judge both.
+The stages of ``likelihood`` compute it too, and its rows are in the same table.
 """
 
 from waypoint.errors import WaypointError
@@ -10,7 +10,7 @@ from waypoint.workflow.evaluations.likelihood import figures, tables
 
 
 def check(config, grid):
-    """Refuse an encoder that knows no text, and captions of targets that have no samples."""
+    """Refuse an encoder without text, and captions of targets that have no samples."""
     section, where = config["evaluation"]["caption_likelihood"], "config: evaluation.caption_likelihood"
     encoder = config["image_encoders"].get(section["encoder"])
     if encoder is None or encoder["kind"] != "clip":

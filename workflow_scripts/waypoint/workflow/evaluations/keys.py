@@ -1,11 +1,11 @@
-"""Keys that several evaluations have, as JSON schema."""
+"""Keys that several evaluations share, as JSON schema."""
 
 
 def targets(words, default=True):
-    """The key ``targets``: a list of ids, or a number of the first ones.
+    """Return the key ``targets``: a list of ids, or the number of first ones.
 
     Args:
-        words: what the targets are, a sentence. default: whether all are taken where none are named.
+        words: a sentence on what the targets are. default: whether null means all targets.
     """
     kinds = ["array", "integer", *["null"] * default]
     how = "null: all." if default else "each costs trainings, so there is no default."
@@ -24,10 +24,10 @@ def targets(words, default=True):
 
 
 def steps(words):
-    """The key ``steps``: a list, or null for the attributed ones.
+    """Return the key ``steps``: a list, or null for the attributed ones.
 
     Args:
-        words: what the steps are and what null means.
+        words: a description of the steps and of null.
     """
     return {
         "type": ["array", "null"],
@@ -40,7 +40,7 @@ def steps(words):
 
 
 def top_k(words, default):
-    """The key ``top_k``: sizes of lists of training images."""
+    """Return the key ``top_k``: sizes of lists of training images."""
     return {
         "type": "array",
         "description": words,

@@ -1,11 +1,11 @@
-"""Common parts of evaluations that compare lists of top images."""
+"""Checks shared by evaluations that compare lists of top images."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.evaluated import number_of_images
 
 
 def check_top_k(config, section):
-    """Refuse lists that are longer than half of the training images.
+    """Refuse lists longer than half of the training images.
 
     Raises:
         WaypointError: names the key.

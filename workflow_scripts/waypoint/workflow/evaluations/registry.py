@@ -1,4 +1,4 @@
-"""All evaluations by name. An evaluation is a file of this folder with ``EVALUATION`` in it, see ``evaluation.py``."""
+"""All evaluations by name. An evaluation is a file in this folder with ``EVALUATION`` in it; see ``evaluation.py``."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ import waypoint.workflow.evaluations as folder
 
 
 def found():
-    """{name: ``Evaluation``} of the folder's files, by name; their stages are entered in ``STAGES``."""
+    """Return {name: ``Evaluation``} of the folder's files, sorted by name, and enter their stages in ``STAGES``."""
     names = sorted(name for _, name, _ in pkgutil.iter_modules(folder.__path__))
     modules = {name: importlib.import_module(f"{folder.__name__}.{name}") for name in names if name != "registry"}
     return {name: module.EVALUATION for name, module in modules.items() if hasattr(module, "EVALUATION")}
@@ -17,7 +17,7 @@ EVALUATIONS = found()
 
 
 def asked(config):
-    """{name: ``Evaluation``} of those that a configuration with defaults has."""
+    """Return {name: ``Evaluation``} of the evaluations in a complete configuration."""
     return {name: one for name, one in EVALUATIONS.items() if config["evaluation"][name] is not None}
 
 

@@ -1,4 +1,4 @@
-"""A given image's comparison with the training images, in rows and in words (store of ``compare_image``)."""
+"""The comparison of a given image with the training images (store of ``compare_image``) in rows and in words."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from waypoint.science.evaluation.given_image import RARE, explained_better, rela
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.types import Config
 
-PIXELS, EVENED = "pixels", "evened"  # by what images are near: as they are; with brightness and contrast evened out
+PIXELS, EVENED = "pixels", "evened"  # what is compared: images as they are, or with brightness and contrast evened out
 
 
 class Compared:
     """The contents of a store of ``compare_image``.
 
     Args:
-        store: open. names: (N,) what the training images are called, or None.
+        store: the open store. names: (N,) names of the training images, or None.
     """
 
     def __init__(self, store, names=None):
@@ -22,14 +22,14 @@ class Compared:
         self.nearest: list[Config] = [dict(zip(keys, row)) for row in zip(*(read(store[key]).tolist() for key in keys))]
         for row in self.nearest:
             row["file"] = "" if names is None else str(names[row["nearest"]])
-            # only equal pixels mean that two images are the same
+            # only equal pixels make two images the same
             row["verdict"] = verdict(row["distance"], row["limit"], *([] if row["by"] == PIXELS else [-1.0]))
         self.steps, self.loss = read(store["step"]).tolist(), read(store["loss"])
         self.train_losses = read(store["train_loss"])
         self.held_out = read(store["held_out_loss"]) if "held_out_loss" in store else None
 
     def rows(self):
-        """Rows of tables/given_images.csv: what it is near to, its loss at each step and over all, and the summary."""
+        """Iterate over rows of tables/given_images.csv: nearest images, losses by step and overall, and a summary."""
         first = {"target": self.target, "inversion": self.inversion}
         for row in self.nearest:
             columns = {key: row[key] for key in ("distance", "typical", "limit", "nearest", "file", "alike")}
@@ -44,7 +44,7 @@ class Compared:
         yield {**first, "what": "summary", "words": self.sentence()}
 
     def shares(self):
-        """The shares of training images and of held-out ones that the model explains worse: by step, last over all."""
+        """Return the shares of training and held-out images that the model explains worse: by step, then overall."""
         whole = relative(self.loss, self.train_losses)
         shares = []
         for losses in (self.train_losses, self.held_out):
@@ -56,11 +56,11 @@ class Compared:
         return shares
 
     def sentence(self):
-        """Two sentences for somebody who asks about this picture."""
+        """Return two sentences that summarise the comparison."""
         return f"{self.is_a_copy()}. {self.is_explained()}."
 
     def is_a_copy(self):
-        """A clause that says whether it is a training image."""
+        """Return a clause that says whether the image is a training image."""
         pixels, seen = self.nearest[0], self.copy_of()
         if seen is None:
             far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
@@ -78,11 +78,11 @@ class Compared:
         return said[0].upper() + said[1:]
 
     def copy_of(self):
-        """The row by which it is a training image or a near-duplicate of one, pixels first; None: by none."""
+        """Return the first row that makes the image a training image or a near-duplicate of one, or None."""
         return next((row for row in self.nearest if row["verdict"] != "new"), None)
 
     def is_explained(self):
-        """A clause that says how well the model explains it."""
+        """Return a clause that says how well the model explains the image."""
         train, held_out = (shares and shares[-1] for shares in self.shares())
         said = f"The model explains it {WORDS[judged(train)]}: {compared_to(train)} of them"
         return (
@@ -90,7 +90,7 @@ class Compared:
         )
 
     def line(self):
-        """A short form of ``sentence`` for the header of a panel."""
+        """Return a short form of ``sentence`` for the header of a panel."""
         (train, _), seen = self.shares(), self.copy_of()
         what = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
         what = (
@@ -102,7 +102,7 @@ class Compared:
 
 
 def compared_to(share):
-    """The share of images that are explained worse, in words: by the larger side."""
+    """Return the share of images that are explained worse, or better if those are more, in words."""
     return f"better than {share:.0%}" if share >= 0.5 else f"worse than {1 - share:.0%}"
 
 
@@ -114,11 +114,11 @@ WORDS = {
 
 
 def judged(share):
-    """worse, as usual or better, for the share of images that are explained worse."""
+    """Return worse, as usual or better for the share of images that are explained worse."""
     return "worse" if share < RARE else "better" if share > 1 - RARE else "as usual"
 
 
 def named(row):
-    """A training image by number and file, and how many images show the same."""
+    """Return a training image's index and file, and the number of images that show the same."""
     called = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
     return called if row["alike"] < 2 else f"{called}, one of {row['alike']} that show the same"

@@ -1,4 +1,4 @@
-"""Lock files in folders that several people may share."""
+"""Lock files in folders that several users may share."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ from waypoint.store.artifacts.permissions import existing, owner
 
 
 def made_lock(folder):
-    """The open file of a folder's lock, in a folder that is made where it is not there.
+    """Open a folder's lock file, creating both if necessary.
 
-    Somebody else's file is opened for reading, which suffices to lock it.
+    Another user's file is opened for reading, which suffices for locking.
 
     Raises:
-        WaypointError: it cannot be opened, or nothing can be written beside it; names the file and what to do.
+        WaypointError: it cannot be opened, or the folder is not writable; names the file and what to do.
         FileNotFoundError: another process has just removed the folder.
     """
     path = folder / "lock"
@@ -30,7 +30,7 @@ def made_lock(folder):
 
 
 def _foreign(path):
-    """The error about a file or folder that belongs to somebody else."""
+    """Return the error for a file or folder of another user."""
     return WaypointError(
         f"{path} cannot be written{owner(path)}: it holds the state of an unfinished job. When no job of theirs runs, "
         f"ask them to remove it; or write to a store of your own (store: [mine, …])"

@@ -1,8 +1,8 @@
-"""Many targets share one pass over the features.
+"""Shared passes over the features for many targets.
 
-Scoring jobs of one experiment take turns. Whoever comes first scores every target whose gradients are there and whose
-scores are not, into resume/scores/; the others find theirs finished. What waits there is taken only with the same
-settings, weights and gradients, and is removed when taken.
+The scoring jobs of an experiment take turns. The first one scores every target that has gradients but no scores, into
+resume/scores/; the others find their scores finished. Scores that wait there are used only if settings, weights and
+gradients are the same, and are removed after use.
 """
 
 import contextlib
@@ -20,22 +20,25 @@ from waypoint.workflow.jobs.locks import made_lock
 from waypoint.workflow.jobs.noise_trajectories import noises_of
 
 OF_ONE_TARGET = ("target", "generator")  # sections of a spec in which targets differ
-PASS_BYTES = 1 << 30  # that the targets of a pass may take together
-RIGHT, SCORES = 12, 32  # bytes of one value: of K⁻¹g, in two precisions; of scores ahead, at hand, stacked and averaged
-ARRAYS = 3  # of a target under construction, a chunk of each at hand: scores, their error, those of each checkpoint
+PASS_BYTES = 1 << 30  # memory for all targets of a pass together
+RIGHT, SCORES = (
+    12,
+    32,
+)  # bytes per value of K⁻¹g, in two precisions; and of scores, read ahead, current, stacked, averaged
+ARRAYS = 3  # arrays of a target with a chunk in memory: scores, their error, and scores by checkpoint
 
 
 class SharedPass:
-    """One target's job, which scores every target that is due, or finds its own scores finished.
+    """The view of one target's job, which scores all due targets or finds its own scores finished.
 
     Args:
-        job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all that the
-            configuration names), ``gradients`` (this target's) and ``out``.
+        job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all in the
+            configuration), ``gradients`` (this target's) and ``out``.
     """
 
     def __init__(self, job):
         self.folder, self.target, self.named = Path(job.args.waiting), job.args.target, job.args.targets
-        # others' gradients and scores lie where this target's do
+        # the other targets' gradients and scores have the same paths apart from the target's name
         self.gradients_of = _siblings(job.args.gradients, f"targets/{self.target}/", "targets/{}/")
         self.scores_of = _siblings(job.args.out, f"{self.target}.zarr", "{}.zarr")
         self.own, self.spec = job.open(job.args.gradients), common(job.spec)
@@ -43,20 +46,20 @@ class SharedPass:
 
     @contextlib.contextmanager
     def turn(self):
-        """Hold the experiment's lock, so that there is one pass at a time; only scores that wait are left behind."""
+        """Hold the experiment's lock, so that there is one pass at a time; afterwards remove the folder if empty."""
         with self._lock():
             yield
             if os.listdir(self.folder) == ["lock"]:
                 os.remove(self.folder / "lock")
-                with contextlib.suppress(OSError):  # another training's state keeps resume/
+                with contextlib.suppress(OSError):  # resume/ may hold states of trainings
                     for folder in (self.folder, *self.folder.parents[:2]):
                         folder.rmdir()
 
     def _lock(self):
-        """Wait for the lock; returns its open file."""
+        """Wait for the lock and return its open file."""
         path = self.folder / "lock"
         while True:
-            with contextlib.suppress(FileNotFoundError):  # whoever held it removed it, perhaps with the folder
+            with contextlib.suppress(FileNotFoundError):  # its previous holder removed it, perhaps with the folder
                 lock = made_lock(self.folder)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if os.stat(path).st_ino == os.fstat(lock.fileno()).st_ino:
@@ -64,32 +67,32 @@ class SharedPass:
                 lock.close()
 
     def place(self, target):
-        """The folder in which the finished scores of a target wait for their job."""
+        """Return the folder in which the finished scores of a target wait for their job."""
         return self.folder / f"{target}.zarr"
 
     def identity(self, gradients):
-        """Fingerprint of everything that the waiting scores of a target depend on."""
+        """Return the fingerprint of everything that the waiting scores of a target depend on."""
         key = json.dumps([self.spec, self.made_from], sort_keys=True).encode()
         arrays = [read(gradients[name]).tobytes() for name in ("g", "g_of_noise") if name in gradients]
         return hashlib.sha256(b"".join([key, *arrays])).hexdigest()
 
     def finished(self, target, gradients):
-        """Whether the scores of a target are finished and current."""
+        """Return whether the waiting scores of a target are finished and current."""
         try:
             store = open_store(self.place(target))
-        except WaypointError:  # none, or not whole
+        except WaypointError:  # missing or incomplete
             return False
         return store.attrs["identity"] == self.identity(gradients)
 
     def waiting(self):
-        """Whether this target's scores are finished already."""
+        """Return whether this target's scores are already finished."""
         return self.finished(self.target, self.own)
 
     def targets(self, rows):
-        """{target: gradients} of the next pass, this job's first.
+        """Return {target: gradients} of the next pass, this job's target first.
 
         Args:
-            rows: of features in a block.
+            rows: number of rows of features in a block.
         """
         chosen = {self.target: self.own}
         left = PASS_BYTES - _bytes(self.own, rows)
@@ -106,7 +109,7 @@ class SharedPass:
         return chosen
 
     def needs(self, target):
-        """Whether a target can be scored in this pass and has no scores yet."""
+        """Return whether a target can be scored in this pass and has no current scores."""
         attributes = read_attributes(self.gradients_of(target))
         if (
             attributes is None
@@ -119,19 +122,19 @@ class SharedPass:
 
 
 def made_from(attributes):
-    """The weights, and the curvatures if any, that gradients of all checkpoints were made from: (hash, …) of each."""
+    """Return, for each checkpoint, the hashes of the weights and the curvature, or None, behind its gradients."""
     weights = list(attributes.get("weights", []))
     return [list(each) for each in zip(weights, attributes.get("mapped_by") or [None] * len(weights), strict=True)]
 
 
 def _bytes(gradients, rows):
-    """Bytes that one target takes while it is scored in blocks of ``rows``."""
+    """Return the memory in bytes for scoring one target in blocks of ``rows``."""
     checkpoints, steps, d = gradients["g"].shape
     return noises_of(gradients) * checkpoints * steps * (RIGHT * d + SCORES * rows) + ARRAYS * COLUMN_BYTES
 
 
 def common(spec):
-    """The parts of a spec that targets of one pass share."""
+    """Return the parts of a spec that the targets of a pass share."""
     stages = {stage: entry for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item"}
     return {stage: _without(entry, OF_ONE_TARGET) for stage, entry in stages.items()}
 
@@ -141,11 +144,11 @@ def _without(entry, keys):
 
 
 def agree(a, b):
-    """Whether two specs have the same entry for every stage that both have."""
+    """Return whether two specs have equal entries for all common stages."""
     return all(a[stage] == b[stage] for stage in a.keys() & b.keys())
 
 
 def _siblings(path, part, pattern):
-    """A function from another target's name to the path that is this target's with the name exchanged."""
+    """Return a function from a target's name to this target's path with the name replaced."""
     before, _, after = str(path).rpartition(part)
     return lambda target: Path(f"{before}{pattern.format(target)}{after}")

@@ -1,4 +1,4 @@
-"""Groups of training images as the config has them: looked up before the first job where the images are known."""
+"""Groups of training images in the configuration, checked before the first job if the images are known by then."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from waypoint.workflow.plan.listed_images import source_and_rows, stored_data
 
 
 def require_groups(plan):
-    """Refuse groups that are not possible: lines that mean no image, no labels to group by, or a group of all images.
+    """Refuse impossible groups: lines that match no image, no labels to group by, or a group of all images.
 
     Raises:
         WaypointError: names the key, the file and the line.
@@ -29,7 +29,7 @@ def require_groups(plan):
 
 
 def _of_source(source, rows, by):
-    """Names of a source's chosen images, and their classes or groups, or None."""
+    """Return the names of a source's chosen images, and their classes or groups, or None."""
     files = [source.files[i] for i in rows]
     if by == "label" and source.labels is not None:
         named = source.class_names

@@ -1,4 +1,4 @@
-"""Refuses paths on the command line whose target or method the configuration does not name."""
+"""Checks of the targets and methods in paths on the command line."""
 
 import difflib
 import re
@@ -21,17 +21,17 @@ WITH_TARGET += [
     for one in EVALUATIONS.values()
     for place in one.places
 ]
-NEAREST = 3  # names that a message offers
+NEAREST = 3  # number of names that a message suggests
 
 
 def require_known(plan, paths):
     """Refuse requested paths of targets and methods that the configuration does not name.
 
     Args:
-        plan: a ``Plan``. paths: as on the command line; names of rules and paths elsewhere are passed over.
+        plan: a ``Plan``. paths: as on the command line; rule names and paths elsewhere are ignored.
 
     Raises:
-        WaypointError: names the target or method, and those whose names are nearest.
+        WaypointError: names the target or method, and the most similar ones.
     """
     known = {"target": [*plan.sampled], "method": [*plan.instances, "random", "none"]}
     for path in paths:
@@ -43,5 +43,5 @@ def require_known(plan, paths):
 
 
 def nearest(name, known):
-    """The names that are most like another, in words."""
+    """Return a clause that lists the known names most similar to another."""
     return f"the nearest are {', '.join(difflib.get_close_matches(name, known, NEAREST, cutoff=0.0))}"
