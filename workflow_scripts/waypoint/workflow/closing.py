@@ -14,12 +14,12 @@ def trust_in_words(root, method):
     Args:
         root: the experiment's folder.
     """
-    said, tables = [], Path(root, "tables")
+    parts, tables = [], Path(root, "tables")
     if (tables / "top_influences.csv").exists():
-        said.append(found_in_words(tables / "top_influences.csv", method))
+        parts.append(found_in_words(tables / "top_influences.csv", method))
     if (tables / "lds_overall.csv").exists() and (lds := overall_lds(tables / "lds_overall.csv", method)):
-        said.append(lds_in_words(lds))
-    return "; ".join(part for part in said if part) or None
+        parts.append(lds_in_words(lds))
+    return "; ".join(part for part in parts if part) or None
 
 
 def noise_in_words(root, checkpoints):
@@ -33,11 +33,11 @@ def noise_in_words(root, checkpoints):
     if not noisy:
         return None
     first = sheets[noisy[0]]
-    seen = SampleQuality(first["distance"], first["loss"]).in_words()
+    quality = SampleQuality(first["distance"], first["loss"]).in_words()
     models = f"model {noisy[0]} generates" if len(noisy) == 1 else f"{len(noisy)} models, {noisy[0]} first, generate"
     return (
-        f"{models} noise, and {'its' if len(noisy) == 1 else 'their'} scores say nothing about images. {seen}. Train "
-        f"longer, or see whether model and data belong together: {root}/figures/models/{noisy[0]}.png"
+        f"{models} noise, and {'its' if len(noisy) == 1 else 'their'} scores say nothing about images. {quality}. "
+        f"Train longer, or see whether model and data belong together: {root}/figures/models/{noisy[0]}.png"
     )
 
 
@@ -51,9 +51,9 @@ def idle_in_words(root):
     idle = (read_attributes(table) or {}).get("idle") if table.exists() else None
     if not idle:
         return None
-    which = f"adapter {idle[0]} does" if len(idle) == 1 else f"{len(idle)} adapters, {idle[0]} first, do"
+    subject = f"adapter {idle[0]} does" if len(idle) == 1 else f"{len(idle)} adapters, {idle[0]} first, do"
     return (
-        f"{which} nothing: f_t differs from that of the base alone by less than ten of its standard errors at every "
+        f"{subject} nothing: f_t differs from that of the base alone by less than ten of its standard errors at every "
         "step of every target, and scores say nothing about images. Train longer, or raise training.learning_rate or "
         f"adapter.rank: {table}"
     )
@@ -81,5 +81,5 @@ def found_in_words(table, method, target=None):
         return None
     if not any_judged:
         return "no scores by checkpoint or half of the draws to tell influences from noise by"
-    of = f" of {len(targets)} targets" if len(targets) > 1 else ""
-    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{of}"
+    scope = f" of {len(targets)} targets" if len(targets) > 1 else ""
+    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}"

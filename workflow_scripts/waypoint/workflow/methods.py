@@ -44,7 +44,7 @@ class Method:
         kernel: the source of its kernel, a key of ``KERNEL_KEYS``; None: it has no kernel.
         kernel_settings: defaults of its kernel's settings; the others default to the section ``kernel``.
         settings: the parts of the configuration that its scores depend on: sections, or section.key.
-        own: further keys that a method of this kind may have in the section ``methods``, as JSON schema.
+        extra_keys: further keys that a method of this kind may have in the section ``methods``, as JSON schema.
         sections: sections of the configuration that belong to it, as JSON schema.
         control: whether it is a control that other methods must beat; controls are listed last.
         one_pass: whether one job scores all waiting targets (``jobs/features_pass``).
@@ -66,7 +66,7 @@ class Method:
     kernel: str | None = None
     kernel_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
-    own: Mapping[str, Any] = field(default_factory=dict)
+    extra_keys: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     one_pass: bool = False
@@ -82,7 +82,7 @@ class Method:
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys that a method of this kind may have in the section ``methods``."""
-        return ("kernel",) * bool(self.kernel) + tuple(self.own)
+        return ("kernel",) * bool(self.kernel) + tuple(self.extra_keys)
 
 
 def pass_over_features(costs) -> float:
@@ -216,7 +216,9 @@ ROWS = [
         reads=("scores",),
         look=Look("#56B4E9", "s", "//"),
         per_step=False,
-        own={"of": {"type": "string", "description": "trak-sum: the method whose scores are added up; default trak."}},
+        extra_keys={
+            "of": {"type": "string", "description": "trak-sum: the method whose scores are added up; default trak."}
+        },
         version=2,
     ),
     Method(
@@ -258,7 +260,13 @@ ROWS = [
         per_step=False,
         slurm="gpu",
     ),
-    Method(IMPORTED, "scores from elsewhere", reads=("data", "source"), own={"scores": FOLDER}, stage="import_scores"),
+    Method(
+        IMPORTED,
+        "scores from elsewhere",
+        reads=("data", "source"),
+        extra_keys={"scores": FOLDER},
+        stage="import_scores",
+    ),
     Method(
         "norm",
         "‖φ_i‖, blind to the target",

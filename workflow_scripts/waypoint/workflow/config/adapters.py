@@ -28,23 +28,23 @@ def check_adapters(config):
     Raises:
         WaypointError: names the key or the file, the mistake, and what to do.
     """
-    given, adapter = config["checkpoints"], config["adapter"]
-    if "base" not in given:
-        if adapter is not None or "adapters" in given:
+    section, adapter = config["checkpoints"], config["adapter"]
+    if "base" not in section:
+        if adapter is not None or "adapters" in section:
             key = "adapter" if adapter is not None else "checkpoints.adapters"
             raise WaypointError(f"config: {key} needs checkpoints.base, the model that the adapters change")
         return
-    if "paths" in given:
+    if "paths" in section:
         raise WaypointError(
             "config: checkpoints.base is for adapters (checkpoints.count or checkpoints.adapters); checkpoints.paths "
             "are whole models"
         )
-    if "count" in given and adapter is None:
+    if "count" in section and adapter is None:
         raise WaypointError(
             "config: checkpoints.base: the base itself is not trained; add the section adapter, adapter: {rank: 4} "
             "say, to train adapters on it"
         )
-    for i, path in enumerate(given.get("adapters", [])):
+    for i, path in enumerate(section.get("adapters", [])):
         try:
             read_adapter_file(path).alphas(adapter and adapter["alpha"])
         except WaypointError as error:

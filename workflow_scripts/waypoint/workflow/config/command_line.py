@@ -9,20 +9,24 @@ from waypoint.workflow.types import Config
 KINDS = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
-def typed(config: Any, given: Any, schema: Config) -> Any:
+def typed(config: Any, command_line: Any, schema: Config) -> Any:
     """Return ``config`` with strings from the command line converted to the types in the schema.
 
     Args:
-        config: the configuration as merged by Snakemake. given: the part of it that came from ``--config``.
+        config: the configuration as merged by Snakemake. command_line: the part of it that came from ``--config``.
     """
-    if isinstance(given, dict) and isinstance(config, dict):
-        parts, every = schema.get("properties", {}), schema.get("additionalProperties")
-        every = every if isinstance(every, dict) else {}
-        read = {key: typed(config[key], given[key], parts.get(key, every)) for key in given if key in config}
-        return {**config, **read}
-    if isinstance(given, list) and isinstance(config, list) and len(given) == len(config):
-        return [typed(*pair, schema.get("items", {})) for pair in zip(config, given)]
-    return _value(config, schema) if isinstance(config, str) and config == given else config
+    if isinstance(command_line, dict) and isinstance(config, dict):
+        properties, other_schema = schema.get("properties", {}), schema.get("additionalProperties")
+        other_schema = other_schema if isinstance(other_schema, dict) else {}
+        converted = {
+            key: typed(config[key], command_line[key], properties.get(key, other_schema))
+            for key in command_line
+            if key in config
+        }
+        return {**config, **converted}
+    if isinstance(command_line, list) and isinstance(config, list) and len(command_line) == len(config):
+        return [typed(*pair, schema.get("items", {})) for pair in zip(config, command_line)]
+    return _value(config, schema) if isinstance(config, str) and config == command_line else config
 
 
 def _value(word, schema):

@@ -43,18 +43,18 @@ from waypoint.workflow.evaluations.registry import check_evaluations
 from waypoint.workflow.types import Config
 
 
-def complete(config: Config, missing=None, given=None) -> Config:
+def complete(config: Config, missing=None, command_line=None) -> Config:
     """Return a checked copy of ``config`` with all defaults, without image encoders whose files are missing.
 
     Args:
         missing: names of those encoders as found by another process; default: look for their files.
-        given: the part of ``config`` that came from the command line, where numbers may still be strings.
+        command_line: the part of ``config`` that came from the command line, where numbers may still be strings.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
     """
     schema = full_schema()
-    config = typed(copy.deepcopy(dict(config)), given or {}, schema)
+    config = typed(copy.deepcopy(dict(config)), command_line or {}, schema)
     check_keys(config, [])
     if config.get("replace") in ("true", "false"):  # Snakemake passes values of --config as strings
         config["replace"] = config["replace"] == "true"
@@ -70,7 +70,7 @@ def complete(config: Config, missing=None, given=None) -> Config:
         refuse_what_needs_data(config)
     fill(config, schema)
     given_images.fill(config["targets"])
-    places = regions.expand(config)
+    indices = regions.expand(config)
     stored = stored_images(config)
     check_data(config["data"], stored)
     check_checkpoints(config)
@@ -84,7 +84,7 @@ def complete(config: Config, missing=None, given=None) -> Config:
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
     leave_out_missing(config, missing)
-    _check_targets(config, places)
+    _check_targets(config, indices)
     check_steps_with_gradient(config)
     check_captioned(config, stored)
     _check_gaussian(config)
@@ -102,60 +102,60 @@ def _check_shards(config):
         raise WaypointError(f"config: features.shards: {shards} is more than the {n} training images")
 
 
-def _check_targets(config, places):
+def _check_targets(config, indices):
     names, owners = checkpoint_names(config), {}
-    for i, target in zip(places, config["targets"]):
-        where = f"config: targets[{i}] ({target['id']})"
+    for i, target in zip(indices, config["targets"]):
+        prefix = f"config: targets[{i}] ({target['id']})"
         for name in (target["id"], target.get("whole", target["id"])):
             if owners.setdefault(name, i) != i:
-                raise WaypointError(f"{where}: the id {name} is used twice")
+                raise WaypointError(f"{prefix}: the id {name} is used twice")
         if sum(key in target for key in ("seed", "trajectory", "image")) != 1:
-            raise WaypointError(f"{where}: give one of seed, trajectory and image")
-        given_images.check(target, where)
+            raise WaypointError(f"{prefix}: give one of seed, trajectory and image")
+        given_images.check(target, prefix)
         if target["checkpoint"] not in names:
-            raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
+            raise WaypointError(f"{prefix}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
         unet, grid = known_of_model(config, "unet", target["checkpoint"]), known_grid(config, target["checkpoint"])
         classes = None if unet is None else unet.get("num_class_embeds")
         prompted = config["text_encoder"] is not None
         if ("prompt" in target) != prompted:
-            need = "is text-conditional and needs one" if prompted else "has no text_encoder"
-            raise WaypointError(f"{where}: prompt: the model {need}")
+            problem = "is text-conditional and needs one" if prompted else "has no text_encoder"
+            raise WaypointError(f"{prefix}: prompt: the model {problem}")
         if unet is not None and (classes is None) != ("label" not in target):
-            need = "is not class-conditional" if classes is None else "is class-conditional and needs one"
-            raise WaypointError(f"{where}: label: the model {need} (model.unet.num_class_embeds)")
+            problem = "is not class-conditional" if classes is None else "is class-conditional and needs one"
+            raise WaypointError(f"{prefix}: label: the model {problem} (model.unet.num_class_embeds)")
         if classes is not None and target["label"] >= classes:
-            raise WaypointError(f"{where}: label: {target['label']} is not below num_class_embeds {classes}")
+            raise WaypointError(f"{prefix}: label: {target['label']} is not below num_class_embeds {classes}")
         steps = target.get("steps", config["attribution"]["steps"])
-        owner = where if "steps" in target else f"{where}: attribution.steps"
+        steps_key = prefix if "steps" in target else f"{prefix}: attribution.steps"
         if "trajectory" in target:
             readable(target["trajectory"], f"targets[{i}].trajectory")
             from waypoint.store.data.trajectories import (
                 GivenTrajectory,
             )  # imported lazily: planning opens no other array
 
-            trajectory = GivenTrajectory(target["trajectory"], where)
+            trajectory = GivenTrajectory(target["trajectory"], prefix)
             available, shape = trajectory.steps, trajectory.x_t.shape
-            check_steps(steps, available, f"{owner}: trajectory")
+            check_steps(steps, available, f"{steps_key}: trajectory")
             for section, settings in config["evaluation"].items():
                 if settings and "steps" in settings and target["id"] in chosen_targets(config, section):
-                    more = settings["steps"] or []
-                    check_steps(more, available, f"{where}: evaluation.{section}.steps: trajectory")
-            wanted = _image_shape(unet)
-            if wanted is not None and shape != (len(available), *wanted):
+                    evaluated_steps = settings["steps"] or []
+                    check_steps(evaluated_steps, available, f"{prefix}: evaluation.{section}.steps: trajectory")
+            input_shape = _image_shape(unet)
+            if input_shape is not None and shape != (len(available), *input_shape):
                 raise WaypointError(
-                    f"{where}: trajectory: x_t has shape {shape}; {(len(available), *wanted)} is needed"
+                    f"{prefix}: trajectory: x_t has shape {shape}; {(len(available), *input_shape)} is needed"
                 )
             pixels = known_image_size(config)
             if trajectory.image is not None and pixels is not None and trajectory.image.shape[1:] != tuple(pixels):
                 actual = trajectory.image.shape
                 raise WaypointError(
-                    f"{where}: trajectory: image has shape {actual}; the model makes {pixels[1]} × {pixels[0]}"
+                    f"{prefix}: trajectory: image has shape {actual}; the model makes {pixels[1]} × {pixels[0]}"
                 )
         elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
-            check_steps(steps, grid, owner)
+            check_steps(steps, grid, steps_key)
         if "mask" in target:
             shape = _image_shape(unet)
-            regions.check(target["mask"], known_image_size(config), shape and shape[1:], where)
+            regions.check(target["mask"], known_image_size(config), shape and shape[1:], prefix)
             if config["figures"]["mask_step"] not in (None, *steps):
                 raise WaypointError(
                     f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "

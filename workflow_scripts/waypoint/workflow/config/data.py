@@ -23,9 +23,9 @@ def check_data(data, stored):
     if data is None:
         return
     name, source = data["source"], SOURCES[data["source"]]
-    for key, what in source.needs.items():
+    for key, need in source.needs.items():
         if data[key] is None:
-            raise WaypointError(f"config: data.{key} is missing; source {name} needs {what}")
+            raise WaypointError(f"config: data.{key} is missing; source {name} needs {need}")
     for key in KEYS:
         if data[key] is not None and key not in source.keys:
             takers = [other for other in SOURCES if key in SOURCES[other].keys]
@@ -71,8 +71,8 @@ def check_captioned(config, stored):
     except DamagedArtifact:  # reported by the checks at the start of the run
         return
     if captioned is False:
-        how = source.caption_help or f"source {data['source']} has none"
-        raise WaypointError(f"config: text_encoder: the images have no captions for it; {how}")
+        advice = source.caption_help or f"source {data['source']} has none"
+        raise WaypointError(f"config: text_encoder: the images have no captions for it; {advice}")
 
 
 def _check_moved(data, stored):

@@ -10,16 +10,16 @@ def chosen_targets(config, section):
         WaypointError: an unknown id, or more targets than there are.
     """
     ids, chosen = [target["id"] for target in config["targets"]], config["evaluation"][section].get("targets")
-    where = f"config: evaluation.{section}.targets"
+    prefix = f"config: evaluation.{section}.targets"
     if chosen is None:
         return ids
     if isinstance(chosen, int):
         if chosen > len(ids):
-            raise WaypointError(f"{where}: {chosen} is more than the {len(ids)} targets")
+            raise WaypointError(f"{prefix}: {chosen} is more than the {len(ids)} targets")
         return ids[:chosen]
     for name in chosen:
         if name not in ids:
-            raise WaypointError(f"{where}: {name!r} is no target's id")
+            raise WaypointError(f"{prefix}: {name!r} is no target's id")
     return list(chosen)
 
 

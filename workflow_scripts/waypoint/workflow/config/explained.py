@@ -11,8 +11,8 @@ from waypoint.store.data.given_image import open_picture
 from waypoint.workflow.config.given_models import stored_config, stored_vae
 
 SAMPLING_STEPS = 50
-WANTED = (100, 300, 500, 700, 900)  # steps; the nearest ones on the model's own grid are used
-OF_EXPERIMENT = "data/train.zarr"  # marks the folder of an experiment
+DESIRED_STEPS = (100, 300, 500, 700, 900)  # steps; the nearest ones on the model's own grid are used
+EXPERIMENT_DATA = "data/train.zarr"  # marks the folder of an experiment
 LARGEST_FACTORED = 400e6  # largest weights, in bytes, whose ekfac factors fit a workstation: 100 M parameters
 NAMED = {"image": "IMAGE=made.png", "model": "MODEL=models/a", "data": "DATA=photos/"}
 
@@ -50,7 +50,7 @@ def configuration(model, data, captions=None):
         )
     if scheduler is None:
         raise WaypointError(f"MODEL: {model} holds no scheduler/scheduler_config.json, which says how noise is added")
-    source = "npz" if Path(data).is_file() else "experiment" if Path(data, OF_EXPERIMENT).exists() else "imagefolder"
+    source = "npz" if Path(data).is_file() else "experiment" if Path(data, EXPERIMENT_DATA).exists() else "imagefolder"
     if "cross_attention_dim" in unet and captions is None and source != "experiment":
         raise WaypointError(
             f"CAPTIONS is missing: {model} is text-conditional; name a table with columns file and caption"
@@ -117,4 +117,4 @@ def steps_of(scheduler):
         scheduler.get("timestep_spacing", "leading"),
         scheduler.get("steps_offset", 0),
     )
-    return sorted({min(grid, key=lambda t: abs(t - wanted)) for wanted in WANTED})
+    return sorted({min(grid, key=lambda t: abs(t - desired)) for desired in DESIRED_STEPS})

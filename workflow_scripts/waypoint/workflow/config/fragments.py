@@ -46,18 +46,18 @@ def schema() -> Config:
         for file in sorted(Path(folder).glob("*.schema.json")):
             properties["data"]["properties"] |= _read(file)
     for row in ROWS:
-        properties["methods"]["additionalProperties"]["properties"] |= row.own
+        properties["methods"]["additionalProperties"]["properties"] |= row.extra_keys
         properties |= row.sections
-    evaluations = {name: one.schema for name, one in EVALUATIONS.items()}
+    evaluations = {name: evaluation.schema for name, evaluation in EVALUATIONS.items()}
     properties["evaluation"] = {**EVALUATION, "properties": evaluations}
     return {**TOP, "properties": dict(sorted(properties.items()))}
 
 
 def full_schema() -> Config:
     """Return the schema with the names of all sources of training images."""
-    whole = schema()
-    whole["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
-    return whole
+    full = schema()
+    full["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
+    return full
 
 
 def _read(file: Path) -> Config:

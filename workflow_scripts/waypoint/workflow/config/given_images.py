@@ -15,7 +15,7 @@ def fill(targets):
                 target.setdefault("noises", NOISES)
 
 
-def check(target, where):
+def check(target, prefix):
     """Refuse a row with keys that do not apply to it, or with a file that is no picture.
 
     Raises:
@@ -24,18 +24,20 @@ def check(target, where):
     if "image" not in target:
         for key in ("inversion", "noises"):
             if key in target:
-                raise WaypointError(f"{where}: {key} is for targets with an image; leave it out")
+                raise WaypointError(f"{prefix}: {key} is for targets with an image; leave it out")
         return
     if "noises" in target and target["inversion"] == "ddim":
-        raise WaypointError(f"{where}: noises: inversion ddim adds no noise; leave the key out, or use inversion: ddpm")
-    open_picture(target["image"], f"{where}: image")
+        raise WaypointError(
+            f"{prefix}: noises: inversion ddim adds no noise; leave the key out, or use inversion: ddpm"
+        )
+    open_picture(target["image"], f"{prefix}: image")
 
 
-def require_again(target, where):
+def require_again(target, prefix):
     """Refuse a target whose image cannot be generated again.
 
     Args:
-        target: its row. where: the key that requires it, for messages.
+        target: its row. prefix: the key that requires it, for messages.
 
     Raises:
         WaypointError: names the target and what to do.
@@ -44,7 +46,7 @@ def require_again(target, where):
         return
     if "image" in target:
         raise WaypointError(
-            f"{where}: {target['id']} is an image with inversion ddpm, from which no model generates it again; set its "
-            "inversion to ddim, or leave it out"
+            f"{prefix}: {target['id']} is an image with inversion ddpm, from which no model generates it again; set "
+            "its inversion to ddim, or leave it out"
         )
-    raise WaypointError(f"{where}: {target['id']} has no seed to generate from again")
+    raise WaypointError(f"{prefix}: {target['id']} has no seed to generate from again")

@@ -42,11 +42,11 @@ def _expanded(key, paths):
 
 def _matches(path, key):
     """Return the folders and weight files that match a pattern; other files are no models."""
-    all_of_it = sorted(glob.glob(path), key=_natural)
-    models = [place for place in all_of_it if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
+    matches = sorted(glob.glob(path), key=_natural)
+    models = [place for place in matches if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
     if not models:
-        others = f" but {all_of_it[0]}, which is no model" if all_of_it else ""
-        raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{others}")
+        note = f" but {matches[0]}, which is no model" if matches else ""
+        raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{note}")
     return models
 
 
@@ -64,22 +64,22 @@ def check_given(config):
     section = config["checkpoints"]
     for key in ("sampler", "timestep_spacing", "weights"):
         if key in section and "paths" not in section and "base" not in section:
-            instead = "the models trained here have one network" if key == "weights" else "use model.scheduler"
-            raise WaypointError(f"config: checkpoints.{key} is for existing models; {instead} for new ones")
-    named = {"base": section["base"]} if "base" in section else {}
-    named |= {f"paths[{i}]": path for i, path in enumerate(section.get("paths", []))}
-    for key, path in named.items():
-        where = f"config: checkpoints.{key}"
+            alternative = "the models trained here have one network" if key == "weights" else "use model.scheduler"
+            raise WaypointError(f"config: checkpoints.{key} is for existing models; {alternative} for new ones")
+    models = {"base": section["base"]} if "base" in section else {}
+    models |= {f"paths[{i}]": path for i, path in enumerate(section.get("paths", []))}
+    for key, path in models.items():
+        prefix = f"config: checkpoints.{key}"
         if not path.startswith(PREFIX) and not Path(path).exists() and not may_be_hub_id(path):
-            raise WaypointError(f"{where}: no folder {path}, and it is no hub id")
+            raise WaypointError(f"{prefix}: no folder {path}, and it is no hub id")
         try:
-            _check_one(config, path)
+            _check_model(config, path)
         except WaypointError as error:
-            raise WaypointError(f"{where}: {path}: {error}") from error
+            raise WaypointError(f"{prefix}: {path}: {error}") from error
     _check_size(config)
 
 
-def _check_one(config, path):
+def _check_model(config, path):
     section = config["checkpoints"]
     place = local_place(path)
     if not Path(place).exists():

@@ -21,50 +21,50 @@ def check_encoders(config):
     """
     encoders = config["image_encoders"]
     for name, encoder in encoders.items():
-        where, kind = f"config: image_encoders.{name}", encoder["kind"]
+        prefix, kind = f"config: image_encoders.{name}", encoder["kind"]
         if name in TAKEN:
-            raise WaypointError(f"{where}: the name {name} is taken; choose another")
+            raise WaypointError(f"{prefix}: the name {name} is taken; choose another")
         for key in NEEDS[kind]:
             if encoder[key] is None:
-                raise WaypointError(f"{where}.{key} is missing; kind {kind} needs it")
+                raise WaypointError(f"{prefix}.{key} is missing; kind {kind} needs it")
         for key in encoder.keys() - {"kind", *NEEDS[kind], *MAY_HAVE[kind]}:
             if encoder[key] is not None:
-                raise WaypointError(f"{where}.{key}: kind {kind} has no such key; leave it out")
+                raise WaypointError(f"{prefix}.{key}: kind {kind} has no such key; leave it out")
 
 
-def leave_out_missing(config, known=None):
+def leave_out_missing(config, missing_names=None):
     """Remove missing image encoders, and everything that needs them, from ``config``; warn once for each needed one.
 
     Args:
-        known: names of the encoders that were missing when the current job was planned, since another machine may see
+        missing_names: the encoders that were missing when the current job was planned, since another machine may see
             other files; None: look for their files.
 
     Raises:
         WaypointError: no method remains, or a folder holds no model.
     """
     for name, encoder in list(config["image_encoders"].items()):
-        off = needing(name, config)
-        if known is None:
-            missing = _missing(name, encoder) if off else ""
+        dependents = parts_needing(name, config)
+        if missing_names is None:
+            missing = _missing(name, encoder) if dependents else ""
         else:
-            missing = "its files were missing when this was planned" if name in known else ""
+            missing = "its files were missing when this was planned" if name in missing_names else ""
         if not missing:
             continue
         if list(config["methods"]) == [name]:
             raise WaypointError(f"config: methods: {name} is the only one, but {missing}")
         _leave_out(name, config)
-        verb = "is" if len(off) == 1 else "are"
+        verb = "is" if len(dependents) == 1 else "are"
         warnings.warn(
-            f"{' and '.join(off)} {verb} off: {missing}. Everything else runs.", WaypointWarning, stacklevel=2
+            f"{' and '.join(dependents)} {verb} off: {missing}. Everything else runs.", WaypointWarning, stacklevel=2
         )
 
 
-def needing(name, config):
+def parts_needing(name, config):
     """Return the parts of a configuration that need an image encoder, as named in warnings."""
     evaluation = config["evaluation"]
-    named = any(name in (section.get("methods") or []) for section in filter(None, evaluation.values()))
-    off = [f"method {name}"] if name in config["methods"] or named else []
-    return off + [
+    evaluated = any(name in (section.get("methods") or []) for section in filter(None, evaluation.values()))
+    parts = [f"method {name}"] if name in config["methods"] or evaluated else []
+    return parts + [
         f"evaluation.{section}"
         for section, settings in evaluation.items()
         if settings and settings.get("encoder") == name
@@ -78,8 +78,8 @@ def _leave_out(name, config):
     config["methods"] = {method: row for method, row in config["methods"].items() if method != name}
     for section, settings in evaluation.items():
         if settings and settings.get("methods"):
-            rest = [method for method in settings["methods"] if method != name]
-            settings["methods"] = rest or ["random"]  # an empty list would mean all
+            remaining = [method for method in settings["methods"] if method != name]
+            settings["methods"] = remaining or ["random"]  # an empty list would mean all
         if settings and settings.get("encoder") == name:
             evaluation[section] = None
 
@@ -87,28 +87,28 @@ def _leave_out(name, config):
 def _missing(name, encoder):
     """Return a clause that names an encoder's missing files, or an empty string."""
     key = "path" if encoder["kind"] == "clip" else "weights"
-    where = f"image_encoders.{name}.{key}"
+    key_path = f"image_encoders.{name}.{key}"
     if is_hub_id(encoder):
         from waypoint.store.networks.hub import not_to_be_had  # imported lazily: the import takes a moment
 
-        why = not_to_be_had(encoder["path"])
-        return why and f"{where}: {why}"
+        reason = not_to_be_had(encoder["path"])
+        return reason and f"{key_path}: {reason}"
     try:
         place = place_of(encoder)
     except WaypointError as error:  # a package that is not installed
-        return f"{where}: {error}"
+        return f"{key_path}: {error}"
     try:
         if encoder["kind"] != "clip":
             open(place, "rb").close()
         elif not Path(place).is_dir():
-            return f"{where}: there is no folder {place}"
+            return f"{key_path}: there is no folder {place}"
         elif not Path(place, "config.json").is_file():
-            raise WaypointError(f"config: {where}: {place} holds no config.json, so it is no folder of a CLIP model")
+            raise WaypointError(f"config: {key_path}: {place} holds no config.json, so it is no folder of a CLIP model")
         elif not has_weights(place):
-            return f"{where}: {place} holds no weights (*.safetensors or *.bin)"
+            return f"{key_path}: {place} holds no weights (*.safetensors or *.bin)"
         return ""
     except OSError as error:
-        return f"{where}: {place} cannot be read ({error.strerror})"
+        return f"{key_path}: {place} cannot be read ({error.strerror})"
 
 
 def place_of(encoder):
@@ -131,8 +131,8 @@ def is_hub_id(encoder):
 
 def identity(encoder):
     """Return an encoder's entry in specs: its settings, and the hash of its weights instead of their location."""
-    of_result = {key: value for key, value in encoder.items() if value is not None and key not in ("path", "weights")}
-    return {**of_result, **({"hub": encoder["path"]} if is_hub_id(encoder) else {"sha256": _hash(place_of(encoder))})}
+    settings = {key: value for key, value in encoder.items() if value is not None and key not in ("path", "weights")}
+    return {**settings, **({"hub": encoder["path"]} if is_hub_id(encoder) else {"sha256": _hash(place_of(encoder))})}
 
 
 @functools.cache

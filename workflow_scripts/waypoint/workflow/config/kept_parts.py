@@ -21,7 +21,7 @@ def resolve_halves(config):
     features = config["features"]
     if features["keep_halves"] is None:
         stored = _stored(config) if config["data"] else False
-        features["keep_halves"] = _wanted(config) if stored is None else stored
+        features["keep_halves"] = _default(config) if stored is None else stored
 
 
 def check_halves(config):
@@ -51,7 +51,7 @@ def _stored(config):
     return None
 
 
-def _wanted(config):
+def _default(config):
     attribution, projection = config["attribution"], config["projection"]
     if len(checkpoint_names(config)) > 1 or projection["kind"] == "none":
         return False

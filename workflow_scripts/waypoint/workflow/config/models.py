@@ -69,7 +69,7 @@ def check_model(config):
 def _check_kind(config, unet):
     """Refuse keys and blocks of another kind of network, and captions for a network that takes none."""
     network = network_of_new(unet)
-    for other in (one for one in NETWORKS.values() if one is not network):
+    for other in (kind for kind in NETWORKS.values() if kind is not network):
         for key in sorted(unet.keys() & other.keys):
             raise WaypointError(f"config: model.unet.{key} belongs to a network {other.told}")
         for key in ("down_block_types", "mid_block_type", "up_block_types"):
@@ -110,16 +110,16 @@ def check_vae(config):
     if "path" in config["vae"]:
         _check_folder(config["vae"]["path"], "vae.path")
         return
-    where, autoencoder, size = (
+    prefix, autoencoder, size = (
         "config: vae.train.autoencoder",
         config["vae"]["train"]["autoencoder"],
         config["data"]["size"],
     )
     if len({len(autoencoder[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
-        raise WaypointError(f"{where}: block_out_channels, down_block_types and up_block_types differ in length")
+        raise WaypointError(f"{prefix}: block_out_channels, down_block_types and up_block_types differ in length")
     groups = autoencoder.get("norm_num_groups", 32)  # diffusers' default
     if any(channels % groups for channels in autoencoder["block_out_channels"]):
-        raise WaypointError(f"{where}.norm_num_groups: {groups} does not divide every block_out_channels")
+        raise WaypointError(f"{prefix}.norm_num_groups: {groups} does not divide every block_out_channels")
     factor = 2 ** (len(autoencoder["block_out_channels"]) - 1)
     if size is not None and size % factor:
         raise WaypointError(
@@ -127,14 +127,14 @@ def check_vae(config):
             f"{len(autoencoder['block_out_channels'])} blocks of vae.train.autoencoder"
         )
     if size is not None and autoencoder.get("sample_size", size) != size:
-        raise WaypointError(f"{where}.sample_size: {autoencoder['sample_size']} is not data.size {size}")
+        raise WaypointError(f"{prefix}.sample_size: {autoencoder['sample_size']} is not data.size {size}")
     unet = (config["model"] or {}).get("unet")
     cells = None if size is None else size // factor
     if unet and cells and unet["sample_size"] not in (cells, [cells, cells]):
         raise WaypointError(f"config: model.unet.sample_size: {unet['sample_size']}, but the VAE's latents are {cells}")
     if unet and unet["in_channels"] != autoencoder.get("latent_channels", 4):
         raise WaypointError(
-            f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
+            f"config: model.unet.in_channels: {unet['in_channels']}, but {prefix[8:]}.latent_channels is "
             f"{autoencoder.get('latent_channels', 4)}"
         )
 
@@ -164,10 +164,10 @@ def known_of_model(config: Config, part: str, checkpoint: str = "full/0") -> Con
     """
     if config["model"] is not None:
         return config["model"][part]
-    given, place = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
-    key, path = ("base", given["base"]) if "base" in given else (f"paths[{place}]", given["paths"][place])
+    section, index = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
+    key, path = ("base", section["base"]) if "base" in section else (f"paths[{index}]", section["paths"][index])
     try:
-        stored = stored_config(path, part, given.get("weights"))
+        stored = stored_config(path, part, section.get("weights"))
     except WaypointError as error:
         raise WaypointError(f"config: checkpoints.{key}: {error}") from error
     cells = known_cells(config)

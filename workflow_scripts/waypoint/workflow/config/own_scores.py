@@ -22,13 +22,13 @@ def check_own_scores(config):
     for name, settings in config["methods"].items():
         if settings["method"] != IMPORTED:
             continue
-        where = f"config: methods.{name}.scores"
+        prefix = f"config: methods.{name}.scores"
         if not Path(settings["scores"]).is_dir():
-            raise WaypointError(f"{where}: there is no folder {settings['scores']}")
+            raise WaypointError(f"{prefix}: there is no folder {settings['scores']}")
         for target in config["targets"]:
             path = Path(settings["scores"], f"{target['id']}.zarr")
             steps = target.get("steps", config["attribution"]["steps"])
-            OwnScores(path, where).require(steps, _images(config))
+            OwnScores(path, prefix).require(steps, _images(config))
 
 
 def _images(config):

@@ -23,9 +23,9 @@ def expand_paths(value: Any, schema: Config, path: tuple[str | int, ...] = ()) -
         WaypointError: an environment variable is not set; names the key.
     """
     if isinstance(value, dict):
-        parts, every = schema.get("properties", {}), schema.get("additionalProperties")
-        every = every if isinstance(every, dict) else {}
-        return {key: expand_paths(part, parts.get(key, every), (*path, key)) for key, part in value.items()}
+        properties, other_schema = schema.get("properties", {}), schema.get("additionalProperties")
+        other_schema = other_schema if isinstance(other_schema, dict) else {}
+        return {key: expand_paths(part, properties.get(key, other_schema), (*path, key)) for key, part in value.items()}
     if isinstance(value, list):
         return [expand_paths(part, schema.get("items", {}), (*path, i)) for i, part in enumerate(value)]
     return expanded(value, path) if isinstance(value, str) and schema.get("format") == "path" else value
@@ -79,10 +79,12 @@ def _inputs(config):
     """Iterate over (key, path) of the files outside the store that the jobs read."""
     for i, target in enumerate(config["targets"]):
         mask = target.get("mask")
-        several = mask if isinstance(mask, list) else []
-        paths = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(several) if isinstance(part, dict)}
+        masks = mask if isinstance(mask, list) else []
+        paths = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(masks) if isinstance(part, dict)}
         paths |= {"mask": mask, "trajectory": target.get("trajectory"), "image": target.get("image")}
-        yield from ((f"targets[{i}].{key}", place) for key, place in paths.items() if isinstance(place, str))
+        yield from (
+            (f"targets[{i}].{key}", input_path) for key, input_path in paths.items() if isinstance(input_path, str)
+        )
     methods = config.get("methods")
     for name, settings in methods.items() if isinstance(methods, dict) else ():
         if settings and "scores" in settings:

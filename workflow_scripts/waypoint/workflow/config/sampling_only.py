@@ -30,8 +30,8 @@ def refuse_what_needs_data(config):
         )
     evaluation = config.get("evaluation", {})
     keys = [key for key in SECTIONS if key in config]
-    needing = [name for name, one in EVALUATIONS.items() if "data" in one.needs]
-    keys += [f"evaluation.{name}" for name in needing if evaluation.get(name) is not None]
+    names = [name for name, declaration in EVALUATIONS.items() if "data" in declaration.needs]
+    keys += [f"evaluation.{name}" for name in names if evaluation.get(name) is not None]
     keys += ["tables.images"] if (config.get("tables") or {}).get("images") else []
     keys += ["vae.train"] if "train" in (config.get("vae") or {}) else []
     for key in ("mask", "image"):

@@ -53,19 +53,19 @@ def check_schema(config, schema):
     if not errors:
         return
     error = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
-    where = key_path(error.absolute_path)
+    parent = key_path(error.absolute_path)
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
         unknown = sorted(set(error.instance) - set(known))[0]
-        if (key := join(where, unknown)) in RENAMED:
+        if (key := join(parent, unknown)) in RENAMED:
             raise WaypointError(f"config: {key} is now {RENAMED[key]}")
         close = difflib.get_close_matches(unknown, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
-        raise WaypointError(f"config: unknown key {join(where, unknown)!r}; {hint}")
+        raise WaypointError(f"config: unknown key {join(parent, unknown)!r}; {hint}")
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))[0]
-        raise WaypointError(f"config: {join(where, missing)} is missing: {_description(error.schema, missing)}")
-    raise WaypointError(f"config: {where or 'the configuration'}: {_sentence(error)}")
+        raise WaypointError(f"config: {join(parent, missing)} is missing: {_description(error.schema, missing)}")
+    raise WaypointError(f"config: {parent or 'the configuration'}: {_sentence(error)}")
 
 
 def _sentence(error):
@@ -109,9 +109,9 @@ def key_path(parts):
     return text
 
 
-def join(where: str | None, key: str) -> str:
+def join(parent: str | None, key: str) -> str:
     """Return ``where.key``, or ``key`` at the top level."""
-    return f"{where}.{key}" if where else key
+    return f"{parent}.{key}" if parent else key
 
 
 def fill(value, schema):
@@ -121,9 +121,9 @@ def fill(value, schema):
                 value[key] = copy.deepcopy(part["default"])
             if key in value:
                 fill(value[key], part)
-        if isinstance(every := schema.get("additionalProperties"), dict):
+        if isinstance(other_schema := schema.get("additionalProperties"), dict):
             for part in value.values():
-                fill(part, every)
+                fill(part, other_schema)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
             fill(item, schema["items"])

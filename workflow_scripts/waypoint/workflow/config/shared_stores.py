@@ -40,7 +40,7 @@ def other_copy(name, identity, others):
     return None
 
 
-def leading_nowhere(path):
+def is_dangling(path):
     """Return whether a path is a dangling link."""
     return os.path.islink(path) and not os.path.exists(path)
 
@@ -57,9 +57,9 @@ def link(place, artifact):
         links = {marker_path(place): marker_path(artifact)} | links
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        for path, to in links.items():
+        for path, destination in links.items():
             tmp = path.with_name(f"{path.name}.tmp-link-{os.getpid()}")
-            tmp.symlink_to(to, target_is_directory=to.is_dir())
+            tmp.symlink_to(destination, target_is_directory=destination.is_dir())
             os.replace(tmp, path)
     except OSError as error:
         raise WaypointError(f"config: store: {place} cannot be written ({error.strerror})") from error

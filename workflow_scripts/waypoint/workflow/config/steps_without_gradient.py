@@ -22,8 +22,8 @@ def check_steps_with_gradient(config):
             continue
         last = scheduler.get("num_train_timesteps", 1000) - 1
         has_steps = "steps" in target
-        named = f"config: targets ({target['id']})" if has_steps else "config: attribution.steps"
-        steps = {named: target["steps"] if has_steps else config["attribution"]["steps"]}
+        steps_key = f"config: targets ({target['id']})" if has_steps else "config: attribution.steps"
+        steps = {steps_key: target["steps"] if has_steps else config["attribution"]["steps"]}
         if lds and lds.get("steps"):
             steps["config: evaluation.lds.steps"] = lds["steps"]
         for owner, listed in steps.items():

@@ -3,7 +3,7 @@
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations import removals
 from waypoint.workflow.evaluations.evaluation import Evaluation
-from waypoint.workflow.evaluations.fid import compared, dimensions, network
+from waypoint.workflow.evaluations.fid import dimensions, fid_section, network
 from waypoint.workflow.evaluations.keys import targets
 from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
@@ -40,7 +40,7 @@ def counterfactual_original(plan, target):
     """The original images and the baseline distances."""
     settings = {key: plan.evaluation[NAME][key] for key in ("step", "delta", "images")}
     controls = {"full_models": removals.other_models(plan, target)}
-    sections = {NAME: settings, "fid": compared(plan), "controls": controls}
+    sections = {NAME: settings, "fid": fid_section(plan), "controls": controls}
     return Recipe(sections, [plan.trajectory(target)], removals.baseline(plan, target) + network(plan))
 
 

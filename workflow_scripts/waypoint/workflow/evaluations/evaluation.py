@@ -82,8 +82,8 @@ class Evaluation:
             name: the evaluation's name.
         """
         needs = ", ".join(NEEDS[need] for need in self.needs) or "–"
-        asks = self.description.replace("|", r"\|")
-        return f"| `{name}` | {asks} | {needs} | `rules/{self.rules}.smk` |"
+        question = self.description.replace("|", r"\|")
+        return f"| `{name}` | {question} | {needs} | `rules/{self.rules}.smk` |"
 
     def require(self, config, name):
         """Refuse a configuration that lacks what this evaluation needs.
@@ -94,11 +94,11 @@ class Evaluation:
         Raises:
             WaypointError: names the key.
         """
-        given = config["checkpoints"]
-        if "retraining" in self.needs and "count" not in given:
+        section = config["checkpoints"]
+        if "retraining" in self.needs and "count" not in section:
             raise WaypointError(
                 f"config: evaluation.{name} retrains models as the ensemble was trained, "
-                f"so it needs checkpoints.count instead of checkpoints.{'adapters' if 'base' in given else 'paths'}"
+                f"so it needs checkpoints.count instead of checkpoints.{'adapters' if 'base' in section else 'paths'}"
             )
         if "samples" in self.needs and not config["evaluation"]["samples"]:
             raise WaypointError(f"config: evaluation.{name} needs the section evaluation.samples")

@@ -10,7 +10,7 @@ INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # the weights of pytorch-fid
 DIMENSIONS = 2048  # features of its last layer
 
 
-def compared(plan):
+def fid_section(plan):
     """Return the section ``fid`` of a spec; a classifier has its own section."""
     fid = plan.evaluation["fid"]
     if fid["features"] == "classifier":
@@ -42,8 +42,8 @@ def weights_of(fid):
 
 def needed_weights(plan):
     """Return the path of Inception's weights, or an empty list if none are needed."""
-    wanted = plan.evaluation["counterfactual"] and plan.evaluation["fid"]["features"] == "inception"
-    return weights_of(plan.evaluation["fid"]) if wanted else []
+    is_needed = plan.evaluation["counterfactual"] and plan.evaluation["fid"]["features"] == "inception"
+    return weights_of(plan.evaluation["fid"]) if is_needed else []
 
 
 def require_fid_weights(plan):

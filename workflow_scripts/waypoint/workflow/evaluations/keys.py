@@ -8,12 +8,12 @@ def targets(words, default=True):
         words: a sentence on what the targets are. default: whether null means all targets.
     """
     kinds = ["array", "integer", *["null"] * default]
-    how = "null: all." if default else "each costs trainings, so there is no default."
+    default_note = "null: all." if default else "each costs trainings, so there is no default."
     return {
         "type": kinds,
         "description": (
             f"{words} A list of ids (the id of named masks means all of them), or how many of the first ones "
-            f"(each mask counts){';' if default else ':'} {how}"
+            f"(each mask counts){';' if default else ':'} {default_note}"
         ),
         **({"default": None} if default else {}),
         "items": {"type": "string"},

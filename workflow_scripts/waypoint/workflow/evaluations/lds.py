@@ -33,10 +33,10 @@ def interval(plan):
     """Return a sentence on the width of the LDS's intervals, with advice if they are wider than ±0.1."""
     subsets, models, targets = *chosen(plan, "subsets models_per_subset").values(), len(plan.targets)
     width = half_width(subsets, models, targets)
-    plans = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
+    setup = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
     if math.isinf(width):
-        return f"{plans} are too few for an interval; use more subsets (evaluation.lds.subsets)"
-    sentence = f"{plans} give an interval of about ±{width:.2f} around each method's mean at a step"
+        return f"{setup} are too few for an interval; use more subsets (evaluation.lds.subsets)"
+    sentence = f"{setup} give an interval of about ±{width:.2f} around each method's mean at a step"
     if width <= WIDE:
         return sentence
     finer, broader = half_width(4 * subsets, models, targets), half_width(subsets, models, 4 * targets)
@@ -56,9 +56,9 @@ def cost_of_training(costs):
 def cost_of_outputs(costs):
     """Return the seconds to run every model at one target's steps."""
     lds = costs.plan.evaluation["lds"]
-    number = costs.mean(lambda name: len(costs.plan.steps_of("lds", name)), "lds")
-    each = costs.rates.load + number * lds["draws"] * costs.rates.call
-    return lds["subsets"] * lds["models_per_subset"] * each
+    steps_per_target = costs.mean(lambda name: len(costs.plan.steps_of("lds", name)), "lds")
+    seconds_per_model = costs.rates.load + steps_per_target * lds["draws"] * costs.rates.call
+    return lds["subsets"] * lds["models_per_subset"] * seconds_per_model
 
 
 def cost_of_panels(costs):
@@ -72,8 +72,8 @@ def cost_of_panels(costs):
 def trained(plan):
     """Return the training sets of the subset models, in words."""
     lds = plan.evaluation["lds"]
-    each = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
-    return f"on random subsets (evaluation.lds: {each})"
+    counts = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
+    return f"on random subsets (evaluation.lds: {counts})"
 
 
 @stage(

@@ -6,19 +6,19 @@ import pkgutil
 import waypoint.workflow.evaluations as folder
 
 
-def found():
+def load_evaluations():
     """Return {name: ``Evaluation``} of the folder's files, sorted by name, and enter their stages in ``STAGES``."""
     names = sorted(name for _, name, _ in pkgutil.iter_modules(folder.__path__))
     modules = {name: importlib.import_module(f"{folder.__name__}.{name}") for name in names if name != "registry"}
     return {name: module.EVALUATION for name, module in modules.items() if hasattr(module, "EVALUATION")}
 
 
-EVALUATIONS = found()
+EVALUATIONS = load_evaluations()
 
 
 def asked(config):
     """Return {name: ``Evaluation``} of the evaluations in a complete configuration."""
-    return {name: one for name, one in EVALUATIONS.items() if config["evaluation"][name] is not None}
+    return {name: evaluation for name, evaluation in EVALUATIONS.items() if config["evaluation"][name] is not None}
 
 
 def check_evaluations(config, grid):
@@ -30,8 +30,8 @@ def check_evaluations(config, grid):
     Raises:
         WaypointError: names the key.
     """
-    there = asked(config)
-    for name, evaluation in there.items():
+    evaluations = asked(config)
+    for name, evaluation in evaluations.items():
         evaluation.require(config, name)
-    for evaluation in there.values():
+    for evaluation in evaluations.values():
         evaluation.check(config, grid)

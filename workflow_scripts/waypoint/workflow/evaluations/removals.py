@@ -80,8 +80,8 @@ def check(config, section, grid):
 
 def methods_of(plan, section):
     """Return the methods whose removals an evaluation compares; random is always the last."""
-    named = plan.evaluation[section]["methods"] or plan.methods
-    return [method for method in named if method != "random"] + ["random"]
+    names = plan.evaluation[section]["methods"] or plan.methods
+    return [method for method in names if method != "random"] + ["random"]
 
 
 def other_models(plan, target):

@@ -30,18 +30,20 @@ def jobs_of(args, log):
 
     If none is, the rerun was requested, and all jobs are returned.
     """
-    asked, paths = json.loads(args.spec), iter(args.curvature or [])
+    requests, paths = json.loads(args.spec), iter(args.curvature or [])
     jobs = [
-        Job(argparse.Namespace(**{**vars(args), "spec": json.dumps(each), "out": out}), log)
-        for each, out in zip(asked if isinstance(asked, list) else [asked], args.out, strict=True)
+        Job(argparse.Namespace(**{**vars(args), "spec": json.dumps(request), "out": out}), log)
+        for request, out in zip(requests if isinstance(requests, list) else [requests], args.out, strict=True)
     ]
-    mapped = [job for job in jobs if BASES[job.settings.get("basis", "plain")].map]
+    mapped_jobs = [job for job in jobs if BASES[job.settings.get("basis", "plain")].map]
     for job in jobs:
-        job.args.curvature = [next(paths) for _ in range(len(args.curvature) // len(mapped))] if job in mapped else []
-    return [job for job in jobs if not _is_right(job)] or jobs
+        job.args.curvature = (
+            [next(paths) for _ in range(len(args.curvature) // len(mapped_jobs))] if job in mapped_jobs else []
+        )
+    return [job for job in jobs if not _is_current(job)] or jobs
 
 
-def _is_right(job):
+def _is_current(job):
     """Return whether the artifact of a job exists, is complete, and agrees with its spec."""
     if ROOT not in os.environ or not os.path.exists(job.args.out):
         return False

@@ -30,18 +30,18 @@ class Compared:
 
     def rows(self):
         """Iterate over rows of tables/given_images.csv: nearest images, losses by step and overall, and a summary."""
-        first = {"target": self.target, "inversion": self.inversion}
+        target_columns = {"target": self.target, "inversion": self.inversion}
         for row in self.nearest:
             columns = {key: row[key] for key in ("distance", "typical", "limit", "nearest", "file", "alike")}
-            yield {**first, "what": row["by"], **columns, "words": row["verdict"]}
+            yield {**target_columns, "what": row["by"], **columns, "words": row["verdict"]}
         train, held_out = self.shares()
         for s, step in enumerate([*self.steps, "all"]):
-            whole = step == "all"
-            columns = {"loss": relative(self.loss, self.train_losses) if whole else self.loss[s]}
-            columns["typical"] = 1.0 if whole else np.median(self.train_losses[:, s])
+            over_all = step == "all"
+            columns = {"loss": relative(self.loss, self.train_losses) if over_all else self.loss[s]}
+            columns["typical"] = 1.0 if over_all else np.median(self.train_losses[:, s])
             columns |= {"train_share": train[s], "held_out_share": "" if held_out is None else held_out[s]}
-            yield {**first, "what": "loss", "step": step, **columns, "words": judged(train[s])}
-        yield {**first, "what": "summary", "words": self.sentence()}
+            yield {**target_columns, "what": "loss", "step": step, **columns, "words": rating(train[s])}
+        yield {**target_columns, "what": "summary", "words": self.sentence()}
 
     def shares(self):
         """Return the shares of training and held-out images that the model explains worse: by step, then overall."""
@@ -51,8 +51,8 @@ class Compared:
             if losses is None:
                 shares.append(None)
                 continue
-            each = explained_better(self.loss, losses)
-            shares.append([*each.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
+            by_step = explained_better(self.loss, losses)
+            shares.append([*by_step.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
         return shares
 
     def sentence(self):
@@ -61,21 +61,22 @@ class Compared:
 
     def is_a_copy(self):
         """Return a clause that says whether the image is a training image."""
-        pixels, seen = self.nearest[0], self.copy_of()
-        if seen is None:
-            far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
-            return f"It is no training image: the nearest is {named(pixels)} ({far})"
-        if seen["verdict"] == "same":
-            return f"It is training image {named(seen)}"
-        by = (
+        pixels, copy = self.nearest[0], self.copy_of()
+        if copy is None:
+            distance = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
+            return f"It is no training image: the nearest is {label_of(pixels)} ({distance})"
+        if copy["verdict"] == "same":
+            return f"It is training image {label_of(copy)}"
+        qualifier = (
             ""
-            if seen["by"] == PIXELS
+            if copy["by"] == PIXELS
             else "up to brightness and contrast"
-            if seen["by"] == EVENED
-            else f"by {seen['by']}"
+            if copy["by"] == EVENED
+            else f"by {copy['by']}"
         )
-        said = f"{by} it is a near-duplicate of training image {named(seen)} (distance {seen['distance']:.2g})".strip()
-        return said[0].upper() + said[1:]
+        distance = f"distance {copy['distance']:.2g}"
+        clause = f"{qualifier} it is a near-duplicate of training image {label_of(copy)} ({distance})".strip()
+        return clause[0].upper() + clause[1:]
 
     def copy_of(self):
         """Return the first row that makes the image a training image or a near-duplicate of one, or None."""
@@ -84,21 +85,23 @@ class Compared:
     def is_explained(self):
         """Return a clause that says how well the model explains the image."""
         train, held_out = (shares and shares[-1] for shares in self.shares())
-        said = f"The model explains it {WORDS[judged(train)]}: {compared_to(train)} of them"
+        clause = f"The model explains it {WORDS[rating(train)]}: {compared_to(train)} of them"
         return (
-            said if held_out is None else f"{said}, and better than {held_out:.0%} of images that it was not trained on"
+            clause
+            if held_out is None
+            else f"{clause}, and better than {held_out:.0%} of images that it was not trained on"
         )
 
     def line(self):
         """Return a short form of ``sentence`` for the header of a panel."""
-        (train, _), seen = self.shares(), self.copy_of()
-        what = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
-        what = (
-            f"{what[seen['verdict']]} {seen['nearest']}"
-            if seen
+        (train, _), copy = self.shares(), self.copy_of()
+        description = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
+        description = (
+            f"{description[copy['verdict']]} {copy['nearest']}"
+            if copy
             else f"no training image, nearest {self.nearest[0]['nearest']}"
         )
-        return f"{what}; explained {compared_to(train[-1])} of training images"
+        return f"{description}; explained {compared_to(train[-1])} of training images"
 
 
 def compared_to(share):
@@ -113,12 +116,12 @@ WORDS = {
 }
 
 
-def judged(share):
+def rating(share):
     """Return worse, as usual or better for the share of images that are explained worse."""
     return "worse" if share < RARE else "better" if share > 1 - RARE else "as usual"
 
 
-def named(row):
+def label_of(row):
     """Return a training image's index and file, and the number of images that show the same."""
-    called = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
-    return called if row["alike"] < 2 else f"{called}, one of {row['alike']} that show the same"
+    label = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
+    return label if row["alike"] < 2 else f"{label}, one of {row['alike']} that show the same"

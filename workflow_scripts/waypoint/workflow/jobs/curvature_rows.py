@@ -18,7 +18,7 @@ from waypoint.workflow.jobs.fisher_examples import FisherExamples
 from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients
 from waypoint.workflow.jobs.resuming import identity_of, read_state, sole_owner, write_state
 
-KEEP_EVERY = 300  # seconds between two saved states, which are in float64 and larger than the final curvature
+SAVE_EVERY = 300  # seconds between two saved states, which are in float64 and larger than the final curvature
 
 
 def make_curvature(job, work):
@@ -39,9 +39,9 @@ def make_curvature(job, work):
         factored = sum(matrix.size for matrix in curvature.matrices if matrix.row_blocks or matrix.column_blocks)
 
         def attributes():
-            stored = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
-            stored |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
-            return job.provenance(**stored, sha256=content_of(curvature))
+            values = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
+            values |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
+            return job.provenance(**values, sha256=content_of(curvature))
 
         with create_store(job.args.out, attributes) as store:
             write_curvature(store, curvature, job.args.name)
@@ -64,7 +64,7 @@ class RowsOfSums:
     def add_to(self, sums, purpose):
         """Add all rows of a purpose to ``sums``, resuming from a saved state, and return them."""
         count, name = self.job.settings["curvature"]["rows"], purpose.replace(" ", "-")
-        if (state := self.kept(name)) is not None:
+        if (state := self.saved(name)) is not None:
             sums.resume({key: value.numpy() for key, value in state.items()})
             self.job.say(f"{purpose}: resumes after row {sums.rows}")
         examples = FisherExamples(self.job.settings, self.data, self.theta, purpose, self.job.args.name, count)
@@ -73,13 +73,13 @@ class RowsOfSums:
             batch = [examples[r] for r in range(sums.rows, min(sums.rows + step, count))]
             sums.add(fisher.fisher_rows(self.theta, self.P, batch, self.grad))
             # also at the end: the eigenvectors that follow may take as long as the rows
-            if time.monotonic() - written > KEEP_EVERY or sums.rows == count:
-                self.keep(name, {key: torch.from_numpy(value) for key, value in sums.state().items()})
+            if time.monotonic() - written > SAVE_EVERY or sums.rows == count:
+                self.save(name, {key: torch.from_numpy(value) for key, value in sums.state().items()})
                 written = time.monotonic()
             self.job.progress(sums.rows, count, "rows", purpose)
         return sums
 
-    def keep(self, name, tensors):
+    def save(self, name, tensors):
         """Save a state."""
         tensors = {key: tensor.cpu() for key, tensor in tensors.items()}
         write_state(self.folder / f"{name}.pt", {"identity": self.identity, "tensors": tensors})
@@ -88,7 +88,7 @@ class RowsOfSums:
         """Remove the saved sums of a purpose, which are larger than the result."""
         (self.folder / f"{purpose.replace(' ', '-')}.pt").unlink(missing_ok=True)
 
-    def kept(self, name):
+    def saved(self, name):
         """Return the tensors of a saved state of this curvature, or None."""
         path = self.folder / f"{name}.pt"
         state = read_state(path, "its curvature") if path.exists() else None

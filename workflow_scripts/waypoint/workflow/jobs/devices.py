@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-_held = {}  # {GPU's name: its lock file}, for as long as this process lives
+_locks = {}  # {GPU's name: its lock file}, for as long as this process lives
 
 
 def own_gpu(names, say=lambda text: None, folder=None, wait=1.0):
@@ -24,20 +24,20 @@ def own_gpu(names, say=lambda text: None, folder=None, wait=1.0):
         wait: seconds between two attempts.
     """
     for index, name in enumerate(names):
-        if name in _held:
+        if name in _locks:
             return index
     folder = Path(folder or Path(tempfile.gettempdir(), f"waypoint-gpus-{getpass.getuser()}"))
     folder.mkdir(parents=True, exist_ok=True)
-    has_said = False
+    announced = False
     while True:
         for index, name in enumerate(names):
             if _lock(folder / f"{name}.lock", name):
                 return index
-        if not has_said:
+        if not announced:
             say(
                 f"waits: all {len(names)} GPUs have a job (locks in {folder}); --resources gpu={len(names)} avoids this"
             )
-            has_said = True
+            announced = True
         time.sleep(wait)
 
 
@@ -51,5 +51,5 @@ def _lock(path, name):
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
-    _held[name] = file
+    _locks[name] = file
     return True

@@ -63,14 +63,14 @@ def score_in_one_pass(job, term: Term) -> None:
 
 def one_pass(job, shared, term):
     """Read the features of all checkpoints once, block by block, for every target of the pass."""
-    names = read(shared.own["checkpoint"]).tolist()
-    checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
+    names = read(shared.gradients["checkpoint"]).tolist()
+    checkpoints = [open_stores(job, shared, m, name) for m, name in enumerate(names)]
     n, d = checkpoints[0][0]["phi"].shape
-    keep_checkpoints, halved = (
+    keep_checkpoints, keep_halves = (
         job.settings["scores"]["keep_checkpoints"],
         job.settings["scores"].get("keep_halves", False),
     )
-    apart = kept(keep_checkpoints, n, d, len(names)) and (keep_checkpoints is not None or len(names) > 1)
+    keep_each = kept(keep_checkpoints, n, d, len(names)) and (keep_checkpoints is not None or len(names) > 1)
     targets = shared.targets(checkpoints[0][0]["phi"].chunks[0])
     job.say(f"one pass over the features for {', '.join(targets)}")
     with contextlib.ExitStack() as stack:
@@ -79,10 +79,13 @@ def one_pass(job, shared, term):
         for m, (features, *others) in enumerate(checkpoints):
             g = np.concatenate([gradients_of(gradients, m) for gradients in targets.values()])
             parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *others), g))
-            for half in (0, 1) if halved else ():
+            for half in (0, 1) if keep_halves else ():
                 # g_half is already the mean over noise trajectories, so it is used for each of them
                 g = np.concatenate(
-                    [np.tile(read(of["g_half"], m)[:, half], (noises_of(of), 1)) for of in targets.values()]
+                    [
+                        np.tile(read(gradients["g_half"], m)[:, half], (noises_of(gradients), 1))
+                        for gradients in targets.values()
+                    ]
                 )
                 parts.append(term(Features(partial(half_blocks, features, half), n, d, *others), g))
         for target, gradients in targets.items():
@@ -90,16 +93,16 @@ def one_pass(job, shared, term):
             store = stack.enter_context(create_store(shared.place(target), partial(dict, attributes)))
             store.label(method=job.args.method, target=target)
             noises = noises_of(gradients)
-            writers.append(Scores(store, names, read(gradients["step"]), n, apart, halved, noises))
+            writers.append(Scores(store, names, read(gradients["step"]), n, keep_each, keep_halves, noises))
         ends = np.cumsum([writer.noises * len(writer.steps) for writer in writers])[:-1]
-        for start, together in side_by_side(parts):
-            tau = np.stack(together)
-            for writer, of_target in zip(writers, np.split(tau, ends, axis=1)):
-                writer.append(of_target)
+        for start, terms in side_by_side(parts):
+            tau = np.stack(terms)
+            for writer, scores in zip(writers, np.split(tau, ends, axis=1)):
+                writer.append(scores)
             job.progress(start + tau.shape[2], n, "images")
 
 
-def opened(job, shared, m, name):
+def open_stores(job, shared, m, name):
     """Open the features of checkpoint m and, if the method has them, its kernel and Fisher rows.
 
     Raises:
@@ -108,7 +111,7 @@ def opened(job, shared, m, name):
     folders = [getattr(job.args, kind, None) for kind in ("features", "kernels", "fisher")]
     stores = [job.open(paths[m]) for paths in folders if paths]
     for store in stores:
-        weights, curvature = shared.made_from[m]
+        weights, curvature = shared.origins[m]
         if store.attrs["weights"] != weights:
             raise WaypointError(
                 f"{store.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
@@ -140,16 +143,18 @@ class Scores:
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(n))
         self.score = Columns(store, "score", dims, shape, "step", steps)
-        self.error = self.each = self.halves = self.error_of_noise = None
+        self.error = self.by_checkpoint = self.halves = self.noise_error = None
         self.models = len(names)
         if noises > 1:
-            self.error_of_noise = Columns(store, "score_se_noise", dims, shape, "step", steps)
+            self.noise_error = Columns(store, "score_se_noise", dims, shape, "step", steps)
         if len(names) > 1:
             self.error = Columns(store, "score_se", dims, shape, "step", steps)
         if keep_checkpoints:
             store.write("checkpoint", ["checkpoint"], np.array(names))
             shape = (len(names), *shape)
-            self.each = Columns(store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names)
+            self.by_checkpoint = Columns(
+                store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names
+            )
         if keep_halves:
             store.write("half", ["half"], np.arange(2))
             self.halves = Columns(store, "score_by_half", ["half", *dims], (2, len(steps), n), "half", [0, 1])
@@ -157,16 +162,16 @@ class Scores:
     def append(self, tau):
         """Append scores of further images: (checkpoint, noise · step, images), noises outermost, halves at the end."""
         tau = tau.reshape(len(tau), self.noises, len(self.steps), -1)
-        _, of_noise = mean_and_error(tau[: self.models].astype(np.float64).mean(0))
+        _, noise_error = mean_and_error(tau[: self.models].astype(np.float64).mean(0))
         tau = tau.mean(1) if self.noises > 1 else tau[:, 0]
         tau, halves = tau[: self.models], tau[self.models :]
         if self.halves:
             self.halves.append(halves)
         mean, error = mean_and_error(tau.astype(np.float64))
         self.score.append(mean)
-        if self.error_of_noise and of_noise is not None:
-            self.error_of_noise.append(of_noise)
+        if self.noise_error and noise_error is not None:
+            self.noise_error.append(noise_error)
         if self.error and error is not None:
-            self.error.append(error if of_noise is None else np.hypot(error, of_noise))
-        if self.each:
-            self.each.append(tau)
+            self.error.append(error if noise_error is None else np.hypot(error, noise_error))
+        if self.by_checkpoint:
+            self.by_checkpoint.append(tau)

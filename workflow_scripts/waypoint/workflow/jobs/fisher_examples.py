@@ -20,8 +20,8 @@ class FisherExamples:
 
     def __init__(self, settings, data, theta, purpose, checkpoint, count):
         n, self.key, self.device = data["image"].shape[0], (settings["seed"], purpose, checkpoint), theta.device
-        seen = fisher.row_images(*self.key, count, 2 * n if settings["data"]["flip"] else n)
-        self.flipped, images = seen >= n, seen % n
+        drawn = fisher.row_images(*self.key, count, 2 * n if settings["data"]["flip"] else n)
+        self.flipped, images = drawn >= n, drawn % n
         self.steps = torch.from_numpy(fisher.row_steps(*self.key, count, theta.T))
         self.inputs, self.conditions = Rows(inputs_of(data), images), conditions_of(data, theta, images)
 

@@ -70,7 +70,7 @@ class Job:
         self.args, self.stage, self.spec, self.log = args, request["stage"], request["spec"], log
         self.settings = settings_of(self.spec)
         self.provenance = Provenance(self.stage, self.spec, request["identity"])
-        self._told = self._began = time.monotonic()
+        self._last_progress = self._start = time.monotonic()
 
     def attributes(self, path):
         """Return the attributes of an artifact whose settings agree with this job's.
@@ -97,12 +97,12 @@ class Job:
         Raises:
             WaypointError: there is none, or another setting or stage version, or another base.
         """
-        found = self.attributes(path)
-        if "base" in found and self.attributes(base_of(path))["weights"] != found["base"]:
+        attributes = self.attributes(path)
+        if "base" in attributes and self.attributes(base_of(path))["weights"] != attributes["base"]:
             raise WaypointError(
                 f"{path} is an adapter of another base than {base_of(path)} is now; delete {path} and rerun"
             )
-        return Checkpoint(path, found)
+        return Checkpoint(path, attributes)
 
     def curvature(self, path, checkpoint):
         """Open the curvature of a ``Checkpoint``; return None if there is no path.
@@ -159,10 +159,10 @@ class Job:
     def progress(self, done, total, unit, note=""):
         """Write a progress line with rate and remaining time, at most one a second."""
         now = time.monotonic()
-        if now - self._told < 1 and done != total:
+        if now - self._last_progress < 1 and done != total:
             return
-        self._told = now
-        rate = done / max(now - self._began, 1e-9)
+        self._last_progress = now
+        rate = done / max(now - self._start, 1e-9)
         left = (total - done) / max(rate, 1e-9)
         self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={left:.0f}s {note}".rstrip())
 
@@ -195,7 +195,7 @@ def run_jobs(main, arguments, jobs_of):
         nargs = "*" if "*" in name else "?" if name.endswith("?") else None
         parser.add_argument(f"--{name.rstrip('*?')}", required=not name.endswith("?"), nargs=nargs)
     args = parser.parse_args()
-    log = opened_log(args.log) if args.log else sys.stderr
+    log = open_log(args.log) if args.log else sys.stderr
     jobs = jobs_of(args, log)
     stage = jobs[0].stage
     _show_warnings(log)
@@ -218,7 +218,7 @@ def run_jobs(main, arguments, jobs_of):
     jobs[0].say(f"cpu startup={startup:.2f}s work={work:.2f}s")
 
 
-def opened_log(path):
+def open_log(path):
     """Open a new log, replacing one of another user if the folder's permissions allow it."""
     try:
         try:
@@ -234,13 +234,13 @@ def _show_warnings(log):
     """Send Waypoint's own warnings to the same streams as its errors."""
     show = warnings.showwarning
 
-    def told(message, category, *place, **named):
+    def show_warning(message, category, *place, **options):
         if not issubclass(category, WaypointWarning):
-            return show(message, category, *place, **named)
+            return show(message, category, *place, **options)
         for stream in {log, *_listeners(log)}:
             print(f"Waypoint: warning: {message}", file=stream, flush=True)
 
-    warnings.showwarning = told
+    warnings.showwarning = show_warning
     warnings.simplefilter("always", WaypointWarning)
 
 

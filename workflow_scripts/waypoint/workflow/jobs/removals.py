@@ -27,22 +27,22 @@ class Restarts:
     """
 
     def __init__(self, job, generator):
-        self.own, self.seed, self.steps = (
+        self.settings, self.seed, self.steps = (
             job.settings["counterfactual"],
             job.settings["seed"],
             job.settings["sampling"]["steps"],
         )
-        self.generator, self.target = generator, Target(job, generator, [self.own["step"]])
+        self.generator, self.target = generator, Target(job, generator, [self.settings["step"]])
         self.decode = decoder(job, generator.device)
 
     def batches(self, other=None):
         """Iterate over ``counterfactual.images`` samples in batches (≤ BATCH, C, H, W) on the CPU."""
-        t, target = self.own["step"], self.target
+        t, target = self.settings["step"], self.target
         theta = target.sampling(self.generator)
-        for start in range(0, self.own["images"], BATCH):
-            numbers = range(start, min(start + BATCH, self.own["images"]))
+        for start in range(0, self.settings["images"], BATCH):
+            numbers = range(start, min(start + BATCH, self.settings["images"]))
             streams = [torch_stream(self.seed, "counterfactual", target.key, t, k) for k in numbers]
-            swap = None if other is None else (target.sampling(other), self.own["delta"])
+            swap = None if other is None else (target.sampling(other), self.settings["delta"])
             yield self.decode(continuations(theta, self.steps, target.x_t[0], t, streams, target.condition, swap))
 
 
@@ -98,10 +98,10 @@ def models_without(job, section):
     folders = iter(job.args.models)
     for row, remove in enumerate(settings["n_remove"]):
         for removal in range(removals(job)):
-            which = {"random": removal} if scores is None else {"step": settings["step"]}
+            selection = {"random": removal} if scores is None else {"step": settings["step"]}
             folder = next(folders)
             checkpoint = job.checkpoint(folder)
-            require_rows(checkpoint, training_rows({**which, "remove": remove}, job.settings["seed"], n, scores))
+            require_rows(checkpoint, training_rows({**selection, "remove": remove}, job.settings["seed"], n, scores))
             yield (row, removal), checkpoint.load(job.device())
 
 

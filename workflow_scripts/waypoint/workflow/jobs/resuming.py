@@ -16,11 +16,11 @@ from waypoint.workflow.jobs.locks import made_lock
 
 
 @contextlib.contextmanager
-def sole_owner(folder, at="training this model"):
+def sole_owner(folder, activity="training this model"):
     """Hold the lock of a state, so that an orphaned process and its successor never write the same one.
 
     Args:
-        at: the work of a process that holds the lock, for messages.
+        activity: the work of a process that holds the lock, for messages.
 
     Raises:
         WaypointError: another process holds it, or it belongs to another user and cannot be opened.
@@ -29,7 +29,7 @@ def sole_owner(folder, at="training this model"):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise WaypointError(f"{folder} is locked: another process is {at}; stop it first") from error
+            raise WaypointError(f"{folder} is locked: another process is {activity}; stop it first") from error
         yield
 
 
@@ -74,12 +74,12 @@ def write_state(path, state):
         raise
 
 
-def read_state(path, of="its training"):
+def read_state(path, work="its training"):
     """Read a state; return None with a warning if it is damaged, as restarting the work gives the same results."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises various exceptions for damaged files
-        warnings.warn(WaypointWarning(f"{path} is damaged ({type(error).__name__}); {of} starts anew"), stacklevel=2)
+        warnings.warn(WaypointWarning(f"{path} is damaged ({type(error).__name__}); {work} starts anew"), stacklevel=2)
         return None
 
 

@@ -37,12 +37,12 @@ class SharedPass:
     """
 
     def __init__(self, job):
-        self.folder, self.target, self.named = Path(job.args.waiting), job.args.target, job.args.targets
+        self.folder, self.target, self.all_targets = Path(job.args.waiting), job.args.target, job.args.targets
         # the other targets' gradients and scores have the same paths apart from the target's name
         self.gradients_of = _siblings(job.args.gradients, f"targets/{self.target}/", "targets/{}/")
         self.scores_of = _siblings(job.args.out, f"{self.target}.zarr", "{}.zarr")
-        self.own, self.spec = job.open(job.args.gradients), common(job.spec)
-        self.made_from = made_from(self.own.attrs)
+        self.gradients, self.spec = job.open(job.args.gradients), common(job.spec)
+        self.origins = origins_of(self.gradients.attrs)
 
     @contextlib.contextmanager
     def turn(self):
@@ -72,7 +72,7 @@ class SharedPass:
 
     def identity(self, gradients):
         """Return the fingerprint of everything that the waiting scores of a target depend on."""
-        key = json.dumps([self.spec, self.made_from], sort_keys=True).encode()
+        key = json.dumps([self.spec, self.origins], sort_keys=True).encode()
         arrays = [read(gradients[name]).tobytes() for name in ("g", "g_of_noise") if name in gradients]
         return hashlib.sha256(b"".join([key, *arrays])).hexdigest()
 
@@ -86,7 +86,7 @@ class SharedPass:
 
     def waiting(self):
         """Return whether this target's scores are already finished."""
-        return self.finished(self.target, self.own)
+        return self.finished(self.target, self.gradients)
 
     def targets(self, rows):
         """Return {target: gradients} of the next pass, this job's target first.
@@ -94,16 +94,16 @@ class SharedPass:
         Args:
             rows: number of rows of features in a block.
         """
-        chosen = {self.target: self.own}
-        left = PASS_BYTES - _bytes(self.own, rows)
-        for target in self.named:
+        chosen = {self.target: self.gradients}
+        remaining = PASS_BYTES - _bytes(self.gradients, rows)
+        for target in self.all_targets:
             if target in chosen or not self.needs(target):
                 continue
             gradients = open_store(self.gradients_of(target))
             if self.finished(target, gradients):
                 continue
-            left -= _bytes(gradients, rows)
-            if left < 0:
+            remaining -= _bytes(gradients, rows)
+            if remaining < 0:
                 break
             chosen[target] = gradients
         return chosen
@@ -113,18 +113,18 @@ class SharedPass:
         attributes = read_attributes(self.gradients_of(target))
         if (
             attributes is None
-            or made_from(attributes) != self.made_from
+            or origins_of(attributes) != self.origins
             or not agree(common(attributes["spec"]), self.spec)
         ):
             return False
-        scored = read_attributes(self.scores_of(target))
-        return scored is None or not agree(common(scored["spec"]), self.spec)
+        score_attributes = read_attributes(self.scores_of(target))
+        return score_attributes is None or not agree(common(score_attributes["spec"]), self.spec)
 
 
-def made_from(attributes):
+def origins_of(attributes):
     """Return, for each checkpoint, the hashes of the weights and the curvature, or None, behind its gradients."""
     weights = list(attributes.get("weights", []))
-    return [list(each) for each in zip(weights, attributes.get("mapped_by") or [None] * len(weights), strict=True)]
+    return [list(hashes) for hashes in zip(weights, attributes.get("mapped_by") or [None] * len(weights), strict=True)]
 
 
 def _bytes(gradients, rows):
@@ -150,5 +150,5 @@ def agree(a, b):
 
 def _siblings(path, part, pattern):
     """Return a function from a target's name to this target's path with the name replaced."""
-    before, _, after = str(path).rpartition(part)
-    return lambda target: Path(f"{before}{pattern.format(target)}{after}")
+    start, _, end = str(path).rpartition(part)
+    return lambda target: Path(f"{start}{pattern.format(target)}{end}")

@@ -42,10 +42,10 @@ class Target:
         grid = read(trajectory["step"]).tolist()
         check_steps(steps, grid, "targets: steps")
         require_generator(job, trajectory, job.args.trajectory)
-        at = [grid.index(t) for t in steps]
+        rows = [grid.index(t) for t in steps]
         self.steps = steps
-        self.x_t_of = torch.from_numpy(of_every_noise(trajectory, "x_t", at)).to(device)
-        self.x0_hat_of = torch.from_numpy(of_every_noise(trajectory, "x0_hat", at)).to(device)
+        self.x_t_of = torch.from_numpy(of_every_noise(trajectory, "x_t", rows)).to(device)
+        self.x0_hat_of = torch.from_numpy(of_every_noise(trajectory, "x0_hat", rows)).to(device)
         self.x_t, self.x0_hat = self.x_t_of[0], self.x0_hat_of[0]
         self.image = torch.from_numpy(read(trajectory["image"]))
         origin = {key: job.settings["target"][key] for key in ORIGIN if key in job.settings["target"]}

@@ -17,7 +17,7 @@ from waypoint.workflow.jobs.resuming import identity_of
 from waypoint.workflow.plan.specs import differences, settings_of
 
 # {stage: its earlier name}
-CALLED = {
+EARLIER_NAMES = {
     "prepare_data": "data",
     "import_vae": "encoder",
     "import_text_encoder": "encoder",
@@ -39,7 +39,7 @@ def planned(plan):
         if plan.encoded:
             artifacts["data/train.zarr"] = ("encode_data", {})
     names = {"import_vae": "encoders/vae", "train_vae": "encoders/vae", "import_text_encoder": "encoders/text"}
-    artifacts |= {names[stage]: (stage, of) for stage, of in plan.encoders_of_data()}
+    artifacts |= {names[stage]: (stage, wildcards) for stage, wildcards in plan.encoders_of_data()}
     artifacts |= {f"checkpoints/{name}": plan.model(name) for name in plan.checkpoints}
     return artifacts | {f"checkpoints/{name}": _retrained(name) for name in plan.retrained_models()}
 
@@ -107,13 +107,13 @@ def _flat(spec):
     if "checkpoint" in sections:
         sections["checkpoint"] = {key: value for key, value in sections["checkpoint"].items() if value is not None}
     stages = (stage for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item")
-    return {"all": sections | {"versions": {CALLED[stage]: spec[stage]["version"] for stage in stages}}}
+    return {"all": sections | {"versions": {EARLIER_NAMES[stage]: spec[stage]["version"] for stage in stages}}}
 
 
 def _reads(name, old):
     """Return {artifact: hash} of the images that a model recorded."""
-    known = name.startswith("checkpoints/") and "data_sha256" in old
-    return {"data/train.zarr": old["data_sha256"]} if known else {}
+    has_hash = name.startswith("checkpoints/") and "data_sha256" in old
+    return {"data/train.zarr": old["data_sha256"]} if has_hash else {}
 
 
 def _rewrite_group(path, attributes):

@@ -21,18 +21,20 @@ def require_groups(plan):
         names = ImageNames(stored)
         files, classes = names.files, classes_of(stored, by, names)
     else:
-        listed = source_and_rows(plan.config)
-        if listed is None:
+        source_rows = source_and_rows(plan.config)
+        if source_rows is None:
             return
-        files, classes = _of_source(*listed, by)
+        files, classes = _names_and_groups(*source_rows, by)
     members(files, groups["files"], classes, by, "config: groups")
 
 
-def _of_source(source, rows, by):
+def _names_and_groups(source, rows, by):
     """Return the names of a source's chosen images, and their classes or groups, or None."""
     files = [source.files[i] for i in rows]
     if by == "label" and source.labels is not None:
-        named = source.class_names
-        return files, [str(named[k]) if named and 0 <= k < len(named) else str(k) for k in source.labels[rows]]
+        class_names = source.class_names
+        return files, [
+            str(class_names[k]) if class_names and 0 <= k < len(class_names) else str(k) for k in source.labels[rows]
+        ]
     groups = source.groups if by == "group" else None
     return files, None if groups is None else list(np.array(groups, object)[rows])

@@ -14,12 +14,12 @@ def require_listed_images(plan):
     Raises:
         WaypointError: names the entry, and the nearest names.
     """
-    wanted = plan.config["tables"]["images"]
-    files = known_files(plan) if wanted else None
+    entries = plan.config["tables"]["images"]
+    files = known_files(plan) if entries else None
     if files is not None:
-        from waypoint.workflow.image_scores import listed  # imported lazily: it imports Zarr
+        from waypoint.workflow.image_scores import listed_indices  # imported lazily: it imports Zarr
 
-        listed(files, wanted, "config: tables.images")
+        listed_indices(files, entries, "config: tables.images")
 
 
 def known_files(plan):
@@ -36,14 +36,16 @@ def stored_data(plan):
     """Return the open store of the training images if it exists and agrees with the plan, else None."""
     for root in (plan.root, *plan.other_stores):
         for stage, name in (("encode_data", "train"), ("prepare_data", "images" if plan.encoded else "train")):
-            if (stage, {}) in [*plan.data(), ("prepare_data", {})] and current(plan, root, stage, f"data/{name}.zarr"):
+            if (stage, {}) in [*plan.data(), ("prepare_data", {})] and is_current(
+                plan, root, stage, f"data/{name}.zarr"
+            ):
                 from waypoint.store.zarr.reader import open_store
 
                 return open_store(f"{root}/data/{name}.zarr")
     return None
 
 
-def current(plan, root, stage, name):
+def is_current(plan, root, stage, name):
     """Return whether an artifact without wildcards exists and agrees with the plan."""
     expected = {"spec": plan.spec(stage), "identity": plan.identity(stage)}
     try:
@@ -54,8 +56,8 @@ def current(plan, root, stage, name):
 
 def source_files(config):
     """Return the names of the images that a configuration takes from its source, or None if they are not yet known."""
-    listed = source_and_rows(config)
-    return listed and list(np.array(listed[0].files, object)[listed[1]])
+    source_rows = source_and_rows(config)
+    return source_rows and list(np.array(source_rows[0].files, object)[source_rows[1]])
 
 
 def source_and_rows(config):

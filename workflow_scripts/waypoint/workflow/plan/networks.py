@@ -44,18 +44,18 @@ def require_fit(plan, jobs, data):
     # run by name, so that the shell finds the same interpreter as for the jobs
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    arguments, why = json.dumps(question(plan, jobs, data)), "there is no python"
+    arguments, reason = json.dumps(question(plan, jobs, data)), "there is no python"
     with contextlib.suppress(OSError):
-        done = subprocess.run(["python", __file__], input=arguments, capture_output=True, text=True, env=environment)
-        if done.returncode == REFUSED:
-            raise WaypointError(done.stdout.strip())
-        if done.returncode == 0:
-            for words in filter(None, done.stdout.splitlines()):
-                print(f"Waypoint: {words}", file=sys.stderr)
+        process = subprocess.run(["python", __file__], input=arguments, capture_output=True, text=True, env=environment)
+        if process.returncode == REFUSED:
+            raise WaypointError(process.stdout.strip())
+        if process.returncode == 0:
+            for message in filter(None, process.stdout.splitlines()):
+                print(f"Waypoint: {message}", file=sys.stderr)
             return
-        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        reason = (process.stderr.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
     # the jobs may have their own environment, and report any mistake themselves
-    print(f"Waypoint: warning: networks are not checked before the first job ({why})", file=sys.stderr)
+    print(f"Waypoint: warning: networks are not checked before the first job ({reason})", file=sys.stderr)
 
 
 def question(plan, jobs, data):
@@ -124,10 +124,10 @@ def answer(
     from waypoint.store.types import array_of
     from waypoint.store.zarr.reader import open_store, read
 
-    known, width, channels = encoders(vae, text_encoder)
+    encoders_known, width, channels = encoders(vae, text_encoder)
 
     def compare(denoiser, name):
-        if known:
+        if encoders_known:
             checkpoints.require_encoders(denoiser, name, width, channels)
         if vae:
             checkpoints.require_unclipped(denoiser, name)
@@ -148,15 +148,15 @@ def answer(
         compare(checkpoints.outline_of(model), "model.unet")
     for path in given:
         require_no_typo(path)
-    folders, said = list(filter(local, given)), []
+    folders, sentences = list(filter(local, given)), []
     changed = {**changed, "model": model, "cells": cells, "latent": bool(vae)}
-    same = wanted(model, reference if reference and local(reference) else None, changed) if folders else None
+    expected = wanted(model, reference if reference and local(reference) else None, changed) if folders else None
     for path in folders:
-        denoiser, words = checkpoints.outlined(path, **changed)
-        words += fit(denoiser, same, path, changed)
+        denoiser, notes = checkpoints.outlined(path, **changed)
+        notes += fit(denoiser, expected, path, changed)
         compare(denoiser, f"checkpoint {path}")
-        said += [f"checkpoint {path}: {sentence}" for sentence in words]
-    return said
+        sentences += [f"checkpoint {path}: {sentence}" for sentence in notes]
+    return sentences
 
 
 def parameters_of_adapters(unet, adapters):
@@ -173,13 +173,13 @@ def parameters_of_adapters(unet, adapters):
 
     if adapters["trained"]:
         return parameters_of_new(unet, adapters["trained"])
-    found = []
+    counts = []
     for i, path in enumerate(adapters["files"]):
         try:
-            found.append(parameters_of(unet, read_adapter_file(path)))
+            counts.append(parameters_of(unet, read_adapter_file(path)))
         except WaypointError as error:
             raise WaypointError(f"config: checkpoints.adapters[{i}]: {path}: {error}") from error
-    return max(found)
+    return max(counts)
 
 
 def require_no_typo(path):
@@ -192,8 +192,8 @@ def require_no_typo(path):
 
     if local(path) or not Path(path).parent.is_dir() or not may_be_hub_id(path):
         return
-    if why := not_to_be_had(path):
-        raise WaypointError(f"checkpoint {path}: no such folder; as a hub id: {why}")
+    if reason := not_to_be_had(path):
+        raise WaypointError(f"checkpoint {path}: no such folder; as a hub id: {reason}")
 
 
 def encoders(vae, text_encoder):

@@ -19,7 +19,7 @@ from waypoint.store.networks.places import local_place
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.config.complete import file_hash
 from waypoint.workflow.config.evaluated import chosen_targets
-from waypoint.workflow.config.image_encoders import identity, needing, place_of
+from waypoint.workflow.config.image_encoders import identity, parts_needing, place_of
 from waypoint.workflow.config.method_settings import check_bases, check_fisher_rows, kernel_settings, summed
 from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.own_scores import cached_content_hash
@@ -54,12 +54,12 @@ class Plan:
         check_bases(config, self.instances)
         check_fisher_rows(config, self.instances)
         self.attributed = config["data"] is not None  # otherwise existing models are only sampled from
-        self._known = {}
+        self._artifacts = {}
 
     def _implied(self):
         """Return {name: settings} of unlisted methods that other methods or an evaluation need."""
         names = [summed(row) for row in self.methods.values() if "scores" in METHODS[row["method"]].reads]
-        names += [name for one in asked(self.config).values() for name in one.methods(self.config)]
+        names += [name for evaluation in asked(self.config).values() for name in evaluation.methods(self.config)]
         return {name: {"method": name} for name in names if name not in self.methods}
 
     # ---- specs and identities
@@ -99,22 +99,27 @@ class Plan:
         """Return an artifact's spec and identity, and the identity that its readers compare."""
         row = STAGES[stage]
         key = (stage, *(wildcards[name] for name in row.wildcards))
-        if key not in self._known:
+        if key not in self._artifacts:
             recipe, spec = self.recipe(stage, **wildcards), {"seed": self.config["seed"]}
-            for name, of in recipe.inherits:
-                inherited = as_read(self.spec(name, **of))
+            for name, input_wildcards in recipe.inherits:
+                inherited = as_read(self.spec(name, **input_wildcards))
                 spec |= {entry: value for entry, value in inherited.items() if entry != "item"}
-            more = {} if row.read_as is None else {READ_AS: row.read_as}
-            spec[row.entry] = {"version": row.version, **more, **recipe.sections}
+            read_version = {} if row.read_as is None else {READ_AS: row.read_as}
+            spec[row.entry] = {"version": row.version, **read_version, **recipe.sections}
             if recipe.item:
                 spec["item"] = recipe.item
-            read = sorted({self._artifact(name, of)[2] for name, of in [*recipe.inherits, *recipe.reads]})
+            read = sorted(
+                {
+                    self._artifact(name, input_wildcards)[2]
+                    for name, input_wildcards in [*recipe.inherits, *recipe.reads]
+                }
+            )
 
             def digest(spec):
                 return json_hash([key, spec, read])
 
-            self._known[key] = spec, digest(spec), digest(as_read(spec))
-        return self._known[key]
+            self._artifacts[key] = spec, digest(spec), digest(as_read(spec))
+        return self._artifacts[key]
 
     @property
     def images(self):
@@ -138,8 +143,8 @@ class Plan:
 
     def model(self, checkpoint):
         """Return a model of the full set."""
-        taken = {"paths": "import_checkpoint", "adapters": "import_adapter"}
-        stage = next((stage for key, stage in taken.items() if key in self.config["checkpoints"]), "train")
+        import_stages = {"paths": "import_checkpoint", "adapters": "import_adapter"}
+        stage = next((stage for key, stage in import_stages.items() if key in self.config["checkpoints"]), "train")
         return stage, {"checkpoint": checkpoint}
 
     @property
@@ -149,8 +154,8 @@ class Plan:
 
     def adapter(self):
         """Return the section ``adapter`` of a training with alpha filled in."""
-        own = self.config["adapter"]
-        return {**own, "alpha": own["rank"] if own["alpha"] is None else own["alpha"]}
+        section = self.config["adapter"]
+        return {**section, "alpha": section["rank"] if section["alpha"] is None else section["alpha"]}
 
     def models(self):
         """Return all models of the full set."""
@@ -211,8 +216,8 @@ class Plan:
 
     def ensemble(self):
         """Return the names of all checkpoints, and their sources if they are not trained here."""
-        given = self.config["checkpoints"]
-        return {"checkpoints": self.checkpoints, "paths": given.get("paths", given.get("adapters"))}
+        section = self.config["checkpoints"]
+        return {"checkpoints": self.checkpoints, "paths": section.get("paths", section.get("adapters"))}
 
     def gradients(self):
         """Return the settings that train features and target gradients must share."""
@@ -228,8 +233,8 @@ class Plan:
 
     def model_in(self, basis, checkpoint):
         """Return a model of the full set and, if there is one, the artifact that maps its gradients in a basis."""
-        mapped = [(BASES[basis].map, {"checkpoint": checkpoint})] if BASES[basis].map else []
-        return [self.model(checkpoint), *mapped]
+        maps = [(BASES[basis].map, {"checkpoint": checkpoint})] if BASES[basis].map else []
+        return [self.model(checkpoint), *maps]
 
     # ---- methods
 
@@ -285,8 +290,8 @@ class Plan:
         passes = {}
         for basis in self.fisher_bases if stage == "fisher_rows" else self.bases:
             passes.setdefault(self._draws(stage, basis), []).append(basis)
-        most = max(passes.values(), key=len, default=[])
-        return most if len(most) > 1 else []
+        largest = max(passes.values(), key=len, default=[])
+        return largest if len(largest) > 1 else []
 
     def alone(self, stage):
         """Return the names of the other bases, each of which has its own pass."""
@@ -338,8 +343,8 @@ class Plan:
             methods: those in the figure; default: all.
         """
         turns = {name: turn for turn, name in enumerate(name for name in self.methods if name not in LOOKS)}
-        shown = {name: turns[name] for name in methods or self.methods if name in turns}
-        return {"looks": shown} if shown else {}
+        visible = {name: turns[name] for name in methods or self.methods if name in turns}
+        return {"looks": visible} if visible else {}
 
     def sampling(self):
         """Return the settings for generating targets; a guidance of 1 is omitted."""
@@ -393,7 +398,9 @@ class Plan:
 
     def retrained_models(self):
         """Return the names of all models that evaluations train."""
-        return list(dict.fromkeys(name for one in asked(self.config).values() for name in one.trainings(self)))
+        return list(
+            dict.fromkeys(name for evaluation in asked(self.config).values() for name in evaluation.trainings(self))
+        )
 
     # ---- groups of training images
 
@@ -423,7 +430,7 @@ class Plan:
     def encoder_places(self):
         """{name: folder, file or hub id} of every image encoder in use; results do not depend on these locations."""
         encoders = self.config["image_encoders"].items()
-        return {name: place_of(encoder) for name, encoder in encoders if needing(name, self.config)}
+        return {name: place_of(encoder) for name, encoder in encoders if parts_needing(name, self.config)}
 
     @property
     def data_places(self):
@@ -474,7 +481,7 @@ class Plan:
 
     def masks_of(self, image):
         """Return the targets that are an image's masks, or the target with the image's id."""
-        return [name for name, of in self.shared.items() if of == image] or [image]
+        return [name for name, whole in self.shared.items() if whole == image] or [image]
 
     @property
     def region_figures(self):
@@ -484,8 +491,11 @@ class Plan:
 
     def mask_step(self, image):
         """Return the step in the figure of an image's masks."""
-        chosen, nearest = self.config["figures"]["mask_step"], min(self.steps(image), key=lambda t: (abs(t - 400), t))
-        return nearest if chosen is None else chosen
+        configured, nearest = (
+            self.config["figures"]["mask_step"],
+            min(self.steps(image), key=lambda t: (abs(t - 400), t)),
+        )
+        return nearest if configured is None else configured
 
     def regions_shown(self, image):
         """Return the name and mask of each region in an image's figure."""

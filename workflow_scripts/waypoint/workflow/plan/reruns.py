@@ -150,38 +150,38 @@ def examine(store, path, expected, sources=()):
     elif changed := changed_source(record, sources):
         stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
-        others = (
+        changed_inputs = (
             name for name, sha256 in attributes["reads"].items() if store.content(path, name) not in (sha256, None)
         )
-        if (other := next(others, None)) is None:
+        if (changed_input := next(changed_inputs, None)) is None:
             return None
-        stale.why = f"{other} has another content than when it was read"
-        stale.changes, stale.spreads, stale.read = [stale.why], True, other
+        stale.why = f"{changed_input} has another content than when it was read"
+        stale.changes, stale.spreads, stale.read = [stale.why], True, changed_input
     return stale
 
 
 def following(store, job, root):
     """Return the existing outputs of a job as stale because of ``root``, a ``Stale`` whose content changes."""
-    there = ((path, store.attributes(path)) for path in artifacts_of(job))
+    outputs = ((path, store.attributes(path)) for path in artifacts_of(job))
     return [
         Stale(store.name(path), root.why, attributes.get("seconds", 0.0), not os.path.islink(path), root.changes)
-        for path, attributes in there
+        for path, attributes in outputs
         if attributes is not None
     ]
 
 
-def stale_outputs(store, asked, sources=()):
+def stale_outputs(store, requests, sources=()):
     """Return the existing outputs of a job that do not agree with the plan.
 
     Args:
-        store: ``LocalStore``, or another class with its methods. asked: the job's ``asked_of``.
+        store: ``LocalStore``, or another class with its methods. requests: the job's ``requests_of``.
         sources: files and folders outside the store that the job reads.
     """
-    results = (examine(store, path, each, sources) for path, each in asked.items())
+    results = (examine(store, path, request, sources) for path, request in requests.items())
     return [stale for stale in results if stale is not None]
 
 
-def asked_of(job):
+def requests_of(job):
     """Return {artifact: {"stage", "spec", "identity"}} that the plan requests from a job.
 
     A shared pass has one artifact for each of its bases.
@@ -189,15 +189,15 @@ def asked_of(job):
     Args:
         job: has ``output`` and, in ``params.spec``, the JSON of ``Plan.asked`` or ``Plan.asked_together``.
     """
-    asked, paths = json.loads(job.params.spec), artifacts_of(job)
-    if isinstance(asked, list):
-        return dict(zip(paths, asked, strict=True))
-    return dict.fromkeys(paths, asked)
+    requests, paths = json.loads(job.params.spec), artifacts_of(job)
+    if isinstance(requests, list):
+        return dict(zip(paths, requests, strict=True))
+    return dict.fromkeys(paths, requests)
 
 
 def stage_of(job):
     """Return the stage of a job's artifacts."""
-    return next(iter(asked_of(job).values()))["stage"]
+    return next(iter(requests_of(job).values()))["stage"]
 
 
 def artifacts_of(job):
@@ -218,16 +218,16 @@ def _guarded(name):
     return name.parts[0] in GUARDED and name.suffix != ".json" and str(name) not in CHEAP
 
 
-def replacing(dear, root):
+def replacing(artifacts, root):
     """Return a message on the artifacts that a run would replace: which, why, how long they took, and what to do."""
-    kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
+    kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in artifacts)
     counts = ", ".join(f"{count} {kind if count > 1 else ONE.get(kind, kind)}" for kind, count in kinds.items())
-    took = duration(sum(stale.seconds for stale in dear))
-    names = ", ".join(stale.name for stale in dear[:SHOWN]) + (", …" if len(dear) > SHOWN else "")
-    reasons = list(dict.fromkeys(str(change) for stale in dear for change in stale.changes))
-    why = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
+    total = duration(sum(stale.seconds for stale in artifacts))
+    names = ", ".join(stale.name for stale in artifacts[:SHOWN]) + (", …" if len(artifacts) > SHOWN else "")
+    reasons = list(dict.fromkeys(str(change) for stale in artifacts for change in stale.changes))
+    explanation = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
     return (
-        f"this run would replace {counts} in {root} that took {took} to make ({names}), because {why}. "
+        f"this run would replace {counts} in {root} that took {total} to make ({names}), because {explanation}. "
         "Nothing was changed. Undo the change, use another experiment name, or go on with "
         f"--config replace=true: what is replaced is then moved to {root}/replaced/"
     )
@@ -235,11 +235,11 @@ def replacing(dear, root):
 
 def moved(links):
     """Return a message on dangling links in place of planned results: what they mean and what to do."""
-    some = len(links) > 1
+    several = len(links) > 1
     return (
-        f"{len(links)} planned result{'s are links' if some else ' is a link'} into a store that is not there any more "
-        f"({links[0]} leads to {os.readlink(links[0])}). Name the place where that store is now in the key store, or "
-        f"make {'them' if some else 'it'} anew with --config replace=true"
+        f"{len(links)} planned result{'s are links' if several else ' is a link'} into a store that is not there any "
+        f"more ({links[0]} leads to {os.readlink(links[0])}). Name the place where that store is now in the key store, "
+        f"or make {'them' if several else 'it'} anew with --config replace=true"
     )
 
 
@@ -254,4 +254,4 @@ def duration(seconds):
 def summary(artifacts):
     """Return the reasons why artifacts are made again, one line each."""
     reasons = Counter(stale.why for stale in artifacts)
-    return [f"{count} result{'s' * (count > 1)} made again: {why}" for why, count in reasons.most_common()]
+    return [f"{count} result{'s' * (count > 1)} made again: {reason}" for reason, count in reasons.most_common()]

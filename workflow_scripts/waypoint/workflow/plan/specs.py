@@ -39,19 +39,19 @@ class Difference:
         return f"{self.key} was {self.old!r} and is now {self.new!r}"
 
 
-def differences(stored, wanted):
+def differences(stored, expected):
     """Return all differences between two specs of one artifact, in the order of the stages."""
-    listed = []
-    for stage in [*wanted, *(stage for stage in stored if stage not in wanted)]:
-        old, new = stored.get(stage, ABSENT), wanted.get(stage, ABSENT)
+    result = []
+    for stage in [*expected, *(stage for stage in stored if stage not in expected)]:
+        old, new = stored.get(stage, ABSENT), expected.get(stage, ABSENT)
         if old == new:
             continue
         if not isinstance(old, dict) or not isinstance(new, dict):
             # only one spec has this stage, for example because the model was given before and is now trained
-            listed += [Difference(stage, _shown(old), _shown(new))]
+            result += [Difference(stage, _shown(old), _shown(new))]
             continue
-        listed += _within(stage, old, new)
-    return listed
+        result += _within(stage, old, new)
+    return result
 
 
 def _within(stage, old, new):
@@ -66,13 +66,13 @@ def _within(stage, old, new):
             yield from _sections(key, a, b)
 
 
-def _sections(where: str, a, b):
+def _sections(prefix: str, a, b):
     if not isinstance(a, dict) or not isinstance(b, dict):
-        yield Difference(WRITTEN.get(where, where), a, b)
+        yield Difference(WRITTEN.get(prefix, prefix), a, b)
         return
     for key in sorted(a.keys() | b.keys()):
         if a.get(key, ABSENT) != b.get(key, ABSENT):
-            yield from _sections(join(where, key), a.get(key, ABSENT), b.get(key, ABSENT))
+            yield from _sections(join(prefix, key), a.get(key, ABSENT), b.get(key, ABSENT))
 
 
 def _shown(value):

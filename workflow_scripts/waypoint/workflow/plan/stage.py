@@ -75,16 +75,16 @@ class Stage:
     models: Callable[[Any], int] = lambda plan: 1
 
 
-def stage(version, entry=None, read_as=None, **more):
+def stage(version, entry=None, read_as=None, **attributes):
     """Enter a function into ``STAGES`` under its name.
 
     Args:
-        more: further attributes of ``Stage``.
+        attributes: further attributes of ``Stage``.
     """
 
     def enter(recipe):
         _, *names = inspect.signature(recipe).parameters
-        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names), read_as, **more)
+        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names), read_as, **attributes)
         return recipe
 
     return enter

@@ -136,8 +136,8 @@ def fisher_rows(plan, basis, checkpoint):
 @stage(version=1, slurm="matrices")
 def factor_kernel(plan, method, checkpoint):
     """A method's factored kernel, from train features or from Fisher rows."""
-    made_from = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
-    rows = (made_from, {"basis": plan.basis(method), "checkpoint": checkpoint})
+    source = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
+    rows = (source, {"basis": plan.basis(method), "checkpoint": checkpoint})
     return Recipe({"kernel": {"damping": plan.kernel(method)["damping"]}}, [rows])
 
 
@@ -172,7 +172,7 @@ def target_gradients(plan, basis, target):
     }
     # the first curvature is inherited, so that its settings are compared whenever one is opened
     (_, *first), *others = [plan.model_in(basis, name) for name in plan.checkpoints]
-    reads = [artifact for each in others for artifact in each]
+    reads = [artifact for artifacts in others for artifact in artifacts]
     return Recipe(sections, [plan.trajectory(target), *first], [*plan.models(), *reads])
 
 
@@ -236,12 +236,14 @@ def adapter_effect(plan):
 @stage(version=1, slurm="gpu")
 def compare_image(plan, target):
     """A given image compared with the training images, and how well the generating model explains both."""
-    one = plan.masks_of(target)[0]  # an encoder's scores do not depend on the mask
-    seen = [
-        artifact for name in plan.encoders for artifact in (("embed_images", {"encoder": name}), plan.score(name, one))
+    mask_target = plan.masks_of(target)[0]  # an encoder's scores do not depend on the mask
+    reads = [
+        artifact
+        for name in plan.encoders
+        for artifact in (("embed_images", {"encoder": name}), plan.score(name, mask_target))
     ]
     sections = {"target": {"steps": plan.steps(target)}, "compared": {"encoders": plan.encoders}}
-    return Recipe(sections, [plan.trajectory(target)], seen)
+    return Recipe(sections, [plan.trajectory(target)], reads)
 
 
 @stage(version=1, cost=START, slurm="small")
@@ -317,7 +319,7 @@ def plot_regions(plan, target):
 # ---- the explorer
 
 
-def shown(plan, targets):
+def explorer_recipe(plan, targets):
     """Return the recipe of the explorer's page for some targets and all methods."""
     # dictionaries, so that a new order of targets or methods does not make the page stale
     rows = {name: {"whole": plan.shared.get(name, name), **plan.mask(name)} for name in targets}
@@ -338,10 +340,10 @@ def shown(plan, targets):
 @stage(version=1, cost=lambda costs: costs.sizes.images * THUMBNAIL, slurm="small")
 def explorer(plan):
     """explorer/."""
-    return shown(plan, list(plan.targets))
+    return explorer_recipe(plan, list(plan.targets))
 
 
 @stage(version=1, cost=START, slurm="small")
 def packed_explorer(plan, target):
     """figures/{target}/explorer.html."""
-    return shown(plan, [target])
+    return explorer_recipe(plan, [target])
