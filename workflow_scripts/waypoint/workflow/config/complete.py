@@ -59,8 +59,8 @@ def complete(config: Config, missing=None, command_line=None) -> Config:
     if config.get("replace") in ("true", "false"):  # Snakemake passes values of --config as strings
         config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
-        known = schema["properties"]["targets"]["items"]["properties"]
-        config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(known))
+        target_keys = schema["properties"]["targets"]["items"]["properties"]
+        config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(target_keys))
     check_schema(config, schema)
     config = expand_paths(config, schema)
     expand_globs(config)
@@ -71,8 +71,8 @@ def complete(config: Config, missing=None, command_line=None) -> Config:
     fill(config, schema)
     given_images.fill(config["targets"])
     indices = regions.expand(config)
-    stored = stored_images(config)
-    check_data(config["data"], stored)
+    stored_path = stored_images(config)
+    check_data(config["data"], stored_path)
     check_checkpoints(config)
     resolve_halves(config)
     check_model(config)
@@ -86,7 +86,7 @@ def complete(config: Config, missing=None, command_line=None) -> Config:
     leave_out_missing(config, missing)
     _check_targets(config, indices)
     check_steps_with_gradient(config)
-    check_captioned(config, stored)
+    check_captioned(config, stored_path)
     _check_gaussian(config)
     check_groups(config)
     check_halves(config)
@@ -165,10 +165,10 @@ def _check_targets(config, indices):
 
 def _check_gaussian(config):
     """Refuse the method wiener if its covariance would be too large, and at steps without signal."""
-    listed = {settings["method"] for settings in config["methods"].values()}
+    kinds = {settings["method"] for settings in config["methods"].values()}
     for section in filter(None, config["evaluation"].values()):
-        listed |= set(section.get("methods") or [])
-    if "wiener" not in listed:
+        kinds |= set(section.get("methods") or [])
+    if "wiener" not in kinds:
         return
     from waypoint.science.wiener import LARGEST  # imported lazily: the import takes a moment
 

@@ -11,11 +11,11 @@ from waypoint.store.data.source import KEYS, PLACES, places
 from waypoint.store.data.sources import SOURCES
 
 
-def check_data(data, stored):
+def check_data(data, stored_path):
     """Refuse a section whose source cannot be read.
 
     Args:
-        data: the section, or None. stored: the path of stored training images, which need no raw data, or None.
+        data: the section, or None. stored_path: the path of stored training images, which need no raw data, or None.
 
     Raises:
         WaypointError: names the key, and what to do.
@@ -36,25 +36,25 @@ def check_data(data, stored):
         raise WaypointError(f"config: data.path: source {name} is read from one path, not from a list")
     if data["fit"] != "crop" and data["size"] is None:
         raise WaypointError(f"config: data.fit: {data['fit']} says how images come to data.size, which is missing")
-    if stored:  # stored images need no raw data
-        _check_moved(data, stored)
+    if stored_path:  # stored images need no raw data
+        _check_moved(data, stored_path)
         return
     if not source.remote(data):
         for key in PLACES:
-            for place in places(data[key]):
-                if not (source.several and is_pattern(place)):
-                    readable(place, f"data.{key}")
+            for path in places(data[key]):
+                if not (source.several and is_pattern(path)):
+                    readable(path, f"data.{key}")
     if data["captions"] is not None and Path(data["captions"]).is_dir():
         raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
     try:
-        for place in places(data["path"]):
-            refuse_other_kind(place, source, SOURCES)
+        for path in places(data["path"]):
+            refuse_other_kind(path, source, SOURCES)
         source.check(data)
     except WaypointError as error:
         raise WaypointError(f"config: {error}") from error
 
 
-def check_captioned(config, stored):
+def check_captioned(config, stored_path):
     """Refuse a text encoder if the images have no captions.
 
     Raises:
@@ -67,7 +67,7 @@ def check_captioned(config, stored):
     try:
         with warnings.catch_warnings():  # ``check_data`` has issued these warnings before
             warnings.simplefilter("ignore", WaypointWarning)
-            captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
+            captioned = "caption" in consolidated(stored_path) if stored_path else source.captioned(data)
     except DamagedArtifact:  # reported by the checks at the start of the run
         return
     if captioned is False:
@@ -75,17 +75,21 @@ def check_captioned(config, stored):
         raise WaypointError(f"config: text_encoder: the images have no captions for it; {advice}")
 
 
-def _check_moved(data, stored):
+def _check_moved(data, stored_path):
     """Refuse a missing path if the stored images were read from another one, since it is probably a typing error."""
     try:
-        recorded = ((read_attributes(stored) or {}).get("source") or {}).get("paths")
+        recorded = ((read_attributes(stored_path) or {}).get("source") or {}).get("paths")
     except WaypointError:  # reported by the checks at the start of the run
         return
     for key in PLACES:
-        for place in places(data[key]):
-            if recorded and not Path(place).exists() and not any(covers(place, path) for path in recorded):
+        for configured_path in places(data[key]):
+            if (
+                recorded
+                and not Path(configured_path).exists()
+                and not any(covers(configured_path, path) for path in recorded)
+            ):
                 raise WaypointError(
-                    f"config: data.{key}: there is no {place}; the images in {stored} were read from "
+                    f"config: data.{key}: there is no {configured_path}; the images in {stored_path} were read from "
                     f"{', '.join(recorded[:3])}{', …' if len(recorded) > 3 else ''}. Where the raw data are gone, "
                     "leave the key as it was"
                 )

@@ -9,18 +9,18 @@ def chosen_targets(config, section):
     Raises:
         WaypointError: an unknown id, or more targets than there are.
     """
-    ids, chosen = [target["id"] for target in config["targets"]], config["evaluation"][section].get("targets")
+    ids, setting = [target["id"] for target in config["targets"]], config["evaluation"][section].get("targets")
     prefix = f"config: evaluation.{section}.targets"
-    if chosen is None:
+    if setting is None:
         return ids
-    if isinstance(chosen, int):
-        if chosen > len(ids):
-            raise WaypointError(f"{prefix}: {chosen} is more than the {len(ids)} targets")
-        return ids[:chosen]
-    for name in chosen:
+    if isinstance(setting, int):
+        if setting > len(ids):
+            raise WaypointError(f"{prefix}: {setting} is more than the {len(ids)} targets")
+        return ids[:setting]
+    for name in setting:
         if name not in ids:
             raise WaypointError(f"{prefix}: {name!r} is no target's id")
-    return list(chosen)
+    return list(setting)
 
 
 def number_of_checkpoints(config) -> int:

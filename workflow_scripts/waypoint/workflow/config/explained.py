@@ -40,9 +40,9 @@ def configuration(model, data, captions=None):
     Raises:
         WaypointError: says what is missing, in one sentence.
     """
-    for key, place in (("MODEL", model), ("DATA", data), ("CAPTIONS", captions)):
-        if place is not None and not Path(place).exists():
-            raise WaypointError(f"{key}: there is no {place}")
+    for key, path in (("MODEL", model), ("DATA", data), ("CAPTIONS", captions)):
+        if path is not None and not Path(path).exists():
+            raise WaypointError(f"{key}: there is no {path}")
     unet, scheduler = stored_config(model, "unet"), stored_config(model, "scheduler")
     if unet is None or "in_channels" not in unet:
         raise WaypointError(

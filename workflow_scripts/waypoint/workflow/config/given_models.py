@@ -43,7 +43,7 @@ def _expanded(key, paths):
 def _matches(path, key):
     """Return the folders and weight files that match a pattern; other files are no models."""
     matches = sorted(glob.glob(path), key=_natural)
-    models = [place for place in matches if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
+    models = [match for match in matches if Path(match).is_dir() or Path(match).suffix in SUFFIXES]
     if not models:
         note = f" but {matches[0]}, which is no model" if matches else ""
         raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{note}")
@@ -81,14 +81,14 @@ def check_given(config):
 
 def _check_model(config, path):
     section = config["checkpoints"]
-    place = local_place(path)
-    if not Path(place).exists():
+    local_path = local_place(path)
+    if not Path(local_path).exists():
         return  # a hub id
     try:
-        layout = examine(place, section.get("weights"))
+        layout = examine(local_path, section.get("weights"))
     except NoModel:
-        if Path(place, "scheduler", SCHEDULE).is_file():  # report a mistake in the schedule first
-            _check_schedule(read_json(Path(place, "scheduler", SCHEDULE)), section.get("sampler"))
+        if Path(local_path, "scheduler", SCHEDULE).is_file():  # report a mistake in the schedule first
+            _check_schedule(read_json(Path(local_path, "scheduler", SCHEDULE)), section.get("sampler"))
         raise
     if layout.config is not None:
         require_supported(layout.config)
@@ -101,7 +101,7 @@ def _check_model(config, path):
         raise WaypointError(NO_NETWORK)
     if layout.network is not None:
         glance(layout.network)
-    vae = unnamed_vae(place, layout)
+    vae = unnamed_vae(local_path, layout)
     if vae is not None and config.get("vae") is None:
         raise WaypointError(
             f"its model_index.json names an autoencoder ({vae}), so its network sees latents; give the section vae "
@@ -142,8 +142,8 @@ def known_cells(config):
 
 def stored_vae(path):
     """Return the configuration of the autoencoder in its own or a pipeline's folder, or None for a hub id."""
-    place = local_place(path, "config: vae.path")
-    for file in (Path(place, "vae", "config.json"), Path(place, "config.json")):
+    local_path = local_place(path, "config: vae.path")
+    for file in (Path(local_path, "vae", "config.json"), Path(local_path, "config.json")):
         if file.is_file():
             return read_json(file)
     return None
@@ -158,11 +158,11 @@ def stored_config(path: str, part: str, weights: str | None = None) -> Config | 
     Raises:
         WaypointError: it is damaged, or of an unsupported kind.
     """
-    place = local_place(path)
-    if not Path(place).exists():
+    local_path = local_place(path)
+    if not Path(local_path).exists():
         return None
     try:
-        layout = examine(place, weights)
+        layout = examine(local_path, weights)
     except NoModel:
         return None
     if part == "scheduler":

@@ -94,21 +94,21 @@ def _missing(name, encoder):
         reason = not_to_be_had(encoder["path"])
         return reason and f"{key_path}: {reason}"
     try:
-        place = place_of(encoder)
+        path = place_of(encoder)
     except WaypointError as error:  # a package that is not installed
         return f"{key_path}: {error}"
     try:
         if encoder["kind"] != "clip":
-            open(place, "rb").close()
-        elif not Path(place).is_dir():
-            return f"{key_path}: there is no folder {place}"
-        elif not Path(place, "config.json").is_file():
-            raise WaypointError(f"config: {key_path}: {place} holds no config.json, so it is no folder of a CLIP model")
-        elif not has_weights(place):
-            return f"{key_path}: {place} holds no weights (*.safetensors or *.bin)"
+            open(path, "rb").close()
+        elif not Path(path).is_dir():
+            return f"{key_path}: there is no folder {path}"
+        elif not Path(path, "config.json").is_file():
+            raise WaypointError(f"config: {key_path}: {path} holds no config.json, so it is no folder of a CLIP model")
+        elif not has_weights(path):
+            return f"{key_path}: {path} holds no weights (*.safetensors or *.bin)"
         return ""
     except OSError as error:
-        return f"{key_path}: {place} cannot be read ({error.strerror})"
+        return f"{key_path}: {path} cannot be read ({error.strerror})"
 
 
 def place_of(encoder):
@@ -136,9 +136,9 @@ def identity(encoder):
 
 
 @functools.cache
-def _hash(place):
+def _hash(path):
     """Return the hash of a file or folder; each is read once per start."""
     try:
-        return weights_hash(place)
+        return weights_hash(path)
     except OSError as error:
         raise WaypointError(f"config: image_encoders: {error.filename} cannot be read ({error.strerror})") from error

@@ -20,8 +20,8 @@ def resolve_halves(config):
     """
     features = config["features"]
     if features["keep_halves"] is None:
-        stored = _stored(config) if config["data"] else False
-        features["keep_halves"] = _default(config) if stored is None else stored
+        stored_setting = _stored(config) if config["data"] else False
+        features["keep_halves"] = _default(config) if stored_setting is None else stored_setting
 
 
 def check_halves(config):

@@ -19,15 +19,15 @@ def named_methods(config):
     Raises:
         WaypointError: names the key and what is wrong with it.
     """
-    listed, encoders = config["methods"], config["image_encoders"]
-    if not isinstance(listed, dict):
-        prefixes = {name: f"config: methods[{i}]" for i, name in enumerate(listed)}
-        listed = {name: {} for name in listed}
+    section, encoders = config["methods"], config["image_encoders"]
+    if not isinstance(section, dict):
+        prefixes = {name: f"config: methods[{i}]" for i, name in enumerate(section)}
+        section = {name: {} for name in section}
     else:
-        prefixes = {name: f"config: methods.{name}" for name in listed}
-        if not listed:
+        prefixes = {name: f"config: methods.{name}" for name in section}
+        if not section:
             raise WaypointError("config: methods: {} names no method")
-    methods = {name: _settings(name, dict(entry or {}), prefixes[name], encoders) for name, entry in listed.items()}
+    methods = {name: _settings(name, dict(entry or {}), prefixes[name], encoders) for name, entry in section.items()}
     for name, settings in methods.items():
         if "scores" in METHODS[settings["method"]].reads:
             _check_summed(settings, methods, prefixes[name])

@@ -167,13 +167,13 @@ def known_of_model(config: Config, part: str, checkpoint: str = "full/0") -> Con
     section, index = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
     key, path = ("base", section["base"]) if "base" in section else (f"paths[{index}]", section["paths"][index])
     try:
-        stored = stored_config(path, part, section.get("weights"))
+        settings = stored_config(path, part, section.get("weights"))
     except WaypointError as error:
         raise WaypointError(f"config: checkpoints.{key}: {error}") from error
     cells = known_cells(config)
-    if part != "unet" or stored is None or cells is None:
-        return stored
-    return stored | {"sample_size": cells}
+    if part != "unet" or settings is None or cells is None:
+        return settings
+    return settings | {"sample_size": cells}
 
 
 def known_grid(config: Config, checkpoint: str = "full/0") -> list[int] | None:

@@ -38,5 +38,5 @@ def _images(config):
         if data["near_duplicates"] is not None:  # some of them may be left out
             return None
         return len(data["subset"]) if isinstance(data["subset"], list) else data["subset"]
-    stored = stored_images(config)
-    return consolidated(stored)["image"]["shape"][0] if stored else None
+    stored_path = stored_images(config)
+    return consolidated(stored_path)["image"]["shape"][0] if stored_path else None

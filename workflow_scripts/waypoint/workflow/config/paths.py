@@ -68,10 +68,10 @@ def check_places(config):
                 f"config: {key}: {store} is no folder. Leave the key out, and call snakemake with "
                 f"--default-storage-provider {provider} --default-storage-prefix {store}"
             )
-    for key, place in [*stores.items(), *_inputs(config)]:
-        if match := BRACKETS.search(place):
+    for key, path in [*stores.items(), *_inputs(config)]:
+        if match := BRACKETS.search(path):
             raise WaypointError(
-                f"config: {key}: {place} has a {match[0]} in it, which Snakemake reads as a wildcard; use another name"
+                f"config: {key}: {path} has a {match[0]} in it, which Snakemake reads as a wildcard; use another name"
             )
 
 

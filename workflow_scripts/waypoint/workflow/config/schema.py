@@ -55,12 +55,12 @@ def check_schema(config, schema):
     error = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
     parent = key_path(error.absolute_path)
     if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = sorted(set(error.instance) - set(known))[0]
+        properties = error.schema["properties"]
+        unknown = sorted(set(error.instance) - set(properties))[0]
         if (key := join(parent, unknown)) in RENAMED:
             raise WaypointError(f"config: {key} is now {RENAMED[key]}")
-        close = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
+        close = difflib.get_close_matches(unknown, properties, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(properties))}"
         raise WaypointError(f"config: unknown key {join(parent, unknown)!r}; {hint}")
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))[0]
@@ -70,26 +70,26 @@ def check_schema(config, schema):
 
 def _sentence(error):
     value, limit = error.instance, error.validator_value
-    shown = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
     if error.validator == "type":
         kinds = [limit] if isinstance(limit, str) else limit
-        return f"{shown} is not {' or '.join(_article(kind) for kind in kinds)}"
+        return f"{text} is not {' or '.join(_article(kind) for kind in kinds)}"
     if error.validator == "enum":
-        return f"{shown} is not one of {', '.join(map(json.dumps, limit))}"
+        return f"{text} is not one of {', '.join(map(json.dumps, limit))}"
     if error.validator == "minimum":
-        return f"{shown} is too small; at least {limit}"
+        return f"{text} is too small; at least {limit}"
     if error.validator == "exclusiveMinimum":
-        return f"{shown} is too small; more than {limit}"
+        return f"{text} is too small; more than {limit}"
     if error.validator == "exclusiveMaximum":
-        return f"{shown} is too large; less than {limit}"
+        return f"{text} is too large; less than {limit}"
     if error.validator == "pattern" and limit in NAMES:
         close = re.sub(NAMES[limit][0], "-", value).strip("-")
         hint = f"; write {json.dumps(close)}, say" if re.search(limit, close) else ""
-        return f"{shown} may have {NAMES[limit][1]} only, for it becomes part of file names{hint}"
+        return f"{text} may have {NAMES[limit][1]} only, for it becomes part of file names{hint}"
     if error.validator == "pattern":
-        return f"{shown} does not match {limit}"
+        return f"{text} does not match {limit}"
     if error.validator == "uniqueItems":
-        return f"{shown} lists something twice"
+        return f"{text} lists something twice"
     return error.message
 
 

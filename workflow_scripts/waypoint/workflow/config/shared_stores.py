@@ -18,9 +18,9 @@ def folders(store):
 
 def stored_images(config):
     """Return the path of the training images in the first store that has them, or None."""
-    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
-    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
-    return next((store for store in stored if store.exists()), None)
+    data_folders = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
+    candidates = (folder / name for folder in data_folders for name in ("train.zarr", "images.zarr"))
+    return next((store for store in candidates if store.exists()), None)
 
 
 def other_copy(name, identity, others):
@@ -30,13 +30,13 @@ def other_copy(name, identity, others):
         name: its path within the experiment. others: {store}/{experiment} of the stores to read from.
     """
     for other in others:
-        place = Path(other, name)
+        path = Path(other, name)
         try:
-            attributes = read_attributes(place)
+            attributes = read_attributes(path)
         except WaypointError:  # damaged or of another kind, which concerns that store's owner
             continue
         if attributes is not None and attributes.get("identity") == identity:
-            return place.resolve()
+            return path.resolve()
     return None
 
 
@@ -45,21 +45,21 @@ def is_dangling(path):
     return os.path.islink(path) and not os.path.exists(path)
 
 
-def link(place, artifact):
-    """Make ``place`` a link to an artifact in another store, in place of a dangling link.
+def link(link_path, artifact):
+    """Make ``link_path`` a link to an artifact in another store, in place of a dangling link.
 
     Raises:
         WaypointError: it cannot be written.
     """
-    place = Path(place)
-    links = {place: artifact}
+    link_path = Path(link_path)
+    links = {link_path: artifact}
     if artifact.is_file():  # its marker is a separate file and must exist first
-        links = {marker_path(place): marker_path(artifact)} | links
+        links = {marker_path(link_path): marker_path(artifact)} | links
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        link_path.parent.mkdir(parents=True, exist_ok=True)
         for path, destination in links.items():
             tmp = path.with_name(f"{path.name}.tmp-link-{os.getpid()}")
             tmp.symlink_to(destination, target_is_directory=destination.is_dir())
             os.replace(tmp, path)
     except OSError as error:
-        raise WaypointError(f"config: store: {place} cannot be written ({error.strerror})") from error
+        raise WaypointError(f"config: store: {link_path} cannot be written ({error.strerror})") from error

@@ -26,6 +26,6 @@ def check_steps_with_gradient(config):
         steps = {steps_key: target["steps"] if has_steps else config["attribution"]["steps"]}
         if lds and lds.get("steps"):
             steps["config: evaluation.lds.steps"] = lds["steps"]
-        for owner, listed in steps.items():
-            if last in listed:
+        for owner, key_steps in steps.items():
+            if last in key_steps:
                 raise WaypointError(without_gradient(last, owner))

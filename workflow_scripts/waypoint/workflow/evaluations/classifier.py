@@ -16,9 +16,9 @@ def train_classifier(plan, kind):
     return Recipe({}, plan.data(), item={"classifier": {kind: section}})
 
 
-def _number(words, default, **limits):
+def _number(description, default, **limits):
     kind = "integer" if isinstance(default, int) else "number"
-    return {"type": kind, "description": words, "default": default, **limits}
+    return {"type": kind, "description": description, "default": default, **limits}
 
 
 EVALUATION = Evaluation(

@@ -18,7 +18,7 @@ PICTURE = 0.3  # seconds to draw a panel
 WIDE = 0.1  # half-width of a wide interval of the LDS, about the difference between methods
 
 
-def chosen(plan, keys):
+def pick(plan, keys):
     """Return {key: value} of some keys of the section ``lds``, given as one string."""
     return {key: plan.evaluation["lds"][key] for key in keys.split()}
 
@@ -31,7 +31,7 @@ def subset_models(plan):
 
 def interval(plan):
     """Return a sentence on the width of the LDS's intervals, with advice if they are wider than ±0.1."""
-    subsets, models, targets = *chosen(plan, "subsets models_per_subset").values(), len(plan.targets)
+    subsets, models, targets = *pick(plan, "subsets models_per_subset").values(), len(plan.targets)
     width = half_width(subsets, models, targets)
     setup = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
     if math.isinf(width):
@@ -95,7 +95,7 @@ def train_subset(plan, subset):
 @stage(version=1, cost=START)
 def list_subset_models(plan):
     """checkpoints/subset/models.json."""
-    lds = {"lds": chosen(plan, "subsets fraction models_per_subset")}
+    lds = {"lds": pick(plan, "subsets fraction models_per_subset")}
     subsets = [("train_subset", {"subset": j}) for j in range(plan.evaluation["lds"]["subsets"])]
     return Recipe(lds, [plan.model("full/0")], subsets)
 
@@ -103,14 +103,14 @@ def list_subset_models(plan):
 @stage(version=1, cost=START)
 def draw_subsets(plan):
     """evaluation/subsets.zarr."""
-    return Recipe({"lds": chosen(plan, "subsets fraction")}, plan.data())
+    return Recipe({"lds": pick(plan, "subsets fraction")}, plan.data())
 
 
 @stage(version=1, cost=cost_of_outputs, slurm="gpu")
 def subset_outputs(plan, target):
     """The outputs of the subset models for a target."""
     sections = {
-        "lds": chosen(plan, "models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
+        "lds": pick(plan, "models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
         "attribution": plan.guidance("attribution"),
         "target": plan.mask(target),
     }
@@ -122,7 +122,7 @@ def subset_outputs(plan, target):
 def lds_tables(plan):
     """tables/lds*.csv."""
     outputs = [("subset_outputs", {"target": target}) for target in plan.targets]
-    lds = chosen(plan, "models_per_subset draws checkpoints bootstrap spans")
+    lds = pick(plan, "models_per_subset draws checkpoints bootstrap spans")
     return Recipe({"lds": lds}, [("draw_subsets", {})], outputs + plan.all_scores())
 
 

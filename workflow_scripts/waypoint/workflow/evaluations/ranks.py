@@ -10,6 +10,8 @@ def check_top_k(config, section):
     Raises:
         WaypointError: names the key.
     """
-    n, most = number_of_images(config), max(config["evaluation"][section]["top_k"])
-    if n is not None and most > n // 2:
-        raise WaypointError(f"config: evaluation.{section}.top_k: {most} is more than half of the {n} training images")
+    n, largest = number_of_images(config), max(config["evaluation"][section]["top_k"])
+    if n is not None and largest > n // 2:
+        raise WaypointError(
+            f"config: evaluation.{section}.top_k: {largest} is more than half of the {n} training images"
+        )

@@ -10,8 +10,8 @@ from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 def seeded_targets(plan):
     """Return id, seed, label and prompt of the evaluated targets that have a seed."""
-    chosen = {plan.shared.get(name, name): plan.targets[name] for name in plan.evaluated("seed_consistency")}
-    rows = [{**row, "id": name} for name, row in chosen.items() if "seed" in row]  # all masks share one image
+    evaluated_rows = {plan.shared.get(name, name): plan.targets[name] for name in plan.evaluated("seed_consistency")}
+    rows = [{**row, "id": name} for name, row in evaluated_rows.items() if "seed" in row]  # all masks share one image
     keys = ("id", "seed", "label", "prompt")
     return [{key: row[key] for key in keys if key in row} for row in rows]
 
@@ -50,15 +50,15 @@ def check(config, grid):
                 f"config: evaluation.seed_consistency.images: {name} is conditional, and further seeds have no "
                 "condition; set it to 0 and use more targets"
             )
-    chosen = set(chosen_targets(config, "seed_consistency"))
+    ids = set(chosen_targets(config, "seed_consistency"))
     if isinstance(section["targets"], list):
         for row in config["targets"]:
-            if row["id"] in chosen and "image" in row:
+            if row["id"] in ids and "image" in row:
                 raise WaypointError(
                     f"config: evaluation.seed_consistency.targets: {row['id']} is an image, which no seed makes; "
                     "leave it out"
                 )
-    if not section["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
+    if not section["images"] and not any("seed" in row for row in config["targets"] if row["id"] in ids):
         raise WaypointError(
             "config: evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images"
         )

@@ -76,9 +76,9 @@ def one_pass(job, shared, term):
     with contextlib.ExitStack() as stack:
         readers = stack.enter_context(Readers(len(names)))
         parts, writers = [], []
-        for m, (features, *others) in enumerate(checkpoints):
+        for m, (features, *kernel_stores) in enumerate(checkpoints):
             g = np.concatenate([gradients_of(gradients, m) for gradients in targets.values()])
-            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *others), g))
+            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *kernel_stores), g))
             for half in (0, 1) if keep_halves else ():
                 # g_half is already the mean over noise trajectories, so it is used for each of them
                 g = np.concatenate(
@@ -87,7 +87,7 @@ def one_pass(job, shared, term):
                         for gradients in targets.values()
                     ]
                 )
-                parts.append(term(Features(partial(half_blocks, features, half), n, d, *others), g))
+                parts.append(term(Features(partial(half_blocks, features, half), n, d, *kernel_stores), g))
         for target, gradients in targets.items():
             attributes = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, attributes)))

@@ -163,8 +163,8 @@ class Job:
             return
         self._last_progress = now
         rate = done / max(now - self._start, 1e-9)
-        left = (total - done) / max(rate, 1e-9)
-        self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={left:.0f}s {note}".rstrip())
+        remaining = (total - done) / max(rate, 1e-9)
+        self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={remaining:.0f}s {note}".rstrip())
 
 
 def keep_freed_memory():
@@ -234,9 +234,9 @@ def _show_warnings(log):
     """Send Waypoint's own warnings to the same streams as its errors."""
     show = warnings.showwarning
 
-    def show_warning(message, category, *place, **options):
+    def show_warning(message, category, *location, **options):
         if not issubclass(category, WaypointWarning):
-            return show(message, category, *place, **options)
+            return show(message, category, *location, **options)
         for stream in {log, *_listeners(log)}:
             print(f"Waypoint: warning: {message}", file=stream, flush=True)
 

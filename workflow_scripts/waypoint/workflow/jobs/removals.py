@@ -114,9 +114,9 @@ def removing_scores(job, settings):
     if "method" not in settings:
         return None
     scores = job.open(job.args.scores)
-    stored, expected = (scores.attrs["method"], scores.attrs["target"]), (settings["method"], job.args.target)
-    if stored != expected:
-        raise WaypointError(f"{job.args.scores} holds scores of {stored}, wanted are those of {expected}")
+    actual, expected = (scores.attrs["method"], scores.attrs["target"]), (settings["method"], job.args.target)
+    if actual != expected:
+        raise WaypointError(f"{job.args.scores} holds scores of {actual}, wanted are those of {expected}")
     return scores
 
 

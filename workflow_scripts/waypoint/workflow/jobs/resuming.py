@@ -52,13 +52,13 @@ def finished(folder, identity):
 
 def run_epochs(job, trainer, folder, identity, name):
     """Run a trainer's epochs, resuming from the state in ``folder``, and save the state there after each."""
-    state = folder / "state.pt"
-    if state.exists() and (stored := read_state(state)) is not None and stored["identity"] == identity:
-        trainer.load_state(stored)
+    path = folder / "state.pt"
+    if path.exists() and (state := read_state(path)) is not None and state["identity"] == identity:
+        trainer.load_state(state)
         job.say(f"{name}: resumes after epoch {trainer.epoch}")
     while not trainer.finished:
         loss = trainer.run_epoch()
-        write_state(state, {**trainer.state(), "identity": identity})
+        write_state(path, {**trainer.state(), "identity": identity})
         job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
 
 

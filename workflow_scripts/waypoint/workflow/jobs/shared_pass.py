@@ -94,10 +94,10 @@ class SharedPass:
         Args:
             rows: number of rows of features in a block.
         """
-        chosen = {self.target: self.gradients}
+        pass_gradients = {self.target: self.gradients}
         remaining = PASS_BYTES - _bytes(self.gradients, rows)
         for target in self.all_targets:
-            if target in chosen or not self.needs(target):
+            if target in pass_gradients or not self.needs(target):
                 continue
             gradients = open_store(self.gradients_of(target))
             if self.finished(target, gradients):
@@ -105,8 +105,8 @@ class SharedPass:
             remaining -= _bytes(gradients, rows)
             if remaining < 0:
                 break
-            chosen[target] = gradients
-        return chosen
+            pass_gradients[target] = gradients
+        return pass_gradients
 
     def needs(self, target):
         """Return whether a target can be scored in this pass and has no current scores."""

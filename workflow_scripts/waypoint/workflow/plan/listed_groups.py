@@ -16,10 +16,10 @@ def require_groups(plan):
     groups = plan.config["groups"]
     if groups is None:
         return
-    stored, by = stored_data(plan), groups["by"]
-    if stored is not None:
-        names = ImageNames(stored)
-        files, classes = names.files, classes_of(stored, by, names)
+    store, by = stored_data(plan), groups["by"]
+    if store is not None:
+        names = ImageNames(store)
+        files, classes = names.files, classes_of(store, by, names)
     else:
         source_rows = source_and_rows(plan.config)
         if source_rows is None:

@@ -24,12 +24,12 @@ def require_listed_images(plan):
 
 def known_files(plan):
     """Return the training images' names from the store or the source, or None if only the first job will know them."""
-    stored = stored_data(plan)
-    if stored is None:
+    store = stored_data(plan)
+    if store is None:
         return source_files(plan.config)
     from waypoint.store.data.image_names import ImageNames
 
-    return ImageNames(stored).files
+    return ImageNames(store).files
 
 
 def stored_data(plan):
