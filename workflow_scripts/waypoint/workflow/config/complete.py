@@ -129,9 +129,8 @@ def _check_targets(config, indices):
         steps_key = prefix if "steps" in target else f"{prefix}: attribution.steps"
         if "trajectory" in target:
             readable(target["trajectory"], f"targets[{i}].trajectory")
-            from waypoint.store.data.trajectories import (
-                GivenTrajectory,
-            )  # imported lazily: planning opens no other array
+            # imported lazily: planning opens no other array
+            from waypoint.store.data.trajectories import GivenTrajectory
 
             trajectory = GivenTrajectory(target["trajectory"], prefix)
             available, shape = trajectory.steps, trajectory.x_t.shape

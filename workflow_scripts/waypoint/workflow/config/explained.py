@@ -11,7 +11,7 @@ from waypoint.store.data.given_image import open_picture
 from waypoint.workflow.config.given_models import stored_config, stored_vae
 
 SAMPLING_STEPS = 50
-DESIRED_STEPS = (100, 300, 500, 700, 900)  # steps; the nearest ones on the model's own grid are used
+DESIRED_STEPS = (100, 300, 500, 700, 900)  # the nearest steps on the model's grid are used
 EXPERIMENT_DATA = "data/train.zarr"  # marks the folder of an experiment
 LARGEST_FACTORED = 400e6  # largest weights, in bytes, whose ekfac factors fit a workstation: 100 M parameters
 NAMED = {"image": "IMAGE=made.png", "model": "MODEL=models/a", "data": "DATA=photos/"}
@@ -26,7 +26,7 @@ def target_of(image, label=None, prompt=None):
     open_picture(image, "IMAGE")
     key = hashlib.sha256(Path(image).read_bytes())
     key.update(repr((label, prompt)).encode())
-    row = {"id": f"{plain(Path(image).stem)}-{key.hexdigest()[:6]}", "image": str(Path(image).absolute())}
+    row = {"id": f"{path_safe(Path(image).stem)}-{key.hexdigest()[:6]}", "image": str(Path(image).absolute())}
     return row | {name: value for name, value in (("label", label), ("prompt", prompt)) if value is not None}
 
 
@@ -67,7 +67,7 @@ def configuration(model, data, captions=None):
         "sampling": {"steps": SAMPLING_STEPS},
         "attribution": {"steps": steps_of(scheduler)},
         "methods": {best: {}, f"{best}-sum": {"method": "trak-sum", "of": best}, "pixel": {}},
-        # what scores of both halves of the draws have in common is not noise
+        # agreement between the scores of both halves of the draws tells influences from noise
         "features": {"keep_halves": True, "draw_scheme": "stratified"},
     }
     for key, part in (("vae", "vae"), ("text_encoder", "text_encoder")):
@@ -87,10 +87,10 @@ def weights_of(model):
 def name_of(model, data):
     """Return the experiment's name: the names of the model's folder and of the images, and a hash of both paths."""
     key = text_hash(f"{Path(model).absolute()}\0{Path(data).absolute()}")[:6]
-    return f"explain-{plain(Path(model).absolute().name)}-{plain(Path(data).absolute().stem)}-{key}"
+    return f"explain-{path_safe(Path(model).absolute().name)}-{path_safe(Path(data).absolute().stem)}-{key}"
 
 
-def plain(name):
+def path_safe(name):
     """Return a name with only letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "picture"
 

@@ -33,7 +33,7 @@ def check(target, prefix):
     open_picture(target["image"], f"{prefix}: image")
 
 
-def require_again(target, prefix):
+def require_repeatable(target, prefix):
     """Refuse a target whose image cannot be generated again.
 
     Args:

@@ -14,7 +14,7 @@ MAY_HAVE = {"clip": (), "timm": ("mean", "std", "size"), "torchvision": ("mean",
 
 
 def check_encoders(config):
-    """Refuse encoders that lack a key or have a key of another kind.
+    """Refuse encoders that lack a key of their kind or have a key of another.
 
     Raises:
         WaypointError: names the key.

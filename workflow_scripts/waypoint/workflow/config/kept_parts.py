@@ -20,7 +20,7 @@ def resolve_halves(config):
     """
     features = config["features"]
     if features["keep_halves"] is None:
-        stored_setting = _stored(config) if config["data"] else False
+        stored_setting = _stored_setting(config) if config["data"] else False
         features["keep_halves"] = _default(config) if stored_setting is None else stored_setting
 
 
@@ -36,7 +36,7 @@ def check_halves(config):
                 raise WaypointError(f"config: features.keep_halves: attribution.{key} is 1, which has no halves")
 
 
-def _stored(config):
+def _stored_setting(config):
     """Return whether the stored features of the first checkpoint have halves, or None if there are none."""
     first = checkpoint_names(config)[0]
     for store in folders(config["store"]):
@@ -57,11 +57,11 @@ def _default(config):
         return False
     if min(attribution["train_draws"], attribution["target_draws"]) < 2:
         return False
-    n = _images(config)
+    n = _number_of_images(config)
     return n is not None and kept(None, n, projection["dim"], 1)
 
 
-def _images(config):
+def _number_of_images(config):
     """Return an upper bound on the number of training images, or None if the source cannot be read."""
     data = config["data"]
     if data["subset"] is not None:

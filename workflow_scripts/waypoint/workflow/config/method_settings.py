@@ -44,9 +44,9 @@ def _settings(name, settings, prefix, encoders):
     if kind is not None and kind not in NAMED:
         raise WaypointError(f"{prefix}.method: {kind!r} is no method; {_hint(kind, NAMED)}")
     if name in encoders:
-        kind = _only(name, kind, ENCODER, prefix)
+        kind = _implied_kind(name, kind, ENCODER, prefix)
     elif name in NAMED:
-        kind = _only(name, kind, name, prefix)
+        kind = _implied_kind(name, kind, name, prefix)
     elif name in TAKEN:
         raise WaypointError(f"{prefix}: the name {name} is taken; choose another")
     elif "scores" in settings:
@@ -73,7 +73,7 @@ def _settings(name, settings, prefix, encoders):
     return {"method": kind, **{key: value for key, value in settings.items() if key != "method"}}
 
 
-def _only(name, kind, name_kind, prefix):
+def _implied_kind(name, kind, name_kind, prefix):
     """Return the kind of a method whose name implies it.
 
     Raises:

@@ -28,10 +28,10 @@ def check_own_scores(config):
         for target in config["targets"]:
             path = Path(settings["scores"], f"{target['id']}.zarr")
             steps = target.get("steps", config["attribution"]["steps"])
-            OwnScores(path, prefix).require(steps, _images(config))
+            OwnScores(path, prefix).require(steps, _number_of_images(config))
 
 
-def _images(config):
+def _number_of_images(config):
     """Return the number of training images, or None if only the first job will know it."""
     data = config["data"]
     if data["subset"] is not None:

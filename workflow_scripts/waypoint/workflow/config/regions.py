@@ -23,7 +23,7 @@ def expand(config):
     """
     rows, indices, masks_of = [], [], {}
     for index, row in enumerate(config["targets"]):
-        named_masks = _named(row.get("mask"), f"config: targets[{index}].mask")
+        named_masks = _named_masks(row.get("mask"), f"config: targets[{index}].mask")
         by_mask = [row]
         if named_masks is not None:
             by_mask = [
@@ -37,7 +37,7 @@ def expand(config):
     return indices
 
 
-def _named(mask, prefix):
+def _named_masks(mask, prefix):
     """Return [(name, mask)] of a list of named masks, or None for any other mask."""
     if not isinstance(mask, list):
         return None

@@ -110,7 +110,7 @@ def key_path(parts):
 
 
 def join(parent: str | None, key: str) -> str:
-    """Return ``where.key``, or ``key`` at the top level."""
+    """Return ``parent.key``, or ``key`` at the top level."""
     return f"{parent}.{key}" if parent else key
 
 

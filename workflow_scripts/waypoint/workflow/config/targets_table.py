@@ -7,7 +7,7 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.store.data.tables import csv_rows, text_of
 
-NUMBER = re.compile(r"[+-]?\d+(\.0*)?")  # pandas writes 1.0 where a column of whole numbers has a gap
+NUMBER = re.compile(r"[+-]?\d+(\.0*)?")  # pandas writes 1.0 if a column of integers has gaps
 BOX = re.compile(r"[\[(]|-?\d+\s*[,;\s]")  # matches the beginning of a box, but of no file name
 
 
@@ -55,11 +55,11 @@ def read_targets(path, columns):
 
 def _value(name, cell, source):
     if name in ("seed", "label", "noises"):
-        return _whole(cell, source)
+        return _integer(cell, source)
     if name == "steps":
-        return [_whole(step, source) for step in _list(cell)]
+        return [_integer(step, source) for step in _list(cell)]
     if name == "mask" and BOX.match(cell):
-        return [_whole(edge, source) for edge in _list(cell)]
+        return [_integer(edge, source) for edge in _list(cell)]
     return cell
 
 
@@ -68,7 +68,7 @@ def _list(cell):
     return [part for part in re.split(r"[\s,;]+", cell.strip("[]() ")) if part]
 
 
-def _whole(text, source):
+def _integer(text, source):
     if not NUMBER.fullmatch(text):
         raise WaypointError(f"{source}: {text!r} is no whole number")
     return int(text.split(".")[0])

@@ -1,7 +1,7 @@
 """Forgetting: images from the same seed by models without a method's top images (§5.5, Fig. 7)."""
 
 from waypoint.workflow.config.evaluated import chosen_targets
-from waypoint.workflow.config.given_images import require_again
+from waypoint.workflow.config.given_images import require_repeatable
 from waypoint.workflow.evaluations import removals
 from waypoint.workflow.evaluations.evaluation import Evaluation
 from waypoint.workflow.evaluations.keys import targets
@@ -57,7 +57,7 @@ def check(config, grid):
     removals.check(config, NAME, grid)
     rows = {target["id"]: target for target in config["targets"]}
     for name in chosen_targets(config, NAME):
-        require_again(rows[name], "config: evaluation.forgetting.targets")
+        require_repeatable(rows[name], "config: evaluation.forgetting.targets")
 
 
 def stores(plan):

@@ -25,7 +25,7 @@ def check_evaluations(config, grid):
     """Refuse evaluations that contradict the rest of the configuration or each other.
 
     Args:
-        grid: the sampling grid, or None where planning cannot know it.
+        grid: the sampling grid, or None if planning cannot know it.
 
     Raises:
         WaypointError: names the key.

@@ -206,7 +206,7 @@ def run_jobs(main, arguments, jobs_of):
     except KeyboardInterrupt:  # after Ctrl-C nobody needs a traceback from every job
         sys.exit(130)
     except Exception as error:
-        if _full_disk(error):
+        if _is_full_disk(error):
             _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
         traceback.print_exc(file=log)
         if isinstance(error, OSError):
@@ -244,7 +244,7 @@ def _show_warnings(log):
     warnings.simplefilter("always", WaypointWarning)
 
 
-def _full_disk(error):
+def _is_full_disk(error):
     """Return whether an error was caused by a full disk, for which torch and safetensors raise their own errors."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:

@@ -20,16 +20,16 @@ def made_lock(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except PermissionError:
-        raise _foreign(existing(folder)) from None
+        raise _foreign_error(existing(folder)) from None
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-        raise _foreign(folder)
+        raise _foreign_error(folder)
     for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         with contextlib.suppress(PermissionError):
             return open(os.open(path, flags, 0o666), "rb")
-    raise _foreign(path)
+    raise _foreign_error(path)
 
 
-def _foreign(path):
+def _foreign_error(path):
     """Return the error for a file or folder of another user."""
     return WaypointError(
         f"{path} cannot be written{owner(path)}: it holds the state of an unfinished job. When no job of theirs runs, "

@@ -21,15 +21,13 @@ from waypoint.workflow.jobs.noise_trajectories import noises_of
 
 OF_ONE_TARGET = ("target", "generator")  # sections of a spec in which targets differ
 PASS_BYTES = 1 << 30  # memory for all targets of a pass together
-RIGHT, SCORES = (
-    12,
-    32,
-)  # bytes per value of K⁻¹g, in two precisions; and of scores, read ahead, current, stacked, averaged
+# bytes per value of K⁻¹g, in two precisions, and of scores: read ahead, current, stacked and averaged
+RIGHT, SCORES = 12, 32
 ARRAYS = 3  # arrays of a target with a chunk in memory: scores, their error, and scores by checkpoint
 
 
 class SharedPass:
-    """The view of one target's job, which scores all due targets or finds its own scores finished.
+    """The pass as seen by one target's job, which scores all due targets or finds its own scores finished.
 
     Args:
         job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all in the

@@ -50,7 +50,7 @@ def is_current(plan, root, stage, name):
     expected = {"spec": plan.spec(stage), "identity": plan.identity(stage)}
     try:
         return Path(root, name).exists() and examine(LocalStore(root), f"{root}/{name}", expected) is None
-    except WaypointError:  # not this plan's artifact: the checks at the start of the run report it
+    except WaypointError:  # reported by the checks at the start of the run
         return False
 
 

@@ -20,13 +20,13 @@ from waypoint.workflow.plan.stages import STAGES
 SCRIPTS = Path(__file__).parents[3]
 TRAININGS = {name for name, stage in STAGES.items() if stage.entry == "train"}
 IMPORTS = {"import_checkpoint", "import_base", "import_adapter", "import_vae", "import_text_encoder"}
-MAKERS = {*TRAININGS, *IMPORTS, "train_vae"}  # of networks
+MAKERS = {*TRAININGS, *IMPORTS, "train_vae"}  # stages that make networks
 KEEPERS = {"featurize", "fisher_rows"}  # stages that store gradients, which may be too large without a projection
 REFUSED = 3  # exit status of a refusal, whose reason is on standard output
 
 
 def to_examine(plan, jobs):
-    """Return the jobs, of [(stage, wildcards)], whose networks are checked before the first of them runs."""
+    """Return those of the jobs [(stage, wildcards)] whose networks are checked before the first job runs."""
     stages = MAKERS | (KEEPERS if plan.config["projection"]["kind"] == "none" else set())
     return [(stage, wildcards) for stage, wildcards in jobs if stage in stages]
 
@@ -41,7 +41,7 @@ def require_fit(plan, jobs, data):
     Raises:
         WaypointError: names the folder or key, and what does not fit.
     """
-    # run by name, so that the shell finds the same interpreter as for the jobs
+    # found on the PATH, like the interpreter of the jobs
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     arguments, reason = json.dumps(question(plan, jobs, data)), "there is no python"
@@ -148,9 +148,9 @@ def answer(
         compare(checkpoints.outline_of(model), "model.unet")
     for path in given:
         require_no_typo(path)
-    folders, sentences = list(filter(local, given)), []
+    folders, sentences = list(filter(is_local, given)), []
     changed = {**changed, "model": model, "cells": cells, "latent": bool(vae)}
-    expected = wanted(model, reference if reference and local(reference) else None, changed) if folders else None
+    expected = wanted(model, reference if reference and is_local(reference) else None, changed) if folders else None
     for path in folders:
         denoiser, notes = checkpoints.outlined(path, **changed)
         notes += fit(denoiser, expected, path, changed)
@@ -190,7 +190,7 @@ def require_no_typo(path):
     """
     from waypoint.store.networks.hub import not_to_be_had
 
-    if local(path) or not Path(path).parent.is_dir() or not may_be_hub_id(path):
+    if is_local(path) or not Path(path).parent.is_dir() or not may_be_hub_id(path):
         return
     if reason := not_to_be_had(path):
         raise WaypointError(f"checkpoint {path}: no such folder; as a hub id: {reason}")
@@ -205,16 +205,16 @@ def encoders(vae, text_encoder):
     from waypoint.store.networks.vae import latent_channels, outline_of
 
     width = channels = None
-    if text_encoder and local(text_encoder["path"]):
+    if text_encoder and is_local(text_encoder["path"]):
         width = embedding_width(local_place(text_encoder["path"], "text_encoder"))
     if vae and "train" in vae:
         channels = outline_of(vae["train"]["autoencoder"]).config["latent_channels"]
-    elif vae and local(vae["path"]):
+    elif vae and is_local(vae["path"]):
         channels = latent_channels(vae["path"])
     return bool(vae) == (channels is not None) and bool(text_encoder) == (width is not None), width, channels
 
 
-def local(path):
+def is_local(path):
     """Return whether a network is in a folder or file, on this machine or in an installed package."""
     try:
         return Path(local_place(path, "config")).exists()

@@ -29,7 +29,7 @@ from waypoint.workflow.methods import ENCODER, LOOKS, METHODS
 from waypoint.workflow.plan.specs import READ_AS, as_read
 from waypoint.workflow.plan.stages import STAGES
 
-GIVEN_KEYS = ("sampler", "timestep_spacing", "weights")  # of config.checkpoints
+GIVEN_KEYS = ("sampler", "timestep_spacing", "weights")  # keys of ``checkpoints`` for existing models
 PANEL_SAMPLES = 4  # samples of p(·|x_t) in every panel
 SHEET_SAMPLES, CAPTIONED_SAMPLES = 36, 16  # samples on a model's contact sheet: 6 × 6, or 4 × 4 with captions
 

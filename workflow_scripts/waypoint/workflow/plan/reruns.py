@@ -135,7 +135,7 @@ def examine(store, path, expected, sources=()):
     stale = Stale(name, "", attributes.get("seconds", 0.0), not os.path.islink(path))
     record = attributes.get("source")
     if attributes["spec"] != expected["spec"] and as_read(attributes["spec"]) == as_read(expected["spec"]):
-        # current for its readers: an earlier stage version that only lacks what later ones store besides
+        # made by an earlier stage version, which lacks things that its readers do not compare
         if record and not sources and expected["stage"] in FROM_RAW:  # the raw data are gone
             return None
         if changed := changed_source(record, sources):
@@ -160,7 +160,7 @@ def examine(store, path, expected, sources=()):
     return stale
 
 
-def following(store, job, root):
+def stale_readers(store, job, root):
     """Return the existing outputs of a job as stale because of ``root``, a ``Stale`` whose content changes."""
     outputs = ((path, store.attributes(path)) for path in artifacts_of(job))
     return [
@@ -211,14 +211,14 @@ def dear(artifacts):
     Damaged artifacts do not count, since they are lost already; nor do models whose removed images depend on scores,
     which are retrained only if those images change; nor do lists of models or near-duplicates, which are made quickly.
     """
-    return [stale for stale in artifacts if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
+    return [stale for stale in artifacts if stale.replaced and stale.changes and _is_costly(PurePath(stale.name))]
 
 
-def _guarded(name):
+def _is_costly(name):
     return name.parts[0] in GUARDED and name.suffix != ".json" and str(name) not in CHEAP
 
 
-def replacing(artifacts, root):
+def replacement_message(artifacts, root):
     """Return a message on the artifacts that a run would replace: which, why, how long they took, and what to do."""
     kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in artifacts)
     counts = ", ".join(f"{count} {kind if count > 1 else ONE.get(kind, kind)}" for kind, count in kinds.items())
@@ -233,7 +233,7 @@ def replacing(artifacts, root):
     )
 
 
-def moved(links):
+def dangling_message(links):
     """Return a message on dangling links in place of planned results: what they mean and what to do."""
     several = len(links) > 1
     return (

@@ -48,13 +48,13 @@ def differences(stored, expected):
             continue
         if not isinstance(old, dict) or not isinstance(new, dict):
             # only one spec has this stage, for example because the model was given before and is now trained
-            result += [Difference(stage, _shown(old), _shown(new))]
+            result += [Difference(stage, _summary(old), _summary(new))]
             continue
-        result += _within(stage, old, new)
+        result += _stage_differences(stage, old, new)
     return result
 
 
-def _within(stage, old, new):
+def _stage_differences(stage, old, new):
     """Iterate over the differences between two entries of one stage."""
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key, ABSENT), new.get(key, ABSENT)
@@ -63,19 +63,19 @@ def _within(stage, old, new):
         if key == "version" and a != b:
             yield Difference(f"the version of stage {stage}", a, b)
         elif a != b:
-            yield from _sections(key, a, b)
+            yield from _section_differences(key, a, b)
 
 
-def _sections(prefix: str, a, b):
+def _section_differences(prefix: str, a, b):
     if not isinstance(a, dict) or not isinstance(b, dict):
         yield Difference(WRITTEN.get(prefix, prefix), a, b)
         return
     for key in sorted(a.keys() | b.keys()):
         if a.get(key, ABSENT) != b.get(key, ABSENT):
-            yield from _sections(join(prefix, key), a.get(key, ABSENT), b.get(key, ABSENT))
+            yield from _section_differences(join(prefix, key), a.get(key, ABSENT), b.get(key, ABSENT))
 
 
-def _shown(value):
+def _summary(value):
     return "part of it" if isinstance(value, dict) else value
 
 

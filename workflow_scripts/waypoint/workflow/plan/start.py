@@ -21,13 +21,13 @@ from waypoint.workflow.plan.requested import require_known
 from waypoint.workflow.plan.reruns import (
     LocalStore,
     artifacts_of,
+    dangling_message,
     dear,
-    following,
-    moved,
-    replacing,
+    replacement_message,
     requests_of,
     stage_of,
     stale_outputs,
+    stale_readers,
     summary,
 )
 from waypoint.workflow.plan.stages import STAGES
@@ -73,8 +73,8 @@ class Start:
         unforced = [stale for job, outputs in outdated.items() if not self.forced(job) for stale in outputs]
         if (costly := dear(unforced)) and not self.plan.config["replace"]:
             if not self.dry():
-                raise WaypointError(replacing(costly, self._root()))
-            print(f"Waypoint: warning: {replacing(costly, self._root())}", file=sys.stderr)
+                raise WaypointError(replacement_message(costly, self._root()))
+            print(f"Waypoint: warning: {replacement_message(costly, self._root())}", file=sys.stderr)
         for line in summary(unforced):
             print(f"Waypoint: {line}", file=sys.stderr)
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in outdated.items()}
@@ -101,7 +101,7 @@ class Start:
         planned = {path for job in jobs if not self.forced(job) for path in artifacts_of(job)}
         broken = [path for path in self.gone if path in planned]
         if broken and not self.plan.config["replace"]:
-            message = moved(broken)
+            message = dangling_message(broken)
             if not self.dry():
                 raise WaypointError(message)
             print(f"Waypoint: warning: {message}", file=sys.stderr)
@@ -175,7 +175,7 @@ class Start:
         roots = [(job, stale) for job, outputs in stale_of.items() for stale in outputs if stale.spreads]
         for job, root in roots:
             for reader in self.downstream(job):
-                if reader not in stale_of and (outputs := following(self.store, reader, root)):
+                if reader not in stale_of and (outputs := stale_readers(self.store, reader, root)):
                     stale_of[reader] = outputs
         return stale_of
 
