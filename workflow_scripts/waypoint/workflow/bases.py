@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Basis:
-    """A row of the table.
+    """A row of the table of bases.
 
     Attributes:
         name: used in the names of folders and files.

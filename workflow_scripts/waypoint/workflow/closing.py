@@ -42,7 +42,7 @@ def noise_in_words(root, checkpoints):
 
 
 def idle_in_words(root):
-    """Return a sentence that names the adapters without an effect according to the control, or None if all have one.
+    """Return a sentence that names the adapters without an effect according to the control, or None if there are none.
 
     Args:
         root: the experiment's folder.

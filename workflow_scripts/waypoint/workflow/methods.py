@@ -31,7 +31,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table.
+    """A row of the table of methods.
 
     Attributes:
         name: the kind, as configurations write it. label: a short description.

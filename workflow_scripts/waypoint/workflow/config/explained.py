@@ -21,7 +21,7 @@ def target_of(image, label=None, prompt=None):
     """Return the row of ``targets`` for a picture; its id holds a hash that tells pictures of the same name apart.
 
     Raises:
-        WaypointError: there is no such file, or it is no picture.
+        WaypointError: there is no such file, or it is not a picture.
     """
     open_picture(image, "IMAGE")
     key = hashlib.sha256(Path(image).read_bytes())

@@ -16,7 +16,7 @@ def fill(targets):
 
 
 def check(target, prefix):
-    """Refuse a row with keys that do not apply to it, or with a file that is no picture.
+    """Refuse a row with keys that do not apply to it, or with a file that is not a picture.
 
     Raises:
         WaypointError: names the target, the key and what to do.

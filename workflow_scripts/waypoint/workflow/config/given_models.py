@@ -41,7 +41,7 @@ def _expanded(key, paths):
 
 
 def _matches(path, key):
-    """Return the folders and weight files that match a pattern; other files are no models."""
+    """Return the folders and weight files that match a pattern; other files are not models."""
     matches = sorted(glob.glob(path), key=_natural)
     models = [match for match in matches if Path(match).is_dir() or Path(match).suffix in SUFFIXES]
     if not models:

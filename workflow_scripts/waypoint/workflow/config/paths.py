@@ -47,7 +47,7 @@ def expanded(text, path):
 
 
 def check_places(config):
-    """Refuse stores that are no folders, and names with brackets, which have a meaning for Snakemake.
+    """Refuse stores that are not folders, and names with brackets, which have a meaning for Snakemake.
 
     Args:
         config: with the section ``methods`` as written.

@@ -104,7 +104,7 @@ def read_mask(file, image):
         image: (H, W) of the image, or None if unknown.
 
     Raises:
-        WaypointError: it is no readable picture, has no white pixel, or has another size than the image.
+        WaypointError: it is not a readable picture, has no white pixel, or differs in size from the image.
     """
     from waypoint.store.data.image_files import decoded, laid_on  # imported lazily: it imports Pillow
 

@@ -34,7 +34,7 @@ def _pattern(_, pattern, value, __):
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-# 16.0 is no integer here, and .nan is no number
+# 16.0 is not an integer here, and .nan is not a number
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
 _Validator = validators.extend(jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES)
 

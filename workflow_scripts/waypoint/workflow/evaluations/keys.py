@@ -2,7 +2,7 @@
 
 
 def targets(description, default=True):
-    """Return the key ``targets``: a list of ids, or the number of first ones.
+    """Return the key ``targets``: a list of ids, or how many of the first ones.
 
     Args:
         description: a sentence on what the targets are. default: whether null means all targets.

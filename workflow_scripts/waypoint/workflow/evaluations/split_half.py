@@ -34,7 +34,7 @@ def check(config, grid):
 
 
 def methods(config):
-    """Return trak if no listed method is of this kind."""
+    """Return the unlisted methods that are needed: trak, if no listed method is of this kind."""
     return [] if any(row["method"] == "trak" for row in config["methods"].values()) else ["trak"]
 
 

@@ -53,7 +53,7 @@ def make_curvature(job, work):
 
 
 class RowsOfSums:
-    """Sums over Fisher rows that are saved from time to time, so that a killed job can resume."""
+    """Sums over Fisher rows, saved from time to time so that a killed job can resume."""
 
     def __init__(self, job, data, theta, folder, identity):
         self.job, self.data, self.theta, self.folder, self.identity = job, data, theta, folder, identity

@@ -11,7 +11,7 @@ SAMPLE = 128  # number of training images whose distances to their nearest other
 
 
 def sample_of(job, n):
-    """Return the indices, ascending, of the ``n`` training images that are compared with all others."""
+    """Return the indices, ascending, of a sample of the ``n`` training images that is compared with all others."""
     return np.sort(numpy_stream(job.settings["seed"], "compared images").permutation(n)[:SAMPLE])
 
 

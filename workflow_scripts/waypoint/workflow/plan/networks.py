@@ -166,7 +166,7 @@ def parameters_of_adapters(unet, adapters):
         adapters: {"trained": the section ``adapter`` or None, "files": paths of existing ones}.
 
     Raises:
-        WaypointError: a target that is no layer, or a file for another network.
+        WaypointError: a target that is not a layer, or a file for another network.
     """
     from waypoint.store.networks.adapter_files import read_adapter_file
     from waypoint.store.networks.adapters import parameters_of, parameters_of_new
@@ -183,7 +183,7 @@ def parameters_of_adapters(unet, adapters):
 
 
 def require_no_typo(path):
-    """Refuse a path that neither exists nor is a model at the hub although its parent folder exists.
+    """Refuse a path that neither exists, although its parent folder does, nor is a model at the hub.
 
     Raises:
         WaypointError: names both.

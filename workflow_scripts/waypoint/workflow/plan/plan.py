@@ -209,7 +209,7 @@ class Plan:
         return settings | self.pick_set("sampling", "size")
 
     def null_class(self):
-        """Return a spec's entry if one class stands for no class, as in guided models without captions, else {}."""
+        """Return a spec's entry if there is a null class, as in guided models without captions, else {}."""
         guided = any(self.config[section]["guidance"] != 1 for section in ("sampling", "attribution"))
         dropped = self.config["training"]["label_dropout"] if "count" in self.config["checkpoints"] else 0
         return {"null_class": True} if (guided and not self.prompted) or dropped else {}
@@ -282,7 +282,7 @@ class Plan:
         return [name for name in BASES if name in used]
 
     def together(self, stage):
-        """Return the names of the bases that share a pass for a stage because their draws are equal; two at least.
+        """Return the names of the bases that share a pass for a stage because their draws are equal: at least two, or none.
 
         Args:
             stage: "featurize", "fisher_rows" or "target_gradients".
@@ -451,7 +451,7 @@ class Plan:
         return taken_from(path, self.config["checkpoints"].get("weights"))
 
     def adapter_sources(self, checkpoint):
-        """Return the file of an existing adapter, or its path if there is something else now."""
+        """Return the file of an existing adapter, or its path if that is no longer an adapter."""
         path = self.config["checkpoints"]["adapters"][int(checkpoint.split("/")[1])]
         try:
             return [str(file_of(path))]

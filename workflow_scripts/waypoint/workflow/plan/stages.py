@@ -22,7 +22,7 @@ THUMBNAIL = 7e-4  # seconds to make the explorer's thumbnail of a training image
 
 @stage(version=2, read_as=1, cost=START)  # version 2 also stores the names of files and classes
 def prepare_data(plan):
-    """The training images. Their location is no setting; their content counts by its hash."""
+    """The training images. Their location is not a setting; their content counts by its hash."""
     data = plan.pick("data", "source size subset")
     data |= plan.pick_set("data", " ".join(["near_duplicates", "channels", *OPTIONS]))
     data |= {} if plan.config["data"]["fit"] == "crop" else plan.pick("data", "fit")
@@ -156,7 +156,7 @@ def sample_trajectory(plan, target):
 
 @stage(version=1, slurm="gpu")
 def invert_image(plan, target):
-    """The trajectory of a given image; the location of its file is no setting."""
+    """The trajectory of a given image; the location of its file is not a setting."""
     return sample_trajectory(plan, target)
 
 

@@ -34,7 +34,7 @@ from waypoint.workflow.plan.stages import STAGES
 
 
 class Start:
-    """Decides what runs at one start of Snakemake.
+    """The decision on what runs at one start of Snakemake.
 
     Args:
         plan: a ``Plan``. remote: whether the store is behind a storage plugin.
