@@ -117,7 +117,7 @@ def place_of(encoder):
 
 
 def is_hub_id(encoder):
-    """Return whether an encoder is a CLIP model at the hub, owner/name; a path in an existing folder is not a hub id."""
+    """Return whether an encoder is a CLIP model at the hub, owner/name; paths in existing folders are not hub ids."""
     path = encoder["path"]
     if (
         encoder["kind"] != "clip"

@@ -282,7 +282,7 @@ class Plan:
         return [name for name in BASES if name in used]
 
     def together(self, stage):
-        """Return the names of the bases that share a pass for a stage because their draws are equal: at least two, or none.
+        """Return the names of the bases that share a stage's pass because their draws are equal: at least two, or none.
 
         Args:
             stage: "featurize", "fisher_rows" or "target_gradients".
