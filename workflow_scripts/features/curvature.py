@@ -11,10 +11,10 @@ from waypoint.workflow.jobs.job import run
 def factored(rows, shapes, settings):
     """Return the curvature of the basis ``ekfac``."""
     matrices = factored_matrices(shapes, settings["rows"], settings["bound"])
-    vectors = rows.kept("eigenvectors")
+    vectors = rows.saved("eigenvectors")
     if vectors is None:
         vectors = rows.add_to(Factors(matrices, rows.device), fisher.EIGENVECTORS).eigenvectors()
-        rows.keep("eigenvectors", vectors)
+        rows.save("eigenvectors", vectors)
         rows.forget(fisher.EIGENVECTORS)
     return rows.add_to(Eigenvalues(matrices, vectors, rows.device), fisher.EIGENVALUES).curvature()
 

@@ -138,7 +138,7 @@ def legend(figure, above):
 
 
 def axis_limit(rows):
-    """Return the limit of the vertical axis: it shows all marks with their errors; a band of neighbourhoods may be wider."""
+    """Return the limit of the vertical axis: all marks with their errors are shown; a band may be wider."""
     rows = rows[rows["null"] == "random"]
     unit = rows["random_sd"].where(rows["random_sd"] > 0, 1)
     return 1.12 * max(2.6, (rows["z"].abs() + rows["se"].fillna(0) / unit).max())

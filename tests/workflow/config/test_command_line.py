@@ -52,6 +52,6 @@ def test_what_a_file_says_stays_as_it_is():
 
 def test_a_mistake_is_still_one():
     with pytest.raises(WaypointError, match="training.epochs"):
-        complete(config({"training.epochs": "many"}), given={"training": {"epochs": "many"}})
-    done = complete(config({"training.epochs": "3"}), given={"training": {"epochs": "3"}})
+        complete(config({"training.epochs": "many"}), command_line={"training": {"epochs": "many"}})
+    done = complete(config({"training.epochs": "3"}), command_line={"training": {"epochs": "3"}})
     assert done["training"]["epochs"] == 3

@@ -6,7 +6,7 @@ from PIL import Image
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete
-from waypoint.workflow.config.regions import painted
+from waypoint.workflow.config.regions import read_mask
 
 HALF = np.zeros((8, 8), np.uint8)
 HALF[:4] = 255
@@ -51,7 +51,7 @@ def saved(folder, image, name="mask.png"):
     ids=["grey", "16 bits", "alpha", "grey and alpha", "1 bit"],
 )
 def test_a_mask_is_what_is_white_and_opaque(tmp_path, image):
-    assert np.array_equal(painted(saved(tmp_path, image), (8, 8)), HALF / 255)
+    assert np.array_equal(read_mask(saved(tmp_path, image), (8, 8)), HALF / 255)
 
 
 @pytest.mark.parametrize(

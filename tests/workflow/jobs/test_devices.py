@@ -41,7 +41,7 @@ def spans(jobs):
 
 @pytest.fixture(autouse=True)
 def nothing_held(monkeypatch):
-    monkeypatch.setattr(devices, "_held", {})
+    monkeypatch.setattr(devices, "_locks", {})
 
 
 def test_more_jobs_than_gpus_never_share_one_and_use_them_all(tmp_path):

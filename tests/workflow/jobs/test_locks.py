@@ -7,7 +7,7 @@ import pytest
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.jobs import locks
-from waypoint.workflow.jobs.job import opened_log
+from waypoint.workflow.jobs.job import open_log
 from waypoint.workflow.jobs.locks import made_lock
 from waypoint.workflow.jobs.resuming import sole_owner
 
@@ -66,7 +66,7 @@ def test_a_log_of_somebody_else_gives_way(tmp_path, monkeypatch):
         return real(*args, **named)
 
     monkeypatch.setattr("builtins.open", once_closed)
-    with opened_log(path) as log:
+    with open_log(path) as log:
         log.write("mine")
     assert path.read_text() == "mine"
 
@@ -74,5 +74,5 @@ def test_a_log_of_somebody_else_gives_way(tmp_path, monkeypatch):
 def test_a_log_that_has_no_place_ends_the_job_in_words(tmp_path, capsys):
     (tmp_path / "logs").write_text("")
     with pytest.raises(SystemExit):
-        opened_log(tmp_path / "logs/x.log")
+        open_log(tmp_path / "logs/x.log")
     assert "x.log cannot be written (Not a directory)" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from waypoint.store.artifacts.source_files import source_record
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan import reruns, start
 from waypoint.workflow.plan.plan import Plan
-from waypoint.workflow.plan.reruns import LocalStore, dear, duration, examine, replacing, summary
+from waypoint.workflow.plan.reruns import LocalStore, dear, duration, examine, replacement_message, summary
 from waypoint.workflow.plan.specs import Difference, differences, require_agreement, settings_of
 from waypoint.workflow.plan.stages import STAGES
 
@@ -343,7 +343,7 @@ def test_the_guard_says_what_why_how_long_and_what_to_do():
     changes = [Difference("training.epochs", 2, 7), Difference("seed", 0, 1)]
     lost = [reruns.Stale(f"checkpoints/full/{k}", "", 5400.0, True, changes) for k in range(7)]
     lost.append(reruns.Stale("data/train.zarr", "", 0.0, True, ["raw changed since it was read"]))
-    text = replacing(lost, "store/test")
+    text = replacement_message(lost, "store/test")
     for part in (
         "would replace 7 models, 1 stored images in store/test that took 10.5 hours to make",
         "(checkpoints/full/0, checkpoints/full/1, checkpoints/full/2, checkpoints/full/3, checkpoints/full/4, …)",

@@ -1,1 +1,1 @@
-"""Configuration, the plan of paths and specs, and what scripts share."""
+"""The configuration, the plan of paths and specs, and the code that scripts share."""

@@ -1,4 +1,4 @@
-"""The last words of a run: which images and groups are found, and how well scores predict retraining."""
+"""The closing messages of a run: which images and groups are found, and how well scores predict retraining."""
 
 import csv
 from pathlib import Path
@@ -11,21 +11,21 @@ GROUPS = 3  # named in the last words, at most
 
 
 def trust_in_words(root, method):
-    """One line on the steps at which a method finds influences, and on its LDS; None where no table has either.
+    """Return one line on the steps at which a method finds influences and on its LDS, or None if no table has either.
 
     Args:
         root: the experiment's folder.
     """
-    said, tables = [], Path(root, "tables")
+    parts, tables = [], Path(root, "tables")
     if (tables / "top_influences.csv").exists():
-        said.append(found_in_words(tables / "top_influences.csv", method))
+        parts.append(found_in_words(tables / "top_influences.csv", method))
     if (tables / "lds_overall.csv").exists() and (lds := overall_lds(tables / "lds_overall.csv", method)):
-        said.append(lds_in_words(lds))
-    return "; ".join(part for part in said if part) or None
+        parts.append(lds_in_words(lds))
+    return "; ".join(part for part in parts if part) or None
 
 
 def noise_in_words(root, checkpoints):
-    """A sentence that says which models generate noise, by their contact sheets; None where none does.
+    """Return a sentence that names the models whose contact sheets show noise, or None if there are none.
 
     Args:
         root: the experiment's folder. checkpoints: the models' names.
@@ -35,16 +35,16 @@ def noise_in_words(root, checkpoints):
     if not noisy:
         return None
     first = sheets[noisy[0]]
-    seen = SampleQuality(first["distance"], first["loss"]).in_words()
+    quality = SampleQuality(first["distance"], first["loss"]).in_words()
     models = f"model {noisy[0]} generates" if len(noisy) == 1 else f"{len(noisy)} models, {noisy[0]} first, generate"
     return (
-        f"{models} noise, and {'its' if len(noisy) == 1 else 'their'} scores say nothing about images. {seen}. Train "
-        f"longer, or see whether model and data belong together: {root}/figures/models/{noisy[0]}.png"
+        f"{models} noise, and {'its' if len(noisy) == 1 else 'their'} scores say nothing about images. {quality}. "
+        f"Train longer, or see whether model and data belong together: {root}/figures/models/{noisy[0]}.png"
     )
 
 
 def idle_in_words(root):
-    """That adapters do nothing, as the control found, in one sentence; None where each does something.
+    """Return a sentence that names the adapters without an effect according to the control, or None if there are none.
 
     Args:
         root: the experiment's folder.
@@ -53,19 +53,21 @@ def idle_in_words(root):
     idle = (read_attributes(table) or {}).get("idle") if table.exists() else None
     if not idle:
         return None
-    which = f"adapter {idle[0]} does" if len(idle) == 1 else f"{len(idle)} adapters, {idle[0]} first, do"
+    subject = f"adapter {idle[0]} does" if len(idle) == 1 else f"{len(idle)} adapters, {idle[0]} first, do"
     return (
-        f"{which} nothing: f_t differs from that of the base alone by less than ten of its standard errors at every "
+        f"{subject} nothing: f_t differs from that of the base alone by less than ten of its standard errors at every "
         "step of every target, and scores say nothing about images. Train longer, or raise training.learning_rate or "
         f"adapter.rank: {table}"
     )
 
 
 def found_in_words(table, method, target=None):
-    """At how many steps any image is found, or that nothing could be judged; None without rows of the method.
+    """Return a clause that counts the steps at which any image is found, or says that nothing could be judged.
+
+    None if the table has no rows of the method.
 
     Args:
-        table: the path of top_influences.csv. target: whose rows count; default all.
+        table: the path of top_influences.csv. target: the only target to count; default: all.
     """
     any_judged, confirmed, steps, targets = False, set(), set(), set()
     with open(table, newline="", encoding="utf-8") as file:
@@ -81,12 +83,12 @@ def found_in_words(table, method, target=None):
         return None
     if not any_judged:
         return "no scores by checkpoint or half of the draws to tell influences from noise by"
-    of = f" of {len(targets)} targets" if len(targets) > 1 else ""
-    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{of}"
+    scope = f" of {len(targets)} targets" if len(targets) > 1 else ""
+    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}"
 
 
 def groups_in_words(root, method):
-    """One sentence on the groups that a method finds, and for which targets; None where it has no groups.
+    """Say which groups a method finds, and for which targets; return None if the method has no groups.
 
     Args:
         root: the experiment's folder.

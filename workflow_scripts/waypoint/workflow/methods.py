@@ -1,11 +1,11 @@
-"""The attribution methods in one table: what each reads, properties of its scores, its look in figures and its cost.
+"""The table of attribution methods: inputs, properties of the scores, look in figures, and cost.
 
-A method is whatever writes scores/{method}/{target}.zarr. To add one, write workflow_scripts/scores/score_{kind}.py and
-its row here. The rule, the stage, the paths, the checks of configurations, the looks in figures and the estimate of
-costs follow from the row. A script gets an option for everything that its row reads, and ``--method``, ``--target`` and
-``--out``.
+A method is anything that writes scores/{method}/{target}.zarr. To add one, write its script,
+workflow_scripts/scores/score_{kind}.py, and its row here. Its rule, stage, paths, configuration checks, look in figures
+and cost estimate follow from the row. The script gets an option for each input in the row, and ``--method``,
+``--target`` and ``--out``.
 
-A row is a *kind*. A configuration may name several methods of one kind, with settings of their own.
+A row is a *kind*. A configuration may name several methods of one kind, each with its own settings.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from typing import Any
 
 from waypoint.workflow.plan.stage import START
 
-ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations do not name: see ``config/method_settings``
-# {what a kernel is made from: its settings}; a method without one has none
+ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations never name: see ``config/method_settings``
+# {source of a kernel: names of its settings}
 KERNEL_KEYS: Mapping[str | None, tuple[str, ...]] = {"features": ("damping",), "fisher": ("rows", "damping")}
 
 
 @dataclass(frozen=True)
 class Look:
-    """The look of a method in figures; colour is never the only difference."""
+    """The look of a method in figures. Methods never differ by colour alone."""
 
     color: str
     marker: str
@@ -31,28 +31,28 @@ class Look:
 
 @dataclass(frozen=True)
 class Method:
-    """A row of the table.
+    """A row of the table of methods.
 
     Attributes:
-        name: the kind, as configurations have it. label: what it is, in a few words.
-        reads: what its script is handed (keys of ``plan/method_inputs.READS``).
-        look: in figures; None: methods of this kind have names of their own, and take looks in turn.
-        per_step: whether scores differ from step to step; else every step has the same row.
+        name: the kind, as configurations write it. label: a short description.
+        reads: the inputs of its script (keys of ``plan/method_inputs.READS``).
+        look: in figures; None: methods of this kind are named by the user and take looks in turn.
+        per_step: whether scores differ from step to step; otherwise every step has the same row.
         error: whether there is a standard error over checkpoints.
-        by_checkpoint: whether every checkpoint's scores are kept on request.
-        basis: of its features and gradients; None: it reads none.
-        kernel: what its kernel is made from, a key of ``KERNEL_KEYS``; None: it has none.
-        kernel_settings: defaults of its kernel's settings; those that are not here have the section ``kernel``'s.
-        settings: what its scores depend on in the configuration: sections, or section.key.
-        own: further keys that a method of this kind may have in the section ``methods``, as JSON schema.
-        sections: sections of the configuration that are its own, as JSON schema.
-        control: whether it is what others must beat, and stands last.
-        one_pass: whether one job scores all targets that wait (``jobs/features_pass``).
-        cost: seconds of a job beyond its start, from ``estimate.costs.Costs``.
-        slurm: small (jobs of seconds, many to a submission), matrices (large ones in float64) or gpu (needs one); the
-            latter two have a line in slurm/config.yaml.
-        version: raised whenever the scores become others.
-        stage: of its scores, also its rule and its script; default score_{name}.
+        by_checkpoint: whether the scores of single checkpoints are kept on request.
+        basis: the basis of its features and gradients; None: it reads neither.
+        kernel: the source of its kernel, a key of ``KERNEL_KEYS``; None: it has no kernel.
+        kernel_settings: defaults of its kernel's settings; the others default to the section ``kernel``.
+        settings: the parts of the configuration that its scores depend on: sections, or section.key.
+        extra_keys: further keys that a method of this kind may have in the section ``methods``, as JSON schema.
+        sections: sections of the configuration that belong to it, as JSON schema.
+        control: whether it is a control that other methods must beat; controls are listed last.
+        one_pass: whether one job scores all waiting targets (``jobs/features_pass``).
+        cost: seconds of a job beyond its start-up, from ``estimate.costs.Costs``.
+        slurm: small (jobs of seconds, many per submission), matrices (large, in float64) or gpu (needs one); the last
+            two have a line in slurm/config.yaml.
+        version: raised whenever the scores change.
+        stage: the stage of its scores, which also names its rule and script; default score_{name}.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Method:
     kernel: str | None = None
     kernel_settings: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
-    own: Mapping[str, Any] = field(default_factory=dict)
+    extra_keys: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, Any] = field(default_factory=dict)
     control: bool = False
     one_pass: bool = False
@@ -81,36 +81,42 @@ class Method:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Keys that a method of this kind may have in the section ``methods``."""
-        return ("kernel",) * bool(self.kernel) + tuple(self.own)
+        """The keys that a method of this kind may have in the section ``methods``."""
+        return ("kernel",) * bool(self.kernel) + tuple(self.extra_keys)
 
 
 def pass_over_features(costs) -> float:
-    """Seconds to read the features of all checkpoints once, with one product per step."""
+    """Return the seconds to read the features of all checkpoints once, with one product per step."""
     return costs.models * costs.sizes.images * costs.dim * costs.rates.score
 
 
 def kernel_products(costs) -> float:
-    """The same, with K⁻¹g of every step."""
+    """Return the seconds of a pass over the features plus those of K⁻¹g at every step."""
     k = min(costs.sizes.images, costs.dim)
     return pass_over_features(costs) + costs.models * k**2 * costs.steps() * costs.rates.product
 
 
 def fisher_products(costs, basis="plain") -> float:
-    """The same, with a kernel of Fisher rows, which are read twice where they are fewer than the dimensions."""
+    """Return the seconds of a pass over the features with a kernel of Fisher rows.
+
+    The rows are read twice if they are fewer than the dimensions.
+    """
     rows, d = costs.plan.fisher_rows(basis), costs.dim
     solving = d**2 if rows >= d else rows**2 + 2 * rows * d
     return pass_over_features(costs) + costs.models * solving * costs.steps() * costs.rates.product
 
 
 def gaussians(costs) -> float:
-    """Seconds of a covariance of N vectors of D numbers, its eigenvectors, and f_t without every image; no masks."""
+    """Return the seconds of a covariance of N vectors of size D, its eigenvectors, and f_t without each image.
+
+    Masks are not counted.
+    """
     n, size = costs.sizes.images, costs.sizes.inputs
-    # half of a symmetric product, a change of basis, and what eigenvectors take: 3.0 and 3.3 for D = 1,728 and 768
+    # half of a symmetric product and a change of basis; then the eigenvectors, 3.0 D³ for D = 1,728 and 3.3 D³ for 768
     products = n * size**2 * 3 / 2 + 3 * size**3
-    # 200: f_t goes some twenty times through rows of D numbers, which takes longer than to multiply them
+    # 200: f_t passes about twenty times over rows of D numbers, which takes longer than multiplying them
     work = (products + costs.steps() * n * size * 200) * costs.rates.product
-    # the noise schedule comes from the library of models
+    # the noise schedule needs the model library, whose import takes time
     return costs.rates.start - costs.rates.light_start + work
 
 
@@ -210,7 +216,9 @@ ROWS = [
         reads=("scores",),
         look=Look("#56B4E9", "s", "//"),
         per_step=False,
-        own={"of": {"type": "string", "description": "trak-sum: the method whose scores are added up; default trak."}},
+        extra_keys={
+            "of": {"type": "string", "description": "trak-sum: the method whose scores are added up; default trak."}
+        },
         version=2,
     ),
     Method(
@@ -252,7 +260,13 @@ ROWS = [
         per_step=False,
         slurm="gpu",
     ),
-    Method(IMPORTED, "scores from elsewhere", reads=("data", "source"), own={"scores": FOLDER}, stage="import_scores"),
+    Method(
+        IMPORTED,
+        "scores from elsewhere",
+        reads=("data", "source"),
+        extra_keys={"scores": FOLDER},
+        stage="import_scores",
+    ),
     Method(
         "norm",
         "‖φ_i‖, blind to the target",
@@ -274,7 +288,7 @@ ROWS = [
     ),
     Method("random", "random scores", reads=("data",), look=Look("#777777", "x", "--"), control=True),
 ]
-# image encoders are named by the user; this name has a look of its own
+# image encoders are named by the user; clip has a fixed look
 LOOKS = {row.name: row.look for row in ROWS if row.look} | {"clip": Look("#D55E00", "D", "++")}
 METHODS = {row.name: row for row in ROWS}
-NAMED = [row.name for row in ROWS if row.name not in (ENCODER, IMPORTED)]  # what configurations call methods by
+NAMED = [row.name for row in ROWS if row.name not in (ENCODER, IMPORTED)]  # kinds that configurations may name

@@ -1,6 +1,6 @@
-"""Names for the structures that parts of the workflow hand to each other. Nothing heavy is imported here."""
+"""Type names shared by the parts of the workflow. Nothing heavy is imported here."""
 
 from typing import Any, TypeAlias
 
-# a configuration or a part of one, or a row of a table: values of many types under names
+# a configuration or a part of one, or a table row: values of various types by name
 Config: TypeAlias = dict[str, Any]

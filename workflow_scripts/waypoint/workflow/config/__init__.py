@@ -1,1 +1,1 @@
-"""The configuration: its schema and defaults, and every mistake found before the first job."""
+"""The configuration: its schema, its defaults, and all checks before the first job."""

@@ -1,10 +1,10 @@
-"""Guidance of class-conditional models: the last class stands for none, and models trained here must have seen it."""
+"""Guidance of class-conditional models: the last class is the null class, and training must include it."""
 
 from waypoint.errors import WaypointError
 
 
 def check_class_guidance(config, known_of_model):
-    """Refuse guidance and dropped labels, without captions, where the model has no class that stands for none.
+    """Refuse guidance without captions and dropped labels if the model has no null class.
 
     Args:
         config: without a text encoder. known_of_model: (config, "unet", checkpoint) → its settings, or None.

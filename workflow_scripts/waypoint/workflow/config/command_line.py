@@ -1,4 +1,4 @@
-"""Values of ``--config``: Snakemake leaves inner ones, as in ``training='{epochs: 1}'``, as texts."""
+"""Values of ``--config``: Snakemake leaves nested ones, as in ``training='{epochs: 1}'``, as strings."""
 
 from typing import Any
 
@@ -9,24 +9,28 @@ from waypoint.workflow.types import Config
 KINDS = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
-def typed(config: Any, given: Any, schema: Config) -> Any:
-    """``config`` with the texts among ``given`` converted to the types that the schema wants.
+def typed(config: Any, command_line: Any, schema: Config) -> Any:
+    """Return ``config`` with strings from the command line converted to the types in the schema.
 
     Args:
-        config: the configuration as Snakemake has merged it. given: what of it came from ``--config``.
+        config: the configuration as merged by Snakemake. command_line: the part of it that came from ``--config``.
     """
-    if isinstance(given, dict) and isinstance(config, dict):
-        parts, every = schema.get("properties", {}), schema.get("additionalProperties")
-        every = every if isinstance(every, dict) else {}
-        read = {key: typed(config[key], given[key], parts.get(key, every)) for key in given if key in config}
-        return {**config, **read}
-    if isinstance(given, list) and isinstance(config, list) and len(given) == len(config):
-        return [typed(*pair, schema.get("items", {})) for pair in zip(config, given)]
-    return _value(config, schema) if isinstance(config, str) and config == given else config
+    if isinstance(command_line, dict) and isinstance(config, dict):
+        properties, other_schema = schema.get("properties", {}), schema.get("additionalProperties")
+        other_schema = other_schema if isinstance(other_schema, dict) else {}
+        converted = {
+            key: typed(config[key], command_line[key], properties.get(key, other_schema))
+            for key in command_line
+            if key in config
+        }
+        return {**config, **converted}
+    if isinstance(command_line, list) and isinstance(config, list) and len(command_line) == len(config):
+        return [typed(*pair, schema.get("items", {})) for pair in zip(config, command_line)]
+    return _value(config, schema) if isinstance(config, str) and config == command_line else config
 
 
 def _value(word, schema):
-    """A text as the value that the schema takes in its place; itself where that is a text, or no conversion fits."""
+    """Return the value of a string in the type that the schema asks for, or the string if no conversion fits."""
     kinds = schema.get("type")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     try:
@@ -35,7 +39,7 @@ def _value(word, schema):
         return word
     if isinstance(value, str) and (kinds is None or "number" in kinds):
         try:
-            value = float(word)  # 1e-3 is a number, though not for YAML
+            value = float(word)  # 1e-3 is a string in YAML
         except ValueError:
             return word
     kind = KINDS.get(type(value))

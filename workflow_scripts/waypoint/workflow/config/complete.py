@@ -1,6 +1,6 @@
-"""The configuration: defaults from the schema, and every mistake found before the first job.
+"""Completion of the configuration with defaults from the schema, and all checks before the first job.
 
-Needs no torch and no model library: the Snakefile reads it at every start.
+It needs neither torch nor a model library, since the Snakefile runs it at every start.
 """
 
 import copy
@@ -43,24 +43,24 @@ from waypoint.workflow.evaluations.registry import check_evaluations
 from waypoint.workflow.types import Config
 
 
-def complete(config: Config, missing=None, given=None) -> Config:
-    """A copy of ``config`` with every default filled in, checked; without image encoders whose files are missing.
+def complete(config: Config, missing=None, command_line=None) -> Config:
+    """Return a checked copy of ``config`` with all defaults, without image encoders whose files are missing.
 
     Args:
-        missing: names of those, as another process found them; default: look for their files.
-        given: what of ``config`` came from the command line, where numbers may still be words.
+        missing: names of those encoders as found by another process; default: look for their files.
+        command_line: the part of ``config`` that came from the command line, where numbers may still be strings.
 
     Raises:
         WaypointError: one message that names the first wrong key and what is wrong with it.
     """
     schema = full_schema()
-    config = typed(copy.deepcopy(dict(config)), given or {}, schema)
+    config = typed(copy.deepcopy(dict(config)), command_line or {}, schema)
     check_keys(config, [])
-    if config.get("replace") in ("true", "false"):  # Snakemake hands on the words of --config as they are
+    if config.get("replace") in ("true", "false"):  # Snakemake passes values of --config as strings
         config["replace"] = config["replace"] == "true"
     if isinstance(config.get("targets"), str):
-        known = schema["properties"]["targets"]["items"]["properties"]
-        config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(known))
+        target_keys = schema["properties"]["targets"]["items"]["properties"]
+        config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(target_keys))
     check_schema(config, schema)
     config = expand_paths(config, schema)
     expand_globs(config)
@@ -70,9 +70,9 @@ def complete(config: Config, missing=None, given=None) -> Config:
         refuse_what_needs_data(config)
     fill(config, schema)
     given_images.fill(config["targets"])
-    places = regions.expand(config)
-    stored = stored_images(config)
-    check_data(config["data"], stored)
+    indices = regions.expand(config)
+    stored_path = stored_images(config)
+    check_data(config["data"], stored_path)
     check_checkpoints(config)
     resolve_halves(config)
     check_model(config)
@@ -84,9 +84,9 @@ def complete(config: Config, missing=None, given=None) -> Config:
     config["methods"] = named_methods(config) if config["data"] else {}
     check_lists(config)
     leave_out_missing(config, missing)
-    _check_targets(config, places)
+    _check_targets(config, indices)
     check_steps_with_gradient(config)
-    check_captioned(config, stored)
+    check_captioned(config, stored_path)
     _check_gaussian(config)
     check_groups(config)
     check_halves(config)
@@ -102,58 +102,59 @@ def _check_shards(config):
         raise WaypointError(f"config: features.shards: {shards} is more than the {n} training images")
 
 
-def _check_targets(config, places):
+def _check_targets(config, indices):
     names, owners = checkpoint_names(config), {}
-    for i, target in zip(places, config["targets"]):
-        where = f"config: targets[{i}] ({target['id']})"
+    for i, target in zip(indices, config["targets"]):
+        prefix = f"config: targets[{i}] ({target['id']})"
         for name in (target["id"], target.get("whole", target["id"])):
             if owners.setdefault(name, i) != i:
-                raise WaypointError(f"{where}: the id {name} is used twice")
+                raise WaypointError(f"{prefix}: the id {name} is used twice")
         if sum(key in target for key in ("seed", "trajectory", "image")) != 1:
-            raise WaypointError(f"{where}: give one of seed, trajectory and image")
-        given_images.check(target, where)
+            raise WaypointError(f"{prefix}: give one of seed, trajectory and image")
+        given_images.check(target, prefix)
         if target["checkpoint"] not in names:
-            raise WaypointError(f"{where}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
+            raise WaypointError(f"{prefix}: checkpoint {target['checkpoint']} is not one of {', '.join(names)}")
         unet, grid = known_of_model(config, "unet", target["checkpoint"]), known_grid(config, target["checkpoint"])
         classes = None if unet is None else unet.get("num_class_embeds")
         prompted = config["text_encoder"] is not None
         if ("prompt" in target) != prompted:
-            need = "is text-conditional and needs one" if prompted else "has no text_encoder"
-            raise WaypointError(f"{where}: prompt: the model {need}")
+            problem = "is text-conditional and needs one" if prompted else "has no text_encoder"
+            raise WaypointError(f"{prefix}: prompt: the model {problem}")
         if unet is not None and (classes is None) != ("label" not in target):
-            need = "is not class-conditional" if classes is None else "is class-conditional and needs one"
-            raise WaypointError(f"{where}: label: the model {need} (model.unet.num_class_embeds)")
+            problem = "is not class-conditional" if classes is None else "is class-conditional and needs one"
+            raise WaypointError(f"{prefix}: label: the model {problem} (model.unet.num_class_embeds)")
         if classes is not None and target["label"] >= classes:
-            raise WaypointError(f"{where}: label: {target['label']} is not below num_class_embeds {classes}")
+            raise WaypointError(f"{prefix}: label: {target['label']} is not below num_class_embeds {classes}")
         steps = target.get("steps", config["attribution"]["steps"])
-        owner = where if "steps" in target else f"{where}: attribution.steps"
+        steps_key = prefix if "steps" in target else f"{prefix}: attribution.steps"
         if "trajectory" in target:
             readable(target["trajectory"], f"targets[{i}].trajectory")
-            from waypoint.store.data.trajectories import GivenTrajectory  # planning opens no other array
+            # imported lazily: planning opens no other array
+            from waypoint.store.data.trajectories import GivenTrajectory
 
-            trajectory = GivenTrajectory(target["trajectory"], where)
+            trajectory = GivenTrajectory(target["trajectory"], prefix)
             available, shape = trajectory.steps, trajectory.x_t.shape
-            check_steps(steps, available, f"{owner}: trajectory")
-            for section, settings in config["evaluation"].items():  # their steps, where they have any of their own
+            check_steps(steps, available, f"{steps_key}: trajectory")
+            for section, settings in config["evaluation"].items():
                 if settings and "steps" in settings and target["id"] in chosen_targets(config, section):
-                    more = settings["steps"] or []
-                    check_steps(more, available, f"{where}: evaluation.{section}.steps: trajectory")
-            wanted = _image_shape(unet)
-            if wanted is not None and shape != (len(available), *wanted):
+                    evaluated_steps = settings["steps"] or []
+                    check_steps(evaluated_steps, available, f"{prefix}: evaluation.{section}.steps: trajectory")
+            input_shape = _image_shape(unet)
+            if input_shape is not None and shape != (len(available), *input_shape):
                 raise WaypointError(
-                    f"{where}: trajectory: x_t has shape {shape}; {(len(available), *wanted)} is needed"
+                    f"{prefix}: trajectory: x_t has shape {shape}; {(len(available), *input_shape)} is needed"
                 )
             pixels = known_image_size(config)
             if trajectory.image is not None and pixels is not None and trajectory.image.shape[1:] != tuple(pixels):
                 actual = trajectory.image.shape
                 raise WaypointError(
-                    f"{where}: trajectory: image has shape {actual}; the model makes {pixels[1]} × {pixels[0]}"
+                    f"{prefix}: trajectory: image has shape {actual}; the model makes {pixels[1]} × {pixels[0]}"
                 )
         elif grid is not None and (config["data"] or _restarted_at_steps(config, target)):
-            check_steps(steps, grid, owner)
+            check_steps(steps, grid, steps_key)
         if "mask" in target:
             shape = _image_shape(unet)
-            regions.check(target["mask"], known_image_size(config), shape and shape[1:], where)
+            regions.check(target["mask"], known_image_size(config), shape and shape[1:], prefix)
             if config["figures"]["mask_step"] not in (None, *steps):
                 raise WaypointError(
                     f"config: figures.mask_step: {config['figures']['mask_step']} is not among the attributed steps "
@@ -162,13 +163,13 @@ def _check_targets(config, places):
 
 
 def _check_gaussian(config):
-    """Refuse the method wiener where its covariance would be too large, and at a step without signal."""
-    listed = {settings["method"] for settings in config["methods"].values()}
+    """Refuse the method wiener if its covariance would be too large, and at steps without signal."""
+    kinds = {settings["method"] for settings in config["methods"].values()}
     for section in filter(None, config["evaluation"].values()):
-        listed |= set(section.get("methods") or [])
-    if "wiener" not in listed:
+        kinds |= set(section.get("methods") or [])
+    if "wiener" not in kinds:
         return
-    from waypoint.science.wiener import LARGEST  # takes a moment that other configurations need not wait
+    from waypoint.science.wiener import LARGEST  # imported lazily: the import takes a moment
 
     shape = _image_shape(known_of_model(config, "unet"))
     if shape is not None and math.prod(shape) > LARGEST:
@@ -188,13 +189,13 @@ def _check_gaussian(config):
 
 
 def _restarted_at_steps(config, target):
-    """Whether samples of p(·|x_t) are made at a target's own steps."""
+    """Return whether samples of p(·|x_t) are generated at the attributed steps of a target."""
     samples = config["evaluation"]["samples"]
     return bool(samples) and samples["steps"] is None and target["id"] in chosen_targets(config, "samples")
 
 
 def _image_shape(unet):
-    """(C, H, W) of what the model works on, images or latents, or None where planning cannot know it."""
+    """Return (C, H, W) of the model's inputs, images or latents, or None if planning cannot know it."""
     if unet is None or unet.get("sample_size") is None:
         return None
     size = unet["sample_size"]
@@ -202,7 +203,7 @@ def _image_shape(unet):
 
 
 def known_image_size(config):
-    """(H, W) of the images in pixels, or None where planning cannot know it. With a vae, the model's are latents."""
+    """Return (H, W) of the images in pixels, not of latents, or None if planning cannot know it."""
     if config.get("vae"):
         size = config["data"] and config["data"]["size"]
         return None if size is None else (size, size)
@@ -211,7 +212,7 @@ def known_image_size(config):
 
 
 def file_hash(path):
-    """SHA-256 of a file that a target brings along, read once per start."""
+    """Return the SHA-256 of a file that a target names; each file is read once per start."""
     return _file_hash(os.path.abspath(path))
 
 

@@ -1,4 +1,4 @@
-"""The section ``data``: what its source takes and needs, and whether files are there. Sources say what they check."""
+"""Checks of the section ``data``: its keys for the chosen source, and the files. Sources add checks of their own."""
 
 import warnings
 from pathlib import Path
@@ -11,11 +11,11 @@ from waypoint.store.data.source import KEYS, PLACES, places
 from waypoint.store.data.sources import SOURCES
 
 
-def check_data(data, stored):
-    """Refuse a section with which its source cannot be read.
+def check_data(data, stored_path):
+    """Refuse a section whose source cannot be read.
 
     Args:
-        data: the section, or None. stored: the training images in the store, or None; then no raw data are needed.
+        data: the section, or None. stored_path: the path of stored training images, which need no raw data, or None.
 
     Raises:
         WaypointError: names the key, and what to do.
@@ -23,9 +23,9 @@ def check_data(data, stored):
     if data is None:
         return
     name, source = data["source"], SOURCES[data["source"]]
-    for key, what in source.needs.items():
+    for key, need in source.needs.items():
         if data[key] is None:
-            raise WaypointError(f"config: data.{key} is missing; source {name} needs {what}")
+            raise WaypointError(f"config: data.{key} is missing; source {name} needs {need}")
     for key in KEYS:
         if data[key] is not None and key not in source.keys:
             takers = [other for other in SOURCES if key in SOURCES[other].keys]
@@ -36,56 +36,60 @@ def check_data(data, stored):
         raise WaypointError(f"config: data.path: source {name} is read from one path, not from a list")
     if data["fit"] != "crop" and data["size"] is None:
         raise WaypointError(f"config: data.fit: {data['fit']} says how images come to data.size, which is missing")
-    if stored:  # what is in the store needs no raw data any more
-        _check_moved(data, stored)
+    if stored_path:  # stored images need no raw data
+        _check_moved(data, stored_path)
         return
     if not source.remote(data):
         for key in PLACES:
-            for place in places(data[key]):
-                if not (source.several and is_pattern(place)):
-                    readable(place, f"data.{key}")
+            for path in places(data[key]):
+                if not (source.several and is_pattern(path)):
+                    readable(path, f"data.{key}")
     if data["captions"] is not None and Path(data["captions"]).is_dir():
         raise WaypointError(f"config: data.captions: {data['captions']} is a folder; name the file in it")
     try:
-        for place in places(data["path"]):
-            refuse_other_kind(place, source, SOURCES)
+        for path in places(data["path"]):
+            refuse_other_kind(path, source, SOURCES)
         source.check(data)
     except WaypointError as error:
         raise WaypointError(f"config: {error}") from error
 
 
-def check_captioned(config, stored):
-    """Refuse a text encoder where no image has a caption.
+def check_captioned(config, stored_path):
+    """Refuse a text encoder if the images have no captions.
 
     Raises:
-        WaypointError: says what gives captions.
+        WaypointError: says how to provide captions.
     """
     data = config["data"]
     if config["text_encoder"] is None or data is None:
         return
     source = SOURCES[data["source"]]
     try:
-        with warnings.catch_warnings():  # what there is to warn of, ``check_data`` has said
+        with warnings.catch_warnings():  # ``check_data`` has issued these warnings before
             warnings.simplefilter("ignore", WaypointWarning)
-            captioned = "caption" in consolidated(stored) if stored else source.captioned(data)
-    except DamagedArtifact:  # the pass at start says what is wrong with the store
+            captioned = "caption" in consolidated(stored_path) if stored_path else source.captioned(data)
+    except DamagedArtifact:  # reported by the checks at the start of the run
         return
     if captioned is False:
-        how = source.caption_help or f"source {data['source']} has none"
-        raise WaypointError(f"config: text_encoder: the images have no captions for it; {how}")
+        advice = source.caption_help or f"source {data['source']} has none"
+        raise WaypointError(f"config: text_encoder: the images have no captions for it; {advice}")
 
 
-def _check_moved(data, stored):
-    """Refuse a missing place if the stored images were read from another one: it is a typing error."""
+def _check_moved(data, stored_path):
+    """Refuse a missing path if the stored images were read from another one, since it is probably a typing error."""
     try:
-        recorded = ((read_attributes(stored) or {}).get("source") or {}).get("paths")
-    except WaypointError:  # the pass at start says what is wrong with the store
+        recorded = ((read_attributes(stored_path) or {}).get("source") or {}).get("paths")
+    except WaypointError:  # reported by the checks at the start of the run
         return
     for key in PLACES:
-        for place in places(data[key]):
-            if recorded and not Path(place).exists() and not any(covers(place, path) for path in recorded):
+        for configured_path in places(data[key]):
+            if (
+                recorded
+                and not Path(configured_path).exists()
+                and not any(covers(configured_path, path) for path in recorded)
+            ):
                 raise WaypointError(
-                    f"config: data.{key}: there is no {place}; the images in {stored} were read from "
+                    f"config: data.{key}: there is no {configured_path}; the images in {stored_path} were read from "
                     f"{', '.join(recorded[:3])}{', …' if len(recorded) > 3 else ''}. Where the raw data are gone, "
                     "leave the key as it was"
                 )

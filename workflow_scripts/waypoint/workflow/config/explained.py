@@ -1,4 +1,4 @@
-"""The configuration that answers one question: which training images made this model able to make this picture?"""
+"""The configuration behind one question: which training images enabled this model to make this picture?"""
 
 import hashlib
 import re
@@ -11,38 +11,38 @@ from waypoint.store.data.given_image import open_picture
 from waypoint.workflow.config.given_models import stored_config, stored_vae
 
 SAMPLING_STEPS = 50
-WANTED = (100, 300, 500, 700, 900)  # steps; of a model's own grid the nearest are taken
-OF_EXPERIMENT = "data/train.zarr"  # in the folder of an experiment
-LARGEST_FACTORED = 400e6  # bytes of weights up to which the factors of ekfac fit a workstation: 100 M parameters
+DESIRED_STEPS = (100, 300, 500, 700, 900)  # the nearest steps on the model's grid are used
+EXPERIMENT_DATA = "data/train.zarr"  # marks the folder of an experiment
+LARGEST_FACTORED = 400e6  # largest weights, in bytes, whose ekfac factors fit a workstation: 100 M parameters
 NAMED = {"image": "IMAGE=made.png", "model": "MODEL=models/a", "data": "DATA=photos/"}
 
 
 def target_of(image, label=None, prompt=None):
-    """The row of ``targets`` of a picture: its id holds a hash, so that another picture of that name has another.
+    """Return the row of ``targets`` for a picture; its id holds a hash that tells pictures of the same name apart.
 
     Raises:
-        WaypointError: there is no such file, or it is no picture.
+        WaypointError: there is no such file, or it is not a picture.
     """
     open_picture(image, "IMAGE")
     key = hashlib.sha256(Path(image).read_bytes())
     key.update(repr((label, prompt)).encode())
-    row = {"id": f"{plain(Path(image).stem)}-{key.hexdigest()[:6]}", "image": str(Path(image).absolute())}
+    row = {"id": f"{path_safe(Path(image).stem)}-{key.hexdigest()[:6]}", "image": str(Path(image).absolute())}
     return row | {name: value for name, value in (("label", label), ("prompt", prompt)) if value is not None}
 
 
 def configuration(model, data, captions=None):
-    """The configuration of all pictures of a model and its training images, without targets.
+    """Return the configuration for a model and its training images, without targets.
 
     Args:
-        model: a folder that diffusers wrote. data: a folder of images, an npz file, or the folder of an experiment.
+        model: a folder written by diffusers. data: a folder of images, an npz file, or the folder of an experiment.
         captions: a table, or None.
 
     Raises:
-        WaypointError: what is missing, in one sentence.
+        WaypointError: says what is missing, in one sentence.
     """
-    for key, place in (("MODEL", model), ("DATA", data), ("CAPTIONS", captions)):
-        if place is not None and not Path(place).exists():
-            raise WaypointError(f"{key}: there is no {place}")
+    for key, path in (("MODEL", model), ("DATA", data), ("CAPTIONS", captions)):
+        if path is not None and not Path(path).exists():
+            raise WaypointError(f"{key}: there is no {path}")
     unet, scheduler = stored_config(model, "unet"), stored_config(model, "scheduler")
     if unet is None or "in_channels" not in unet:
         raise WaypointError(
@@ -50,7 +50,7 @@ def configuration(model, data, captions=None):
         )
     if scheduler is None:
         raise WaypointError(f"MODEL: {model} holds no scheduler/scheduler_config.json, which says how noise is added")
-    source = "npz" if Path(data).is_file() else "experiment" if Path(data, OF_EXPERIMENT).exists() else "imagefolder"
+    source = "npz" if Path(data).is_file() else "experiment" if Path(data, EXPERIMENT_DATA).exists() else "imagefolder"
     if "cross_attention_dim" in unet and captions is None and source != "experiment":
         raise WaypointError(
             f"CAPTIONS is missing: {model} is text-conditional; name a table with columns file and caption"
@@ -67,7 +67,7 @@ def configuration(model, data, captions=None):
         "sampling": {"steps": SAMPLING_STEPS},
         "attribution": {"steps": steps_of(scheduler)},
         "methods": {best: {}, f"{best}-sum": {"method": "trak-sum", "of": best}, "pixel": {}},
-        # what the scores of two halves of the draws agree in is no noise
+        # agreement between the scores of both halves of the draws tells influences from noise
         "features": {"keep_halves": True, "draw_scheme": "stratified"},
     }
     for key, part in (("vae", "vae"), ("text_encoder", "text_encoder")):
@@ -79,27 +79,27 @@ def configuration(model, data, captions=None):
 
 
 def weights_of(model):
-    """Bytes of a model's weights."""
+    """Return the size of a model's weights in bytes."""
     files = [file for kind in ("*.safetensors", "*.bin") for file in Path(model, "unet").glob(kind)]
     return max((file.stat().st_size for file in files), default=0)
 
 
 def name_of(model, data):
-    """The experiment's name: that of the model's folder and of the images, and a hash of where both lie."""
+    """Return the experiment's name: the names of the model's folder and of the images, and a hash of both paths."""
     key = text_hash(f"{Path(model).absolute()}\0{Path(data).absolute()}")[:6]
-    return f"explain-{plain(Path(model).absolute().name)}-{plain(Path(data).absolute().stem)}-{key}"
+    return f"explain-{path_safe(Path(model).absolute().name)}-{path_safe(Path(data).absolute().stem)}-{key}"
 
 
-def plain(name):
-    """A name that may stand in paths."""
+def path_safe(name):
+    """Return a name with only letters, digits and hyphens."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "picture"
 
 
 def size_of(model, unet):
-    """Pixels of a side of the model's images.
+    """Return the side of the model's images in pixels.
 
     Raises:
-        WaypointError: it makes no squares, or does not say what it makes.
+        WaypointError: they are not square, or their size is unknown.
     """
     size = unet.get("sample_size")
     sides = size if isinstance(size, list) else [size, size]
@@ -110,11 +110,11 @@ def size_of(model, unet):
 
 
 def steps_of(scheduler):
-    """Attributed steps on the model's sampling grid."""
+    """Return the attributed steps on the model's sampling grid."""
     grid = sampling_grid(
         scheduler.get("num_train_timesteps", 1000),
         SAMPLING_STEPS,
         scheduler.get("timestep_spacing", "leading"),
         scheduler.get("steps_offset", 0),
     )
-    return sorted({min(grid, key=lambda t: abs(t - wanted)) for wanted in WANTED})
+    return sorted({min(grid, key=lambda t: abs(t - desired)) for desired in DESIRED_STEPS})

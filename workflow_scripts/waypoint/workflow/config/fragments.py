@@ -1,11 +1,11 @@
-"""The schema of configurations, put together from the fragments that sections, sources, methods and evaluations own.
+"""The schema of configurations, assembled from the fragments of sections, sources, methods and evaluations.
 
     schemas/sections/{key}.json             a key of the configuration
-    store/data/{source}.schema.json         keys of ``data`` that one source of training images brings
-    workflow/methods.py                     the section of a method, and keys that only its kind has
+    store/data/{source}.schema.json         keys of ``data`` for one source of training images
+    workflow/methods.py                     the section of a method, and the keys of its kind
     workflow/evaluations/{evaluation}.py    a section of ``evaluation``
 
-schemas/config.schema.json is written from them for people and editors: ``python workflow_scripts/schema.py``.
+``python workflow_scripts/schema.py`` writes schemas/config.schema.json from them, for people and editors.
 """
 
 import functools
@@ -40,28 +40,28 @@ EVALUATION = {
 
 
 def schema() -> Config:
-    """The whole schema, as it is written to schemas/config.schema.json."""
+    """Return the whole schema, as written to schemas/config.schema.json."""
     properties = {file.stem: _read(file) for file in SECTIONS.glob("*.json")}
     for folder in sources.__path__:
         for file in sorted(Path(folder).glob("*.schema.json")):
             properties["data"]["properties"] |= _read(file)
     for row in ROWS:
-        properties["methods"]["additionalProperties"]["properties"] |= row.own
+        properties["methods"]["additionalProperties"]["properties"] |= row.extra_keys
         properties |= row.sections
-    evaluations = {name: one.schema for name, one in EVALUATIONS.items()}
+    evaluations = {name: evaluation.schema for name, evaluation in EVALUATIONS.items()}
     properties["evaluation"] = {**EVALUATION, "properties": evaluations}
     return {**TOP, "properties": dict(sorted(properties.items()))}
 
 
 def full_schema() -> Config:
-    """The schema with the names of all sources of training images."""
-    whole = schema()
-    whole["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
-    return whole
+    """Return the schema with the names of all sources of training images."""
+    full = schema()
+    full["properties"]["data"]["properties"]["source"]["enum"] = sorted(SOURCES)
+    return full
 
 
 def _read(file: Path) -> Config:
-    """A fragment, new in every schema: those are put together by changing parts in place."""
+    """Return a new copy of a fragment, because assembling a schema changes fragments in place."""
     return json.loads(_text(file))
 
 

@@ -1,9 +1,9 @@
-"""Targets that are given pictures: defaults of their rows, and mistakes in them."""
+"""Targets that are given images: defaults and checks of their rows."""
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.given_image import open_picture
 
-INVERSION, NOISES = "ddpm", 4  # defaults: how x_t is made, and from how many noises for each step
+INVERSION, NOISES = "ddpm", 4  # defaults: how x_t is made, and the number of noises per step
 
 
 def fill(targets):
@@ -15,8 +15,8 @@ def fill(targets):
                 target.setdefault("noises", NOISES)
 
 
-def check(target, where):
-    """Refuse a row with keys that do not apply to it, or with a file that is no picture.
+def check(target, prefix):
+    """Refuse a row with keys that do not apply to it, or with a file that is not a picture.
 
     Raises:
         WaypointError: names the target, the key and what to do.
@@ -24,18 +24,20 @@ def check(target, where):
     if "image" not in target:
         for key in ("inversion", "noises"):
             if key in target:
-                raise WaypointError(f"{where}: {key} is for targets with an image; leave it out")
+                raise WaypointError(f"{prefix}: {key} is for targets with an image; leave it out")
         return
     if "noises" in target and target["inversion"] == "ddim":
-        raise WaypointError(f"{where}: noises: inversion ddim adds no noise; leave the key out, or use inversion: ddpm")
-    open_picture(target["image"], f"{where}: image")
+        raise WaypointError(
+            f"{prefix}: noises: inversion ddim adds no noise; leave the key out, or use inversion: ddpm"
+        )
+    open_picture(target["image"], f"{prefix}: image")
 
 
-def require_again(target, where):
+def require_repeatable(target, prefix):
     """Refuse a target whose image cannot be generated again.
 
     Args:
-        target: its row. where: the key that asks for it.
+        target: its row. prefix: the key that requires it, for messages.
 
     Raises:
         WaypointError: names the target and what to do.
@@ -44,7 +46,7 @@ def require_again(target, where):
         return
     if "image" in target:
         raise WaypointError(
-            f"{where}: {target['id']} is an image with inversion ddpm, from which no model generates it again; set its "
-            "inversion to ddim, or leave it out"
+            f"{prefix}: {target['id']} is an image with inversion ddpm, from which no model generates it again; set "
+            "its inversion to ddim, or leave it out"
         )
-    raise WaypointError(f"{where}: {target['id']} has no seed to generate from again")
+    raise WaypointError(f"{prefix}: {target['id']} has no seed to generate from again")

@@ -1,4 +1,4 @@
-"""Existing models: their paths, and what planning can tell of each from its files' names and configurations."""
+"""Existing models: their paths, and what planning can learn from their file names and configurations."""
 
 import glob
 import re
@@ -19,10 +19,10 @@ WILD = re.compile(r"[*?\[]")
 
 
 def expand_globs(config):
-    """Replace patterns with * and ? in ``checkpoints.paths`` or ``adapters`` by what they match, by number in the name.
+    """Replace patterns in ``checkpoints.paths`` or ``adapters`` by their matches, sorted by the numbers in the names.
 
     Raises:
-        WaypointError: nothing matches, or one model is listed twice.
+        WaypointError: nothing matches, or a model is listed twice.
     """
     for key in ("paths", "adapters"):
         if key in config["checkpoints"]:
@@ -41,54 +41,54 @@ def _expanded(key, paths):
 
 
 def _matches(path, key):
-    """Folders, and files with weights, that a pattern names; other files beside models are no models."""
-    all_of_it = sorted(glob.glob(path), key=_natural)
-    models = [place for place in all_of_it if Path(place).is_dir() or Path(place).suffix in SUFFIXES]
+    """Return the folders and weight files that match a pattern; other files are not models."""
+    matches = sorted(glob.glob(path), key=_natural)
+    models = [match for match in matches if Path(match).is_dir() or Path(match).suffix in SUFFIXES]
     if not models:
-        others = f" but {all_of_it[0]}, which is no model" if all_of_it else ""
-        raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{others}")
+        note = f" but {matches[0]}, which is no model" if matches else ""
+        raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{note}")
     return models
 
 
 def _natural(path):
-    """A key that puts checkpoint-1000 after checkpoint-500."""
+    """Return a sort key that puts checkpoint-1000 after checkpoint-500."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path)]
 
 
 def check_given(config):
-    """Refuse existing models that cannot be used, and say what each is.
+    """Refuse existing models that cannot be used.
 
     Raises:
-        WaypointError: names the path, what lies there, and what to do.
+        WaypointError: names the path, what it holds, and what to do.
     """
     section = config["checkpoints"]
     for key in ("sampler", "timestep_spacing", "weights"):
         if key in section and "paths" not in section and "base" not in section:
-            instead = "the models trained here have one network" if key == "weights" else "use model.scheduler"
-            raise WaypointError(f"config: checkpoints.{key} is for existing models; {instead} for new ones")
-    named = {"base": section["base"]} if "base" in section else {}
-    named |= {f"paths[{i}]": path for i, path in enumerate(section.get("paths", []))}
-    for key, path in named.items():
-        where = f"config: checkpoints.{key}"
+            alternative = "the models trained here have one network" if key == "weights" else "use model.scheduler"
+            raise WaypointError(f"config: checkpoints.{key} is for existing models; {alternative} for new ones")
+    models = {"base": section["base"]} if "base" in section else {}
+    models |= {f"paths[{i}]": path for i, path in enumerate(section.get("paths", []))}
+    for key, path in models.items():
+        prefix = f"config: checkpoints.{key}"
         if not path.startswith(PREFIX) and not Path(path).exists() and not may_be_hub_id(path):
-            raise WaypointError(f"{where}: no folder {path}, and it is no hub id")
+            raise WaypointError(f"{prefix}: no folder {path}, and it is no hub id")
         try:
-            _check_one(config, path)
+            _check_model(config, path)
         except WaypointError as error:
-            raise WaypointError(f"{where}: {path}: {error}") from error
+            raise WaypointError(f"{prefix}: {path}: {error}") from error
     _check_size(config)
 
 
-def _check_one(config, path):
+def _check_model(config, path):
     section = config["checkpoints"]
-    place = local_place(path)
-    if not Path(place).exists():
+    local_path = local_place(path)
+    if not Path(local_path).exists():
         return  # a hub id
     try:
-        layout = examine(place, section.get("weights"))
+        layout = examine(local_path, section.get("weights"))
     except NoModel:
-        if Path(place, "scheduler", SCHEDULE).is_file():  # a reason that would come next
-            _check_schedule(read_json(Path(place, "scheduler", SCHEDULE)), section.get("sampler"))
+        if Path(local_path, "scheduler", SCHEDULE).is_file():  # report a mistake in the schedule first
+            _check_schedule(read_json(Path(local_path, "scheduler", SCHEDULE)), section.get("sampler"))
         raise
     if layout.config is not None:
         require_supported(layout.config)
@@ -101,7 +101,7 @@ def _check_one(config, path):
         raise WaypointError(NO_NETWORK)
     if layout.network is not None:
         glance(layout.network)
-    vae = unnamed_vae(place, layout)
+    vae = unnamed_vae(local_path, layout)
     if vae is not None and config.get("vae") is None:
         raise WaypointError(
             f"its model_index.json names an autoencoder ({vae}), so its network sees latents; give the section vae "
@@ -129,7 +129,7 @@ def _check_size(config):
 
 
 def known_cells(config):
-    """Side of what networks work on as ``sampling.size`` says; None where it does not, or planning cannot know it."""
+    """Return the side of the networks' inputs by ``sampling.size``, or None if it is null or cannot be known yet."""
     size, vae = config["sampling"]["size"], config["vae"]
     if size is None or vae is None:
         return size
@@ -141,28 +141,28 @@ def known_cells(config):
 
 
 def stored_vae(path):
-    """The configuration of an autoencoder's folder or a pipeline's, a mapping, or None for a hub id."""
-    place = local_place(path, "config: vae.path")
-    for file in (Path(place, "vae", "config.json"), Path(place, "config.json")):
+    """Return the configuration of the autoencoder in its own or a pipeline's folder, or None for a hub id."""
+    local_path = local_place(path, "config: vae.path")
+    for file in (Path(local_path, "vae", "config.json"), Path(local_path, "config.json")):
         if file.is_file():
             return read_json(file)
     return None
 
 
 def stored_config(path: str, part: str, weights: str | None = None) -> Config | None:
-    """The configuration of "unet" or "scheduler" of an existing model, or None where there is none.
+    """Return the configuration of an existing model's "unet" or "scheduler", or None if there is none.
 
     Args:
-        weights: "raw" or "ema" where it has both.
+        weights: "raw" or "ema" if the model has both.
 
     Raises:
-        WaypointError: it is damaged, or of a kind that is refused.
+        WaypointError: it is damaged, or of an unsupported kind.
     """
-    place = local_place(path)
-    if not Path(place).exists():
+    local_path = local_place(path)
+    if not Path(local_path).exists():
         return None
     try:
-        layout = examine(place, weights)
+        layout = examine(local_path, weights)
     except NoModel:
         return None
     if part == "scheduler":

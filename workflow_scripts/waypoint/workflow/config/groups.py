@@ -1,11 +1,11 @@
-"""Mistakes in the config section ``groups`` that can be told without the training images."""
+"""Checks of the section ``groups`` that do not need the training images."""
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.group_members import read_list
 
 
 def check_groups(config):
-    """Refuse groups that are not given, lists that cannot be read, and neighbours of no encoder.
+    """Refuse a section without groups, unreadable lists, and neighbours by an unknown encoder.
 
     Raises:
         WaypointError: names the key.

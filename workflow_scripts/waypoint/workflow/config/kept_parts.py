@@ -1,4 +1,4 @@
-"""Whether features of both halves of the draws are kept, where the configuration does not say."""
+"""Whether features of both halves of the draws are kept if the configuration leaves it open."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from waypoint.workflow.config.models import checkpoint_names
 from waypoint.workflow.config.shared_stores import folders
 from waypoint.workflow.kept_scores import kept
 
-CIFAR10 = 50_000  # images, where they are yet to be downloaded
+CIFAR10 = 50_000  # number of images, before they are downloaded
 
 
 def resolve_halves(config):
-    """Set ``features.keep_halves`` where it is null: no stored artifact becomes stale by the choice.
+    """Set ``features.keep_halves`` if it is null, in a way that makes no stored artifact stale.
 
-    Stored features say for themselves whether they have halves, and further checkpoints follow them. Without any,
-    halves are kept of a single checkpoint, where there is no other to compare it with, and where ``kept`` says so.
+    Further checkpoints follow stored features, with or without halves. If there are none, halves are kept for a single
+    checkpoint, which has no other to be compared with, provided that they are small enough (``kept``).
     """
     features = config["features"]
     if features["keep_halves"] is None:
-        stored = _stored(config) if config["data"] else False
-        features["keep_halves"] = _wanted(config) if stored is None else stored
+        stored_setting = _stored_setting(config) if config["data"] else False
+        features["keep_halves"] = _default(config) if stored_setting is None else stored_setting
 
 
 def check_halves(config):
@@ -36,41 +36,41 @@ def check_halves(config):
                 raise WaypointError(f"config: features.keep_halves: attribution.{key} is 1, which has no halves")
 
 
-def _stored(config):
-    """Whether the stored features of the first checkpoint have halves, or None where there are none."""
+def _stored_setting(config):
+    """Return whether the stored features of the first checkpoint have halves, or None if there are none."""
     first = checkpoint_names(config)[0]
     for store in folders(config["store"]):
         for basis in BASES:
             path = Path(store, config["experiment"], "features", basis, f"{first}.zarr")
             try:
                 spec = (read_attributes(path) or {}).get("spec", {})
-            except WaypointError:  # damaged: the pass at start says so
+            except WaypointError:  # damaged: reported by the checks at the start of the run
                 continue
             if "keep_halves" in spec.get("featurize", {}).get("features", {}):
                 return spec["featurize"]["features"]["keep_halves"]
     return None
 
 
-def _wanted(config):
+def _default(config):
     attribution, projection = config["attribution"], config["projection"]
     if len(checkpoint_names(config)) > 1 or projection["kind"] == "none":
         return False
     if min(attribution["train_draws"], attribution["target_draws"]) < 2:
         return False
-    n = _images(config)
+    n = _number_of_images(config)
     return n is not None and kept(None, n, projection["dim"], 1)
 
 
-def _images(config):
-    """How many training images there are at most, or None where a source cannot be read."""
+def _number_of_images(config):
+    """Return an upper bound on the number of training images, or None if the source cannot be read."""
     data = config["data"]
     if data["subset"] is not None:
         return data["subset"] if isinstance(data["subset"], int) else len(data["subset"])
     if data["source"] == "cifar10" and data["path"] is None:
         return CIFAR10
-    from waypoint.store.data.sources import SOURCES  # takes a moment that other configurations need not wait
+    from waypoint.store.data.sources import SOURCES  # imported lazily: the import takes a moment
 
     try:
         return SOURCES[data["source"]](data).n
-    except WaypointError:  # the first job says so
+    except WaypointError:  # reported by the first job
         return None

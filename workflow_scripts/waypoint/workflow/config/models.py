@@ -1,4 +1,4 @@
-"""Mistakes in the settings of models, VAE and text encoder, and what planning can know of existing ones."""
+"""Checks of the settings of models, VAE and text encoder, and what planning can know about existing ones."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def check_model(config):
         raise WaypointError(
             "config: model.unet: block_out_channels, down_block_types and up_block_types differ in length"
         )
-    latent = config["vae"] is not None  # its VAE says what the network sees
+    latent = config["vae"] is not None  # the VAE determines the network's inputs
     if size is not None and not latent and unet["sample_size"] not in (size, [size, size]):
         raise WaypointError(f"config: data.size: {size} is not model.unet.sample_size {unet['sample_size']}")
     channels = data.get("channels")
@@ -58,7 +58,7 @@ def check_model(config):
         )
     n, d = data.get("subset"), config["projection"]["dim"]
     n = len(n) if isinstance(n, list) else n
-    if config["projection"]["kind"] == "none":  # d = p, which the job knows
+    if config["projection"]["kind"] == "none":  # d = p, which only the job knows
         return
     if config["kernel"]["damping"] == 0 and n is not None and n < d:
         raise WaypointError(
@@ -67,9 +67,9 @@ def check_model(config):
 
 
 def _check_kind(config, unet):
-    """Refuse keys and blocks of another kind of network, and captions where the network does not see any."""
+    """Refuse keys and blocks of another kind of network, and captions for a network that takes none."""
     network = network_of_new(unet)
-    for other in (one for one in NETWORKS.values() if one is not network):
+    for other in (kind for kind in NETWORKS.values() if kind is not network):
         for key in sorted(unet.keys() & other.keys):
             raise WaypointError(f"config: model.unet.{key} belongs to a network {other.qualifier}")
         for key in ("down_block_types", "mid_block_type", "up_block_types"):
@@ -84,7 +84,7 @@ def _check_kind(config, unet):
 
 
 def check_captions(config):
-    """Refuse guidance and captions' settings where there are no captions."""
+    """Refuse guidance and settings of captions if there are no captions."""
     if config["text_encoder"] is not None:
         _check_folder(config["text_encoder"]["path"], "text_encoder.path")
         if config["training"]["label_dropout"]:
@@ -110,16 +110,16 @@ def check_vae(config):
     if "path" in config["vae"]:
         _check_folder(config["vae"]["path"], "vae.path")
         return
-    where, autoencoder, size = (
+    prefix, autoencoder, size = (
         "config: vae.train.autoencoder",
         config["vae"]["train"]["autoencoder"],
         config["data"]["size"],
     )
     if len({len(autoencoder[key]) for key in ("block_out_channels", "down_block_types", "up_block_types")}) > 1:
-        raise WaypointError(f"{where}: block_out_channels, down_block_types and up_block_types differ in length")
+        raise WaypointError(f"{prefix}: block_out_channels, down_block_types and up_block_types differ in length")
     groups = autoencoder.get("norm_num_groups", 32)  # diffusers' default
     if any(channels % groups for channels in autoencoder["block_out_channels"]):
-        raise WaypointError(f"{where}.norm_num_groups: {groups} does not divide every block_out_channels")
+        raise WaypointError(f"{prefix}.norm_num_groups: {groups} does not divide every block_out_channels")
     factor = 2 ** (len(autoencoder["block_out_channels"]) - 1)
     if size is not None and size % factor:
         raise WaypointError(
@@ -127,14 +127,14 @@ def check_vae(config):
             f"{len(autoencoder['block_out_channels'])} blocks of vae.train.autoencoder"
         )
     if size is not None and autoencoder.get("sample_size", size) != size:
-        raise WaypointError(f"{where}.sample_size: {autoencoder['sample_size']} is not data.size {size}")
+        raise WaypointError(f"{prefix}.sample_size: {autoencoder['sample_size']} is not data.size {size}")
     unet = (config["model"] or {}).get("unet")
     cells = None if size is None else size // factor
     if unet and cells and unet["sample_size"] not in (cells, [cells, cells]):
         raise WaypointError(f"config: model.unet.sample_size: {unet['sample_size']}, but the VAE's latents are {cells}")
     if unet and unet["in_channels"] != autoencoder.get("latent_channels", 4):
         raise WaypointError(
-            f"config: model.unet.in_channels: {unet['in_channels']}, but {where[8:]}.latent_channels is "
+            f"config: model.unet.in_channels: {unet['in_channels']}, but {prefix[8:]}.latent_channels is "
             f"{autoencoder.get('latent_channels', 4)}"
         )
 
@@ -145,39 +145,39 @@ def check_clipping(config):
 
 
 def _check_folder(path, key):
-    """Refuse a place that is no folder, here or in an installed package, and cannot be a hub id."""
+    """Refuse a path that is neither a folder, on this machine or in an installed package, nor a possible hub id."""
     folder = Path(local_place(path, f"config: {key}"))
     if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
         raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
 
 
 def checkpoint_names(config):
-    """full/0 … full/M-1."""
+    """Return full/0 … full/M-1."""
     return [f"full/{i}" for i in range(number_of_checkpoints(config))]
 
 
 def known_of_model(config: Config, part: str, checkpoint: str = "full/0") -> Config | None:
-    """The settings of "unet" or "scheduler" as far as planning can know them: None for a hub id's.
+    """Return the settings of "unet" or "scheduler", or None if planning cannot know them, as for a hub id.
 
     Args:
-        checkpoint: matters without data, where each model stands for itself; else all are alike.
+        checkpoint: only matters without data; otherwise all models have the same settings.
     """
     if config["model"] is not None:
         return config["model"][part]
-    given, place = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
-    key, path = ("base", given["base"]) if "base" in given else (f"paths[{place}]", given["paths"][place])
+    section, index = config["checkpoints"], 0 if config["data"] else int(checkpoint.split("/")[1])
+    key, path = ("base", section["base"]) if "base" in section else (f"paths[{index}]", section["paths"][index])
     try:
-        stored = stored_config(path, part, given.get("weights"))
+        settings = stored_config(path, part, section.get("weights"))
     except WaypointError as error:
         raise WaypointError(f"config: checkpoints.{key}: {error}") from error
     cells = known_cells(config)
-    if part != "unet" or stored is None or cells is None:
-        return stored
-    return stored | {"sample_size": cells}
+    if part != "unet" or settings is None or cells is None:
+        return settings
+    return settings | {"sample_size": cells}
 
 
 def known_grid(config: Config, checkpoint: str = "full/0") -> list[int] | None:
-    """A model's sampling grid, or None where planning cannot know it."""
+    """Return a model's sampling grid, or None if planning cannot know it."""
     scheduler = known_of_model(config, "scheduler", checkpoint)
     if scheduler is None:
         return None

@@ -1,4 +1,4 @@
-"""Methods whose scores are given, ``mine: {scores: folder}``: their folders are checked before the first job."""
+"""Checks, before the first job, of the folders of given scores, ``mine: {scores: folder}``."""
 
 import functools
 from pathlib import Path
@@ -10,33 +10,33 @@ from waypoint.store.data.own_scores import OwnScores
 from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.methods import IMPORTED
 
-cached_content_hash = functools.cache(lambda path: content_hash([path]))  # read once per start
+cached_content_hash = functools.cache(lambda path: content_hash([path]))  # each path is read once per start
 
 
 def check_own_scores(config):
     """Refuse folders that lack a target, a step or an image.
 
     Raises:
-        WaypointError: names the key, the file and what is missing in it.
+        WaypointError: names the key, the file and what it lacks.
     """
     for name, settings in config["methods"].items():
         if settings["method"] != IMPORTED:
             continue
-        where = f"config: methods.{name}.scores"
+        prefix = f"config: methods.{name}.scores"
         if not Path(settings["scores"]).is_dir():
-            raise WaypointError(f"{where}: there is no folder {settings['scores']}")
+            raise WaypointError(f"{prefix}: there is no folder {settings['scores']}")
         for target in config["targets"]:
             path = Path(settings["scores"], f"{target['id']}.zarr")
             steps = target.get("steps", config["attribution"]["steps"])
-            OwnScores(path, where).require(steps, _images(config))
+            OwnScores(path, prefix).require(steps, _number_of_images(config))
 
 
-def _images(config):
-    """The number of training images, or None if only the first job will know it."""
+def _number_of_images(config):
+    """Return the number of training images, or None if only the first job will know it."""
     data = config["data"]
     if data["subset"] is not None:
         if data["near_duplicates"] is not None:  # some of them may be left out
             return None
         return len(data["subset"]) if isinstance(data["subset"], list) else data["subset"]
-    stored = stored_images(config)
-    return consolidated(stored)["image"]["shape"][0] if stored else None
+    stored_path = stored_images(config)
+    return consolidated(stored_path)["image"]["shape"][0] if stored_path else None

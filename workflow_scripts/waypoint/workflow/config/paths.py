@@ -1,6 +1,6 @@
-"""The paths of a configuration: those that the schema marks with ``"format": "path"``.
+"""Paths in a configuration, which the schema marks with ``"format": "path"``.
 
-``~`` and ``$HOME`` mean in them what they mean in a shell, which does not see a configuration.
+``~`` and environment variables are expanded in them as in a shell.
 """
 
 import os
@@ -12,33 +12,33 @@ from waypoint.workflow.config.schema import key_path
 from waypoint.workflow.types import Config
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin}, where they differ
-BRACKETS = re.compile(r"[{}<>]")  # Snakemake takes {…} in an artifact's path for a wildcard, and <…> for a variable
+PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin} if they differ
+BRACKETS = re.compile(r"[{}<>]")  # Snakemake reads {…} in an artifact's path as a wildcard, and <…> as a variable
 
 
 def expand_paths(value: Any, schema: Config, path: tuple[str | int, ...] = ()) -> Any:
-    """``value``, a part of a configuration at ``path``, with ``~`` and environment variables in its paths expanded.
+    """Return ``value``, the part of a configuration at ``path``, with its paths expanded.
 
     Raises:
-        WaypointError: a variable that is not set; names the key.
+        WaypointError: an environment variable is not set; names the key.
     """
     if isinstance(value, dict):
-        parts, every = schema.get("properties", {}), schema.get("additionalProperties")
-        every = every if isinstance(every, dict) else {}
-        return {key: expand_paths(part, parts.get(key, every), (*path, key)) for key, part in value.items()}
+        properties, other_schema = schema.get("properties", {}), schema.get("additionalProperties")
+        other_schema = other_schema if isinstance(other_schema, dict) else {}
+        return {key: expand_paths(part, properties.get(key, other_schema), (*path, key)) for key, part in value.items()}
     if isinstance(value, list):
         return [expand_paths(part, schema.get("items", {}), (*path, i)) for i, part in enumerate(value)]
     return expanded(value, path) if isinstance(value, str) and schema.get("format") == "path" else value
 
 
 def expanded(text, path):
-    """One path with ``~`` and environment variables expanded.
+    """Return a path with ``~`` and environment variables expanded.
 
     Args:
-        path: its key, for errors.
+        path: its key, for messages.
 
     Raises:
-        WaypointError: a variable that is not set.
+        WaypointError: an environment variable is not set.
     """
     for name in re.findall(r"\$(\w+|\{\w+\})", text):
         if name.strip("{}") not in os.environ:
@@ -47,10 +47,10 @@ def expanded(text, path):
 
 
 def check_places(config):
-    """Refuse stores that are no folders, and names that Snakemake would read as something else.
+    """Refuse stores that are not folders, and names with brackets, which have a meaning for Snakemake.
 
     Args:
-        config: with its methods still as they are given.
+        config: with the section ``methods`` as written.
 
     Raises:
         WaypointError: names the key and what to do.
@@ -68,21 +68,23 @@ def check_places(config):
                 f"config: {key}: {store} is no folder. Leave the key out, and call snakemake with "
                 f"--default-storage-provider {provider} --default-storage-prefix {store}"
             )
-    for key, place in [*stores.items(), *_inputs(config)]:
-        if match := BRACKETS.search(place):
+    for key, path in [*stores.items(), *_inputs(config)]:
+        if match := BRACKETS.search(path):
             raise WaypointError(
-                f"config: {key}: {place} has a {match[0]} in it, which Snakemake reads as a wildcard; use another name"
+                f"config: {key}: {path} has a {match[0]} in it, which Snakemake reads as a wildcard; use another name"
             )
 
 
 def _inputs(config):
-    """Iterate over (key, path) of the files outside the store that jobs read."""
+    """Iterate over (key, path) of the files outside the store that the jobs read."""
     for i, target in enumerate(config["targets"]):
         mask = target.get("mask")
-        several = mask if isinstance(mask, list) else []
-        paths = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(several) if isinstance(part, dict)}
+        masks = mask if isinstance(mask, list) else []
+        paths = {f"mask[{k}].mask": part["mask"] for k, part in enumerate(masks) if isinstance(part, dict)}
         paths |= {"mask": mask, "trajectory": target.get("trajectory"), "image": target.get("image")}
-        yield from ((f"targets[{i}].{key}", place) for key, place in paths.items() if isinstance(place, str))
+        yield from (
+            (f"targets[{i}].{key}", input_path) for key, input_path in paths.items() if isinstance(input_path, str)
+        )
     methods = config.get("methods")
     for name, settings in methods.items() if isinstance(methods, dict) else ():
         if settings and "scores" in settings:

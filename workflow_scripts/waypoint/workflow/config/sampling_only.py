@@ -1,4 +1,4 @@
-"""Experiments without training images: given models are sampled from, nothing is trained and nothing attributed."""
+"""Experiments without training images: existing models are only sampled from; nothing is trained or attributed."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations.registry import EVALUATIONS
@@ -18,7 +18,7 @@ SECTIONS = (
 
 
 def refuse_what_needs_data(config):
-    """Refuse settings, as they were written, that mean nothing where there is no section ``data``.
+    """Refuse settings, before defaults are filled in, that do not apply without the section ``data``.
 
     Raises:
         WaypointError: names the first such key.
@@ -30,8 +30,8 @@ def refuse_what_needs_data(config):
         )
     evaluation = config.get("evaluation", {})
     keys = [key for key in SECTIONS if key in config]
-    needing = [name for name, one in EVALUATIONS.items() if "data" in one.needs]
-    keys += [f"evaluation.{name}" for name in needing if evaluation.get(name) is not None]
+    names = [name for name, declaration in EVALUATIONS.items() if "data" in declaration.needs]
+    keys += [f"evaluation.{name}" for name in names if evaluation.get(name) is not None]
     keys += ["tables.images"] if (config.get("tables") or {}).get("images") else []
     keys += ["vae.train"] if "train" in (config.get("vae") or {}) else []
     for key in ("mask", "image"):

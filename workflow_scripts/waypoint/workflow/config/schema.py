@@ -1,4 +1,4 @@
-"""The configuration against its JSON schema: defaults filled in, and mistakes in words for people."""
+"""Checks of the configuration against its JSON schema, with messages for people, and its defaults."""
 
 import copy
 import difflib
@@ -13,7 +13,7 @@ from jsonschema import validators
 from waypoint.errors import WaypointError
 
 RENAMED = {"evaluation.reliability": "evaluation.split_half"}
-NAMES = {  # patterns of names: what is none of their letters, and what they allow
+NAMES = {  # {pattern of names: (pattern of other characters, description of the allowed ones)}
     "^[A-Za-z0-9-]+$": ("[^A-Za-z0-9-]+", "letters, digits and hyphens"),
     "^[A-Za-z0-9_-]+$": ("[^A-Za-z0-9_-]+", "letters, digits, hyphens and underscores"),
 }
@@ -29,18 +29,18 @@ def _is_number(_, value):
 
 
 def _pattern(_, pattern, value, __):
-    """Names become file names: a pattern's $ is the very end here, not the place before a last line break."""
+    """Check a pattern whose $ means the very end: names become file names, so a final line break is refused too."""
     if isinstance(value, str) and ("\n" in value or not re.search(pattern, value)):
         yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
-# YAML's 16.0 is no integer here, and .nan no number
+# 16.0 is not an integer here, and .nan is not a number
 _TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
 _Validator = validators.extend(jsonschema.Draft202012Validator, validators={"pattern": _pattern}, type_checker=_TYPES)
 
 
 def check_keys(value, path):
-    """Refuse YAML keys such as 1 or yes, which are no texts; JSON schema cannot."""
+    """Refuse YAML keys such as 1 or yes, which are not strings; JSON schema cannot refuse them."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in items:
         if isinstance(value, dict) and not isinstance(key, str):
@@ -53,43 +53,43 @@ def check_schema(config, schema):
     if not errors:
         return
     error = min(errors, key=lambda e: (len(e.absolute_path), str(e.absolute_path)))
-    where = key_path(error.absolute_path)
+    parent = key_path(error.absolute_path)
     if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = sorted(set(error.instance) - set(known))[0]
-        if (key := join(where, unknown)) in RENAMED:
+        properties = error.schema["properties"]
+        unknown = sorted(set(error.instance) - set(properties))[0]
+        if (key := join(parent, unknown)) in RENAMED:
             raise WaypointError(f"config: {key} is now {RENAMED[key]}")
-        close = difflib.get_close_matches(unknown, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(known))}"
-        raise WaypointError(f"config: unknown key {join(where, unknown)!r}; {hint}")
+        close = difflib.get_close_matches(unknown, properties, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(sorted(properties))}"
+        raise WaypointError(f"config: unknown key {join(parent, unknown)!r}; {hint}")
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))[0]
-        raise WaypointError(f"config: {join(where, missing)} is missing: {_description(error.schema, missing)}")
-    raise WaypointError(f"config: {where or 'the configuration'}: {_sentence(error)}")
+        raise WaypointError(f"config: {join(parent, missing)} is missing: {_description(error.schema, missing)}")
+    raise WaypointError(f"config: {parent or 'the configuration'}: {_sentence(error)}")
 
 
 def _sentence(error):
     value, limit = error.instance, error.validator_value
-    shown = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
     if error.validator == "type":
         kinds = [limit] if isinstance(limit, str) else limit
-        return f"{shown} is not {' or '.join(_article(kind) for kind in kinds)}"
+        return f"{text} is not {' or '.join(_article(kind) for kind in kinds)}"
     if error.validator == "enum":
-        return f"{shown} is not one of {', '.join(map(json.dumps, limit))}"
+        return f"{text} is not one of {', '.join(map(json.dumps, limit))}"
     if error.validator == "minimum":
-        return f"{shown} is too small; at least {limit}"
+        return f"{text} is too small; at least {limit}"
     if error.validator == "exclusiveMinimum":
-        return f"{shown} is too small; more than {limit}"
+        return f"{text} is too small; more than {limit}"
     if error.validator == "exclusiveMaximum":
-        return f"{shown} is too large; less than {limit}"
+        return f"{text} is too large; less than {limit}"
     if error.validator == "pattern" and limit in NAMES:
         close = re.sub(NAMES[limit][0], "-", value).strip("-")
         hint = f"; write {json.dumps(close)}, say" if re.search(limit, close) else ""
-        return f"{shown} may have {NAMES[limit][1]} only, for it becomes part of file names{hint}"
+        return f"{text} may have {NAMES[limit][1]} only, for it becomes part of file names{hint}"
     if error.validator == "pattern":
-        return f"{shown} does not match {limit}"
+        return f"{text} does not match {limit}"
     if error.validator == "uniqueItems":
-        return f"{shown} lists something twice"
+        return f"{text} lists something twice"
     return error.message
 
 
@@ -102,16 +102,16 @@ def _description(schema, key):
 
 
 def key_path(parts):
-    """data.subset, targets[2].seed: a key as people write it."""
+    """Return a key as people write it, such as data.subset or targets[2].seed."""
     text = ""
     for part in parts:
         text = f"{text}[{part}]" if isinstance(part, int) else join(text, part)
     return text
 
 
-def join(where: str | None, key: str) -> str:
-    """``where.key``, or ``key`` at the top."""
-    return f"{where}.{key}" if where else key
+def join(parent: str | None, key: str) -> str:
+    """Return ``parent.key``, or ``key`` at the top level."""
+    return f"{parent}.{key}" if parent else key
 
 
 def fill(value, schema):
@@ -121,9 +121,9 @@ def fill(value, schema):
                 value[key] = copy.deepcopy(part["default"])
             if key in value:
                 fill(value[key], part)
-        if isinstance(every := schema.get("additionalProperties"), dict):
+        if isinstance(other_schema := schema.get("additionalProperties"), dict):
             for part in value.values():
-                fill(part, every)
+                fill(part, other_schema)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for item in value:
             fill(item, schema["items"])

@@ -1,7 +1,7 @@
-"""Stores to read from besides the one to write to: artifacts of others are linked, and never written.
+"""Stores to read from besides the one to write to: their artifacts are linked and never changed.
 
-``store: [mine, /shared/results]`` writes to mine/{experiment}; an artifact that is missing there, or whose link leads
-nowhere any more, and that /shared/results/{experiment} has as the plan asks for it, stands in mine as a symbolic link.
+``store: [mine, /shared/results]`` writes to mine/{experiment}. If an artifact is missing there or a dangling link, and
+/shared/results/{experiment} has it as planned, mine gets a symbolic link to it.
 """
 
 import os
@@ -12,54 +12,54 @@ from waypoint.store.artifacts.provenance import marker_path, read_attributes
 
 
 def folders(store):
-    """The config key ``store`` as a list: the folder to write to, and others to read from."""
+    """Return the key ``store`` as a list: the folder to write to, then those to read from."""
     return [store] if isinstance(store, str) else list(store)
 
 
 def stored_images(config):
-    """The stored training images, in the first store that has them, or None."""
-    places = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
-    stored = (place / name for place in places for name in ("train.zarr", "images.zarr"))
-    return next((store for store in stored if store.exists()), None)
+    """Return the path of the training images in the first store that has them, or None."""
+    data_folders = [Path(store, config["experiment"], "data") for store in folders(config["store"])]
+    candidates = (folder / name for folder in data_folders for name in ("train.zarr", "images.zarr"))
+    return next((store for store in candidates if store.exists()), None)
 
 
 def other_copy(name, identity, others):
-    """An artifact of this identity in one of the stores to read from: its absolute path, or None.
+    """Return the absolute path of an artifact with this identity in one of the stores to read from, or None.
 
     Args:
         name: its path within the experiment. others: {store}/{experiment} of the stores to read from.
     """
     for other in others:
-        place = Path(other, name)
+        path = Path(other, name)
         try:
-            attributes = read_attributes(place)
-        except WaypointError:  # damaged, or of another kind: somebody else's business
+            attributes = read_attributes(path)
+        except WaypointError:  # damaged or of another kind, which concerns that store's owner
             continue
         if attributes is not None and attributes.get("identity") == identity:
-            return place.resolve()
+            return path.resolve()
     return None
 
 
-def leading_nowhere(path):
-    """Whether a path is a dangling link."""
+def is_dangling(path):
+    """Return whether a path is a dangling link."""
     return os.path.islink(path) and not os.path.exists(path)
 
 
-def link(place, artifact):
-    """Make ``place`` a link to somebody else's artifact; a dangling link there is replaced.
+def link(link_path, artifact):
+    """Make ``link_path`` a link to an artifact in another store, in place of a dangling link.
 
     Raises:
         WaypointError: it cannot be written.
     """
-    place = Path(place)
-    links = {place: artifact}
-    if artifact.is_file():  # its marker lies beside it, and is there before it is
-        links = {marker_path(place): marker_path(artifact)} | links
+    link_path = Path(link_path)
+    links = {link_path: artifact}
+    if artifact.is_file():  # its marker is a separate file and must exist first
+        links = {marker_path(link_path): marker_path(artifact)} | links
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        for path, to in links.items():
+        link_path.parent.mkdir(parents=True, exist_ok=True)
+        for path, destination in links.items():
             tmp = path.with_name(f"{path.name}.tmp-link-{os.getpid()}")
-            tmp.symlink_to(to, target_is_directory=to.is_dir())
+            tmp.symlink_to(destination, target_is_directory=destination.is_dir())
             os.replace(tmp, path)
     except OSError as error:
-        raise WaypointError(f"config: store: {place} cannot be written ({error.strerror})") from error
+        raise WaypointError(f"config: store: {link_path} cannot be written ({error.strerror})") from error

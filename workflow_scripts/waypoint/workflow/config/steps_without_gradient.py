@@ -1,4 +1,4 @@
-"""Steps at which f_t depends on no weight: attributed steps must not be among them, nor those of the LDS."""
+"""Steps at which f_t depends on no weight: neither attribution nor the LDS may use them."""
 
 from waypoint.errors import WaypointError
 from waypoint.science.processes.schedules import ends_without_signal, without_gradient
@@ -7,7 +7,7 @@ from waypoint.workflow.methods import METHODS
 
 
 def check_steps_with_gradient(config):
-    """Refuse the last step of v-models whose schedule ends without signal, where scores would come from gradients.
+    """Refuse, for scores from gradients, the last step of v-models whose schedule ends without signal.
 
     Raises:
         WaypointError: names the target and the step.
@@ -22,10 +22,10 @@ def check_steps_with_gradient(config):
             continue
         last = scheduler.get("num_train_timesteps", 1000) - 1
         has_steps = "steps" in target
-        named = f"config: targets ({target['id']})" if has_steps else "config: attribution.steps"
-        steps = {named: target["steps"] if has_steps else config["attribution"]["steps"]}
+        steps_key = f"config: targets ({target['id']})" if has_steps else "config: attribution.steps"
+        steps = {steps_key: target["steps"] if has_steps else config["attribution"]["steps"]}
         if lds and lds.get("steps"):
             steps["config: evaluation.lds.steps"] = lds["steps"]
-        for owner, listed in steps.items():
-            if last in listed:
+        for owner, key_steps in steps.items():
+            if last in key_steps:
                 raise WaypointError(without_gradient(last, owner))

@@ -1,1 +1,1 @@
-"""The evaluations, a file each: its settings and checks, its outputs, and their cost."""
+"""The evaluations, one file each: settings, checks, outputs, and costs."""

@@ -1,6 +1,6 @@
 """Image-text preference: the share of samples that are nearer to the first of two captions (B.6).
 
-Its rows stand in the table of ``likelihood``, whose stages judge both.
+The stages of ``likelihood`` compute it too, and its rows are in the same table.
 """
 
 from waypoint.errors import WaypointError
@@ -10,15 +10,15 @@ from waypoint.workflow.evaluations.likelihood import figures, tables
 
 
 def check(config, grid):
-    """Refuse an encoder that knows no text, and captions of targets that have no samples."""
-    section, where = config["evaluation"]["caption_likelihood"], "config: evaluation.caption_likelihood"
+    """Refuse an encoder without text, and captions of targets that have no samples."""
+    section, prefix = config["evaluation"]["caption_likelihood"], "config: evaluation.caption_likelihood"
     encoder = config["image_encoders"].get(section["encoder"])
     if encoder is None or encoder["kind"] != "clip":
-        raise WaypointError(f"{where}.encoder: {section['encoder']} is not in image_encoders with kind clip")
+        raise WaypointError(f"{prefix}.encoder: {section['encoder']} is not in image_encoders with kind clip")
     ids = chosen_targets(config, "samples")
     for name in section["captions"]:
         if name not in ids:
-            raise WaypointError(f"{where}.captions: {name!r} is no target of evaluation.samples")
+            raise WaypointError(f"{prefix}.captions: {name!r} is no target of evaluation.samples")
 
 
 EVALUATION = Evaluation(

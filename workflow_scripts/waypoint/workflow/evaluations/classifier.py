@@ -4,21 +4,21 @@ from waypoint.workflow.evaluations.evaluation import Evaluation
 from waypoint.workflow.plan.stage import Recipe, stage
 
 KINDS = ("standard", "robust")
-OF_ROBUST = ("radius", "attack_steps")  # keys that only adversarial training has
+OF_ROBUST = ("radius", "attack_steps")  # keys for adversarial training only
 
 
 @stage(version=1, uncounted="training classifiers", slurm="gpu")
 def train_classifier(plan, kind):
-    """A classifier of the training images, standard or robust."""
+    """A standard or robust classifier of the training images."""
     section = dict(plan.evaluation["classifier"])
     if kind == "standard":
         section = {key: value for key, value in section.items() if key not in OF_ROBUST}
     return Recipe({}, plan.data(), item={"classifier": {kind: section}})
 
 
-def _number(words, default, **limits):
+def _number(description, default, **limits):
     kind = "integer" if isinstance(default, int) else "number"
-    return {"type": kind, "description": words, "default": default, **limits}
+    return {"type": kind, "description": description, "default": default, **limits}
 
 
 EVALUATION = Evaluation(

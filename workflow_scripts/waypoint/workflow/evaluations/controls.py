@@ -1,4 +1,4 @@
-"""Controls: retraining that belongs to no method, for the counterfactual and forgetting."""
+"""Controls for counterfactual and forgetting: retrained models that belong to no method."""
 
 from waypoint.workflow.evaluations.evaluation import Evaluation
 

@@ -3,7 +3,7 @@
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations import removals
 from waypoint.workflow.evaluations.evaluation import Evaluation
-from waypoint.workflow.evaluations.fid import compared, dimensions, network
+from waypoint.workflow.evaluations.fid import dimensions, fid_section, network
 from waypoint.workflow.evaluations.keys import targets
 from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
@@ -15,18 +15,18 @@ ORIGINAL, AFTER = "evaluation/counterfactual/{target}.zarr", "evaluation/counter
 
 
 def restarts(costs):
-    """Seconds in which one model makes its images from x_t on."""
+    """Return the seconds for one model to generate its images from x_t."""
     section = costs.plan.evaluation[NAME]
     return costs.rates.load + section["images"] * costs.calls(section["step"]) * costs.rates.call
 
 
 def cost_of_original(costs):
-    """The generating model and those of the baseline."""
+    """Return the seconds for the generating model and the baseline models."""
     return (1 + costs.plan.evaluation["controls"]["full_models"]) * restarts(costs)
 
 
 def cost_of_removals(costs):
-    """The models of a method's removals, on average over methods."""
+    """Return the seconds for the models of a method's removals, averaged over methods."""
     methods = removals.methods_of(costs.plan, NAME)
     number = len(methods) - 1 + costs.plan.evaluation["controls"]["random_removals"]
     return len(costs.plan.evaluation[NAME]["n_remove"]) * number / len(methods) * restarts(costs)
@@ -37,10 +37,10 @@ def cost_of_removals(costs):
 
 @stage(version=1, cost=cost_of_original, slurm="gpu")
 def counterfactual_original(plan, target):
-    """The original images and the distances of the baseline."""
+    """The original images and the baseline distances."""
     settings = {key: plan.evaluation[NAME][key] for key in ("step", "delta", "images")}
     controls = {"full_models": removals.other_models(plan, target)}
-    sections = {NAME: settings, "fid": compared(plan), "controls": controls}
+    sections = {NAME: settings, "fid": fid_section(plan), "controls": controls}
     return Recipe(sections, [plan.trajectory(target)], removals.baseline(plan, target) + network(plan))
 
 
@@ -70,7 +70,7 @@ def plot_counterfactual(plan):
 
 
 def check(config, grid):
-    """Refuse removals that cannot be made, and too few images for the features."""
+    """Refuse impossible removals, and too few images for the number of features."""
     removals.check(config, NAME, grid)
     images, (dims, remedy) = config["evaluation"][NAME]["images"], dimensions(config)
     if images <= dims:
@@ -81,7 +81,7 @@ def check(config, grid):
 
 
 def stores(plan):
-    """The original images of every target, and those after every method's removals."""
+    """Return the paths of all targets' original images and of those after every method's removals."""
     ids = plan.evaluated(NAME)
     after = [(method, target) for method in removals.methods_of(plan, NAME) for target in ids]
     paths = [AFTER.format(method=method, target=target) for method, target in after]

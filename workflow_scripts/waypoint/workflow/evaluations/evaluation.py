@@ -1,9 +1,9 @@
-"""The declaration of an evaluation. Each evaluation is one file of this folder, named as its config section is.
+"""The declaration of an evaluation. Each evaluation is a file in this folder, named after its configuration section.
 
-To add one, write its file here, its rules, its scripts and a caption. The file holds ``EVALUATION`` and the stages of
-its rules (``plan/stage.py``), and nothing else names the evaluation: the schema and its defaults, the checks of
-configurations, the rule files that the Snakefile includes, the named targets, specs, the estimate of costs, the classes
-of Slurm and what needs training images follow from it. A test compares the table in docs/evaluations.md with it.
+To add one, write its file, its rules, its scripts and a caption. The file holds ``EVALUATION`` and the stages of its
+rules (``plan/stage.py``); nothing else names the evaluation. The schema and its defaults, the configuration checks, the
+rule files that the Snakefile includes, the named targets, the specs, the cost estimate, the Slurm classes and the need
+for training images follow from it. A test compares the table in docs/evaluations.md with it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 from waypoint.errors import WaypointError
 
-NEEDS = {  # what an evaluation may need, in the words of docs/evaluations.md
+NEEDS = {  # {need of an evaluation: its words in docs/evaluations.md}
     "data": "training images",
     "retraining": "models that are trained for it",
     "labels": "labels",
@@ -22,29 +22,29 @@ NEEDS = {  # what an evaluation may need, in the words of docs/evaluations.md
 
 
 def nothing(plan) -> list:
-    """An empty list of paths, models or methods, the default of an evaluation."""
+    """Return an empty list of paths, models or methods, the default of an evaluation."""
     return []
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One section of the config section ``evaluation``.
+    """A section of the configuration section ``evaluation``.
 
-    Paths are within the experiment: figures/x.png.
+    Paths are relative to the experiment: figures/x.png.
 
     Attributes:
-        description: what it asks; the schema's words for the section.
+        description: the question that it answers, also the description in the schema.
         rules: its file in rules/, without .smk; several evaluations may share one.
-        keys: {key: JSON schema with description and default}. required: those without a default.
-        optional: whether it is left out where the section is; else the section holds settings that others read, and
-            is always there.
+        keys: {key: JSON schema with description and default}. required: keys without a default.
+        optional: whether omitting the section omits the evaluation; otherwise the section holds settings for other
+            evaluations and always exists.
         needs: keys of ``NEEDS``.
-        check: (configuration with defaults, sampling grid or None) → refuses by ``WaypointError`` what can be known.
-        by_target: keys whose values are mappings of targets; an image's id there means all of its masks.
-        stores, tables, figures: (plan) → paths that it makes, where the configuration has it.
-        places: those of what it makes of every {target}, or {method} and {target}: others are no place to ask for.
+        check: (complete configuration, sampling grid or None) → None; refuses mistakes with a ``WaypointError``.
+        by_target: keys whose values are mappings by target, in which an image's id means all of its masks.
+        stores, tables, figures: (plan) → paths of its outputs if the configuration includes it.
+        places: patterns of its outputs with {target}, or {method} and {target}, whose values in requests are checked.
         trainings: (plan) → names of the models that are trained for it.
-        methods: (configuration) → names of methods whose scores it needs, whether they are listed or not.
+        methods: (configuration) → names of the methods whose scores it needs, listed or not.
     """
 
     description: str
@@ -76,29 +76,29 @@ class Evaluation:
         }
 
     def row(self, name) -> str:
-        """Its row in docs/evaluations.md.
+        """Return its row in docs/evaluations.md.
 
         Args:
-            name: of the evaluation.
+            name: the evaluation's name.
         """
         needs = ", ".join(NEEDS[need] for need in self.needs) or "–"
-        asks = self.description.replace("|", r"\|")
-        return f"| `{name}` | {asks} | {needs} | `rules/{self.rules}.smk` |"
+        question = self.description.replace("|", r"\|")
+        return f"| `{name}` | {question} | {needs} | `rules/{self.rules}.smk` |"
 
     def require(self, config, name):
-        """Refuse a configuration without what this evaluation needs of it.
+        """Refuse a configuration that lacks what this evaluation needs.
 
         Args:
-            name: of the evaluation.
+            name: the evaluation's name.
 
         Raises:
             WaypointError: names the key.
         """
-        given = config["checkpoints"]
-        if "retraining" in self.needs and "count" not in given:
+        section = config["checkpoints"]
+        if "retraining" in self.needs and "count" not in section:
             raise WaypointError(
                 f"config: evaluation.{name} retrains models as the ensemble was trained, "
-                f"so it needs checkpoints.count instead of checkpoints.{'adapters' if 'base' in given else 'paths'}"
+                f"so it needs checkpoints.count instead of checkpoints.{'adapters' if 'base' in section else 'paths'}"
             )
         if "samples" in self.needs and not config["evaluation"]["samples"]:
             raise WaypointError(f"config: evaluation.{name} needs the section evaluation.samples")

@@ -1,4 +1,4 @@
-"""The features of which the counterfactual's Fréchet distance is taken."""
+"""The features in the Fréchet distance of counterfactual."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from waypoint.store.networks.inception import require_weights
 from waypoint.workflow.evaluations.evaluation import Evaluation
 
-INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # pytorch-fid's file
-DIMENSIONS = 2048  # of its last layer
+INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # the weights of pytorch-fid
+DIMENSIONS = 2048  # features of its last layer
 
 
-def compared(plan):
-    """The section ``fid`` of a spec; a classifier has its own section."""
+def fid_section(plan):
+    """Return the section ``fid`` of a spec; a classifier has its own section."""
     fid = plan.evaluation["fid"]
     if fid["features"] == "classifier":
         return {"features": "classifier"}
@@ -19,13 +19,13 @@ def compared(plan):
 
 
 def network(plan):
-    """The classifier whose features are compared, or an empty list."""
+    """Return the classifier whose features are compared, as a list of one artifact or none."""
     classified = plan.evaluation["fid"]["features"] == "classifier"
     return [("train_classifier", {"kind": "standard"})] if classified else []
 
 
 def dimensions(config):
-    """How many features an image has, and what to lower where they are too many."""
+    """Return the number of features of an image, and advice on how to lower it."""
     fid = config["evaluation"]["fid"]
     if fid["features"] == "classifier":
         return 4 * config["evaluation"]["classifier"]["width"], "lower evaluation.classifier.width"
@@ -33,7 +33,7 @@ def dimensions(config):
 
 
 def weights_of(fid):
-    """Where Inception's weights are looked for: evaluation.fid.weights, or torch's own cache."""
+    """Return the expected path of Inception's weights: evaluation.fid.weights, or a file in torch's cache."""
     if fid["weights"] is not None:
         return fid["weights"]
     home = os.environ.get("TORCH_HOME", Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch"))
@@ -41,16 +41,16 @@ def weights_of(fid):
 
 
 def needed_weights(plan):
-    """The file of Inception's weights, or an empty list where none is needed."""
-    wanted = plan.evaluation["counterfactual"] and plan.evaluation["fid"]["features"] == "inception"
-    return weights_of(plan.evaluation["fid"]) if wanted else []
+    """Return the path of Inception's weights, or an empty list if none are needed."""
+    is_needed = plan.evaluation["counterfactual"] and plan.evaluation["fid"]["features"] == "inception"
+    return weights_of(plan.evaluation["fid"]) if is_needed else []
 
 
 def require_fid_weights(plan):
-    """Refuse missing or other Inception weights before hours of training; nothing where none are needed.
+    """Refuse missing or different Inception weights, if needed, before hours of training.
 
     Raises:
-        WaypointError: names key, file and the alternative.
+        WaypointError: names the key, the file and the alternative.
     """
     if needed_weights(plan):
         require_weights(weights_of(plan.evaluation["fid"]), plan.evaluation["fid"]["sha256"])

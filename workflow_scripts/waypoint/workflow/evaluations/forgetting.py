@@ -1,7 +1,7 @@
 """Forgetting: images from the same seed by models without a method's top images (§5.5, Fig. 7)."""
 
 from waypoint.workflow.config.evaluated import chosen_targets
-from waypoint.workflow.config.given_images import require_again
+from waypoint.workflow.config.given_images import require_repeatable
 from waypoint.workflow.evaluations import removals
 from waypoint.workflow.evaluations.evaluation import Evaluation
 from waypoint.workflow.evaluations.keys import targets
@@ -12,12 +12,12 @@ IMAGES = "evaluation/forgetting/{method}/{target}.zarr"
 
 
 def compared_methods(plan):
-    """Methods whose removals are compared, and ``none``: other models of the full set."""
+    """Return the methods whose removals are compared, and ``none`` for other models of the full set."""
     return [*removals.methods_of(plan, NAME), "none"]
 
 
 def cost(costs):
-    """The images of a method's models, on average over methods."""
+    """Return the seconds for the images of a method's models, averaged over methods."""
     section, controls = costs.plan.evaluation[NAME], costs.plan.evaluation["controls"]
     methods = removals.methods_of(costs.plan, NAME)
     number = len(methods) - 1 + controls["random_removals"]
@@ -27,7 +27,7 @@ def cost(costs):
 
 @stage(version=1, cost=cost, slurm="gpu")
 def forgetting(plan, target, method):
-    """Images of the same seed after a method's removals; for ``none`` those of other models of the full set."""
+    """Images from the same seed after a method's removals, or, for ``none``, by other models of the full set."""
     settings = {NAME: {"step": plan.evaluation[NAME]["step"]}}
     trajectory = [plan.trajectory(target)]
     if method == "none":
@@ -53,15 +53,15 @@ def plot_forgetting(plan):
 
 
 def check(config, grid):
-    """Refuse removals that cannot be made, and targets that no seed makes again."""
+    """Refuse impossible removals, and targets that cannot be generated again."""
     removals.check(config, NAME, grid)
     rows = {target["id"]: target for target in config["targets"]}
     for name in chosen_targets(config, NAME):
-        require_again(rows[name], "config: evaluation.forgetting.targets")
+        require_repeatable(rows[name], "config: evaluation.forgetting.targets")
 
 
 def stores(plan):
-    """The images of every target after every method's removals."""
+    """Return the paths of all targets' images after every method's removals."""
     pairs = [(method, target) for method in compared_methods(plan) for target in plan.evaluated(NAME)]
     return [IMAGES.format(method=method, target=target) for method, target in pairs]
 

@@ -1,19 +1,19 @@
-"""Keys that several evaluations have, as JSON schema."""
+"""Keys that several evaluations share, as JSON schema."""
 
 
-def targets(words, default=True):
-    """The key ``targets``: a list of ids, or a number of the first ones.
+def targets(description, default=True):
+    """Return the key ``targets``: a list of ids, or how many of the first ones.
 
     Args:
-        words: what the targets are, a sentence. default: whether all are taken where none are named.
+        description: a sentence on what the targets are. default: whether null means all targets.
     """
     kinds = ["array", "integer", *["null"] * default]
-    how = "null: all." if default else "each costs trainings, so there is no default."
+    default_note = "null: all." if default else "each costs trainings, so there is no default."
     return {
         "type": kinds,
         "description": (
-            f"{words} A list of ids (the id of named masks means all of them), or how many of the first ones "
-            f"(each mask counts){';' if default else ':'} {how}"
+            f"{description} A list of ids (the id of named masks means all of them), or how many of the first ones "
+            f"(each mask counts){';' if default else ':'} {default_note}"
         ),
         **({"default": None} if default else {}),
         "items": {"type": "string"},
@@ -23,15 +23,15 @@ def targets(words, default=True):
     }
 
 
-def steps(words):
-    """The key ``steps``: a list, or null for the attributed ones.
+def steps(description):
+    """Return the key ``steps``: a list, or null for the attributed ones.
 
     Args:
-        words: what the steps are and what null means.
+        description: a description of the steps and of null.
     """
     return {
         "type": ["array", "null"],
-        "description": words,
+        "description": description,
         "default": None,
         "items": {"type": "integer", "minimum": 0},
         "minItems": 1,
@@ -39,11 +39,11 @@ def steps(words):
     }
 
 
-def top_k(words, default):
-    """The key ``top_k``: sizes of lists of training images."""
+def top_k(description, default):
+    """Return the key ``top_k``: sizes of lists of training images."""
     return {
         "type": "array",
-        "description": words,
+        "description": description,
         "default": default,
         "items": {"type": "integer", "minimum": 1},
         "minItems": 1,

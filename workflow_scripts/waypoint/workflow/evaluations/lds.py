@@ -1,4 +1,4 @@
-"""Linear datamodeling score: outputs of models of random subsets against predictions by scores (§5.3, Fig. 4)."""
+"""Linear datamodeling score: outputs of models of random subsets against predictions from scores (§5.3, Fig. 4)."""
 
 import math
 
@@ -14,29 +14,29 @@ from waypoint.workflow.words import counted
 TABLES = ("lds", "lds_summary", "lds_cross", "lds_overall", "lds_comparison")
 OUTPUTS = "evaluation/outputs/{target}.zarr"
 PANELS = "figures/{target}/lds/{method}.png"  # trajectory panels with the LDS
-PICTURE = 0.3  # seconds to draw one
-WIDE = 0.1  # half an interval of the LDS; methods differ by about as much
+PICTURE = 0.3  # seconds to draw a panel
+WIDE = 0.1  # half-width of a wide interval of the LDS, about the difference between methods
 
 
-def chosen(plan, keys):
-    """{key: value} of the section ``lds``, named in one string."""
+def pick(plan, keys):
+    """Return {key: value} of some keys of the section ``lds``, given as one string."""
     return {key: plan.evaluation["lds"][key] for key in keys.split()}
 
 
 def subset_models(plan):
-    """Names of all subset models, models of one subset side by side."""
+    """Return the names of all subset models, grouped by subset."""
     lds = plan.evaluation["lds"]
     return [f"subset/{j}-{r}" for j in range(lds["subsets"]) for r in range(lds["models_per_subset"])]
 
 
 def interval(plan):
-    """How wide the intervals of the LDS will be, in one sentence, with advice where that is wider than ±0.1."""
-    subsets, models, targets = *chosen(plan, "subsets models_per_subset").values(), len(plan.targets)
+    """Return a sentence on the width of the LDS's intervals, with advice if they are wider than ±0.1."""
+    subsets, models, targets = *pick(plan, "subsets models_per_subset").values(), len(plan.targets)
     width = half_width(subsets, models, targets)
-    plans = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
+    setup = f"LDS: {counted(subsets, 'subset')} with {counted(models, 'model')} each and {counted(targets, 'target')}"
     if math.isinf(width):
-        return f"{plans} are too few for an interval; use more subsets (evaluation.lds.subsets)"
-    sentence = f"{plans} give an interval of about ±{width:.2f} around each method's mean at a step"
+        return f"{setup} are too few for an interval; use more subsets (evaluation.lds.subsets)"
+    sentence = f"{setup} give an interval of about ±{width:.2f} around each method's mean at a step"
     if width <= WIDE:
         return sentence
     finer, broader = half_width(4 * subsets, models, targets), half_width(subsets, models, 4 * targets)
@@ -48,21 +48,21 @@ def interval(plan):
 
 
 def cost_of_training(costs):
-    """The models of one subset."""
+    """Return the seconds to train the models of one subset."""
     lds = costs.plan.evaluation["lds"]
     return lds["models_per_subset"] * costs.training(int(lds["fraction"] * costs.sizes.images))
 
 
 def cost_of_outputs(costs):
-    """Every model on one target's steps."""
+    """Return the seconds to run every model at one target's steps."""
     lds = costs.plan.evaluation["lds"]
-    number = costs.mean(lambda name: len(costs.plan.steps_of("lds", name)), "lds")
-    each = costs.rates.load + number * lds["draws"] * costs.rates.call
-    return lds["subsets"] * lds["models_per_subset"] * each
+    steps_per_target = costs.mean(lambda name: len(costs.plan.steps_of("lds", name)), "lds")
+    seconds_per_model = costs.rates.load + steps_per_target * lds["draws"] * costs.rates.call
+    return lds["subsets"] * lds["models_per_subset"] * seconds_per_model
 
 
 def cost_of_panels(costs):
-    """A picture for each method and target."""
+    """Return the seconds to draw a panel for each method and target."""
     return PICTURE * len(costs.plan.methods) * len(costs.plan.targets)
 
 
@@ -70,10 +70,10 @@ def cost_of_panels(costs):
 
 
 def trained(plan):
-    """The training sets of the subset models, in words."""
+    """Return the training sets of the subset models, in words."""
     lds = plan.evaluation["lds"]
-    each = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
-    return f"on random subsets (evaluation.lds: {each})"
+    counts = f"{counted(lds['subsets'], 'subset')} with {counted(lds['models_per_subset'], 'model')} each"
+    return f"on random subsets (evaluation.lds: {counts})"
 
 
 @stage(
@@ -86,7 +86,7 @@ def trained(plan):
     models=lambda plan: plan.evaluation["lds"]["models_per_subset"],
 )
 def train_subset(plan, subset):
-    """The models of one random subset; models that are added leave the others as they are."""
+    """The models of one random subset; further models do not change existing ones."""
     recipe = plan.recipe("train", checkpoint="full/0")
     images = {"subset": int(subset), "fraction": plan.evaluation["lds"]["fraction"]}
     return Recipe(recipe.sections, recipe.inherits, item={"images": images})
@@ -95,7 +95,7 @@ def train_subset(plan, subset):
 @stage(version=1, cost=START)
 def list_subset_models(plan):
     """checkpoints/subset/models.json."""
-    lds = {"lds": chosen(plan, "subsets fraction models_per_subset")}
+    lds = {"lds": pick(plan, "subsets fraction models_per_subset")}
     subsets = [("train_subset", {"subset": j}) for j in range(plan.evaluation["lds"]["subsets"])]
     return Recipe(lds, [plan.model("full/0")], subsets)
 
@@ -103,14 +103,14 @@ def list_subset_models(plan):
 @stage(version=1, cost=START)
 def draw_subsets(plan):
     """evaluation/subsets.zarr."""
-    return Recipe({"lds": chosen(plan, "subsets fraction")}, plan.data())
+    return Recipe({"lds": pick(plan, "subsets fraction")}, plan.data())
 
 
 @stage(version=1, cost=cost_of_outputs, slurm="gpu")
 def subset_outputs(plan, target):
     """The outputs of the subset models for a target."""
     sections = {
-        "lds": chosen(plan, "models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
+        "lds": pick(plan, "models_per_subset draws") | {"steps": plan.steps_of("lds", target)},
         "attribution": plan.guidance("attribution"),
         "target": plan.mask(target),
     }
@@ -122,7 +122,7 @@ def subset_outputs(plan, target):
 def lds_tables(plan):
     """tables/lds*.csv."""
     outputs = [("subset_outputs", {"target": target}) for target in plan.targets]
-    lds = chosen(plan, "models_per_subset draws checkpoints bootstrap spans")
+    lds = pick(plan, "models_per_subset draws checkpoints bootstrap spans")
     return Recipe({"lds": lds}, [("draw_subsets", {})], outputs + plan.all_scores())
 
 
@@ -149,7 +149,7 @@ def plot_lds_panels(plan):
 
 
 def check(config, grid):
-    """Refuse steps, spans, checkpoints and a fraction that the rest of the configuration does not have."""
+    """Refuse steps, spans, checkpoints and fractions that do not fit the rest of the configuration."""
     lds, n = config["evaluation"]["lds"], number_of_images(config)
     if grid is not None:
         check_steps(lds["steps"] or [], grid, "config: evaluation.lds.steps")
@@ -169,13 +169,13 @@ def check(config, grid):
 
 
 def stores(plan):
-    """The subsets, their models' list, and what the models make of every target."""
+    """Return the paths of the subsets, of the list of their models, and of the models' outputs for every target."""
     outputs = [OUTPUTS.format(target=target) for target in plan.targets]
     return ["evaluation/subsets.zarr", "checkpoints/subset/models.json", *outputs]
 
 
 def panels(plan, pattern):
-    """The paths of one picture for each method and target."""
+    """Return the path of a panel for each method and target."""
     return [pattern.format(method=method, target=target) for method in plan.methods for target in plan.targets]
 
 

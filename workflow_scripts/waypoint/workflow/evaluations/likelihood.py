@@ -1,6 +1,6 @@
-"""Feature likelihood: the share of samples of p(·|x_t) that a classifier calls a class (§3.1, Fig. 3, B.10).
+"""Feature likelihood: the share of samples of p(·|x_t) that a classifier assigns to a class (§3.1, Fig. 3, B.10).
 
-Its table and figures also hold image-text preference (``caption_likelihood``).
+Its table and figures also show image-text preference (``caption_likelihood``).
 """
 
 from waypoint.errors import WaypointError
@@ -14,7 +14,7 @@ FIGURE = "figures/likelihood-{target}.png"
 
 
 def judged(plan):
-    """Targets with rows in tables/feature_likelihood.csv, in the order of the samples."""
+    """Return the targets with rows in tables/feature_likelihood.csv, in the order of evaluation.samples."""
     ids, captions = plan.evaluated("samples"), plan.evaluation["caption_likelihood"]
     if plan.evaluation["likelihood"] is not None:
         return ids
@@ -22,13 +22,13 @@ def judged(plan):
 
 
 def methods_below(plan):
-    """The method whose training images stand below the curves: trak where there is one, none without data."""
+    """Return, in a list, the method whose training images are shown below the curves: trak if listed; [] if none is."""
     return sorted(plan.methods, key=lambda method: plan.kind(method).name != "trak")[:1]
 
 
 @stage(version=1, uncounted="classifying samples", slurm="gpu")
 def feature_likelihood(plan):
-    """Feature likelihoods: of classes, of captions, or of both."""
+    """The feature likelihoods of classes, captions, or both."""
     targets, sections = judged(plan), {}
     reads = [("sample_from_x_t", {"target": t}) for t in targets] + [plan.trajectory(t) for t in targets]
     if plan.evaluation["likelihood"] is not None:
@@ -50,7 +50,7 @@ def plot_likelihood(plan, target):
 
 
 def check(config, grid):
-    """Refuse features of targets that have no samples."""
+    """Refuse features of targets without samples."""
     ids = chosen_targets(config, "samples")
     for name in config["evaluation"]["likelihood"]["features"] or {}:
         if name not in ids:
@@ -58,12 +58,12 @@ def check(config, grid):
 
 
 def tables(plan):
-    """The tables in which classifiers and captions judge the samples."""
+    """Return the paths of the tables, which also hold image-text preference."""
     return ["tables/feature_likelihood.csv", "tables/steepest_intervals.csv"]
 
 
 def figures(plan):
-    """A figure of every judged target."""
+    """Return the path of a figure for every judged target."""
     return [FIGURE.format(target=target) for target in judged(plan)]
 
 

@@ -1,6 +1,6 @@
-"""Common parts of the evaluations that retrain without a method's top images: counterfactual and forgetting.
+"""Parts shared by the evaluations that retrain without a method's top images, counterfactual and forgetting.
 
-Both have the keys ``targets``, ``step``, ``n_remove`` and ``methods``, and share models where step and number agree.
+Both have the keys ``targets``, ``step``, ``n_remove`` and ``methods``, and share models if step and number agree.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ SECTIONS = ("counterfactual", "forgetting")
 
 
 def keys(targets, step):
-    """The keys that both have.
+    """Return the keys that both evaluations have.
 
     Args:
         targets: the key ``targets``. step: the key ``step``.
@@ -47,7 +47,7 @@ def keys(targets, step):
 
 
 def check(config, section, grid):
-    """Refuse removals that the configuration has no models, images, steps or scores for.
+    """Refuse removals for which the configuration lacks models, images, steps or scores.
 
     Raises:
         WaypointError: names the key.
@@ -79,24 +79,24 @@ def check(config, section, grid):
 
 
 def methods_of(plan, section):
-    """Methods whose removals an evaluation compares; random is always among them."""
-    named = plan.evaluation[section]["methods"] or plan.methods
-    return [method for method in named if method != "random"] + ["random"]
+    """Return the methods whose removals an evaluation compares; random is always the last."""
+    names = plan.evaluation[section]["methods"] or plan.methods
+    return [method for method in names if method != "random"] + ["random"]
 
 
 def other_models(plan, target):
-    """The full-set models that serve as a target's baseline: not the generating one."""
+    """Return the names of a target's baseline models: models of the full set except the generating one."""
     others = [name for name in plan.checkpoints if name != plan.targets[target]["checkpoint"]]
     return others[: plan.evaluation["controls"]["full_models"]]
 
 
 def baseline(plan, target):
-    """The artifacts of a target's baseline models."""
+    """Return a target's baseline models as artifacts."""
     return [plan.model(name) for name in other_models(plan, target)]
 
 
 def without_models(plan, section, target, method):
-    """Names of the models trained without a method's top images: random removals serve all targets."""
+    """Return the names of the models trained without a method's top images; random removals serve all targets."""
     settings = plan.evaluation[section]
     if method == "random":
         removals = range(plan.evaluation["controls"]["random_removals"])
@@ -105,13 +105,13 @@ def without_models(plan, section, target, method):
 
 
 def trainings(plan, section):
-    """Names of all models that an evaluation trains."""
+    """Return the names of all models that an evaluation trains."""
     pairs = [(target, method) for method in methods_of(plan, section) for target in plan.evaluated(section)]
     return [name for pair in pairs for name in without_models(plan, section, *pair)]
 
 
 def removed_models(plan, section, target, method):
-    """The artifacts of one method's retrained models, with the scores that say which images are removed."""
+    """Return a method's retrained models as artifacts, and the scores that determine the removed images."""
     settings = plan.evaluation[section]
     if method == "random":
         removals = range(plan.evaluation["controls"]["random_removals"])
@@ -125,14 +125,14 @@ def removed_models(plan, section, target, method):
 
 
 def removal(plan, section, method):
-    """Sections of an evaluation after a method's removals: random ones are several."""
+    """Return the spec's sections for a method's removals; the number of random ones is a setting."""
     scores = {} if method == "random" else {"method": method}
     controls = {"random_removals": plan.evaluation["controls"]["random_removals"]} if method == "random" else {}
     return {section: {"n_remove": plan.evaluation[section]["n_remove"]} | scores, "controls": controls}
 
 
 def cost_of_training(costs):
-    """One model without the images that a removal takes out, on average."""
+    """Return the seconds to train one model without removed images, averaged over removals."""
     sections = filter(None, (costs.plan.evaluation[name] for name in SECTIONS))
     shares = [n for section in sections for n in section["n_remove"]]
     removed = np.mean([n * costs.sizes.images if isinstance(n, float) else n for n in shares])
@@ -149,7 +149,7 @@ TRAINED = {
 
 @stage(TRAININGS, entry="train", **TRAINED)
 def train_without(plan, method, target, step, n_remove):
-    """A model without a method's top images; which images those are follows from the scores."""
+    """A model trained without a method's top images, which follow from the scores."""
     recipe = plan.recipe("train", checkpoint="full/0")
     images = {"method": method, "target": target, "step": int(step), "remove": share_or_count(n_remove)}
     return Recipe(recipe.sections, recipe.inherits, [plan.score(method, target)], {"images": images})
@@ -157,7 +157,7 @@ def train_without(plan, method, target, step, n_remove):
 
 @stage(TRAININGS, entry="train", **TRAINED)
 def train_without_random(plan, removal, n_remove):
-    """A model without random images."""
+    """A model trained without some random images."""
     recipe = plan.recipe("train", checkpoint="full/0")
     images = {"random": int(removal), "remove": share_or_count(n_remove)}
     return Recipe(recipe.sections, recipe.inherits, item={"images": images})
@@ -172,5 +172,5 @@ def compare_removals(plan, evaluation):
 
 
 def share_or_count(text):
-    """n_remove as the config has it, from its form in a model's name."""
+    """Return n_remove as in the configuration from its form in a model's name."""
     return float(text) if "." in text or "e" in text else int(text)

@@ -1,4 +1,4 @@
-"""Samples of p(·|x_t), and the check of the one-step estimate x̂0_t against their mean."""
+"""Samples of p(·|x_t), and a check of the one-step estimate x̂0_t against their mean."""
 
 from waypoint.science.timesteps import check_steps
 from waypoint.workflow.config.evaluated import chosen_targets
@@ -8,7 +8,7 @@ from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 
 def chosen_samples(plan, ids):
-    """Which samples of p(·|x_t) an evaluation takes: how many, and at which steps of each target."""
+    """Return the samples of p(·|x_t) that an evaluation uses: their number, and the steps of each target."""
     by_target = {target: plan.steps_of("samples", target) for target in ids}
     return {"number": plan.evaluation["samples"]["number"], "chosen": by_target}
 

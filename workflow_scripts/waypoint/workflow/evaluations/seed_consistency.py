@@ -9,15 +9,15 @@ from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 
 def seeded_targets(plan):
-    """The targets that seed consistency generates: id, seed and label of its targets that have a seed."""
-    chosen = {plan.shared.get(name, name): plan.targets[name] for name in plan.evaluated("seed_consistency")}
-    rows = [{**row, "id": name} for name, row in chosen.items() if "seed" in row]  # all masks have one image
+    """Return id, seed, label and prompt of the evaluated targets that have a seed."""
+    evaluated_rows = {plan.shared.get(name, name): plan.targets[name] for name in plan.evaluated("seed_consistency")}
+    rows = [{**row, "id": name} for name, row in evaluated_rows.items() if "seed" in row]  # all masks share one image
     keys = ("id", "seed", "label", "prompt")
     return [{key: row[key] for key in keys if key in row} for row in rows]
 
 
 def cost(costs):
-    """The images of every model."""
+    """Return the seconds for the images of every model."""
     section = costs.plan.evaluation["seed_consistency"]
     images = section["images"] + len(seeded_targets(costs.plan))
     return len(section["models"]) * (costs.rates.load + images * len(costs.grid) * costs.rates.single)
@@ -25,7 +25,7 @@ def cost(costs):
 
 @stage(version=1, cost=cost, slurm="gpu")
 def seed_consistency(plan):
-    """Images of several models from the same noise: the listed models, and no other."""
+    """Images from the same noise by the listed models."""
     settings = {key: plan.evaluation["seed_consistency"][key] for key in ("models", "images")}
     sections = {"sampling": plan.sampling(), "seed_consistency": settings, "seeded": seeded_targets(plan)}
     models = [plan.model(name) for name in settings["models"]]
@@ -39,7 +39,7 @@ def plot_seed_consistency(plan):
 
 
 def check(config, grid):
-    """Refuse models that are not there, and images that no seed makes."""
+    """Refuse missing models, and images that no seed generates."""
     section, count = config["evaluation"]["seed_consistency"], number_of_checkpoints(config)
     for name in section["models"]:
         if int(name.split("/")[1]) >= count:
@@ -50,15 +50,15 @@ def check(config, grid):
                 f"config: evaluation.seed_consistency.images: {name} is conditional, and further seeds have no "
                 "condition; set it to 0 and use more targets"
             )
-    chosen = set(chosen_targets(config, "seed_consistency"))
+    ids = set(chosen_targets(config, "seed_consistency"))
     if isinstance(section["targets"], list):
         for row in config["targets"]:
-            if row["id"] in chosen and "image" in row:
+            if row["id"] in ids and "image" in row:
                 raise WaypointError(
                     f"config: evaluation.seed_consistency.targets: {row['id']} is an image, which no seed makes; "
                     "leave it out"
                 )
-    if not section["images"] and not any("seed" in row for row in config["targets"] if row["id"] in chosen):
+    if not section["images"] and not any("seed" in row for row in config["targets"] if row["id"] in ids):
         raise WaypointError(
             "config: evaluation.seed_consistency: no target has a seed; set evaluation.seed_consistency.images"
         )

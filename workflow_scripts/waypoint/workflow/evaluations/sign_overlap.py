@@ -1,4 +1,4 @@
-"""Sign overlap: training images that are for an image at one step and against it at another (B.3, B.4)."""
+"""Sign overlap: training images that support a target at one step and oppose it at another (B.3, B.4)."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations.evaluation import Evaluation
@@ -28,7 +28,7 @@ def plot_sign_flips(plan):
 
 
 def check(config, grid):
-    """Refuse methods without steps, targets without two common ones, and lists that are too long."""
+    """Refuse methods without scores by step, targets without two common steps, and lists that are too long."""
     check_methods(config, "sign_overlap")
     if len(set.intersection(*steps_by_target(config))) < 2:
         raise WaypointError("config: evaluation.sign_overlap needs at least two steps that all targets have")

@@ -1,4 +1,4 @@
-"""Split-half reliability: how well scores agree with those of the other half of the checkpoints, or of the draws."""
+"""Split-half reliability: the agreement of scores from both halves of the checkpoints, or of the draws."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.evaluated import number_of_checkpoints
@@ -7,7 +7,7 @@ from waypoint.workflow.plan.stage import FIGURES, START, Recipe, stage
 
 
 def halved(plan):
-    """The method whose scores are compared by halves of the checkpoints and of the draws."""
+    """Return the method whose scores are compared between halves of the checkpoints and of the draws."""
     return next(iter(plan.of_kind("trak")))
 
 
@@ -34,7 +34,7 @@ def check(config, grid):
 
 
 def methods(config):
-    """trak, where no method is of its kind."""
+    """Return the unlisted methods that are needed: trak, if no listed method is of this kind."""
     return [] if any(row["method"] == "trak" for row in config["methods"].values()) else ["trak"]
 
 

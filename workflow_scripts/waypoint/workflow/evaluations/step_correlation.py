@@ -1,4 +1,4 @@
-"""Step correlation: how alike the scores of two steps are (B.5)."""
+"""Step correlation: the similarity of the scores at two steps (B.5)."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations.evaluation import Evaluation
@@ -19,7 +19,7 @@ def plot_step_correlation(plan):
 
 
 def check(config, grid):
-    """Refuse methods without steps, and targets with one step."""
+    """Refuse methods without scores by step, and targets with a single step."""
     check_methods(config, "step_correlation")
     if max(map(len, steps_by_target(config))) < 2:
         raise WaypointError("config: evaluation.step_correlation compares steps; give a target at least two")

@@ -1,4 +1,4 @@
-"""Top overlap: how much the top lists of different targets have in common."""
+"""Top overlap: the images that the top lists of different targets have in common."""
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.evaluations.evaluation import Evaluation

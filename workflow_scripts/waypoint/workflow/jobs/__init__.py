@@ -1,1 +1,1 @@
-"""Code that scripts share: a job with its arguments, log and device, and work that several of them do."""
+"""Code that scripts share: a job with its arguments, log and device, and common work."""

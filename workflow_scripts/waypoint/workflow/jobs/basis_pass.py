@@ -1,8 +1,7 @@
-"""Bases with the same draws share a pass: one job makes what several of them ask for.
+"""Shared passes: one job makes the artifacts of several bases that have the same draws.
 
-The rules ``featurize_together``, ``fisher_rows_together`` and ``target_gradients_together`` hand their scripts a list
-of specs and a path for each. What is there already and right stays as it is, so that a basis that is added makes no
-other anew.
+The rules ``featurize_together``, ``fisher_rows_together`` and ``target_gradients_together`` pass their scripts a list
+of specs and a path for each. Existing current artifacts are kept, so that adding a basis remakes no other.
 """
 
 import argparse
@@ -17,40 +16,42 @@ from waypoint.workflow.plan.reruns import LocalStore, examine
 
 
 def run_together(main, arguments):
-    """As ``job.run``, but ``main(jobs)`` gets a ``Job`` for each basis of the pass whose artifact is to be made.
+    """Do the same as ``job.run``, but call ``main(jobs)`` with a ``Job`` for each basis whose artifact is to be made.
 
     Args:
-        arguments: as for ``job.run``, among them "curvature*" and "out*". In each job's ``args``, ``out`` is its own
-            path, and ``curvature`` the paths that its basis is mapped by.
+        arguments: as for ``job.run``, including "curvature*" and "out*". In each job's ``args``, ``out`` is its own
+            path, and ``curvature`` the paths of the curvatures that map its basis.
     """
     run_jobs(main, arguments, jobs_of)
 
 
 def jobs_of(args, log):
-    """The ``Job`` of every basis whose artifact is not there or not right; of all, where they are all right.
+    """Return the ``Job`` of every basis whose artifact is missing or stale.
 
-    In that case somebody has asked for them to be made again.
+    If none is, the rerun was requested, and all jobs are returned.
     """
-    asked, paths = json.loads(args.spec), iter(args.curvature or [])
+    requests, paths = json.loads(args.spec), iter(args.curvature or [])
     jobs = [
-        Job(argparse.Namespace(**{**vars(args), "spec": json.dumps(each), "out": out}), log)
-        for each, out in zip(asked if isinstance(asked, list) else [asked], args.out, strict=True)
+        Job(argparse.Namespace(**{**vars(args), "spec": json.dumps(request), "out": out}), log)
+        for request, out in zip(requests if isinstance(requests, list) else [requests], args.out, strict=True)
     ]
-    mapped = [job for job in jobs if BASES[job.settings.get("basis", "plain")].map]
+    mapped_jobs = [job for job in jobs if BASES[job.settings.get("basis", "plain")].map]
     for job in jobs:
-        job.args.curvature = [next(paths) for _ in range(len(args.curvature) // len(mapped))] if job in mapped else []
-    return [job for job in jobs if not _is_right(job)] or jobs
+        job.args.curvature = (
+            [next(paths) for _ in range(len(args.curvature) // len(mapped_jobs))] if job in mapped_jobs else []
+        )
+    return [job for job in jobs if not _is_current(job)] or jobs
 
 
-def _is_right(job):
-    """Whether the artifact of a job is there, whole, and what its spec asks for."""
+def _is_current(job):
+    """Return whether the artifact of a job exists, is complete, and agrees with its spec."""
     if ROOT not in os.environ or not os.path.exists(job.args.out):
         return False
     return examine(LocalStore(os.environ[ROOT]), job.args.out, json.loads(job.args.spec)) is None
 
 
 def device_of(jobs):
-    """The torch device of a pass, as ``Job.device``, recorded for all its artifacts."""
+    """Return the torch device of a pass, as ``Job.device``, and record it for all its artifacts."""
     device = jobs[0].device()
     for job in jobs[1:]:
         job.provenance.device = jobs[0].provenance.device
@@ -58,10 +59,10 @@ def device_of(jobs):
 
 
 def curvatures_of(jobs, checkpoint, m=0):
-    """What the basis of each job maps the gradients of a ``Checkpoint`` by: an open curvature, or None.
+    """Return, for each job, the open curvature by which its basis maps the gradients of a ``Checkpoint``, or None.
 
     Args:
-        m: number of the checkpoint among those of the jobs.
+        m: index of the checkpoint among those of the jobs.
 
     Raises:
         WaypointError: as ``Job.curvature``.
@@ -70,9 +71,9 @@ def curvatures_of(jobs, checkpoint, m=0):
 
 
 def projections(jobs, name, unet, curvatures):
-    """P of every basis of a pass, after its map.
+    """Return P of every basis of a pass, applied after the basis's map.
 
     Args:
-        name: of the checkpoint. curvatures: an open curvature or None for each job.
+        name: the checkpoint's name. curvatures: an open curvature or None for each job.
     """
     return [projection(job.settings, name, unet, curvature) for job, curvature in zip(jobs, curvatures, strict=True)]

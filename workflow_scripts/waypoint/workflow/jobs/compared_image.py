@@ -1,4 +1,4 @@
-"""A given image's comparison with the training images, in rows and in words (store of ``compare_image``)."""
+"""The comparison of a given image with the training images (store of ``compare_image``) in rows and in words."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from waypoint.science.evaluation.given_image import RARE, explained_better, rela
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.types import Config
 
-PIXELS, EVENED = "pixels", "evened"  # by what images are near: as they are; with brightness and contrast evened out
+PIXELS, EVENED = "pixels", "evened"  # what is compared: images as they are, or with brightness and contrast evened out
 
 
 class Compared:
     """The contents of a store of ``compare_image``.
 
     Args:
-        store: open. names: (N,) what the training images are called, or None.
+        store: the open store. names: (N,) names of the training images, or None.
     """
 
     def __init__(self, store, names=None):
@@ -22,87 +22,90 @@ class Compared:
         self.nearest: list[Config] = [dict(zip(keys, row)) for row in zip(*(read(store[key]).tolist() for key in keys))]
         for row in self.nearest:
             row["file"] = "" if names is None else str(names[row["nearest"]])
-            # only equal pixels mean that two images are the same
+            # only equal pixels make two images the same
             row["verdict"] = verdict(row["distance"], row["limit"], *([] if row["by"] == PIXELS else [-1.0]))
         self.steps, self.loss = read(store["step"]).tolist(), read(store["loss"])
         self.train_losses = read(store["train_loss"])
         self.held_out = read(store["held_out_loss"]) if "held_out_loss" in store else None
 
     def rows(self):
-        """Rows of tables/given_images.csv: what it is near to, its loss at each step and over all, and the summary."""
-        first = {"target": self.target, "inversion": self.inversion}
+        """Iterate over rows of tables/given_images.csv: nearest images, losses by step and overall, and a summary."""
+        target_columns = {"target": self.target, "inversion": self.inversion}
         for row in self.nearest:
             columns = {key: row[key] for key in ("distance", "typical", "limit", "nearest", "file", "alike")}
-            yield {**first, "what": row["by"], **columns, "words": row["verdict"]}
+            yield {**target_columns, "what": row["by"], **columns, "words": row["verdict"]}
         train, held_out = self.shares()
         for s, step in enumerate([*self.steps, "all"]):
-            whole = step == "all"
-            columns = {"loss": relative(self.loss, self.train_losses) if whole else self.loss[s]}
-            columns["typical"] = 1.0 if whole else np.median(self.train_losses[:, s])
+            over_all = step == "all"
+            columns = {"loss": relative(self.loss, self.train_losses) if over_all else self.loss[s]}
+            columns["typical"] = 1.0 if over_all else np.median(self.train_losses[:, s])
             columns |= {"train_share": train[s], "held_out_share": "" if held_out is None else held_out[s]}
-            yield {**first, "what": "loss", "step": step, **columns, "words": judged(train[s])}
-        yield {**first, "what": "summary", "words": self.sentence()}
+            yield {**target_columns, "what": "loss", "step": step, **columns, "words": rating(train[s])}
+        yield {**target_columns, "what": "summary", "words": self.sentence()}
 
     def shares(self):
-        """The shares of training images and of held-out ones that the model explains worse: by step, last over all."""
+        """Return the shares of training and held-out images that the model explains worse: by step, then overall."""
         whole = relative(self.loss, self.train_losses)
         shares = []
         for losses in (self.train_losses, self.held_out):
             if losses is None:
                 shares.append(None)
                 continue
-            each = explained_better(self.loss, losses)
-            shares.append([*each.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
+            by_step = explained_better(self.loss, losses)
+            shares.append([*by_step.tolist(), float(explained_better(whole, relative(losses, self.train_losses)))])
         return shares
 
     def sentence(self):
-        """Two sentences for somebody who asks about this picture."""
+        """Return two sentences that summarise the comparison."""
         return f"{self.is_a_copy()}. {self.is_explained()}."
 
     def is_a_copy(self):
-        """A clause that says whether it is a training image."""
-        pixels, seen = self.nearest[0], self.copy_of()
-        if seen is None:
-            far = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
-            return f"It is no training image: the nearest is {named(pixels)} ({far})"
-        if seen["verdict"] == "same":
-            return f"It is training image {named(seen)}"
-        by = (
+        """Return a clause that says whether the image is a training image."""
+        pixels, copy = self.nearest[0], self.copy_of()
+        if copy is None:
+            distance = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
+            return f"It is no training image: the nearest is {label_of(pixels)} ({distance})"
+        if copy["verdict"] == "same":
+            return f"It is training image {label_of(copy)}"
+        qualifier = (
             ""
-            if seen["by"] == PIXELS
+            if copy["by"] == PIXELS
             else "up to brightness and contrast"
-            if seen["by"] == EVENED
-            else f"by {seen['by']}"
+            if copy["by"] == EVENED
+            else f"by {copy['by']}"
         )
-        said = f"{by} it is a near-duplicate of training image {named(seen)} (distance {seen['distance']:.2g})".strip()
-        return said[0].upper() + said[1:]
+        distance = f"distance {copy['distance']:.2g}"
+        clause = f"{qualifier} it is a near-duplicate of training image {label_of(copy)} ({distance})".strip()
+        return clause[0].upper() + clause[1:]
 
     def copy_of(self):
-        """The row by which it is a training image or a near-duplicate of one, pixels first; None: by none."""
+        """Return the first row that makes the image a training image or a near-duplicate of one, or None."""
         return next((row for row in self.nearest if row["verdict"] != "new"), None)
 
     def is_explained(self):
-        """A clause that says how well the model explains it."""
+        """Return a clause that says how well the model explains the image."""
         train, held_out = (shares and shares[-1] for shares in self.shares())
-        said = f"The model explains it {WORDS[judged(train)]}: {compared_to(train)} of them"
+        clause = f"The model explains it {WORDS[rating(train)]}: {compared_to(train)} of them"
         return (
-            said if held_out is None else f"{said}, and better than {held_out:.0%} of images that it was not trained on"
+            clause
+            if held_out is None
+            else f"{clause}, and better than {held_out:.0%} of images that it was not trained on"
         )
 
     def line(self):
-        """A short form of ``sentence`` for the header of a panel."""
-        (train, _), seen = self.shares(), self.copy_of()
-        what = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
-        what = (
-            f"{what[seen['verdict']]} {seen['nearest']}"
-            if seen
+        """Return a short form of ``sentence`` for the header of a panel."""
+        (train, _), copy = self.shares(), self.copy_of()
+        description = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
+        description = (
+            f"{description[copy['verdict']]} {copy['nearest']}"
+            if copy
             else f"no training image, nearest {self.nearest[0]['nearest']}"
         )
-        return f"{what}; explained {compared_to(train[-1])} of training images"
+        return f"{description}; explained {compared_to(train[-1])} of training images"
 
 
 def compared_to(share):
-    """The share of images that are explained worse, in words: by the larger side."""
+    """Return the share of images that are explained worse, or better if those are more, in words."""
     return f"better than {share:.0%}" if share >= 0.5 else f"worse than {1 - share:.0%}"
 
 
@@ -113,12 +116,12 @@ WORDS = {
 }
 
 
-def judged(share):
-    """worse, as usual or better, for the share of images that are explained worse."""
+def rating(share):
+    """Return worse, as usual or better for the share of images that are explained worse."""
     return "worse" if share < RARE else "better" if share > 1 - RARE else "as usual"
 
 
-def named(row):
-    """A training image by number and file, and how many images show the same."""
-    called = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
-    return called if row["alike"] < 2 else f"{called}, one of {row['alike']} that show the same"
+def label_of(row):
+    """Return a training image's index and file, and the number of images that show the same."""
+    label = f"{row['nearest']} ({row['file']})" if row["file"] else f"{row['nearest']}"
+    return label if row["alike"] < 2 else f"{label}, one of {row['alike']} that show the same"

@@ -1,4 +1,4 @@
-"""Resumable sums over Fisher rows, from which curvatures are made."""
+"""Resumable sums over Fisher rows, from which curvatures are computed."""
 
 import contextlib
 import os
@@ -18,14 +18,14 @@ from waypoint.workflow.jobs.fisher_examples import FisherExamples
 from waypoint.workflow.jobs.gradients_from_spec import per_example_gradients
 from waypoint.workflow.jobs.resuming import identity_of, read_state, sole_owner, write_state
 
-KEEP_EVERY = 300  # seconds between two states that are kept: sums are in float64, larger than what is stored at last
+SAVE_EVERY = 300  # seconds between two saved states, which are in float64 and larger than the final curvature
 
 
 def make_curvature(job, work):
-    """Open what a curvature is made from, have ``work(rows, shapes)`` make it, store it, and remove its states.
+    """Open the inputs of a curvature, compute it by ``work(rows, shapes)``, store it, and remove its states.
 
     Args:
-        work: a ``RowsOfSums`` and {parameter: shape} → a ``Curvature``.
+        work: (a ``RowsOfSums``, {parameter: shape}) → a ``Curvature``.
     """
     data, checkpoint = job.open(job.args.data), job.checkpoint(job.args.checkpoint)
     require_own_images(checkpoint, data, job.args.data)
@@ -39,21 +39,21 @@ def make_curvature(job, work):
         factored = sum(matrix.size for matrix in curvature.matrices if matrix.row_blocks or matrix.column_blocks)
 
         def attributes():
-            stored = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
-            stored |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
-            return job.provenance(**stored, sha256=content_of(curvature))
+            values = {"checkpoint": job.args.name, "weights": checkpoint.weights, "parameters": rows.parameters}
+            values |= {"factored": factored, "mean_eigenvalue": curvature.mean_eigenvalue()}
+            return job.provenance(**values, sha256=content_of(curvature))
 
         with create_store(job.args.out, attributes) as store:
             write_curvature(store, curvature, job.args.name)
         shutil.rmtree(folder)
     for parent in list(folder.parents)[:3]:  # up to resume/
-        with contextlib.suppress(OSError):  # others may be at work
+        with contextlib.suppress(OSError):  # other jobs may have states there
             os.rmdir(parent)
     job.say(f"{factored} of {rows.parameters} parameters are in factored tensors, the others in diagonal ones")
 
 
 class RowsOfSums:
-    """Adds up Fisher rows and stores the sums from time to time, so that a job that was killed goes on from there."""
+    """Sums over Fisher rows, saved from time to time so that a killed job can resume."""
 
     def __init__(self, job, data, theta, folder, identity):
         self.job, self.data, self.theta, self.folder, self.identity = job, data, theta, folder, identity
@@ -62,9 +62,9 @@ class RowsOfSums:
         self.grad, self.P = per_example_gradients(job.settings, job.args.name, theta.unet), Identity(self.parameters)
 
     def add_to(self, sums, purpose):
-        """All rows of a purpose in the sums, those that are kept first."""
+        """Add all rows of a purpose to ``sums``, resuming from a saved state, and return them."""
         count, name = self.job.settings["curvature"]["rows"], purpose.replace(" ", "-")
-        if (state := self.kept(name)) is not None:
+        if (state := self.saved(name)) is not None:
             sums.resume({key: value.numpy() for key, value in state.items()})
             self.job.say(f"{purpose}: resumes after row {sums.rows}")
         examples = FisherExamples(self.job.settings, self.data, self.theta, purpose, self.job.args.name, count)
@@ -72,24 +72,24 @@ class RowsOfSums:
         while sums.rows < count:
             batch = [examples[r] for r in range(sums.rows, min(sums.rows + step, count))]
             sums.add(fisher.fisher_rows(self.theta, self.P, batch, self.grad))
-            # before the eigenvectors too, which may take as long as the rows
-            if time.monotonic() - written > KEEP_EVERY or sums.rows == count:
-                self.keep(name, {key: torch.from_numpy(value) for key, value in sums.state().items()})
+            # also at the end: the eigenvectors that follow may take as long as the rows
+            if time.monotonic() - written > SAVE_EVERY or sums.rows == count:
+                self.save(name, {key: torch.from_numpy(value) for key, value in sums.state().items()})
                 written = time.monotonic()
             self.job.progress(sums.rows, count, "rows", purpose)
         return sums
 
-    def keep(self, name, tensors):
-        """Write a state beside the store."""
+    def save(self, name, tensors):
+        """Save a state."""
         tensors = {key: tensor.cpu() for key, tensor in tensors.items()}
         write_state(self.folder / f"{name}.pt", {"identity": self.identity, "tensors": tensors})
 
     def forget(self, purpose):
-        """Remove the sums of a purpose, which are larger than what was made of them."""
+        """Remove the saved sums of a purpose, which are larger than the result."""
         (self.folder / f"{purpose.replace(' ', '-')}.pt").unlink(missing_ok=True)
 
-    def kept(self, name):
-        """The tensors of a state of this curvature, or None."""
+    def saved(self, name):
+        """Return the tensors of a saved state of this curvature, or None."""
         path = self.folder / f"{name}.pt"
         state = read_state(path, "its curvature") if path.exists() else None
         return state["tensors"] if state is not None and state["identity"] == self.identity else None

@@ -1,13 +1,13 @@
-"""From the outputs of a model to images: latents are decoded, and a pixel model's outputs are images already."""
+"""Conversion of a model's outputs to images: latents are decoded, pixels are returned as they are."""
 
 from waypoint.store.networks.vae import load_vae
 
 
 def decoder(job, device):
-    """A function from outputs of the experiment's models, (B, C, H, W), to images on the CPU.
+    """Return a function from model outputs (B, C, H, W) to images on the CPU.
 
     Args:
-        job: its argument ``vae`` is the VAE's folder, where the experiment has one.
+        job: its argument ``vae`` is the VAE's folder, if the experiment has one.
     """
     if not job.args.vae:
         return lambda images: images.cpu()

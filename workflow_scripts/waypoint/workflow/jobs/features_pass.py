@@ -1,8 +1,8 @@
-"""Scores made of train features and target gradients, for one checkpoint after the other, and their mean.
+"""Scores from train features and target gradients: the mean over checkpoints of their terms.
 
-The features of all checkpoints are read once, block by block, for a target and for all that wait (``shared_pass``).
-Of a single checkpoint the scores of both halves of its draws may be made too, φ_i and g_t each of one half, with the
-kernel of all draws.
+The features of all checkpoints are read once, block by block, for all waiting targets (``shared_pass``). For a single
+checkpoint, scores of both halves of the draws may be computed too: φ_i and g_t are those of one half, the kernel is
+that of all draws.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from waypoint.workflow.jobs.noise_trajectories import gradients_of, mean_and_err
 from waypoint.workflow.jobs.shared_pass import SharedPass
 from waypoint.workflow.kept_scores import kept
 
-# of scripts; those whose method has a kernel add kernels*, and fisher* where it is made from Fisher rows
+# of scripts; those of methods with a kernel add kernels*, and fisher* if it is made from Fisher rows
 ARGUMENTS = ["gradients", "features*", "method", "target", "targets*", "waiting", "out"]
 
 
@@ -32,7 +32,7 @@ class Features:
     """Φ of one checkpoint.
 
     Attributes:
-        blocks: as for ``science.kernel.scores``. n, d: its shape. kernel: the method's open store, or None.
+        blocks: as for ``science.kernel.scores``. n, d: the shape of Φ. kernel: the open store of the kernel, or None.
         rows: the open store of its Fisher rows, or None.
     """
 
@@ -47,10 +47,10 @@ Term = Callable[[Features, np.ndarray], Iterator[tuple[int, np.ndarray]]]
 
 
 def score_in_one_pass(job, term: Term) -> None:
-    """Make the scores of the job's target, unless an earlier pass has made them.
+    """Store the scores of the job's target, computing them unless an earlier pass has done so.
 
     Args:
-        term: one checkpoint's term of the mean: its ``Features`` and g (steps, d) to an iterator over blocks of images,
+        term: one checkpoint's term of the mean: (its ``Features``, g (steps, d)) → an iterator over blocks of images,
             (start, scores (steps, b)).
     """
     shared = SharedPass(job)
@@ -63,58 +63,61 @@ def score_in_one_pass(job, term: Term) -> None:
 
 def one_pass(job, shared, term):
     """Read the features of all checkpoints once, block by block, for every target of the pass."""
-    names = read(shared.own["checkpoint"]).tolist()
-    checkpoints = [opened(job, shared, m, name) for m, name in enumerate(names)]
+    names = read(shared.gradients["checkpoint"]).tolist()
+    checkpoints = [open_stores(job, shared, m, name) for m, name in enumerate(names)]
     n, d = checkpoints[0][0]["phi"].shape
-    keep_checkpoints, halved = (
+    keep_checkpoints, keep_halves = (
         job.settings["scores"]["keep_checkpoints"],
         job.settings["scores"].get("keep_halves", False),
     )
-    apart = kept(keep_checkpoints, n, d, len(names)) and (keep_checkpoints is not None or len(names) > 1)
+    keep_each = kept(keep_checkpoints, n, d, len(names)) and (keep_checkpoints is not None or len(names) > 1)
     targets = shared.targets(checkpoints[0][0]["phi"].chunks[0])
     job.say(f"one pass over the features for {', '.join(targets)}")
     with contextlib.ExitStack() as stack:
         readers = stack.enter_context(Readers(len(names)))
         parts, writers = [], []
-        for m, (features, *others) in enumerate(checkpoints):
+        for m, (features, *kernel_stores) in enumerate(checkpoints):
             g = np.concatenate([gradients_of(gradients, m) for gradients in targets.values()])
-            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *others), g))
-            for half in (0, 1) if halved else ():
-                # g_half is the mean over noise trajectories: it stands for each of them
+            parts.append(term(Features(partial(blocks, features, readers=readers), n, d, *kernel_stores), g))
+            for half in (0, 1) if keep_halves else ():
+                # g_half is already the mean over noise trajectories, so it is used for each of them
                 g = np.concatenate(
-                    [np.tile(read(of["g_half"], m)[:, half], (noises_of(of), 1)) for of in targets.values()]
+                    [
+                        np.tile(read(gradients["g_half"], m)[:, half], (noises_of(gradients), 1))
+                        for gradients in targets.values()
+                    ]
                 )
-                parts.append(term(Features(partial(half_blocks, features, half), n, d, *others), g))
+                parts.append(term(Features(partial(half_blocks, features, half), n, d, *kernel_stores), g))
         for target, gradients in targets.items():
             attributes = {"identity": shared.identity(gradients)}
             store = stack.enter_context(create_store(shared.place(target), partial(dict, attributes)))
             store.label(method=job.args.method, target=target)
             noises = noises_of(gradients)
-            writers.append(Scores(store, names, read(gradients["step"]), n, apart, halved, noises))
+            writers.append(Scores(store, names, read(gradients["step"]), n, keep_each, keep_halves, noises))
         ends = np.cumsum([writer.noises * len(writer.steps) for writer in writers])[:-1]
-        for start, together in side_by_side(parts):
-            tau = np.stack(together)
-            for writer, of_target in zip(writers, np.split(tau, ends, axis=1)):
-                writer.append(of_target)
+        for start, terms in side_by_side(parts):
+            tau = np.stack(terms)
+            for writer, scores in zip(writers, np.split(tau, ends, axis=1)):
+                writer.append(scores)
             job.progress(start + tau.shape[2], n, "images")
 
 
-def opened(job, shared, m, name):
-    """Features of checkpoint m, its kernel where the method has one, and its Fisher rows where that is made from them.
+def open_stores(job, shared, m, name):
+    """Open the features of checkpoint m and, if the method has them, its kernel and Fisher rows.
 
     Raises:
-        WaypointError: they were not made from the weights that the gradients were made from.
+        WaypointError: they and the gradients come from different weights or curvatures.
     """
     folders = [getattr(job.args, kind, None) for kind in ("features", "kernels", "fisher")]
     stores = [job.open(paths[m]) for paths in folders if paths]
     for store in stores:
-        weights, curvature = shared.made_from[m]
+        weights, curvature = shared.origins[m]
         if store.attrs["weights"] != weights:
             raise WaypointError(
                 f"{store.store_path.store.root} and {job.args.gradients} come from different weights of checkpoint "
                 f"{name}; delete both and rerun"
             )
-        if store.attrs.get("mapped_by", curvature) != curvature:  # kernels name only the weights
+        if store.attrs.get("mapped_by", curvature) != curvature:  # kernels record only the weights
             raise WaypointError(
                 f"{store.store_path.store.root} and {job.args.gradients} were whitened by different curvatures of "
                 f"checkpoint {name}; delete both and rerun"
@@ -123,16 +126,16 @@ def opened(job, shared, m, name):
 
 
 def half_blocks(features, half, each=None):
-    """Blocks of one half's features, as ``quantised.blocks`` gives those of all draws."""
+    """Iterate over blocks of one half's features, as ``quantised.blocks`` does for all draws."""
     return blocks(features, "phi_half", lambda rows: each(rows[:, half]) if each else rows[:, half])
 
 
 class Scores:
-    """One target's scores under construction.
+    """A writer of one target's scores.
 
-    Of several noise trajectories the scores are averaged. ``score_se_noise`` is the standard error over them;
-    ``score_se`` holds it too, added in squares to the error over checkpoints. Noises are the same for all checkpoints,
-    so that neither error has the other's in it but for what depends on both, which counts twice.
+    Scores are averaged over noise trajectories. ``score_se_noise`` is the standard error over them; ``score_se`` adds
+    it in squares to the error over checkpoints. Since all checkpoints have the same noises, the two errors overlap only
+    in the interaction of checkpoint and noise, which counts twice.
     """
 
     def __init__(self, store, names, steps, n, keep_checkpoints, keep_halves, noises=1):
@@ -140,33 +143,35 @@ class Scores:
         store.write("step", ["step"], steps)
         store.write("train", ["train"], np.arange(n))
         self.score = Columns(store, "score", dims, shape, "step", steps)
-        self.error = self.each = self.halves = self.error_of_noise = None
+        self.error = self.by_checkpoint = self.halves = self.noise_error = None
         self.models = len(names)
         if noises > 1:
-            self.error_of_noise = Columns(store, "score_se_noise", dims, shape, "step", steps)
+            self.noise_error = Columns(store, "score_se_noise", dims, shape, "step", steps)
         if len(names) > 1:
             self.error = Columns(store, "score_se", dims, shape, "step", steps)
         if keep_checkpoints:
             store.write("checkpoint", ["checkpoint"], np.array(names))
             shape = (len(names), *shape)
-            self.each = Columns(store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names)
+            self.by_checkpoint = Columns(
+                store, "score_by_checkpoint", ["checkpoint", *dims], shape, "checkpoint", names
+            )
         if keep_halves:
             store.write("half", ["half"], np.arange(2))
             self.halves = Columns(store, "score_by_half", ["half", *dims], (2, len(steps), n), "half", [0, 1])
 
     def append(self, tau):
-        """Scores of some more training images: (checkpoint, noise · step, images), noises outermost, then halves'."""
+        """Append scores of further images: (checkpoint, noise · step, images), noises outermost, halves at the end."""
         tau = tau.reshape(len(tau), self.noises, len(self.steps), -1)
-        _, of_noise = mean_and_error(tau[: self.models].astype(np.float64).mean(0))
+        _, noise_error = mean_and_error(tau[: self.models].astype(np.float64).mean(0))
         tau = tau.mean(1) if self.noises > 1 else tau[:, 0]
         tau, halves = tau[: self.models], tau[self.models :]
         if self.halves:
             self.halves.append(halves)
         mean, error = mean_and_error(tau.astype(np.float64))
         self.score.append(mean)
-        if self.error_of_noise and of_noise is not None:
-            self.error_of_noise.append(of_noise)
+        if self.noise_error and noise_error is not None:
+            self.noise_error.append(noise_error)
         if self.error and error is not None:
-            self.error.append(error if of_noise is None else np.hypot(error, of_noise))
-        if self.each:
-            self.each.append(tau)
+            self.error.append(error if noise_error is None else np.hypot(error, noise_error))
+        if self.by_checkpoint:
+            self.by_checkpoint.append(tau)

@@ -1,4 +1,4 @@
-"""The Fisher rows of a job: which image, step and noises each row has, on the network's device."""
+"""The image, step and noises of each Fisher row of a job, on the network's device."""
 
 import torch
 
@@ -9,19 +9,19 @@ from waypoint.store.zarr.reader import Rows
 
 
 class FisherExamples:
-    """Examples of a stream of Fisher rows; index it with a row.
+    """Examples of a stream of Fisher rows, indexed by row.
 
-    Of a model that was trained on flips the flip of every image is one image more: i + n.
+    If the model was trained on flips, the flip of image i is a further image i + n.
 
     Args:
-        settings: of the job: seed, and whether the data are flipped. data: open data/train.zarr.
-        theta: a ``Denoiser``. purpose, checkpoint: of the stream (``science/fisher``). count: R, how many rows.
+        settings: the job's, with the seed and ``data.flip``. data: the open data/train.zarr.
+        theta: a ``Denoiser``. purpose, checkpoint: of the stream (``science/fisher``). count: R, the number of rows.
     """
 
     def __init__(self, settings, data, theta, purpose, checkpoint, count):
         n, self.key, self.device = data["image"].shape[0], (settings["seed"], purpose, checkpoint), theta.device
-        seen = fisher.row_images(*self.key, count, 2 * n if settings["data"]["flip"] else n)
-        self.flipped, images = seen >= n, seen % n
+        drawn = fisher.row_images(*self.key, count, 2 * n if settings["data"]["flip"] else n)
+        self.flipped, images = drawn >= n, drawn % n
         self.steps = torch.from_numpy(fisher.row_steps(*self.key, count, theta.T))
         self.inputs, self.conditions = Rows(inputs_of(data), images), conditions_of(data, theta, images)
 

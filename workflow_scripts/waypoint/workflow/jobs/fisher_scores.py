@@ -1,4 +1,4 @@
-"""One checkpoint's term of scores whose kernel is made of Fisher rows: φ_iᵀK⁻¹g_t, in whichever basis they are."""
+"""One checkpoint's term of scores whose kernel is made from Fisher rows: φ_iᵀK⁻¹g_t, in any basis."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ from waypoint.store.zarr.reader import blocks
 
 
 def term(features, g):
-    """Line 17 with another K, one checkpoint's term.
+    """Return one checkpoint's term in line 17 of Algorithm 1 with K from Fisher rows.
 
     Args:
         features: ``features_pass.Features``. g: (steps, dim).

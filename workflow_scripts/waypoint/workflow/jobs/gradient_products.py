@@ -1,10 +1,10 @@
-"""One checkpoint's term of scores without a kernel: ⟨φ_i, g_t⟩, in whichever basis they are."""
+"""One checkpoint's term of scores without a kernel: ⟨φ_i, g_t⟩, in any basis."""
 
 import numpy as np
 
 
 def term(features, g):
-    """Products in float64, block by block.
+    """Iterate over blocks of products in float64.
 
     Args:
         features: ``features_pass.Features``. g: (steps, d).

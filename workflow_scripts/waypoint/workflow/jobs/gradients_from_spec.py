@@ -1,4 +1,4 @@
-"""The gradient engine and the projection that a spec asks for, the same for train features and target gradients."""
+"""The gradient engine and the projection in a spec, for train features and target gradients alike."""
 
 import importlib
 
@@ -12,13 +12,13 @@ from waypoint.workflow.bases import BASES
 
 
 def differentiated(spec, side):
-    """The function that is differentiated in the basis of a spec, on the side "train" or "target"."""
+    """Return the function that is differentiated in a spec's basis, on the side "train" or "target"."""
     module, function = getattr(BASES[spec.get("basis", "plain")], side).split(".")
     return getattr(importlib.import_module(f"waypoint.science.{module}"), function)
 
 
 def mapped_by(curvature):
-    """The attribute that says by which curvature gradients were mapped: those of another are not comparable.
+    """Return the attribute that records the curvature by which gradients were mapped, since others are not comparable.
 
     Args:
         curvature: an open store, or None.
@@ -27,7 +27,7 @@ def mapped_by(curvature):
 
 
 def per_example_gradients(spec, checkpoint, unet):
-    """``grad`` of Algorithm 1 for one checkpoint: a kind of gradients, and their precision."""
+    """Return ``grad`` of Algorithm 1 for one checkpoint, of the spec's kind and precision."""
     settings = spec["gradients"]
     autocast = settings["precision"] == "bfloat16"
     if settings["kind"] == "exact":
@@ -36,10 +36,10 @@ def per_example_gradients(spec, checkpoint, unet):
 
 
 def projection(spec, checkpoint, unet, curvature=None):
-    """P of Algorithm 1 for one checkpoint, after the map of the basis where it has one.
+    """Return P of Algorithm 1 for one checkpoint, preceded by the map of the basis if it has one.
 
     Args:
-        curvature: an open curvature/{checkpoint}.zarr, for a basis that whitens by it.
+        curvature: an open curvature/{checkpoint}.zarr for a basis that whitens, else None.
     """
     settings = spec["projection"]
     if settings["kind"] == "none":

@@ -1,4 +1,4 @@
-"""One run of a script: its arguments, log, progress, provenance, and errors meant for people."""
+"""One run of a script: its arguments, log, progress, provenance, and error messages for people."""
 
 import argparse
 import ctypes
@@ -23,17 +23,17 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Checkpoint:
-    """A model's folder that was made with settings that agree with the job's; of an adapter the base lies beside it.
+    """The folder of a model whose settings agree with the job's; an adapter's base is stored beside it.
 
     Attributes:
-        attributes: its own. weights: SHA-256 of its weights.
+        attributes: the model's attributes. weights: SHA-256 of its weights.
     """
 
     def __init__(self, path, attributes):
         self.path, self.attributes, self.weights = path, attributes, attributes["weights"]
 
     def load(self, device="cpu"):
-        """The denoiser, after its files' checksums were compared.
+        """Load the denoiser after verifying the checksums of its files.
 
         Raises:
             WaypointError: a damaged file.
@@ -47,7 +47,7 @@ class Checkpoint:
         return checkpoints.load(self.path, device)
 
     def alpha_bars(self):
-        """ᾱ_t of every training step, float64 (T,), after its files' checksums were compared; no network is loaded.
+        """Return ᾱ_t of every training step, float64 (T,), after verifying checksums; no network is loaded.
 
         Raises:
             WaypointError: a damaged file.
@@ -58,11 +58,11 @@ class Checkpoint:
 
 
 class Job:
-    """One run of a script: its arguments, its spec and its log. Everything that it opens is verified.
+    """One run of a script: its arguments, its spec and its log. All artifacts are verified when opened.
 
     Attributes:
-        args: the command line's values. stage: whose artifact this job makes.
-        spec: keyed by stage (``workflow/plan/stages``). settings: the same, merged into one mapping of sections.
+        args: the command line's values. stage: the stage whose artifact this job makes.
+        spec: keyed by stage (``workflow/plan/stages``). settings: the spec merged into one mapping of sections.
     """
 
     def __init__(self, args, log):
@@ -70,10 +70,10 @@ class Job:
         self.args, self.stage, self.spec, self.log = args, request["stage"], request["spec"], log
         self.settings = settings_of(self.spec)
         self.provenance = Provenance(self.stage, self.spec, request["identity"])
-        self._told = self._began = time.monotonic()
+        self._last_progress = self._start = time.monotonic()
 
     def attributes(self, path):
-        """The attributes of an artifact that was made with settings that agree with this job's.
+        """Return the attributes of an artifact whose settings agree with this job's.
 
         Raises:
             WaypointError: there is none, or it has another setting or stage version.
@@ -83,7 +83,7 @@ class Job:
         return attributes
 
     def open(self, path):
-        """A Zarr store that agrees with this job's settings, open for reading.
+        """Open a Zarr store, whose settings must agree with this job's, for reading.
 
         Raises:
             WaypointError: another setting or stage version, or an incomplete store.
@@ -92,20 +92,20 @@ class Job:
         return open_store(path)
 
     def checkpoint(self, path):
-        """A ``Checkpoint`` that agrees with this job's settings; an adapter's base must still be the same.
+        """Return a ``Checkpoint`` whose settings agree with this job's; an adapter's base must be unchanged.
 
         Raises:
             WaypointError: there is none, or another setting or stage version, or another base.
         """
-        found = self.attributes(path)
-        if "base" in found and self.attributes(base_of(path))["weights"] != found["base"]:
+        attributes = self.attributes(path)
+        if "base" in attributes and self.attributes(base_of(path))["weights"] != attributes["base"]:
             raise WaypointError(
                 f"{path} is an adapter of another base than {base_of(path)} is now; delete {path} and rerun"
             )
-        return Checkpoint(path, found)
+        return Checkpoint(path, attributes)
 
     def curvature(self, path, checkpoint):
-        """The open store of a ``Checkpoint``'s curvature; None where there is no path.
+        """Open the curvature of a ``Checkpoint``; return None if there is no path.
 
         Raises:
             WaypointError: as ``open``, or it was made from other weights.
@@ -118,7 +118,7 @@ class Job:
         return store
 
     def folder(self, path):
-        """The path of a folder or file that agrees with this job's settings and is what was written.
+        """Return the path of an intact folder or file whose settings agree with this job's.
 
         Raises:
             WaypointError: another setting or stage version, or a damaged or lost file.
@@ -128,7 +128,7 @@ class Job:
         return path
 
     def table(self, path):
-        """A table as a DataFrame, and its attributes.
+        """Return a table as a DataFrame, and its attributes.
 
         Raises:
             WaypointError: another setting or stage version, or a damaged file.
@@ -138,10 +138,10 @@ class Job:
         return pd.read_csv(self.folder(path)), self.attributes(path)
 
     def device(self):
-        """The torch device of this job: a GPU of its own where there are any, for as long as the job runs."""
+        """Return this job's torch device: the CPU, or a GPU that no other job uses while this one runs."""
         import torch
 
-        # float32 means float32: TF32's ten bits would differ from the CPU's arrays
+        # TF32, with a mantissa of ten bits, would give results that differ from the CPU's
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         keep_freed_memory()
         if not torch.cuda.is_available():
@@ -157,20 +157,20 @@ class Job:
         print(text, file=self.log, flush=True)
 
     def progress(self, done, total, unit, note=""):
-        """A progress line, at most one a second, with rate and time left."""
+        """Write a progress line with rate and remaining time, at most one a second."""
         now = time.monotonic()
-        if now - self._told < 1 and done != total:
+        if now - self._last_progress < 1 and done != total:
             return
-        self._told = now
-        rate = done / max(now - self._began, 1e-9)
-        left = (total - done) / max(rate, 1e-9)
-        self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={left:.0f}s {note}".rstrip())
+        self._last_progress = now
+        rate = done / max(now - self._start, 1e-9)
+        remaining = (total - done) / max(rate, 1e-9)
+        self.say(f"progress {done}/{total} {unit} rate={rate:.3g}/s eta={remaining:.0f}s {note}".rstrip())
 
 
 def keep_freed_memory():
-    """Have malloc keep what is freed: handing every activation's pages back costs a tenth of exact featurizing."""
+    """Make malloc keep freed memory: returning every activation's pages costs a tenth of exact featurizing."""
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc's
+    if hasattr(libc, "mallopt"):  # glibc
         mmap_max, trim_threshold = -4, -1
         libc.mallopt(mmap_max, 0)
         libc.mallopt(trim_threshold, -1)  # never
@@ -180,13 +180,13 @@ def run(main, arguments):
     """Parse the command line, run ``main(job)``, and turn errors into one clear message.
 
     Args:
-        arguments: option names; one that ends in '*' takes any number of values, one in '?' may be absent.
+        arguments: names of options; those ending in '*' take any number of values, those ending in '?' are optional.
     """
     run_jobs(lambda jobs: main(*jobs), arguments, lambda args, log: [Job(args, log)])
 
 
 def run_jobs(main, arguments, jobs_of):
-    """As ``run``, but ``main(jobs)`` gets what ``jobs_of(args, log)`` makes of the command line."""
+    """Do the same as ``run`` with ``main(jobs)``, where ``jobs`` are those of ``jobs_of(args, log)``."""
     startup = time.process_time()
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     parser.add_argument("--spec", required=True, help="JSON of the config keys that the result depends on")
@@ -195,7 +195,7 @@ def run_jobs(main, arguments, jobs_of):
         nargs = "*" if "*" in name else "?" if name.endswith("?") else None
         parser.add_argument(f"--{name.rstrip('*?')}", required=not name.endswith("?"), nargs=nargs)
     args = parser.parse_args()
-    log = opened_log(args.log) if args.log else sys.stderr
+    log = open_log(args.log) if args.log else sys.stderr
     jobs = jobs_of(args, log)
     stage = jobs[0].stage
     _show_warnings(log)
@@ -203,23 +203,23 @@ def run_jobs(main, arguments, jobs_of):
         main(jobs)
     except WaypointError as error:
         _fail(log, f"Waypoint: {error}")
-    except KeyboardInterrupt:  # whoever has pressed Ctrl-C needs no traceback of every job
+    except KeyboardInterrupt:  # after Ctrl-C nobody needs a traceback from every job
         sys.exit(130)
     except Exception as error:
-        if _full_disk(error):
+        if _is_full_disk(error):
             _fail(log, f"Waypoint: {stage}: the disk is full; nothing was left half written. Make room and rerun")
         traceback.print_exc(file=log)
         if isinstance(error, OSError):
             _fail(log, f"Waypoint: {stage}: {error}")
-        if isinstance(error, MemoryError) or "memory" in str(error):  # torch's is a RuntimeError
+        if isinstance(error, MemoryError) or "memory" in str(error):  # torch raises a RuntimeError
             _fail(log, f"Waypoint: out of memory in {stage}; run fewer jobs at once (--cores) or on a larger machine")
         _fail(log, f"Waypoint: {stage} failed unexpectedly: {traceback.format_exc(limit=-1).strip()}")
     work = time.process_time() - startup
     jobs[0].say(f"cpu startup={startup:.2f}s work={work:.2f}s")
 
 
-def opened_log(path):
-    """Open a new log, in place of one that somebody else wrote where the folder allows that."""
+def open_log(path):
+    """Open a new log, replacing one of another user if the folder's permissions allow it."""
     try:
         try:
             return open(path, "w", encoding="utf-8")
@@ -231,32 +231,32 @@ def opened_log(path):
 
 
 def _show_warnings(log):
-    """Send Waypoint's own warnings to the streams that get its errors."""
+    """Send Waypoint's own warnings to the same streams as its errors."""
     show = warnings.showwarning
 
-    def told(message, category, *place, **named):
+    def show_warning(message, category, *location, **options):
         if not issubclass(category, WaypointWarning):
-            return show(message, category, *place, **named)
+            return show(message, category, *location, **options)
         for stream in {log, *_listeners(log)}:
             print(f"Waypoint: warning: {message}", file=stream, flush=True)
 
-    warnings.showwarning = told
+    warnings.showwarning = show_warning
     warnings.simplefilter("always", WaypointWarning)
 
 
-def _full_disk(error):
-    """Whether an error comes from a full disk, for which torch and safetensors raise errors of their own."""
+def _is_full_disk(error):
+    """Return whether an error was caused by a full disk, for which torch and safetensors raise their own errors."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
-        if any(f"(os error {code})" in str(error) for code in FULL):  # safetensors'
+        if any(f"(os error {code})" in str(error) for code in FULL):  # safetensors
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 def _listeners(log):
-    """Streams beside the log that hear a job's words: none where the terminal reads them from the log."""
+    """Return the streams besides the log that get a job's messages: none if the terminal reads them from the log."""
     return [sys.stderr] if log is sys.stderr or not os.environ.get("WAYPOINT_LOG_ONLY") else []
 
 
@@ -265,7 +265,7 @@ def _fail(log, message):
     if log is not sys.stderr:
         try:
             print(message, file=log, flush=True)
-        except OSError:  # the log may be on the disk that is full
+        except OSError:  # the log may be on the full disk
             streams = [sys.stderr]
     for stream in streams:
         print(message, file=stream, flush=True)

@@ -1,7 +1,7 @@
-"""Given images may have several noise trajectories: their scores are averaged, and the error of that is kept.
+"""Noise trajectories: a given image may have several, whose scores are averaged with a standard error.
 
-A target from a seed has one. Stores hold the first noise trajectory under the name that every target has, and the
-others as ``further_…``. No torch here: controls read trajectories too.
+A target from a seed has one. Stores hold the first under the name used for every target, and the others as
+``further_…``. This module needs no torch, because controls read trajectories without it.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from waypoint.store.zarr.reader import read
 
 
 def of_every_noise(trajectory, name, rows):
-    """x_t or x̂0_t of all noise trajectories at some rows of the grid: (noises, len(rows), C, H, W).
+    """Return x_t or x̂0_t of all noise trajectories at some rows of the grid: (noises, len(rows), C, H, W).
 
     Args:
         trajectory: a target's open store. name: "x_t" or "x0_hat".
@@ -22,12 +22,12 @@ def of_every_noise(trajectory, name, rows):
 
 
 def noises_of(gradients):
-    """How many noise trajectories the gradients of a target's open store belong to."""
+    """Return the number of noise trajectories in an open store of target gradients."""
     return gradients["g_of_noise"].shape[0] if "g_of_noise" in gradients else 1
 
 
 def gradients_of(gradients, m):
-    """g_t of checkpoint m for every noise and step, noises outermost: (noises · steps, d)."""
+    """Return g_t of checkpoint m for every noise and step, noises outermost: (noises · steps, d)."""
     if "g_of_noise" not in gradients:
         return read(gradients["g"], m)
     g = read(gradients["g_of_noise"], (slice(None), m))
@@ -35,7 +35,7 @@ def gradients_of(gradients, m):
 
 
 def mean_and_error(values):
-    """Mean over the first axis, noises or checkpoints, and its standard error, which is None for a single one.
+    """Return the mean over the first axis, noises or checkpoints, and its standard error, None for a single one.
 
     Args:
         values: (noises or checkpoints, ...).

@@ -1,13 +1,13 @@
-"""The embedded prompt of a target that is about to get its trajectory."""
+"""The embedded prompt of a target whose trajectory is to be sampled."""
 
 from waypoint.store.networks.text_encoder import load_text_encoder
 
 
 def embedded_prompt(job, device):
-    """{text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}.
+    """Return {text_embedding, null_embedding: (token, width)} of the target's prompt and of the empty one, or {}.
 
     Args:
-        job: its argument ``text`` is the text encoder's folder, where the experiment has one.
+        job: its argument ``text`` is the text encoder's folder, if the experiment has one.
     """
     if not job.args.text:
         return {}

@@ -1,7 +1,6 @@
-"""Models retrained without some images, and samples from them, for counterfactuals and forgetting.
+"""Models retrained without some images, and samples from them, for counterfactual and forgetting.
 
-The models' folders come as ``job.args.models``, for every entry of n_remove all its removals: one for a
-method, several for ``random``.
+``job.args.models`` lists the models' folders by entry of n_remove: one folder for a method, several for ``random``.
 """
 
 import numpy as np
@@ -17,41 +16,41 @@ from waypoint.store.networks.training_rows import require_rows, training_rows
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.target import Target
 
-BATCH = 250  # samples made at once, in every job the same ones, so that equal models give bit-equal images
-SAMPLES = 8  # of which so many are stored, to look at
+BATCH = 250  # samples per batch, fixed so that equal models give bit-equal images in every job
+SAMPLES = 8  # number of samples that are stored for inspection
 
 
 class Restarts:
-    """Samples of p(·|x_t) of one target, where another model may make the calls at steps in (t - Δ, t].
+    """Samples of p(·|x_t) of one target, with an optional other model at the steps in (t - Δ, t].
 
-    x_t and all noises are the same whichever model that is (§3.2, Fig. 5).
+    x_t and all noises are the same for every model (§3.2, Fig. 5).
     """
 
     def __init__(self, job, generator):
-        self.own, self.seed, self.steps = (
+        self.settings, self.seed, self.steps = (
             job.settings["counterfactual"],
             job.settings["seed"],
             job.settings["sampling"]["steps"],
         )
-        self.generator, self.target = generator, Target(job, generator, [self.own["step"]])
+        self.generator, self.target = generator, Target(job, generator, [self.settings["step"]])
         self.decode = decoder(job, generator.device)
 
     def batches(self, other=None):
-        """The samples, ``counterfactual.images`` in all: tensors (≤ BATCH, C, H, W) on the CPU."""
-        t, target = self.own["step"], self.target
+        """Iterate over ``counterfactual.images`` samples in batches (≤ BATCH, C, H, W) on the CPU."""
+        t, target = self.settings["step"], self.target
         theta = target.sampling(self.generator)
-        for start in range(0, self.own["images"], BATCH):
-            numbers = range(start, min(start + BATCH, self.own["images"]))
+        for start in range(0, self.settings["images"], BATCH):
+            numbers = range(start, min(start + BATCH, self.settings["images"]))
             streams = [torch_stream(self.seed, "counterfactual", target.key, t, k) for k in numbers]
-            swap = None if other is None else (target.sampling(other), self.own["delta"])
+            swap = None if other is None else (target.sampling(other), self.settings["delta"])
             yield self.decode(continuations(theta, self.steps, target.x_t[0], t, streams, target.condition, swap))
 
 
 class Features:
-    """The network whose features are compared, as the spec's section ``fid`` names it.
+    """The network whose features are compared, chosen by the spec's section ``fid``.
 
     Attributes:
-        name: for tables.
+        name: the network's name in tables.
     """
 
     def __init__(self, job, device):
@@ -64,11 +63,11 @@ class Features:
 
     @torch.inference_mode()
     def __call__(self, images):
-        """Features (B, F) of images (B, C, H, W) in [-1, 1], as a float32 array."""
+        """Return features (B, F) of images (B, C, H, W) in [-1, 1], as a float32 array."""
         return self.network.features(images.to(self.device)).float().cpu().numpy()
 
     def of(self, batches):
-        """Features (n, F) of all images of the batches, and the first SAMPLES images."""
+        """Return features (n, F) of all images in the batches, and the first SAMPLES images."""
         features, first = [], []
         for images in batches:
             first = first or [images[:SAMPLES].numpy()]
@@ -77,7 +76,7 @@ class Features:
 
 
 def full_models(job):
-    """Iterate over the denoisers trained on all images, which is verified; one is loaded at a time to save memory."""
+    """Iterate over the denoisers of the full set after verifying that; one is loaded at a time to save memory."""
     rows = np.arange(images_of(job))
     for folder in job.args.models:
         checkpoint = job.checkpoint(folder)
@@ -86,28 +85,28 @@ def full_models(job):
 
 
 def models_without(job, section):
-    """Iterate over the retrained models, and verify that each lacks exactly the images that ``section`` removes now.
+    """Iterate over the retrained models, verifying that each lacks exactly the images that ``section`` removes.
 
     Yields:
-        (row, removal), the place of n_remove in the spec's list and the number of the removal; and the denoiser.
+        (row, removal), the indices of n_remove in the spec's list and of the removal, and the denoiser.
 
     Raises:
-        WaypointError: a model that was trained with other settings, or without other images.
+        WaypointError: a model that was trained with other settings or on other images.
     """
     settings, n = job.settings[section], images_of(job)
     scores = removing_scores(job, settings)
     folders = iter(job.args.models)
     for row, remove in enumerate(settings["n_remove"]):
         for removal in range(removals(job)):
-            which = {"random": removal} if scores is None else {"step": settings["step"]}
+            selection = {"random": removal} if scores is None else {"step": settings["step"]}
             folder = next(folders)
             checkpoint = job.checkpoint(folder)
-            require_rows(checkpoint, training_rows({**which, "remove": remove}, job.settings["seed"], n, scores))
+            require_rows(checkpoint, training_rows({**selection, "remove": remove}, job.settings["seed"], n, scores))
             yield (row, removal), checkpoint.load(job.device())
 
 
 def removing_scores(job, settings):
-    """The open scores that say which images are removed, or None for random removals.
+    """Return the open scores that determine the removed images, or None for random removals.
 
     Raises:
         WaypointError: scores of another method or target.
@@ -115,23 +114,23 @@ def removing_scores(job, settings):
     if "method" not in settings:
         return None
     scores = job.open(job.args.scores)
-    stored, expected = (scores.attrs["method"], scores.attrs["target"]), (settings["method"], job.args.target)
-    if stored != expected:
-        raise WaypointError(f"{job.args.scores} holds scores of {stored}, wanted are those of {expected}")
+    actual, expected = (scores.attrs["method"], scores.attrs["target"]), (settings["method"], job.args.target)
+    if actual != expected:
+        raise WaypointError(f"{job.args.scores} holds scores of {actual}, wanted are those of {expected}")
     return scores
 
 
 def removals(job):
-    """The number of models for each entry of n_remove: 1, or several random ones."""
+    """Return the number of models for each entry of n_remove: 1, or the number of random removals."""
     return job.settings["controls"].get("random_removals", 1)
 
 
 def removed(job, section):
-    """Number of images that each entry of n_remove takes out, (n_remove,)."""
+    """Return the number of images that each entry of n_remove removes, (n_remove,)."""
     n = images_of(job)
     return np.array([removal_count(remove, n) for remove in job.settings[section]["n_remove"]])
 
 
 def images_of(job):
-    """Number of images that the generating model was trained on."""
+    """Return the number of images that the generating model was trained on."""
     return job.checkpoint(job.args.generator).attributes["images"]

@@ -1,4 +1,4 @@
-"""Trainings that survive a kill: their lock, identity, epochs and loss curve."""
+"""Resumable trainings: their lock, identity, saved states and loss curve."""
 
 import contextlib
 import fcntl
@@ -16,30 +16,30 @@ from waypoint.workflow.jobs.locks import made_lock
 
 
 @contextlib.contextmanager
-def sole_owner(folder, at="training this model"):
-    """Hold the lock of a state, so that an orphan and its successor never write the same one.
+def sole_owner(folder, activity="training this model"):
+    """Hold the lock of a state, so that an orphaned process and its successor never write the same one.
 
     Args:
-        at: what another process that holds it is doing.
+        activity: the work of a process that holds the lock, for messages.
 
     Raises:
-        WaypointError: another process holds it, or it is somebody else's and closed.
+        WaypointError: another process holds it, or it belongs to another user and cannot be opened.
     """
     with made_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise WaypointError(f"{folder} is locked: another process is {at}; stop it first") from error
+            raise WaypointError(f"{folder} is locked: another process is {activity}; stop it first") from error
         yield
 
 
 def identity_of(*parts):
-    """Hash of everything the weights depend on; states and models with another hash are not used."""
+    """Return the hash of everything that the weights depend on; states and models with another hash are not used."""
     return json_hash(parts)
 
 
 def finished(folder, identity):
-    """Whether ``folder`` holds the finished model of this identity, with all its files as they were written."""
+    """Return whether ``folder`` holds the finished model with this identity and all its files are intact."""
     try:
         attributes = read_attributes(folder)
         if attributes is None or attributes.get("training") != identity:
@@ -51,22 +51,22 @@ def finished(folder, identity):
 
 
 def run_epochs(job, trainer, folder, identity, name):
-    """Run a trainer's epochs from the state in ``folder`` on, and write the state there after each."""
-    state = folder / "state.pt"
-    if state.exists() and (stored := read_state(state)) is not None and stored["identity"] == identity:
-        trainer.load_state(stored)
+    """Run a trainer's epochs, resuming from the state in ``folder``, and save the state there after each."""
+    path = folder / "state.pt"
+    if path.exists() and (state := read_state(path)) is not None and state["identity"] == identity:
+        trainer.load_state(state)
         job.say(f"{name}: resumes after epoch {trainer.epoch}")
     while not trainer.finished:
         loss = trainer.run_epoch()
-        write_state(state, {**trainer.state(), "identity": identity})
+        write_state(path, {**trainer.state(), "identity": identity})
         job.progress(trainer.epoch, trainer.recipe["epochs"], "epochs", f"{name} loss={loss:.4f}")
 
 
 def write_state(path, state):
-    """Write a state, whole or not at all."""
+    """Write a state completely or not at all."""
     tmp = path.with_suffix(".tmp")
     try:
-        with open(tmp, "wb") as file:  # torch, given a path, does not say that the disk is full
+        with open(tmp, "wb") as file:  # given a path instead, torch does not report a full disk
             torch.save(state, file)
         os.replace(tmp, path)
     except BaseException:
@@ -74,12 +74,12 @@ def write_state(path, state):
         raise
 
 
-def read_state(path, of="its training"):
-    """A state, or None where it is damaged: the work then starts anew and ends with the same numbers."""
+def read_state(path, work="its training"):
+    """Read a state; return None with a warning if it is damaged, as restarting the work gives the same results."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds over a file that is not what it should be
-        warnings.warn(WaypointWarning(f"{path} is damaged ({type(error).__name__}); {of} starts anew"), stacklevel=2)
+    except Exception as error:  # torch raises various exceptions for damaged files
+        warnings.warn(WaypointWarning(f"{path} is damaged ({type(error).__name__}); {work} starts anew"), stacklevel=2)
         return None
 
 

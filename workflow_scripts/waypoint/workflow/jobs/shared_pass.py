@@ -1,8 +1,8 @@
-"""Many targets share one pass over the features.
+"""Shared passes over the features for many targets.
 
-Scoring jobs of one experiment take turns. Whoever comes first scores every target whose gradients are there and whose
-scores are not, into resume/scores/; the others find theirs finished. What waits there is taken only with the same
-settings, weights and gradients, and is removed when taken.
+The scoring jobs of an experiment take turns. The first one scores every target that has gradients but no scores, into
+resume/scores/; the others find their scores finished. Scores that wait there are used only if settings, weights and
+gradients are the same, and are removed after use.
 """
 
 import contextlib
@@ -20,43 +20,44 @@ from waypoint.workflow.jobs.locks import made_lock
 from waypoint.workflow.jobs.noise_trajectories import noises_of
 
 OF_ONE_TARGET = ("target", "generator")  # sections of a spec in which targets differ
-PASS_BYTES = 1 << 30  # that the targets of a pass may take together
-RIGHT, SCORES = 12, 32  # bytes of one value: of K⁻¹g, in two precisions; of scores ahead, at hand, stacked and averaged
-ARRAYS = 3  # of a target under construction, a chunk of each at hand: scores, their error, those of each checkpoint
+PASS_BYTES = 1 << 30  # memory for all targets of a pass together
+# bytes per value of K⁻¹g, in two precisions, and of scores: read ahead, current, stacked and averaged
+RIGHT, SCORES = 12, 32
+ARRAYS = 3  # arrays of a target with a chunk in memory: scores, their error, and scores by checkpoint
 
 
 class SharedPass:
-    """One target's job, which scores every target that is due, or finds its own scores finished.
+    """The pass as seen by one target's job, which scores all due targets or finds its own scores finished.
 
     Args:
-        job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all that the
-            configuration names), ``gradients`` (this target's) and ``out``.
+        job: its arguments are ``waiting`` (the folder resume/scores/{method}), ``target``, ``targets`` (all in the
+            configuration), ``gradients`` (this target's) and ``out``.
     """
 
     def __init__(self, job):
-        self.folder, self.target, self.named = Path(job.args.waiting), job.args.target, job.args.targets
-        # others' gradients and scores lie where this target's do
+        self.folder, self.target, self.all_targets = Path(job.args.waiting), job.args.target, job.args.targets
+        # the other targets' gradients and scores have the same paths apart from the target's name
         self.gradients_of = _siblings(job.args.gradients, f"targets/{self.target}/", "targets/{}/")
         self.scores_of = _siblings(job.args.out, f"{self.target}.zarr", "{}.zarr")
-        self.own, self.spec = job.open(job.args.gradients), common(job.spec)
-        self.made_from = made_from(self.own.attrs)
+        self.gradients, self.spec = job.open(job.args.gradients), common(job.spec)
+        self.origins = origins_of(self.gradients.attrs)
 
     @contextlib.contextmanager
     def turn(self):
-        """Hold the experiment's lock, so that there is one pass at a time; only scores that wait are left behind."""
+        """Hold the experiment's lock, so that there is one pass at a time; afterwards remove the folder if empty."""
         with self._lock():
             yield
             if os.listdir(self.folder) == ["lock"]:
                 os.remove(self.folder / "lock")
-                with contextlib.suppress(OSError):  # another training's state keeps resume/
+                with contextlib.suppress(OSError):  # resume/ may hold states of trainings
                     for folder in (self.folder, *self.folder.parents[:2]):
                         folder.rmdir()
 
     def _lock(self):
-        """Wait for the lock; returns its open file."""
+        """Wait for the lock and return its open file."""
         path = self.folder / "lock"
         while True:
-            with contextlib.suppress(FileNotFoundError):  # whoever held it removed it, perhaps with the folder
+            with contextlib.suppress(FileNotFoundError):  # its previous holder removed it, perhaps with the folder
                 lock = made_lock(self.folder)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if os.stat(path).st_ino == os.fstat(lock.fileno()).st_ino:
@@ -64,74 +65,74 @@ class SharedPass:
                 lock.close()
 
     def place(self, target):
-        """The folder in which the finished scores of a target wait for their job."""
+        """Return the folder in which the finished scores of a target wait for their job."""
         return self.folder / f"{target}.zarr"
 
     def identity(self, gradients):
-        """Fingerprint of everything that the waiting scores of a target depend on."""
-        key = json.dumps([self.spec, self.made_from], sort_keys=True).encode()
+        """Return the fingerprint of everything that the waiting scores of a target depend on."""
+        key = json.dumps([self.spec, self.origins], sort_keys=True).encode()
         arrays = [read(gradients[name]).tobytes() for name in ("g", "g_of_noise") if name in gradients]
         return hashlib.sha256(b"".join([key, *arrays])).hexdigest()
 
     def finished(self, target, gradients):
-        """Whether the scores of a target are finished and current."""
+        """Return whether the waiting scores of a target are finished and current."""
         try:
             store = open_store(self.place(target))
-        except WaypointError:  # none, or not whole
+        except WaypointError:  # missing or incomplete
             return False
         return store.attrs["identity"] == self.identity(gradients)
 
     def waiting(self):
-        """Whether this target's scores are finished already."""
-        return self.finished(self.target, self.own)
+        """Return whether this target's scores are already finished."""
+        return self.finished(self.target, self.gradients)
 
     def targets(self, rows):
-        """{target: gradients} of the next pass, this job's first.
+        """Return {target: gradients} of the next pass, this job's target first.
 
         Args:
-            rows: of features in a block.
+            rows: number of rows of features in a block.
         """
-        chosen = {self.target: self.own}
-        left = PASS_BYTES - _bytes(self.own, rows)
-        for target in self.named:
-            if target in chosen or not self.needs(target):
+        pass_gradients = {self.target: self.gradients}
+        remaining = PASS_BYTES - _bytes(self.gradients, rows)
+        for target in self.all_targets:
+            if target in pass_gradients or not self.needs(target):
                 continue
             gradients = open_store(self.gradients_of(target))
             if self.finished(target, gradients):
                 continue
-            left -= _bytes(gradients, rows)
-            if left < 0:
+            remaining -= _bytes(gradients, rows)
+            if remaining < 0:
                 break
-            chosen[target] = gradients
-        return chosen
+            pass_gradients[target] = gradients
+        return pass_gradients
 
     def needs(self, target):
-        """Whether a target can be scored in this pass and has no scores yet."""
+        """Return whether a target can be scored in this pass and has no current scores."""
         attributes = read_attributes(self.gradients_of(target))
         if (
             attributes is None
-            or made_from(attributes) != self.made_from
+            or origins_of(attributes) != self.origins
             or not agree(common(attributes["spec"]), self.spec)
         ):
             return False
-        scored = read_attributes(self.scores_of(target))
-        return scored is None or not agree(common(scored["spec"]), self.spec)
+        score_attributes = read_attributes(self.scores_of(target))
+        return score_attributes is None or not agree(common(score_attributes["spec"]), self.spec)
 
 
-def made_from(attributes):
-    """The weights, and the curvatures if any, that gradients of all checkpoints were made from: (hash, …) of each."""
+def origins_of(attributes):
+    """Return, for each checkpoint, the hashes of the weights and the curvature, or None, behind its gradients."""
     weights = list(attributes.get("weights", []))
-    return [list(each) for each in zip(weights, attributes.get("mapped_by") or [None] * len(weights), strict=True)]
+    return [list(hashes) for hashes in zip(weights, attributes.get("mapped_by") or [None] * len(weights), strict=True)]
 
 
 def _bytes(gradients, rows):
-    """Bytes that one target takes while it is scored in blocks of ``rows``."""
+    """Return the memory in bytes for scoring one target in blocks of ``rows``."""
     checkpoints, steps, d = gradients["g"].shape
     return noises_of(gradients) * checkpoints * steps * (RIGHT * d + SCORES * rows) + ARRAYS * COLUMN_BYTES
 
 
 def common(spec):
-    """The parts of a spec that targets of one pass share."""
+    """Return the parts of a spec that the targets of a pass share."""
     stages = {stage: entry for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item"}
     return {stage: _without(entry, OF_ONE_TARGET) for stage, entry in stages.items()}
 
@@ -141,11 +142,11 @@ def _without(entry, keys):
 
 
 def agree(a, b):
-    """Whether two specs have the same entry for every stage that both have."""
+    """Return whether two specs have equal entries for all common stages."""
     return all(a[stage] == b[stage] for stage in a.keys() & b.keys())
 
 
 def _siblings(path, part, pattern):
-    """A function from another target's name to the path that is this target's with the name exchanged."""
-    before, _, after = str(path).rpartition(part)
-    return lambda target: Path(f"{before}{pattern.format(target)}{after}")
+    """Return a function from a target's name to this target's path with the name replaced."""
+    start, _, end = str(path).rpartition(part)
+    return lambda target: Path(f"{start}{pattern.format(target)}{end}")

@@ -1,4 +1,4 @@
-"""A target for scripts: the generated image, its trajectory at some steps, its key and mask."""
+"""A target in scripts: the generated image, its trajectory at some steps, its key and mask."""
 
 import json
 
@@ -23,18 +23,17 @@ class Target:
     Args:
         job: its ``settings`` hold ``target``, ``generator``, ``sampling``; its arguments ``trajectory`` and
             ``generator`` (the model's folder).
-        generator: the generating model.
+        generator: the generating denoiser.
         steps: training-time steps on the sampling grid.
 
     Attributes:
         steps, x_t, x0_hat: (S,), (S, C, H, W), (S, C, H, W); x̂0_t is the generating model's.
-        x_t_of, x0_hat_of: the same of every noise trajectory, (noises, S, C, H, W); of more than one the above are the
-            first's.
+        x_t_of, x0_hat_of: the same for every noise trajectory, (noises, S, C, H, W); the above are those of the first.
         image: pixels (C, H, W). condition: class (1,), embedded prompt (1, token, width), or None.
-        key: names the trajectory: equal for all targets and masks that share it. Noises are keyed by it.
+        key: identifies the trajectory, equal for all targets and masks that share it; noises are drawn by it.
 
     Raises:
-        WaypointError: a step off the grid, or a trajectory of other weights than the generator's.
+        WaypointError: a step off the grid, or a trajectory from other weights than the generator's.
     """
 
     def __init__(self, job, generator, steps):
@@ -43,10 +42,10 @@ class Target:
         grid = read(trajectory["step"]).tolist()
         check_steps(steps, grid, "targets: steps")
         require_generator(job, trajectory, job.args.trajectory)
-        at = [grid.index(t) for t in steps]
+        rows = [grid.index(t) for t in steps]
         self.steps = steps
-        self.x_t_of = torch.from_numpy(of_every_noise(trajectory, "x_t", at)).to(device)
-        self.x0_hat_of = torch.from_numpy(of_every_noise(trajectory, "x0_hat", at)).to(device)
+        self.x_t_of = torch.from_numpy(of_every_noise(trajectory, "x_t", rows)).to(device)
+        self.x0_hat_of = torch.from_numpy(of_every_noise(trajectory, "x0_hat", rows)).to(device)
         self.x_t, self.x0_hat = self.x_t_of[0], self.x0_hat_of[0]
         self.image = torch.from_numpy(read(trajectory["image"]))
         origin = {key: job.settings["target"][key] for key in ORIGIN if key in job.settings["target"]}
@@ -57,23 +56,23 @@ class Target:
         self.key = json.dumps([origin, job.settings["generator"], job.settings["sampling"]], sort_keys=True)
 
     def conditions(self, count):
-        """The condition of ``count`` rows, or None."""
+        """Return the condition repeated for ``count`` rows, or None."""
         return repeated(self.condition, count)
 
     def sampling(self, theta):
-        """``theta`` under the sampler's guidance, with which images and x̂0_t are made."""
+        """Return ``theta`` with the sampler's guidance, as used for images and x̂0_t."""
         return guided(theta, self.null, self.guidance["sampling"])
 
     def for_output_function(self, theta):
-        """``theta`` under the guidance of f_t."""
+        """Return ``theta`` with the guidance of f_t."""
         return guided(theta, self.null, self.guidance["attribution"])
 
 
 def conditions(trajectory, generator, origin):
-    """A target's condition, one row or None, and the embedding of the empty caption (token, width) or None.
+    """Return a target's condition, one row or None, and the embedding of the empty caption (token, width) or None.
 
     Args:
-        trajectory: the target's open store. origin: its row, with a label or prompt where it has one.
+        trajectory: the target's open store. origin: its row, with a label or prompt if it has one.
     """
     text, null = (
         torch.from_numpy(read(trajectory[name])) if name in trajectory else None
@@ -95,13 +94,10 @@ def require_generator(job, store, path):
 
 
 def mask_weight(mask, file, image, grid):
-    """The weights of a target's mask on the model's own positions, each the masked share of its area, or None.
+    """Return the weights (H, W) of a mask at the model's positions, each the masked share of its area, or None.
 
     Args:
-        mask: the spec's entry: a box, a file's hash, or None. file: the PNG, where there is one.
+        mask: the spec's entry: a box, a file's hash, or None. file: the PNG, if there is one.
         image, grid: (H, W) of the image, in whose pixels the mask is given, and of x_t.
-
-    Returns:
-        (H, W) of ``grid``.
     """
     return None if mask is None else torch.from_numpy(cell_shares(pixels(mask, file, image), *grid))

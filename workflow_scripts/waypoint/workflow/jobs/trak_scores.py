@@ -1,4 +1,4 @@
-"""One checkpoint's term of scores whose kernel is made of the train features: Algorithm 1, line 17."""
+"""One checkpoint's term of scores whose kernel is made from the train features: Algorithm 1, line 17."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ from waypoint.store.zarr.reader import blocks
 
 
 def term(features, g):
-    """φ_iᵀK⁻¹g_t, in whichever basis they are.
+    """Return φ_iᵀK⁻¹g_t, in any basis.
 
     Args:
         features: ``features_pass.Features``. g: (steps, d).

@@ -1,1 +1,1 @@
-"""Paths and specs of every artifact, the version of every stage, and checks against both."""
+"""The paths and specs of all artifacts, the versions of all stages, and checks against both."""

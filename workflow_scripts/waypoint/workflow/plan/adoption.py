@@ -1,7 +1,7 @@
-"""Adopts the images and models of a store with flat specs, which Waypoint wrote before specs were keyed by stage.
+"""Adoption of images and models from a store with flat specs, which Waypoint wrote before specs were keyed by stage.
 
-What agrees with the configuration and has all its checksums gets attributes of today's form; everything else is moved
-aside, to be made again.
+An artifact that agrees with the configuration and whose checksums are intact gets attributes in the current format.
+Everything else is moved aside and made again.
 """
 
 import json
@@ -16,8 +16,8 @@ from waypoint.store.zarr.attributes import as_given, as_stored
 from waypoint.workflow.jobs.resuming import identity_of
 from waypoint.workflow.plan.specs import differences, settings_of
 
-# {stage: what it was called}
-CALLED = {
+# {stage: its earlier name}
+EARLIER_NAMES = {
     "prepare_data": "data",
     "import_vae": "encoder",
     "import_text_encoder": "encoder",
@@ -32,14 +32,14 @@ RANDOM = re.compile(rf"without/random_(?P<removal>\d+)_{N_REMOVE}")
 
 
 def planned(plan):
-    """{path within the experiment: (stage, wildcards)} of the images, encoders and models of a plan."""
+    """Return {path within the experiment: (stage, wildcards)} of the images, encoders and models of a plan."""
     artifacts = {}
     if plan.attributed:
         artifacts["data/images.zarr" if plan.encoded else "data/train.zarr"] = ("prepare_data", {})
         if plan.encoded:
             artifacts["data/train.zarr"] = ("encode_data", {})
     names = {"import_vae": "encoders/vae", "train_vae": "encoders/vae", "import_text_encoder": "encoders/text"}
-    artifacts |= {names[stage]: (stage, of) for stage, of in plan.encoders_of_data()}
+    artifacts |= {names[stage]: (stage, wildcards) for stage, wildcards in plan.encoders_of_data()}
     artifacts |= {f"checkpoints/{name}": plan.model(name) for name in plan.checkpoints}
     return artifacts | {f"checkpoints/{name}": _retrained(name) for name in plan.retrained_models()}
 
@@ -50,25 +50,25 @@ def _retrained(name):
     if random := RANDOM.fullmatch(name):
         return "train_without_random", random.groupdict()
     match = WITHOUT.fullmatch(name)
-    assert match is not None, name  # every other model was trained without some images
+    assert match is not None, name  # every remaining model was trained without some images
     return "train_without", match.groupdict()
 
 
 def adopt(plan, name, path, old):
-    """Give an artifact of the earlier form today's attributes.
+    """Convert an artifact's attributes from the earlier format to the current one.
 
     Args:
         name: its path within the experiment. old: its attributes.
 
     Returns:
-        str: why it was not adopted, or None.
+        The reason why it was not adopted, or None.
     """
     stage, wildcards = planned(plan)[name]
     spec, identity = plan.as_readers(stage, **wildcards)
     if differing := differences(_comparable(old["spec"]), _flat(spec)):
         return str(differing[0])
     if stage == "train_without":
-        identity = ""  # whether the scores still remove these images shows when there are scores
+        identity = ""  # only the scores, once they exist, can tell whether they still remove these images
     new = {**old, "stage": stage, "spec": spec, "identity": identity, "reads": _reads(name, old)}
     if "training" in old:
         stream = "without" if name.startswith("checkpoints/without/") else name.removeprefix("checkpoints/")
@@ -83,7 +83,7 @@ def adopt(plan, name, path, old):
 
 
 def read_old(path):
-    """The attributes of an artifact of the earlier form; None for one of today's, or of something else."""
+    """Return the attributes of an artifact in the earlier format, or None if it is current or not Waypoint's."""
     try:
         attributes = json.loads(marker_path(path).read_text())
         attributes = as_given(attributes.get("attributes", {})) if Path(path).suffix == ".zarr" else attributes
@@ -93,27 +93,27 @@ def read_old(path):
 
 
 def _comparable(old):
-    """An earlier spec without the place of the data, which is no longer a setting."""
+    """Return an earlier spec without the location of the data, which is no longer a setting."""
     spec = {key: value for key, value in old.items() if key != "data"}
     data = {key: value for key, value in old.get("data", {}).items() if key not in ("path", "captions")}
     return {"all": spec | ({"data": data} if data else {})}
 
 
 def _flat(spec):
-    """A spec of today as it would have been written earlier."""
+    """Return a current spec in the earlier, flat format."""
     sections = settings_of(spec)
     if "data" in sections:
         sections["data"] = {key: value for key, value in sections["data"].items() if key != "captions"}
     if "checkpoint" in sections:
         sections["checkpoint"] = {key: value for key, value in sections["checkpoint"].items() if value is not None}
     stages = (stage for stage, entry in spec.items() if isinstance(entry, dict) and stage != "item")
-    return {"all": sections | {"versions": {CALLED[stage]: spec[stage]["version"] for stage in stages}}}
+    return {"all": sections | {"versions": {EARLIER_NAMES[stage]: spec[stage]["version"] for stage in stages}}}
 
 
 def _reads(name, old):
-    """{artifact: hash} that a model recorded of its images."""
-    known = name.startswith("checkpoints/") and "data_sha256" in old
-    return {"data/train.zarr": old["data_sha256"]} if known else {}
+    """Return {artifact: hash} of the images that a model recorded."""
+    has_hash = name.startswith("checkpoints/") and "data_sha256" in old
+    return {"data/train.zarr": old["data_sha256"]} if has_hash else {}
 
 
 def _rewrite_group(path, attributes):
@@ -125,7 +125,7 @@ def _rewrite_group(path, attributes):
 
 
 def require_root(root):
-    """Refuse a folder that is not there.
+    """Refuse a missing folder.
 
     Raises:
         WaypointError: names it.

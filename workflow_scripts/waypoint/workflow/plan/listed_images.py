@@ -1,4 +1,4 @@
-"""Training images that the config lists by name: looked up before the first job, where their names are known then."""
+"""Training images that the configuration lists, looked up before the first job if their names are known by then."""
 
 from pathlib import Path
 
@@ -9,60 +9,62 @@ from waypoint.workflow.plan.reruns import LocalStore, examine
 
 
 def require_listed_images(plan):
-    """Refuse entries of ``tables.images`` that mean no training image, and names that mean several.
+    """Refuse entries of ``tables.images`` that match no training image, and names that match several.
 
     Raises:
         WaypointError: names the entry, and the nearest names.
     """
-    wanted = plan.config["tables"]["images"]
-    files = known_files(plan) if wanted else None
+    entries = plan.config["tables"]["images"]
+    files = known_files(plan) if entries else None
     if files is not None:
-        from waypoint.workflow.image_scores import listed  # opens Zarr, which other configurations need not wait for
+        from waypoint.workflow.image_scores import listed_indices  # imported lazily: it imports Zarr
 
-        listed(files, wanted, "config: tables.images")
+        listed_indices(files, entries, "config: tables.images")
 
 
 def known_files(plan):
-    """The training images' names: as stored, or as the source has them; None where the first job will tell."""
-    stored = stored_data(plan)
-    if stored is None:
+    """Return the training images' names from the store or the source, or None if only the first job will know them."""
+    store = stored_data(plan)
+    if store is None:
         return source_files(plan.config)
     from waypoint.store.data.image_names import ImageNames
 
-    return ImageNames(stored).files
+    return ImageNames(store).files
 
 
 def stored_data(plan):
-    """The open store of the training images if it exists and agrees with the plan, or None."""
+    """Return the open store of the training images if it exists and agrees with the plan, else None."""
     for root in (plan.root, *plan.other_stores):
         for stage, name in (("encode_data", "train"), ("prepare_data", "images" if plan.encoded else "train")):
-            if (stage, {}) in [*plan.data(), ("prepare_data", {})] and current(plan, root, stage, f"data/{name}.zarr"):
+            if (stage, {}) in [*plan.data(), ("prepare_data", {})] and is_current(
+                plan, root, stage, f"data/{name}.zarr"
+            ):
                 from waypoint.store.zarr.reader import open_store
 
                 return open_store(f"{root}/data/{name}.zarr")
     return None
 
 
-def current(plan, root, stage, name):
-    """Whether an artifact without wildcards exists and agrees with the plan."""
+def is_current(plan, root, stage, name):
+    """Return whether an artifact without wildcards exists and agrees with the plan."""
     expected = {"spec": plan.spec(stage), "identity": plan.identity(stage)}
     try:
         return Path(root, name).exists() and examine(LocalStore(root), f"{root}/{name}", expected) is None
-    except WaypointError:  # something else's: the pass at start says so
+    except WaypointError:  # reported by the checks at the start of the run
         return False
 
 
 def source_files(config):
-    """The names of the images that a config takes from its source, or None if only the first job will know them."""
-    listed = source_and_rows(config)
-    return listed and list(np.array(listed[0].files, object)[listed[1]])
+    """Return the names of the images that a configuration takes from its source, or None if they are not yet known."""
+    source_rows = source_and_rows(config)
+    return source_rows and list(np.array(source_rows[0].files, object)[source_rows[1]])
 
 
 def source_and_rows(config):
-    """The source of a config's training images, and which of its images they are, or None.
+    """Return the source of a configuration's training images and the rows taken from it, or None.
 
-    What a download would bring is unknown, and which images are near-duplicates. A source that cannot be read is the
-    first job's to tell.
+    None if images are yet to be downloaded or near-duplicates to be removed, or if the source cannot be read, which the
+    first job reports.
     """
     section = config["data"]
     if section["near_duplicates"] is not None or section["source"] == "cifar10" and section["path"] is None:

@@ -1,6 +1,6 @@
-"""The inputs that methods may read: as artifacts for the stage that makes scores, as paths for its rule.
+"""The inputs of methods: as artifacts for the stage that computes the scores, and as paths for its rule.
 
-Of several artifacts of one kind, one for each checkpoint, a stage inherits the first and reads the others.
+Of several artifacts of one kind, one per checkpoint, a stage inherits the first and reads the others.
 """
 
 from waypoint.workflow.methods import METHODS
@@ -17,7 +17,7 @@ def _trajectory(plan, method, target):
 
 
 def _vae(plan, method, target):
-    """The decoder of x̂0_t, where pixels are compared with it."""
+    """Return the decoder of x̂0_t if its pixels are compared."""
     latent = plan.config["vae"] and plan.config["pixel"]["against"] == "x0_hat"
     return [("import_vae" if "path" in plan.config["vae"] else "train_vae", {})] if latent else []
 
@@ -54,7 +54,7 @@ def _outside(plan, method, target):
     return []
 
 
-# {what a row reads: (plan, method, target) → artifacts}
+# {input: (plan, method, target) → artifacts}
 READS = {
     "data": _data,
     "trajectory": _trajectory,
@@ -69,7 +69,7 @@ READS = {
     SOURCE: _outside,
     MASK: _outside,
 }
-# {stage: where its artifacts lie in the experiment}
+# {stage: path pattern of its artifacts within the experiment}
 PLACES = {
     "prepare_data": "data/train.zarr",
     "encode_data": "data/train.zarr",
@@ -90,17 +90,17 @@ PLACES = {
 
 
 def paths(plan, name: str, method: str, target: str) -> list[str]:
-    """Paths in the experiment of what a method reads under a name of ``READS``."""
+    """Return the paths, within the experiment, of a method's input ``name``, a key of ``READS``."""
     return [PLACES[stage].format(**wildcards) for stage, wildcards in READS[name](plan, method, target)]
 
 
 def files(plan, name: str, method: str, target: str) -> str | list:
-    """The path of a file outside the store that a method reads under a name of ``READS``, or an empty list."""
+    """Return the path of a method's input ``name`` outside the store, or an empty list."""
     return plan.source(method, target) if name == SOURCE else plan.mask_file(target)
 
 
 def sections(plan, method: str, target: str) -> dict:
-    """The parts of the configuration that a method's scores depend on, beyond those that what it reads depends on."""
+    """Return the parts of the configuration that a method's scores depend on besides those of its inputs."""
     row, merged = plan.kind(method), {}
     for setting in row.settings:
         section, _, key = setting.partition(".")
@@ -109,7 +109,7 @@ def sections(plan, method: str, target: str) -> dict:
         )
     if row.by_checkpoint and plan.halves_apart:
         merged["scores"] = merged["scores"] | {"keep_halves": True}
-    if not {"gradients", "scores"} & set(row.reads):  # these know the steps
+    if not {"gradients", "scores"} & set(row.reads):  # the specs of these inputs hold the steps
         merged["target"] = {"steps": plan.steps(target)}
     if MASK in row.reads:
         merged["target"] |= plan.mask(target)

@@ -1,9 +1,8 @@
-"""Whether the networks of an experiment can be built, and fit each other and the data, before the first job.
+"""Checks before the first job that an experiment's networks can be built and fit each other and the data.
 
-Planning imports no model library, and Snakemake's own process keeps it that way: where models, a VAE or a text encoder
-are about to be trained or taken into the store, a process of its own builds them without values, and compares what is
-given by its configuration and by the names and shapes of its weights. What lies at the hub is left to the jobs that
-fetch it.
+Planning imports no model library. If models, a VAE or a text encoder are about to be trained or imported, a separate
+process builds them without values and compares existing ones by their configurations and by the names and shapes of
+their weights. Models at the hub are left to the jobs that fetch them.
 """
 
 import contextlib
@@ -21,46 +20,46 @@ from waypoint.workflow.plan.stages import STAGES
 SCRIPTS = Path(__file__).parents[3]
 TRAININGS = {name for name, stage in STAGES.items() if stage.entry == "train"}
 IMPORTS = {"import_checkpoint", "import_base", "import_adapter", "import_vae", "import_text_encoder"}
-MAKERS = {*TRAININGS, *IMPORTS, "train_vae"}  # of networks
-KEEPERS = {"featurize", "fisher_rows"}  # of gradients, which may be too large without a projection
-REFUSED = 3  # exit status; standard output says what is refused
+MAKERS = {*TRAININGS, *IMPORTS, "train_vae"}  # stages that make networks
+KEEPERS = {"featurize", "fisher_rows"}  # stages that store gradients, which may be too large without a projection
+REFUSED = 3  # exit status of a refusal, whose reason is on standard output
 
 
 def to_examine(plan, jobs):
-    """Those of some jobs, [(stage, wildcards)], whose networks are looked at before the first of them."""
+    """Return those of the jobs [(stage, wildcards)] whose networks are checked before the first job runs."""
     stages = MAKERS | (KEEPERS if plan.config["projection"]["kind"] == "none" else set())
     return [(stage, wildcards) for stage, wildcards in jobs if stage in stages]
 
 
 def require_fit(plan, jobs, data):
-    """Refuse networks that the jobs which are about to make them would refuse; print what is chosen of existing ones.
+    """Refuse networks that the coming jobs would refuse; print which parts of existing ones are used.
 
     Args:
         plan: a ``Plan``. jobs: from ``to_examine``.
-        data: the place of data/train.zarr as models will see it, or None where it is not there yet.
+        data: the path of data/train.zarr as the models will see it, or None if it does not exist yet.
 
     Raises:
-        WaypointError: names the folder or key, and what about it does not fit.
+        WaypointError: names the folder or key, and what does not fit.
     """
-    # the interpreter of the jobs, as their shell finds it
+    # found on the PATH, like the interpreter of the jobs
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    arguments, why = json.dumps(question(plan, jobs, data)), "there is no python"
+    arguments, reason = json.dumps(question(plan, jobs, data)), "there is no python"
     with contextlib.suppress(OSError):
-        done = subprocess.run(["python", __file__], input=arguments, capture_output=True, text=True, env=environment)
-        if done.returncode == REFUSED:
-            raise WaypointError(done.stdout.strip())
-        if done.returncode == 0:
-            for words in filter(None, done.stdout.splitlines()):
-                print(f"Waypoint: {words}", file=sys.stderr)
+        process = subprocess.run(["python", __file__], input=arguments, capture_output=True, text=True, env=environment)
+        if process.returncode == REFUSED:
+            raise WaypointError(process.stdout.strip())
+        if process.returncode == 0:
+            for message in filter(None, process.stdout.splitlines()):
+                print(f"Waypoint: {message}", file=sys.stderr)
             return
-        why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    # jobs may have an environment of their own, and will say what is wrong
-    print(f"Waypoint: warning: networks are not checked before the first job ({why})", file=sys.stderr)
+        reason = (process.stderr.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
+    # the jobs may have their own environment, and report any mistake themselves
+    print(f"Waypoint: warning: networks are not checked before the first job ({reason})", file=sys.stderr)
 
 
 def question(plan, jobs, data):
-    """The arguments of ``answer``, ready for JSON."""
+    """Return the arguments of ``answer``, ready for JSON."""
     config, paths = plan.config, plan.config["checkpoints"].get("paths", [])
     vae, text = config["vae"], config["text_encoder"]
     names = {
@@ -69,7 +68,7 @@ def question(plan, jobs, data):
         if stage == "import_checkpoint" or paths and stage in KEEPERS
     }
     base, adapter = config["checkpoints"].get("base"), config["adapter"]
-    # all of them: which are imported already does not matter, for the base alone is built
+    # imported ones too: only the base is built, so checking all of them costs little
     files = config["checkpoints"].get("adapters", []) if base else []
     return {
         "given": [base] if base else [paths[int(name.split("/")[1])] for name in sorted(names)],
@@ -91,9 +90,9 @@ def question(plan, jobs, data):
 
 
 def unprojected(plan):
-    """How many train features and Fisher rows of a checkpoint are kept as they are; None where they are projected.
+    """Return the numbers of train features and of Fisher rows of a checkpoint, or None if they are projected.
 
-    Of the features None, where planning cannot know it.
+    The former is None if planning cannot know it.
     """
     if not plan.attributed or plan.config["projection"]["kind"] != "none":
         return None
@@ -107,10 +106,10 @@ def unprojected(plan):
 def answer(
     given, adapters, reference, trained, model, changed, vae, text_encoder, cells, size, unprojected, data, null_class
 ):
-    """Build and compare all networks whose files are here.
+    """Build and compare all networks whose files are on this machine.
 
     Returns:
-        What was chosen of existing models, sentences.
+        Sentences that say which parts of existing models are used.
 
     Raises:
         WaypointError: as ``checkpoints.outline_of``, ``outline``, ``require_same`` and ``require_encoders``,
@@ -125,10 +124,10 @@ def answer(
     from waypoint.store.types import array_of
     from waypoint.store.zarr.reader import open_store, read
 
-    known, width, channels = encoders(vae, text_encoder)
+    encoders_known, width, channels = encoders(vae, text_encoder)
 
     def compare(denoiser, name):
-        if known:
+        if encoders_known:
             checkpoints.require_encoders(denoiser, name, width, channels)
         if vae:
             checkpoints.require_unclipped(denoiser, name)
@@ -149,82 +148,82 @@ def answer(
         compare(checkpoints.outline_of(model), "model.unet")
     for path in given:
         require_no_typo(path)
-    folders, said = list(filter(local, given)), []
+    folders, sentences = list(filter(is_local, given)), []
     changed = {**changed, "model": model, "cells": cells, "latent": bool(vae)}
-    same = wanted(model, reference if reference and local(reference) else None, changed) if folders else None
+    expected = wanted(model, reference if reference and is_local(reference) else None, changed) if folders else None
     for path in folders:
-        denoiser, words = checkpoints.outlined(path, **changed)
-        words += fit(denoiser, same, path, changed)
+        denoiser, notes = checkpoints.outlined(path, **changed)
+        notes += fit(denoiser, expected, path, changed)
         compare(denoiser, f"checkpoint {path}")
-        said += [f"checkpoint {path}: {sentence}" for sentence in words]
-    return said
+        sentences += [f"checkpoint {path}: {sentence}" for sentence in notes]
+    return sentences
 
 
 def parameters_of_adapters(unet, adapters):
-    """p of an adapter of a base, after every one was compared with the base's layers; the most where they differ.
+    """Compare all adapters with the layers of their base and return p of an adapter, the largest if they differ.
 
     Args:
         adapters: {"trained": the section ``adapter`` or None, "files": paths of existing ones}.
 
     Raises:
-        WaypointError: a target that is no layer, or a file of another network's.
+        WaypointError: a target that is not a layer, or a file for another network.
     """
     from waypoint.store.networks.adapter_files import read_adapter_file
     from waypoint.store.networks.adapters import parameters_of, parameters_of_new
 
     if adapters["trained"]:
         return parameters_of_new(unet, adapters["trained"])
-    found = []
+    counts = []
     for i, path in enumerate(adapters["files"]):
         try:
-            found.append(parameters_of(unet, read_adapter_file(path)))
+            counts.append(parameters_of(unet, read_adapter_file(path)))
         except WaypointError as error:
             raise WaypointError(f"config: checkpoints.adapters[{i}]: {path}: {error}") from error
-    return max(found)
+    return max(counts)
 
 
 def require_no_typo(path):
-    """Refuse a path that does not exist, although its folder does, and is no model of the hub either.
+    """Refuse a path that neither exists, although its parent folder does, nor is a model at the hub.
 
     Raises:
         WaypointError: names both.
     """
     from waypoint.store.networks.hub import not_to_be_had
 
-    if local(path) or not Path(path).parent.is_dir() or not may_be_hub_id(path):
+    if is_local(path) or not Path(path).parent.is_dir() or not may_be_hub_id(path):
         return
-    if why := not_to_be_had(path):
-        raise WaypointError(f"checkpoint {path}: no such folder; as a hub id: {why}")
+    if reason := not_to_be_had(path):
+        raise WaypointError(f"checkpoint {path}: no such folder; as a hub id: {reason}")
 
 
 def encoders(vae, text_encoder):
-    """Whether both encoders are known by their configurations, the width of embedded captions, the channels of latents.
+    """Return whether all encoders are known by their configurations, the captions' width, and the latents' channels.
 
-    Width and channels are None where there is no such encoder.
+    Width and channels are None without such an encoder.
     """
     from waypoint.store.networks.text_encoder import embedding_width
     from waypoint.store.networks.vae import latent_channels, outline_of
 
     width = channels = None
-    if text_encoder and local(text_encoder["path"]):
+    if text_encoder and is_local(text_encoder["path"]):
         width = embedding_width(local_place(text_encoder["path"], "text_encoder"))
     if vae and "train" in vae:
         channels = outline_of(vae["train"]["autoencoder"]).config["latent_channels"]
-    elif vae and local(vae["path"]):
+    elif vae and is_local(vae["path"]):
         channels = latent_channels(vae["path"])
     return bool(vae) == (channels is not None) and bool(text_encoder) == (width is not None), width, channels
 
 
-def local(path):
-    """Whether a network lies in a folder or a file, here or in an installed package."""
+def is_local(path):
+    """Return whether a network is in a folder or file, on this machine or in an installed package."""
     try:
         return Path(local_place(path, "config")).exists()
-    except WaypointError:  # a package that is gone, after what is wanted of it was taken into the store
+    except WaypointError:  # the package was removed after its network had been imported into the store
         return False
 
 
 def main():
-    """Answer the question on standard input; a refusal goes to standard output."""
+    """Answer the question on standard input; print the answer or the refusal on standard output."""
     try:
         print(*answer(**json.load(sys.stdin)), sep="\n")
     except WaypointError as error:

@@ -1,11 +1,11 @@
-"""Decides what runs again: the artifacts of a plan are compared with their own attributes, and nothing else counts.
+"""Decision on reruns by comparing the plan with the attributes of stored artifacts.
 
-Not the dates of files, not the records of a working directory. An artifact is made again where
+Neither file dates nor records of a working directory count. An artifact is made again if
 
 - it is damaged: its metadata, its marker or a part of it is missing or unreadable;
-- its identity is another: a setting, a stage's version or anything that it is made from has changed;
-- the images, embeddings or weights that it recorded having read are others now;
-- the raw data or the existing model that it was read from have another content.
+- its identity differs: a setting, a stage's version or any of its inputs has changed;
+- the images, embeddings or weights that it recorded reading have changed;
+- the content of the raw data or the existing model that it was read from has changed.
 
 A plan that would replace trained models, features or stored images stops before its first job (``start``).
 """
@@ -22,7 +22,7 @@ from waypoint.store.artifacts.provenance import DamagedArtifact, content_hash_of
 from waypoint.store.artifacts.source_files import changed_source
 from waypoint.workflow.plan.specs import as_read, differences
 
-GUARDED = {  # folders of what is dear, and what messages call it
+GUARDED = {  # {folder of costly artifacts: their name in messages}
     "data": "stored images",
     "encoders": "encoders",
     "checkpoints": "models",
@@ -31,11 +31,11 @@ GUARDED = {  # folders of what is dear, and what messages call it
     "fisher": "Fisher rows",
     "embeddings": "embeddings",
 }
-CHEAP = ("data/near_duplicates.zarr",)  # what is made anew without asking, though it lies in one of them
-FROM_RAW = ("prepare_data",)  # stages that read raw data, which may be gone when it is stored
+CHEAP = ("data/near_duplicates.zarr",)  # artifacts in these folders that are replaced without asking
+FROM_RAW = ("prepare_data",)  # stages that read raw data, which may be deleted once stored
 DAMAGED = "its attributes are damaged"
-ONE = {"encoders": "encoder", "models": "model", "curvatures": "curvature"}  # of several
-SHOWN = 5  # artifacts that a message names
+ONE = {"encoders": "encoder", "models": "model", "curvatures": "curvature"}  # {plural: singular}
+SHOWN = 5  # number of artifacts that a message names
 
 
 @dataclass
@@ -43,11 +43,11 @@ class Stale:
     """An artifact that will be made again.
 
     Attributes:
-        name: its path within the experiment. why: one clause.
-        seconds: how long it took to make. replaced: whether something whole is replaced.
-        changes: the settings or contents that are others now, where something whole is replaced because of them.
-        spreads: whether everything made from it is stale too, although no setting tells so: it has another content.
-        read: the artifact that has another content than when this one read it.
+        name: its path within the experiment. why: the reason, one clause.
+        seconds: how long it took to make. replaced: whether an intact artifact would be replaced.
+        changes: the changed settings or contents because of which an intact artifact would be replaced.
+        spreads: whether its content changes without a change of settings, so that everything made from it is stale too.
+        read: the input whose content has changed since this artifact read it.
     """
 
     name: str
@@ -63,22 +63,22 @@ class LocalStore:
     """An experiment's artifacts on a file system.
 
     Args:
-        root: {store}/{experiment} as the paths of jobs have it.
+        root: {store}/{experiment}, as in the paths of jobs.
     """
 
     def __init__(self, root):
         self.root, self._hashes = root, {}
 
     def name(self, path):
-        """A path within the experiment, or None."""
+        """Return a path relative to the experiment, or None if it is outside."""
         _, inside, name = str(path).partition(f"{self.root}/")
         return name if inside else None
 
     def fetch(self, paths):
-        """Do nothing: local files are read when they are needed."""
+        """Do nothing: local files are read on demand."""
 
     def attributes(self, path):
-        """An artifact's attributes; None where it does not exist.
+        """Return an artifact's attributes, or None if it does not exist.
 
         Raises:
             DamagedArtifact: its marker is missing or cannot be read.
@@ -89,20 +89,20 @@ class LocalStore:
         return attributes
 
     def missing_part(self, path, attributes):
-        """The first file of an artifact that is not there, or None."""
+        """Return the first missing file of an artifact, or None."""
         return missing_part(path, attributes)
 
     def content(self, path, name):
-        """The hash of the images, embeddings or weights in ``name``; None where it is not there.
+        """Return the hash of the images, embeddings or weights in ``name``, or None if it does not exist.
 
         Args:
-            path: of any artifact of the experiment.
+            path: the path of any artifact of the experiment.
         """
         if name not in self._hashes:
             before = str(path).partition(f"{self.root}/")[0]
             try:
                 self._hashes[name] = content_hash_of(self.attributes(f"{before}{self.root}/{name}"))
-            except WaypointError:  # damaged: it is made again itself
+            except WaypointError:  # damaged: it is made again for that reason
                 self._hashes[name] = None
         return self._hashes[name]
 
@@ -111,14 +111,14 @@ def examine(store, path, expected, sources=()):
     """Compare an existing artifact with the plan.
 
     Args:
-        store: ``LocalStore``, or another with its methods. expected: {"spec", "identity"} of ``Plan.asked``.
+        store: ``LocalStore``, or another class with its methods. expected: {"spec", "identity"} of ``Plan.asked``.
         sources: files and folders outside the store that the artifact was read from.
 
     Returns:
-        ``Stale``, or None where it is current or not there at all.
+        ``Stale``, or None if the artifact is current or missing.
 
     Raises:
-        WaypointError: it was made by something else, or by an earlier version of Waypoint.
+        WaypointError: it was not made by Waypoint, or by an earlier version.
     """
     name = store.name(path)
     try:
@@ -131,12 +131,12 @@ def examine(store, path, expected, sources=()):
         return Stale(name, f"{missing} is missing")
     if not {"identity", "reads"} <= attributes.keys():
         return Stale(name, DAMAGED)
-    # a link leads to somebody else's artifact, which stays as it is
+    # a link leads to an artifact in another store, which remains unchanged
     stale = Stale(name, "", attributes.get("seconds", 0.0), not os.path.islink(path))
     record = attributes.get("source")
     if attributes["spec"] != expected["spec"] and as_read(attributes["spec"]) == as_read(expected["spec"]):
-        # its readers go by an earlier version, which this is too: it only lacks what later ones store beside it
-        if record and not sources and expected["stage"] in FROM_RAW:  # which is not to be had any more
+        # made by an earlier stage version, which lacks things that its readers do not compare
+        if record and not sources and expected["stage"] in FROM_RAW:  # the raw data are gone
             return None
         if changed := changed_source(record, sources):
             stale.why, stale.changes, stale.spreads = changed, [changed], True
@@ -145,104 +145,106 @@ def examine(store, path, expected, sources=()):
     elif attributes["identity"] != expected["identity"]:
         stale.changes = differences(attributes["spec"], expected["spec"])
         stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "what it is made from changed"
-    elif attributes["spec"] != expected["spec"]:  # of the same identity
+    elif attributes["spec"] != expected["spec"]:  # though the identity is the same
         return Stale(name, DAMAGED)
     elif changed := changed_source(record, sources):
         stale.why, stale.changes, stale.spreads = changed, [changed], True
     else:
-        others = (
+        changed_inputs = (
             name for name, sha256 in attributes["reads"].items() if store.content(path, name) not in (sha256, None)
         )
-        if (other := next(others, None)) is None:
+        if (changed_input := next(changed_inputs, None)) is None:
             return None
-        stale.why = f"{other} has another content than when it was read"
-        stale.changes, stale.spreads, stale.read = [stale.why], True, other
+        stale.why = f"{changed_input} has another content than when it was read"
+        stale.changes, stale.spreads, stale.read = [stale.why], True, changed_input
     return stale
 
 
-def following(store, job, root):
-    """The outputs of a job that are there and follow from ``root``, a ``Stale`` with another content."""
-    there = ((path, store.attributes(path)) for path in artifacts_of(job))
+def stale_readers(store, job, root):
+    """Return the existing outputs of a job as stale because of ``root``, a ``Stale`` whose content changes."""
+    outputs = ((path, store.attributes(path)) for path in artifacts_of(job))
     return [
         Stale(store.name(path), root.why, attributes.get("seconds", 0.0), not os.path.islink(path), root.changes)
-        for path, attributes in there
+        for path, attributes in outputs
         if attributes is not None
     ]
 
 
-def stale_outputs(store, asked, sources=()):
-    """The existing outputs of a job that do not agree with the plan.
+def stale_outputs(store, requests, sources=()):
+    """Return the existing outputs of a job that do not agree with the plan.
 
     Args:
-        store: ``LocalStore`` or another. asked: of the job, by ``asked_of``.
+        store: ``LocalStore``, or another class with its methods. requests: the job's ``requests_of``.
         sources: files and folders outside the store that the job reads.
     """
-    results = (examine(store, path, each, sources) for path, each in asked.items())
+    results = (examine(store, path, request, sources) for path, request in requests.items())
     return [stale for stale in results if stale is not None]
 
 
-def asked_of(job):
-    """{artifact: {"stage", "spec", "identity"}} that the plan asks of a job; bases that share a pass ask for one each.
+def requests_of(job):
+    """Return {artifact: {"stage", "spec", "identity"}} that the plan requests from a job.
+
+    A shared pass has one artifact for each of its bases.
 
     Args:
         job: has ``output`` and, in ``params.spec``, the JSON of ``Plan.asked`` or ``Plan.asked_together``.
     """
-    asked, paths = json.loads(job.params.spec), artifacts_of(job)
-    if isinstance(asked, list):
-        return dict(zip(paths, asked, strict=True))
-    return dict.fromkeys(paths, asked)
+    requests, paths = json.loads(job.params.spec), artifacts_of(job)
+    if isinstance(requests, list):
+        return dict(zip(paths, requests, strict=True))
+    return dict.fromkeys(paths, requests)
 
 
 def stage_of(job):
-    """The stage of what a job makes."""
-    return next(iter(asked_of(job).values()))["stage"]
+    """Return the stage of a job's artifacts."""
+    return next(iter(requests_of(job).values()))["stage"]
 
 
 def artifacts_of(job):
-    """A job's outputs without markers, which a remote store has declared beside them."""
+    """Return a job's outputs without markers, which are also declared as outputs in a remote store."""
     return [path for path in job.output if not os.path.basename(path).startswith(".")]
 
 
 def dear(artifacts):
-    """Those of ``artifacts`` that are trained models, features or stored images of other settings or contents.
+    """Return the costly artifacts, such as models, features and stored images, that changes would replace.
 
-    What is damaged is lost already. A model that other scores may remove other images from is trained again only if
-    they do. Lists of models, and of near-duplicates, are made in a moment.
+    Damaged artifacts do not count, since they are lost already; nor do models whose removed images depend on scores,
+    which are retrained only if those images change; nor do lists of models or near-duplicates, which are made quickly.
     """
-    return [stale for stale in artifacts if stale.replaced and stale.changes and _guarded(PurePath(stale.name))]
+    return [stale for stale in artifacts if stale.replaced and stale.changes and _is_costly(PurePath(stale.name))]
 
 
-def _guarded(name):
+def _is_costly(name):
     return name.parts[0] in GUARDED and name.suffix != ".json" and str(name) not in CHEAP
 
 
-def replacing(dear, root):
-    """A message on the artifacts that a run would replace: which, why, how long they took, and what to do."""
-    kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in dear)
+def replacement_message(artifacts, root):
+    """Return a message on the artifacts that a run would replace: which, why, how long they took, and what to do."""
+    kinds = Counter(GUARDED[PurePath(stale.name).parts[0]] for stale in artifacts)
     counts = ", ".join(f"{count} {kind if count > 1 else ONE.get(kind, kind)}" for kind, count in kinds.items())
-    took = duration(sum(stale.seconds for stale in dear))
-    names = ", ".join(stale.name for stale in dear[:SHOWN]) + (", …" if len(dear) > SHOWN else "")
-    reasons = list(dict.fromkeys(str(change) for stale in dear for change in stale.changes))
-    why = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
+    total = duration(sum(stale.seconds for stale in artifacts))
+    names = ", ".join(stale.name for stale in artifacts[:SHOWN]) + (", …" if len(artifacts) > SHOWN else "")
+    reasons = list(dict.fromkeys(str(change) for stale in artifacts for change in stale.changes))
+    explanation = "; ".join(reasons[:SHOWN]) + ("; …" if len(reasons) > SHOWN else "")
     return (
-        f"this run would replace {counts} in {root} that took {took} to make ({names}), because {why}. "
+        f"this run would replace {counts} in {root} that took {total} to make ({names}), because {explanation}. "
         "Nothing was changed. Undo the change, use another experiment name, or go on with "
         f"--config replace=true: what is replaced is then moved to {root}/replaced/"
     )
 
 
-def moved(links):
-    """A message on links of planned results that lead nowhere any more: what they mean, and what to do."""
-    some = len(links) > 1
+def dangling_message(links):
+    """Return a message on dangling links in place of planned results: what they mean and what to do."""
+    several = len(links) > 1
     return (
-        f"{len(links)} planned result{'s are links' if some else ' is a link'} into a store that is not there any more "
-        f"({links[0]} leads to {os.readlink(links[0])}). Name the place where that store is now in the key store, or "
-        f"make {'them' if some else 'it'} anew with --config replace=true"
+        f"{len(links)} planned result{'s are links' if several else ' is a link'} into a store that is not there any "
+        f"more ({links[0]} leads to {os.readlink(links[0])}). Name the place where that store is now in the key store, "
+        f"or make {'them' if several else 'it'} anew with --config replace=true"
     )
 
 
 def duration(seconds):
-    """Seconds in hours, minutes or seconds, as people read them."""
+    """Return a duration in hours, minutes or seconds, for people."""
     for unit, length in (("hours", 3600), ("minutes", 60)):
         if seconds >= length:
             return f"{seconds / length:.1f} {unit}"
@@ -250,6 +252,6 @@ def duration(seconds):
 
 
 def summary(artifacts):
-    """Why artifacts are made again, a line for each reason."""
+    """Return the reasons why artifacts are made again, one line each."""
     reasons = Counter(stale.why for stale in artifacts)
-    return [f"{count} result{'s' * (count > 1)} made again: {why}" for why, count in reasons.most_common()]
+    return [f"{count} result{'s' * (count > 1)} made again: {reason}" for reason, count in reasons.most_common()]

@@ -1,4 +1,4 @@
-"""Comparing specs, which are keyed by stage: an input's with its reader's, an artifact's with the configuration's."""
+"""Comparison of specs, which are keyed by stage: an input's with its reader's, an artifact's with the plan's."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,8 @@ from waypoint.store.types import Attributes
 from waypoint.workflow.config.schema import join
 
 ABSENT = "nothing"
-READ_AS = "read_as"  # the version that readers go by, beside an entry's own
-# {key of a spec: key of the configuration}, where scripts find a setting in another section than people write it
+READ_AS = "read_as"  # key of the version that readers compare, beside an entry's own version
+# {key of a spec: key of the configuration} of settings that a spec holds in another section than the configuration
 WRITTEN = {
     "attribution.keep_halves": "features.keep_halves",
     "base.path": "checkpoints.base",
@@ -29,7 +29,7 @@ WRITTEN = {
 
 @dataclass(frozen=True)
 class Difference:
-    """A key with different values in two specs, written as in the configuration, and both values."""
+    """A key, as in the configuration, with its different values in two specs."""
 
     key: str
     old: Any
@@ -39,23 +39,23 @@ class Difference:
         return f"{self.key} was {self.old!r} and is now {self.new!r}"
 
 
-def differences(stored, wanted):
-    """All differences of two specs of one artifact, in the order of the stages."""
-    listed = []
-    for stage in [*wanted, *(stage for stage in stored if stage not in wanted)]:
-        old, new = stored.get(stage, ABSENT), wanted.get(stage, ABSENT)
+def differences(stored, expected):
+    """Return all differences between two specs of one artifact, in the order of the stages."""
+    result = []
+    for stage in [*expected, *(stage for stage in stored if stage not in expected)]:
+        old, new = stored.get(stage, ABSENT), expected.get(stage, ABSENT)
         if old == new:
             continue
         if not isinstance(old, dict) or not isinstance(new, dict):
-            # a stage that only one of them has, because the model is now trained and was given, say
-            listed += [Difference(stage, _shown(old), _shown(new))]
+            # only one spec has this stage, for example because the model was given before and is now trained
+            result += [Difference(stage, _summary(old), _summary(new))]
             continue
-        listed += _within(stage, old, new)
-    return listed
+        result += _stage_differences(stage, old, new)
+    return result
 
 
-def _within(stage, old, new):
-    """Differences of one stage's entry."""
+def _stage_differences(stage, old, new):
+    """Iterate over the differences between two entries of one stage."""
     for key in sorted(old.keys() | new.keys()):
         a, b = old.get(key, ABSENT), new.get(key, ABSENT)
         if key == READ_AS:
@@ -63,25 +63,27 @@ def _within(stage, old, new):
         if key == "version" and a != b:
             yield Difference(f"the version of stage {stage}", a, b)
         elif a != b:
-            yield from _sections(key, a, b)
+            yield from _section_differences(key, a, b)
 
 
-def _sections(where: str, a, b):
+def _section_differences(prefix: str, a, b):
     if not isinstance(a, dict) or not isinstance(b, dict):
-        yield Difference(WRITTEN.get(where, where), a, b)
+        yield Difference(WRITTEN.get(prefix, prefix), a, b)
         return
     for key in sorted(a.keys() | b.keys()):
         if a.get(key, ABSENT) != b.get(key, ABSENT):
-            yield from _sections(join(where, key), a.get(key, ABSENT), b.get(key, ABSENT))
+            yield from _section_differences(join(prefix, key), a.get(key, ABSENT), b.get(key, ABSENT))
 
 
-def _shown(value):
+def _summary(value):
     return "part of it" if isinstance(value, dict) else value
 
 
 def as_read(spec):
-    """A spec as readers of its artifact compare it: where a later version of a stage only stores more than before, the
-    entry of the earlier version stands in its place."""
+    """Return a spec as readers of its artifact compare it.
+
+    If a later version of a stage only stores more than before, the entry has the earlier version.
+    """
     return {stage: _entry_as_read(entry) for stage, entry in spec.items()}
 
 
@@ -92,7 +94,7 @@ def _entry_as_read(entry):
 
 
 def settings_of(spec):
-    """All sections of a spec in one mapping, as the configuration has them: later stages add keys to earlier ones."""
+    """Return all sections of a spec merged into one mapping; later stages add keys to earlier ones."""
     merged = {}
     for entry in spec.values():
         for name, section in entry.items() if isinstance(entry, dict) else ():
@@ -104,10 +106,10 @@ def settings_of(spec):
 
 
 def require_agreement(path, attributes: Attributes | None, spec) -> Attributes:
-    """The attributes, unless an artifact was made with other settings, or by another stage version, than its reader's.
+    """Return an artifact's attributes if its settings and stage versions agree with its reader's.
 
     Args:
-        attributes: the artifact's own, or None. spec: its reader's; the stages that both have must agree.
+        attributes: the artifact's, or None. spec: the reader's; the stages in both specs must agree.
 
     Raises:
         WaypointError: names the key, both values, the artifact, and what to do.

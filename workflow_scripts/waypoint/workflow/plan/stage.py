@@ -1,14 +1,14 @@
-"""A stage of the workflow: what its artifact is made of, how long its job takes, and where Slurm puts it.
+"""A stage of the workflow: the inputs of its artifact, the duration of its job, and its Slurm class.
 
 A stage is a function of the plan and of the wildcards of its rule, entered in ``STAGES`` by the decorator ``stage``. It
 returns a ``Recipe``:
 
-    sections    parts of the configuration, {section: {key: value}}; exactly those that the result depends on
+    sections    parts of the configuration, {section: {key: value}}: exactly those that the result depends on
     inherits    stages of which this one reads one artifact; their sections become part of this stage's spec, so that
-                every job can compare its own spec with that of what it opens
-    reads       stages of which it reads several artifacts; they enter by their identities alone
-    item        what tells this artifact from others of its stage, where that is no business of its readers: they record
-                the hash of what they read
+                every job can compare its own spec with those of the artifacts that it opens
+    reads       stages of which it reads several artifacts; only their identities count
+    item        settings that distinguish this artifact from others of its stage but do not concern its readers, which
+                record the hash of what they read
 """
 
 import inspect
@@ -18,24 +18,24 @@ from typing import Any
 
 STAGES = {}
 FIGURES = 9  # the version of every figure
-TRAININGS = 1  # of every training: models of subsets are compared with those of the full set, so all have the same
-SLURM = {  # classes of jobs
+TRAININGS = 1  # the version of every training, since models of subsets are compared with those of the full set
+SLURM = {  # {class of jobs: description}
     "small": "jobs of seconds, many to a submission",
     "panel": "the same, of pictures of one target",
     "matrices": "large matrices in float64; a line in slurm/config.yaml says how much memory",
     "gpu": "jobs that need a GPU; a line in slurm/config.yaml says where",
 }
-Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards: one artifact
+Reference = tuple[str, dict[str, Any]]  # a stage's name and wildcards, which identify one artifact
 
 
 def START(costs):
-    """The cost of a job that takes no longer than its start: no further seconds."""
+    """Return the cost of a job whose work takes no time beyond its start-up: 0 seconds."""
     return 0.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings and the artifacts that an artifact is made of."""
+    """The settings and artifacts that determine an artifact."""
 
     sections: dict[str, Any] = field(default_factory=dict)
     inherits: list[Reference] = field(default_factory=list)
@@ -45,21 +45,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Stage:
-    """A row of the table.
+    """A row of the table ``STAGES``.
 
     Attributes:
         recipe: (plan, **wildcards) → Recipe.
         version: raised whenever the stage computes something else.
-        read_as: the version that its readers go by, where later ones only store more beside what is read; else None.
-        entry: the name of the stage's entry in specs: models of random subsets are made by the recipe of ``train``.
-        wildcards: names, as rules have them.
-        cost: seconds of a job beyond its start, from ``estimate.costs.Costs``; None: nobody has said.
-        uncounted: what its jobs do, where that is known to take long but nothing tells how long.
-        like: the stage whose jobs hold as much memory; None: only their imports, or as ``estimate.memory`` says.
-        slurm: of ``SLURM``; None: no class.
-        trained: (plan) → what models are trained on that an evaluation needs, in words that stand after their number;
-            None: it trains none.
-        models: (plan) → how many of them a job trains.
+        read_as: the version that its readers compare if later versions only store more besides; otherwise None.
+        entry: the name of the stage's entry in specs; models of random subsets share the entry ``train``.
+        wildcards: the names of its rule's wildcards.
+        cost: seconds of a job beyond its start-up, from ``estimate.costs.Costs``; None: unknown.
+        uncounted: the work of its jobs if it takes long but cannot be estimated.
+        like: a stage whose jobs need as much memory; None: only their imports, or as ``estimate.memory`` says.
+        slurm: a key of ``SLURM``; None: no class.
+        trained: (plan) → what an evaluation's models are trained on, in words that follow their number; None: it trains
+            no models for an evaluation.
+        models: (plan) → the number of models that a job trains.
     """
 
     recipe: Callable[..., Recipe]
@@ -75,16 +75,16 @@ class Stage:
     models: Callable[[Any], int] = lambda plan: 1
 
 
-def stage(version, entry=None, read_as=None, **more):
+def stage(version, entry=None, read_as=None, **attributes):
     """Enter a function into ``STAGES`` under its name.
 
     Args:
-        more: further attributes of ``Stage``.
+        attributes: further attributes of ``Stage``.
     """
 
     def enter(recipe):
         _, *names = inspect.signature(recipe).parameters
-        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names), read_as, **more)
+        STAGES[recipe.__name__] = Stage(recipe, version, entry or recipe.__name__, tuple(names), read_as, **attributes)
         return recipe
 
     return enter

@@ -1,28 +1,28 @@
-"""The stages of the workflow in one table: each one's version, the config keys that its result depends on, its inputs.
+"""The table of stages: their versions, the configuration keys that their results depend on, and their inputs.
 
-Code triggers no rerun. Whoever changes what a stage computes raises its version here; the stage and what follows from
-it then rerun, and arrays of another version are refused. A golden test per stage fails when its output changes while
-its version does not.
+Changes of code trigger no rerun. Whoever changes what a stage computes raises its version here; the stage and all that
+depends on it then rerun, and arrays of another version are refused. A golden test of each stage fails if its output
+changes while its version does not.
 
-Here are the stages of Algorithm 1 and of what everybody sees. Those of methods follow from their rows
-(``workflow/methods.py``); those of evaluations stand in their files (``workflow/evaluations/``).
+This module holds the stages of Algorithm 1 and of the common tables and figures. The stages of methods follow from
+their rows (``workflow/methods.py``); those of evaluations are in the evaluations' files (``workflow/evaluations/``).
 """
 
 from waypoint.science.evaluation.adapter_effect import DRAWS
 from waypoint.store.data.source import OPTIONS
-from waypoint.workflow.evaluations.registry import EVALUATIONS  # noqa: F401, their stages are entered in STAGES
+from waypoint.workflow.evaluations.registry import EVALUATIONS  # noqa: F401, enters their stages in STAGES
 from waypoint.workflow.methods import METHODS
 from waypoint.workflow.plan.method_inputs import READS, sections
 from waypoint.workflow.plan.stage import FIGURES, STAGES, START, TRAININGS, Recipe, Stage, stage
 
-THUMBNAIL = 7e-4  # seconds that the page's picture of a training image takes
+THUMBNAIL = 7e-4  # seconds to make the explorer's thumbnail of a training image
 
 # ---- data
 
 
-@stage(version=2, read_as=1, cost=START)  # 2: the names of files and classes
+@stage(version=2, read_as=1, cost=START)  # version 2 also stores the names of files and classes
 def prepare_data(plan):
-    """The training images. Their place is no setting; their content enters by its hash."""
+    """The training images. Their location is not a setting; their content counts by its hash."""
     data = plan.pick("data", "source size subset")
     data |= plan.pick_set("data", " ".join(["near_duplicates", "channels", *OPTIONS]))
     data |= {} if plan.config["data"]["fit"] == "crop" else plan.pick("data", "fit")
@@ -31,13 +31,13 @@ def prepare_data(plan):
 
 @stage(version=1, cost=START)
 def import_vae(plan):
-    """encoders/vae/ of an existing autoencoder."""
+    """encoders/vae/, imported from an existing autoencoder."""
     return Recipe({"vae": {"path": plan.config["vae"]["path"]}})
 
 
 @stage(version=1, uncounted="training the VAE", slurm="gpu")
 def train_vae(plan):
-    """encoders/vae/ trained on the images."""
+    """encoders/vae/, trained on the images."""
     return Recipe({"vae": {"train": plan.config["vae"]["train"]}}, [("prepare_data", {})])
 
 
@@ -47,7 +47,7 @@ def import_text_encoder(plan):
     return Recipe({"text_encoder": plan.config["text_encoder"]})
 
 
-@stage(version=2, read_as=1, uncounted="encoding images and captions", slurm="gpu")  # as prepare_data
+@stage(version=2, read_as=1, uncounted="encoding images and captions", slurm="gpu")  # version 2 as for prepare_data
 def encode_data(plan):
     """data/train.zarr of latent and text-conditional models."""
     latent = {"vae": {"latent": plan.config["vae"]["latent"]}} if plan.config["vae"] else {}
@@ -65,7 +65,7 @@ def near_duplicates(plan):
 
 @stage(TRAININGS, slurm="gpu")
 def train(plan, checkpoint):
-    """A model of the full set, or an adapter of the base."""
+    """A model trained on the full set, or an adapter of the base."""
     training = plan.training() | {"flip": plan.config["data"]["flip"]}
     if plan.base:
         return Recipe({"adapter": plan.adapter(), "training": training}, [*plan.data(), *plan.base])
@@ -83,7 +83,7 @@ def import_checkpoint(plan, checkpoint):
 
 @stage(version=1, cost=START)
 def import_base(plan):
-    """checkpoints/base/0, the model that adapters change; where it comes from is a setting of every adapter."""
+    """checkpoints/base/0, the model that adapters change; its origin is a setting of every adapter."""
     sections = {"model": plan.config["model"], "checkpoint": plan.scheduler() | plan.null_class()}
     return Recipe({**sections, "base": {"path": plan.config["checkpoints"]["base"]}}, plan.data())
 
@@ -102,14 +102,14 @@ def import_adapter(plan, checkpoint):
 
 @stage(version=1, slurm="gpu")
 def curvature(plan, checkpoint):
-    """The curvature of a checkpoint; the damping is a setting of the artifacts that it whitens."""
+    """The curvature of a checkpoint; its damping is a setting of the artifacts that it whitens."""
     settings = {"curvature": plan.pick("curvature", "rows bound"), "data": plan.pick("data", "flip")}
     return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
 
 @stage(version=1, slurm="gpu")
 def diagonal_curvature(plan, checkpoint):
-    """The diagonal alone, for which there is no bound on the sides of factors."""
+    """The diagonal of a checkpoint's curvature, which needs no bound on the size of factors."""
     settings = {"curvature": plan.pick("curvature", "rows"), "data": plan.pick("data", "flip")}
     return Recipe({**settings, "gradients": plan.gradients()["gradients"]}, [plan.model(checkpoint)])
 
@@ -128,7 +128,7 @@ def featurize(plan, basis, checkpoint):
 
 @stage(version=1, slurm="gpu")
 def fisher_rows(plan, basis, checkpoint):
-    """Fisher rows, in the basis of the features and projected as they are."""
+    """Fisher rows, in the same basis and projection as the features."""
     settings = {"kernel": {"rows": plan.fisher_rows(basis)}, "data": plan.pick("data", "flip")}
     return Recipe({**settings, **plan.of_basis(basis)}, plan.model_in(basis, checkpoint))
 
@@ -136,14 +136,14 @@ def fisher_rows(plan, basis, checkpoint):
 @stage(version=1, slurm="matrices")
 def factor_kernel(plan, method, checkpoint):
     """A method's factored kernel, from train features or from Fisher rows."""
-    made_from = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
-    rows = (made_from, {"basis": plan.basis(method), "checkpoint": checkpoint})
+    source = {"features": "featurize", "fisher": "fisher_rows"}[plan.kind(method).kernel]
+    rows = (source, {"basis": plan.basis(method), "checkpoint": checkpoint})
     return Recipe({"kernel": {"damping": plan.kernel(method)["damping"]}}, [rows])
 
 
 @stage(version=1, slurm="gpu")
 def sample_trajectory(plan, target):
-    """A target's trajectory; it depends on the target's origin, but not on the attributed steps."""
+    """A target's trajectory, which depends on the target's origin but not on the attributed steps."""
     row = plan.sampled[target]
     sections = {
         "generator": row["checkpoint"],
@@ -156,7 +156,7 @@ def sample_trajectory(plan, target):
 
 @stage(version=1, slurm="gpu")
 def invert_image(plan, target):
-    """The trajectory of a given image; the place of its file is no setting."""
+    """The trajectory of a given image; the location of its file is not a setting."""
     return sample_trajectory(plan, target)
 
 
@@ -170,15 +170,15 @@ def target_gradients(plan, basis, target):
         **plan.of_basis(basis),
         **plan.ensemble(),
     }
-    # of the curvatures the first is inherited, so that its settings are compared when any is opened
+    # the first curvature is inherited, so that its settings are compared whenever one is opened
     (_, *first), *others = [plan.model_in(basis, name) for name in plan.checkpoints]
-    reads = [artifact for each in others for artifact in each]
+    reads = [artifact for artifacts in others for artifact in artifacts]
     return Recipe(sections, [plan.trajectory(target), *first], [*plan.models(), *reads])
 
 
 @stage(version=1, slurm="gpu")
 def sample_from_x_t(plan, target):
-    """Samples of p(·|x_t): those that panels show, and those that evaluations ask for."""
+    """The samples of p(·|x_t) for panels and evaluations."""
     return Recipe({"samples": plan.samples(target)}, [plan.trajectory(target)])
 
 
@@ -199,7 +199,7 @@ def embed_images(plan, encoder):
 
 
 def score_of(row):
-    """The stage of the scores of one kind of methods, from its row of the table of methods."""
+    """Return the stage that scores with one kind of method, from its row of the table of methods."""
 
     def recipe(plan, method, target):
         inputs = [READS[name](plan, method, target) for name in row.reads]
@@ -217,7 +217,7 @@ STAGES.update({row.stage: score_of(row) for row in METHODS.values()})
 
 
 def cost_of_effect(costs):
-    """Every adapter on the attributed steps of every target, switched on and off."""
+    """Return the seconds to run every adapter, on and off, at the attributed steps of every target."""
     calls = len(costs.plan.images) * costs.steps() * 2 * DRAWS
     return costs.models * (costs.rates.load + calls * costs.rates.call)
 
@@ -235,13 +235,15 @@ def adapter_effect(plan):
 
 @stage(version=1, slurm="gpu")
 def compare_image(plan, target):
-    """Whether a given image is a training image, and how well the generating model explains both."""
-    one = plan.masks_of(target)[0]  # in an encoder's scores masks count for nothing
-    seen = [
-        artifact for name in plan.encoders for artifact in (("embed_images", {"encoder": name}), plan.score(name, one))
+    """A given image compared with the training images, and how well the generating model explains both."""
+    mask_target = plan.masks_of(target)[0]  # an encoder's scores do not depend on the mask
+    reads = [
+        artifact
+        for name in plan.encoders
+        for artifact in (("embed_images", {"encoder": name}), plan.score(name, mask_target))
     ]
     sections = {"target": {"steps": plan.steps(target)}, "compared": {"encoders": plan.encoders}}
-    return Recipe(sections, [plan.trajectory(target)], seen)
+    return Recipe(sections, [plan.trajectory(target)], reads)
 
 
 @stage(version=1, cost=START, slurm="small")
@@ -272,7 +274,7 @@ def plot_groups(plan, target):
     return Recipe(plan.looks(), [("group_influences", {"target": target})], [plan.trajectory(target)])
 
 
-# ---- what people look at
+# ---- common tables and figures
 
 
 @stage(version=4, cost=START, slurm="small")
@@ -290,9 +292,9 @@ def scores_of_images(plan):
 
 @stage(FIGURES, cost=START, slurm="panel")
 def trajectory_panel(plan, target, method):
-    """One target's trajectory panel of a method."""
+    """The trajectory panel of a target and method."""
     sections = {"figures": plan.pick("figures", "top"), "target": {"steps": plan.steps(target)}}
-    sections["tables"] = plan.pick("tables", "top")  # the lists of the table, as it judges them
+    sections["tables"] = plan.pick("tables", "top")  # panels show the same verdicts as tables/top_influences.csv
     return Recipe(
         sections,
         [plan.score(method, target)],
@@ -302,24 +304,24 @@ def trajectory_panel(plan, target, method):
 
 @stage(FIGURES, cost=START, slurm="panel")
 def plot_trajectory(plan, target):
-    """The picture of a trajectory without scores."""
+    """The figure of a trajectory without scores."""
     return Recipe(inherits=[("sample_from_x_t", {"target": target})])
 
 
 @stage(FIGURES, cost=START, slurm="panel")
 def plot_regions(plan, target):
-    """The figure of an image's region, or of all its regions."""
+    """The figure of an image's region or regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
     return Recipe(sections, plan.data(), [("near_duplicates", {}), plan.trajectory(target), *scores])
 
 
-# ---- the page in the browser
+# ---- the explorer
 
 
-def shown(plan, targets):
-    """What the page is made from: of some targets, by all methods."""
-    # the order of either is no reason to make it anew
+def explorer_recipe(plan, targets):
+    """Return the recipe of the explorer's page for some targets and all methods."""
+    # dictionaries, so that a new order of targets or methods does not make the page stale
     rows = {name: {"whole": plan.shared.get(name, name), **plan.mask(name)} for name in targets}
     controls = {name: plan.kind(name).control for name in plan.methods}
     sections = {"explorer": {"targets": rows, "controls": controls}}
@@ -338,10 +340,10 @@ def shown(plan, targets):
 @stage(version=1, cost=lambda costs: costs.sizes.images * THUMBNAIL, slurm="small")
 def explorer(plan):
     """explorer/."""
-    return shown(plan, list(plan.targets))
+    return explorer_recipe(plan, list(plan.targets))
 
 
 @stage(version=1, cost=START, slurm="small")
 def packed_explorer(plan, target):
     """figures/{target}/explorer.html."""
-    return shown(plan, [target])
+    return explorer_recipe(plan, [target])

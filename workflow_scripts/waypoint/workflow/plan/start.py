@@ -1,7 +1,7 @@
-"""The pass at every start: which of the planned jobs run, beside those whose output is missing.
+"""Checks at every start of Snakemake: which planned jobs run besides those whose output is missing.
 
-It sees Snakemake's jobs but writes nothing to the store, except links to what other stores have, and those only before
-a run that is not dry.
+They read Snakemake's jobs and write nothing to the store except links to artifacts in other stores, and those only if
+the run is not dry.
 """
 
 import os
@@ -13,7 +13,7 @@ from waypoint.store.artifacts.permissions import require_writable
 from waypoint.store.artifacts.remote import RemoteStore
 from waypoint.store.artifacts.replaced import FOLDER
 from waypoint.store.zarr.hierarchy import mark_groups
-from waypoint.workflow.config.shared_stores import folders, leading_nowhere, link, other_copy
+from waypoint.workflow.config.shared_stores import folders, is_dangling, link, other_copy
 from waypoint.workflow.estimate.trainings import trainings
 from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.networks import require_fit, to_examine
@@ -21,134 +21,134 @@ from waypoint.workflow.plan.requested import require_known
 from waypoint.workflow.plan.reruns import (
     LocalStore,
     artifacts_of,
-    asked_of,
+    dangling_message,
     dear,
-    following,
-    moved,
-    replacing,
+    replacement_message,
+    requests_of,
     stage_of,
     stale_outputs,
+    stale_readers,
     summary,
 )
 from waypoint.workflow.plan.stages import STAGES
 
 
 class Start:
-    """Decides what runs at one start of Snakemake.
+    """The decision on what runs at one start of Snakemake.
 
     Args:
         plan: a ``Plan``. remote: whether the store is behind a storage plugin.
         dry: () → whether nothing may be written. forced: job → whether the command line forces it.
-        downstream: job → the jobs that read what it makes, directly or not.
+        downstream: job → the jobs that depend on its outputs, directly or indirectly.
     """
 
     def __init__(self, plan, remote, dry, forced, downstream):
         self.plan, self.dry, self.forced, self.downstream = plan, dry, forced, downstream
         self.kind = RemoteStore if remote else LocalStore
-        self.linked = {}  # output: an artifact in another store that stands for it
-        self.gone = []  # outputs that are links to nothing
+        self.linked = {}  # {output: the artifact in another store that it is linked to}
+        self.gone = []  # outputs that are dangling links
         self.jobs = []
-        self.told = False  # how many models evaluations train, and what the LDS will be able to say
-        self.again = set()  # names of artifacts that are made again
+        self.reported = False  # whether the number of trainings and the LDS's interval were printed
+        self.remade = set()  # names of the artifacts that are made again
 
     def requested(self, paths):
         """Refuse requested paths of targets and methods that the configuration does not name.
 
         Raises:
-            WaypointError: names those that are nearest.
+            WaypointError: suggests the most similar names.
         """
         require_known(self.plan, paths)
 
     def decide(self, jobs):
-        """{job: why} of the jobs among ``jobs`` whose existing outputs do not agree with the plan.
+        """Return {job: reason} of the jobs whose existing outputs do not agree with the plan.
 
         Raises:
-            WaypointError: trained models, features or stored images would be replaced, or something else's files.
+            WaypointError: trained models, features or stored images would be replaced, or files not made by Waypoint.
         """
         self.jobs = jobs
         outdated = self._stale()
-        places = (path for job in jobs for path in artifacts_of(job)) if self.kind is LocalStore else ()
-        self.gone = [path for path in places if leading_nowhere(path) and path not in self.linked]
-        self.again = {stale.name for outputs in outdated.values() for stale in outputs}
-        everything = [stale for job, outputs in outdated.items() if not self.forced(job) for stale in outputs]
-        if (lost := dear(everything)) and not self.plan.config["replace"]:
+        paths = (path for job in jobs for path in artifacts_of(job)) if self.kind is LocalStore else ()
+        self.gone = [path for path in paths if is_dangling(path) and path not in self.linked]
+        self.remade = {stale.name for outputs in outdated.values() for stale in outputs}
+        unforced = [stale for job, outputs in outdated.items() if not self.forced(job) for stale in outputs]
+        if (costly := dear(unforced)) and not self.plan.config["replace"]:
             if not self.dry():
-                raise WaypointError(replacing(lost, self._root()))
-            print(f"Waypoint: warning: {replacing(lost, self._root())}", file=sys.stderr)
-        for line in summary(everything):
+                raise WaypointError(replacement_message(costly, self._root()))
+            print(f"Waypoint: warning: {replacement_message(costly, self._root())}", file=sys.stderr)
+        for line in summary(unforced):
             print(f"Waypoint: {line}", file=sys.stderr)
         return {job: "; ".join(stale.why for stale in outputs) for job, outputs in outdated.items()}
 
     def examine(self, jobs):
-        """Refuse early whatever one of the planned jobs would refuse; print how many models evaluations will train.
+        """Refuse early what a planned job would refuse; print how many models evaluations will train.
 
         Raises:
-            WaypointError: a network that does not fit, a place that cannot be written, links that lead nowhere.
+            WaypointError: a network that does not fit, a folder that cannot be written, or dangling links.
         """
         stages = [(stage_of(job), job) for job in jobs]
         if self.kind is LocalStore and jobs:
             self._require_places(jobs)
         if networks := to_examine(self.plan, [(stage, job.wildcards_dict) for stage, job in stages]):
             require_fit(self.plan, networks, self._data(jobs))
-        if not self.told and (words := trainings(self.plan, self._models(stages), self._made())):
-            print(f"Waypoint: {words}", file=sys.stderr)
+        if not self.reported and (message := trainings(self.plan, self._models(stages), self._finished_models())):
+            print(f"Waypoint: {message}", file=sys.stderr)
             if any(stage == "train_subset" for stage, _ in stages):
                 print(f"Waypoint: {interval(self.plan)}", file=sys.stderr)
-            self.told = True
+            self.reported = True
 
     def _require_places(self, jobs):
-        """Refuse results that cannot be put in their places, and links whose store has moved."""
-        mine = {path for job in jobs if not self.forced(job) for path in artifacts_of(job)}
-        broken = [path for path in self.gone if path in mine]
+        """Refuse outputs that cannot be written, and links into a store that has moved."""
+        planned = {path for job in jobs if not self.forced(job) for path in artifacts_of(job)}
+        broken = [path for path in self.gone if path in planned]
         if broken and not self.plan.config["replace"]:
-            words = moved(broken)
+            message = dangling_message(broken)
             if not self.dry():
-                raise WaypointError(words)
-            print(f"Waypoint: warning: {words}", file=sys.stderr)
+                raise WaypointError(message)
+            print(f"Waypoint: warning: {message}", file=sys.stderr)
         if not self.dry():
             paths = [path for job in jobs for path in (*artifacts_of(job), *job.log)]
-            paths += [f"{self._root()}/{FOLDER}/1"] * bool(self.again)
+            paths += [f"{self._root()}/{FOLDER}/1"] * bool(self.remade)
             require_writable(paths, folders(self.plan.config["store"])[0], len(jobs))
 
     def _root(self):
-        """The experiment's folder in the paths of jobs, which may begin with a module's prefix."""
+        """Return the experiment's folder as in the paths of jobs, which may begin with a module's prefix."""
         path = next((str(path) for job in self.jobs for path in job.output), "")
         return f"{path.partition(self.plan.root)[0]}{self.plan.root}"
 
     def _models(self, stages):
-        """{stage: models that its jobs will train}; of several models of one job only those that are not there."""
+        """Return {stage: number of models that its jobs will train}; existing models of a job do not count."""
         numbers = Counter()
         for stage, job in stages:
             if STAGES[stage].trained:
-                missing = [path for path in artifacts_of(job) if self._is_made(path)]
+                missing = [path for path in artifacts_of(job) if self._will_be_made(path)]
                 numbers[stage] += len(missing)
         return numbers
 
-    def _is_made(self, path):
-        """Whether a job makes one of its results."""
+    def _will_be_made(self, path):
+        """Return whether an output is missing, damaged, or made again."""
         try:
-            return self.store.name(path) in self.again or self.store.attributes(path) is None
+            return self.store.name(path) in self.remade or self.store.attributes(path) is None
         except WaypointError:  # damaged
             return True
 
-    def _made(self):
-        """Attributes of the finished models of the full set."""
+    def _finished_models(self):
+        """Iterate over the attributes of the finished models of the full set."""
         for job in self.jobs:
             for path in artifacts_of(job) if stage_of(job) == "train" else ():
-                if not self._is_made(path):
+                if not self._will_be_made(path):
                     yield self.store.attributes(path)
 
     def _data(self, jobs):
-        """The place of data/train.zarr as jobs have it, where it is there and stays; None in a remote store."""
+        """Return the path of data/train.zarr in jobs if it exists and is kept; None in a remote store."""
         outputs = {str(path) for job in jobs for path in job.output}
-        read = {str(path) for job in jobs for path in job.input if str(path).endswith("data/train.zarr")}
-        if self.kind is not LocalStore or not read or read & outputs:
+        inputs = {str(path) for job in jobs for path in job.input if str(path).endswith("data/train.zarr")}
+        if self.kind is not LocalStore or not inputs or inputs & outputs:
             return None
-        path = min(read)
+        path = min(inputs)
         return path if os.path.exists(path) else None
 
     def afterwards(self):
-        """A warning after a run: a model that was lost and made again may have come out otherwise than before."""
+        """Return a warning after a run, or "": a model that was lost and retrained may differ from the lost one."""
         remade = [stale for outputs in self._stale().values() for stale in outputs if stale.spreads]
         if not remade:
             return ""
@@ -158,38 +158,38 @@ class Start:
         )
 
     def _stale(self):
-        """{job: its ``Stale`` outputs} in the present state of the store."""
+        """Return {job: its ``Stale`` outputs} for the current state of the store."""
         self.store = self.kind(self.plan.root)
         self.store.fetch([path for job in self.jobs for path in artifacts_of(job)])
         stale_of = {}
         for job in self.jobs:
-            asked = asked_of(job)
+            requests = requests_of(job)
             if self.plan.other_stores:
-                self._link(asked)
-            if stale := stale_outputs(self.store, asked, self.plan.sources(stage_of(job), **job.wildcards_dict)):
+                self._link(requests)
+            if stale := stale_outputs(self.store, requests, self.plan.sources(stage_of(job), **job.wildcards_dict)):
                 stale_of[job] = stale
-        # what is made again for a reason of its own becomes what its readers read: a setting was changed and undone
-        again = {stale.name for outputs in stale_of.values() for stale in outputs if not stale.spreads}
-        left = {job: [stale for stale in outputs if stale.read not in again] for job, outputs in stale_of.items()}
-        stale_of = {job: outputs for job, outputs in left.items() if outputs}
+        # if a setting was changed and undone, an input that is made again becomes what its readers once read
+        remade = {stale.name for outputs in stale_of.values() for stale in outputs if not stale.spreads}
+        remaining = {job: [stale for stale in outputs if stale.read not in remade] for job, outputs in stale_of.items()}
+        stale_of = {job: outputs for job, outputs in remaining.items() if outputs}
         roots = [(job, stale) for job, outputs in stale_of.items() for stale in outputs if stale.spreads]
         for job, root in roots:
             for reader in self.downstream(job):
-                if reader not in stale_of and (outputs := following(self.store, reader, root)):
+                if reader not in stale_of and (outputs := stale_readers(self.store, reader, root)):
                     stale_of[reader] = outputs
         return stale_of
 
-    def _link(self, asked):
-        """Link missing artifacts to those of the stores to read from.
+    def _link(self, requests):
+        """Link missing artifacts to those in the stores to read from.
 
         Args:
-            asked: of a job, by ``asked_of``.
+            requests: the ``requests_of`` of a job.
         """
-        for path, each in asked.items():
+        for path, request in requests.items():
             if os.path.exists(path):
                 continue
             name = self.store.name(path)
-            artifact = None if name is None else other_copy(name, each["identity"], self.plan.other_stores)
+            artifact = None if name is None else other_copy(name, request["identity"], self.plan.other_stores)
             if name is not None and artifact is not None:
                 self.linked[path] = artifact
                 if not self.dry():
