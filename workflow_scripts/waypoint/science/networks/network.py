@@ -5,7 +5,7 @@ Planning also imports these files, so they import no model library at module lev
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from waypoint.science.types import Settings
 
@@ -39,7 +39,7 @@ class Network:
     channels: int
     is_new: Callable[[Settings], bool]
     conditioned_by: Callable[[Settings], Keyword]
-    arguments: "Callable[[Settings, torch.Tensor, torch.Tensor | None], dict[str, Any]]"
+    arguments: "Callable[[Settings, torch.Tensor, torch.Tensor | None], dict[str, object]]"
     pipeline: Callable[[Settings], str]
     check: Callable[[Settings], None]
     keys: frozenset[str]

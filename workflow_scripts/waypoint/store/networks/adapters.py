@@ -9,9 +9,7 @@ checkpoints/base/0 holds the base once, as a diffusers folder. An adapter's fold
 # pyright: reportUnknownParameterType=false, reportMissingParameterType=false
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -24,10 +22,10 @@ from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.adapter_files import FILE, METADATA, AdapterFile, base_of, read_adapter_file
-from waypoint.store.types import StrPath
+from waypoint.store.types import Attributes, StrPath
 
 
-def add_new(denoiser: Denoiser, adapter: Mapping[str, Any], seed: int, name: str) -> None:
+def add_new(denoiser: Denoiser, adapter: Attributes, seed: int, name: str) -> None:
     """Add a new adapter to a denoiser, with A from the random stream (seed, name) and B = 0.
 
     Args:
@@ -44,7 +42,7 @@ def add_new(denoiser: Denoiser, adapter: Mapping[str, Any], seed: int, name: str
         lora.add_adapter(denoiser.unet, {layer: rank for layer in layers}, {layer: alpha for layer in layers})
 
 
-def parameters_of_new(unet: nn.Module, adapter: Mapping[str, Any]) -> int:
+def parameters_of_new(unet: nn.Module, adapter: Attributes) -> int:
     """Return the number of parameters of a new adapter, Σ r (in + out).
 
     Raises:

@@ -1,6 +1,6 @@
 """UNet2DModel: unconditional or class-conditional."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks.network import Keyword, Network
@@ -15,7 +15,7 @@ def conditioned_by(config: Settings) -> Keyword:
     return None if config.get("num_class_embeds") is None else "class_labels"
 
 
-def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, Any]:
+def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, object]:
     """Return classes (B,) as the argument, or none: an unconditional network ignores its condition."""
     keyword = conditioned_by(config)
     return {} if keyword is None else {keyword: condition}

@@ -1,6 +1,6 @@
 """UNet2DConditionModel: conditioned on embedded captions; SDXL's also on pooled ones (``sdxl.py``)."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks import sdxl
@@ -19,7 +19,7 @@ MORE_CONDITIONS = (  # keys for conditions besides a caption, which Waypoint doe
 )
 
 
-def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, Any]:
+def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | None") -> dict[str, object]:
     """Return embedded captions (B, token, width) as arguments; for SDXL they come from ``sdxl.pack``."""
     if condition is not None and sdxl.is_sdxl(config):
         return sdxl.arguments(config, x, condition)
