@@ -102,7 +102,7 @@ def stale(plan, path, stage, wildcards):
 
 
 def require_own_table(out):
-    """Refuse to replace a file that is no table of scores.
+    """Refuse to replace a file that is not a table of scores.
 
     Raises:
         WaypointError: says how to name another file.
@@ -116,7 +116,7 @@ def require_own_table(out):
     except OSError:
         is_table = False
     if not is_table:
-        raise WaypointError(f"{out} is there already and is no table of scores; name another file with OUT=")
+        raise WaypointError(f"{out} is there already and is not a table of scores; name another file with OUT=")
 
 
 def heading(names, i):

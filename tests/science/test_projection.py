@@ -45,7 +45,7 @@ def close(a, b):
 @every_kind
 @pytest.mark.parametrize("d", [1, 16, 37, 1001])
 def test_projects_by_its_explicit_matrix(kind, d):
-    """Also where d is no multiple of 4 or 64, and where the parameters fill more than one block."""
+    """Also where d is not a multiple of 4 or 64, and where the parameters fill more than one block."""
     projection, g = PROJECTIONS[kind](0, "full/0", d), vectors(3)
     assert close(projection.project(g), g @ explicit(projection, P))
 

@@ -236,13 +236,13 @@ def test_a_list_of_other_settings_is_refused(target, capsys):
 def test_a_missing_model_is_refused(target, capsys):
     target.save("subset/2-1", target.theta[2, 1], "2-1", SUBSETS[2])
     (target.folder / "checkpoints/subset/2-1/waypoint.json").unlink()
-    assert "subset/2-1: no artifact of Waypoint is there" in refused(capsys, target)
+    assert "subset/2-1: there is no artifact of Waypoint" in refused(capsys, target)
 
 
 def test_a_missing_model_is_not_listed(target, capsys):
     with pytest.raises(SystemExit):
         run_script("list_subset_models", spec={}, models=[target.folder / "nothing"], out=target.folder / "models.json")
-    assert "nothing: no artifact of Waypoint is there" in capsys.readouterr().err
+    assert "nothing: there is no artifact of Waypoint" in capsys.readouterr().err
 
 
 def test_an_output_that_is_not_finite_is_refused(target, capsys):

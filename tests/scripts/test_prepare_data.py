@@ -136,7 +136,7 @@ def test_all_images_that_cannot_be_read_are_told_at_once(tmp_path, places, capsy
     with pytest.raises(SystemExit):
         prepared(tmp_path, places)
     said = capsys.readouterr().err
-    assert "3 images cannot be used" in said and all(f"{i}.png is no readable image" in said for i in (3, 4, 8))
+    assert "3 images cannot be used" in said and all(f"{i}.png is not a readable image" in said for i in (3, 4, 8))
 
 
 def test_more_than_ten_are_counted_and_one_is_told_alone(tmp_path, places, capsys):

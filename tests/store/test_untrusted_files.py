@@ -63,7 +63,7 @@ def test_a_training_state(tmp_path, trap):
 
 def test_a_trajectory_with_objects(tmp_path, trap):
     np.savez(tmp_path / "own.npz", x_t=np.zeros((1, 1, 8, 8)), step=np.array([trap], object))
-    with pytest.raises(WaypointError, match="own.npz is no readable npz file"):
+    with pytest.raises(WaypointError, match="own.npz is not a readable npz file"):
         GivenTrajectory(tmp_path / "own.npz", "config: targets[0]")
 
 

@@ -92,7 +92,7 @@ def test_a_store_whose_logs_have_no_place_keeps_everything_and_says_one_sentence
     wrong = copied.changed(kernel={"damping": 0.5})
     before = {path: path.stat().st_mtime_ns for path in copied.store.rglob("*") if path.is_file()}
     text = said(wrong, refused=True)
-    assert text.count("Waypoint: store/tiny/logs is no folder") == 1
+    assert text.count("Waypoint: store/tiny/logs is not a folder") == 1
     assert {path: path.stat().st_mtime_ns for path in copied.store.rglob("*") if path.is_file()} == before
 
 

@@ -134,7 +134,7 @@ def test_an_image_that_cannot_be_shown_is_told_in_a_sentence(tiny):
         ("digit-x",): "no training image is called 'digit-x'; the nearest names are 'digit",
         ("digit*",): "'digit*' fits 40 training images; give one of their whole names",
         ("40",): "there is no training image 40; their indices are 0 to 39",
-        ("7", "--out", "notes.csv"): "notes.csv is there already and is no table of scores; name another file",
+        ("7", "--out", "notes.csv"): "notes.csv is there already and is not a table of scores; name another file",
         ("7", "--out", "nowhere/notes.csv"): "nowhere/notes.csv cannot be written",
     }.items():
         done = shown_image(tiny, *words)

@@ -88,7 +88,7 @@ def test_an_npz_file_is_a_source():
         (None, ("nowhere", "photos"), "MODEL: there is no nowhere"),
         (None, ("m", "nowhere"), "DATA: there is no nowhere"),
         (None, ("m", "photos", "nowhere.csv"), "CAPTIONS: there is no nowhere.csv"),
-        (None, ("photos", "photos"), "MODEL: photos holds no unet/config.json: it is no folder of a diffusion model"),
+        (None, ("photos", "photos"), "MODEL: photos holds no unet/config.json: it is not a folder of a diff"),
         ({"unet": UNET | {"sample_size": [8, 16]}}, ("x", "photos"), "squares are needed here"),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_closed_folder_is_named_and_a_store_of_ones_own_offered(store, closed)
 
 def test_a_file_in_a_folders_place_is_named(tmp_path):
     (tmp_path / "logs").write_text("")
-    with pytest.raises(WaypointError, match="logs is no folder"):
+    with pytest.raises(WaypointError, match="logs is not a folder"):
         require_writable([tmp_path / "logs/a/x.log"], "results", 1)
 
 

@@ -103,7 +103,7 @@ def test_images_that_are_not_read_are_named_with_the_command_that_converts_them(
     put(tmp_path, "a.png")
     assert "12 files" in warned(tmp_path) and "12 .heic" in warned(tmp_path)
     (tmp_path / "t.csv").write_text("file,label\na.png,1\n3.HEIC,2\n")
-    with pytest.raises(WaypointError, match=r"line 3: 3\.HEIC is no image that Pillow reads.*magick"):
+    with pytest.raises(WaypointError, match=r"line 3: 3\.HEIC is not an image that Pillow can read.*magick"):
         folder(tmp_path, str(tmp_path / "t.csv"))
 
 

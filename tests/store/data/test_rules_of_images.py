@@ -426,5 +426,5 @@ def test_an_encoded_image_may_come_from_an_archive(tmp_path):
     found = image_files.EncodedImages(of_folder(tmp_path), ["a.tar/a.png"], lambda i: io.BytesIO(raw.getvalue()))
     assert np.array_equal(found.read(0), unit(pixels(4, 4, 3)))
     broken = image_files.EncodedImages(of_folder(tmp_path), ["a.tar/b.png"], lambda i: io.BytesIO(b"no image"))
-    with pytest.raises(WaypointError, match=r"data\.path: a\.tar/b\.png is no readable image"):
+    with pytest.raises(WaypointError, match=r"data\.path: a\.tar/b\.png is not a readable image"):
         broken.read(0)

@@ -51,7 +51,7 @@ def test_rows_that_are_too_long_or_short():
     [
         (table(",", "cp1252"), ["x line 3 is no UTF-8", "CSV UTF-8"]),
         (table(",", "utf-16-le"), ["UTF-8", "CSV UTF-8"]),
-        ("file,caption\na.png,one\n".encode("utf-16-le"), ["x is no text in UTF-8", "CSV UTF-8"]),
+        ("file,caption\na.png,one\n".encode("utf-16-le"), ["x is not text in UTF-8", "CSV UTF-8"]),
         (b"PK\3\4 workbook", ["x is a workbook", "CSV UTF-8"]),
         (b"\xd0\xcf\x11\xe0 old workbook", ["x is a workbook"]),
         (b"file,file\na,b\n", ["the column file twice"]),

@@ -69,7 +69,7 @@ def test_a_folder_whose_name_ends_in_zip_is_a_folder(tmp_path):
 
 def test_damaged_and_locked_archives(tmp_path):
     (tmp_path / "no.zip").write_bytes(b"no zip")
-    refused(tmp_path / "no.zip", "no.zip is no readable zip archive")
+    refused(tmp_path / "no.zip", "no.zip is not a readable zip archive")
     path = zipped(tmp_path / "a.zip", [("0.png", png(0)), ("1.png", png(1))])
     raw = bytearray(path.read_bytes())
     raw[60] ^= 255  # within the first member

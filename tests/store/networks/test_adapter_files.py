@@ -193,12 +193,15 @@ REFUSED = {
     "text encoder": (more("text_encoder.layers.0.q_proj.lora_A.weight"), r"also changes the text encoder"),
     "kohya's text encoder": (more("lora_te1_x.lora_down.weight"), r"also changes the text encoder \(lora_te1_x"),
     "transformer": (renamed("unet.", "transformer."), "is an adapter of a transformer"),
-    "unknown": (more("unet.mid_block.lora_C.weight"), "holds unet.mid_block.lora_C.weight, which is no part of a LoRA"),
+    "unknown": (
+        more("unet.mid_block.lora_C.weight"),
+        "holds unet.mid_block.lora_C.weight, which is not part of a LoRA",
+    ),
     "half": (without("to_q.lora_B"), "holds unet.*to_q.lora_A.weight, but not the other factor"),
     "never trained": (zero("lora_B"), "was never trained: B is 0 in every layer"),
     "no product": (
         lambda s: {**s, f"unet.{LAYER}.lora_A.weight": torch.ones(3, 8)},
-        r"have the shapes \(3, 8\) and \(8, 2\), which are no product",
+        r"have the shapes \(3, 8\) and \(8, 2\), which do not multiply",
     ),
 }
 
@@ -266,7 +269,7 @@ def test_places_without_an_adapter_are_refused_with_what_lies_there(tmp_path):
     with pytest.raises(WaypointError, match="holds style.safetensors, but no .*; name the file itself: .*style"):
         read_adapter_file(tmp_path)
     torch.save(peft(values()), tmp_path / "a.bin")
-    with pytest.raises(WaypointError, match="a.bin is no safetensors file; load it with diffusers"):
+    with pytest.raises(WaypointError, match="a.bin is not a safetensors file; load it with diffusers"):
         read_adapter_file(tmp_path / "a.bin")
     whole = (tmp_path / "style.safetensors").read_bytes()
     (tmp_path / "style.safetensors").write_bytes(whole[:-10])

@@ -433,7 +433,7 @@ def test_folders_of_other_kinds_are_named(tmp_path):
     refused("peft", "holds a PEFT adapter alone")
     torch.save({}, tmp_path / "files/steps_5.pt")
     refused("files", r"holds steps_5.pt without a config.json. .*checkpoints.paths: \[.*\*.pt\]")
-    refused("nothing", "it is no folder of a diffusion model")
+    refused("nothing", "it is not a folder of a diffusion model")
     (tmp_path / "dit/transformer/config.json").write_text('{"_class_name": "DiTTransformer2DModel"}')
     refused("dit", "network DiTTransformer2DModel .* is not supported")
     (tmp_path / "other/model_index.json").write_text('{"_class_name": "ShapEPipeline"}')

@@ -74,7 +74,7 @@ def test_adapters_are_planned_to_be_trained_or_taken():
     ("checkpoints needs either count", {"checkpoints": {"base": "base"}}),
     ("checkpoints.base is for adapters .*; checkpoints.paths are whole",
      {"checkpoints": {"base": "base", "paths": ["base"]}}),
-    ("checkpoints.base: no folder nowhere, and it is no hub id", {"checkpoints": {"base": "nowhere", "count": 1}}),
+    ("checkpoints.base: no folder nowhere, and it is not a hub id", {"checkpoints": {"base": "nowhere", "count": 1}}),
     (r"checkpoints.adapters\[0\]: nowhere: there is no such file or folder", existing("nowhere")),
     (r"checkpoints.adapters\[0\]: x\* matches nothing", existing("x*")),
     ("adapter.rank: ", {"adapter": {"rank": 0}}),

@@ -338,7 +338,7 @@ CONTRADICTIONS = [
     ({"targets.0.mask": [0, 0, 9, 8]}, ["targets[0]", "mask", "8"]),
     ({"targets.0.mask": "wide.png"}, ["targets[0]", "mask", "wide.png has 16 × 8 pixels", "the image has 8 × 8"]),
     ({"targets.0.mask": "black.png"}, ["targets[0]", "mask: black.png has no white pixel"]),
-    ({"targets.0.mask": [0, 0, 4]}, ["targets[0].mask", "[0, 0, 4] is no box", "a PNG, a box"]),
+    ({"targets.0.mask": [0, 0, 4]}, ["targets[0].mask", "[0, 0, 4] is not a box", "a PNG, a box"]),
     ({"targets.0.mask": [0, 0, MASKS[0]]}, ["targets[0].mask", "mixes numbers and named masks"]),
     ({"targets.0.mask": [MASKS[0], MASKS[0]]}, ["targets[0].mask", "the name 'left' is used twice"]),
     ({"targets.0.mask": MASKS, "targets.1.mask": [{"name": "far", "mask": [4, 0, 9, 8]}]}, ["targets[1] (b-far)", "9"]),
@@ -434,15 +434,15 @@ CONTRADICTIONS = [
     ),
     (
         {**TEXT, "model.unet.down_block_types": ["DownBlock2D", "AttnDownBlock2D"]},
-        ["model.unet.down_block_types", "AttnDownBlock2D is no block of a text-conditional network"],
+        ["model.unet.down_block_types", "AttnDownBlock2D is not a block of a text-conditional network"],
     ),
     (
         {"model.unet.up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"]},
-        ["model.unet.up_block_types", "CrossAttnUpBlock2D is no block of a network without cross_attention_dim"],
+        ["model.unet.up_block_types", "CrossAttnUpBlock2D is not a block of a network without cross_attention_dim"],
     ),
     (
         {"model.unet.mid_block_type": "UNetMidBlock2DCrossAttn"},
-        ["model.unet.mid_block_type", "UNetMidBlock2DCrossAttn is no block of a network without"],
+        ["model.unet.mid_block_type", "UNetMidBlock2DCrossAttn is not a block of a network without"],
     ),
     ({"checkpoints.sampler": "ddpm"}, ["checkpoints.sampler", "existing models", "model.scheduler"]),
     ({"checkpoints.timestep_spacing": "leading"}, ["checkpoints.timestep_spacing", "existing models"]),

@@ -75,7 +75,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, content):
         assert message({"image": "nowhere.png"}) == f"{where}there is no file nowhere.png"
         return
     (tmp_path / "bad.png").write_bytes(content)
-    assert message({"image": "bad.png"}).startswith(f"{where}bad.png is no readable image (")
+    assert message({"image": "bad.png"}).startswith(f"{where}bad.png is not a readable image (")
 
 
 def test_steps_lie_on_the_models_grid():

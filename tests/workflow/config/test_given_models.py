@@ -87,7 +87,7 @@ def test_patterns_that_match_nothing_and_models_twice_are_refused(saved):
     saved("run/a")
     Path("run/b.txt").write_text("")
     refused(r"checkpoints.paths\[0\]: runs/\* matches nothing$", ["runs/*"])
-    refused(r"run/\*.txt matches nothing but run/b.txt, which is no model", ["run/*.txt"])
+    refused(r"run/\*.txt matches nothing but run/b.txt, which is not a model", ["run/*.txt"])
     refused("run/a is listed twice", ["run/a", "run/*"])
 
 
@@ -113,7 +113,7 @@ def test_a_path_that_exists_is_never_looked_up_and_a_typo_is_told(saved, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     refused("models/rihgt: no such folder; as a hub id: .*HF_HUB_OFFLINE", ["models/rihgt"])
     Path("models/empty").mkdir()
-    refused(r"checkpoints.paths\[0\]: models/empty: .*it is no folder of a diffusion model", ["models/empty"])
+    refused(r"checkpoints.paths\[0\]: models/empty: .*it is not a folder of a diffusion model", ["models/empty"])
     torch.save({"a": torch.zeros(1)}, "models/a.pt")
     refused("models/a.pt: is a state dict", ["models/a.pt"])
 
@@ -247,7 +247,7 @@ def test_sampling_size_says_at_which_size_a_model_works(tiny_model):
     (said,), plan = sampled(["a"], sampling={"size": 16})
     assert said.endswith("it works at 8, not at 4 (unet's sample_size): as sampling.size says")
     assert plan.spec("import_checkpoint", checkpoint="full/0")["import_checkpoint"]["checkpoint"]["size"] == 16
-    with pytest.raises(WaypointError, match="sampling.size: 15 is no multiple of 2, the side of a latent cell"):
+    with pytest.raises(WaypointError, match="sampling.size: 15 is not a multiple of 2, the side of a latent cell"):
         sampled(["a"], sampling={"size": 15})
     with pytest.raises(WaypointError, match="sampling.size is for existing models"):
         tiny_config(tiny_model, sampling={"steps": 20, "size": 8})

@@ -52,7 +52,7 @@ WRONG = {
     "by what": ({"by": "artist"}, ["groups.by", '"artist"', '"label"']),
     "a group column without a table": ({"by": "group"}, ["groups.by", "data.captions"]),
     "an unknown encoder": ({"by": "label", "neighbours": "dino"}, ["groups.neighbours", "'dino'", "image_encoders"]),
-    "an encoder that is no method": ({"by": "label", "neighbours": "other"}, ["groups.neighbours", "other", "methods"]),
+    "an encoder of no method": ({"by": "label", "neighbours": "other"}, ["groups.neighbours", "other", "methods"]),
 }
 
 

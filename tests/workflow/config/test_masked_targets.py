@@ -93,7 +93,7 @@ def test_an_evaluation_of_the_id_means_all_its_masks():
 
 
 def test_an_unknown_mask_of_an_evaluation_is_refused():
-    with pytest.raises(WaypointError, match="evaluation.samples.targets: 'a-top' is no target's id"):
+    with pytest.raises(WaypointError, match="evaluation.samples.targets: 'a-top' is not a target's id"):
         plan(evaluation={"samples": {"targets": ["a-top"]}})
 
 

@@ -1,4 +1,4 @@
-"""Paths of a configuration: what a shell would expand, what is no folder, and what Snakemake would misread."""
+"""Paths of a configuration: what a shell would expand, what is not a folder, and what Snakemake would misread."""
 
 import json
 

@@ -33,7 +33,7 @@ def compared(tmp_path, distance, seen=0.9, evened=0.9, loss=1.0, held_out=False,
         ({"distance": 0.001}, "It is training image 2."),
         ({"distance": 0.001, "alike": 3}, "It is training image 2, one of 3 that show the same."),
         ({"distance": 0.04}, "It is a near-duplicate of training image 2 (distance 0.04)."),
-        ({"distance": 0.2}, "It is no training image: the nearest is 2 (distance 0.2, 0.05 and less would be"),
+        ({"distance": 0.2}, "It is not a training image: the nearest is 2 (distance 0.2, 0.05 and less would be"),
         ({"distance": 0.2, "seen": 0.1}, "By clip it is a near-duplicate of training image 3 (distance 0.1)."),
         (
             {"distance": 0.2, "evened": 0.2},

@@ -530,7 +530,7 @@ def test_a_reader_refuses_other_settings_and_versions_by_name(monkeypatch):
     monkeypatch.setitem(STAGES, "train", replace(STAGES["train"], version=99))
     with pytest.raises(WaypointError, match="when the version of stage train was 1; here it is 99"):
         require_agreement("some/model", made, plan().spec("featurize", **FEATURES))
-    with pytest.raises(WaypointError, match="some/model: no artifact of Waypoint is there; rerun"):
+    with pytest.raises(WaypointError, match="some/model: there is no artifact of Waypoint; rerun"):
         require_agreement("some/model", None, other)
 
 

@@ -35,7 +35,7 @@ def frechet_distance(a: Numbers, b: Numbers) -> float:
     try:
         distance = float(calculate_frechet_distance(*moments(a), *moments(b)))
     except ValueError as error:  # from pytorch-fid: the root of the product is not real
-        raise WaypointError(f"the Fréchet distance is no real number ({error}); use more images") from error
+        raise WaypointError(f"the Fréchet distance is not a real number ({error}); use more images") from error
     if not np.isfinite(distance):
         raise WaypointError("the Fréchet distance is not finite; use more images")
     return distance

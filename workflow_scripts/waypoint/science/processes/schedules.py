@@ -30,7 +30,7 @@ def check_schedule(config: Settings) -> None:
     if variance == "fixed_large_log":
         raise WaypointError(
             "scheduler.variance_type 'fixed_large_log' is not supported: its steps take the root of a logarithm, which "
-            "is no number; use fixed_large"
+            "is not a number; use fixed_large"
         )
     if prediction == "epsilon" and ends_without_signal(config):
         raise WaypointError(

@@ -30,7 +30,7 @@ def require_writable(paths: Iterable[StrPath], store: str, count: int) -> None:
         moved = path if path.is_dir() and not path.is_symlink() else None
         for folder in filter(None, (moved, existing(path.parent))):
             if not folder.is_dir():
-                raise WaypointError(f"{folder} is no folder, so that {path} has no place; move it away")
+                raise WaypointError(f"{folder} is not a folder, so {path} has no place; move it away")
             if not may_write(folder):
                 raise WaypointError(
                     f"{folder} cannot be written{owner(folder)}, and {count} planned jobs would write to this store. "

@@ -96,7 +96,7 @@ def _load_arrays(path: StrPath, context: str, keys: Sequence[str]) -> tuple[dict
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in keys if key in archive.files}, archive.files
     except NPZ_ERRORS as error:
-        raise WaypointError(f"{context} is no readable npz file ({error})") from error
+        raise WaypointError(f"{context} is not a readable npz file ({error})") from error
 
 
 def _labels_and_captions(arrays: Mapping[str, Values], context: str) -> ImageOptions:
@@ -127,7 +127,9 @@ def check_npz(section: DataSection) -> bool:
     for key in ("image", "label", "caption"):
         if key in header_of and header_of[key][1].hasobject:
             kind = "texts, with dtype=str" if key == "caption" else "numbers, all of one shape"
-            raise WaypointError(f"{context}: {key} holds Python objects, which an npz may not bring; store {kind}")
+            raise WaypointError(
+                f"{context}: {key} contains Python objects, which are not accepted in an npz; store {kind}"
+            )
     shape, dtype = header_of["image"]
     rows = next((header_of[key][0][0] for key in ("label", "caption") if key in header_of and header_of[key][0]), None)
     n = layout(shape, f"{context}: image", rows)[0]
@@ -164,8 +166,8 @@ def headers(path: StrPath, context: str) -> dict[str, tuple[tuple[int, ...], np.
     except NPZ_ERRORS as error:
         hint = ""
         if os.path.splitext(path)[1] == ".npy":
-            hint = "; np.savez('images.npz', image=np.load('images.npy')) makes one of a .npy file"
-        raise WaypointError(f"{context} is no readable npz file ({error}){hint}") from error
+            hint = "; np.savez('images.npz', image=np.load('images.npy')) converts a .npy file"
+        raise WaypointError(f"{context} is not a readable npz file ({error}){hint}") from error
 
 
 # ---- the rule for arrays
@@ -214,7 +216,7 @@ def layout(shape: tuple[int, ...], context: str, rows: int | None = None) -> tup
         if first == last:
             raise WaypointError(
                 f"{context} has shape {shape}, whose channels may be the second axis or the last; make it (n, C, H, W) "
-                "of images that are no 1, 3 or 4 pixels wide"
+                "of images that are not 1, 3 or 4 pixels wide"
             )
     if not first and not last:
         raise WaypointError(f"{context} has shape {shape}; {FORMS} is needed")

@@ -39,7 +39,7 @@ class _ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module: str, name: str, /) -> object:
         if (module, name) not in self.ALLOWED:
-            raise WaypointError(f"data.path: the archive wants to construct {module}.{name}; it is not CIFAR-10's")
+            raise WaypointError(f"data.path: the archive tries to construct {module}.{name}; it is not CIFAR-10's")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> tuple[dict[str, bytes], list[str]]:
             while archive.fileobj and archive.fileobj.read(1 << 22):
                 pass
     except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
-        raise WaypointError(f"data.path: {path} is no readable tar archive ({error})") from error
+        raise WaypointError(f"data.path: {path} is not a readable tar archive ({error})") from error
     return contents, names
 
 

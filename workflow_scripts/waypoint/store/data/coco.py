@@ -98,7 +98,7 @@ def check_coco(section: DataSection) -> None:
 SOURCE = Source(
     coco,
     keys=("path", "captions"),
-    needs={"path": "it", "captions": "captions_train2017.json or alike", "size": "one, for its images have many"},
+    needs={"path": "it", "captions": "captions_train2017.json or similar", "size": "one, for its images have many"},
     folder=True,
     check=check_coco,
     captioned=lambda section: True,

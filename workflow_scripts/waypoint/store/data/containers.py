@@ -93,7 +93,7 @@ class ZipFolder:
             self.archive = zipfile.ZipFile(path)
             members = [member for member in self.archive.infolist() if not member.is_dir()]
         except ZIP_ERRORS as error:
-            raise WaypointError(f"data.path: {path} is no readable zip archive ({error})") from error
+            raise WaypointError(f"data.path: {path} is not a readable zip archive ({error})") from error
         if encrypted := [member.filename for member in members if member.flag_bits & 1]:
             raise WaypointError(
                 f"data.path: {path} is locked by a password ({len(encrypted):,} of {len(members):,} files); unpack it "

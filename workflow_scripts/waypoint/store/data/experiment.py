@@ -58,7 +58,7 @@ def open_training_store(section: DataSection) -> zarr.Group:
     """
     path = Path(path_of(section), "data/train.zarr")
     if not path.is_dir():
-        raise WaypointError(f"data.path: {section['path']} is no experiment's folder: it holds no data/train.zarr")
+        raise WaypointError(f"data.path: {section['path']} is not an experiment's folder: it has no data/train.zarr")
     return open_store(path)
 
 

@@ -147,7 +147,7 @@ def check(section: DataSection) -> None:
         raise WaypointError("data.configuration is for data sets of the hub; leave it out for files")
     path = section["path"]
     if isinstance(path, str) and not os.path.exists(path) and not is_pattern(path):
-        raise WaypointError(f"data.path: there is no {path}, and it is no hub id, which looks like owner/name")
+        raise WaypointError(f"data.path: there is no {path}, and it is not a hub id, which looks like owner/name")
     chosen_columns(_features(section), section)
 
 

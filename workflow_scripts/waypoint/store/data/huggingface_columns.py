@@ -136,7 +136,7 @@ def _single(names: Sequence[str], role: str) -> str | None:
     if len(names) > 1:
         opt_out = "" if role == "image" else f", or {role}: null for none"
         raise WaypointError(
-            f"data.columns.{role}: the columns {', '.join(names)} come into question; name one, as in columns: "
+            f"data.columns.{role}: the columns {', '.join(names)} are possible; name one, as in columns: "
             f"{{{role}: {names[0]}}}{opt_out}"
         )
     return names[0] if names else None

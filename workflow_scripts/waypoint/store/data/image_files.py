@@ -153,8 +153,8 @@ def _clear_errors(name: StrPath, key: str) -> Generator[None]:
         raise
     except Image.DecompressionBombError as error:
         raise WaypointError(
-            f"{key}: {name} has more than the {LARGEST:,} pixels that are read of one image; make it smaller, "
+            f"{key}: {name} has more than {LARGEST:,} pixels, the limit for one image; make it smaller, "
             f"with `magick mogrify -resize 4096x4096 {str(name)!r}`, say"
         ) from error
     except Exception as error:  # damaged files fail in many ways, which differ by format
-        raise WaypointError(f"{key}: {name} is no readable image ({error})") from error
+        raise WaypointError(f"{key}: {name} is not a readable image ({error})") from error

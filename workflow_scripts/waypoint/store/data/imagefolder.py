@@ -81,8 +81,8 @@ def _without_table(container: Container) -> Listed:
     require_utf8(files, f"data.path: {root}")
     if unreadable:
         warnings.warn(
-            f"data.path: {len(unreadable):,} files under {root} are left out, for they are no images that Pillow "
-            f"reads: {counts_by_suffix(unreadable)}.{conversion(unreadable)}",
+            f"data.path: {len(unreadable):,} files under {root} are left out, because Pillow cannot read them: "
+            f"{counts_by_suffix(unreadable)}.{conversion(unreadable)}",
             WaypointWarning,
             stacklevel=2,
         )
@@ -104,7 +104,7 @@ def _with_side_data(container: Container, files: list[str]) -> Listed:
     if captions and images.captions:
         raise WaypointError(
             f"data.path: {container.path} has captions in {some(names)} and in {len(sides):,} files beside images, "
-            f"such as {sides[0]}; take the one or the others away, or name a table in data.captions"
+            f"such as {sides[0]}; remove one or the other, or name a table in data.captions"
         )
     position = {name: k for k, name in enumerate(images.files)}
     order = [position[name] for name in files]

@@ -112,7 +112,7 @@ def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) 
         raise WaypointError(f"{text}; source {' or '.join(readers)} reads it")
     if command := HELP.get(ALIKE.get(kind, kind)):
         command_line = command.format(path=shlex.quote(str(path)), quoted=repr(str(path)), is_dir=is_dir)
-        raise WaypointError(f"{text}; `{command_line}` makes images of it that a source reads")
+        raise WaypointError(f"{text}; `{command_line}` converts it to images that a source can read")
     raise WaypointError(f"{text}; export its images as files, or as npz")
 
 

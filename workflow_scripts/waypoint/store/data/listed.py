@@ -106,7 +106,7 @@ def _enter_rows(
     if has_captions:
         faults += [f"line {line} has no caption" for line, _, texts in table_entries.values() if not usable(texts)]
     unreadable = [name for name in table_entries if suffix_of(name) not in suffixes]
-    faults += [f"line {table_entries[name].line}: {name} is no image that Pillow reads" for name in unreadable]
+    faults += [f"line {table_entries[name].line}: {name} is not an image that Pillow can read" for name in unreadable]
     if unreadable and len(faults) == len(unreadable):
         faults[-1] += f".{conversion(unreadable)}"
     return faults

@@ -40,7 +40,7 @@ class OwnScores:
             self.group = open_group(path)
             names = set(self.group.array_keys())
         except (OSError, ValueError, KeyError) as error:
-            raise WaypointError(f"{context}: {path} is no readable Zarr store ({error})") from error
+            raise WaypointError(f"{context}: {path} is not a readable Zarr store ({error})") from error
         for name in ("score", "step"):
             if name not in names:
                 raise WaypointError(f"{context}: {path} has no variable {name!r}")

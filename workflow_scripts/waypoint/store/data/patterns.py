@@ -24,7 +24,7 @@ def expanded(pattern: str) -> list[str]:
         first, last = range_match.groups()
         if not 0 <= int(last) - int(first) < MOST:
             raise WaypointError(
-                f"data.path: {range_match.group()} in {pattern} is no range from a smaller to a larger number"
+                f"data.path: {range_match.group()} in {pattern} is not a range from a smaller to a larger number"
             )
         numbers = [f"{k:0{len(first)}}" for k in range(int(first), int(last) + 1)]
         before, after = pattern[: range_match.start()], pattern[range_match.end() :]

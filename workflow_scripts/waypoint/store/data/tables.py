@@ -58,7 +58,7 @@ def text_of(raw: bytes, context: str) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         raise WaypointError(f"{context} line {line} is no UTF-8; {SAVE}") from error
     if "\0" in text:
-        raise WaypointError(f"{context} is no text in UTF-8; {SAVE}")
+        raise WaypointError(f"{context} is not text in UTF-8; {SAVE}")
     return text
 
 
@@ -141,7 +141,7 @@ def _json_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
             raise WaypointError(f"{context} line {number} is no JSON ({error})") from error
         if not isinstance(row, dict):
             raise WaypointError(
-                f'{context} line {number} is no mapping such as {{"file_name": "1.png", "text": "a dog"}}'
+                f'{context} line {number} is not a mapping such as {{"file_name": "1.png", "text": "a dog"}}'
             )
         rows.append((number, row, ()))
         columns |= dict.fromkeys(row)

@@ -71,7 +71,7 @@ def _arrays(path: StrPath, context: str) -> dict[str, Values]:
             present = [key for key in ("x_t", "step", "image") if key in archive.files and not missing]
             arrays: dict[str, Values] = {key: archive[key] for key in present}
     except NPZ_ERRORS as error:
-        raise WaypointError(f"{context}: {path} is no readable npz file ({error}); {NEEDED}") from error
+        raise WaypointError(f"{context}: {path} is not a readable npz file ({error}); {NEEDED}") from error
     if missing:
         raise WaypointError(f"{context}: {path} has no key {sorted(missing)[0]!r}; it has {key_list}")
     return arrays

@@ -89,7 +89,7 @@ def members_of(tar: str) -> Iterator[tuple[str, str, int, int]]:
                     raise WaypointError(f"data.path: {tar}: {member.name} is a link or sparse; pack it as a plain file")
                 yield posixpath.join(folder, name), suffix.lower(), member.offset_data, member.size
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise WaypointError(f"data.path: {tar} is no readable tar file ({error})") from error
+        raise WaypointError(f"data.path: {tar} is not a readable tar file ({error})") from error
 
 
 def samples_in(tar: str) -> list[Sample]:
@@ -232,7 +232,9 @@ def _texts(sample: Sample, column: str) -> list[str]:
     if suffix not in sample.members:
         return []
     if sample.members[suffix][2] > MOST_TEXT:
-        raise WaypointError(f"data.path: {sample.name}.{suffix} is no text, it has {sample.members[suffix][2]:,} bytes")
+        raise WaypointError(
+            f"data.path: {sample.name}.{suffix} is not text: it has {sample.members[suffix][2]:,} bytes"
+        )
     try:
         text = sample.bytes_of(suffix).decode("utf-8-sig")
         value: object = json.loads(text).get(key) if key else text

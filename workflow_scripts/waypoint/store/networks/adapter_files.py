@@ -141,7 +141,7 @@ def file_of(place: StrPath) -> Path:
         raise WaypointError("there is no such file or folder")
     if file.suffix != ".safetensors":
         raise WaypointError(
-            f"{file.name} is no safetensors file; load it with diffusers (load_lora_weights) and save it with "
+            f"{file.name} is not a safetensors file; load it with diffusers (load_lora_weights) and save it with "
             "save_lora_weights, which writes one"
         )
     return file
@@ -154,7 +154,7 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
         place: the file, or a folder that holds ``pytorch_lora_weights.safetensors``.
 
     Raises:
-        WaypointError: the file is no adapter, of an unsupported kind, lacks a factor, or B is 0 everywhere.
+        WaypointError: the file is not an adapter, of an unsupported kind, lacks a factor, or B is 0 everywhere.
     """
     file = file_of(place)
     require_whole(file)
@@ -167,7 +167,7 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
         layer, side = _read_name(name, underscored)
         if layer is None:
             raise WaypointError(
-                f"{file.name} holds {name}, which is no part of a LoRA adapter of a UNet that is known here"
+                f"{file.name} holds {name}, which is not part of a LoRA adapter of a UNet that is known here"
             )
         sides.setdefault(layer, {})[side] = name
     alpha_of = _alphas_of_metadata(file, numbers.metadata)
@@ -180,7 +180,7 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
         down, up = shapes[names["down"]], shapes[names["up"]]
         if len(down) < 2 or len(up) < 2 or down[0] != up[1]:
             raise WaypointError(
-                f"{file.name}: the factors of {layer} have the shapes {down} and {up}, which are no product"
+                f"{file.name}: the factors of {layer} have the shapes {down} and {up}, which do not multiply"
             )
         alpha = numbers.number(names["alpha"]) if "alpha" in names else alpha_of(layer)
         pairs[layer] = Pair(names["down"], names["up"], alpha, (down, up))

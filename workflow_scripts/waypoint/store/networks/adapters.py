@@ -32,7 +32,7 @@ def add_new(denoiser: Denoiser, adapter: Attributes, seed: int, name: str) -> No
         adapter: the section ``adapter`` of the configuration.
 
     Raises:
-        WaypointError: a target is no layer of the base.
+        WaypointError: a target is not a layer of the base.
     """
     layers = lora.layers_named(denoiser.unet, adapter["targets"])
     rank = int(adapter["rank"])

@@ -94,7 +94,7 @@ class ImageEncoder:
         """Return float32 embeddings (n, F) of captions, in the space of the images.
 
         Raises:
-            WaypointError: the model is no image-text model.
+            WaypointError: the model is not an image-text model.
         """
         import torch
 

@@ -218,5 +218,5 @@ def _refuse(source: Path) -> NoReturn:
             f"(checkpoints.paths: [{source / ('*' + files[0].suffix)}]), and give its network in the section model"
         )
     raise NoModel(
-        "cannot be loaded: it is no folder of a diffusion model; there is no unet/config.json and no config.json"
+        "cannot be loaded: it is not a folder of a diffusion model; there is no unet/config.json and no config.json"
     )

@@ -59,5 +59,7 @@ def cells_of(size: int, vae: Attributes | None) -> int:
     """
     factor = 1 if vae is None else 2 ** (len(vae.get("block_out_channels", [64])) - 1)
     if size % factor:
-        raise WaypointError(f"sampling.size: {size} is no multiple of {factor}, the side of a latent cell of the vae")
+        raise WaypointError(
+            f"sampling.size: {size} is not a multiple of {factor}, the side of a latent cell of the vae"
+        )
     return size // factor

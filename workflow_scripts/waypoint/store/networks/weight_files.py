@@ -116,7 +116,7 @@ def header(file: StrPath) -> Header:
     with open(file, "rb") as handle:
         length = int.from_bytes(handle.read(8), "little")
         if length > min(LONGEST_HEADER, size - 8):
-            raise WaypointError(f"{file} is no safetensors file, or it is cut short; fetch it again")
+            raise WaypointError(f"{file} is not a safetensors file, or it is cut short; fetch it again")
         try:
             entries: dict[str, Any] = json.loads(handle.read(length))
             tensors = {name: row for name, row in entries.items() if name != "__metadata__"}

@@ -19,7 +19,7 @@ def chosen_targets(config, section):
         return ids[:setting]
     for name in setting:
         if name not in ids:
-            raise WaypointError(f"{prefix}: {name!r} is no target's id")
+            raise WaypointError(f"{prefix}: {name!r} is not a target's id")
     return list(setting)
 
 

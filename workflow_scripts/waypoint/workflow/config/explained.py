@@ -46,7 +46,7 @@ def configuration(model, data, captions=None):
     unet, scheduler = stored_config(model, "unet"), stored_config(model, "scheduler")
     if unet is None or "in_channels" not in unet:
         raise WaypointError(
-            f"MODEL: {model} holds no unet/config.json: it is no folder of a diffusion model of diffusers"
+            f"MODEL: {model} holds no unet/config.json: it is not a folder of a diffusion model of diffusers"
         )
     if scheduler is None:
         raise WaypointError(f"MODEL: {model} holds no scheduler/scheduler_config.json, which says how noise is added")

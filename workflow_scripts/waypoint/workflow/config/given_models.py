@@ -45,7 +45,7 @@ def _matches(path, key):
     matches = sorted(glob.glob(path), key=_natural)
     models = [match for match in matches if Path(match).is_dir() or Path(match).suffix in SUFFIXES]
     if not models:
-        note = f" but {matches[0]}, which is no model" if matches else ""
+        note = f" but {matches[0]}, which is not a model" if matches else ""
         raise WaypointError(f"config: checkpoints.{key}: {path} matches nothing{note}")
     return models
 
@@ -71,7 +71,7 @@ def check_given(config):
     for key, path in models.items():
         prefix = f"config: checkpoints.{key}"
         if not path.startswith(PREFIX) and not Path(path).exists() and not may_be_hub_id(path):
-            raise WaypointError(f"{prefix}: no folder {path}, and it is no hub id")
+            raise WaypointError(f"{prefix}: no folder {path}, and it is not a hub id")
         try:
             _check_model(config, path)
         except WaypointError as error:

@@ -23,7 +23,7 @@ def check_groups(config):
     if encoder == "pixels":
         return
     if encoder not in config["image_encoders"]:
-        raise WaypointError(f"config: groups.neighbours: {encoder!r} is no name of image_encoders; or use pixels")
+        raise WaypointError(f"config: groups.neighbours: {encoder!r} is not a name in image_encoders; or use pixels")
     if encoder not in config["methods"]:
         raise WaypointError(
             f"config: groups.neighbours: {encoder} is not among the methods, or its weights are missing, so that the "

@@ -103,7 +103,9 @@ def _missing(name, encoder):
         elif not Path(path).is_dir():
             return f"{key_path}: there is no folder {path}"
         elif not Path(path, "config.json").is_file():
-            raise WaypointError(f"config: {key_path}: {path} holds no config.json, so it is no folder of a CLIP model")
+            raise WaypointError(
+                f"config: {key_path}: {path} holds no config.json, so it is not a folder of a CLIP model"
+            )
         elif not has_weights(path):
             return f"{key_path}: {path} holds no weights (*.safetensors or *.bin)"
         return ""

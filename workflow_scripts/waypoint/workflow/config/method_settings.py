@@ -42,7 +42,7 @@ def _settings(name, settings, prefix, encoders):
     """
     kind = settings.get("method")
     if kind is not None and kind not in NAMED:
-        raise WaypointError(f"{prefix}.method: {kind!r} is no method; {_hint(kind, NAMED)}")
+        raise WaypointError(f"{prefix}.method: {kind!r} is not a method; {_hint(kind, NAMED)}")
     if name in encoders:
         kind = _implied_kind(name, kind, ENCODER, prefix)
     elif name in NAMED:
@@ -60,7 +60,7 @@ def _settings(name, settings, prefix, encoders):
             )
         known_names = [*NAMED, *encoders]
         raise WaypointError(
-            f"{prefix}: {name!r} is no method and no name of image_encoders; {_hint(name, known_names)}"
+            f"{prefix}: {name!r} is neither a method nor a name in image_encoders; {_hint(name, known_names)}"
         )
     row = METHODS[kind]
     description = f"method {kind}" if kind in NAMED else "an image encoder" if kind == ENCODER else "a folder of scores"
@@ -117,7 +117,8 @@ def check_lists(config):
             if method not in known_names:
                 prefix = f"config: evaluation.{section}.methods[{i}]"
                 raise WaypointError(
-                    f"{prefix}: {method!r} is no method and no name of image_encoders; {_hint(method, known_names)}"
+                    f"{prefix}: {method!r} is neither a method nor a name in image_encoders; "
+                    f"{_hint(method, known_names)}"
                 )
 
 

@@ -75,7 +75,7 @@ def _check_kind(config, unet):
         for key in ("down_block_types", "mid_block_type", "up_block_types"):
             blocks = [unet[key]] if isinstance(unet.get(key), str) else unet.get(key) or []
             for block in other.blocks.intersection(blocks):
-                raise WaypointError(f"config: model.unet.{key}: {block} is no block of a {network.label}")
+                raise WaypointError(f"config: model.unet.{key}: {block} is not a block of a {network.label}")
     text = network.conditioned_by(unet) == "encoder_hidden_states"
     if text and config["text_encoder"] is None:
         raise WaypointError("config: text_encoder is missing; model.unet.cross_attention_dim attends to its vectors")
@@ -105,7 +105,8 @@ def check_vae(config):
         raise WaypointError("config: vae needs either path (use an existing one) or train (train one on the images)")
     if config["data"] and config["data"]["flip"]:
         raise WaypointError(
-            "config: data.flip: images are encoded once, and a flipped latent is no flipped image's; set it to false"
+            "config: data.flip: images are encoded once, and a flipped latent is not the latent of the flipped image; "
+            "set it to false"
         )
     if "path" in config["vae"]:
         _check_folder(config["vae"]["path"], "vae.path")
@@ -123,7 +124,7 @@ def check_vae(config):
     factor = 2 ** (len(autoencoder["block_out_channels"]) - 1)
     if size is not None and size % factor:
         raise WaypointError(
-            f"config: data.size: {size} is no multiple of {factor}, the side of a latent cell with the "
+            f"config: data.size: {size} is not a multiple of {factor}, the side of a latent cell with the "
             f"{len(autoencoder['block_out_channels'])} blocks of vae.train.autoencoder"
         )
     if size is not None and autoencoder.get("sample_size", size) != size:
@@ -148,7 +149,7 @@ def _check_folder(path, key):
     """Refuse a path that is neither a folder, on this machine or in an installed package, nor a possible hub id."""
     folder = Path(local_place(path, f"config: {key}"))
     if not folder.is_dir() and (path.startswith((PREFIX, ".", "/", "~")) or path.count("/") != 1):
-        raise WaypointError(f"config: {key}: no folder {path}, and it is no hub id")
+        raise WaypointError(f"config: {key}: no folder {path}, and it is not a hub id")
 
 
 def checkpoint_names(config):

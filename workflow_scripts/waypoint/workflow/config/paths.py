@@ -65,7 +65,7 @@ def check_places(config):
         if match := SCHEME.match(store):
             provider = PROVIDERS.get(match[1], match[1])
             raise WaypointError(
-                f"config: {key}: {store} is no folder. Leave the key out, and call snakemake with "
+                f"config: {key}: {store} is not a folder. Leave the key out, and call snakemake with "
                 f"--default-storage-provider {provider} --default-storage-prefix {store}"
             )
     for key, path in [*stores.items(), *_inputs(config)]:

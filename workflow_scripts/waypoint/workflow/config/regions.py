@@ -43,7 +43,7 @@ def _named_masks(mask, prefix):
         return None
     if all(isinstance(entry, int) for entry in mask):
         if len(mask) != 4:
-            raise WaypointError(f"{prefix}: {mask} is no box; a mask is {FORMS}")
+            raise WaypointError(f"{prefix}: {mask} is not a box; a mask is {FORMS}")
         return None
     if not all(isinstance(entry, dict) for entry in mask):
         raise WaypointError(f"{prefix}: {mask} mixes numbers and named masks; a mask is {FORMS}")

@@ -70,5 +70,5 @@ def _list(cell):
 
 def _integer(text, source):
     if not NUMBER.fullmatch(text):
-        raise WaypointError(f"{source}: {text!r} is no whole number")
+        raise WaypointError(f"{source}: {text!r} is not an integer")
     return int(text.split(".")[0])

@@ -18,7 +18,7 @@ def check(config, grid):
     ids = chosen_targets(config, "samples")
     for name in section["captions"]:
         if name not in ids:
-            raise WaypointError(f"{prefix}.captions: {name!r} is no target of evaluation.samples")
+            raise WaypointError(f"{prefix}.captions: {name!r} is not a target of evaluation.samples")
 
 
 EVALUATION = Evaluation(

@@ -164,7 +164,7 @@ def check(config, grid):
         raise WaypointError("config: evaluation.lds.checkpoints needs scores.keep_checkpoints: true")
     if n is not None and not 1 <= math.floor(lds["fraction"] * n) < n:
         raise WaypointError(
-            f"config: evaluation.lds.fraction: {lds['fraction']} of {n} training images is no real subset"
+            f"config: evaluation.lds.fraction: {lds['fraction']} of {n} training images is not a proper subset"
         )
 
 

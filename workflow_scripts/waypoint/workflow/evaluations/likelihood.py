@@ -54,7 +54,9 @@ def check(config, grid):
     ids = chosen_targets(config, "samples")
     for name in config["evaluation"]["likelihood"]["features"] or {}:
         if name not in ids:
-            raise WaypointError(f"config: evaluation.likelihood.features: {name!r} is no target of evaluation.samples")
+            raise WaypointError(
+                f"config: evaluation.likelihood.features: {name!r} is not a target of evaluation.samples"
+            )
 
 
 def tables(plan):

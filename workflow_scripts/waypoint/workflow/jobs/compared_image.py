@@ -64,7 +64,7 @@ class Compared:
         pixels, copy = self.nearest[0], self.copy_of()
         if copy is None:
             distance = f"distance {pixels['distance']:.2g}, {pixels['limit']:.2g} and less would be a near-duplicate"
-            return f"It is no training image: the nearest is {label_of(pixels)} ({distance})"
+            return f"It is not a training image: the nearest is {label_of(pixels)} ({distance})"
         if copy["verdict"] == "same":
             return f"It is training image {label_of(copy)}"
         qualifier = (

@@ -115,7 +115,7 @@ def require_agreement(path, attributes: Attributes | None, spec) -> Attributes:
         WaypointError: names the key, both values, the artifact, and what to do.
     """
     if attributes is None:
-        raise WaypointError(f"{path}: no artifact of Waypoint is there; rerun the rule that makes it")
+        raise WaypointError(f"{path}: there is no artifact of Waypoint; rerun the rule that makes it")
     stored, spec = as_read(attributes["spec"]), as_read(spec)
     common = {stage: entry for stage, entry in spec.items() if stage in stored and stage != "item"}
     for difference in differences({stage: stored[stage] for stage in common}, common):
