@@ -1,6 +1,6 @@
 """The files that the page reads besides the store: an index, files for each target, and pictures.
 
-    index.json                              the experiment: targets, steps, methods, groups, trustworthiness of the scores
+    index.json                              the experiment: targets, steps, methods, groups and LDS
     lists/{method}/{target}.json            lists with their judgement by halves
     groups/{method}/{target}.json           sums of groups with both nulls
     members.json                            the training images of every group

@@ -212,7 +212,7 @@ class LogHandler(LogHandlerBase):
         return [(job.rule, now - job.began, seconds_left.get(jobid)) for jobid, job in list(self.running.items())]
 
     def _below(self):
-        """Return the run's progress and running jobs; called by the live display's thread without a lock."""
+        """Return the run's progress and running jobs; takes no lock, as the live display's thread calls it."""
         from rich.text import Text
 
         now, lines, seconds_left = time.time(), [], {}
@@ -232,7 +232,7 @@ class LogHandler(LogHandlerBase):
         )
 
     def close(self):
-        """Write the reasons why jobs failed or the run was refused, and report failed jobs not yet reported."""
+        """Report failed jobs not yet reported, and write why jobs failed or the run was refused."""
         self._end()
         failed, refusals = self.failed.values(), self.refusals
         if self.interrupted:
