@@ -46,7 +46,7 @@ class Store {
     }
   }
 
-  /** Return what zarrita requests: metadata from memory, or a chunk; a missing chunk is an error, never a fill value. */
+  /** Return what zarrita requests: known metadata or a chunk; a missing chunk is an error, never a fill value. */
   async get(key) {
     const [, name, ...rest] = key.split("/");
     if (rest.join("/") === "zarr.json") return new TextEncoder().encode(JSON.stringify(this.arrays[name]));

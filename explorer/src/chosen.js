@@ -14,8 +14,8 @@ const remembered = new Map(); // ordered lists by everything that they depend on
 const filtered = ({ of, file, caption, within }) => Boolean(of !== null || file || caption || within);
 
 /**
- * Return the ascending array positions of the images that lists may name: the first of each group of near-duplicates, if
- * it passes the filter; undefined while something is being read.
+ * Return the ascending array positions of the images that lists may name: the first of each group of near-duplicates,
+ * if it passes the filter; undefined while something is being read.
  */
 export function candidates(state) {
   const first = firsts();
@@ -53,8 +53,8 @@ function passing({ of, file, caption, within }, first, all, groups) {
 
 /**
  * Return what is shown of a method at a step: {judged, by, of, sides: [{sign, rows}]}, or undefined while it is being
- * read. A row is {image, rank, score, error, low, high, found, alike}; found is null if not judged. A side without a sign
- * holds images of both signs.
+ * read. A row is {image, rank, score, error, low, high, found, alike}; found is null if not judged. A side without a
+ * sign holds images of both signs.
  */
 export function chosen(state, method) {
   const file = lists(method, state.target);
