@@ -266,7 +266,7 @@ def sampled_targets(plan):
 
 def _rows(config, kind, models, n, d):
     """Return the rows of scores that a method stores per step: mean, standard error, checkpoints and halves."""
-    if not kind.by_checkpoint and "scores" not in kind.reads:  # sums over steps keep the same rows as what they add
+    if not kind.by_checkpoint and "scores" not in kind.reads:  # sums over steps keep the same rows as their summands
         return 1 + (kind.error and models > 1)
     setting = config["scores"]["keep_checkpoints"]
     checkpoints = models if kept(setting, n, d, models) and (setting is not None or models > 1) else 0

@@ -13,8 +13,8 @@ START, LIGHT_START = 6.0, 2.5  # seconds of a process with and without a model, 
 PRODUCT = 3e-11  # seconds of a multiply-add
 ROW = 1e-4  # seconds of a call for one image besides its multiply-adds
 GRADIENT_CALLS = 3  # calls of the model that take as long as a gradient
-UNKNOWN = 1_000_000  # assumed number of parameters or values where only the jobs will know it
-IMAGES = 1_000  # assumed number of training images where only the jobs will know it
+UNKNOWN = 1_000_000  # assumed number of parameters or values that only the jobs will know
+IMAGES = 1_000  # assumed number of training images if it is unknown
 EXAMINED = 3  # artifacts of a rule whose recorded times are read
 
 

@@ -1,1 +1,1 @@
-"""The explorer: a web page that shows the store, its index and pictures, its packed form, and its server."""
+"""The explorer: a web page that shows the store, with its index, pictures, packed form and server."""

@@ -9,7 +9,7 @@ from waypoint.workflow.figures.read_scores import models_of, parts_of
 
 
 def judged(job, scores, top, listed):
-    """Return the lists of a store of scores as ``stability.Judged``; their judgement depends only on their length.
+    """Return the lists of a store of scores as ``stability.Judged``, the same wherever lists have this length.
 
     Args:
         top: length of a list. listed: the ``Listed`` images, among which ranks are counted.

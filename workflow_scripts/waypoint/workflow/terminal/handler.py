@@ -25,7 +25,7 @@ KILLED = re.compile(r"exit status 137|SIGKILL")
 
 
 class LogHandler(LogHandlerBase):
-    """One run on the screen.
+    """The display of one run.
 
     Attributes:
         expect: {rule: jobs} → ({rule: seconds of one job}, rules whose seconds were measured earlier).
