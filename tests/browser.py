@@ -1,4 +1,4 @@
-"""Chromium for tests, and pages that are watched: what they ask for, and what goes wrong in them."""
+"""Chromium for tests, and pages whose requests and errors are recorded."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/c
 
 @contextlib.contextmanager
 def served(root):
-    """An experiment's folder under an address; yields that of its page."""
+    """Serve an experiment's folder; yields the address of its page."""
     with server(root) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
@@ -27,23 +27,23 @@ def served(root):
 
 @contextlib.contextmanager
 def chromium():
-    """A browser without a window."""
+    """Run a browser without a window; yields it."""
     from playwright.sync_api import sync_playwright
 
     if not os.path.exists(CHROMIUM):
         pytest.fail("Chromium is not installed: tests/install_chromium.sh, or name it by CHROMIUM")
     with sync_playwright() as playwright:
-        # no sandbox: containers often allow none
+        # without a sandbox, which containers often do not allow
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
 
 
 class Watched:
-    """A page, with the addresses that it asked for and what went wrong.
+    """A page with its requests and errors.
 
     Attributes:
-        page: Playwright's. asked: addresses. wrong: errors, refused requests and words on the console.
+        page: Playwright's page. asked: requested addresses. wrong: errors, failed requests and errors on the console.
     """
 
     def __init__(self, browser, width=1280, height=900, scheme="light"):
@@ -61,7 +61,7 @@ class Watched:
         return self
 
     def settled(self):
-        """Wait until nothing is read any more."""
+        """Wait until everything has been read and drawn."""
         ready = "['#lists .tile', '#lists .none:not([hidden])', '#messages .message']"
         self.until(f"{ready}.some((one) => document.querySelector(one))")
         waiting = "[...document.querySelectorAll('#lists .score, #lists .file, #lists .said')]"
@@ -70,17 +70,17 @@ class Watched:
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def until(self, expression, seconds=30):
-        """Wait until an expression is true; the page's policy keeps Playwright's own waiting out."""
+        """Wait until an expression is true; the page's policy blocks Playwright's own waiting."""
         end = time.monotonic() + seconds
         while not self.page.evaluate(expression):
             assert time.monotonic() < end, f"never true: {expression}"
             self.page.wait_for_timeout(10)
 
     def elsewhere(self):
-        """Addresses that are not the page's own server's."""
-        asked = [urlsplit(url) for url in self.asked]
-        return [url.geturl() for url in asked if url.scheme in ("http", "https") and url.hostname != ADDRESS]
+        """Return the requested addresses that are not on the page's own server."""
+        urls = [urlsplit(url) for url in self.asked]
+        return [url.geturl() for url in urls if url.scheme in ("http", "https") and url.hostname != ADDRESS]
 
     def texts(self, selector):
-        """What elements say, those that are seen."""
+        """Return the visible, non-empty texts of elements."""
         return [text for text in self.page.locator(selector).all_inner_texts() if text]

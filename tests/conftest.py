@@ -1,13 +1,15 @@
-"""Settings that all tests share: one thread, so that parallel test workers never outnumber the cores."""
+"""Settings shared by all tests: one thread each, so that parallel test workers never need more cores than there are."""
 
 import copy
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("WAYPOINT_LOGGER", "snakemake")  # its own words, which tests read; tests/workflow/terminal do not
+os.environ.setdefault(
+    "WAYPOINT_LOGGER", "snakemake"
+)  # most tests read Snakemake's own output; tests/workflow/terminal do not
 
-import diffusers  # noqa: F401  all of it: waypoint alone would leave transformers out
+import diffusers  # noqa: F401  the full library: Waypoint itself would import it without transformers
 import pytest
 import torch
 from support import UNET
@@ -21,5 +23,5 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def tiny_model():
-    """The config section ``model`` of a UNet with 8 × 8 grey images and a few thousand parameters."""
+    """Return the section ``model`` of a UNet for 8 × 8 grey images with a few thousand parameters."""
     return {"unet": copy.deepcopy(UNET), "scheduler": {"num_train_timesteps": 1000}}

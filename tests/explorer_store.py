@@ -1,4 +1,4 @@
-"""Finished experiments for tests and measurements of the explorer: arrays as jobs leave them, without any training."""
+"""Finished experiments for tests and benchmarks of the explorer: arrays as jobs leave them, without any training."""
 
 import csv
 
@@ -12,7 +12,7 @@ HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title
 
 
 def smooth(rng, shape):
-    """Images in [-1, 1] (…, C, H, W) that look a little like pictures: a few waves and some noise."""
+    """Return images (…, C, H, W) in [-1, 1] that look a little like pictures: a wave and some noise."""
     *many, channels, height, width = shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(height, width)
     fy, fx, phase = (rng.uniform(-4, 4, (*many, channels, 1, 1)).astype(np.float32) for _ in range(3))
@@ -24,14 +24,16 @@ class FinishedStore:
     """An experiment's folder with everything that the page reads.
 
     Attributes:
-        root: the folder. targets, methods, steps: names and numbers. score: {(method, target): (S, N)}.
-        first: (N,) near-duplicates.
+        root: the folder. targets, methods: names. steps: numbers. score: {(method, target): (S, N)}.
+        first: (N,), the first near-duplicate of each image.
 
     Args:
-        n: training images. shape: (C, H, W). kept: whether scores are kept by checkpoint, so that lists are judged.
+        n: number of training images. shape: (C, H, W).
+        kept: whether scores are stored by checkpoint, so that lists are judged.
         captions: (N) texts. prompts: {target: prompt}. masks: {target: (whole, box)}.
-        groups: whether there are groups, by class. lds: whether the table is there. blocks: images made at once.
-        latent: whether the process runs in latents, so that samples hold what x_t and x̂0_t are decoded to.
+        groups: whether there are groups, by class. lds: whether there is a table of LDS. files: names of the images.
+        sampling: number of sampling steps. blocks: number of images generated at a time.
+        latent: whether the process runs in latents, so that samples hold the decoded x_t and x̂0_t.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class FinishedStore:
         if lds:
             self._lds()
 
-    # ---- what jobs have left
+    # ---- outputs of jobs
 
     def _data(self, captions, blocks):
         image = np.concatenate(
@@ -87,9 +89,9 @@ class FinishedStore:
         }
         if captions:
             arrays["caption"] = (["train"], np.array(captions))
-        store(self.root / "data/train.zarr", self._made("prepare_data", sha256="0"), **arrays)
+        store(self.root / "data/train.zarr", self._attributes("prepare_data", sha256="0"), **arrays)
         first = (["train"], self.first)
-        store(self.root / "data/near_duplicates.zarr", self._made("near_duplicates"), first=first)
+        store(self.root / "data/near_duplicates.zarr", self._attributes("near_duplicates"), first=first)
 
     def _trajectory(self, target, sampling):
         grid = sorted({*self.steps, *range(0, 1000, 1000 // sampling)})
@@ -98,25 +100,25 @@ class FinishedStore:
         noise = np.array(grid, np.float32)[:, None, None, None] / 1000
         x_t = ((1 - noise) * x0 + noise * self.rng.standard_normal((len(grid), *self.shape))).astype(np.float32)
         x0_hat = np.clip((1 - noise / 2) * x0, -1, 1).astype(np.float32)
-        of = {"seed": 1, "label": 2} | ({"prompt": self.prompts[target]} if target in self.prompts else {})
-        spec = {"sample_trajectory": {"version": 1, "target": of}}
-        at = [grid.index(t) for t in self.steps]
+        settings = {"seed": 1, "label": 2} | ({"prompt": self.prompts[target]} if target in self.prompts else {})
+        spec = {"sample_trajectory": {"version": 1, "target": settings}}
+        rows = [grid.index(t) for t in self.steps]
         decoded = {}
         if self.latent:
-            decoded = {"x_t_image": (dims, x_t[at]), "x0_hat_image": (dims, x0_hat[at])}
+            decoded = {"x_t_image": (dims, x_t[rows]), "x0_hat_image": (dims, x0_hat[rows])}
             x_t, latents = (self.rng.standard_normal((len(grid), 4, 2, 2), np.float32) for _ in range(2))
         store(
             self.root / f"targets/{target}/trajectory.zarr",
-            self._made("sample_trajectory", spec),
+            self._attributes("sample_trajectory", spec),
             step=(["step"], np.array(grid)),
             x_t=(dims, x_t),
             x0_hat=(dims, latents if self.latent else x0_hat),
             image=(dims[1:], x0),
         )
-        sample = np.repeat(x0_hat[at][:, None], 4, 1)
+        sample = np.repeat(x0_hat[rows][:, None], 4, 1)
         store(
             self.root / f"targets/{target}/samples.zarr",
-            self._made("sample_from_x_t", {"sample_from_x_t": {"version": 1}}),
+            self._attributes("sample_from_x_t", {"sample_from_x_t": {"version": 1}}),
             step=(["step"], np.array(self.steps)),
             sample=(["step", "sample", *dims[1:]], sample),
             **decoded,
@@ -125,7 +127,7 @@ class FinishedStore:
     def _scores(self, method, target, kept):
         size = (2, len(self.steps), self.n)
         parts = 0.02 * self.rng.standard_normal(size).astype(np.float32)
-        if method != "random":  # both checkpoints agree on some images, and some change sides half-way
+        if method != "random":  # both checkpoints agree on some images, and some change their sign half-way
             parts[:, :, ::7] += np.linspace(-0.3, 0.3, len(parts[0, 0, ::7]), dtype=np.float32)
             parts[:, : len(self.steps) // 2, 3::7] += 0.2
             parts[:, len(self.steps) // 2 :, 3::7] -= 0.2
@@ -138,10 +140,10 @@ class FinishedStore:
             arrays["score_se"] = (["step", "train"], np.abs(parts[0] - parts[1]) / 2)
             if kept:
                 arrays["score_by_checkpoint"] = (["checkpoint", "step", "train"], parts)
-        made = self._made(f"score_{method}", spec) | {"method": method, "target": target}
-        store(self.root / f"scores/{method}/{target}.zarr", made, **arrays)
+        attributes = self._attributes(f"score_{method}", spec) | {"method": method, "target": target}
+        store(self.root / f"scores/{method}/{target}.zarr", attributes, **arrays)
 
-    def _made(self, stage, spec=None, **more):
+    def _attributes(self, stage, spec=None, **more):
         spec = spec or {stage: {"version": 1}}
         return {"stage": stage, "spec": spec, "identity": f"{stage}-1", "reads": {}, **more}
 
@@ -152,7 +154,7 @@ class FinishedStore:
         run_script(
             "top_influences",
             spec={"tables": {"top": 10}, "seed": 0},
-            **self._named(),
+            **self._data_paths(),
             scores=self._all("scores/{method}/{target}.zarr"),
             out=self.root / "tables/top_influences.csv",
         )
@@ -187,7 +189,7 @@ class FinishedStore:
     # ---- the page
 
     def settings(self, targets=None):
-        """The spec of the page, of some targets or all."""
+        """Return the spec of the page, for some targets or all."""
         rows = {}
         for name in targets or self.targets:
             whole, box = self.masks.get(name, (name, None))
@@ -197,10 +199,10 @@ class FinishedStore:
         return {"seed": 0, **sections, **({"groups": {"by": "label", "files": {}}} if self.groups else {})}
 
     def inputs(self, targets=None):
-        """What its scripts are handed, of some targets or all."""
+        """Return the arguments of the page's scripts, for some targets or all."""
         tables = {name: self.root / f"tables/{file}.csv" for name, file in self.tables().items()}
         return {
-            **self._named(),
+            **self._data_paths(),
             "trajectories": self._all("targets/{target}/trajectory.zarr", targets, ["-"]),
             "samples": self._all("targets/{target}/samples.zarr", targets, ["-"]),
             "scores": self._all("scores/{method}/{target}.zarr", targets),
@@ -212,22 +214,22 @@ class FinishedStore:
         }
 
     def tables(self):
-        """{option: table} of the tables that are there."""
-        named = {"top": "top_influences", "groups": "group_influences", "lds": "lds_summary"}
-        return {name: file for name, file in named.items() if (self.root / f"tables/{file}.csv").exists()}
+        """Return {option: table} of the existing tables."""
+        options = {"top": "top_influences", "groups": "group_influences", "lds": "lds_summary"}
+        return {name: file for name, file in options.items() if (self.root / f"tables/{file}.csv").exists()}
 
     def make(self):
-        """Make the page."""
+        """Make the page and return its folder."""
         run_script("explorer", spec=self.settings(), **self.inputs(), out=self.root / "explorer")
         return self.root / "explorer"
 
     def pack(self, target):
-        """Pack a target into one file; its path."""
+        """Pack a target into one file and return its path."""
         out = self.root / f"figures/{target}/explorer.html"
         run_script("packed_explorer", spec=self.settings([target]), **self.inputs([target]), target=target, out=out)
         return out
 
-    def _named(self):
+    def _data_paths(self):
         return {"data": self.root / "data/train.zarr", "near": self.root / "data/near_duplicates.zarr"}
 
     def _all(self, path, targets=None, methods=None):

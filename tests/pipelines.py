@@ -1,6 +1,6 @@
-"""Stable Diffusion folders as the hub has them, tiny and with random weights: 8 × 8 images, latents (4, 4, 4).
+"""Tiny Stable Diffusion folders in the hub's layout with random weights: 8 × 8 images, latents (4, 4, 4).
 
-SDXL's too, whose VAE makes sides eight times as short: 32 × 32 images.
+Also for SDXL, whose VAE shortens sides by a factor of eight: 32 × 32 images.
 """
 
 import json
@@ -19,7 +19,7 @@ from diffusers import (
 from support import tiny_clip
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-WIDTH = 16  # of embedded captions
+WIDTH = 16  # width of embedded captions
 UNET = {
     "sample_size": 4,
     "in_channels": 4,
@@ -50,7 +50,7 @@ SCHEDULE = {  # Stable Diffusion's
 }
 
 
-POOLED = 20  # numbers of SDXL's pooled caption, more than one token has
+POOLED = 20  # length of SDXL's pooled caption, which exceeds that of a token
 SDXL_UNET = {
     **UNET,
     "cross_attention_dim": 2 * WIDTH,
@@ -70,7 +70,7 @@ SDXL_VAE = {
 
 
 def sdxl(folder, seed=0):
-    """Write the folder of an SDXL pipeline: unet, vae, two text encoders and tokenizers, scheduler; its path."""
+    """Write an SDXL pipeline's folder (unet, vae, two text encoders and tokenizers, scheduler) and return its path."""
     small = {"intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": WIDTH}
     text = {"max_position_embeddings": 12, "vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513}
     with torch.random.fork_rng(devices=[]):
@@ -99,7 +99,7 @@ def sdxl(folder, seed=0):
 
 
 def tokenizer(folder):
-    """Write CLIP's tokenizer of single letters, for 12 tokens."""
+    """Write a CLIP tokenizer of single letters with a maximum of 12 tokens."""
     words = folder.parent / "words"
     tiny_clip(words)
     CLIPTokenizer.from_pretrained(words, model_max_length=12).save_pretrained(folder)
@@ -107,9 +107,9 @@ def tokenizer(folder):
 
 
 def stable_diffusion(folder, seed=0, prediction_type="epsilon", **unet):
-    """Write a pipeline's folder: unet, vae, text_encoder, tokenizer, scheduler; its path.
+    """Write a pipeline's folder (unet, vae, text_encoder, tokenizer, scheduler) and return its path.
 
-    Version 1's scheduler is PNDM with ε-prediction; version 2's was DDIM with v-prediction for a while.
+    Version 1 uses PNDM with ε-prediction; version 2 used DDIM with v-prediction for a while.
     """
     schedule = {**SCHEDULE, "prediction_type": prediction_type}
     if prediction_type == "epsilon":
@@ -132,11 +132,11 @@ def stable_diffusion(folder, seed=0, prediction_type="epsilon", **unet):
 
 
 def saved(folder, denoiser):
-    """Write a denoiser as diffusers' own pipeline; its path."""
+    """Write a denoiser as diffusers' own pipeline and return its path."""
     DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(folder)
     return str(folder)
 
 
 def makers(plan):
-    """The jobs that make an experiment's models of the full set, [(stage, wildcards)]."""
+    """Return the jobs [(stage, wildcards)] that make an experiment's models of the full set."""
     return [plan.model(checkpoint) for checkpoint in plan.checkpoints]

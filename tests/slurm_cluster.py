@@ -1,7 +1,7 @@
-"""A real Slurm of one node on this machine's loopback, for as long as a test needs it.
+"""A real Slurm cluster of one node on this machine's loopback, for as long as a test needs it.
 
-Everything it writes, its key and its sockets lie in one folder; no file of the system's is touched. Its two GPUs are
-character devices that every machine has: Slurm hands them out like real ones, and CUDA_VISIBLE_DEVICES numbers them.
+All its files, its key and its sockets lie in one folder; no system file is touched. Its two GPUs are character devices
+that every machine has: Slurm allocates them like real ones, and CUDA_VISIBLE_DEVICES numbers them.
 """
 
 import os
@@ -54,10 +54,10 @@ GPUS = "AutoDetect=off\nNodeName=node Name=gpu Type=pretended File=/dev/null,/de
 
 
 class Cluster:
-    """One node with 4 CPUs and 2 pretended GPUs, partitions cpu and gpu.
+    """One node with 4 CPUs and 2 pretend GPUs in the partitions cpu and gpu.
 
     Args:
-        folder: an empty one for everything it writes, with a short path, since sockets lie in it.
+        folder: an empty folder for everything it writes, with a short path, since sockets lie in it.
     """
 
     def __init__(self, folder):
@@ -66,7 +66,7 @@ class Cluster:
             f"{', '.join(missing)} missing: tests/install_slurm.sh installs Slurm (make test-slurm runs it)"
         )
         self.folder = Path(folder)
-        self.folder.chmod(0o755)  # munged wants its socket reachable
+        self.folder.chmod(0o755)  # munged requires its socket to be reachable
         for name in ("state", "spool", "bin"):
             (self.folder / name).mkdir(parents=True)
         controller, node = _free_ports(2)
@@ -84,7 +84,7 @@ class Cluster:
 
     @property
     def environment(self):
-        """The variables of a user of this cluster."""
+        """The environment variables of a user of this cluster."""
         path = f"{self.folder / 'bin'}{os.pathsep}{_path()}"
         return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
@@ -110,19 +110,19 @@ class Cluster:
         self._end("slurmctld")
 
     def ask(self, *command):
-        """The output of one of Slurm's commands."""
+        """Return the output of one of Slurm's commands."""
         return subprocess.run(command, env=self.environment, capture_output=True, text=True).stdout
 
     def jobs(self):
-        """Every job since the start: [{id, comment, state, partition, memory, limit, gpus}], "" where it has none."""
+        """Return [{id, comment, state, partition, memory, limit, gpus}] of all jobs since the start; "" if unset."""
         names = {"id": "JobId", "comment": "Comment", "state": "JobState", "partition": "Partition"}
         names |= {"memory": "MinMemoryNode", "limit": "TimeLimit", "gpus": "TresPerJob"}
         lines = [line for line in self.ask("scontrol", "show", "jobs", "--oneliner").splitlines() if "JobId=" in line]
         settings = [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in lines]
-        return [{name: found.get(key, "") for name, key in names.items()} for found in settings]
+        return [{name: job.get(key, "") for name, key in names.items()} for job in settings]
 
     def stop(self):
-        """End every job and daemon that was started here."""
+        """End all jobs and daemons of this cluster."""
         if (self.folder / "slurmctld.pid").exists():
             self.ask("scancel", "--user", str(os.getuid()))
             self._until(lambda: not self.ask("squeue", "-h"), None)
@@ -133,13 +133,13 @@ class Cluster:
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o400)
-        places = {"key-file": key, "socket": self.folder / "munge.socket", "pid-file": self.folder / "munged.pid"}
-        places |= {"log-file": self.folder / "munged.log", "seed-file": self.folder / "munge.seed"}
-        self._run("munged", *(f"--{name}={place}" for name, place in places.items()))
+        paths = {"key-file": key, "socket": self.folder / "munge.socket", "pid-file": self.folder / "munged.pid"}
+        paths |= {"log-file": self.folder / "munged.log", "seed-file": self.folder / "munge.seed"}
+        self._run("munged", *(f"--{name}={path}" for name, path in paths.items()))
 
     def _run(self, *command):
-        done = subprocess.run(list(map(str, command)), env=self.environment, capture_output=True, text=True)
-        assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}{self._logs()}"
+        process = subprocess.run(list(map(str, command)), env=self.environment, capture_output=True, text=True)
+        assert process.returncode == 0, f"{command[0]}: {process.stdout}{process.stderr}{self._logs()}"
 
     def _end(self, daemon):
         try:
@@ -168,7 +168,7 @@ def _path():
 
 
 def _gone(process):
-    """Whether a process has ended; a zombie that nobody reaps has."""
+    """Return whether a process has ended; an unreaped zombie counts as ended."""
     try:
         return "Z (zombie)" in Path(f"/proc/{process}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -176,8 +176,8 @@ def _gone(process):
 
 
 def _free_ports(number):
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [server.getsockname()[1] for server in held]
-    for server in held:
+    servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [server.getsockname()[1] for server in servers]
+    for server in servers:
         server.close()
     return ports

@@ -1,4 +1,4 @@
-"""Small models and examples that several tests use."""
+"""Small models and examples used by several tests."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ UNET = {
     "layers_per_block": 1,
     "norm_num_groups": 4,
 }
-AUTOENCODER = {  # 8 × 8 images to latents (2, 4, 4)
+AUTOENCODER = {  # encodes 8 × 8 images as latents (2, 4, 4)
     "block_out_channels": [8, 8],
     "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D"],
     "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D"],
@@ -43,14 +43,14 @@ AUTOENCODER = {  # 8 × 8 images to latents (2, 4, 4)
 
 
 def tiny_denoiser(model, name="full/0", **unet):
-    """An untrained denoiser, the same for the same name."""
+    """Return an untrained denoiser, the same for the same name."""
     denoiser = checkpoints.build({**model, "unet": {**model["unet"], **unet}}, 0, name)
     denoiser.unet.eval()
     return denoiser
 
 
 def seeded(make):
-    """A module with random weights, the same every time."""
+    """Return a module with random weights, the same every time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = make()
@@ -60,7 +60,7 @@ def seeded(make):
 
 
 def unet_with_text():
-    """A small UNet that attends to captions of width 12."""
+    """Return a small UNet that attends to captions of width 12."""
     return seeded(
         lambda: UNet2DConditionModel(
             sample_size=8,
@@ -78,47 +78,47 @@ def unet_with_text():
 
 
 def examples_with_text(n, K=3):
-    """n training images with their draws, each with a caption of 5 tokens."""
+    """Return n training images with their draws, each with a caption of 5 tokens."""
     texts, z = torch.randn(n, 5, 12, generator=torch.Generator().manual_seed(4)), images(n)
     return [replace(train_example(z[i], i, K), condition=texts[i].expand(K, 5, 12)) for i in range(n)]
 
 
 def images(n, seed=0):
-    """n smooth images in [-1, 1]."""
+    """Return n smooth images in [-1, 1]."""
     noise = torch.randn(n, 1, 2, 2, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(noise, size=(8, 8), mode="bilinear").tanh()
 
 
 def train_example(x0, index, K=3, scheme="independent", checkpoint="full/0", T=1000):
-    """Training image ``index`` with its draws."""
+    """Return training image ``index`` with its draws."""
     t, epsilon = train_draws(0, checkpoint, index, scheme, K, T, SHAPE)
     return Example(x0.expand(epsilon.shape), t, epsilon)
 
 
 def target_example(x0_hat, t, k=4, weight=None, key="trajectory", checkpoint="full/0"):
-    """x̂0_t at step t with its noises."""
+    """Return x̂0_t at step t with its noises."""
     epsilon = torch.stack([target_noise(0, key, checkpoint, t, draw, SHAPE) for draw in range(k)])
     return Example(x0_hat.expand(epsilon.shape), torch.full((k,), t), epsilon, weight=weight)
 
 
 def flat(gradients):
-    """Gradients of single parameters in one row."""
+    """Return the gradients of all parameters in one row."""
     return torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def one_by_one(model, loss, example):
-    """Autograd through each draw alone, gradients averaged: one tensor for each trainable parameter."""
-    learned, K = trainable(model), len(example.t)
-    total = [torch.zeros_like(q) for q in learned]
+    """Return autograd's gradients averaged over single draws, one tensor for each trainable parameter."""
+    parameters, K = trainable(model), len(example.t)
+    total = [torch.zeros_like(q) for q in parameters]
     for k in range(K):
         value = loss(example.draws(slice(k, k + 1))).sum()
-        found = torch.autograd.grad(value, learned, allow_unused=True, materialize_grads=True)
-        total = [before + gradient / K for before, gradient in zip(total, found)]
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
+        total = [subtotal + gradient / K for subtotal, gradient in zip(total, gradients)]
     return total
 
 
 def equal_autograd(model, loss, examples, rows, tolerance=2e-5):
-    """Whether each row is autograd's gradient, parameter by parameter: small gradients count as much as large ones."""
+    """Return whether each row is autograd's gradient, compared by parameter so that small gradients count as well."""
     for row, example in zip(rows, examples, strict=True):
         expected = one_by_one(model, loss, example)
         rounding = 2e-7 * flat(expected).abs().max()
@@ -129,21 +129,21 @@ def equal_autograd(model, loss, examples, rows, tolerance=2e-5):
 
 
 def store(path, attributes=None, **arrays):
-    """A store with arrays {name: (dims, values)}, or with their attributes as a third part.
+    """Write a store with arrays {name: (dims, values)} or (dims, values, attributes) and return its path.
 
-    Its spec, if none is given, agrees with every other.
+    By default its spec agrees with every other.
     """
     attributes = {**(attributes or {}), "spec": staged((attributes or {}).get("spec", {}))}
     with create_store(path, lambda: attributes) as writer:
-        for name, (dims, values, *of_array) in arrays.items():
+        for name, (dims, values, *array_attributes) in arrays.items():
             writer.write(name, dims, np.asarray(values))
-            for more in of_array:
+            for more in array_attributes:
                 writer.arrays[name].attrs.update(more)
     return path
 
 
 def staged(sections, stage="fixed"):
-    """A spec that holds sections of a configuration under one stage; what is keyed by stage already stays as it is."""
+    """Return a spec that holds sections of a configuration under one stage; a spec keyed by stage is left unchanged."""
     if any(isinstance(entry, dict) and "version" in entry for entry in sections.values()):
         return sections
     seed = {"seed": sections["seed"]} if "seed" in sections else {}
@@ -151,7 +151,7 @@ def staged(sections, stage="fixed"):
 
 
 def asked(stage, spec):
-    """The --spec that a rule hands to its script: as ``Plan.asked`` gives it, or from sections of a configuration."""
+    """Return the --spec that a rule passes to its script, from ``Plan.asked`` or from sections of a configuration."""
     if isinstance(spec, str):
         return spec
     spec = staged(spec, stage)
@@ -159,7 +159,7 @@ def asked(stage, spec):
 
 
 def script_arguments(script, /, **values):
-    """Command-line arguments of a script: lists become several words, a spec becomes JSON."""
+    """Return the command-line arguments of a script: lists become several words, a spec becomes JSON."""
     words = []
     for name, value in values.items():
         value = asked(script, value) if name == "spec" else value
@@ -168,27 +168,27 @@ def script_arguments(script, /, **values):
 
 
 def script_path(name):
-    """The file of a workflow script, in whichever folder it lies."""
+    """Return the path of a workflow script by its name."""
     (path,) = SCRIPTS.glob(f"*/{name}.py")
     return path
 
 
 def run_script(script, /, **values):
-    """Run a workflow script in this process, as its rule would.
+    """Run a workflow script in this process as its rule would.
 
     Raises:
         SystemExit: the script failed; its message is on standard error.
     """
     path = script_path(script)
-    before, sys.argv = sys.argv, [str(path), *script_arguments(script, **values)]
+    original_argv, sys.argv = sys.argv, [str(path), *script_arguments(script, **values)]
     try:
         runpy.run_path(str(path), run_name="__main__")
     finally:
-        sys.argv = before
+        sys.argv = original_argv
 
 
 def tiny_config(model, **sections):
-    """A complete configuration of 30 digits, two checkpoints and two targets."""
+    """Return a complete configuration of 30 digits, two checkpoints and one target."""
     return complete(
         {
             "experiment": "tiny",
@@ -202,26 +202,26 @@ def tiny_config(model, **sections):
             "targets": [{"id": "a", "seed": 1}],
             **sections,
         },
-        missing=(),  # no image encoder is looked for
+        missing=(),  # without looking for an image encoder
     )
 
 
 def random_inception(path):
-    """Write random weights of pytorch-fid's Inception to a file; its SHA-256."""
+    """Write random weights of pytorch-fid's Inception to a file and return its SHA-256."""
     from pytorch_fid import inception
 
-    caught = {}
+    captured = {}
     with torch.random.fork_rng(), pytest.MonkeyPatch.context() as patch:
         torch.manual_seed(0)
         patch.setattr(inception, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(torch.nn.Module, "load_state_dict", lambda self, state: caught.update(state=self.state_dict()))
+        patch.setattr(torch.nn.Module, "load_state_dict", lambda self, state: captured.update(state=self.state_dict()))
         inception.fid_inception_v3()
-    torch.save(caught["state"], path)
+    torch.save(captured["state"], path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def randomised(layer, seed=0):
-    """The layer in double precision, every parameter random and frozen parameters still frozen."""
+    """Return the layer in double precision with random parameters; frozen parameters stay frozen."""
     generator = torch.Generator().manual_seed(seed)
     for q in layer.parameters():
         q.data = torch.randn(q.shape, generator=generator, dtype=torch.float64)
@@ -229,12 +229,12 @@ def randomised(layer, seed=0):
 
 
 def values(*shape, seed=1):
-    """Random numbers in double precision, the same for the same seed."""
+    """Return random numbers in double precision, the same for the same seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def tiny_clip(folder, seed=0):
-    """Write a random CLIPModel of 15,000 parameters with its processor and tokenizer to a folder; the folder's path."""
+    """Write a random CLIPModel of 15,000 parameters with processor and tokenizer to a folder; return its path."""
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -248,11 +248,11 @@ def tiny_clip(folder, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CLIPModel(config)
-    with torch.no_grad():  # wide apart, so that no comparison hangs on a rounding
+    with torch.no_grad():  # large weights, so that no comparison depends on rounding
         for q in model.parameters():
             q.mul_(5)
     model.save_pretrained(folder)
-    # edges and a crop that differ: a wrong order of the two would show
+    # the shortest edge and the crop differ, so that a wrong order of the two would show
     CLIPImageProcessor(size={"shortest_edge": 20}, crop_size={"height": 16, "width": 16}).save_pretrained(folder)
     CLIPTokenizer(vocab={word: k for k, word in enumerate(words)}, merges=[]).save_pretrained(folder)
     return str(folder)
@@ -262,7 +262,7 @@ WORDS = ["red", "blue", "round", "square", "thing", "a"]
 
 
 def tiny_bert(folder, seed=0, tokens=8):
-    """Write a random BertModel of width 8 with a WordPiece tokenizer of WORDS and letters to a folder; its path."""
+    """Write a random BertModel of width 8 with a WordPiece tokenizer of WORDS and letters; return the folder's path."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -278,7 +278,7 @@ def tiny_bert(folder, seed=0, tokens=8):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertModel(config)
-    with torch.no_grad():  # wide apart, so that captions differ
+    with torch.no_grad():  # large weights, so that captions differ
         for name, q in model.named_parameters():
             q.mul_(1 if "LayerNorm" in name else 20)
     model.save_pretrained(folder)
@@ -297,6 +297,6 @@ TEXT_UNET = {
 
 
 def captioned(n, token=8, width=8, seed=5):
-    """n embedded captions (n, token, width), and that of the empty one (token, width)."""
-    made = torch.randn(n + 1, token, width, generator=torch.Generator().manual_seed(seed))
-    return made[1:], made[0]
+    """Return n embedded captions (n, token, width) and the embedded empty caption (token, width)."""
+    captions = torch.randn(n + 1, token, width, generator=torch.Generator().manual_seed(seed))
+    return captions[1:], captions[0]

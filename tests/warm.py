@@ -1,12 +1,12 @@
-"""An interpreter that has loaded torch and diffusers, of which a workflow's jobs are copies: they start at once.
+"""An interpreter with torch and diffusers loaded, from which a workflow's jobs are forked so that they start at once.
 
     Job              in Snakemake's shell            in the server
     python /x.py …   the `python` written here   →   a fork that runs /x.py as `__main__`, with that
                      waits and exits as /x.py does   shell's arguments, folder, variables and streams
 
-Nothing of Waypoint's is loaded beforehand: every job still imports its own code, from the checkout that its path names.
-That every script also starts by itself is seen elsewhere: tests/faults runs nearly every rule with Python as it is, and
-the whole runs of default, masked, encoding and given models do for the others.
+None of Waypoint's code is loaded beforehand: every job still imports it from the checkout that its path names. Other
+tests cover that every script starts on its own: tests/faults runs nearly every rule with plain Python, and the whole
+runs of default, masked, encoding and given models run the others.
 """
 
 import functools
@@ -35,33 +35,33 @@ sys.exit(int(server.makefile().read() or 1))  # a job that was killed says nothi
 
 @functools.cache
 def folder():
-    """The folder to put first in PATH; the server behind its `python` ends with this process."""
+    """Return the folder to put first in PATH; the server behind its `python` ends with this process."""
     variables = {
-        "OMP_NUM_THREADS": "1",  # torch reads it when it is loaded; Snakemake gives every job as many
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # diffusers looks for GPUs: after CUDA's own check no fork could use one
+        "OMP_NUM_THREADS": "1",  # read by torch when it is loaded; the same as Snakemake gives every job
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # diffusers looks for GPUs; after CUDA's own check no fork could use one
     }
     server = subprocess.Popen(
         [sys.executable, __file__], env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True
     )
-    place = server.stdout.readline().strip()
-    assert place, "the server did not start"
-    return place
+    folder_path = server.stdout.readline().strip()
+    assert folder_path, "the server did not start"
+    return folder_path
 
 
 class Job(socketserver.StreamRequestHandler):
-    """In a process of its own."""
+    """A job, which runs in its own process."""
 
     def handle(self):
         _, streams, _, _ = socket.recv_fds(self.request, 1, 3)
-        sys.argv, place, variables = json.loads(self.rfile.readline())
+        sys.argv, directory, variables = json.loads(self.rfile.readline())
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
-        os.chdir(place)
+        os.chdir(directory)
         os.environ.clear()
         os.environ.update(variables)
-        named = variables.get("PYTHONPATH", "").split(os.pathsep)
-        sys.path[:1] = [os.path.dirname(os.path.realpath(sys.argv[0])), *filter(None, named)]
+        python_path = variables.get("PYTHONPATH", "").split(os.pathsep)
+        sys.path[:1] = [os.path.dirname(os.path.realpath(sys.argv[0])), *filter(None, python_path)]
         status = run(sys.argv[0])
         sys.stdout.flush()
         sys.stderr.flush()
@@ -69,13 +69,13 @@ class Job(socketserver.StreamRequestHandler):
 
 
 def run(script):
-    """Run a script as Python does; its exit status."""
+    """Run a script as Python does and return its exit status."""
     try:
         runpy.run_path(script, run_name="__main__")
-    except SystemExit as ended:
-        if ended.code is None or isinstance(ended.code, int):
-            return ended.code or 0
-        print(ended.code, file=sys.stderr)
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        print(error.code, file=sys.stderr)
         return 1
     except BaseException:
         traceback.print_exc()
@@ -102,12 +102,12 @@ def main():
 
     runpy.run_path(str(LEAN))  # diffusers, the way jobs load it
 
-    with tempfile.TemporaryDirectory(prefix="warm-") as place:
-        address, python = f"{place}/socket", Path(place, "python")
+    with tempfile.TemporaryDirectory(prefix="warm-") as directory:
+        address, python = f"{directory}/socket", Path(directory, "python")
         python.write_text(PYTHON.format(python=sys.executable, address=address))
         python.chmod(0o755)
         with Server(address, Job) as server:
-            print(place, flush=True)
+            print(directory, flush=True)
             server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""A tiny experiment, and a working directory in which tests run Snakemake."""
+"""A tiny experiment, and a working directory in which tests run Snakemake on it."""
 
 import copy
 import os
@@ -28,10 +28,10 @@ CONFIG = {
 
 
 class Workspace:
-    """A working directory with a config; runs Snakemake there.
+    """A working directory with a configuration, in which Snakemake is run.
 
     Args:
-        warm: jobs are forks of an interpreter that has its libraries loaded, where the test is not about jobs' starts.
+        warm: whether jobs are forks of an interpreter with its libraries loaded, for tests not about starting jobs.
     """
 
     def __init__(self, folder, config, warm=False):
@@ -42,7 +42,7 @@ class Workspace:
         (self.folder / "experiment.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         command = [sys.executable, "-m", "snakemake", "-s", str(REPOSITORY / "Snakefile")]
         command += ["--configfile", "experiment.yaml", "--cores", cores, *arguments]
-        # `python` in the rules is the interpreter that runs the tests
+        # makes `python` in the rules the interpreter that runs the tests
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         if self.warm:
             path = f"{warm.folder()}{os.pathsep}{path}"
@@ -51,16 +51,16 @@ class Workspace:
         )
 
     def planned(self, *arguments):
-        """Rules and wildcards that a dry run plans: a sorted list of 'rule wildcards'."""
-        done = self.snakemake("-n", *arguments)
-        text = done.stdout + done.stderr
-        assert done.returncode == 0, text
-        jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, re.M)
-        named = [f"{rule} {' '.join(re.findall('wildcards: (.*)', body))}".strip() for rule, body in jobs]
-        return sorted(job for job in named if job != "all")
+        """Return the jobs that a dry run plans as a sorted list of 'rule wildcards'."""
+        process = self.snakemake("-n", *arguments)
+        text = process.stdout + process.stderr
+        assert process.returncode == 0, text
+        blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, re.M)
+        jobs = [f"{rule} {' '.join(re.findall('wildcards: (.*)', body))}".strip() for rule, body in blocks]
+        return sorted(job for job in jobs if job != "all")
 
     def changed(self, **sections):
-        """The same working directory with other settings."""
+        """Return a workspace in the same working directory with other settings."""
         return Workspace(self.folder, {**copy.deepcopy(self.config), **sections}, self.warm)
 
     @property
@@ -77,11 +77,11 @@ def scores(target, methods=("pixel", "random", "trak")):
 
 
 def of_checkpoint(m):
-    """The jobs between a model of the full set and its kernel."""
+    """Return the jobs between a model of the full set and its kernel."""
     return [f"featurize basis=plain, checkpoint=full/{m}", f"factor_kernel method=trak, checkpoint=full/{m}"]
 
 
 def own_jobs(target):
-    """The jobs that an attributed target has before its scores."""
+    """Return the jobs of an attributed target before its scores."""
     parts = [f"sample_trajectory target={target}", f"sample_from_x_t target={target}"]
     return [*parts, f"target_gradients target={target}, basis=plain"]

@@ -1,14 +1,14 @@
-// Arrays of the store's Zarr, read by zarrita.js with their checksums compared.
+// The store's Zarr arrays, read by zarrita.js with their checksums verified.
 import { get, open, registry, root } from "zarrita";
 import { VerifiedCrc32c } from "./crc32c.js";
 import { Missing, bytes } from "./files.js";
 
 registry.set("crc32c", () => VerifiedCrc32c);
 
-/** A damaged array; its message is a sentence. */
+/** Thrown for a damaged array; its message is a sentence for the user. */
 export class Damaged extends Error {}
 
-/** Opens a store of format 3 by its consolidated metadata. */
+/** Open a Zarr store of format 3 by its consolidated metadata. */
 export async function openStore(path) {
   let group;
   try {
@@ -32,7 +32,7 @@ class Store {
     return name in this.arrays;
   }
 
-  /** All values of an array, or one of its rows: {data, shape}. Whole numbers of 64 bits come as those of 32. */
+  /** Return all values of an array, or one of its rows, as {data, shape}; 64-bit integers become 32-bit ones. */
   async read(name, row = null) {
     const place = `${this.path}, array ${name}`;
     try {
@@ -46,7 +46,7 @@ class Store {
     }
   }
 
-  /** What zarrita asks for: metadata is known already, and a chunk that is not there is an error, never a fill value. */
+  /** Return what zarrita requests: known metadata or a chunk; a missing chunk is an error, never a fill value. */
   async get(key) {
     const [, name, ...rest] = key.split("/");
     if (rest.join("/") === "zarr.json") return new TextEncoder().encode(JSON.stringify(this.arrays[name]));

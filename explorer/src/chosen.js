@@ -1,4 +1,4 @@
-// Which training images a list shows: the lists as they are judged, or by scores where a filter or an order is chosen.
+// The training images that a list shows: the judged lists, or lists by score if a filter or an order is chosen.
 import { isPacked } from "./files.js";
 import { held, imageAt, placeOf } from "./images.js";
 import { best, ranks, sizes, swings } from "./order.js";
@@ -7,15 +7,15 @@ import { firsts, lists, members, scores, texts } from "./store.js";
 
 const NONE = { of: null, file: "", caption: "", within: null };
 const through = new Map(); // candidates by filter
-const verdicts = new Map(); // what halves say, by method, target and step
-const remembered = new Map(); // orders by all that they depend on
+const verdicts = new Map(); // judgements by halves, by method, target and step
+const remembered = new Map(); // ordered lists by everything that they depend on
 
-/** Whether a filter is set. */
+/** Return whether a filter is set. */
 const filtered = ({ of, file, caption, within }) => Boolean(of !== null || file || caption || within);
 
 /**
- * The places of images that lists may name, ascending: of those that show the same the first, and those that the filter
- * lets through; undefined while something is read.
+ * Return the ascending array positions of the images that lists may name: the first of each group of near-duplicates,
+ * if it passes the filter; undefined while something is being read.
  */
 export function candidates(state) {
   const first = firsts();
@@ -52,9 +52,9 @@ function passing({ of, file, caption, within }, first, all, groups) {
 }
 
 /**
- * What is shown of a method at a step: {judged, by, of, sides: [{sign, rows}]}, or undefined while it is read. A row is
- * {image, rank, score, error, low, high, found, alike}; found is null where nothing judges. A side without sign holds
- * images of both.
+ * Return what is shown of a method at a step: {judged, by, of, sides: [{sign, rows}]}, or undefined while it is being
+ * read. A row is {image, rank, score, error, low, high, found, alike}; found is null if not judged. A side without a
+ * sign holds images of both signs.
  */
 export function chosen(state, method) {
   const file = lists(method, state.target);
@@ -84,13 +84,13 @@ export function chosen(state, method) {
     const place = placeOf(image);
     const at = all ? all.steps.indexOf(state.step) * all.n + place : -1;
     const said = judged[sign].get(image) ?? { place: null, low: null, high: null, found: null, alike: judged.alike.get(image) ?? null };
-    // a packed page cannot count the images that it does not hold: it knows the ranks of lists alone
+    // a packed page does not hold all images, so it knows only the ranks in lists
     const known = isPacked ? (state.sort === "rank" ? said.place : null) : rank;
     return { image, rank: known, sign, score: all?.score[at] ?? null, error: all?.error?.[at] ?? null, ...said };
   }
 }
 
-/** The places of each side, and their ranks among all images that lists name. */
+/** Return the array positions of each side, and their ranks among all images that lists may name. */
 function ordered(state, all, offset, places) {
   const everyone = candidates(NONE);
   if (state.sort === "rank") {
@@ -105,7 +105,7 @@ function ordered(state, all, offset, places) {
   return [{ sign: null, at, rank: ranks(measure, 0, everyone, at, 1) }];
 }
 
-/** What halves say of the images in the lists of a step: by sign a map, and how many show the same. */
+/** Return the judgement of a step's listed images as a map for each sign, and their numbers of near-duplicates. */
 function judgedAt(file, step) {
   const found = { alike: new Map(file.images.train.map((image, k) => [image, file.images.alike[k]])) };
   for (const sign of ["+", "-"]) {

@@ -1,8 +1,8 @@
-// CRC-32C (Castagnoli), eight bytes at a time, and the codec of Zarr that compares it: zarrita's own only strips it.
+// CRC-32C (Castagnoli), eight bytes at a time, and a Zarr codec that verifies it; zarrita's own only strips it.
 
 const TABLES = tables();
 
-/** The checksum of bytes, as an unsigned number. */
+/** Return the checksum of bytes as an unsigned number. */
 export function crc32c(bytes) {
   let crc = 0xffffffff;
   let k = 0;
@@ -17,7 +17,7 @@ export function crc32c(bytes) {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** The codec `crc32c`: four bytes behind the others hold their checksum. */
+/** The codec `crc32c`: the last four bytes hold the checksum of the others. */
 export class VerifiedCrc32c {
   kind = "bytes_to_bytes";
 

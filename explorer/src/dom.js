@@ -1,12 +1,12 @@
-// Elements, made without HTML: texts are only ever text, whatever characters they hold.
+// Elements created without HTML, so that texts stay text whatever characters they contain.
 
-/** An element. props: attributes; `class`, `text`, `on` ({event: handler}) and `data` mean what they say. */
+/** Return an element. props: attributes, plus `text`, `on` ({event: handler}) and `data` (its dataset). */
 export function el(tag, props = {}, ...children) {
   const made = document.createElement(tag);
   return fill(set(made, props), children);
 }
 
-/** An element of SVG. */
+/** Return an SVG element. */
 export function svg(tag, props = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   return fill(set(made, props), children);
@@ -14,13 +14,13 @@ export function svg(tag, props = {}, ...children) {
 
 let fields = 0;
 
-/** A control with a label above it. */
+/** Return a control with a label above it. */
 export function field(label, control) {
   control.id = `field-${++fields}`;
   return el("div", { class: "field" }, el("label", { for: control.id, text: label }), control);
 }
 
-/** Replace what is in an element. */
+/** Replace the children of an element. */
 export function put(parent, ...children) {
   parent.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
   return parent;

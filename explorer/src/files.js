@@ -1,4 +1,4 @@
-// Files beside the page: fetched from its own server, or from within it where it is a single file.
+// Files beside the page, fetched from its own server, or taken from the page itself if it is a single file.
 
 const packed = document.getElementById("packed");
 const inside = packed ? JSON.parse(packed.textContent) : null;
@@ -6,10 +6,10 @@ packed?.remove();
 
 export const isPacked = inside !== null;
 
-/** A file that cannot be had; its message is a sentence. */
+/** Thrown for an unavailable file; its message is a sentence for the user. */
 export class Missing extends Error {}
 
-/** The bytes of a file; throws `Missing`. */
+/** Return the bytes of a file; throws `Missing`. */
 export async function bytes(path) {
   if (inside) {
     if (!Object.hasOwn(inside, path)) throw new Missing(`${path} is not in this file.`);
@@ -18,7 +18,7 @@ export async function bytes(path) {
   const url = path.split("/").map((part) => (part === ".." ? part : encodeURIComponent(part))).join("/");
   let answer;
   try {
-    // asked for again each time, so that a page never mixes what a rerun has replaced with what it has kept
+    // revalidated each time, so that a page never mixes files of different runs
     answer = await fetch(url, { cache: "no-cache" });
   } catch {
     throw new Missing(`${path} could not be fetched: is the server still running?`);
@@ -27,7 +27,7 @@ export async function bytes(path) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-/** A file of JSON. */
+/** Return the content of a JSON file; throws `Missing`. */
 export async function json(path) {
   const text = new TextDecoder().decode(await bytes(path));
   try {
@@ -37,7 +37,7 @@ export async function json(path) {
   }
 }
 
-/** A picture, decoded. */
+/** Return a decoded picture; throws `Missing`. */
 export async function picture(path) {
   try {
     return await createImageBitmap(new Blob([await bytes(path)], { type: "image/webp" }));

@@ -1,27 +1,27 @@
-// Training images: their places in arrays, and what they are called.
+// Training images: their positions in arrays, and their names.
 import { known, texts } from "./store.js";
 
 const learnt = new Map();
 
-/** The place of a training image in arrays; in a packed page they hold only some. */
+/** Return the position of a training image in arrays, which hold only some images in a packed page. */
 export function placeOf(image) {
   const { ids } = known().images;
   return ids ? ids.indexOf(image) : image;
 }
 
-/** The training image at a place of arrays. */
+/** Return the training image at a position in arrays. */
 export function imageAt(place) {
   const { ids } = known().images;
   return ids ? ids[place] : place;
 }
 
-/** How many images arrays hold. */
+/** Return the number of images in arrays. */
 export function held() {
   const { ids, count } = known().images;
   return ids ? ids.length : count;
 }
 
-/** Remember what the images of lists are called. */
+/** Remember the names of the images in lists. */
 export function learn({ images }) {
   images.train.forEach((image, k) => {
     const of = known().images.labelled ? images.class[k] : null;
@@ -29,7 +29,7 @@ export function learn({ images }) {
   });
 }
 
-/** What an image is called: {file, of (its class), caption}; null while that is read. */
+/** Return an image's {file, of (its class), caption}, or null while they are being read. */
 export function named(image) {
   if (learnt.has(image)) return learnt.get(image);
   const all = texts();
@@ -39,13 +39,13 @@ export function named(image) {
   return { file: all.file?.[place] ?? String(image), of, caption: all.caption?.[place] ?? null };
 }
 
-/** The name of a label's class, or the label. */
+/** Return the name of a label's class, or the label. */
 export function className(label) {
   const { classes } = known().images;
   return classes?.[label] ?? String(label);
 }
 
-/** An image in a few words. */
+/** Return a short description of an image. */
 export function inWords(image) {
   const { named: withFiles } = known().images;
   return withFiles ? (named(image)?.file ?? `image ${image}`) : `image ${image}`;

@@ -1,4 +1,4 @@
-// Keys that work wherever nothing else wants them: the arrows slide, [ and ] go from target to target.
+// Keyboard shortcuts, active unless a control uses the key: arrows change the step, [ and ] change the target.
 import { change, now, target } from "./state.js";
 import { known } from "./store.js";
 
@@ -14,7 +14,7 @@ export function listen() {
   });
 }
 
-/** Steps ascend, and noise is on the left. */
+/** Move `by` steps; steps ascend, and noise is on the left. */
 function step(by) {
   const { steps } = target();
   const at = steps.indexOf(now().step) + by;

@@ -1,4 +1,4 @@
-// Waypoint's explorer: reads the index, then draws every view again when something is chosen or has been read.
+// Waypoint's explorer: reads the index, then redraws all views whenever something is chosen or has been read.
 import { el, put } from "./dom.js";
 import { isPacked, json } from "./files.js";
 import { listen } from "./keys.js";
@@ -13,7 +13,7 @@ import { messages } from "./views/messages.js";
 import { steps } from "./views/steps.js";
 import { targets } from "./views/targets.js";
 
-const FORM = 1; // of index.json
+const FORM = 1; // supported format version of index.json
 const VIEWS = { head, targets, steps, filters, lists, detail, messages };
 
 async function start() {

@@ -1,13 +1,13 @@
-// Numbers as people read them.
+// Formatting of numbers.
 
-/** With its sign, in two digits. */
+/** Return a number with its sign, in two digits. */
 export function signed(value) {
   if (value === 0) return "0";
   const text = plain(Math.abs(value), 2);
   return value < 0 ? `−${text}` : `+${text}`;
 }
 
-/** In some digits, without an exponent where that is short. */
+/** Return a number with some significant digits, without an exponent if that is short. */
 export function plain(value, digits = 2) {
   if (value === 0) return "0";
   const size = Math.abs(value);
@@ -15,12 +15,12 @@ export function plain(value, digits = 2) {
   return text.replace("-", "−").replace("e−", "e-").replace("e+", "e");
 }
 
-/** With two decimals. */
+/** Return a number with two decimals. */
 export function fixed(value) {
   return value.toFixed(2).replace("-", "−");
 }
 
-/** A whole number with commas. */
+/** Return a whole number with commas. */
 export function counted(value) {
   return value.toLocaleString("en");
 }

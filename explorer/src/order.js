@@ -1,6 +1,6 @@
-// Which training images come first: pure functions of scores. Images are places in arrays.
+// Orders of training images: pure functions of scores. Images are given by their positions in arrays.
 
-/** The `k` candidates with the largest (sign 1) or smallest (sign −1) values, best first; ties: the smaller place. */
+/** Return the `k` candidates with the largest (sign 1) or smallest (sign −1) values, best first; ties by position. */
 export function best(values, offset, candidates, k, sign) {
   const found = [];
   let bound = -Infinity;
@@ -16,7 +16,7 @@ export function best(values, offset, candidates, k, sign) {
   return found;
 }
 
-/** Ranks of some images among all candidates, from 1, the largest (sign 1) or smallest (sign −1) value first. */
+/** Return ranks, from 1, of images among all candidates, the largest (sign 1) or smallest (sign −1) value first. */
 export function ranks(values, offset, candidates, places, sign) {
   const asked = places.map((place) => sign * values[offset + place]);
   const above = new Array(places.length).fill(1);
@@ -27,7 +27,7 @@ export function ranks(values, offset, candidates, places, sign) {
   return above;
 }
 
-/** |values| of a row. */
+/** Return |values| of a row. */
 export function sizes(values, offset, n) {
   const found = new Float32Array(n);
   for (let k = 0; k < n; k++) found[k] = Math.abs(values[offset + k]);
@@ -35,8 +35,8 @@ export function sizes(values, offset, n) {
 }
 
 /**
- * How far scores change their sign over the steps: the smaller of the largest push towards and the largest push away,
- * each as a multiple of its step's root mean square; 0 or less where the sign stays.
+ * Return how far scores change their sign over the steps: the smaller of the largest push towards and the largest push
+ * away, each as a multiple of its step's root mean square; 0 or less if the sign does not change.
  */
 export function swings(values, steps, n) {
   const up = new Float32Array(n).fill(-Infinity);

@@ -1,16 +1,16 @@
-// What has been read, by name: views ask for it and are drawn again when it has come.
+// Cache of what has been read, by name: views request resources and are redrawn when they have loaded.
 
-const KEPT = 384 << 20; // bytes of arrays; those that were not asked for longest go first
+const KEPT = 384 << 20; // bytes of arrays; the least recently requested are evicted first
 const known = new Map();
 const failed = new Map();
 let changed = () => {};
 
-/** Whom to tell that something has come, or failed. */
+/** Set the listener to call when something has loaded or failed. */
 export function whenChanged(listener) {
   changed = listener;
 }
 
-/** A resource if it is there; else undefined, and it is loaded. A resource that failed stays undefined. */
+/** Return a resource, or undefined while it is being loaded; a resource that failed stays undefined. */
 export function want(name, load) {
   const entry = known.get(name);
   if (entry) {
@@ -35,17 +35,17 @@ export function want(name, load) {
   return undefined;
 }
 
-/** Whether a resource has failed. */
+/** Return whether a resource has failed. */
 export function hasFailed(name) {
   return failed.has(name);
 }
 
-/** Sentences about what failed. */
+/** Return sentences about all failures and warnings. */
 export function failures() {
   return [...new Set(failed.values())];
 }
 
-/** Say something that is no failure of a resource. */
+/** Add a sentence that is not about a failed resource. */
 export function warn(name, sentence) {
   if (failed.has(name)) return;
   failed.set(name, sentence);

@@ -1,13 +1,13 @@
-// What is shown: one flat record, kept in the address, so that a link shows what its sender saw.
+// The page's state: one flat record, kept in the URL so that a link shows what its sender saw.
 
 export const SORTS = { rank: "rank", size: "|score|", swing: "change of sign over the steps" };
-export const PAGE = 10; // images of a list at first, and how many more come
+export const PAGE = 10; // images of a list at first, and added each time
 
 const listeners = [];
 let index = null;
 let state = null;
 
-/** Begin with what the address says, corrected by what there is. */
+/** Start with the state in the URL, corrected to what exists. */
 export function begin(found) {
   index = found;
   state = parsed(location.hash);
@@ -21,7 +21,7 @@ export function begin(found) {
 
 export const now = () => state;
 
-/** Change a part of the record. */
+/** Change part of the state. */
 export function change(part) {
   const before = state;
   state = corrected({ ...state, ...part });
@@ -29,7 +29,7 @@ export function change(part) {
   try {
     history.replaceState(null, "", `#${written(state)}`);
   } catch {
-    // pages within reports have no address of their own
+    // pages embedded in reports have no URL of their own
   }
   tell();
 }
@@ -38,7 +38,7 @@ export function whenShown(listener) {
   listeners.push(listener);
 }
 
-/** The chosen target's row of the index. */
+/** Return the chosen target's entry in the index. */
 export function target() {
   return index.targets.find((row) => row.id === state.target);
 }
@@ -65,7 +65,7 @@ function parsed(hash) {
   });
 }
 
-/** The record with what is not there replaced by what is shown at first. */
+/** Return the record with whatever does not exist replaced by its default. */
 function corrected(record) {
   const row = index.targets.find(({ id }) => id === record.target) ?? index.targets[0];
   const middle = row.steps[Math.floor(row.steps.length / 2)];

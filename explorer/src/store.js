@@ -1,4 +1,4 @@
-// What the page reads, by what it means: scores, names, lists, pictures of one experiment.
+// The data of one experiment by meaning: scores, names, lists and pictures; undefined while being read.
 import { openStore } from "./arrays.js";
 import { json, picture } from "./files.js";
 import { warn, want } from "./resources.js";
@@ -11,7 +11,7 @@ export function about(found) {
 
 export const known = () => index;
 
-/** A method's scores of a target: {score, error, steps, n}; rows of (steps, n) one after the other. */
+/** Return a method's scores for a target, {score, error, steps, n}; score and error are (steps, n), row by row. */
 export function scores(method, target) {
   return want(scoresName(method, target), () => readScores(method, target));
 }
@@ -33,17 +33,17 @@ async function readScores(method, target) {
   return { score: score.data, error: error?.data ?? null, steps: [...step.data], n: score.shape[1], bytes };
 }
 
-/** Lists of a method and target, with what halves say: see lists.py. */
+/** Return the lists of a method and target with their judgement by halves: see lists.py. */
 export function lists(method, target) {
   return want(`lists/${method}/${target}`, () => json(`lists/${method}/${target}.json`));
 }
 
-/** The pictures of those lists' images. */
+/** Return the sheet of those lists' images. */
 export function listSheet(method, target) {
   return want(`sheet/${method}/${target}`, () => picture(`pictures/lists/${method}/${target}.webp`));
 }
 
-/** The pictures of a target's steps. */
+/** Return the sheet of a target's steps. */
 export function stepSheet(target) {
   return want(`steps/${target}`, () => picture(`pictures/steps/${target}.webp`));
 }
@@ -52,7 +52,7 @@ export function targetSheet() {
   return want("targets", () => picture("pictures/targets.webp"));
 }
 
-/** A file of training images. */
+/** Return a sheet of training images. */
 export function shard(k) {
   return want(`train/${k}`, async () => {
     const sheet = await picture(`pictures/train/${k}.webp`);
@@ -60,7 +60,7 @@ export function shard(k) {
   });
 }
 
-/** Names, classes and captions of all training images: {file, label, caption}; each an array, or null. */
+/** Return the names, labels and captions of all training images, {file, label, caption}, each an array or null. */
 export function texts() {
   return want("texts", async () => {
     const store = await openStore(`${index.store}data/train.zarr`);
@@ -70,7 +70,7 @@ export function texts() {
   });
 }
 
-/** A training image as large as it is: {data, shape}, (C, H, W) in [−1, 1]. All that shares its chunk is read. */
+/** Return a training image in full size, {data, shape}, (C, H, W) in [−1, 1]; its whole chunk is read. */
 export function wholeImage(image) {
   return want(wholeName(image), async () => (await openStore(`${index.store}data/train.zarr`)).read("image", image));
 }
@@ -79,7 +79,7 @@ export function wholeName(image) {
   return `whole/${image}`;
 }
 
-/** The first image that shows the same as each one. */
+/** Return the first near-duplicate of each image. */
 export function firsts() {
   return want("firsts", async () => {
     const store = await openStore(`${index.store}data/near_duplicates.zarr`);
@@ -87,13 +87,13 @@ export function firsts() {
   });
 }
 
-/** The images of every group: {group: [indices]}. */
+/** Return the images of every group, {group: [indices]}. */
 export function members() {
   if (!Object.keys(index.groups).length) return {};
   return want("members", () => json("members.json"));
 }
 
-/** Sums of groups beside both nulls, of a method and target. */
+/** Return the sums of groups with both nulls for a method and target. */
 export function sums(method, target) {
   return want(`groups/${method}/${target}`, () => json(`groups/${method}/${target}.json`));
 }

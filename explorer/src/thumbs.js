@@ -1,16 +1,16 @@
-// Pictures of training images and of steps, drawn from sheets that hold many.
+// Pictures of training images and steps, drawn from sheets of many.
 import { el } from "./dom.js";
 import { placeOf } from "./images.js";
 import { known, shard } from "./store.js";
 
-const listed = new Map(); // {image: [sheet, its cell]}
+const listed = new Map(); // {image: [sheet, cell]}
 
-/** Remember where the pictures of a list's images are. */
+/** Remember the sheet and cells of a list's images. */
 export function learnSheet(images, sheet) {
   images.train.forEach((image, k) => listed.set(image, [sheet, k]));
 }
 
-/** A canvas of a cell's size, each of whose pixels stays a square. */
+/** Return a canvas of a cell's size, labelled, or hidden from screen readers if the label is null. */
 export function canvas([height, width], label, props = {}) {
   const named = label === null ? { "aria-hidden": "true" } : { role: "img", "aria-label": label };
   return el("canvas", { width, height, ...named, ...props });
@@ -20,27 +20,27 @@ export function canvas([height, width], label, props = {}) {
 export function drawCell(to, sheet, k, across, [height, width]) {
   const x = (k % across) * width;
   const y = Math.floor(k / across) * height;
-  // so small that drawing them on a graphics card takes longer
+  // drawn by the CPU: cells are so small that a graphics card would take longer
   const context = to.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingEnabled = false;
   context.drawImage(sheet, x, y, width, height, 0, 0, to.width, to.height);
 }
 
-/** Draw an image of numbers in [−1, 1], (C, H, W). */
+/** Draw an image (C, H, W) of numbers in [−1, 1]. */
 export function drawNumbers(to, { data, shape: [channels, height, width] }) {
   const context = to.getContext("2d");
   const pixels = context.createImageData(width, height);
   for (let at = 0; at < height * width; at++) {
     for (let c = 0; c < 3; c++) {
       const value = data[(channels < 3 ? 0 : c) * height * width + at];
-      pixels.data[4 * at + c] = Math.round(127.5 * (value + 1)); // clamped by its array
+      pixels.data[4 * at + c] = Math.round(127.5 * (value + 1)); // clamped by the array
     }
     pixels.data[4 * at + 3] = 255;
   }
   context.putImageData(pixels, 0, 0);
 }
 
-/** Draw a training image; false while its sheet is read, and then the canvas is empty. */
+/** Draw a training image; while its sheet is being read, clear the canvas and return false. */
 export function drawImage(to, image) {
   const { cell, shard: many, across, listed_across } = known().images;
   if (to.dataset.image === String(image)) return true;

@@ -1,4 +1,4 @@
-// Beside the lists: the training image or the group that was clicked.
+// The panel beside the lists: the training image or the group that was clicked.
 import { el, put } from "../dom.js";
 import { change, now } from "../state.js";
 import { group } from "./group.js";

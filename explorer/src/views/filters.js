@@ -1,9 +1,9 @@
-// Which methods, which images, in which order.
+// The choice of methods, images and their order.
 import { el, field, put } from "../dom.js";
 import { SORTS, change, now } from "../state.js";
 import { known } from "../store.js";
 
-const WAIT = 200; // milliseconds after a letter
+const WAIT = 200; // milliseconds after the last keystroke
 
 export function filters(place) {
   const { methods, images, groups } = known();
@@ -40,11 +40,11 @@ export function filters(place) {
   function choose() {
     const chosen = boxes.filter(({ box }) => box.checked).map(({ name }) => name);
     if (chosen.length) change({ methods: chosen });
-    else for (const { name, box } of boxes) box.checked = now().methods.includes(name); // one at least is shown
+    else for (const { name, box } of boxes) box.checked = now().methods.includes(name); // at least one stays shown
   }
 }
 
-/** Groups as things to click: what all their images push together. */
+/** Return a menu that opens the sums of a group. */
 function groupsToLookAt(names) {
   const open = (event) => {
     if (event.target.value) change({ group: event.target.value, image: null });

@@ -1,4 +1,4 @@
-// One group of training images: the sum of its scores, beside random images and beside neighbourhoods.
+// One group of training images: the sum of its scores compared with random images and with neighbourhoods.
 import { el, field, put, svg } from "../dom.js";
 import { inWords } from "../images.js";
 import { counted, plain, signed } from "../numbers.js";
@@ -53,7 +53,7 @@ export function group(place, name) {
   return update;
 }
 
-/** z of the sum against both nulls, by step. */
+/** Return a chart of the sum's z against both nulls, by step. */
 function plotted(rows, step) {
   const [width, height, left] = [420, 170, 40];
   const steps = [...new Set(rows.map((row) => row.step))].sort((a, b) => b - a);

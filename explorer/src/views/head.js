@@ -1,4 +1,4 @@
-// The header: what this is, and how far its scores can be trusted, by step.
+// The header: the experiment, and how far its scores can be trusted at each step.
 import { el, put, svg } from "../dom.js";
 import { fixed } from "../numbers.js";
 import { now } from "../state.js";
@@ -36,7 +36,7 @@ export function head(place) {
   return draw;
 }
 
-/** The rows of a method, those of its largest ensemble. */
+/** Return the rows of a method's largest ensemble. */
 function rowsOf(method) {
   const rows = known().trust.filter((row) => row.method === method);
   const most = Math.max(...rows.map((row) => Number(row.checkpoints || 0)));
@@ -47,7 +47,7 @@ function at(method, step) {
   return rowsOf(method).find((row) => row.step === step && row.mean !== null);
 }
 
-/** How well the shown methods' scores predict retraining at this step, in sentences. */
+/** Return sentences on how well the shown methods' scores predict retraining at this step. */
 function trusted({ methods, step }) {
   const index = known();
   if (!index.trust.length) {
@@ -87,7 +87,7 @@ function shownMethods({ methods }) {
   return [...new Set(all)].filter((name) => rowsOf(name).length);
 }
 
-/** Lines of LDS against t, from noise to image. */
+/** Return a chart of LDS against t, from noise to image. */
 function plotted(state) {
   const [width, height, left, bottom] = [640, 220, 44, 34];
   const steps = [...new Set(known().trust.map(({ step }) => step))].sort((a, b) => b - a);
@@ -127,7 +127,7 @@ function plotted(state) {
   return drawing;
 }
 
-/** The same as a table. */
+/** Return the same as a table. */
 function table(state) {
   const steps = [...new Set(known().trust.map(({ step }) => step))].sort((a, b) => b - a);
   const methods = [...new Set([...shownMethods(state), ...known().trust.map(({ method }) => method)])];

@@ -1,4 +1,4 @@
-// One training image: what it is, what it shaped, what shows the same, and its groups.
+// One training image: its name, its scores, its near-duplicates and its groups.
 import { el, field, put } from "../dom.js";
 import { held, imageAt, inWords, named, placeOf } from "../images.js";
 import { counted, plain, signed } from "../numbers.js";
@@ -9,7 +9,7 @@ import { firsts, known, members, scores, scoresName, wholeImage, wholeName } fro
 import { canvas, drawImage, drawNumbers } from "../thumbs.js";
 import { isPacked } from "../files.js";
 
-const ALIKE = 24; // pictures of near-duplicates
+const ALIKE = 24; // near-duplicates shown as pictures
 
 export function image(place, id) {
   const picture = canvas(known().images.cell, `Training image ${id}`, { class: "large" });
@@ -49,7 +49,7 @@ export function image(place, id) {
   return update;
 }
 
-/** A button that shows an image as large as it is, where its picture is smaller; a packed page has only pictures. */
+/** Return a button that shows an image in full size, or null if its picture is as large or the page is packed. */
 function fullSize(id, picture) {
   const { cell, size } = known().images;
   if (isPacked || cell[0] === size[0]) return null;
@@ -76,7 +76,7 @@ function fullSize(id, picture) {
   return { element, update };
 }
 
-/** The images that show the same; null when all are drawn. */
+/** Draw the near-duplicates of an image; null when all are drawn. */
 function same(place, id, first, before) {
   const at = placeOf(id);
   const others = [];
@@ -108,7 +108,7 @@ function within(place, id, all) {
   return true;
 }
 
-/** Its scores over all targets and steps by one method, read target by target. */
+/** Return a table of an image's scores for all targets and steps by one method, read target by target. */
 function shaped(id) {
   const index = known();
   const steps = [...new Set(index.targets.flatMap((row) => row.steps))].sort((a, b) => b - a);
@@ -126,7 +126,7 @@ function shaped(id) {
   function update(method, first) {
     const whole = index.images.ids === null;
     caption.textContent = `Scores by ${method}` + (whole ? `, and rank among ${counted(index.images.count)} images: 1 pushes most towards the target` : "");
-    let waiting = false; // one target after the other, so that what is shown comes first
+    let waiting = false; // targets are read one by one, so that what is shown is not delayed
     for (const row of rows) {
       if (row.filled === method) continue;
       const name = scoresName(method, row.target);

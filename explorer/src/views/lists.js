@@ -1,4 +1,4 @@
-// The training images that push towards the target and away from it, a column for each method.
+// The training images that push towards the target and away from it, with a column for each method.
 import { chosen } from "../chosen.js";
 import { el, put } from "../dom.js";
 import { isPacked } from "../files.js";
@@ -39,7 +39,7 @@ export function lists(place) {
 
 const prepared = new Map();
 
-/** Names and pictures of a method's lists, known before they are drawn. */
+/** Remember the names and pictures of a method's lists before they are drawn. */
 function prepare(method, target) {
   const [file, sheet] = [listsOf(method, target), listSheet(method, target)];
   const key = `${method}/${target}`;

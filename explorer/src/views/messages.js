@@ -1,4 +1,4 @@
-// What could not be read, in sentences, above everything else.
+// Sentences about what could not be read, above everything else.
 import { el, put } from "../dom.js";
 import { failures } from "../resources.js";
 

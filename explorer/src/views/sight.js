@@ -1,7 +1,7 @@
-// What is in sight is drawn at once, the rest when nothing has been drawn for a moment: so long lists slide too.
+// Elements in view are drawn at once, the others after a pause, so that the slider moves smoothly even with long lists.
 
 const MOMENT = 100; // milliseconds
-const drawings = new WeakMap(); // {element: {seen, draw: what waits, or null}}
+const drawings = new WeakMap(); // {element: {seen, draw: the pending drawing, or null}}
 const waiting = new Set();
 let timer = null;
 
@@ -15,7 +15,7 @@ const observer = new IntersectionObserver(
   { rootMargin: "100px" },
 );
 
-/** Draw an element: now if it is in sight or was never drawn, else a moment after the last drawing. */
+/** Draw an element: now if it is in view or was never drawn, otherwise after a pause. */
 export function draw(element, how) {
   const known = drawings.get(element);
   if (!known) {

@@ -1,4 +1,4 @@
-// The slider over the steps, with what the process looks like at each.
+// The slider over the steps, with pictures of the process at each step.
 import { el, put, svg } from "../dom.js";
 import { change, now, target } from "../state.js";
 import { known, stepSheet } from "../store.js";
@@ -90,7 +90,7 @@ function figure(name, words, pictures, kind = "") {
   return el("figure", { class: kind }, el("div", { class: "cells" }, pictures), caption);
 }
 
-/** The region of the target as it is drawn on its pictures, and in faint lines those of the same image. */
+/** Return the outline of the target's region for its pictures and, fainter, those of the same image's other regions. */
 function outlines(row) {
   const regions = siblings(row).filter(({ region }) => region);
   if (!regions.length) return null;
@@ -108,7 +108,7 @@ function siblings(row) {
   return known().targets.filter((of) => (of.whole ?? of.id) === whole);
 }
 
-/** The other regions of the same image, to go to. */
+/** Return links to the other regions of the same image. */
 function others(row) {
   const regions = siblings(row).filter(({ id }) => id !== row.id);
   if (!row.region && !regions.length) return null;

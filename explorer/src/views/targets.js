@@ -1,4 +1,4 @@
-// The targets, to choose from by their pictures.
+// The targets as pictures to choose from.
 import { el, put } from "../dom.js";
 import { change, now } from "../state.js";
 import { known, targetSheet } from "../store.js";
@@ -36,7 +36,7 @@ export function targets(place) {
   };
 }
 
-/** The size of a target's picture: all targets of an experiment have one. */
+/** Return the size of a target's picture, the same for all targets of an experiment. */
 function cellOf({ size: [height, width] }) {
   const scale = Math.min(1, CHOSEN / Math.max(height, width));
   return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];

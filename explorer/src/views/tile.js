@@ -1,4 +1,4 @@
-// One training image of a list: its picture, and below it what is known of its score.
+// One training image of a list: its picture with its score and judgement below.
 import { el } from "../dom.js";
 import { named } from "../images.js";
 import { counted, signed, plain } from "../numbers.js";
@@ -9,7 +9,7 @@ import { draw } from "./sight.js";
 
 const LONG = 24; // characters
 
-/** A tile that `update(row)` fills, so that sliding makes no new elements. */
+/** Return a tile filled by `update(row)`, so that moving the slider creates no elements. */
 export function tile() {
   const picture = canvas(known().images.cell, null);
   const names = ["score", "error", "place", "mark", "file", "of", "caption"];
@@ -47,14 +47,14 @@ export function tile() {
   return { item, update, held: () => row };
 }
 
-/** The rank, and between which ranks halves of the models or draws put the image. */
+/** Return the rank, and the range of ranks in the halves of the models or draws. */
 function placed({ rank, low, high }) {
   if (rank === null) return "no rank in this file";
   const at = counted(rank);
   return low === null || (low === rank && high === rank) ? `rank ${at}` : `rank ${at} (${counted(low)} to ${counted(high)})`;
 }
 
-/** A name without a folder that is called as the class, and of a long one only what stands after its folders. */
+/** Return a name without a leading folder named like the class; of a long name, only the part after its folders. */
 function shortened({ file, of }) {
   const name = of && file.startsWith(`${of}/`) ? file.slice(of.length + 1) : file;
   return name.length > LONG && name.includes("/") ? `…/${name.slice(name.lastIndexOf("/") + 1)}` : name;

@@ -2,7 +2,7 @@
 
 import pytest
 
-from waypoint.workflow.terminal.pace import DOUBT, Pace
+from waypoint.workflow.terminal.pace import PRIOR_SECONDS, Pace
 
 
 def test_the_share_is_weighted_by_time_and_not_by_jobs():
@@ -24,7 +24,7 @@ def test_what_a_rule_takes_in_this_run_replaces_what_was_expected():
 def test_other_rules_are_expected_to_be_as_much_slower_but_those_measured_earlier_stay():
     pace = Pace({"a": 1, "b": 1, "c": 1}, {"a": 10.0, "b": 100.0, "c": 7.0}, measured={"c"}, cores=1)
     pace.finished("a", 30.0)
-    assert pace.seconds("b") == pytest.approx(100 * (30 + DOUBT) / (10 + DOUBT))
+    assert pace.seconds("b") == pytest.approx(100 * (30 + PRIOR_SECONDS) / (10 + PRIOR_SECONDS))
     assert pace.seconds("c") == 7
 
 

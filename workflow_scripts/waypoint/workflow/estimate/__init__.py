@@ -1,1 +1,1 @@
-"""Estimates of an experiment's seconds, memory and storage."""
+"""Estimates of an experiment's running time, memory and storage."""

@@ -1,4 +1,4 @@
-"""Bytes that the largest jobs hold at their peak, as formulas of the configuration (docs/scaling.md checks them)."""
+"""Peak memory of the largest jobs, as formulas of the configuration, which docs/scaling.md checks."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,11 @@ from waypoint.workflow.plan.stages import STAGES
 
 FLOAT, DOUBLE = 4, 8
 STEP_STATES = 4  # a training step's weights, gradients and AdamW's two moments
-THERE_AND_BACK = 2  # of what autograd keeps of a pass: as much again goes through the allocator on the way back
-KERNEL_COPIES = 4  # of the k × k matrix, while its triangle is mirrored, or damped and factored
-GAUSSIAN_COPIES = 4  # of the D × D covariance: its eigenvectors, and what finding them takes
+PASS_COPIES = 2  # of what autograd keeps of a pass: going back through it takes about as much memory again
+KERNEL_COPIES = 4  # of the k × k matrix while its triangle is mirrored, or while it is damped and factored
+GAUSSIAN_COPIES = 4  # of the D × D covariance: with its eigenvectors and the workspace to find them
 
-# keys that a job's memory falls with, the one that costs the result least first
+# keys that lower a job's memory, the one that affects the result least first
 LOWERED_BY = {
     "train": ["training.batch_size"],
     "featurize": ["features.shards (more of them)", "attribution.train_draws", "gradients.kind: factorised"],
@@ -24,42 +24,43 @@ LOWERED_BY = {
     "factor_kernel": ["projection.dim"],
     "score_wiener": ["data.size"],
 }
-HUNGRY, SHOWN = 1e9, 3  # bytes of a job, and how many rules
+HUNGRY, SHOWN = 1e9, 3  # bytes of a job from which its rule is listed, and the most rules listed
 
 
-def hungry(held: Mapping[str, float]) -> dict[str, list[str]]:
-    """The rules whose jobs hold most, {rule: keys that lower it}; none where nothing holds a gigabyte.
+def hungry(memory_of: Mapping[str, float]) -> dict[str, list[str]]:
+    """Return {rule: keys that lower its memory} of the rules whose jobs hold most; only those of a gigabyte or more.
 
     Args:
-        held: {rule: bytes of one job}.
+        memory_of: {rule: bytes of one job}.
     """
-    lowered = {rule: LOWERED_BY.get(formula_of(rule)) for rule in held if held[rule] >= HUNGRY}
+    lowered = {rule: LOWERED_BY.get(formula_of(rule)) for rule in memory_of if memory_of[rule] >= HUNGRY}
     keys = {rule: names for rule, names in lowered.items() if names}
-    most = sorted(keys, key=lambda rule: -held[rule])
-    return {rule: keys[rule] for rule in most[:SHOWN]}
+    largest_first = sorted(keys, key=lambda rule: -memory_of[rule])
+    return {rule: keys[rule] for rule in largest_first[:SHOWN]}
 
 
 def formula_of(rule):
-    """The rule whose formula holds for a rule: its own, or that of a stage, or of a basis alone, that holds as much."""
+    """Return the rule whose formula applies: a stage that needs as much memory, the rule of one basis, or itself."""
     return (STAGES[rule].like if rule in STAGES else None) or rule.removesuffix("_together")
 
 
 class Memory:
-    """Peak bytes of one job of every rule that holds more than its imports.
+    """The peak memory of one job of every rule that needs more than its imports.
 
     Args:
         plan: a ``Plan``. sizes: ``costs.Sizes``. row: bytes that autograd keeps of one row of the model.
-        columns: of a gradient, before its projection: p, or what the factorised kind leaves.
-        device: the torch device. start, light_start: bytes of a process that has imported what jobs import.
+        columns: length of a gradient before its projection: p, or fewer for the factorised kind.
+        device: the torch device.
+        start, light_start: bytes of a process that has imported what jobs with and without a model import.
     """
 
     def __init__(self, plan, sizes, row, columns, device, start, light_start):
         self.plan, self.config, self.sizes, self.row, self.columns = plan, plan.config, sizes, row, columns
         self.device, self.light_start = device, light_start
-        self.start = start + FLOAT * sizes.frozen  # whoever loads an adapter holds its base too
+        self.start = start + FLOAT * sizes.frozen  # a job that loads an adapter also holds its base
 
     def bytes(self, rule):
-        """Peak bytes of one job, or None for a rule without a formula."""
+        """Return the peak bytes of one job, or None for a rule without a formula."""
         formula = getattr(self, f"_{formula_of(rule)}", None)
         return None if formula is None else formula()
 
@@ -83,15 +84,15 @@ class Memory:
         return self.start + self._whitening() + self._gradients(steps, self.config["attribution"]["target_draws"])
 
     def _gradients(self, rows, draws):
-        """The weights, the rows of gradients, those of the pass under way, and what autograd keeps of it."""
-        together, at_once = rows_in_a_pass(draws, self.row, self.device)
-        together = min(together, rows)
-        gradients = (rows + together) * FLOAT * self.columns
-        return FLOAT * self.sizes.parameters + gradients + self._pass(together * at_once)
+        """Return the bytes of the weights, all gradients, those of the current pass, and what autograd keeps of it."""
+        pass_examples, pass_draws = rows_in_a_pass(draws, self.row, self.device)
+        pass_examples = min(pass_examples, rows)
+        gradients = (rows + pass_examples) * FLOAT * self.columns
+        return FLOAT * self.sizes.parameters + gradients + self._pass(pass_examples * pass_draws)
 
     def _fisher_rows(self):
-        most = max(map(self.plan.fisher_rows, self.plan.fisher_bases))
-        return self.start + self._whitening() + self._gradients(min(most, self._rows_in_memory()), 1)
+        rows = min(max(map(self.plan.fisher_rows, self.plan.fisher_bases)), self._rows_in_memory())
+        return self.start + self._whitening() + self._gradients(rows, 1)
 
     def _curvature(self):
         rows = min(self.config["curvature"]["rows"], self._rows_in_memory())
@@ -105,22 +106,22 @@ class Memory:
         return rows_in_memory(self.sizes.parameters, self.device)
 
     def _whitening(self):
-        """Eigenvectors and scales, where gradients of some basis are whitened."""
+        """Return the bytes of eigenvectors and scales if gradients of some basis are whitened, else 0."""
         return FLOAT * (self.sizes.factors + self.sizes.parameters) if "curvature" in self.plan.maps else 0
 
     def _factor_kernel(self):
-        d, held = dimension(self.config, self.sizes), [0]
+        d, peaks = dimension(self.config, self.sizes), [0]
         for method, n in zip(self.plan.with_kernel, kernel_rows(self.plan, self.sizes.images)):
-            # the dual form has all of Φ, in blocks and in one piece, or all Fisher rows as they are stored
+            # the dual form holds all of Φ, as blocks and as one array, or all Fisher rows as they are stored
             dual = FLOAT if self.plan.kind(method).kernel == "fisher" else 2 * DOUBLE
-            held.append(KERNEL_COPIES * DOUBLE * min(n, d) ** 2 + (dual * n * d if n < d else 0))
-        return self.light_start + max(held)
+            peaks.append(KERNEL_COPIES * DOUBLE * min(n, d) ** 2 + (dual * n * d if n < d else 0))
+        return self.light_start + max(peaks)
 
     def _score_wiener(self):
         return self.start + GAUSSIAN_COPIES * DOUBLE * self.sizes.inputs**2
 
     def _pass(self, rows):
-        return THERE_AND_BACK * rows * self.row
+        return PASS_COPIES * rows * self.row
 
     def _images(self):
         return FLOAT * self.sizes.images * self.sizes.inputs

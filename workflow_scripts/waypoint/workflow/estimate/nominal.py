@@ -1,6 +1,6 @@
-"""Rough seconds of jobs, before anything was measured: a run's progress is weighted by them.
+"""Rough running times of jobs before anything is measured, which weight a run's progress.
 
-Their proportions matter, not their unit: ``workflow/terminal/pace`` corrects them by what a run's own jobs take.
+Only their proportions matter: ``workflow/terminal/pace`` scales them by the times of the run's own jobs.
 """
 
 from waypoint.errors import WaypointError
@@ -9,21 +9,24 @@ from waypoint.store.data.sources import SOURCES
 from waypoint.workflow.config.shared_stores import stored_images
 from waypoint.workflow.estimate.costs import Costs, Rates, Sizes
 
-START, LIGHT_START = 6.0, 2.5  # of a process with and without a model, one core of a laptop
+START, LIGHT_START = 6.0, 2.5  # seconds of a process with and without a model, on one core of a laptop
 PRODUCT = 3e-11  # seconds of a multiply-add
-ROW = 1e-4  # seconds of a call for one image beside its multiply-adds
-BACK_AND_FORTH = 3  # calls that a gradient takes
-UNKNOWN = 1_000_000  # parameters, or values, of what only the jobs will see
-IMAGES = 1_000
-LOOKED_AT = 3  # artifacts of a rule that are asked how long they took
+ROW = 1e-4  # seconds of a call for one image besides its multiply-adds
+GRADIENT_CALLS = 3  # calls of the model that take as long as a gradient
+UNKNOWN = 1_000_000  # assumed number of parameters or values that only the jobs will know
+IMAGES = 1_000  # assumed number of training images if it is unknown
+EXAMINED = 3  # artifacts of a rule whose recorded times are read
 
 
 def expected(plan, names, jobs, rules):
-    """Expected seconds of one job of each rule, {name: seconds}, and the part of them that finished artifacts tell.
+    """Return the expected seconds of one job of each rule, and those of them known from finished artifacts.
 
     Args:
-        plan: a ``Plan``. names: of rules. jobs: Snakemake's, of artifacts that are there and that are not.
-        rules: Snakemake's; those that ask for a GPU load a model.
+        plan: a ``Plan``. names: names of rules. jobs: Snakemake's jobs, whether or not their artifacts exist.
+        rules: Snakemake's rules; those that ask for a GPU load a model.
+
+    Returns:
+        {name: seconds} of all names, and {name: seconds} of the measured ones.
     """
     with_model = {rule.name for rule in rules if "gpu" in rule.resources}
     costs, artifacts, measured = nominal(plan, with_model), {}, {}
@@ -36,7 +39,7 @@ def expected(plan, names, jobs, rules):
 
 
 def nominal(plan, with_model):
-    """``Costs`` of a plan at a laptop's rates, without opening models or data.
+    """Return the ``Costs`` of a plan at a laptop's rates, without opening models or data.
 
     Args:
         plan: a ``Plan``. with_model: names of the rules whose jobs load a model.
@@ -52,10 +55,10 @@ def nominal(plan, with_model):
         load=0.3,
         call=call,
         single=2 * call,
-        train=BACK_AND_FORTH * call,
-        feature=BACK_AND_FORTH * call * draws["train_draws"],
-        row=BACK_AND_FORTH * call,
-        gradient=BACK_AND_FORTH * call * draws["target_draws"],
+        train=GRADIENT_CALLS * call,
+        feature=GRADIENT_CALLS * call * draws["train_draws"],
+        row=GRADIENT_CALLS * call,
+        gradient=GRADIENT_CALLS * call * draws["target_draws"],
         product=PRODUCT,
         score=PRODUCT,
     )
@@ -74,32 +77,32 @@ def nominal(plan, with_model):
 
 
 def recorded(artifacts, with_model):
-    """Seconds of one job of a rule according to the experiment's finished artifacts, or None.
+    """Return the mean seconds of a rule's jobs according to the experiment's finished artifacts, or None.
 
     Args:
-        artifacts: paths that the rule has made, or will. with_model: whether its jobs load a model.
+        artifacts: paths of the rule's artifacts, existing or not. with_model: whether its jobs load a model.
     """
     times = []
     for path in artifacts:
         try:
             attributes = read_attributes(path)
-        except WaypointError:  # damaged: the pass at start has said so
+        except WaypointError:  # damaged, as the checks at the start of the run have reported
             continue
         if attributes and "seconds" in attributes:
             times.append(attributes["seconds"])
-        if len(times) == LOOKED_AT:
+        if len(times) == EXAMINED:
             break
     return sum(times) / len(times) + (START if with_model else LIGHT_START) if times else None
 
 
 def _images(config):
-    """N from the store, the configuration or the source; else a typical number."""
+    """Return N from the store, the configuration or the source, or else a typical number."""
     if config["data"] is None:
         return 0
     if stored := stored_images(config):
         try:
             return consolidated(stored)["image"]["shape"][0]
-        except (WaypointError, OSError):  # damaged: the pass at start says so
+        except (WaypointError, OSError):  # damaged, as the checks at the start of the run report
             return IMAGES
     subset = config["data"]["subset"]
     if subset is not None:
@@ -108,7 +111,7 @@ def _images(config):
 
 
 def _products(unet):
-    """Multiply-adds of one call of a UNet, roughly: two convolutions a layer, down and up."""
+    """Return roughly the multiply-adds of one call of a UNet: two convolutions per layer, down and up."""
     area, layers, total, before = _size(unet.get("sample_size")), unet.get("layers_per_block", 2), 0, None
     for channels in unet.get("block_out_channels", ()):
         total += (2 * layers + 1) * 2 * 9 * channels * (before or channels) * area

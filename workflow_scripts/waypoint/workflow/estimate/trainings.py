@@ -1,4 +1,4 @@
-"""How many models the evaluations of a plan will train, and how long that takes at the pace of those that are there."""
+"""The number of models that a plan's evaluations will train, and how long that takes at the pace of finished ones."""
 
 from collections import Counter
 from dataclasses import fields
@@ -13,42 +13,42 @@ from waypoint.workflow.plan.stages import STAGES
 from waypoint.workflow.words import counted
 
 
-def trainings(plan, models, models_there):
-    """One sentence about the models that evaluations will train, or an empty string where they train none.
+def trainings(plan, models, finished_models):
+    """Return a sentence about the models that evaluations will train, or an empty string if they train none.
 
     Args:
-        plan: a ``Plan``. models: {stage: models that its jobs will train}.
-        models_there: attributes of the finished models of the full set.
+        plan: a ``Plan``. models: {stage: number of models that its jobs will train}.
+        finished_models: attributes of the finished models of the full set.
     """
-    wanted = {stage: number for stage, number in models.items() if number and STAGES[stage].trained}
-    if not wanted:
+    evaluation_models = {stage: number for stage, number in models.items() if number and STAGES[stage].trained}
+    if not evaluation_models:
         return ""
     parts = Counter()
-    for stage, number in wanted.items():
+    for stage, number in evaluation_models.items():
         parts[STAGES[stage].trained(plan)] += number
-    listed = " and ".join(f"{parts[words]} {words}" for words in sorted(parts))
-    sentence = f"the evaluations will train {counted(sum(wanted.values()), 'model')}: {listed}"
-    seconds = _seconds(plan, wanted, models_there)
+    kinds = " and ".join(f"{parts[words]} {words}" for words in sorted(parts))
+    sentence = f"the evaluations will train {counted(sum(evaluation_models.values()), 'model')}: {kinds}"
+    seconds = _seconds(plan, evaluation_models, finished_models)
     if seconds is None:
         return f"{sentence}. How long that takes here: make estimate CONFIG=…"
     return f"{sentence}; about {duration(seconds)}, one after the other, at the pace of the models that are there"
 
 
-def _seconds(plan, models, models_there):
-    """Seconds of these trainings by the formulas of ``Costs``; None without a finished model to take the pace from."""
+def _seconds(plan, models, finished_models):
+    """Return the seconds of these trainings by the formulas of ``Costs``, or None without a finished model."""
     stored = stored_images(plan.config)
     trained = [
         (attributes["seconds"], attributes["spec"]["train"])
-        for attributes in models_there
+        for attributes in finished_models
         if attributes.get("stage") == "train"
     ]
     try:
         n = consolidated(stored)["image"]["shape"][0] if stored and trained else 0
-    except (WaypointError, OSError):  # damaged: the pass at start says so
+    except (WaypointError, OSError):  # damaged, as the checks at the start of the run report
         n = 0
     if not n:
         return None
-    # of one that was resumed, only the last process counted
+    # the slowest: a resumed training recorded its last process alone
     pace = max(seconds / (entry["training"]["epochs"] * n) for seconds, entry in trained)
     rates = {field.name: 0.0 for field in fields(Rates)} | {"train": pace}
     sizes: dict[str, Any] = {field.name: 0 for field in fields(Sizes)} | {"images": n, "T": 1000}

@@ -1,37 +1,37 @@
-"""How long a run takes at least, by the clock: a bound that no order of its jobs can beat."""
+"""A lower bound on the wall time of a run, which no order of its jobs can beat."""
 
 import re
 from functools import cache
 
 
 def edges_of(dot):
-    """[(rule, rule that reads what it makes)] of a rule graph as Snakemake prints it."""
+    """Return [(rule, rule that reads its outputs)] of a rule graph as Snakemake prints it."""
     names = dict(re.findall(r'^\s*(\d+)\[label = "(\w+)"', dot, re.M))
     return [(names[a], names[b]) for a, b in re.findall(r"^\s*(\d+) -> (\d+)", dot, re.M)]
 
 
 def longest_chain(seconds, edges):
-    """(seconds, rules) of the longest chain of jobs of which each waits for the one before it.
+    """Return (seconds, rules) of the longest chain of jobs in which each waits for the one before it.
 
     Args:
-        seconds: {rule: of one of its jobs}, of the rules that have jobs to run. edges: as ``edges_of`` gives them.
+        seconds: {rule: seconds of one job} of the rules that have jobs to run. edges: as returned by ``edges_of``.
     """
-    after = {rule: [b for a, b in edges if a == rule and b in seconds and b != rule] for rule in seconds}
+    readers = {rule: [b for a, b in edges if a == rule and b in seconds and b != rule] for rule in seconds}
 
     @cache
-    def from_here(rule):
-        rest, chain = max(map(from_here, after[rule]), default=(0.0, ()))
+    def chain_from(rule):
+        rest, chain = max(map(chain_from, readers[rule]), default=(0.0, ()))
         return seconds[rule] + rest, (rule, *chain)
 
-    return max(map(from_here, seconds), default=(0.0, ()))
+    return max(map(chain_from, seconds), default=(0.0, ()))
 
 
 def at_least(counts, seconds, edges, cores, on_gpu=(), gpus=0):
-    """(seconds, why): the longest of three times, below which no schedule of the jobs comes.
+    """Return (seconds, reason): the largest of three lower bounds on the time of any schedule of the jobs.
 
     Args:
-        counts: {rule: jobs}. seconds: {rule: of one job}. edges: as above. cores: jobs at a time.
-        on_gpu: rules whose jobs take a GPU each. gpus: how many there are.
+        counts: {rule: jobs}. seconds: {rule: seconds of one job}. edges: as in ``longest_chain``.
+        cores: jobs at a time. on_gpu: rules whose jobs take one GPU each. gpus: number of GPUs.
     """
     chain, rules = longest_chain(seconds, edges)
     work = {rule: n * seconds[rule] for rule, n in counts.items()}

@@ -1,1 +1,1 @@
-"""The explorer: a page in the browser that reads the store, its index and pictures, and its packed form."""
+"""The explorer: a web page that shows the store, with its index, pictures, packed form and server."""

@@ -1,12 +1,13 @@
-"""What the page reads beside the store: an index, files of each target, and pictures.
+"""The files that the page reads besides the store: an index, files for each target, and pictures.
 
-    index.json                          the experiment: targets, steps, methods, groups, how far scores can be trusted
-    lists/{method}/{target}.json        lists with what halves say of them; pictures/lists/ has its images
-    groups/{method}/{target}.json       sums of groups beside both nulls
-    members.json                        the training images of every group
-    pictures/targets.webp               every target's image
-    pictures/steps/{target}.webp        a row for each step, from noise to image: x_t, x̂0_t and samples of p(·|x_t)
-    pictures/train/{k}.webp             training images, ``pictures.SHARD`` to a file
+    index.json                              the experiment: targets, steps, methods, groups and LDS
+    lists/{method}/{target}.json            lists with their judgement by halves
+    groups/{method}/{target}.json           sums of groups with both nulls
+    members.json                            the training images of every group
+    pictures/targets.webp                   every target's image
+    pictures/lists/{method}/{target}.webp   the images of the lists
+    pictures/steps/{target}.webp            a row for each step, from noise to image: x_t, x̂0_t and samples of p(·|x_t)
+    pictures/train/{k}.webp                 training images, ``pictures.SHARD`` per file
 
 Scores, names, captions and near-duplicates are read from the store's own arrays.
 """
@@ -31,19 +32,19 @@ from waypoint.workflow.figures.read_scores import in_words, models_of
 from waypoint.workflow.jobs.compared_image import Compared
 from waypoint.workflow.plan.specs import settings_of
 
-FORM = 1  # of index.json: a page says so where it meets another one
-TRUSTED = ("mean", "low", "high", "of_ceiling")
+FORM = 1  # format version of index.json; the page refuses any other
+LDS_COLUMNS = ("mean", "low", "high", "of_ceiling")
 
 
 @dataclass
 class Opened:
-    """What the page is made from, open and verified.
+    """The inputs of the page, open and verified.
 
     Attributes:
         data, near: stores. trajectories, samples: stores by target. scores: stores by (method, target).
         top: path of tables/top_influences.csv. lds, groups: paths of tables/lds_summary.csv and
-            tables/group_influences.csv, or None. members: (N) image indices by group. masks: path of the PNG by target.
-        compared: store by the id under which a given image's masks share it.
+            tables/group_influences.csv, or None. members: image indices by group. masks: path of the PNG by target.
+        compared: store of a given image's comparison by the id of the whole image, which its masks share.
         targets: {"id", "whole", "mask"} of each, in the configuration's order. methods: {"name", "control"} of each.
     """
 
@@ -63,17 +64,17 @@ class Opened:
 
 
 def open_all(job) -> Opened:
-    """Everything that a job of this page reads.
+    """Return the open inputs of a job that makes the page.
 
     Raises:
-        WaypointError: what it reads is damaged, or made with other settings.
+        WaypointError: an input is damaged or was made with other settings.
     """
     args, settings = job.args, job.settings["explorer"]
     data, scores = job.open(args.data), [job.open(path) for path in args.scores]
-    # in the configuration's order, as paths come
+    # in the configuration's order, like the paths
     targets = list(dict.fromkeys(store.attrs["target"] for store in scores))
     methods = list(dict.fromkeys(store.attrs["method"] for store in scores))
-    names, groups, lists_of_groups = ImageNames(data), job.settings.get("groups"), iter(args.lists)
+    names, groups, group_files = ImageNames(data), job.settings.get("groups"), iter(args.lists)
     pngs = iter(args.pngs)
     return Opened(
         data=data,
@@ -86,7 +87,7 @@ def open_all(job) -> Opened:
         groups=args.groups and job.folder(args.groups),
         members=members(
             names.files,
-            {name: next(lists_of_groups) for name in sorted(groups["files"])},
+            {name: next(group_files) for name in sorted(groups["files"])},
             classes_of(data, groups["by"], names),
             groups["by"],
         )
@@ -99,28 +100,28 @@ def open_all(job) -> Opened:
     )
 
 
-def write(opened: Opened, folder: Path, experiment: str, store: str, images: Sequence[int] | None, told=None) -> None:
+def write(opened: Opened, folder: Path, experiment: str, store: str, images: Sequence[int] | None, report=None) -> None:
     """Write everything but the page's own files into a folder.
 
     Args:
-        store: path from the page to the experiment's store. images: the training images that count; default all.
-        told: called with the number of pictures that are done, and of all.
+        store: path from the page to the experiment's store. images: the training images to include; None: all.
+        report: called with the number of pictures done and the number of all pictures.
     """
     images_of = Rows(opened.data["image"])
     _write_json(folder / "index.json", _index(opened, experiment, store, images))
-    _lists(opened, folder, images_of)
+    _write_lists(opened, folder, images_of)
     if opened.members:
-        _write_json(folder / "members.json", _counted(opened.members, images))
+        _write_json(folder / "members.json", _included(opened.members, images))
     finals = [read(opened.trajectories[row["id"]]["image"]) for row in opened.targets]
     pictures.save_sheet(folder / "pictures/targets.webp", finals, pictures.ACROSS, pictures.CHOSEN)
     for row in opened.targets:
-        _steps(opened, row["id"], folder / f"pictures/steps/{row['id']}.webp")
+        _write_steps(opened, row["id"], folder / f"pictures/steps/{row['id']}.webp")
     ids = range(len(images_of)) if images is None else images
-    _train(images_of, folder / "pictures/train", ids, told)
+    _write_train(images_of, folder / "pictures/train", ids, report)
 
 
 def _index(opened, experiment, store, images):
-    """What index.json holds."""
+    """Return the content of index.json."""
     count, channels, *size = opened.data["image"].shape
     names = ImageNames(opened.data)
     return {
@@ -150,27 +151,27 @@ def _index(opened, experiment, store, images):
     }
 
 
-def _lists(opened, folder, images_of):
-    """Lists and sums of groups of every target and method, and the pictures of the lists' images."""
+def _write_lists(opened, folder, images_of):
+    """Write the lists and group sums of every target and method, and the pictures of the lists' images."""
     captions = read(opened.data["caption"]) if "caption" in opened.data else None
-    for (method, target), rows in lists.by_scores(_rows(opened.top)).items():
+    for (method, target), rows in lists.by_method_and_target(_rows(opened.top)).items():
         if (method, target) not in opened.scores:
             continue
-        found = lists.listed(rows)
-        listed = found["images"]["train"]
+        content = lists.listed(rows)
+        listed = content["images"]["train"]
         if captions is not None:
-            found["images"]["caption"] = [str(captions[i]) for i in listed]
-        found["judged"], found["by"] = judged_by(opened.scores[method, target])
-        _write_json(folder / f"lists/{method}/{target}.json", found)
+            content["images"]["caption"] = [str(captions[i]) for i in listed]
+        content["judged"], content["by"] = judged_by(opened.scores[method, target])
+        _write_json(folder / f"lists/{method}/{target}.json", content)
         path = folder / f"pictures/lists/{method}/{target}.webp"
         pictures.save_sheet(path, images_of[listed], pictures.LISTED_ACROSS, pictures.THUMB)
-    for (method, target), rows in lists.by_scores(_rows(opened.groups)).items():
+    for (method, target), rows in lists.by_method_and_target(_rows(opened.groups)).items():
         if (method, target) in opened.scores:
             _write_json(folder / f"groups/{method}/{target}.json", lists.summed(rows))
 
 
 def _rows(path):
-    """A table's rows; none where there is no table."""
+    """Return a table's rows; none if there is no table."""
     if path is None:
         return []
     with open(path, newline="", encoding="utf-8") as table:
@@ -183,72 +184,74 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def _in_words(opened):
-    """What was run: training images, targets and models."""
+    """Return the numbers of training images, targets and models in words."""
     models = [models_of(store) or 0 for store in opened.scores.values()]
     targets = len({target for _, target in opened.scores})
     return in_words({"targets": targets, "images": opened.data["image"].shape[0], "models": max(models)})
 
 
 def _target(opened, row):
-    """What the index says of a target."""
+    """Return the index's entry of a target."""
     name, whole = row["id"], row["whole"]
     trajectory, samples = opened.trajectories[name], opened.samples[name]
-    made = settings_of(trajectory.attrs["spec"])["target"]
+    settings = settings_of(trajectory.attrs["spec"])["target"]
     any_scores = next(store for (_, target), store in opened.scores.items() if target == name)
     steps, shape = sorted(read(any_scores["step"]).tolist()), trajectory["image"].shape
-    found = {"id": name, "steps": steps, "samples": min(4, samples["sample"].shape[1]), "size": shape[1:]}
-    found |= {key: made[key] for key in ("prompt", "label", "seed") if made.get(key) is not None}
-    names = opened.data["label"].attrs.get("class_names") if "label" in opened.data else None
-    if "label" in found and names:
-        found["class"] = names[found["label"]]
+    entry = {"id": name, "steps": steps, "samples": min(4, samples["sample"].shape[1]), "size": shape[1:]}
+    entry |= {key: settings[key] for key in ("prompt", "label", "seed") if settings.get(key) is not None}
+    class_names = opened.data["label"].attrs.get("class_names") if "label" in opened.data else None
+    if "label" in entry and class_names:
+        entry["class"] = class_names[entry["label"]]
     if whole != name:
-        found["whole"] = whole
+        entry["whole"] = whole
     if row["mask"] is not None:
-        found["region"] = outline(pixels(row["mask"], opened.masks.get(name), shape[1:]))
+        entry["region"] = outline(pixels(row["mask"], opened.masks.get(name), shape[1:]))
     if whole in opened.compared:
-        found["said"] = Compared(opened.compared[whole], ImageNames(opened.data).files).sentence()
-    return found
+        entry["said"] = Compared(opened.compared[whole], ImageNames(opened.data).files).sentence()
+    return entry
 
 
 def _method(opened, name, control):
-    """What the index says of a method."""
+    """Return the index's entry of a method."""
     stores = [store for (method, _), store in opened.scores.items() if method == name]
     return {"name": name, "control": control, "error": "score_se" in stores[0]}
 
 
 def _trust(row):
-    """A row of tables/lds_summary.csv."""
-    found = {name: float(row[name]) if row.get(name) else None for name in TRUSTED}
-    return {"method": row["method"], "step": int(row["step"]), "checkpoints": row["checkpoints"], **found}
+    """Return the index's entry of a row of tables/lds_summary.csv."""
+    numbers = {name: float(row[name]) if row.get(name) else None for name in LDS_COLUMNS}
+    return {"method": row["method"], "step": int(row["step"]), "checkpoints": row["checkpoints"], **numbers}
 
 
-def _counted(groups, images):
-    """{group: indices} of those images that count."""
-    counted = None if images is None else set(images)
-    return {name: [int(i) for i in members if counted is None or int(i) in counted] for name, members in groups.items()}
+def _included(groups, images):
+    """Return {group: indices}, restricted to ``images`` unless that is None."""
+    included = None if images is None else set(images)
+    return {
+        name: [int(i) for i in members if included is None or int(i) in included] for name, members in groups.items()
+    }
 
 
-def _steps(opened, name, path):
-    """The picture of a target's steps, from noise to image."""
+def _write_steps(opened, name, path):
+    """Write the picture of a target's steps, from noise to image."""
     trajectory, samples = opened.trajectories[name], opened.samples[name]
-    of_target = next(store for (_, target), store in opened.scores.items() if target == name)
-    grid, sampled, shown = read(trajectory["step"]).tolist(), read(samples["step"]).tolist(), []
+    scores = next(store for (_, target), store in opened.scores.items() if target == name)
+    grid, sampled_steps, images = read(trajectory["step"]).tolist(), read(samples["step"]).tolist(), []
     number = min(4, samples["sample"].shape[1])
-    for t in sorted(read(of_target["step"]).tolist(), reverse=True):
-        at = sampled.index(t)
-        if "x_t_image" in samples:  # of latents, what they are decoded to
-            x_t, x0_hat = (read(samples[part], at) for part in ("x_t_image", "x0_hat_image"))
+    for t in sorted(read(scores["step"]).tolist(), reverse=True):
+        row = sampled_steps.index(t)
+        if "x_t_image" in samples:  # decoded latents
+            x_t, x0_hat = (read(samples[part], row) for part in ("x_t_image", "x0_hat_image"))
         else:
             x_t, x0_hat = (read(trajectory[part], grid.index(t)) for part in ("x_t", "x0_hat"))
-        shown += [x_t / max(1.0, float(np.abs(x_t).max()) / 2), x0_hat, *read(samples["sample"], at)[:number]]
-    pictures.save_sheet(path, shown, 2 + number, pictures.SHOWN)
+        images += [x_t / max(1.0, float(np.abs(x_t).max()) / 2), x0_hat, *read(samples["sample"], row)[:number]]
+    pictures.save_sheet(path, images, 2 + number, pictures.SHOWN)
 
 
-def _train(images_of, folder, ids, told):
-    """The training images, some to a file."""
+def _write_train(images_of, folder, ids, report):
+    """Write the pictures of the training images, ``pictures.SHARD`` per file."""
     for start in range(0, len(ids), pictures.SHARD):
-        chosen = list(ids[start : start + pictures.SHARD])
+        shard = list(ids[start : start + pictures.SHARD])
         path = folder / f"{start // pictures.SHARD}.webp"
-        pictures.save_sheet(path, images_of[chosen], pictures.ACROSS, pictures.THUMB)
-        if told is not None:
-            told(start + len(chosen), len(ids))
+        pictures.save_sheet(path, images_of[shard], pictures.ACROSS, pictures.THUMB)
+        if report is not None:
+            report(start + len(shard), len(ids))

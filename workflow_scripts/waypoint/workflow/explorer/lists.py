@@ -1,4 +1,4 @@
-"""What the page says of one target and method: lists as tables/top_influences.csv has them, and sums of groups."""
+"""The page's data on one target and method: the lists of tables/top_influences.csv, and the sums of groups."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,47 +8,47 @@ NUMBERS = ("score", "se", "random_mean", "random_sd", "z", "p", "q", "percentile
 SIDES = "+-"
 
 
-def by_scores(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """Rows of a table by their method and target."""
-    found: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+def by_method_and_target(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Return the rows of a table by method and target."""
+    grouped: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for row in rows:
-        found[row["method"], row["target"]].append(row)
-    return found
+        grouped[row["method"], row["target"]].append(row)
+    return grouped
 
 
 def listed(rows: Iterable[dict[str, str]]) -> dict[str, Any]:
-    """The lists of one target and method.
+    """Return the lists of one target and method.
 
     Args:
-        rows: of tables/top_influences.csv, in its order.
+        rows: rows of tables/top_influences.csv, in its order.
 
     Returns:
-        ``images``: every listed training image once, ascending, with what it is called; ``lists``: by step and side
-        ("+", "-") the places of its images in ``images``, and where halves judge them ``low``, ``high`` and ``found``.
+        ``images``: every listed training image once, ascending, with name and class; ``lists``: for each step and side
+        ("+", "-") the positions of its images in ``images`` and, if judged by halves, ``low``, ``high`` and ``found``.
     """
     rows = list(rows)
-    known = {int(row["train"]): row for row in rows}
-    place = {train: k for k, train in enumerate(sorted(known))}
+    row_of = {int(row["train"]): row for row in rows}
+    position = {train: k for k, train in enumerate(sorted(row_of))}
     lists: dict[str, dict[str, dict[str, list[int]]]] = {}
     for row in rows:
         sides = lists.setdefault(row["step"], {side: {"at": [], "low": [], "high": [], "found": []} for side in SIDES})
         side = sides[row["sign"]]
-        side["at"].append(place[int(row["train"])])
+        side["at"].append(position[int(row["train"])])
         if row["found"]:
             side["low"].append(int(row["rank_low"]))
             side["high"].append(int(row["rank_high"]))
             side["found"].append(int(row["found"] == "True"))
     images = {
-        "train": list(place),
-        "file": [known[train]["file"] for train in place],
-        "class": [known[train]["class"] for train in place],
-        "alike": [int(known[train]["alike"]) for train in place],
+        "train": list(position),
+        "file": [row_of[train]["file"] for train in position],
+        "class": [row_of[train]["class"] for train in position],
+        "alike": [int(row_of[train]["alike"]) for train in position],
     }
     return {"images": images, "lists": lists}
 
 
 def summed(rows: Iterable[dict[str, str]]) -> list[dict[str, object]]:
-    """Rows of tables/group_influences.csv of one target and method, numbers as numbers; an empty cell is None."""
+    """Return one target and method's rows of tables/group_influences.csv with numbers parsed; an empty cell is None."""
     return [
         {
             "step": int(row["step"]),

@@ -1,13 +1,13 @@
-"""The border of a mask as a path of SVG, in pixels of the image."""
+"""The border of a mask as an SVG path, in pixels of the image."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def outline(mask: NDArray[np.floating]) -> str:
-    """The edges between pixels inside and outside of a mask (H, W) as the ``d`` of a path of SVG.
+    """Return the edges between pixels inside and outside a mask (H, W) as the ``d`` of an SVG path.
 
-    Neighbouring edges in one line are one line.
+    Adjacent edges along a line are merged.
     """
     inside = np.pad(mask > 0, 1)
     rows, columns = (inside[1:] != inside[:-1])[:, 1:-1], (inside[:, 1:] != inside[:, :-1])[1:-1].T
@@ -17,6 +17,6 @@ def outline(mask: NDArray[np.floating]) -> str:
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """(start, stop) of every run of true entries."""
+    """Return (start, stop) of every run of true entries."""
     changes = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     return list(zip(changes[::2].tolist(), changes[1::2].tolist()))

@@ -1,4 +1,4 @@
-"""The page itself: files that are the same for every experiment, made from explorer/src and kept in explorer/dist."""
+"""The page itself: files in explorer/dist, built from explorer/src, that are the same for every experiment."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ DIST = Path(__file__).parents[4] / "explorer" / "dist"
 FILES = ("index.html", "explorer.js", "explorer.css", "LICENSES.txt")
 POLICY = "__POLICY__"
 STYLE, CODE = '<link rel="stylesheet" href="explorer.css">', '<script src="explorer.js" defer></script>'
-# nothing from elsewhere, no code but the page's own, no forms; pictures are drawn from what was fetched
+# nothing from other origins, no code but the page's own, no forms; pictures are drawn from fetched data
 SERVED = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'"
@@ -26,10 +26,10 @@ def place(folder: Path) -> None:
 
 
 def packed(folder: Path, title: str) -> str:
-    """The page with every file of a folder inside it, as one HTML document that asks for nothing.
+    """Return the page with every file of a folder embedded, as one HTML document that loads nothing else.
 
     Args:
-        folder: with ``index.json`` and what it names. title: of the document.
+        folder: contains ``index.json`` and the files it refers to. title: title of the document.
     """
     style = (DIST / "explorer.css").read_text(encoding="utf-8")
     code = (DIST / "explorer.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
@@ -49,7 +49,7 @@ def packed(folder: Path, title: str) -> str:
     embedded = f'<script type="application/json" id="packed">{data}</script>\n<script>{code}</script>'
     embedded += f"\n<!--\n{licences}-->"
     title = title.replace("&", "&amp;").replace("<", "&lt;")
-    # last: the code may hold anything that is replaced above
+    # the code last, as it may contain text that is replaced above
     return html.replace("<title>Waypoint</title>", f"<title>{title}</title>").replace(CODE, embedded)
 
 

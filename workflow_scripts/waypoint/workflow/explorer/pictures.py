@@ -1,4 +1,4 @@
-"""Images as small pictures, many to a file, so that a page fetches few files: rows of equal cells, without gaps."""
+"""Sheets of small pictures in rows of equal cells without gaps, so that the page fetches few files."""
 
 import math
 from collections.abc import Sequence
@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-THUMB, SHOWN, CHOSEN = 64, 256, 128  # pixels of the longer side: training images, parts of trajectories, targets
-SHARD, ACROSS = 64, 8  # training images in a file, and in a row of it
-LISTED_ACROSS = 16  # images of a list's file in a row
-LOSSY = 90  # WebP's quality of pictures that are smaller than their images
+THUMB, SHOWN, CHOSEN = 64, 256, 128  # pixels of the longer side: training images, steps, targets
+SHARD, ACROSS = 64, 8  # training images per file, and per row of it
+LISTED_ACROSS = 16  # images per row of a list's file
+LOSSY = 90  # WebP quality of pictures smaller than their images
 Values = NDArray[np.floating]
 
 
 def cell(shape: Sequence[int], longest: int) -> tuple[int, int]:
-    """Height and width of a picture of an image (H, W) whose longer side has at most ``longest`` pixels."""
+    """Return the height and width of an image (H, W) scaled down to at most ``longest`` pixels on its longer side."""
     scale = min(1.0, longest / max(shape))
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
 def as_pixels(image: Values, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """An image (C, H, W) in [-1, 1] as bytes (h, w, 3), averaged over pixels where the picture is smaller.
+    """Return an image (C, H, W) in [-1, 1] as bytes (h, w, 3), averaged over pixels if it is scaled down.
 
     Args:
         size: (h, w).
@@ -35,12 +35,12 @@ def as_pixels(image: Values, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def save_sheet(path: Path, images: Sequence[Values] | Values, across: int, longest: int) -> None:
-    """Write images as one file of cells, from left to right and from top to bottom.
+    """Write images as the cells of one file, from left to right and from top to bottom.
 
-    Pictures that are as large as their images keep every pixel; smaller ones are compressed.
+    Images that are not scaled down are compressed without loss.
 
     Args:
-        images: (C, H, W) in [-1, 1], all of one size. across: cells in a row.
+        images: (C, H, W) in [-1, 1], all of one size. across: cells per row.
     """
     size = cell(images[0].shape[1:], longest)
     rows = math.ceil(len(images) / across)
@@ -49,5 +49,5 @@ def save_sheet(path: Path, images: Sequence[Values] | Values, across: int, longe
         y, x = k // across * size[0], k % across * size[1]
         sheet[y : y + size[0], x : x + size[1]] = as_pixels(image, size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = size == tuple(images[0].shape[1:])
-    Image.fromarray(sheet).save(path, "WEBP", lossless=whole, quality=75 if whole else LOSSY, method=2)
+    lossless = size == tuple(images[0].shape[1:])
+    Image.fromarray(sheet).save(path, "WEBP", lossless=lossless, quality=75 if lossless else LOSSY, method=2)

@@ -1,1 +1,1 @@
-"""Style and parts of figures, and scores read for figures and tables."""
+"""The style and parts of figures, and access to scores for figures and tables."""

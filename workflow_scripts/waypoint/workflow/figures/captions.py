@@ -1,31 +1,31 @@
-"""Words under training images: a score, the image's name and its class, each no wider than the image."""
+"""Captions of training images: a score, the image's name and its class, each no wider than the image."""
 
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-SIZE = 6.3  # points of the lines under an image
-LINE = 0.108  # inches that a line takes
+SIZE = 6.3  # font size in points
+LINE = 0.108  # line height in inches
 
 
 def signed(score):
-    """A score in two digits with its sign, as figures have it."""
+    """Return a score in two digits with its sign, as figures show it."""
     return f"{score:+.2g}".replace("-", "−")
 
 
 def plain(text):
-    """A text in which no character begins a formula of matplotlib's."""
+    """Return the text with dollar signs escaped, so that matplotlib sees no formula."""
     return text.replace("$", r"\$")
 
 
 def shortened(text, width, size=SIZE):
-    """A text with … in its middle where it is wider than ``width`` inches at ``size`` points; in one line.
+    """Return the text on one line, with … in its middle if it is wider than ``width`` inches at ``size`` points.
 
-    The end is kept as long as the beginning: there names of files differ most.
+    As much is kept of the end as of the beginning, since the ends of file names differ most.
     """
     text = " ".join(text.split())
     if width_of(text, size) <= width:
         return text
-    left, right = 0, len(text) - 1  # characters that fit, and that do not
+    left, right = 0, len(text) - 1  # numbers of characters that fit, and that do not
     while right - left > 1:
         middle = (left + right) // 2
         left, right = (middle, right) if width_of(_cut(text, middle), size) <= width else (left, middle)
@@ -33,21 +33,21 @@ def shortened(text, width, size=SIZE):
 
 
 def _cut(text, length):
-    """The first and the last ``length`` characters of a text."""
+    """Return ``length`` characters of a text, half from its beginning and half from its end, with … between them."""
     end = (length + 1) // 2
     return text[: length - end] + "…" + text[len(text) - end :]
 
 
 def width_of(text, size):
-    """Inches that a text takes at ``size`` points."""
+    """Return the width of a text in inches at ``size`` points."""
     return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0] / 72
 
 
 class Captions:
-    """The captions under training images, or beside them.
+    """The captions under or beside training images.
 
     Args:
-        names: an ``ImageNames``. width: inches that a line may take. size: points.
+        names: an ``ImageNames``. width: maximal width of a line in inches. size: font size in points.
     """
 
     def __init__(self, names, width, size=SIZE):
@@ -55,7 +55,7 @@ class Captions:
 
     @property
     def lines(self):
-        """How many lines ``of`` gives."""
+        """The number of lines that ``of`` returns."""
         return 1 + self.names.labelled
 
     @property
@@ -65,12 +65,12 @@ class Captions:
         return f"{file} and class" if self.names.labelled else file
 
     def of(self, i):
-        """An image's name and, where there are labels, its class, as lines that fit; no character is a formula.
+        """Return an image's name and, if there are labels, its class, as lines that fit and contain no formula.
 
-        Of a name that begins with a folder of the class's name that is left out: the class says it.
+        A leading folder with the class's name is left out, since the class follows.
         """
-        file, of_class = self.names.files[i], self.names.class_of(i)
-        lines = [file.removeprefix(f"{of_class}/"), of_class] if self.names.labelled else [file]
+        file, class_name = self.names.files[i], self.names.class_of(i)
+        lines = [file.removeprefix(f"{class_name}/"), class_name] if self.names.labelled else [file]
         return [plain(shortened(line, self.width, self.size)) for line in lines]
 
     def below(self, axes, i, *first):

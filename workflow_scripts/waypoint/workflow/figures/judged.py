@@ -1,4 +1,4 @@
-"""Lists of training images, judged by halves of the checkpoints or draws, for the table and the panels."""
+"""Lists of training images, judged by halves of the checkpoints or draws, for tables and panels."""
 
 from dataclasses import replace
 
@@ -9,10 +9,10 @@ from waypoint.workflow.figures.read_scores import models_of, parts_of
 
 
 def judged(job, scores, top, listed):
-    """The lists of a store of scores, as ``stability.Judged``; the same wherever lists are equally long.
+    """Return the lists of a store of scores as ``stability.Judged``, the same wherever lists have this length.
 
     Args:
-        top: length of a list. listed: a ``Listed``: the images that count; ranks are those among them.
+        top: length of a list. listed: the ``Listed`` images, among which ranks are counted.
     """
     (parts, _), stream, length = parts_of(scores), None, min(top, len(listed))
     if parts is not None:
@@ -23,10 +23,10 @@ def judged(job, scores, top, listed):
 
 
 def judged_by(scores):
-    """Whether the lists of a store can be judged, and words that say by what, or why not."""
-    parts, of = parts_of(scores)
+    """Return whether the lists of a store can be judged, and words that say by what, or why not."""
+    parts, kind = parts_of(scores)
     if parts is not None:
-        return True, f"{len(parts)} models" if of == "checkpoints" else "halves of the draws"
+        return True, f"{len(parts)} models" if kind == "checkpoints" else "halves of the draws"
     if models_of(scores) is None:
         return False, "the method uses no model"
     return False, "scores are not kept by model or half"

@@ -1,13 +1,13 @@
-"""The LDS of a method in words, from tables/lds_overall.csv; read without pandas, since every run ends with it."""
+"""The LDS of a method in words, from tables/lds_overall.csv, read without pandas because every run ends with it."""
 
 import csv
 
 
 def overall_lds(path, method):
-    """A method's LDS, averaged over targets and steps, with all its checkpoints: (mean, low, high), or None.
+    """Return (mean, low, high) of a method's LDS over targets and steps with all its checkpoints, or None.
 
     Args:
-        path: of the table.
+        path: path of the table.
     """
     with open(path, newline="", encoding="utf-8") as table:
         rows = [row for row in csv.DictReader(table) if row["method"] == method]
@@ -18,7 +18,7 @@ def overall_lds(path, method):
 
 
 def lds_in_words(lds):
-    """An LDS with its interval, and whether it is above zero."""
+    """Return an LDS with its interval, and whether it is above zero, in words."""
     mean, low, high = (f"{value:.2f}".replace("-", "−") for value in lds)
     verdict = "above zero" if lds[1] > 0 else "below zero" if lds[2] < 0 else "not shown to be above zero"
     return f"LDS {mean} ({low} … {high}): {verdict}"

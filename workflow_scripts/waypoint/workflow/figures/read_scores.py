@@ -1,4 +1,4 @@
-"""Scores of all methods and targets, read one store at a time for tables and figures."""
+"""Access to the scores of all methods and targets for tables and figures, one store at a time."""
 
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.caveats import with_caveats
@@ -7,35 +7,35 @@ from waypoint.workflow.words import counted
 
 
 def read_scores(job):
-    """Iterate (method, target, steps, score) over the job's ``scores``, one store at a time; score is (S, N)."""
+    """Yield (method, target, steps, score) for each of the job's ``scores``, one store at a time; score is (S, N)."""
     for done, store in enumerate(map(job.open, job.args.scores), 1):
         yield store.attrs["method"], store.attrs["target"], read(store["step"]).tolist(), read(store["score"])
         job.progress(done, len(job.args.scores), "scores")
 
 
 def parts_of(scores):
-    """Scores with independent noise: those of every checkpoint, or of both halves of the draws of a single one.
+    """Return scores with independent noise: of every checkpoint, or of both halves of a single checkpoint's draws.
 
     Args:
-        scores: open store.
+        scores: an open store.
 
     Returns:
-        (P, S, N) float32 and what the parts are, or None and "" where fewer than two are kept.
+        (P, S, N) float32 and the kind of the parts, or None and "" if fewer than two are stored.
     """
-    for name, parts in (("score_by_checkpoint", "checkpoints"), ("score_by_half", "halves of the draws")):
+    for name, kind in (("score_by_checkpoint", "checkpoints"), ("score_by_half", "halves of the draws")):
         if name in scores and scores[name].shape[0] > 1:
-            return read(scores[name]), parts
+            return read(scores[name]), kind
     return None, ""
 
 
 def models_of(scores):
-    """The number of models from which a method's scores come, or None for methods without models."""
+    """Return the number of models behind a method's scores, or None for methods without models."""
     checkpoints = settings_of(scores.attrs["spec"]).get("checkpoints")
     return None if checkpoints is None else len(checkpoints)
 
 
 def what_ran(job):
-    """Numbers for a figure's title: training images, targets, and models where a method has any."""
+    """Return the counts for a figure's title: training images, targets, and models if a method has any."""
     stores = [job.open(path) for path in job.args.scores]
     return {
         "images": stores[0]["score"].shape[1],
@@ -44,18 +44,18 @@ def what_ran(job):
     }
 
 
-def in_words(ran):
-    """``what_ran`` as a part of a title."""
-    words = [(ran["targets"], "target"), (ran["images"], "training image"), (ran["models"], "model")]
+def in_words(counts):
+    """Return the counts of ``what_ran`` in words, as part of a title."""
+    words = [(counts["targets"], "target"), (counts["images"], "training image"), (counts["models"], "model")]
     return ", ".join(counted(count, word) for count, word in words if count)
 
 
-def titled(what, ran):
-    """A figure's title: what it shows, ``what_ran`` in words, and how little that is where it is little."""
-    return with_caveats(f"{what}: {in_words(ran)}", targets=ran["targets"], models=ran["models"])
+def titled(subject, counts):
+    """Return a figure's title: its subject, the counts of ``what_ran`` in words, and caveats if they are small."""
+    return with_caveats(f"{subject}: {in_words(counts)}", targets=counts["targets"], models=counts["models"])
 
 
 def projected(spec):
-    """How the gradients were projected before they were compared, in words."""
+    """Return in words how the gradients were projected before they were compared."""
     projection = spec["projection"]
     return "not projected" if projection["kind"] == "none" else f"d = {projection['dim']}"

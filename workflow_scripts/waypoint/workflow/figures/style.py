@@ -1,4 +1,4 @@
-"""Colours, images in frames, and how a figure is stored, the same in all figures."""
+"""Colours, framed images and the saving of figures, shared by all figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,18 +19,18 @@ Dashes: TypeAlias = LineStyleType  # a style of lines
 
 
 class LineLook(TypedDict):
-    """The part of a method's look that a line has."""
+    """The part of a method's look that applies to a line."""
 
     color: str
     marker: str
 
 
-GREEN, RED = "#009E73", "#CC3311"  # told apart by colour-blind readers, and by + and − and the frame's style
-NONE = {"color": "#BBBBBB", "marker": ".", "hatch": ""}  # of forgetting: models of the full set
-# Okabe and Ito's colours, then Tol's, and a marker and a hatch each: no method is told by its colour alone
+GREEN, RED = "#009E73", "#CC3311"  # distinguishable for colour-blind readers, and also by + and − and the frame's style
+NONE = {"color": "#BBBBBB", "marker": ".", "hatch": ""}  # models of the full set, in forgetting
+# Okabe and Ito's colours, then Tol's, each with a marker and a hatch, so that no method is shown by colour alone
 METHODS = {name: asdict(look) for name, look in LOOKS.items()} | {"none": NONE}
 CONTROLS = (*(row.name for row in ROWS if row.control), "none")
-# methods under names of their own take these in turn
+# methods under other names take these in turn
 OTHERS = [
     {"color": "#882255", "marker": "P", "hatch": "\\\\"},
     {"color": "#332288", "marker": "<", "hatch": "oo"},
@@ -38,7 +38,7 @@ OTHERS = [
     {"color": "#44AA99", "marker": "*", "hatch": "**"},
     {"color": "#661100", "marker": "h", "hatch": "OO"},
 ]
-# an image's masks are told apart by colour and by line style
+# an image's masks differ in colour and line style
 DASHES: list[Dashes] = ["-", (0, (4, 2.2)), (0, (1, 2.2)), (0, (5, 2.2, 1, 2.2))]
 REGIONS: list[tuple[str, Dashes]] = [
     (color, DASHES[k % len(DASHES)])
@@ -62,13 +62,13 @@ plt.rcParams.update(
 
 
 def picture(image):
-    """A (C, H, W) image in [-1, 1] as an array for matplotlib."""
+    """Return a (C, H, W) image in [-1, 1] as an array for matplotlib."""
     pixels = np.clip((image + 1) / 2, 0, 1).transpose(1, 2, 0)
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels[..., :3]
 
 
 def mosaic(images):
-    """Four (C, H, W) images as one 2 × 2 picture with a light gap."""
+    """Return four (C, H, W) images as one 2 × 2 picture with a light gap."""
     c, h, w = images[0].shape
     gap = max(1, h // 16)
     out = np.ones((c, 2 * h + gap, 2 * w + gap), np.float32)
@@ -87,65 +87,65 @@ def show(axes, image, edge="#888888", width=0.6, style: Dashes = "-"):
 
 
 def styles(methods, turns: Mapping[str, int] | None = None):
-    """{method: {"color", "marker", "hatch"}} of a figure's methods, in one order everywhere: controls come last.
+    """Return {method: {"color", "marker", "hatch"}} of a figure's methods, in the order of all figures, controls last.
 
     Args:
-        turns: {method: number} of those without a look of their own, the same in all figures of an experiment: the
-            section ``looks`` of a figure's spec. Default: their order in ``methods``.
+        turns: {method: number} of the methods without a look of their own, the same in all figures of an experiment:
+            the section ``looks`` of a figure's spec. Default: their order in ``methods``.
     """
     others = [method for method in dict.fromkeys(methods) if method not in METHODS]
     places = {method: k for k, method in enumerate(others)} | dict(turns or {})
     others.sort(key=lambda method: places[method])
-    look = {method: OTHERS[places[method] % len(OTHERS)] for method in others}
-    before = [method for method in METHODS if method not in CONTROLS]
-    order = [method for method in [*before, *others, *CONTROLS] if method in set(methods)]
-    return {method: METHODS.get(method) or look[method] for method in order}
+    looks = {method: OTHERS[places[method] % len(OTHERS)] for method in others}
+    attributing = [method for method in METHODS if method not in CONTROLS]
+    order = [method for method in [*attributing, *others, *CONTROLS] if method in set(methods)]
+    return {method: METHODS.get(method) or looks[method] for method in order}
 
 
 def line_style(style: Mapping[str, str]) -> LineLook:
-    """The part of a method's style that applies to a line."""
+    """Return the part of a method's style that applies to a line."""
     return {"color": style["color"], "marker": style["marker"]}
 
 
 def side_by_side(figure: Figure, widths: Sequence[float]) -> list[SubFigure]:
-    """Parts of a figure from left to right, with these ratios of their widths."""
+    """Split a figure into parts from left to right, with these ratios of widths."""
     return np.ravel(np.asarray(figure.subfigures(1, len(widths), width_ratios=widths), object)).tolist()
 
 
 def one_above_another(figure: Figure, heights: Sequence[float]) -> list[SubFigure]:
-    """Parts of a figure from top to bottom, with these ratios of their heights."""
+    """Split a figure into parts from top to bottom, with these ratios of heights."""
     return np.ravel(np.asarray(figure.subfigures(len(heights), 1, height_ratios=heights), object)).tolist()
 
 
 def outline(axes, mask, color, style):
-    """Draw the border of a mask (H, W) on its image, just inside its pixels' edges, so that neighbours show both."""
-    fine = 8  # parts of a pixel's edge
+    """Draw the border of a mask (H, W) on its image, just inside its edge, so that borders of neighbours both show."""
+    fine = 8  # subdivisions of a pixel's side
     inset = max(1, round(fine * max(mask.shape) / 60))
     inside = np.pad(np.kron(mask > 0, np.ones((fine, fine), bool)), inset + 1)
     for axis in (0, 1):
         inside = np.logical_and.reduce([np.roll(inside, shift, axis) for shift in range(-inset, inset + 1)])
     y, x = ((np.arange(n) - inset - 0.5) / fine - 0.5 for n in inside.shape)
     limits = axes.get_xlim(), axes.get_ylim()
-    for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # seen on dark and on light
+    for shade, width, dashes in (("white", 4.0, "-"), (color, 2.2, style)):  # visible on dark and on light
         axes.contour(x, y, inside, [0.5], colors=[shade], linewidths=width, linestyles=[dashes])
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
 def method_bars(axes, table, column, images, turns=None):
-    """Bars of a table's column, methods side by side in groups of n_remove, with the values behind each bar.
+    """Draw bars of a table's column, methods side by side in groups of n_remove, with the values behind each bar.
 
-    Bars are means over targets, with their standard errors; dots are the targets, in one order everywhere.
+    Bars are means over targets with their standard errors; dots are the targets, in the same order everywhere.
 
     Args:
-        table: with columns method, target, n_remove and ``column``. images: training images, for shares.
+        table: has the columns method, target, n_remove and ``column``. images: number of training images, for shares.
         turns: as for ``styles``.
     """
     counts, labelled = sorted(table["n_remove"].unique()), set()
     targets, ticks, left = list(table["target"].unique()), [], 0.0
     looks = styles(table["method"].unique(), turns)
     for count in counts:
-        there = set(table.loc[table["n_remove"] == count, "method"])
-        methods = [method for method in looks if method in there]
+        present = set(table.loc[table["n_remove"] == count, "method"])
+        methods = [method for method in looks if method in present]
         for k, method in enumerate(methods):
             rows = table[(table["n_remove"] == count) & (table["method"] == method)]
             values, x = rows[column].to_numpy(), left + k
@@ -165,21 +165,21 @@ def method_bars(axes, table, column, images, turns=None):
 
 
 def time_axis(axes, steps):
-    """t from left to right as the image is made: from noise (large t) to image."""
+    """Let t run from left to right as the image is made: from noise (large t) to image."""
     axes.set_xlim(max(steps) + 30, min(steps) - 30)
     axes.set_xticks(steps)
     axes.set_xlabel("step t (noise on the left, image on the right)")
 
 
 def reading(figure):
-    """Write in the lower left corner where to read what a figure says and does not."""
+    """Write into the lower left corner where to read how a figure is interpreted."""
     width, height = figure.get_size_inches()
     words = "what scores say and do not: docs/reading.md; how well they predict retraining: figures/lds.png, */lds/"
     figure.text(0.1 / width, 0.06 / height, words, va="bottom", size=6.5, color="#767676")
 
 
 def save(figure, job, **attributes):
-    """Store a figure at the job's ``out``, whole or not at all, with attributes beside its own, and close it."""
+    """Save a figure atomically at the job's ``out``, with attributes besides the usual ones, and close it."""
     with atomic_file(job.args.out, lambda: job.provenance(**attributes)) as tmp:
         figure.savefig(tmp)
     plt.close(figure)

@@ -1,1 +1,1 @@
-"""The terminal during a run: a line for each job, how far the run is, and one sentence where something fails."""
+"""Terminal output during a run: a line for each job, the run's progress, and one sentence for each failure."""

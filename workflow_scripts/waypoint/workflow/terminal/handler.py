@@ -1,7 +1,7 @@
-"""Snakemake's events as lines for people, through its interface for logger plugins.
+"""Readable lines for Snakemake's events, through its interface for logger plugins.
 
-On a terminal the lower lines say how far the run and its long jobs are. Elsewhere only whole lines are written, some
-of them while a long job runs, at growing intervals.
+On a terminal, the bottom lines show the progress of the run and of its jobs. Elsewhere only whole lines are written,
+for long jobs also while they run, at growing intervals.
 """
 
 import os
@@ -18,18 +18,18 @@ from waypoint.workflow.terminal import job_log, words
 from waypoint.workflow.terminal.pace import Pace
 
 REPOSITORY = Path(__file__).resolve().parents[4]
-SHOWN_AT_ONCE = 8  # running jobs below the bar
-FIRST_WORD, LAST_INTERVAL = 60.0, 1800.0  # seconds that a job runs before a line says how far it is; between such lines
-GLANCE = 10.0  # seconds between two looks at the running jobs
+MAX_SHOWN = 8  # running jobs listed below the bar
+FIRST_REPORT, MAX_INTERVAL = 60.0, 1800.0  # seconds before the first line on a running job; at most between two lines
+POLL_INTERVAL = 10.0  # seconds between two checks of the running jobs
 KILLED = re.compile(r"exit status 137|SIGKILL")
 
 
 class LogHandler(LogHandlerBase):
-    """One run on the screen.
+    """The display of one run.
 
     Attributes:
         expect: {rule: jobs} → ({rule: seconds of one job}, rules whose seconds were measured earlier).
-        collects: name of a rule → whether its job does nothing but ask for others.
+        collects: name of a rule → whether its job only collects the outputs of others.
     """
 
     def __post_init__(self):
@@ -40,12 +40,12 @@ class LogHandler(LogHandlerBase):
         self.silent, self.quiet = "ALL" in quiet, bool(quiet & {"ALL", "RULES", "PROGRESS"})
         self.cores, self.pace, self.planned = None, Pace({}, {}), False
         self.running, self.failed = {}, {}  # {jobid: Running}
-        self.refusals, self.said = [], set()
+        self.refusals, self.shown_warnings = [], set()
         self.killed = self.interrupted = False
         self.console = self.live = None
         self.closed, self.watch = threading.Event(), None
         if self.stream.isatty() and os.environ.get("TERM") != "dumb":
-            from rich.console import Console  # a quarter of a second, which other runs need not wait for
+            from rich.console import Console  # imported lazily: it takes a quarter of a second
 
             self.console = Console(file=self.stream, highlight=False, no_color=self.common_settings.nocolor or None)
 
@@ -70,11 +70,11 @@ class LogHandler(LogHandlerBase):
         try:
             if handle:
                 handle(record)
-        except Exception:  # as logging does it: said, but a run does not end for its display
+        except Exception:  # reported as by logging itself; a display error must not end the run
             self.handleError(record)
 
     def _planned(self, record):
-        if self.planned:  # a dry run says it twice
+        if self.planned:  # a dry run emits it twice
             return
         self.planned = True
         counts = {rule: n for rule, n in record.stats.items() if rule != "total" and not self.collects(rule)}
@@ -93,7 +93,7 @@ class LogHandler(LogHandlerBase):
     def _started(self, record):
         if self.common_settings.dryrun or self.collects(record.rule_name):
             return
-        self.failed.pop(record.jobid, None)  # it comes again
+        self.failed.pop(record.jobid, None)  # it is being retried
         name = words.job_name(record.rule_name, record.wildcards)
         log = next((str(path) for path in record.log or ()), None)
         self.running[record.jobid] = Running(record.rule_name, name, log, record.created)
@@ -113,7 +113,7 @@ class LogHandler(LogHandlerBase):
         self.pace.finished(job.rule, seconds)
         state = self._state(record.created)
         if self.live is not None:
-            self.live.refresh()  # else it would be drawn below the line as it was a second ago
+            self.live.refresh()  # otherwise its state of a second ago would be drawn below the line
         if not self.quiet:
             eta = None if self.live is not None or not self.running else self.pace.eta(state)
             self._write(words.job_line(self.pace.share(state), job.name, seconds, eta))
@@ -127,42 +127,42 @@ class LogHandler(LogHandlerBase):
     def _failed(self, record):
         log = next((str(path) for path in record.log or ()), None)
         job = self.running.pop(record.jobid, None) or Running(record.rule_name, record.rule_name, log, record.created)
-        job.words = job_log.sentence(job.tail())
-        job.took = record.created - job.began
+        job.sentence = job_log.sentence(job.tail())
+        job.seconds = record.created - job.began
         self.failed[record.jobid] = job
-        if job.words:  # whoever was interrupted has left none
-            self._tell(job)
+        if job.sentence:  # an interrupted job has left none
+            self._report(job)
 
-    def _tell(self, job):
+    def _report(self, job):
         log = f" Log: {job.log}" if job.log and os.path.exists(job.log) else ""
-        self._write(f"{job.name} failed after {words.clock(job.took)}.{log}", "red")
-        job.told = True
+        self._write(f"{job.name} failed after {words.clock(job.seconds)}.{log}", "red")
+        job.reported = True
 
     def _refused(self, record):
         message = record.getMessage()
         self.killed = self.killed or KILLED.search(message) is not None
-        if said := words.refusal(message, REPOSITORY):
-            self.refusals.append(said)
+        if refusal := words.refusal(message, REPOSITORY):
+            self.refusals.append(refusal)
 
     def _message(self, record):
         message = record.getMessage()
         self.interrupted = self.interrupted or message.startswith("Terminating processes")
-        if words.OF_SNAKEMAKE.match(message) or message in ("", "None") or record.levelno < self._lowest():
+        if words.OF_SNAKEMAKE.match(message) or message in ("", "None") or record.levelno < self._lowest_level():
             return
         if record.levelname == "ERROR":
             self.refusals.append(message.strip())
-        elif record.levelname == "WARNING" or message.startswith("Will exit after finishing"):  # both come repeatedly
+        elif record.levelname == "WARNING" or message.startswith("Will exit after finishing"):  # both may repeat
             self._warn(message)
         else:
             self._write(message)
 
-    def _lowest(self):
+    def _lowest_level(self):
         return 30 if self.silent else 20
 
     def _warn(self, message):
         """Write a warning once, however many jobs repeat it."""
-        if message not in self.said and not self.silent:
-            self.said.add(message)
+        if message not in self.shown_warnings and not self.silent:
+            self.shown_warnings.add(message)
             self._write(message, "yellow")
 
     def _write(self, text, style=""):
@@ -186,18 +186,18 @@ class LogHandler(LogHandlerBase):
         self.live.start()
 
     def _watch(self):
-        """Without a display: say how far long jobs are, after one minute, two, four and so on."""
-        while not self.closed.wait(GLANCE):
+        """Without a live display, report on long jobs after one minute, two, four and so on."""
+        while not self.closed.wait(POLL_INTERVAL):
             for line in self.reports(time.time()):
                 self._write(line)
 
     def reports(self, now):
-        """Lines on the running jobs that are due for one at the time ``now``, in seconds of the epoch."""
+        """Return lines on the running jobs that are due for a report at ``now``, in seconds since the epoch."""
         lines = []
         for job in list(self.running.values()):
-            if now - job.began < job.next_word:
+            if now - job.began < job.next_report:
                 continue
-            job.next_word += min(job.next_word, LAST_INTERVAL)
+            job.next_report += min(job.next_report, MAX_INTERVAL)
             lines.append(words.running_line(job.name, now - job.began, job_log.progress(job.tail())))
         return lines
 
@@ -206,23 +206,23 @@ class LogHandler(LogHandlerBase):
         if self.live is not None:
             self.live.stop()
 
-    def _state(self, now, said=None):
-        """The state of every running job, as ``Pace`` needs it."""
-        said = said or {}
-        return [(job.rule, now - job.began, said.get(jobid)) for jobid, job in list(self.running.items())]
+    def _state(self, now, seconds_left=None):
+        """Return the state of every running job in the form that ``Pace`` takes."""
+        seconds_left = seconds_left or {}
+        return [(job.rule, now - job.began, seconds_left.get(jobid)) for jobid, job in list(self.running.items())]
 
     def _below(self):
-        """How far the run is, and below that its running jobs. The display's own thread calls it: no lock."""
+        """Return the run's progress and running jobs; takes no lock, as the live display's thread calls it."""
         from rich.text import Text
 
-        now, lines, said = time.time(), [], {}
+        now, lines, seconds_left = time.time(), [], {}
         for jobid, job in list(self.running.items()):
             progress = job_log.progress(job.tail())
-            said[jobid] = progress and progress[1]
+            seconds_left[jobid] = progress and progress[1]
             lines.append(words.running_line(job.name, now - job.began, progress))
-        if len(lines) > SHOWN_AT_ONCE:
-            lines[SHOWN_AT_ONCE:] = [f"       and {len(lines) - SHOWN_AT_ONCE} more"]
-        state = self._state(now, said)
+        if len(lines) > MAX_SHOWN:
+            lines[MAX_SHOWN:] = [f"       and {len(lines) - MAX_SHOWN} more"]
+        state = self._state(now, seconds_left)
         share, total = self.pace.share(state), self.pace.counts.total()
         filled = int(20 * share)
         bar = f"{'━' * filled}{'─' * (20 - filled)}"
@@ -232,7 +232,7 @@ class LogHandler(LogHandlerBase):
         )
 
     def close(self):
-        """Write the last words where jobs failed: each one's name, its log and one sentence."""
+        """Report failed jobs not yet reported, and write why jobs failed or the run was refused."""
         self._end()
         failed, refusals = self.failed.values(), self.refusals
         if self.interrupted:
@@ -241,15 +241,15 @@ class LogHandler(LogHandlerBase):
             ]
             failed = []
         for job in failed:
-            if not job.told:
-                self._tell(job)
-        sentences = [job.words or words.without_a_word(job.name, job.log, self.killed) for job in failed]
+            if not job.reported:
+                self._report(job)
+        sentences = [job.sentence or words.without_a_word(job.name, job.log, self.killed) for job in failed]
         sentences = dict.fromkeys([*refusals, *sentences])
         if sentences:
             self._write("")
-        for said in sentences:
-            self._write(said)
-        self.failed, self.refusals, self.interrupted = {}, [], False  # Snakemake closes more than once
+        for sentence in sentences:
+            self._write(sentence)
+        self.failed, self.refusals, self.interrupted = {}, [], False  # Snakemake may close it more than once
         super().close()
 
 
@@ -258,9 +258,9 @@ class Running:
 
     def __init__(self, rule, name, log, began):
         self.rule, self.name, self.log, self.began = rule, name, log, began
-        self.next_word = FIRST_WORD  # seconds after its start
-        self.words: str | None = None
-        self.took, self.told = 0.0, False
+        self.next_report = FIRST_REPORT  # seconds after its start
+        self.sentence: str | None = None  # why it failed
+        self.seconds, self.reported = 0.0, False
 
     def tail(self):
         return job_log.tail(self.log, self.began) if self.log else ""

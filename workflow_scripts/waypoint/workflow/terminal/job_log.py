@@ -1,18 +1,18 @@
-"""Reads a job's log for people: its progress, its warnings, and the sentence that it failed with."""
+"""Parsing of a job's log: its progress, its warnings, and the sentence with which it failed."""
 
 import os
 import re
 
-TAIL = 8192  # bytes: a progress line is short, a sentence with the lines below it hardly longer
+TAIL = 8192  # bytes, ample for a progress line or a sentence with the lines below it
 SAYS, WARNS = "Waypoint: ", "Waypoint: warning: "
 PROGRESS = re.compile(r"^progress (?P<done>\S+)/(?P<total>\S+) (?P<unit>\S+) rate=\S+ eta=(?P<eta>[0-9.]+)s", re.M)
 
 
 def tail(path, since=0.0):
-    """The last lines of a log, or an empty string where nothing was written since then."""
+    """Return the last lines of a log, or an empty string if nothing was written since the time ``since``."""
     try:
         with open(path, "rb") as log:
-            if _old(log, since):
+            if _is_old(log, since):
                 return ""
             log.seek(max(os.fstat(log.fileno()).st_size - TAIL, 0))
             return log.read().decode("utf-8", "replace")
@@ -21,16 +21,16 @@ def tail(path, since=0.0):
 
 
 def progress(text):
-    """('done/total unit', seconds left) of the last progress line, or None."""
+    """Return ('done/total unit', seconds left) of the last progress line, or None."""
     lines = list(PROGRESS.finditer(text))
     return ("{done}/{total} {unit}".format(**lines[-1].groupdict()), float(lines[-1]["eta"])) if lines else None
 
 
 def warnings(path, since=0.0):
-    """Every warning in a log that somebody has written into since then, each once, in their order."""
+    """Return the distinct warnings of a log in order, or none if nothing was written since the time ``since``."""
     try:
         with open(path, encoding="utf-8", errors="replace") as log:
-            if _old(log, since):
+            if _is_old(log, since):
                 return []
             return list(dict.fromkeys(line.removeprefix(WARNS).strip() for line in log if line.startswith(WARNS)))
     except OSError:
@@ -38,12 +38,12 @@ def warnings(path, since=0.0):
 
 
 def sentence(text):
-    """The sentence with which a job failed, from the last line that begins with 'Waypoint: ' on, or None."""
+    """Return the sentence with which a job failed, from the last line that begins with 'Waypoint: ', or None."""
     lines = text.rstrip().splitlines()
-    begins = [k for k, line in enumerate(lines) if line.startswith(SAYS) and not line.startswith(WARNS)]
-    return "\n".join(lines[begins[-1] :]) if begins else None
+    starts = [k for k, line in enumerate(lines) if line.startswith(SAYS) and not line.startswith(WARNS)]
+    return "\n".join(lines[starts[-1] :]) if starts else None
 
 
-def _old(log, since):
-    """Whether a log is an earlier run's: it stays until its job, which first imports its libraries, opens it anew."""
+def _is_old(log, since):
+    """Return whether a log is from an earlier run: it stays until its job has imported its libraries and reopens it."""
     return os.fstat(log.fileno()).st_mtime < since - 1

@@ -1,7 +1,7 @@
-"""Puts the handler in the place of Snakemake's own, when the Snakefile is read.
+"""Replacement of Snakemake's own handler when the Snakefile is read.
 
-Why not by ``--logger``: Snakemake looks for plugins before it reads the Snakefile, among installed packages alone, and
-a profile that names one which is not installed ends every run. Here whoever has a checkout has the display.
+``--logger`` is no alternative: Snakemake looks for plugins before it reads the Snakefile and only among installed
+packages, and a profile that names a missing one ends every run. This way a checkout is enough.
 """
 
 import os
@@ -10,25 +10,25 @@ from snakemake.logging import logger
 
 from waypoint.workflow.terminal.handler import LogHandler
 
-CHOICE = "WAYPOINT_LOGGER"  # "snakemake": its own output
-LOG_ONLY = "WAYPOINT_LOG_ONLY"  # set for jobs: what they say is read from their logs
+CHOICE = "WAYPOINT_LOGGER"  # "snakemake" keeps Snakemake's own output
+LOG_ONLY = "WAYPOINT_LOG_ONLY"  # set for jobs, whose messages are read from their logs
 
 
 def show(workflow, logs_are_here):
     """Show a run in Waypoint's form, unless the user asked for another.
 
     Args:
-        workflow: Snakemake's. logs_are_here: whether jobs' logs can be read where they are declared.
+        workflow: Snakemake's workflow. logs_are_here: whether jobs' logs can be read at their declared paths.
 
     Returns:
-        The handler; None where Snakemake's own output stays: another logger, one of the options that ask for more of
-        it, a workflow that includes this one, or a process that runs a single job.
+        The handler, or None if Snakemake's own output stays: with another logger or an option for more output, in a
+        workflow that includes this one, or in a process that runs a single job.
     """
     settings = workflow.logger_manager.settings
     verbose = settings.verbose or settings.printshellcmds or settings.debug_dag or settings.show_failed_logs
     default = next((handler for handler in logger.handlers if handler.name == "DefaultStreamHandler"), None)
-    outer = not workflow.is_main_process or workflow.modifier.namespace is not None
-    if default is None or verbose or outer or os.environ.get(CHOICE) == "snakemake":
+    nested = not workflow.is_main_process or workflow.modifier.namespace is not None
+    if default is None or verbose or nested or os.environ.get(CHOICE) == "snakemake":
         return None
     handler = LogHandler(settings, None)
     logger.removeHandler(default)

@@ -1,8 +1,8 @@
-"""The words and lines of the terminal."""
+"""The words and lines shown in the terminal."""
 
 import re
 
-NAME = 40  # columns of a job's name
+NAME = 40  # width of the column of job names
 OF_SNAKEMAKE = re.compile(  # lines that say nothing about the experiment
     "Assuming unrestricted|Building DAG|Using shell|Provided |Rules claiming|Conda environments: ignored|"
     "Singularity containers|Group jobs: inactive|Select jobs|Execute [0-9]+ jobs|Complete log|Elapsed time|"
@@ -12,26 +12,26 @@ OF_SNAKEMAKE = re.compile(  # lines that say nothing about the experiment
 )
 FAILED_ELSEWHERE = re.compile(r"CalledProcessError|SpawnedJobError|At least one job did not complete successfully")
 TRACE = re.compile(r'^  File ".*", line \d+, in .*\n?', re.M)
-PLACE = re.compile(r'\A\s*\w*(?:Error|Exception)(?: in file "?(?P<file>[^\n"]+)"?, line \d+)?:\s*\n')
+ERROR_HEADER = re.compile(r'\A\s*\w*(?:Error|Exception)(?: in file "?(?P<file>[^\n"]+)"?, line \d+)?:\s*\n')
 
 
 def job_name(rule, wildcards):
-    """A rule and its item: values of wildcards that are words stand alone, numbers behind their names."""
+    """Return a rule with its wildcards: words alone, numbers after the wildcard's name."""
     items = []
     for name, value in (wildcards or {}).items():
-        if _number(value):
+        if _is_number(value):
             items.append(f"{name}={value}")
-        elif not rule.endswith(f"_{value}".replace("-", "_")):  # score_trak says its method already
+        elif not rule.endswith(f"_{value}".replace("-", "_")):  # the name of score_trak already contains its method
             items.append(value)
     return " ".join([rule, *items])
 
 
-def _number(value):
+def _is_number(value):
     return re.fullmatch(r"[0-9.e-]+", str(value)) is not None
 
 
 def clock(seconds):
-    """Seconds in hours, minutes and seconds, as people read them."""
+    """Return a time in hours, minutes and seconds."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -41,7 +41,7 @@ def clock(seconds):
 
 
 def rounded(seconds):
-    """Seconds to come, rounded to what an estimate can tell."""
+    """Return an estimated time in words, rounded to its accuracy."""
     if seconds < 55:
         return "less than a minute"
     if seconds < 5400:
@@ -50,7 +50,7 @@ def rounded(seconds):
 
 
 def about(seconds):
-    """Words on how much of a run is left."""
+    """Return words for the remaining time of a run."""
     return f"{rounded(seconds)} left"
 
 
@@ -59,16 +59,16 @@ def percent(share):
 
 
 def job_line(share, name, seconds, eta=None):
-    """The line of a job that has ended; with the rest of the run behind it where no display shows that."""
+    """Return the line of a finished job, followed by the run's remaining time unless a live display shows it."""
     line = f"{percent(share)}  {name:<{NAME}}{clock(seconds):>12}"
     return line if eta is None else f"{line}   {about(eta)}"
 
 
 def running_line(name, seconds, progress=None):
-    """The line of a job that runs: for how long, and how far it is if it says so.
+    """Return the line of a running job: its time so far, and its progress if known.
 
     Args:
-        progress: ``job_log.progress``'s.
+        progress: result of ``job_log.progress``.
     """
     return f"       {name:<{NAME - 1}}{clock(seconds):>12}   {progress[0] if progress else ''}".rstrip()
 
@@ -78,10 +78,10 @@ def jobs(n):
 
 
 def dry_table(counts):
-    """Rules and how many jobs each of them would run; without rules that only collect.
+    """Return a table of rules and their numbers of jobs.
 
     Args:
-        counts: {rule: jobs}, in the order in which they run.
+        counts: {rule: jobs} in the order in which they run, without rules that only collect.
     """
     width = max(map(len, [*counts, "total"]))
     rows = [f"{rule:<{width}}{n:>8}" for rule, n in counts.items()]
@@ -89,25 +89,25 @@ def dry_table(counts):
 
 
 def refusal(message, repository):
-    """An error of Snakemake's as people should read it; None where it only repeats that a job failed.
+    """Return a readable form of an error of Snakemake's, or None if it only repeats that a job failed.
 
     Args:
-        message: as Snakemake logs it. repository: Waypoint's folder: what is raised there is Waypoint's own word.
+        message: as logged by Snakemake. repository: Waypoint's folder; errors raised there are Waypoint's own.
     """
     if FAILED_ELSEWHERE.search(message):
         return None
-    place = PLACE.match(message)
-    if not place:
+    header = ERROR_HEADER.match(message)
+    if not header:
         return message.strip()
-    words = TRACE.sub("", message[place.end() :]).strip()
-    ours = place["file"] and place["file"].startswith(f"{repository}/")
+    words = TRACE.sub("", message[header.end() :]).strip()
+    ours = header["file"] and header["file"].startswith(f"{repository}/")
     if words.startswith("Waypoint: "):
         return words
     return f"Waypoint: {words}" if ours and message.lstrip().startswith("WorkflowError") else message.strip()
 
 
 def without_a_word(name, log, killed):
-    """The sentence for a job whose log has none."""
-    why = " It was killed, as happens where memory runs out: run fewer jobs at once (--cores)." if killed else ""
-    place = f" Its log: {log}" if log else ""
-    return f"Waypoint: {name} ended without saying why.{why}{place}"
+    """Return the sentence for a failed job whose log has none."""
+    reason = " It was killed, as happens where memory runs out: run fewer jobs at once (--cores)." if killed else ""
+    log_path = f" Its log: {log}" if log else ""
+    return f"Waypoint: {name} ended without saying why.{reason}{log_path}"
