@@ -119,7 +119,7 @@ def test_controls_are_labelled_and_what_nothing_judges_keeps_its_colours(tmp_pat
 
 def test_one_models_scores_without_halves_say_so(tmp_path, data, written):
     panel(tmp_path, data, scored(tmp_path, "trak", noise(1, 2, N), None, models=1))
-    assert "because scores are not kept by model or half" in "\n".join(written[0])
+    assert "because scores are not stored by model or half" in "\n".join(written[0])
 
 
 def test_a_panel_shows_what_is_there_several_times_once_and_says_how_often(tmp_path, data, written):

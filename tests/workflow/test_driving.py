@@ -76,9 +76,7 @@ def test_unknown_targets_of_a_requested_path_are_named_beside_the_nearest(copied
 def test_eight_subsets_say_that_they_are_forty_models_once(copied, fresh):
     evaluation = {"lds": {"subsets": 8}}
     text = said(copied.changed(evaluation=evaluation), "-n")
-    assert (
-        text.count("the evaluations will train 40 models") == 1 and "at the pace of the models that are there" in text
-    )
+    assert text.count("the evaluations will train 40 models") == 1 and "at the pace of the existing models" in text
     text = said(fresh.changed(evaluation=evaluation), "-n")
     assert text.count("the evaluations will train 40 models") == 1 and "make estimate" in text
 

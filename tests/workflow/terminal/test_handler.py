@@ -133,7 +133,9 @@ def test_a_killed_job_is_said_to_be_killed(run):
     run.start(1, "train", "gone.log", checkpoint="full/0")
     run.fail(1, "train", "gone.log", "died with <Signals.SIGKILL: 9>")
     last = run.end(failed=True).splitlines()[-1]
-    assert last.startswith("Waypoint: train full/0 ended without saying why. It was killed") and "gone.log" in last
+    assert (
+        last.startswith("Waypoint: train full/0 ended without an error message. It was killed") and "gone.log" in last
+    )
 
 
 def test_a_job_that_is_tried_again_and_succeeds_has_not_failed(run):
@@ -154,7 +156,7 @@ def test_who_stops_a_run_reads_that_it_goes_on(run):
     run.fail(1, "train", status="died with <Signals.SIGINT: 2>")
     run.tell("Terminating processes on user request, this might take some time.")
     said = run.end(failed=True)
-    assert said.splitlines()[-1] == "Waypoint: stopped after 0 jobs. The same command goes on from there"
+    assert said.splitlines()[-1] == "Waypoint: stopped after 0 jobs. Run the same command to continue"
     assert "ended without" not in said
 
 

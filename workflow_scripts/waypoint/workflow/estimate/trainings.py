@@ -30,8 +30,8 @@ def trainings(plan, models, finished_models):
     sentence = f"the evaluations will train {counted(sum(evaluation_models.values()), 'model')}: {kinds}"
     seconds = _seconds(plan, evaluation_models, finished_models)
     if seconds is None:
-        return f"{sentence}. How long that takes here: make estimate CONFIG=…"
-    return f"{sentence}; about {duration(seconds)}, one after the other, at the pace of the models that are there"
+        return f"{sentence}. To estimate how long that takes here: make estimate CONFIG=…"
+    return f"{sentence}; about {duration(seconds)}, one after the other, at the pace of the existing models"
 
 
 def _seconds(plan, models, finished_models):

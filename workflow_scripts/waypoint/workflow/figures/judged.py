@@ -29,4 +29,4 @@ def judged_by(scores):
         return True, f"{len(parts)} models" if kind == "checkpoints" else "halves of the draws"
     if models_of(scores) is None:
         return False, "the method uses no model"
-    return False, "scores are not kept by model or half"
+    return False, "scores are not stored by model or half"

@@ -237,7 +237,7 @@ class LogHandler(LogHandlerBase):
         failed, refusals = self.failed.values(), self.refusals
         if self.interrupted:
             refusals = [
-                f"Waypoint: stopped after {words.jobs(self.pace.done.total())}. The same command goes on from there"
+                f"Waypoint: stopped after {words.jobs(self.pace.done.total())}. Run the same command to continue"
             ]
             failed = []
         for job in failed:

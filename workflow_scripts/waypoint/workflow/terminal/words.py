@@ -108,6 +108,6 @@ def refusal(message, repository):
 
 def without_a_word(name, log, killed):
     """Return the sentence for a failed job whose log has none."""
-    reason = " It was killed, as happens where memory runs out: run fewer jobs at once (--cores)." if killed else ""
+    reason = " It was killed, probably because memory ran out: run fewer jobs at once (--cores)." if killed else ""
     log_path = f" Its log: {log}" if log else ""
-    return f"Waypoint: {name} ended without saying why.{reason}{log_path}"
+    return f"Waypoint: {name} ended without an error message.{reason}{log_path}"
