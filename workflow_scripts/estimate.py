@@ -98,7 +98,7 @@ def report(configfile, images=None, cores=1):
     if uncounted := costs.uncounted(counts):
         lines.append(f"not in it: {', '.join(uncounted)} (their jobs count as their start alone)")
     if unknown := costs.unknown(counts):
-        lines.append(f"rules without a formula of what they cost, counted as their start alone: {', '.join(unknown)}")
+        lines.append(f"rules without a cost formula, counted as their start alone: {', '.join(unknown)}")
     if plan.evaluation["lds"]:
         lines += ["", interval(plan)]
     sizes_of_stages = storage(plan, sizes)

@@ -62,7 +62,8 @@ def write_configuration(args):
     for row in config.get("targets", []):
         if row["id"] != target["id"] and "image" in row and not Path(row["image"]).exists():
             print(
-                f"Waypoint: {row['image']} is gone, so that {row['id']} is left out; its results stay", file=sys.stderr
+                f"Waypoint: {row['image']} no longer exists, so {row['id']} is left out; its results stay",
+                file=sys.stderr,
             )
         elif row["id"] != target["id"]:
             earlier.append(row)
@@ -89,7 +90,7 @@ def answer(config, target):
     lines = ["", *([f"Warning: {noise}.", ""] if noise else []), summary]
     lines.append(f"Beyond chance: {found_in_words(root / 'tables/top_influences.csv', method, target)}.")
     if any(row["what"] == "loss" and row["step"] == "all" and row["words"] == "worse" for row in rows):
-        lines.append("The model hardly knows such pictures, so that the list below says little.")
+        lines.append("The model hardly knows such pictures, so the list below says little.")
     lines += ["", "The training images that pushed most towards it, over all steps:", *top_images(config, root, target)]
     lines += ["", f"Panel: {root}/figures/{target}/{method}.png", "How to read it: docs/reading.md", ""]
     return "\n".join(lines)

@@ -192,7 +192,7 @@ def test_outputs_carry_coordinates_and_provenance(target):
 def test_a_model_of_other_images_is_refused(target, capsys):
     target.save("subset/1-0", target.theta[1, 0], "1-0", [1, 3, 4])
     text = refused(capsys, target)
-    assert "subset/1-0 was trained on other images than are wanted now; delete it and rerun" in text
+    assert "subset/1-0 was trained on different images than the configuration asks for; delete it and rerun" in text
 
 
 def test_models_of_other_subsets_are_refused(target, capsys):

@@ -253,7 +253,9 @@ def test_a_model_of_other_images_than_the_scores_name_now_is_refused(copied, tmp
         with pytest.raises(SystemExit):
             script("pixel", tmp_path / "out.zarr")
         message = capsys.readouterr().err
-        assert "trained on other images than are wanted now" in message and "pixel_a_t500_n0.1" in message
+        assert (
+            "trained on different images than the configuration asks for" in message and "pixel_a_t500_n0.1" in message
+        )
     assert not (tmp_path / "out.zarr").exists()
 
 

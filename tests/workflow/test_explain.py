@@ -132,4 +132,4 @@ def test_pictures_of_one_model_share_a_file_and_what_is_changed_in_it_stays(monk
     os.remove("her picture.png")
     script.write_configuration(argparse.Namespace(**vars(given), image="other.png"))
     assert [row["id"] for row in yaml.safe_load(file.read_text())["targets"]] == [second]
-    assert f"is gone, so that {first} is left out" in capsys.readouterr().err
+    assert f"no longer exists, so {first} is left out" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def main(job):
         color="black",
         linestyle=":",
         marker="x",
-        label="what so few samples alone explain",
+        label="expected from the number of samples alone",
     )
     time_axis(axes, sorted(table["step"].unique()))
     axes.set(ylabel="ℓ2 (pixels in [−1, 1])", ylim=(0, None))

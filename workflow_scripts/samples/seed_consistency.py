@@ -28,7 +28,7 @@ def main(job):
         if theta.shape != shapes[settings["models"][0]]:
             raise WaypointError(
                 f"evaluation.seed_consistency.models: {name} makes {theta.shape}, {settings['models'][0]} makes "
-                f"{shapes[settings['models'][0]]} (channels, height, width): no noise is the same for both"
+                f"{shapes[settings['models'][0]]} (channels, height, width): they cannot share a noise"
             )
         if settings["images"] and theta.conditioned_by is not None:
             raise WaypointError(

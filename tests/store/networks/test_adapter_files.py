@@ -195,7 +195,7 @@ REFUSED = {
     "transformer": (renamed("unet.", "transformer."), "is an adapter of a transformer"),
     "unknown": (
         more("unet.mid_block.lora_C.weight"),
-        "holds unet.mid_block.lora_C.weight, which is not part of a LoRA",
+        "holds unet.mid_block.lora_C.weight, which is not a known part",
     ),
     "half": (without("to_q.lora_B"), "holds unet.*to_q.lora_A.weight, but not the other factor"),
     "never trained": (zero("lora_B"), "was never trained: B is 0 in every layer"),
@@ -240,7 +240,7 @@ def test_factors_of_another_network_are_refused_with_both_shapes(tmp_path):
 
 def test_alpha_of_the_configuration_and_of_the_file_must_not_differ(tmp_path):
     save_file(kohya(values()), tmp_path / FILE)
-    with pytest.raises(WaypointError, match="adapter.alpha: 8, but .* says itself that alpha is 4; leave"):
+    with pytest.raises(WaypointError, match="adapter.alpha: 8, but .* states alpha = 4; leave"):
         taken(tmp_path, alpha=8.0)
     assert torch.equal(outputs(taken(tmp_path, alpha=4.0)), outputs(taken(tmp_path)))
 

@@ -241,7 +241,7 @@ def test_a_clip_folder_without_a_tokenizer_embeds_images_but_no_captions(tmp_pat
         (place / name).unlink()
     see = encoder(place)
     assert see(pictures()).shape == (3, 8)
-    with pytest.raises(WaypointError, match="image_encoders.e.path: no tokenizer is there"):
+    with pytest.raises(WaypointError, match="image_encoders.e.path: there is no tokenizer"):
         see.captions(["a", "b"])
 
 
@@ -255,7 +255,7 @@ def test_a_caption_that_is_too_long_is_refused(clip):
 @pytest.mark.parametrize("kind", ["timm", "torchvision"])
 def test_networks_and_weights_that_do_not_fit_are_refused(tmp_path, kind):
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "w.pth")
-    assert f"image_encoders.e.name: {kind} makes no network 'nonsense'" in refused(
+    assert f"image_encoders.e.name: {kind} has no network 'nonsense'" in refused(
         tmp_path / "w.pth", kind, name="nonsense"
     )
     other = {"timm": LITE, "torchvision": "resnet50"}[kind]
@@ -270,7 +270,7 @@ def test_a_network_without_a_linear_layer_is_refused(tmp_path):
 
 def test_other_networks_know_no_captions_and_other_channels_are_refused(tmp_path, clip):
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "w.pth")
-    with pytest.raises(WaypointError, match="it knows no captions; an encoder of kind clip does"):
+    with pytest.raises(WaypointError, match="it cannot embed captions; use an encoder of kind clip"):
         encoder(tmp_path / "w.pth", "torchvision", name="resnet18").captions(["a", "b"])
     with pytest.raises(WaypointError, match="grey or RGB images, not 4 channels"):
         encoder(clip)(pictures(channels=4))

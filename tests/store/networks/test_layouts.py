@@ -402,7 +402,7 @@ def unfused(state):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (unfused, r"not fused: \S+to_q.base_layer.weight is not wanted, and \S+to_q.weight is missing"),
+        (unfused, r"not fused: \S+to_q.base_layer.weight is unexpected, and \S+to_q.weight is missing"),
         (lambda s: {f"{k}.lora.down.weight": w for k, w in s.items()}, "LoRA weights alone"),
         (lambda s: s | {"conv_in.weight": s["conv_in.weight"].to(torch.int8)}, "quantised .conv_in.weight is I8"),
         (lambda s: s | {"conv_in.weight.absmax": torch.zeros(1)}, "its weights are quantised"),

@@ -115,7 +115,7 @@ def test_never_trained_and_wrong_alpha_are_told_before_any_network_is_built():
     called = f"lora_unet_{LAYER.replace('.', '_')}"
     state = {f"{called}.lora_{side}.weight": torch.ones(2, 2) for side in ("down", "up")}
     save_file({**state, f"{called}.alpha": torch.tensor(1.0)}, "kohya.safetensors")
-    with pytest.raises(WaypointError, match="adapter.alpha: 3, but kohya.safetensors says itself that alpha is 1"):
+    with pytest.raises(WaypointError, match="adapter.alpha: 3, but kohya.safetensors states alpha = 1"):
         config(**{**existing("kohya.safetensors"), "adapter": {"alpha": 3}})
 
 

@@ -45,7 +45,7 @@ def keep_unanswered_jobs(executor):
         if unanswered:
             ids = ", ".join(str(job.external_jobid) for job in unanswered)
             self.logger.warning(
-                f"Waypoint: Slurm did not say how these jobs are: {ids}. They are kept and asked about again. "
+                f"Waypoint: Slurm did not report the status of these jobs: {ids}. They are kept and asked about again. "
                 "If this goes on, see whether squeue answers; Ctrl-C ends the run, and finished jobs stay finished."
             )
         for job in unanswered:

@@ -299,7 +299,7 @@ class Curvature:
         """
         if not damping > 0:
             raise WaypointError(
-                f"curvature.damping: {damping} is refused: many eigenvalues are zero but for rounding (those of an "
+                f"curvature.damping: {damping} is refused: many eigenvalues are zero up to rounding (those of an "
                 "attention's key bias, which softmax ignores), and whitening divides by them. Set it above 0"
             )
         return damping * self.mean_eigenvalue()

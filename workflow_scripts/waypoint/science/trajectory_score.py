@@ -21,7 +21,7 @@ def step_weights(score: Numbers, steps: Iterable[int], target: str) -> Doubles:
     for t, tau_t in zip(steps, score):
         if np.ptp(tau_t) == 0:
             raise WaypointError(
-                f"trak-sum: the scores of target {target} at step {t} are all equal, so 1/sd is no weight; "
+                f"trak-sum: the scores of target {target} at step {t} are all equal, so 1/sd is undefined; "
                 "leave that step out of the target's steps, or trak-sum out of methods"
             )
     return 1 / score.std(1)

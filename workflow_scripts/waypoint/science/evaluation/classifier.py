@@ -172,7 +172,7 @@ def held_out(n: int, share: float, seed: int) -> tuple[torch.Tensor, torch.Tenso
     order = torch.randperm(n, generator=torch_stream(seed, "classifier", "held out"))
     count = round(share * n)
     if not 0 < count < n:
-        raise WaypointError(f"evaluation.classifier.holdout: {share} of {n} images leaves none on one side")
+        raise WaypointError(f"evaluation.classifier.holdout: {share} of {n} images leaves no image on one side")
     return order[count:].sort().values, order[:count].sort().values
 
 

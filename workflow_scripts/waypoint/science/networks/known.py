@@ -60,7 +60,5 @@ def require_supported(config: Settings) -> None:
     if inputs != outputs:
         purpose = PURPOSES.get(inputs) if outputs in (3, 4) else None
         kind = f": a model for {purpose}, which is not supported" if purpose else ""
-        raise WaypointError(
-            f"its network takes {inputs} channels and gives {outputs}{kind}; as many channels as it takes are needed"
-        )
+        raise WaypointError(f"its network takes {inputs} channels and gives {outputs}{kind}; the numbers must be equal")
     network.check(config)

@@ -54,7 +54,7 @@ def layers_named(network: nn.Module, targets: Sequence[str]) -> list[str]:
             endings = sorted({".".join(_ending(name)) for name in linear})
             listed = ", ".join(endings[:SHOWN]) + (" …" if len(endings) > SHOWN else "")
             raise WaypointError(
-                f"adapter.targets: {target} is the end of no Linear layer's name in the base; there are {listed}"
+                f"adapter.targets: {target} is not the end of a Linear layer's name in the base; there are {listed}"
             )
     return [name for name in linear if any(f".{name}".endswith(f".{target}") for target in targets)]
 

@@ -57,7 +57,7 @@ def require_null_class(unet: UNet, labels: torch.Tensor | Integers, name: str) -
     null = int(null_class(unet))
     if int(labels.max()) >= null:
         raise WaypointError(
-            f"{name} takes class {null}, its last, for no class (sampling.guidance, training.label_dropout), but "
+            f"{name} takes class {null}, its last, as the null class (sampling.guidance, training.label_dropout), but "
             f"training images have labels up to {int(labels.max())}; a model of {null + 1} classes needs "
             f"num_class_embeds {null + 2}"
         )

@@ -113,7 +113,7 @@ class AdapterFile:
         for pair in self.pairs.values():
             if configured is not None and pair.alpha not in (None, configured):
                 raise WaypointError(
-                    f"adapter.alpha: {configured:g}, but {self.path.name} says itself that alpha is {pair.alpha:g}; "
+                    f"adapter.alpha: {configured:g}, but {self.path.name} states alpha = {pair.alpha:g}; "
                     "leave adapter.alpha out"
                 )
         return {
@@ -166,9 +166,7 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
     for name in shapes:
         layer, side = _read_name(name, underscored)
         if layer is None:
-            raise WaypointError(
-                f"{file.name} holds {name}, which is not part of a LoRA adapter of a UNet that is known here"
-            )
+            raise WaypointError(f"{file.name} holds {name}, which is not a known part of a UNet's LoRA adapter")
         sides.setdefault(layer, {})[side] = name
     alpha_of = _alphas_of_metadata(file, numbers.metadata)
     pairs: dict[str, Pair] = {}
@@ -220,7 +218,7 @@ def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
             )
     if not any("lora" in name for name in names):
         raise WaypointError(
-            f"{file.name} holds no LoRA weights ({next(iter(names))}); a whole model belongs into checkpoints.paths"
+            f"{file.name} holds no LoRA weights ({next(iter(names))}); a whole model belongs in checkpoints.paths"
         )
 
 

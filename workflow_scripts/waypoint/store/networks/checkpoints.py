@@ -401,7 +401,7 @@ def require_fit(
         raise WaypointError(
             f"{name} takes {config.in_channels} channels of {model_size} pixels and gives {config.out_channels}, "
             f"but the data has {channels} channels of {size}; fit model.unet, or data.size "
-            "and data.channels. Of an existing model that works at other sizes too, sampling.size says which"
+            "and data.channels. For an existing model that works at several sizes, set sampling.size"
         )
     if denoiser.conditioned_by == "encoder_hidden_states":
         width = config.cross_attention_dim

@@ -132,7 +132,7 @@ def require_filled(network: "ModelMixin", state: "dict[str, Tensor] | dict[str, 
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     if missing or unexpected:
-        problems = ((missing, "is missing"), (unexpected, "is not wanted"))
+        problems = ((missing, "is missing"), (unexpected, "is unexpected"))
         parts = [f"{names[0]} {verb}{_others(names)}" for names, verb in problems if names]
         raise WaypointError(f"its weights do not fill its config exactly: {'; '.join(parts)}")
     for name, shape in expected.items():

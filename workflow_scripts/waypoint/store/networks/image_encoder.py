@@ -87,7 +87,9 @@ class ImageEncoder:
         with torch.inference_mode():
             embedded = cast(object, self.model.embed(colour))
         if not isinstance(embedded, torch.Tensor) or embedded.ndim != 2:
-            raise WaypointError(f"{self.key}: the network gives no vector per image; name one that classifies images")
+            raise WaypointError(
+                f"{self.key}: the network does not return one vector per image; choose an image classifier"
+            )
         return embedded.float()
 
     def captions(self, texts: Sequence[str]) -> "torch.Tensor":
@@ -99,7 +101,7 @@ class ImageEncoder:
         import torch
 
         if not isinstance(self.model, _Clip):
-            raise WaypointError(f"{self.key}: it knows no captions; an encoder of kind clip does")
+            raise WaypointError(f"{self.key}: it cannot embed captions; use an encoder of kind clip")
         with torch.inference_mode():
             return self.model.embed_captions(texts).float()
 
@@ -155,7 +157,7 @@ class _Clip:
         # without files, transformers builds an empty tokenizer
         if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
             raise WaypointError(
-                f"{self.key}.path: no tokenizer is there (tokenizer.json, or vocab.json and merges.txt)"
+                f"{self.key}.path: there is no tokenizer (tokenizer.json, or vocab.json and merges.txt)"
             )
         longest = self.model.config.text_config.max_position_embeddings
         tokens = tokenizer(list(texts), padding=True, return_tensors="pt")
@@ -207,7 +209,7 @@ class _Timm(_Classifier):
         try:
             network: Any = timm.create_model(settings["name"], pretrained=False)
         except Exception as error:
-            raise WaypointError(f"{key}.name: timm makes no network {settings['name']!r} ({error})") from error
+            raise WaypointError(f"{key}.name: timm has no network {settings['name']!r} ({error})") from error
         config: Attributes = network.pretrained_cfg
         head: str | Sequence[str] = config.get("classifier") or ()
         heads = (head,) if isinstance(head, str) else tuple(head)
@@ -227,7 +229,7 @@ class _Torchvision(_Classifier):
         try:
             network = torchvision.models.get_model(settings["name"], weights=None)
         except Exception as error:
-            raise WaypointError(f"{key}.name: torchvision makes no network {settings['name']!r} ({error})") from error
+            raise WaypointError(f"{key}.name: torchvision has no network {settings['name']!r} ({error})") from error
         linear = [name for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
         if not linear:
             raise WaypointError(f"{key}.name: {settings['name']} ends in no linear layer that could be left out")

@@ -37,7 +37,7 @@ def require_weights(path: StrPath, sha256: str) -> str:
     if not actual.startswith(sha256):
         raise WaypointError(
             f"evaluation.fid.weights: the SHA-256 of {path} begins with {actual[:8]}, evaluation.fid.sha256 says "
-            f"{sha256}; give that file, say that you mean this one, {remedy}"
+            f"{sha256}; give that file, set evaluation.fid.sha256 to this hash, {remedy}"
         )
     return actual
 

@@ -67,4 +67,6 @@ def require_rows(checkpoint: TrainedModel, rows: ArrayLike) -> None:
         WaypointError: the rows differ; names the model.
     """
     if checkpoint.attributes["rows_sha256"] != rows_hash(rows):
-        raise WaypointError(f"{checkpoint.path} was trained on other images than are wanted now; delete it and rerun")
+        raise WaypointError(
+            f"{checkpoint.path} was trained on different images than the configuration asks for; delete it and rerun"
+        )

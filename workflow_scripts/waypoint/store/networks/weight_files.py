@@ -150,7 +150,7 @@ def refuse_other_kinds(names: Sequence[str] | Header) -> None:
         if wrapped := next((name for name in names if UNFUSED in name), None):
             plain = wrapped.replace(f".{UNFUSED}", "")
             raise WaypointError(
-                f"its weights hold adapters of PEFT that are not fused: {wrapped} is not wanted, and {plain} is "
+                f"its weights hold adapters of PEFT that are not fused: {wrapped} is unexpected, and {plain} is "
                 "missing. Fuse them (merge_and_unload, or fuse_lora) and store the network again"
             )
         raise WaypointError(
@@ -248,7 +248,7 @@ def read_mapping(file: StrPath, device: str) -> dict[object, object]:
         content: object = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many kinds of exceptions for unexpected files
         raise WaypointError(
-            f"{file} cannot be read as tensors alone ({_reason(error)}); what else a file holds is never run. Save the "
+            f"{file} cannot be read as tensors alone ({_reason(error)}); other objects are never loaded. Save the "
             "state dict by itself: torch.save(model.state_dict(), …)"
         ) from error
     if not isinstance(content, dict):
