@@ -53,9 +53,7 @@ def test_a_class_that_images_have_cannot_stand_for_none(tmp_path, tiny_model):
         return networks.answer(**json.loads(json.dumps(networks.question(plan, made, place))))
 
     asked(Plan(configured(tiny_model)))
-    with pytest.raises(
-        WaypointError, match="model.unet takes class 9, its last, as the null class .* num_class_embeds 11"
-    ):
+    with pytest.raises(WaypointError, match="model.unet takes class 9, its last, as the null .* num_class_embeds 11"):
         asked(Plan(configured(tiny_model, classes=10)))
     denoiser = tiny_denoiser(tiny_model, num_class_embeds=10)
     DDPMPipeline(denoiser.unet, denoiser.scheduler).save_pretrained(tmp_path / "a")

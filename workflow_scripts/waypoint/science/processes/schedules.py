@@ -29,8 +29,8 @@ def check_schedule(config: Settings) -> None:
         raise WaypointError(f"scheduler.variance_type {variance!r} (learned variance) is not supported")
     if variance == "fixed_large_log":
         raise WaypointError(
-            "scheduler.variance_type 'fixed_large_log' is not supported: its steps take the square root of a logarithm, which "
-            "is not a number; use fixed_large"
+            "scheduler.variance_type 'fixed_large_log' is not supported: its steps take the square root of a "
+            "logarithm, which is undefined; use fixed_large"
         )
     if prediction == "epsilon" and ends_without_signal(config):
         raise WaypointError(
