@@ -12,6 +12,7 @@ from waypoint.store.artifacts.provenance import read_attributes
 
 N, STEPS, CLASSES = 60, [100, 500, 900], ["ape", "cat", "cow", "dog"]
 COLUMNS = "method target step group size score se percentile random_mean random_sd z null p p_kind q found checkpoints"
+COLUMNS += " null_low null_high"
 
 
 @pytest.fixture
@@ -72,6 +73,7 @@ def test_every_column_against_brute_force(tmp_path, data):
         if row.null == "random":
             assert np.isclose(row.random_mean, n * score[s].mean(), atol=1e-4)
             assert np.isclose(row.random_sd, np.sqrt(n * score[s].var() * (total - n) / (total - 1)), rtol=1e-4)
+    assert (found["null_low"] < found["random_mean"]).all() and (found["null_high"] > found["random_mean"]).all()
     for null, rows in found.groupby("null"):
         assert np.allclose(rows["q"], false_discovery_control(rows["p"]), rtol=1e-4), null
     assert found["p"].between(0, 1).all() and set(found["p_kind"]) <= {"normal", "permutation"}
@@ -147,8 +149,8 @@ def test_the_figure_says_what_is_found_and_what_is_not_a_share(tmp_path, data, m
     given = {"table": tmp_path / "a.csv", "trajectory": trajectory, "target": "a", "out": tmp_path / "groups.png"}
     run_script("plot_groups", spec={}, **given)
     told = " ".join(words)
-    assert "cat pushed towards at t = 900, 500, 100" in told and "Found by random: nothing." in told
+    assert "“cat” pushed towards at t = 900, 500, 100" in told and "Found by random: nothing." in told
     assert "No height is a share of the image" in told and "4 models" in told
-    assert "With 4 models the error itself is uncertain: a sum must lie 3.2 errors off." in told
+    assert "With 4 models the error itself is uncertain: a sum must lie 3.2 errors away" in told
     with Image.open(tmp_path / "groups.png") as made:
         assert made.width > 600

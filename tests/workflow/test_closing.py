@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from waypoint.science.evaluation import groups
+from waypoint.workflow import closing
 from waypoint.workflow.closing import groups_in_words, noise_in_words, trust_in_words
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
@@ -58,14 +60,13 @@ def test_a_method_without_an_overall_lds_has_none(tmp_path):
 
 
 def group_table(tmp_path, rows):
-    """A table of ``rows``: (method, target, step, group, z, found), each by both nulls."""
+    """A table of ``rows``: (method, target, step, group, z, found, q of random groups, q of neighbourhoods)."""
     (tmp_path / "tables").mkdir()
-    lines = [
-        ",".join([method, target, str(step), group, str(z), null, str(found)])
-        for method, target, step, group, z, found in rows
-        for null in ("random", "neighbourhoods")
-    ]
-    header = "method,target,step,group,z,null,found"
+    lines = []
+    for method, target, step, group, z, found, *q in rows:
+        for null, of_null in zip(("random", "neighbourhoods"), q or (0.9, 0.9)):
+            lines.append(",".join(map(str, [method, target, step, group, z, null, of_null, found])))
+    header = "method,target,step,group,z,null,q,found"
     (tmp_path / "tables/group_influences.csv").write_text("\n".join([header, *lines]))
     return tmp_path
 
@@ -74,26 +75,32 @@ def test_groups_that_are_found_are_named_with_their_steps_and_the_others_counted
     rows = [("ekfac", "a", t, "hers", 4.0, t > 100) for t in (300, 200, 100)]
     rows += [("ekfac", "b", 300, "his", -5.0, True), ("ekfac", "a", 300, "ours", 1.0, False)]
     rows += [("trak", "a", 300, "ours", 9.0, True)]
-    said = "hers pushed towards a at t = 300, 200; his pushed away from b at t = 300"
-    others = "the other group cannot be told from chance"
+    said = "“hers” pushed towards a at t = 300, 200; “his” pushed away from b at t = 300"
+    others = "1 other cannot be told from chance"
     assert groups_in_words(group_table(tmp_path, rows), "ekfac") == f"{said}; {others}"
 
 
 @pytest.mark.parametrize(
-    "groups, found, said",
+    "near, why", [(0.3, "not from groups that look alike"), (0.01, "its error is too large to call it found")]
+)
+def test_a_group_beyond_random_groups_alone_is_said_to_be_so(tmp_path, near, why):
+    rows = [("ekfac", "b", t, "hers", 8.9, False, 0.9 if t == 100 else 1e-6, near) for t in (700, 500, 100)]
+    said = f"“hers” stands out from random groups for b at t = 700, 500, but {why}"
+    assert groups_in_words(group_table(tmp_path, rows), "ekfac") == said
+    assert closing.LEVEL == groups.LEVEL
+
+
+@pytest.mark.parametrize(
+    "names, found, said",
     [
         (["hers"], False, "the group cannot be told from chance"),
         (["hers", "his"], False, "none of the 2 groups can be told from chance"),
         (["hers"], "", "no scores by checkpoint or half of the draws, so no group can be told from chance"),
-        (
-            list("vwxyz"),
-            True,
-            "v pushed towards a at t = 9; w pushed towards a at t = 9; x pushed towards a at t = 9; 2 more",
-        ),
+        (list("vwxyz"), True, "; ".join([*(f"“{name}” pushed towards a at t = 9" for name in "vwx"), "2 more"])),
     ],
 )
-def test_groups_that_are_not_found_many_or_not_judged_are_said_in_one_sentence(tmp_path, groups, found, said):
-    rows = [("ekfac", "a", 9, group, 1.0, found) for group in groups]
+def test_groups_that_are_not_found_many_or_not_judged_are_said_in_one_sentence(tmp_path, names, found, said):
+    rows = [("ekfac", "a", 9, name, 1.0, found) for name in names]
     assert groups_in_words(group_table(tmp_path, rows), "ekfac") == said
 
 

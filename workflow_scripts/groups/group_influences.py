@@ -17,6 +17,7 @@ from waypoint.workflow.figures.read_scores import models_of, parts_of
 from waypoint.workflow.jobs.job import run
 
 COLUMNS = "method target step group size score se percentile random_mean random_sd z null p p_kind q found checkpoints"
+COLUMNS += " null_low null_high"
 MOST_DRAWS = 4 * science.DRAWS  # limit on neighbourhoods: most are around a large group's own images
 
 
@@ -63,6 +64,7 @@ def rows(scores, groups, orders):
     }
     standing = {name: science.standing(sums, null) for name, null in nulls.items()}
     q = {name: science.q_values(standing[name][1]) for name in nulls}
+    intervals = {name: science.chance_interval(null) for name, null in nulls.items()}
     found = discovered(sums, error, parts, nulls, q)
     # scores that are estimates of unknown error cannot be called found
     unknown = error is None and (models is not None or "score_se" in scores)
@@ -74,7 +76,9 @@ def rows(scores, groups, orders):
                 chance = [f"{percentile:.4g}", f"{of_null.mean[s, g]:.6g}", f"{of_null.sd[s, g]:.6g}", f"{z:.6g}"]
                 test = [null, f"{p:.6g}", "normal" if normal else "permutation", f"{q[null][s, g]:.6g}"]
                 row = [scores.attrs["method"], scores.attrs["target"], t, name, len(images), f"{sums[s, g]:.6g}", se]
-                yield [*row, *chance, *test, "" if unknown else found[s, g], "" if models is None else models]
+                interval = ["" if np.isnan(bound[s, g]) else f"{bound[s, g]:.6g}" for bound in intervals[null]]
+                answer = ["" if unknown else found[s, g], "" if models is None else models]
+                yield [*row, *chance, *test, *answer, *interval]
 
 
 def discovered(sums, error, parts, nulls, q):

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from waypoint.science.evaluation.groups import errors_to_exclude
+from waypoint.science.evaluation.groups import LEVEL, errors_to_exclude
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import plain, shortened
 from waypoint.workflow.figures.style import CONTROLS, plt, save, styles, time_axis
@@ -28,10 +28,11 @@ HOW = (
     "of random groups of the same size vary (their standard deviation). Up: the group pushed the process towards this "
     "image; down: away from it. 95 of 100 random groups lie in the grey band; 95 of 100 groups whose images resemble "
     "each other lie in the hatched one, often the wider, for images that look alike act alike. Vertical bars: ± the "
-    "standard error of the sum{bars}.{few} A triangle is found: it lies outside both bands by more than chance "
-    "explains among so many groups and steps (q ≤ 0.05), and its own error does not explain it. A circle cannot be "
-    "told from chance{unknown}. No height is a share of the image: nobody can say that some percentage of it comes "
-    "from somebody. More: docs/reading.md"
+    "standard error of the sum{bars}.{few} A triangle is found: neither kind of group explains it, more than chance "
+    "would have it among so many groups and steps (q ≤ 0.05), and neither does its own error. A grey dot lies beyond "
+    "random groups, but groups that look alike reach as far, or its error is too large. A circle cannot be told from "
+    "chance{unknown}. No height is a share of the image: nobody can say that some percentage of it comes from "
+    "somebody. More: docs/reading.md"
 )
 
 
@@ -122,19 +123,28 @@ def legend(figure, above):
     """Add the legend of marks and bands, ``above`` inches below the figure's upper edge."""
     width, height = figure.get_size_inches()
     bands = [Patch(facecolor=BAND, label="random groups"), Patch(**EDGES, label="groups that look alike")]
-    circle = {"marker": "o", "color": GREY, "markerfacecolor": "white", "markersize": 4.5}
+    circle = {"marker": "o", "color": GREY, "markersize": 4.5}
     triangle = {"marker": "^", "color": GREY, "markeredgecolor": "black", "markersize": 7, "linestyle": ""}
-    marks = [Line2D([], [], **triangle, label="found"), Line2D([], [], **circle, label="not told from chance")]
+    marks = [
+        Line2D([], [], **triangle, label="found"),
+        Line2D([], [], **circle, label="beyond random groups only"),
+        Line2D([], [], **circle, markerfacecolor="white", label="not told from chance"),
+    ]
     figure.legend(
         handles=[*marks, *bands],
         loc="upper left",
         bbox_to_anchor=(0.05 / width, 1 - above / height),
-        ncols=4,
+        ncols=3 if width < 8 else 5,
         fontsize=8,
         frameon=False,
         borderpad=0.2,
         columnspacing=1.2,
     )
+
+
+def is_beyond_random(table):
+    """Whether each row is of a sum that random groups do not explain, but that is not found."""
+    return (table["null"] == "random") & (table["q"] <= LEVEL) & ~is_found(table) & (table["found"] != "")
 
 
 def axis_limit(rows):
@@ -151,14 +161,16 @@ def draw(axes, rows, color):
     unit = random["random_sd"].where(random["random_sd"] > 0, 1)
     t, z, confirmed = random["step"], random["z"], is_found(random)
     axes.axhspan(-1.96, 1.96, color=BAND, linewidth=0)
-    middle, spread = (near["random_mean"] - random["random_mean"]) / unit, 1.96 * near["random_sd"] / unit
+    low, high = ((near[bound] - random["random_mean"]) / unit for bound in ("null_low", "null_high"))
     if len(t) > 1:
-        axes.fill_between(t, middle - spread, middle + spread, **EDGES)
+        axes.fill_between(t, low, high, **EDGES)
     axes.axhline(0, color="black", linewidth=0.6)
     axes.plot(t, z, color=GREY, linewidth=0.8)
     if random["se"].notna().any():
         axes.errorbar(t, z, random["se"] / unit, fmt="none", ecolor="black", elinewidth=0.9)
-    axes.plot(t[~confirmed], z[~confirmed], "o", color=GREY, markerfacecolor="white", markersize=4.5)
+    beyond = is_beyond_random(random)
+    for chosen, fill in ((~confirmed & ~beyond, "white"), (beyond, GREY)):
+        axes.plot(t[chosen], z[chosen], "o", color=GREY, markerfacecolor=fill, markersize=4.5)
     for marker, side in (("^", confirmed & (z > 0)), ("v", confirmed & (z < 0))):
         axes.plot(t[side], z[side], marker, color=color, markersize=7, markeredgecolor="black", markeredgewidth=0.6)
     time_axis(axes, t.tolist())
@@ -207,7 +219,10 @@ def how_sure(rows):
     if models.empty or models.max() > FEW:
         return ""
     parts, by = max(int(models.max()), 2), counted(int(models.max()), "model")
-    return f" With {by} the error itself is uncertain: a sum must lie {errors_to_exclude(parts):.2g} errors off."
+    return (
+        f" With {by} the error itself is uncertain: a sum must lie {errors_to_exclude(parts):.2g} errors away from "
+        "what it is compared with."
+    )
 
 
 def wrapped(texts, width):
@@ -216,15 +231,22 @@ def wrapped(texts, width):
 
 
 def found_in_words(rows, groups):
-    """Say in one sentence which groups are found at which steps."""
-    rows = rows[(rows["null"] == "random") & is_found(rows)].sort_values("step", ascending=False)
-    parts = []
+    """Say in one sentence which groups are found at which steps, or lie beyond random groups only."""
+    rows = rows[rows["null"] == "random"].sort_values("step", ascending=False)
+    found = pushes(rows[is_found(rows)], groups)
+    beyond = pushes(rows[is_beyond_random(rows)], groups)
+    return f"{'; '.join(found) or 'nothing'}." + (f" Beyond random groups only: {'; '.join(beyond)}." if beyond else "")
+
+
+def pushes(rows, groups):
+    """Return a phrase for each group and direction of rows, with the steps."""
+    phrases = []
     for group in (group for group in groups if (rows["group"] == group).any()):
         for side, word in ((1, "towards"), (-1, "away")):
             steps = rows.loc[(rows["group"] == group) & (np.sign(rows["z"]) == side), "step"]
             if len(steps):
-                parts.append(f"{group} pushed {word} at t = {', '.join(map(str, steps))}")
-    return "; ".join(parts) + "." if parts else "nothing."
+                phrases.append(f"“{group}” pushed {word} at t = {', '.join(map(str, steps))}")
+    return phrases
 
 
 if __name__ == "__main__":

@@ -37,6 +37,23 @@ def both(score, groups, seed=0, features=None, draws=science.DRAWS):
 # ---- sums, moments, p and q
 
 
+def test_ninety_five_of_a_hundred_draws_lie_in_the_interval_however_skewed_they_are():
+    score = np.exp(2 * rng(7).standard_normal((2, 80)))
+    groups = [np.arange(4), np.arange(30, 60), np.arange(80)]
+    _, nulls = both(score, groups, features=rng(8).standard_normal((80, 2)))
+    for null in nulls.values():
+        low, high = science.chance_interval(null)
+        for g, chosen in enumerate(null.compared):
+            draws = null.draws[:, chosen, null.size_index[g]]
+            if not chosen.any():
+                assert np.isnan(low[:, g]).all() and np.isnan(high[:, g]).all()
+                continue
+            for s in range(2):
+                ordered = np.sort(draws[s])
+                expected = [np.interp(p * (len(ordered) - 1), range(len(ordered)), ordered) for p in (0.025, 0.975)]
+                assert np.allclose([low[s, g], high[s, g]], expected)
+
+
 def test_sums_are_those_of_loops():
     score, groups = rng().standard_normal((2, 3, 9)), [np.array([0, 4]), np.array([8]), np.array([1, 2, 3, 5])]
     expected = [[[part[s, g].sum() for g in groups] for s in range(3)] for part in score]

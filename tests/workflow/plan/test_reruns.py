@@ -366,6 +366,9 @@ def test_durations_are_words(seconds, words):
 def test_a_summary_has_a_line_for_each_reason():
     found = [reruns.Stale(str(k), why) for k, why in enumerate(["x", "y", "x"])]
     assert summary(found) == ["2 results made again: x", "1 result made again: y"]
+    drawn = [reruns.Stale(name, "x") for name in ("figures/a/trak.png", "tables/lds.csv", "scores/trak/a.zarr")]
+    assert summary(drawn) == ["2 figures and tables made again: x", "1 result made again: x"]
+    assert summary(drawn[:1]) == ["1 figure or table made again: x"]
 
 
 # ---- the pass at start

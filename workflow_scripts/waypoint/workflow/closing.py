@@ -7,7 +7,8 @@ from waypoint.science.evaluation.sample_quality import SampleQuality
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
-GROUPS = 3  # named in the last words, at most
+GROUPS = 3  # phrases on groups, at most
+LEVEL = 0.05  # of q, as in science/evaluation/groups
 
 
 def trust_in_words(root, method):
@@ -93,29 +94,39 @@ def groups_in_words(root, method):
     Args:
         root: the experiment's folder.
     """
-    table, groups, judged, pushes = Path(root, "tables/group_influences.csv"), set(), False, {}
+    table = Path(root, "tables/group_influences.csv")
     if not table.exists():
         return None
+    groups, judged, found, beyond = set(), False, {}, {}
     with open(table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            if row["method"] != method or row["null"] != "random":
+            if row["method"] != method:
                 continue
+            key = row["group"], row["target"]
             groups.add(row["group"])
             judged |= bool(row["found"])
-            if row["found"] == "True":
+            if row["found"] == "True" and row["null"] == "random":
                 side = "away from" if row["z"].startswith("-") else "towards"
-                pushes.setdefault((row["group"], side, row["target"]), []).append(row["step"])
+                found.setdefault((*key, side), []).append(row["step"])
+            elif row["found"] == "False":  # {group and target: {step: q by null}}
+                beyond.setdefault(key, {}).setdefault(row["step"], {})[row["null"]] = float(row["q"])
     if not groups:
         return None
     if not judged:
         return "no scores by checkpoint or half of the draws, so no group can be told from chance"
-    rest = len(groups - {group for group, *_ in pushes})
-    if not pushes:
-        nobody = "the group cannot" if rest == 1 else f"none of the {rest} groups can"
-        return f"{nobody} be told from chance"
-    parts = [f"{group} pushed {side} {target} at t = {', '.join(t)}" for (group, side, target), t in pushes.items()]
-    parts[GROUPS:] = [f"{len(parts) - GROUPS} more"] if len(parts) > GROUPS else []
-    if rest:
-        others = "the other group" if rest == 1 else f"{rest} other groups"
-        parts.append(f"{others} cannot be told from chance")
-    return "; ".join(parts)
+    phrases = [f"“{group}” pushed {side} {target} at t = {', '.join(t)}" for (group, target, side), t in found.items()]
+    named = {group for group, *_ in found}
+    for (group, target), by_step in beyond.items():
+        steps = {step: q for step, q in by_step.items() if q["random"] <= LEVEL}
+        if steps:
+            alike = any(q["neighbourhoods"] > LEVEL for q in steps.values())
+            why = "not from groups that look alike" if alike else "its error is too large to call it found"
+            phrases.append(f"“{group}” stands out from random groups for {target} at t = {', '.join(steps)}, but {why}")
+            named.add(group)
+    phrases[GROUPS:] = [f"{len(phrases) - GROUPS} more"] if len(phrases) > GROUPS else []
+    rest = len(groups - named)
+    if rest and not named:
+        phrases.append(f"{'the group cannot' if rest == 1 else f'none of the {rest} groups can'} be told from chance")
+    elif rest:
+        phrases.append(f"{rest} other{'s' * (rest > 1)} cannot be told from chance")
+    return "; ".join(phrases)

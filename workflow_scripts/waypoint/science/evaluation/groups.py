@@ -139,6 +139,19 @@ def _sd(sums: Doubles) -> Doubles:
     return sums.std(1, ddof=1) if sums.shape[1] > 1 else np.zeros(len(sums))
 
 
+def chance_interval(null: Null) -> tuple[Doubles, Doubles]:
+    """Return the sums between which 95 of 100 draws of a null lie, for each step and group: two arrays (S, G).
+
+    They are quantiles of the draws, so they hold for skewed nulls too; NaN where a group is compared with no draw.
+    """
+    low, high = np.full(null.mean.shape, np.nan), np.full(null.mean.shape, np.nan)
+    for g, chosen in enumerate(null.compared):
+        if chosen.any():
+            draws = null.draws[:, chosen, null.size_index[g]]
+            low[:, g], high[:, g] = np.quantile(draws, (LEVEL / 2, 1 - LEVEL / 2), axis=1)
+    return low, high
+
+
 def standing(sums: Doubles, null: Null) -> tuple[Doubles, Doubles, Booleans, Doubles]:
     """Compare sums (S, G) with a null: z, p, whether p is a normal tail, and the percentile among draws, all (S, G).
 

@@ -32,6 +32,7 @@ GUARDED = {  # {folder of costly artifacts: their name in messages}
     "embeddings": "embeddings",
 }
 CHEAP = ("data/near_duplicates.zarr",)  # artifacts in these folders that are replaced without asking
+TO_LOOK_AT = ("figures", "tables")  # folders of artifacts that take seconds
 FROM_RAW = ("prepare_data",)  # stages that read raw data, which may be deleted once stored
 DAMAGED = "its attributes are damaged"
 ONE = {"encoders": "encoder", "models": "model", "curvatures": "curvature"}  # {plural: singular}
@@ -253,5 +254,9 @@ def duration(seconds):
 
 def summary(artifacts):
     """Return the reasons why artifacts are made again, one line each."""
-    reasons = Counter(stale.why for stale in artifacts)
-    return [f"{count} result{'s' * (count > 1)} made again: {reason}" for reason, count in reasons.most_common()]
+    reasons = Counter((stale.why, PurePath(stale.name).parts[0] in TO_LOOK_AT) for stale in artifacts)
+    lines = []
+    for (reason, to_look_at), count in reasons.most_common():
+        one, many = ("figure or table", "figures and tables") if to_look_at else ("result", "results")
+        lines.append(f"{count} {one if count == 1 else many} made again: {reason}")
+    return lines

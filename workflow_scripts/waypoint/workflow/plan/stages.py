@@ -255,14 +255,14 @@ def given_images(plan):
 # ---- groups of training images
 
 
-@stage(version=1, cost=START, slurm="small")
+@stage(version=2, cost=START, slurm="small")
 def group_influences(plan, target):
     """evaluation/groups/{target}.csv."""
     scores = [plan.score(method, target) for method in plan.methods]
     return Recipe({"groups": plan.groups()}, plan.data(), [*plan.group_encoder(), *scores])
 
 
-@stage(version=1, cost=START, slurm="small")
+@stage(version=2, cost=START, slurm="small")
 def group_table(plan):
     """tables/group_influences.csv."""
     return Recipe({}, plan.data(), [("group_influences", {"target": target}) for target in plan.targets])
