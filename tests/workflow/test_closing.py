@@ -85,9 +85,16 @@ def test_groups_that_are_found_are_named_with_their_steps_and_the_others_counted
 )
 def test_a_group_beyond_random_groups_alone_is_said_to_be_so(tmp_path, near, why):
     rows = [("ekfac", "b", t, "hers", 8.9, False, 0.9 if t == 100 else 1e-6, near) for t in (700, 500, 100)]
-    said = f"“hers” stands out from random groups for b at t = 700, 500, but {why}"
+    rows += [("ekfac", "c", 700, "hers", 8.9, False, 1e-6, 0.01), ("ekfac", "b", 700, "his", 0.1, False)]
+    said = f"“hers” stands out from random groups for b and c, but {why}; 1 other cannot be told from chance"
     assert groups_in_words(group_table(tmp_path, rows), "ekfac") == said
     assert closing.LEVEL == groups.LEVEL
+
+
+def test_many_groups_beyond_random_groups_alone_are_counted(tmp_path):
+    rows = [("ekfac", "b", 700, name, 8.9, name == "v", 1e-6, 0.3) for name in "vwxyz"]
+    said = "“v” pushed towards b at t = 700; 4 other groups stand out from random groups, but are not found"
+    assert groups_in_words(group_table(tmp_path, rows), "ekfac") == said
 
 
 @pytest.mark.parametrize(

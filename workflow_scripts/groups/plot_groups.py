@@ -17,6 +17,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 METHODS, GROUPS, TICKS = 4, 10, 5  # shown, at most
+PHRASES = 3  # on groups beyond random groups only, at most
 FEW = 5  # models, of which the words explain how sure an error is
 NAMES, WIDTH, HEIGHT, GAP = 1.25, 2.1, 0.92, 0.16  # inches
 LINE = 0.165  # inches per line of text below
@@ -235,6 +236,7 @@ def found_in_words(rows, groups):
     rows = rows[rows["null"] == "random"].sort_values("step", ascending=False)
     found = pushes(rows[is_found(rows)], groups)
     beyond = pushes(rows[is_beyond_random(rows)], groups)
+    beyond = beyond if len(beyond) <= PHRASES else ["the grey dots"]
     return f"{'; '.join(found) or 'nothing'}." + (f" Beyond random groups only: {'; '.join(beyond)}." if beyond else "")
 
 

@@ -8,6 +8,7 @@ from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 GROUPS = 3  # phrases on groups, at most
+ALIKE, UNSURE = "not from groups that look alike", "its error is too large to call it found"
 LEVEL = 0.05  # of q, as in science/evaluation/groups
 
 
@@ -115,18 +116,35 @@ def groups_in_words(root, method):
     if not judged:
         return "no scores by checkpoint or half of the draws, so no group can be told from chance"
     phrases = [f"“{group}” pushed {side} {target} at t = {', '.join(t)}" for (group, target, side), t in found.items()]
-    named = {group for group, *_ in found}
-    for (group, target), by_step in beyond.items():
-        steps = {step: q for step, q in by_step.items() if q["random"] <= LEVEL}
-        if steps:
-            alike = any(q["neighbourhoods"] > LEVEL for q in steps.values())
-            why = "not from groups that look alike" if alike else "its error is too large to call it found"
-            phrases.append(f"“{group}” stands out from random groups for {target} at t = {', '.join(steps)}, but {why}")
-            named.add(group)
     phrases[GROUPS:] = [f"{len(phrases) - GROUPS} more"] if len(phrases) > GROUPS else []
-    rest = len(groups - named)
-    if rest and not named:
+    named = {group for group, *_ in found}
+    by_random_groups = _stand_out(beyond, named)
+    if len(by_random_groups) > GROUPS:
+        phrases.append(f"{len(by_random_groups)} other groups stand out from random groups, but are not found")
+    else:
+        phrases += [
+            f"“{group}” stands out from random groups for {' and '.join(targets)}, but {why}"
+            for group, (targets, why) in by_random_groups.items()
+        ]
+    rest = len(groups - named - by_random_groups.keys())
+    if rest and len(groups) == rest:
         phrases.append(f"{'the group cannot' if rest == 1 else f'none of the {rest} groups can'} be told from chance")
     elif rest:
         phrases.append(f"{rest} other{'s' * (rest > 1)} cannot be told from chance")
     return "; ".join(phrases)
+
+
+def _stand_out(beyond, named):
+    """Return the targets for which groups that are not found stand out from random groups, and why they are not found.
+
+    Args:
+        beyond: {(group, target): {step: {null: q}}} of sums that are not found. named: groups that are found anywhere.
+    """
+    groups = {}
+    for (group, target), by_step in beyond.items():
+        q_near = [q["neighbourhoods"] for q in by_step.values() if q["random"] <= LEVEL]
+        if q_near and group not in named:
+            groups.setdefault(group, ([], []))
+            groups[group][0].append(target)
+            groups[group][1].extend(q_near)
+    return {group: (targets, ALIKE if max(q) > LEVEL else UNSURE) for group, (targets, q) in groups.items()}
