@@ -389,8 +389,8 @@ def closing_words(later):
     python = "python" if activated else os.path.relpath(sys.executable)
     config = "".join(f" --configfile {os.path.relpath(file)}" for file in workflow.overwrite_configfiles or [])
     table, scores = f"{PLAN.root}/tables/top_influences.csv", f"{PLAN.root}/scores/{method}/{first}.zarr"
-    rows = f"(t.method == '{method}') & (t.target == '{first}') & (t.sign == '+')"
-    top = f"t[{rows}][['step', 'rank', 'file', 'score', 'found']]"
+    rows = f"(t.method == '{method}') & (t.target == '{first}') & (t.sign == '+') & (t['rank'] <= 5)"
+    top = f"t[{rows}][['step', 'rank', 'file', 'score', 'found']].to_string(index=False)"
     ways = [
         (f"{PLAN.root}/figures/{first}", f"pictures  {PLAN.root}/figures/*/*.png"),
         (table, f"table     {python} -c \"import pandas; t = pandas.read_csv('{table}'); print({top})\""),

@@ -89,6 +89,7 @@ def answer(config, target):
     noise = noise_in_words(root, ["full/0"])
     lines = ["", *([f"Warning: {noise}.", ""] if noise else []), summary]
     lines.append(f"Beyond chance: {found_in_words(root / 'tables/top_influences.csv', method, target)}.")
+    lines.append("How well these scores predict retraining was not measured: a finished model cannot be trained again.")
     if any(row["what"] == "loss" and row["step"] == "all" and row["words"] == "worse" for row in rows):
         lines.append("The model hardly knows such pictures, so the list below says little.")
     lines += ["", "The training images that pushed most towards it, over all steps:", *top_images(config, root, target)]

@@ -106,7 +106,7 @@ def test_a_panel_marks_what_is_found_and_greys_what_is_not(tmp_path, data, writt
 def test_a_single_models_halves_speak(tmp_path, data, written):
     panel(tmp_path, data, scored(tmp_path, "trak", planted(2, 12), "score_by_half", 1))
     told = "\n".join(written[0])
-    assert "1 model" in told and "confirmed by halves of the draws" in told
+    assert "1 model" in told and "confirmed by halves of the random draws" in told
 
 
 def test_controls_are_labelled_and_what_nothing_judges_keeps_its_colours(tmp_path, data, written):

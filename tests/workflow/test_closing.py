@@ -10,11 +10,11 @@ from waypoint.workflow.closing import groups_in_words, noise_in_words, trust_in_
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 
-def tables(tmp_path, found=None, lds=None):
+def tables(tmp_path, found=None, lds=None, signs="+-"):
     (tmp_path / "tables").mkdir()
     if found is not None:
-        rows = [f"{method},{target},{step},{value}" for method, target, step, value in found]
-        (tmp_path / "tables/top_influences.csv").write_text("\n".join(["method,target,step,found", *rows]))
+        rows = [f"{method},{target},{step},{value},{sign}" for method, target, step, value in found for sign in signs]
+        (tmp_path / "tables/top_influences.csv").write_text("\n".join(["method,target,step,found,sign", *rows]))
     if lds is not None:
         rows = [",".join(map(str, row)) for row in lds]
         (tmp_path / "tables/lds_overall.csv").write_text("\n".join(["method,checkpoints,mean,low,high", *rows]))
@@ -31,6 +31,12 @@ def test_steps_with_anything_found_are_counted_and_the_lds_is_judged_by_its_inte
 def test_steps_of_several_targets_are_counted_together(tmp_path):
     root = tables(tmp_path, [("trak", target, 100, target == "a") for target in "ab"])
     assert trust_in_words(root, "trak") == "found influences at 1 of 2 steps of 2 targets"
+
+
+@pytest.mark.parametrize("sign, side", [("+", "towards"), ("-", "away from")])
+def test_influences_of_one_direction_are_said_to_be_so(tmp_path, sign, side):
+    root = tables(tmp_path, [("trak", "a", t, t == 100) for t in (100, 300)], signs=sign)
+    assert trust_in_words(root, "trak") == f"found influences at 1 of 2 steps, all of them {side} it"
 
 
 def test_scores_that_nothing_judges_are_said_to_be_so(tmp_path):

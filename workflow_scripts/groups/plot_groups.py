@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from waypoint.science.evaluation.groups import LEVEL, errors_to_exclude
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.figures.captions import plain, shortened
-from waypoint.workflow.figures.style import CONTROLS, plt, save, styles, time_axis
+from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, plt, save, styles, time_axis
 from waypoint.workflow.figures.trajectory import HEADER, header, titled
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
@@ -58,7 +58,7 @@ def main(job):
                 HEIGHT / height,
             )
             axes = figure.add_axes(place)
-            draw(axes, of_method[of_method["group"] == group], looks[method]["color"])
+            draw(axes, of_method[of_method["group"] == group])
             axes.set_ylim(-limit, limit)
             if row == 0:
                 axes.set_title(f"{method} (control)" if method in CONTROLS else method)
@@ -155,7 +155,7 @@ def axis_limit(rows):
     return 1.12 * max(2.6, (rows["z"].abs() + rows["se"].fillna(0) / unit).max())
 
 
-def draw(axes, rows, color):
+def draw(axes, rows):
     """Draw one group by one method: its sums by step and both nulls, in standard deviations of random groups."""
     rows = rows.sort_values("step")
     random, near = (rows[rows["null"] == null].reset_index(drop=True) for null in ("random", "neighbourhoods"))
@@ -172,7 +172,7 @@ def draw(axes, rows, color):
     beyond = is_beyond_random(random)
     for chosen, fill in ((~confirmed & ~beyond, "white"), (beyond, GREY)):
         axes.plot(t[chosen], z[chosen], "o", color=GREY, markerfacecolor=fill, markersize=4.5)
-    for marker, side in (("^", confirmed & (z > 0)), ("v", confirmed & (z < 0))):
+    for marker, color, side in (("^", GREEN, confirmed & (z > 0)), ("v", RED, confirmed & (z < 0))):
         axes.plot(t[side], z[side], marker, color=color, markersize=7, markeredgecolor="black", markeredgewidth=0.6)
     time_axis(axes, t.tolist())
     axes.set_xticks(t.iloc[:: -(-len(t) // TICKS)])

@@ -15,6 +15,7 @@ from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
 GREY = "#8A8A8A"  # of images that are not found
+PUSHES = "; above 0, the image pushed towards this", "; below 0, the image pushed away from this"
 THIN = "\N{THIN SPACE}"  # keeps long numbers from touching the next image's
 SOLID, DASHED = "-", (0, (2, 1.8))
 
@@ -43,7 +44,7 @@ def main(job):
             axis.xaxis.label.set_color("black" if color != GREY else GREY)
     header_lines = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
     if job.args.compared:
-        header_lines.insert(2, (Compared(job.open(job.args.compared)).line(), {"size": 7}))
+        header_lines.insert(2, (Compared(job.open(job.args.compared), ImageNames(data).files).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), header_lines)
     reading(figure)
     shown = np.sort(steps)[::-1].tolist()
@@ -72,14 +73,16 @@ def lines(job, scores, captions, alike):
     run_line += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
     control = " (control)" if method in CONTROLS else ""
     error = " ± its error" if "score_se" in scores else ""
+    # likeness pushes nothing
+    pushes = ("", "") if models is None else PUSHES
     key = f"✓: found, confirmed by {by}; grey: not told from noise"
     guidance = guidances(spec) if "target_gradients" in scores.attrs["spec"] else None
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
         (run_line, {"size": 8}),
         *([(guidance, {"size": 8})] if guidance else []),
-        ("+, solid: the highest scores; above 0, the image pushed towards this", {"size": 8, "color": GREEN}),
-        ("−, dashed: the lowest; below 0, the image pushed away from this", {"size": 8, "color": RED}),
+        (f"+, solid: the highest scores{pushes[0]}", {"size": 8, "color": GREEN}),
+        (f"−, dashed: the lowest{pushes[1]}", {"size": 8, "color": RED}),
         (f"below each training image: score{error}, {captions.words}", {"size": 8}),
         *([("×3: one of three images that show the same, named once", {"size": 8})] if alike else []),
         (key if has_judgement else f"no ✓: nothing can be confirmed, because {by}", {"size": 8}),

@@ -40,7 +40,10 @@ def compared(tmp_path, distance, seen=0.9, evened=0.9, loss=1.0, held_out=False,
             "Up to brightness and contrast it is a near-duplicate of training image 5 (",
         ),
         ({"distance": 0.001, "names": np.array(list("abcdef"))}, "It is training image 2 (c)."),
-        ({"distance": 0.2, "loss": 50}, "explains it as it explains its training images: better than 50% of them."),
+        (
+            {"distance": 0.2, "loss": 50},
+            "explains it as it explains its training images: better than 50% of them. It",
+        ),
         ({"distance": 0.2, "loss": 300}, "explains it worse than almost all training images: worse than 100% of them."),
         ({"distance": 0.2, "loss": 0.1}, "explains it better than almost all training images: better than 100%"),
         (
@@ -64,4 +67,4 @@ def test_rows_of_the_table(tmp_path):
 def test_the_panels_line(tmp_path):
     line = compared(tmp_path, 0.04, loss=50).line()
     assert line == "near-duplicate of image 2; explained better than 50% of training images"
-    assert compared(tmp_path / "new", 0.2).line().startswith("no training image, nearest 2; explained ")
+    assert compared(tmp_path / "new", 0.2).line().startswith("not a training image, nearest 2; explained ")

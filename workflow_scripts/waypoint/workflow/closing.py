@@ -71,7 +71,7 @@ def found_in_words(table, method, target=None):
     Args:
         table: the path of top_influences.csv. target: the only target to count; default: all.
     """
-    any_judged, confirmed, steps, targets = False, set(), set(), set()
+    any_judged, confirmed, signs, steps, targets = False, set(), set(), set(), set()
     with open(table, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["method"] != method or target not in (None, row["target"]):
@@ -81,12 +81,15 @@ def found_in_words(table, method, target=None):
             any_judged |= bool(row["found"])
             if row["found"] == "True":
                 confirmed.add((row["target"], row["step"]))
+                signs.add(row["sign"])
     if not steps:
         return None
     if not any_judged:
         return "no scores by checkpoint or half of the draws to tell influences from noise by"
     scope = f" of {len(targets)} targets" if len(targets) > 1 else ""
-    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}"
+    one_side = {"+": ", all of them towards it", "-": ", all of them away from it"}
+    side = one_side[signs.pop()] if len(signs) == 1 else ""
+    return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}{side}"
 
 
 def groups_in_words(root, method):

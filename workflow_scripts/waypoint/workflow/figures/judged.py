@@ -26,7 +26,7 @@ def judged_by(scores):
     """Return whether the lists of a store can be judged, and words that say by what, or why not."""
     parts, kind = parts_of(scores)
     if parts is not None:
-        return True, f"{len(parts)} models" if kind == "checkpoints" else "halves of the draws"
+        return True, f"{len(parts)} models" if kind == "checkpoints" else "halves of the random draws"
     if models_of(scores) is None:
         return False, "the method uses no model"
     return False, "scores are not stored by model or half"

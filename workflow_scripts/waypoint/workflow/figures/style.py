@@ -174,7 +174,9 @@ def time_axis(axes, steps):
 def reading(figure):
     """Write into the lower left corner where to read how a figure is interpreted."""
     width, height = figure.get_size_inches()
-    words = "what scores say and do not: docs/reading.md; how well they predict retraining: figures/lds.png, */lds/"
+    words = (
+        "what scores say and do not: docs/reading.md; how well they predict retraining, if measured: figures/lds.png"
+    )
     figure.text(0.1 / width, 0.06 / height, words, va="bottom", size=6.5, color="#767676")
 
 

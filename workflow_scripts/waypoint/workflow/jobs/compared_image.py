@@ -86,10 +86,12 @@ class Compared:
         """Return a clause that says how well the model explains the image."""
         train, held_out = (shares and shares[-1] for shares in self.shares())
         clause = f"The model explains it {WORDS[rating(train)]}: {compared_to(train)} of them"
+        if held_out is not None:
+            clause += f", and better than {held_out:.0%} of images that it was not trained on"
         return (
-            clause
-            if held_out is None
-            else f"{clause}, and better than {held_out:.0%} of images that it was not trained on"
+            f"{clause}. It can have made the picture; this is no proof that it did"
+            if rating(train) == USUAL
+            else clause
         )
 
     def line(self):
@@ -97,28 +99,29 @@ class Compared:
         (train, _), copy = self.shares(), self.copy_of()
         description = {"same": "it is image", "near-duplicate": "near-duplicate of image"}
         description = (
-            f"{description[copy['verdict']]} {copy['nearest']}"
+            f"{description[copy['verdict']]} {copy['file'] or copy['nearest']}"
             if copy
-            else f"no training image, nearest {self.nearest[0]['nearest']}"
+            else f"not a training image, nearest {self.nearest[0]['file'] or self.nearest[0]['nearest']}"
         )
         return f"{description}; explained {compared_to(train[-1])} of training images"
 
 
 def compared_to(share):
-    """Return the share of images that are explained worse, or better if those are more, in words."""
-    return f"better than {share:.0%}" if share >= 0.5 else f"worse than {1 - share:.0%}"
+    """Return in words the share of images that are explained worse, or better if it is worse than almost all."""
+    return f"worse than {1 - share:.0%}" if rating(share) == "worse" else f"better than {share:.0%}"
 
 
+USUAL = "as usual"
 WORDS = {
     "worse": "worse than almost all training images",
-    "as usual": "as it explains its training images",
+    USUAL: "as it explains its training images",
     "better": "better than almost all training images",
 }
 
 
 def rating(share):
     """Return worse, as usual or better for the share of images that are explained worse."""
-    return "worse" if share < RARE else "better" if share > 1 - RARE else "as usual"
+    return "worse" if share < RARE else "better" if share > 1 - RARE else USUAL
 
 
 def label_of(row):

@@ -246,7 +246,7 @@ def compare_image(plan, target):
     return Recipe(sections, [plan.trajectory(target)], reads)
 
 
-@stage(version=1, cost=START, slurm="small")
+@stage(version=2, cost=START, slurm="small")
 def given_images(plan):
     """tables/given_images.csv."""
     return Recipe(inherits=plan.data(), reads=[("compare_image", {"target": target}) for target in plan.given])
