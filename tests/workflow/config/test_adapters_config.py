@@ -79,7 +79,7 @@ def test_adapters_are_planned_to_be_trained_or_taken():
     (r"checkpoints.adapters\[0\]: x\* matches nothing", existing("x*")),
     ("adapter.rank: ", {"adapter": {"rank": 0}}),
     ("adapter.alpha: ", {"adapter": {"alpha": 0}}),
-    ("adapter.targets: to_queue is the end of no Linear layer's name", {"adapter": {"targets": ["to_queue"]}}),
+    ("adapter.targets: to_queue is not the end of a Linear layer's name", {"adapter": {"targets": ["to_queue"]}}),
 ])  # fmt: skip
 def test_what_does_not_go_together_is_refused(words, sections):
     refused(words, **sections)

@@ -201,7 +201,7 @@ def test_a_step_without_gradient_has_no_ranking(tiny_model, saved):
     [
         ({"in_channels": 9, "out_channels": 4}, "9 channels and gives 4: a model for inpainting"),
         ({"in_channels": 7, "out_channels": 4}, "7 channels and gives 4: a model for an upscaler"),
-        ({"in_channels": 3, "out_channels": 6}, "takes 3 channels and gives 6; as many"),
+        ({"in_channels": 3, "out_channels": 6}, "takes 3 channels and gives 6"),
         ({"addition_embed_type": "image"}, r"addition_embed_type 'image' is not supported; captions are"),
         ({"quantization_config": {"bits": 8}}, "its weights are quantised"),
     ],
