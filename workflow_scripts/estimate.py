@@ -31,7 +31,7 @@ from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory, hungry
 from waypoint.workflow.estimate.nominal import nominal
-from waypoint.workflow.estimate.wall_time import at_least, edges_of
+from waypoint.workflow.estimate.wall_time import at_least, edges_of, lengthy
 from waypoint.workflow.evaluations.lds import interval
 from waypoint.workflow.plan.plan import GIVEN_KEYS, Plan
 from waypoint.workflow.plan.stages import STAGES
@@ -94,6 +94,7 @@ def report(configfile, images=None, cores=1):
         seconds_of = {rule: costs.seconds(rule) for rule in counts}
         shortest, reason = at_least(counts, seconds_of, edges_of(rule_graph(configfile)), cores, gpu, gpus)
         lines.append(f"wall time, --cores {cores:<6} at least {clock(shortest)}: {reason}")
+    lines += [f"time of {rule} falls with {', '.join(keys)}" for rule, keys in lengthy(total_seconds).items()]
     lines += [f"memory of {rule} falls with {', '.join(keys)}" for rule, keys in hungry(memory_of).items()]
     if uncounted := costs.uncounted(counts):
         lines.append(f"not in it: {', '.join(uncounted)} (their jobs count as their start alone)")

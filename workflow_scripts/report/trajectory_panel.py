@@ -27,7 +27,7 @@ def main(job):
     listed = Listed(job.open(job.args.near))
     top = min(job.settings["figures"]["top"], len(listed) // 2)
     captions = Captions(ImageNames(data), SIDE)
-    lists, has_judgement = judged(job, scores, max(top, job.settings["tables"]["top"]), listed), judged_by(scores)[0]
+    lists = judged(job, scores, max(top, job.settings["tables"]["top"]), listed)
     figure, axes = columns([0] * len(ROWS) + [1 + captions.lines] * (2 * top), len(steps))
     row_names(axes[:, 0], top)
     for column, s in enumerate(np.argsort(steps)[::-1], 1):  # from noise on the left to the image on the right
@@ -37,7 +37,7 @@ def main(job):
         for row in range(2 * top):
             (side, k), axis = divmod(row, top), axes[len(ROWS) + row, column]
             i, confirmed = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
-            color = (GREEN, RED)[side] if confirmed or not has_judgement else GREY
+            color = (GREEN, RED)[side] if confirmed else GREY
             show(axis, read(data["image"], i), color, 2.2 if confirmed else 1.2, (SOLID, DASHED)[side])
             number = signed(score[i]) if error is None else f"{signed(score[i])}{THIN}±{THIN}{error[i]:.1g}"
             captions.below(axis, i, f"{number}{THIN + '✓' if confirmed else ''}{listed.mark(i)}")

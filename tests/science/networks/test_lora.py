@@ -138,7 +138,7 @@ def test_layers_may_have_ranks_and_alphas_of_their_own():
 
 
 def test_a_target_that_is_no_layer_is_named_with_those_that_are():
-    with pytest.raises(WaypointError, match=r"adapter.targets: to_queue is not the end of a Linear layer's name .* to_q"):
+    with pytest.raises(WaypointError, match=r"to_queue is not the end of a Linear layer's name .* to_q"):
         lora.layers_named(unet_with_text(), ["to_q", "to_queue"])
     names = lora.layers_named(unet_with_text(), ["to_out.0"])
     assert names and all(name.endswith(".to_out.0") for name in names)

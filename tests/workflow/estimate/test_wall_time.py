@@ -12,7 +12,7 @@ from waypoint.workflow.config.complete import complete
 from waypoint.workflow.estimate.costs import Costs
 from waypoint.workflow.estimate.memory import LOWERED_BY, Memory, formula_of, hungry
 from waypoint.workflow.estimate.nominal import LIGHT_START, START, nominal, recorded
-from waypoint.workflow.estimate.wall_time import at_least, edges_of, longest_chain
+from waypoint.workflow.estimate.wall_time import SHORTENED_BY, at_least, edges_of, lengthy, longest_chain
 from waypoint.workflow.plan.plan import Plan
 
 PLANNED = ("curvature", "factor_kernel", "sample_trajectory", "contact_sheet", "sample_from_x_t", "score_trak")
@@ -83,6 +83,13 @@ def test_the_hungriest_three_are_told_and_none_where_memory_is_no_matter():
     held = {"train": 2e9, "featurize": 4e9, "curvature": 3e9, "factor_kernel": 1.5e9, "score_wiener": 1e6}
     assert list(hungry(held)) == ["featurize", "curvature", "train"]
     assert hungry({"train": 1e8}) == {}
+
+
+def test_what_takes_most_of_the_time_is_told_with_the_keys_that_shorten_it():
+    hours = {"train": 5.0, "featurize_together": 3.0, "near_duplicates": 1.5, "score_trak": 0.1}
+    told = lengthy(hours)
+    assert list(told) == ["train", "featurize_together"] and "training.epochs" in told["train"]
+    assert told["featurize_together"] == SHORTENED_BY["featurize"] and lengthy({}) == {}
 
 
 def test_nominal_costs_know_what_is_heavy_without_data_or_models():

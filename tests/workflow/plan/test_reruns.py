@@ -115,7 +115,7 @@ def test_what_it_is_made_from_may_have_changed_beyond_its_own_spec():
     made = attributes(damped(0.1), "top_influences")
     path = store("store/test/tables/top.zarr", made)
     stale = compared(path, damped(0.2), "top_influences")
-    assert stale.changes == [] and stale.why == "what it is made from changed"
+    assert stale.changes == [] and stale.why == "its inputs have changed"
 
 
 def test_an_artifact_of_an_earlier_version_or_of_something_else_is_refused():

@@ -203,7 +203,7 @@ def test_without_a_terminal_a_long_job_is_named_at_growing_intervals(run):
     lines = {after: run.handler.reports(START + after) for after in (59, 60, 119, 120, 239, 240)}
     assert [len(lines[after]) for after in lines] == [0, 2, 0, 2, 0, 2]
     assert lines[120][0].split() == "train full/0 2 min 00 s 3/9 epochs".split()
-    assert lines[240][1].split() == "train full/1 4 min 00 s".split()
+    assert lines[240][1].split() == "train full/1 4 min 00 s about 10 min left".split()  # of all jobs
     run.end()
     assert run.handler.closed.is_set()
 

@@ -7,6 +7,7 @@ from waypoint.science.evaluation.sample_quality import SampleQuality
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
+MORE = "more models, or models trained for longer, may show some"
 GROUPS = 3  # phrases on groups, at most
 ALIKE, UNSURE = "not from groups that look alike", "its error is too large to call it found"
 LEVEL = 0.05  # of q, as in science/evaluation/groups
@@ -87,6 +88,8 @@ def found_in_words(table, method, target=None):
     if not any_judged:
         return "no scores by checkpoint or half of the draws to tell influences from noise by"
     scope = f" of {len(targets)} targets" if len(targets) > 1 else ""
+    if not confirmed:
+        return f"found no influences at {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}; {MORE}"
     one_side = {"+": ", all of them towards it", "-": ", all of them away from it"}
     side = one_side[signs.pop()] if len(signs) == 1 else ""
     return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}{side}"

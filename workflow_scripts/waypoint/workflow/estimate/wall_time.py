@@ -3,6 +3,19 @@
 import re
 from functools import cache
 
+# keys that shorten a rule's jobs, or make them fewer
+SHORTENED_BY = {
+    "train": ["training.epochs", "model.unet.block_out_channels", "checkpoints.count"],
+    "train_subset": ["evaluation.lds.subsets", "evaluation.lds.models_per_subset", "training.epochs"],
+    "train_without": ["n_remove and targets of the evaluations", "training.epochs"],
+    "featurize": ["attribution.train_draws", "methods (those with gradients)", "checkpoints.count"],
+    "fisher_rows": ["kernel.rows of the method"],
+    "curvature": ["curvature.rows"],
+    "target_gradients": ["attribution.target_draws", "attribution.steps", "targets"],
+    "sample_from_x_t": ["attribution.steps", "targets"],
+}
+LONG, SHOWN = 0.1, 3  # share of all hours, and how many rules
+
 
 def edges_of(dot):
     """Return [(rule, rule that reads its outputs)] of a rule graph as Snakemake prints it."""
@@ -44,3 +57,15 @@ def at_least(counts, seconds, edges, cores, on_gpu=(), gpus=0):
             (sum(work[rule] for rule in work if rule in on_gpu) / gpus, f"work on {gpus} GPU{'s' * (gpus > 1)}")
         )
     return max(times)
+
+
+def lengthy(hours):
+    """Return {rule: keys that shorten it} of the rules that take most of the time, the longest first.
+
+    Args:
+        hours: {rule: time of all its jobs}, in any unit.
+    """
+    whole = sum(hours.values())
+    rules = sorted((rule for rule in hours if hours[rule] >= LONG * whole), key=lambda rule: -hours[rule])
+    keys = {rule: SHORTENED_BY.get(rule.removesuffix("_together").removesuffix("_shard")) for rule in rules}
+    return {rule: names for rule, names in list(keys.items())[:SHOWN] if names}

@@ -145,7 +145,7 @@ def examine(store, path, expected, sources=()):
             stale.why = str(differences(attributes["spec"], expected["spec"])[0])
     elif attributes["identity"] != expected["identity"]:
         stale.changes = differences(attributes["spec"], expected["spec"])
-        stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "what it is made from changed"
+        stale.why = "; ".join(dict.fromkeys(map(str, stale.changes))) or "its inputs have changed"
     elif attributes["spec"] != expected["spec"]:  # though the identity is the same
         return Stale(name, DAMAGED)
     elif changed := changed_source(record, sources):

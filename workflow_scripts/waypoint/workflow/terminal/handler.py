@@ -192,14 +192,20 @@ class LogHandler(LogHandlerBase):
                 self._write(line)
 
     def reports(self, now):
-        """Return lines on the running jobs that are due for a report at ``now``, in seconds since the epoch."""
-        lines = []
-        for job in list(self.running.values()):
-            if now - job.began < job.next_report:
-                continue
-            job.next_report += min(job.next_report, MAX_INTERVAL)
-            lines.append(words.running_line(job.name, now - job.began, job_log.progress(job.tail())))
-        return lines
+        """Return lines on the running jobs that are due for a report at ``now``, in seconds since the epoch.
+
+        The last one also says how much of the run is left.
+        """
+        lines, jobs = [], list(self.running.items())
+        if all(now - job.began < job.next_report for _, job in jobs):
+            return lines
+        progress = {jobid: job_log.progress(job.tail()) for jobid, job in jobs}
+        for jobid, job in jobs:
+            if now - job.began >= job.next_report:
+                job.next_report += min(job.next_report, MAX_INTERVAL)
+                lines.append(words.running_line(job.name, now - job.began, progress[jobid]))
+        left = self.pace.eta(self._state(now, {jobid: done and done[1] for jobid, done in progress.items()}))
+        return [*lines[:-1], f"{lines[-1]}   {words.about(left)}"]
 
     def _end(self):
         self.closed.set()
