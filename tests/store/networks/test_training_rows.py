@@ -42,5 +42,5 @@ def test_a_model_of_other_rows_is_refused():
     checkpoint = SimpleNamespace(path="some/model", attributes={"rows_sha256": rows_hash(range(5))})
     require_rows(checkpoint, np.arange(5))
     for other in (range(4), [0, 1, 2, 3, 5]):
-        with pytest.raises(WaypointError, match="some/model was trained on other images"):
+        with pytest.raises(WaypointError, match="some/model was trained on different images"):
             require_rows(checkpoint, np.array(other))
