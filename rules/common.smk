@@ -392,7 +392,10 @@ def closing_words(later):
     rows = f"(t.method == '{method}') & (t.target == '{first}') & (t.sign == '+') & (t['rank'] <= 5)"
     top = f"t[{rows}][['step', 'rank', 'file', 'score', 'found']].to_string(index=False)"
     ways = [
-        (f"{PLAN.root}/figures/models", f"models    {PLAN.root}/figures/models/*/*.png: first see whether their samples look right"),
+        (
+            f"{PLAN.root}/figures/models",
+            f"models    {PLAN.root}/figures/models/*/*.png: first see whether their samples look right",
+        ),
         (f"{PLAN.root}/figures/{first}", f"pictures  {PLAN.root}/figures/*/*.png"),
         (table, f"table     {python} -c \"import pandas; t = pandas.read_csv('{table}'); print({top})\""),
         (scores, f"scores    {python} -c \"import xarray; print(xarray.open_zarr('{scores}')['score'].to_pandas())\""),
