@@ -149,4 +149,4 @@ def test_more_than_ten_are_counted_and_one_is_told_alone(tmp_path, places, capsy
     with pytest.raises(SystemExit):
         prepared(tmp_path, places)
     said = capsys.readouterr().err
-    assert "11 images cannot be used" in said and said.count("no readable image") == 10 and "and 1 more" in said
+    assert "11 images cannot be used" in said and said.count("not a readable image") == 10 and "and 1 more" in said

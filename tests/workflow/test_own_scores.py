@@ -79,4 +79,4 @@ def test_a_store_that_is_missing_or_is_none_is_refused(tmp_path):
     two = [{"id": "a", "seed": 1}, {"id": "b", "seed": 2}]
     assert "no store" in message(tmp_path / "own", targets=two) and "b.zarr" in message(tmp_path / "own", targets=two)
     (tmp_path / "own/b.zarr").mkdir()
-    assert "no readable Zarr store" in message(tmp_path / "own", targets=two)
+    assert "not a readable Zarr store" in message(tmp_path / "own", targets=two)
