@@ -197,7 +197,7 @@ def test_a_model_of_other_images_is_refused(target, capsys):
 
 def test_models_of_other_subsets_are_refused(target, capsys):
     other = subsets_store(target.folder / "other.zarr", np.roll(INCLUDED, 1, axis=0))
-    assert "subset/0-0 was trained on other images" in refused(capsys, target, subsets=other)
+    assert "subset/0-0 was trained on different images" in refused(capsys, target, subsets=other)
 
 
 def test_a_model_that_is_not_the_listed_one_is_refused(target, capsys):

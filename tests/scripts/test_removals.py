@@ -263,14 +263,14 @@ def test_a_random_removal_in_the_wrong_place_is_refused(copied, tmp_path, capsys
     models = copied.models("counterfactual", "random")
     with pytest.raises(SystemExit):
         copied.without("random", tmp_path / "out.zarr", models=[models[1], models[0], *models[2:]])
-    assert "trained on other images" in capsys.readouterr().err
+    assert "trained on different images" in capsys.readouterr().err
 
 
 def test_a_baseline_without_some_images_is_refused(copied, tmp_path, capsys):
     wrong = copied.folder(f"without/pixel_a_t{STEP}_n8")
     with pytest.raises(SystemExit):
         copied.originals(tmp_path / "out.zarr", models=[copied.folder("full/1"), wrong])
-    assert "trained on other images" in capsys.readouterr().err
+    assert "trained on different images" in capsys.readouterr().err
 
 
 def test_scores_of_another_method_are_refused(copied, tmp_path, capsys):
