@@ -73,7 +73,7 @@ def lines(job, scores, captions, alike):
     run_line += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
     control = " (control)" if method in CONTROLS else ""
     error = " ± its error" if "score_se" in scores else ""
-    # likeness pushes nothing
+    # a method without a model says nothing about what pushed one
     pushes = ("", "") if models is None else PUSHES
     key = f"✓: found, confirmed by {by}; grey: not told from noise"
     guidance = guidances(spec) if "target_gradients" in scores.attrs["spec"] else None
