@@ -24,7 +24,7 @@ def said(browser, root, words=""):
         watched = Watched(browser)
         watched.page.goto(url + words)
         watched.until("document.querySelector('#messages .message')")
-        watched.page.wait_for_timeout(200)
+        watched.settled()
         found = " ".join(watched.texts("#messages .message")), watched.page.inner_text("#lists")
         assert not watched.elsewhere() and not [words for words in watched.wrong if "404" not in words]
         watched.page.close()

@@ -257,6 +257,7 @@ def test_clicking_a_tile_opens_its_image_and_escape_closes_it(shown, finished):
     assert shown.texts("#detail h2") == [f"Training image {image}"] and f"image={image}" in shown.page.url
     assert shown.page.evaluate("document.activeElement.id") == "detail"
     shown.page.keyboard.press("Escape")
+    shown.settled()
     assert "image=" not in shown.page.url and not shown.page.locator("#detail").is_visible()
     assert first.evaluate("(tile) => tile === document.activeElement")
 
@@ -295,6 +296,7 @@ def test_the_header_says_how_far_to_trust_scores(shown):
     go(shown, step=300, methods="random")
     assert "random 0.01 (−0.09 to 0.11), not shown to be above zero" in shown.page.locator(".trust").inner_text()
     shown.page.get_by_text("LDS by step, with ceiling and controls").click()
+    shown.until("document.querySelector('#head table')")
     cells = shown.page.locator("#head table tr").filter(has_text="the best possible").locator("td").all_inner_texts()
     assert cells == ["0.70 (0.60 to 0.80)"] * 5
     assert shown.page.locator("#head svg path").count() == 2  # the method that is shown, and the ceiling
@@ -386,6 +388,7 @@ def test_a_hostile_caption_is_text(browser, captioned_url):
     watched.page.locator(".tile").first.click()
     watched.page.wait_for_selector("#detail .words")
     go(watched, target="b", image=14)
+    watched.until("document.querySelector('#detail h2').innerText.endsWith('14')")
     assert HOSTILE in watched.page.locator("#detail .words").inner_text()
     assert HOSTILE in watched.page.locator("#steps h2").inner_text()
     assert watched.page.title() == "drawings · Waypoint"
