@@ -60,6 +60,8 @@ def made(root, args):
     """Make the experiment and its page; the seconds that the page took."""
     from explorer_store import FinishedStore
 
+    from waypoint.store.zarr.writer import BROWSED_BYTES
+
     store = FinishedStore(
         root,
         n=args.images,
@@ -68,6 +70,7 @@ def made(root, args):
         methods=METHODS,
         steps=STEPS,
         kept=False,
+        chunk_bytes=BROWSED_BYTES,
     )
     began = time.monotonic()
     store.make()

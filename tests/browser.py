@@ -7,6 +7,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from waypoint.workflow.explorer.serve import ADDRESS, address, server
@@ -37,6 +38,17 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+
+
+def canvases(selector):
+    """Return an expression for the pixels of canvases, four bytes each."""
+    pixels = "canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data"
+    return f"[...document.querySelectorAll('{selector}')].map((canvas) => {pixels})"
+
+
+def drawn(selector):
+    """Return an expression for whether each of some canvases has been drawn."""
+    return f"{canvases(selector)}.map((pixels) => pixels.some(Boolean))"
 
 
 class Watched:
@@ -75,6 +87,12 @@ class Watched:
         while not self.page.evaluate(expression):
             assert time.monotonic() < end, f"never true: {expression}"
             self.page.wait_for_timeout(10)
+
+    def colours(self, selector):
+        """Return the colours of canvases once all are drawn, each (3, H · W) in 0..255."""
+        self.until(f"{drawn(selector)}.every(Boolean)")
+        levels = self.page.evaluate(f"{canvases(selector)}.map((pixels) => Array.from(pixels))")
+        return [np.array(each).reshape(-1, 4).T[:3] for each in levels]
 
     def elsewhere(self):
         """Return the requested addresses that are not on the page's own server."""

@@ -6,7 +6,9 @@ import numpy as np
 from support import run_script, staged, store
 
 from waypoint.store.artifacts.atomic import atomic_file
+from waypoint.store.zarr.writer import create_store
 
+SAMPLES = 6  # of p(·|x_t) per step, of which the page shows four
 CLASSES = ["zero", "one", "two", "three"]
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>&amp;"
 
@@ -34,6 +36,7 @@ class FinishedStore:
         groups: whether there are groups, by class. lds: whether there is a table of LDS. files: names of the images.
         sampling: number of sampling steps. blocks: number of images generated at a time.
         latent: whether the process runs in latents, so that samples hold the decoded x_t and x̂0_t.
+        chunk_bytes: size of the chunks of the process's pictures; by default a few rows, and fewer than all samples.
     """
 
     def __init__(
@@ -54,10 +57,11 @@ class FinishedStore:
         sampling=20,
         latent=False,
         blocks=2000,
+        chunk_bytes=600,
     ):
         self.root, self.targets, self.methods, self.steps = root, list(targets), list(methods), list(steps)
         self.n, self.shape, self.masks, self.prompts, self.groups = n, shape, masks or {}, prompts or {}, groups
-        self.rng, self.latent = np.random.default_rng(0), latent
+        self.rng, self.latent, self.chunk_bytes = np.random.default_rng(0), latent, chunk_bytes
         self.files = files or [f"{CLASSES[i % 4]}/{i:05d}.png" for i in range(n)]
         self.labels = np.arange(n) % 4
         self._data(captions, blocks)
@@ -105,24 +109,28 @@ class FinishedStore:
         rows = [grid.index(t) for t in self.steps]
         decoded = {}
         if self.latent:
-            decoded = {"x_t_image": (dims, x_t[rows]), "x0_hat_image": (dims, x0_hat[rows])}
+            decoded = {"x_t_image": x_t[rows], "x0_hat_image": x0_hat[rows]}
             x_t, latents = (self.rng.standard_normal((len(grid), 4, 2, 2), np.float32) for _ in range(2))
-        store(
-            self.root / f"targets/{target}/trajectory.zarr",
-            self._attributes("sample_trajectory", spec),
-            step=(["step"], np.array(grid)),
-            x_t=(dims, x_t),
-            x0_hat=(dims, latents if self.latent else x0_hat),
-            image=(dims[1:], x0),
-        )
-        sample = np.repeat(x0_hat[rows][:, None], 4, 1)
-        store(
-            self.root / f"targets/{target}/samples.zarr",
-            self._attributes("sample_from_x_t", {"sample_from_x_t": {"version": 1}}),
-            step=(["step"], np.array(self.steps)),
-            sample=(["step", "sample", *dims[1:]], sample),
-            **decoded,
-        )
+        attributes = self._attributes("sample_trajectory", spec)
+        with create_store(self.root / f"targets/{target}/trajectory.zarr", lambda: attributes) as writer:
+            writer.write("step", ["step"], np.array(grid))
+            for name, values in (("x_t", x_t), ("x0_hat", latents if self.latent else x0_hat)):
+                writer.write(name, dims, values, chunk_bytes=self.chunk_bytes)
+            writer.write("image", dims[1:], x0)
+        self._samples(target, x0_hat[rows], decoded)
+
+    def _samples(self, target, x0_hat, decoded):
+        sample = np.repeat(x0_hat[:, None], SAMPLES, 1)
+        sample = np.clip(sample + 0.1 * self.rng.standard_normal(sample.shape, np.float32), -1, 1)
+        attributes = self._attributes("sample_from_x_t", {"sample_from_x_t": {"version": 1}})
+        together = min(SAMPLES, max(1, self.chunk_bytes // (4 * x0_hat[0].size)))
+        with create_store(self.root / f"targets/{target}/samples.zarr", lambda: attributes) as writer:
+            writer.write("step", ["step"], np.array(self.steps))
+            dims = ["step", "sample", "channel", "y", "x"]
+            writer.create("sample", dims, sample.shape, chunks=(1, together, *self.shape))
+            writer.put("sample", ..., sample, "step", self.steps)
+            for name, values in decoded.items():
+                writer.write(name, [dims[0], *dims[2:]], values, chunk_bytes=self.chunk_bytes)
 
     def _scores(self, method, target, kept):
         size = (2, len(self.steps), self.n)

@@ -1,5 +1,5 @@
 // The store's Zarr arrays, read by zarrita.js with their checksums verified.
-import { get, open, registry, root } from "zarrita";
+import { get, open, registry, root, slice } from "zarrita";
 import { VerifiedCrc32c } from "./crc32c.js";
 import { Missing, bytes } from "./files.js";
 
@@ -32,12 +32,21 @@ class Store {
     return name in this.arrays;
   }
 
-  /** Return all values of an array, or one of its rows, as {data, shape}; 64-bit integers become 32-bit ones. */
-  async read(name, row = null) {
+  /** Return how many rows of an array its chunks hold. */
+  chunkRows(name) {
+    return this.arrays[name].chunk_grid.configuration.chunk_shape[0];
+  }
+
+  /**
+   * Return an array's values as {data, shape}; 64-bit integers become 32-bit ones.
+   * part: for each of the first axes an index, or [start, stop]; a stop may lie beyond the end.
+   */
+  async read(name, ...part) {
     const place = `${this.path}, array ${name}`;
     try {
       const array = await open.v3(root(this).resolve(name), { kind: "array" });
-      const { data, shape } = await get(array, row === null ? null : [row, ...array.shape.slice(1).map(() => null)]);
+      const chosen = array.shape.map((length, axis) => selected(part[axis], length));
+      const { data, shape } = await get(array, chosen);
       return { data: narrowed(data), shape };
     } catch (error) {
       if (error instanceof Missing) throw new Damaged(`${place}: a part is missing: ${error.message} ${ADVICE}`);
@@ -52,6 +61,11 @@ class Store {
     if (rest.join("/") === "zarr.json") return new TextEncoder().encode(JSON.stringify(this.arrays[name]));
     return bytes(`${this.path}${key}`);
   }
+}
+
+function selected(part, length) {
+  if (part === undefined) return null;
+  return Array.isArray(part) ? slice(part[0], Math.min(part[1], length)) : part;
 }
 
 function narrowed(data) {

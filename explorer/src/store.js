@@ -43,9 +43,47 @@ export function listSheet(method, target) {
   return want(`sheet/${method}/${target}`, () => picture(`pictures/lists/${method}/${target}.webp`));
 }
 
-/** Return the sheet of a target's steps. */
-export function stepSheet(target) {
-  return want(`steps/${target}`, () => picture(`pictures/steps/${target}.webp`));
+/** Return the sheet of a target's estimates x̂0_t, from noise to image. */
+export function estimateSheet(target) {
+  return want(`estimates/${target}`, () => picture(`pictures/estimates/${target}.webp`));
+}
+
+/**
+ * Return what a target's process looks like at a step, {x_t, x0_hat, samples}, each undefined while it is being read:
+ * images {data, shape}, (C, H, W), samples (count, C, H, W); numbers in [−1, 1], beyond in x_t, or bytes.
+ */
+export function pictures(target, step, count) {
+  const found = want(`process/${target}`, () => openProcess(target));
+  if (!found) return {};
+  const { x_t, x0_hat, sample } = found;
+  return { x_t: rowAt(x_t, step), x0_hat: rowAt(x0_hat, step), samples: rowAt(sample, step, [0, count]) };
+}
+
+/** Return the arrays of a target's process, each {store, name, steps}; those of latents are decoded. */
+async function openProcess(target) {
+  const path = `${index.store}targets/${target}`;
+  const stores = await Promise.all(["trajectory", "samples"].map((name) => openStore(`${path}/${name}.zarr`)));
+  const [trajectory, samples] = await Promise.all(
+    stores.map(async (store) => ({ store, steps: [...(await store.read("step")).data] })),
+  );
+  const decoded = samples.store.has("x_t_image");
+  const process = (name) => (decoded ? { ...samples, name: `${name}_image` } : { ...trajectory, name });
+  return { x_t: process("x_t"), x0_hat: process("x0_hat"), sample: { ...samples, name: "sample" } };
+}
+
+/** Return an array's values at a step, {data, shape}; the rows of its chunk are read together. */
+function rowAt({ store, name, steps }, step, columns) {
+  const at = steps.indexOf(step);
+  const many = store.chunkRows(name);
+  const start = at - (at % many);
+  const part = [[start, start + many], ...(columns ? [columns] : [])];
+  const rows = want(`${store.path}/${name}/${start}`, async () => {
+    const { data, shape } = await store.read(name, ...part);
+    return { data, shape: shape.slice(1), bytes: data.byteLength };
+  });
+  if (!rows) return undefined;
+  const size = rows.shape.reduce((product, length) => product * length, 1);
+  return { data: rows.data.subarray((at - start) * size, (at - start + 1) * size), shape: rows.shape };
 }
 
 export function targetSheet() {

@@ -3,6 +3,7 @@ import { el } from "./dom.js";
 import { placeOf } from "./images.js";
 import { known, shard } from "./store.js";
 
+const SHOWN = 200; // CSS pixels: larger images are shown smaller
 const listed = new Map(); // {image: [sheet, cell]}
 
 /** Remember the sheet and cells of a list's images. */
@@ -26,14 +27,29 @@ export function drawCell(to, sheet, k, across, [height, width]) {
   context.drawImage(sheet, x, y, width, height, 0, 0, to.width, to.height);
 }
 
-/** Draw an image (C, H, W) of numbers in [−1, 1]. */
+/** Return a sheet's images per row, and the height and width of its cells. */
+export function cellsOf(sheet, count) {
+  const across = Math.min(known().images.across, count);
+  return [across, [sheet.height / Math.ceil(count / across), sheet.width / across]];
+}
+
+/** Return the height and width of an image scaled down to at most `longest` pixels. */
+export function scaledDown([height, width], longest) {
+  const scale = Math.min(1, longest / Math.max(height, width));
+  return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
+}
+
+/** Draw an image (C, H, W) of numbers in [−1, 1], or of bytes, in a canvas of its size. */
 export function drawNumbers(to, { data, shape: [channels, height, width] }) {
-  const context = to.getContext("2d");
+  if (to.width !== width || to.height !== height) Object.assign(to, { width, height });
+  to.classList.toggle("smooth", Math.max(width, height) > SHOWN);
+  const [scale, offset] = data instanceof Uint8Array ? [1, 0] : [127.5, 127.5];
+  const context = to.getContext("2d", { willReadFrequently: true });
   const pixels = context.createImageData(width, height);
   for (let at = 0; at < height * width; at++) {
     for (let c = 0; c < 3; c++) {
       const value = data[(channels < 3 ? 0 : c) * height * width + at];
-      pixels.data[4 * at + c] = Math.round(127.5 * (value + 1)); // clamped by the array
+      pixels.data[4 * at + c] = scale * value + offset; // rounded and clamped by the array
     }
     pixels.data[4 * at + 3] = 255;
   }

@@ -4,7 +4,7 @@ import numpy as np
 
 from waypoint.science.processes.ddpm import continuations
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.zarr.writer import create_store
+from waypoint.store.zarr.writer import BROWSED_BYTES, create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.target import Target
@@ -20,12 +20,15 @@ def main(job):
     with create_store(job.args.out, lambda: job.provenance(target=job.args.target)) as store:
         store.write("step", ["step"], np.array(target.steps))
         dims = ["step", "number", "channel", "y", "x"]
-        store.create("sample", dims, (*shape, *target.image.shape), rows=1)
+        together = min(settings["number"], max(1, BROWSED_BYTES // (4 * target.image.numel())))
+        chunks = (1, together, *target.image.shape)
+        store.create("sample", dims, (*shape, *target.image.shape), chunks=chunks)
         if job.args.vae:
             latent_dims = [*dims[:2], "latent_channel", "latent_y", "latent_x"]
             store.create("latent", latent_dims, (*shape, *generator.shape), rows=1)
             for name, latents in (("x_t_image", target.x_t), ("x0_hat_image", target.x0_hat)):
-                store.write(name, ["step", "channel", "y", "x"], decode(latents).numpy(), "step", target.steps)
+                decoded = decode(latents).numpy()
+                store.write(name, ["step", "channel", "y", "x"], decoded, "step", target.steps, BROWSED_BYTES)
         for s, t in enumerate(target.steps):
             for start in range(0, settings["number"], batch):
                 numbers = range(start, min(start + batch, settings["number"]))

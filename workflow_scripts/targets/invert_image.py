@@ -11,7 +11,7 @@ from waypoint.science.random_streams import torch_stream
 from waypoint.store.data.given_image import fitted_picture
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.vae import load_vae
-from waypoint.store.zarr.writer import create_store
+from waypoint.store.zarr.writer import BROWSED_BYTES, create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.prompts import embedded_prompt
 from waypoint.workflow.plan.specs import settings_of
@@ -75,7 +75,7 @@ def write_trajectories(job, store, theta, steps, paths, condition):
     dims = ["step", "channel", "y", "x"]
     store.write("step", ["step"], np.asarray(steps, np.int64))
     for name, arrays in (("x_t", paths), ("x0_hat", estimates)):
-        store.write(name, dims, arrays[0].numpy(), label, steps)
+        store.write(name, dims, arrays[0].numpy(), label, steps, BROWSED_BYTES)
         if len(arrays) > 1:
             store.write(
                 f"further_{name}", ["further", *dims], torch.stack(arrays[1:]).numpy(), "noise", range(1, len(arrays))

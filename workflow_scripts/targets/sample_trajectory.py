@@ -10,7 +10,7 @@ from waypoint.science.processes.guidance import guided
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.data.trajectories import GivenTrajectory
 from waypoint.store.networks import checkpoints
-from waypoint.store.zarr.writer import create_store
+from waypoint.store.zarr.writer import BROWSED_BYTES, create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.prompts import embedded_prompt
@@ -38,8 +38,8 @@ def main(job):
     weights = checkpoint.weights
     with create_store(job.args.out, lambda: job.provenance(weights=weights)) as store:
         store.write("step", ["step"], np.asarray(steps, np.int64))
-        store.write("x_t", ["step", "channel", "y", "x"], x_t.numpy(), label, steps)
-        store.write("x0_hat", ["step", "channel", "y", "x"], x0_hat.numpy(), label, steps)
+        for name, values in (("x_t", x_t), ("x0_hat", x0_hat)):
+            store.write(name, ["step", "channel", "y", "x"], values.numpy(), label, steps, BROWSED_BYTES)
         dims = [f"image_{dim}" for dim in ("channel", "y", "x")] if job.args.vae else ["channel", "y", "x"]
         store.write("image", dims, image.numpy())
         for name, embedding in text.items():

@@ -1,10 +1,10 @@
 // The slider over the steps, with pictures of the process at each step.
 import { el, put, svg } from "../dom.js";
 import { change, now, target } from "../state.js";
-import { known, stepSheet } from "../store.js";
-import { canvas, drawCell } from "../thumbs.js";
+import { estimateSheet, known, pictures } from "../store.js";
+import { canvas, cellsOf, drawCell, drawNumbers, scaledDown } from "../thumbs.js";
 
-const SHOWN = 256;
+const SMALL = 64; // pixels of the strip's pictures
 
 export function steps(place) {
   let built = null;
@@ -20,8 +20,9 @@ export function steps(place) {
     }
     const order = [...row.steps].reverse();
     const at = order.indexOf(step);
-    const sheet = stepSheet(id);
-    const key = `${step}/${Boolean(sheet)}`;
+    const sheet = estimateSheet(id);
+    const { x_t, x0_hat, samples } = pictures(id, step, row.samples);
+    const key = [step, ...[sheet, x_t, x0_hat, samples].map(Boolean)].join();
     if (key === drawn) return;
     drawn = key;
     parts.slider.value = at;
@@ -29,19 +30,35 @@ export function steps(place) {
     parts.words.textContent = `t = ${step}`;
     parts.more.textContent = `step ${at + 1} of ${order.length}, from noise to image`;
     parts.film.forEach(({ button }, k) => button.setAttribute("aria-pressed", k === at));
-    if (!sheet) return;
-    const [cell, across] = [cellOf(row), 2 + row.samples];
-    parts.pictures.forEach((picture, k) => drawCell(picture, sheet, at * across + k, across, cell));
-    if (!parts.drawn) {
+    const shown = [x_t && withinRange(x_t), x0_hat, ...parts.pictures.slice(2).map((_, k) => samples && one(samples, k))];
+    parts.pictures.forEach((picture, k) => (shown[k] ? drawNumbers(picture, shown[k]) : clear(picture)));
+    if (sheet && !parts.drawn) {
       parts.drawn = true;
-      parts.film.forEach(({ picture }, k) => drawCell(picture, sheet, k * across + 1, across, cell));
+      const cells = cellsOf(sheet, order.length);
+      parts.film.forEach(({ picture }, k) => drawCell(picture, sheet, k, ...cells));
     }
   };
 }
 
+/** Return numbers divided by half of the largest if that is above 1, since noise exceeds 1; bytes as they are. */
+function withinRange({ data, shape }) {
+  if (data instanceof Uint8Array) return { data, shape };
+  const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 2);
+  return { data: data.map((value) => (2 * value) / largest), shape };
+}
+
+function one({ data, shape: [, ...shape] }, k) {
+  const size = shape.reduce((product, length) => product * length, 1);
+  return { data: data.subarray(k * size, (k + 1) * size), shape };
+}
+
+/** Leave no picture of another step where one is being read or cannot be. */
+function clear(picture) {
+  picture.getContext("2d").clearRect(0, 0, picture.width, picture.height);
+}
+
 function build(place, row) {
   const order = [...row.steps].reverse();
-  const cell = cellOf(row);
   const slider = el("input", {
     type: "range", id: "step", min: 0, max: order.length - 1, step: 1, "aria-label": "Step t, from noise to image",
     on: { input: (event) => change({ step: order[Number(event.target.value)] }) },
@@ -54,15 +71,15 @@ function build(place, row) {
     "its one-step estimate of the final image",
     ...Array.from({ length: row.samples }, () => "a sample of p(·|x_t): the process restarted here"),
   ];
-  const pictures = names.map((name, k) => canvas(cell, `${name}: ${meant[k]}`));
+  const shown = names.map((name, k) => canvas(row.size, `${name}: ${meant[k]}`));
   const region = (picture) => el("span", { class: "picture" }, picture, outlines(row));
   const figures = [
-    figure("x_t", "called on", [region(pictures[0])]),
-    figure("x̂0_t", "estimate", [region(pictures[1])]),
-    row.samples ? figure("samples", "restarted from x_t", pictures.slice(2).map((picture) => el("span", { class: "picture" }, picture)), "samples") : null,
+    figure("x_t", "called on", [region(shown[0])]),
+    figure("x̂0_t", "estimate", [region(shown[1])]),
+    row.samples ? figure("samples", "restarted from x_t", shown.slice(2).map((picture) => el("span", { class: "picture" }, picture)), "samples") : null,
   ];
   const film = order.map((step) => {
-    const picture = canvas(cell, null);
+    const picture = canvas(scaledDown(row.size, SMALL), null);
     const press = { on: { click: () => change({ step }) } };
     return { picture, button: el("button", { type: "button", "aria-label": `t = ${step}`, ...press }, picture, el("span", { "aria-hidden": "true", text: step })) };
   });
@@ -82,7 +99,7 @@ function build(place, row) {
       ),
     ),
   );
-  return { slider, words, more, pictures, film };
+  return { slider, words, more, pictures: shown, film };
 }
 
 function figure(name, words, pictures, kind = "") {
@@ -115,9 +132,4 @@ function others(row) {
   const go = (of) => el("button", { type: "button", class: "link", text: of.id, on: { click: () => change({ target: of.id }) } });
   const more = regions.length ? [" Other regions of this image: ", regions.map((of) => [go(of), " "])] : [];
   return el("p", { class: "said" }, row.region ? "Scores are about what is inside the outline." : "Scores are about the whole image.", more);
-}
-
-function cellOf({ size: [height, width] }) {
-  const scale = Math.min(1, SHOWN / Math.max(height, width));
-  return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
 }

@@ -2,15 +2,14 @@
 import { el, put } from "../dom.js";
 import { change, now } from "../state.js";
 import { known, targetSheet } from "../store.js";
-import { canvas, drawCell } from "../thumbs.js";
+import { canvas, cellsOf, drawCell, scaledDown } from "../thumbs.js";
 
 const CHOSEN = 128;
-const ACROSS = 8;
 
 export function targets(place) {
   const index = known();
   const buttons = index.targets.map((row) => {
-    const picture = canvas(cellOf(row), null);
+    const picture = canvas(scaledDown(row.size, CHOSEN), null);
     const said = row.prompt ?? row.class ?? null;
     const words = [el("span", { class: "name", text: row.id }), said && el("span", { class: "said", text: said, title: said })];
     const press = { on: { click: () => change({ target: row.id }) } };
@@ -22,7 +21,8 @@ export function targets(place) {
   return () => {
     const sheet = targetSheet();
     if (sheet && !drawn) {
-      buttons.forEach(({ picture, row }, k) => drawCell(picture, sheet, k, ACROSS, cellOf(row)));
+      const cells = cellsOf(sheet, buttons.length);
+      buttons.forEach(({ picture }, k) => drawCell(picture, sheet, k, ...cells));
       drawn = true;
     }
     if (now().target === chosen) return;
@@ -34,10 +34,4 @@ export function targets(place) {
       list.scrollLeft = button.offsetLeft - list.offsetLeft;
     }
   };
-}
-
-/** Return the size of a target's picture, the same for all targets of an experiment. */
-function cellOf({ size: [height, width] }) {
-  const scale = Math.min(1, CHOSEN / Math.max(height, width));
-  return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
 }

@@ -4,7 +4,9 @@ import json
 import shutil
 
 import pytest
-from browser import Watched, served
+from browser import Watched, drawn, served
+
+DRAWN = drawn(".now canvas")
 
 
 @pytest.fixture
@@ -83,10 +85,10 @@ def test_other_arrays_are_compared_with_their_checksums_too(browser, copied, nam
 
 def test_damaged_metadata_and_pictures_are_messages(browser, copied):
     (copied / "scores/ekfac/a.zarr/zarr.json").write_text("{")
-    (copied / "explorer/pictures/steps/a.webp").write_bytes(b"no picture")
+    (copied / "explorer/pictures/estimates/a.webp").write_bytes(b"no picture")
     message, _ = said(browser, copied)
     assert "scores/ekfac/a.zarr/zarr.json is damaged" in message
-    assert "pictures/steps/a.webp is damaged: it is no picture" in message
+    assert "pictures/estimates/a.webp is damaged: it is no picture" in message
 
 
 def test_scores_that_are_newer_than_the_page_are_told(browser, copied):
@@ -102,3 +104,23 @@ def test_a_page_without_its_index_says_so(browser, copied):
     (copied / "explorer/index.json").unlink()
     message, _ = said(browser, copied)
     assert "index.json is not there (the server says 404)" in message
+
+
+@pytest.mark.parametrize("name", ["trajectory.zarr/x_t", "trajectory.zarr/x0_hat", "samples.zarr/sample"])
+def test_a_damaged_picture_of_the_process_is_not_shown(browser, copied, name):
+    """The picture of another step does not stay in its place, and the other pictures are shown."""
+    for file in (file for file in (copied / "targets/a" / name).rglob("*") if file.is_file()):
+        if file.name != "zarr.json":
+            file.write_bytes(file.read_bytes()[:-1] + bytes([file.read_bytes()[-1] ^ 1]))
+    with served(copied) as url:
+        watched = Watched(browser).open(url + "#target=b&step=300")
+        watched.until(f"{DRAWN}.every(Boolean)")
+        watched.page.evaluate("() => { location.hash = 'target=a&step=300'; }")
+        watched.until("document.querySelector('#messages .message')")
+        watched.settled()
+        store, _, array = name.partition("/")
+        assert f"targets/a/{store}, array {array}: a chunk is damaged" in " ".join(watched.texts("#messages .message"))
+        shown = {"x_t": [0], "x0_hat": [1], "sample": [2, 3, 4, 5]}[array]
+        watched.until(f"{DRAWN}.filter(Boolean).length === {6 - len(shown)}")
+        assert [k for k, drawn in enumerate(watched.page.evaluate(DRAWN)) if not drawn] == shown
+        watched.page.close()

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from browser import Watched
 from explorer_store import CLASSES, HOSTILE
 
 BOX = [0, 0, 4, 8]
-CELL = "(canvas) => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
 
 
 @pytest.fixture
@@ -61,23 +61,42 @@ def test_targets_are_chosen_by_their_pictures(shown, finished):
     assert images(shown) == best(at(finished, "ekfac", "b", 500), distinct(finished), 10)
 
 
-def pixels(watched, selector):
-    """The grey levels of a canvas."""
-    return np.array(watched.page.locator(selector).first.evaluate(CELL)).reshape(-1, 4)[:, 0]
+def levels(image):
+    """The colours of an image (C, H, W) in [-1, 1], as ``Watched.colours`` has them."""
+    rounded = np.rint(127.5 * (np.clip(image.astype(float), -1, 1) + 1)).reshape(len(image), -1)
+    return np.broadcast_to(rounded, (3, rounded.shape[1]))
+
+
+def process_pictures(made, target, step):
+    """What the store holds of a target's process at a step: x_t, x̂0_t and the first four samples."""
+    samples = xr.open_zarr(made.root / f"targets/{target}/samples.zarr").sel(step=step)
+    process = samples if made.latent else xr.open_zarr(made.root / f"targets/{target}/trajectory.zarr").sel(step=step)
+    x_t, x0_hat = (process[f"{name}_image" if made.latent else name].values for name in ("x_t", "x0_hat"))
+    return [x_t / max(1, np.abs(x_t).max() / 2), x0_hat, *samples["sample"].values[:4]]
 
 
 def test_every_step_shows_what_the_store_holds(shown, finished):
-    """x̂0_t and the samples, pixel by pixel, at every place of the slider."""
-    import xarray as xr
-
+    """Pixel by pixel, at every place of the slider; also where a chunk holds several steps, or not all samples."""
     for step in finished.steps:
         go(shown, target="a", step=step)
-        x0_hat = xr.open_zarr(finished.root / "targets/a/trajectory.zarr")["x0_hat"].sel(step=step).values[0]
-        expected = np.rint(np.clip((x0_hat + 1) / 2, 0, 1) * 255).ravel()
-        assert np.array_equal(pixels(shown, "figure:nth-of-type(2) canvas"), expected)
-        assert np.array_equal(pixels(shown, ".samples canvas"), expected)
+        for found, expected in zip(shown.colours(".now canvas"), process_pictures(finished, "a", step), strict=True):
+            assert np.array_equal(found, levels(expected))
         assert shown.texts("#steps output") == [f"t = {step}"]
         assert images(shown) == best(at(finished, "ekfac", "a", step), distinct(finished), 10)
+
+
+def test_the_steps_of_latents_are_shown_decoded(browser, captioned, captioned_url):
+    watched = Watched(browser).open(captioned_url + "#target=b&step=300")
+    for found, expected in zip(watched.colours(".now canvas"), process_pictures(captioned, "b", 300), strict=True):
+        assert np.array_equal(found, levels(expected))
+    assert not watched.wrong
+    watched.page.close()
+
+
+def test_the_strip_shows_every_estimate(shown, finished):
+    go(shown, target="b", step=100)
+    for found, step in zip(shown.colours(".film canvas"), sorted(finished.steps, reverse=True), strict=True):
+        assert np.abs(found - levels(process_pictures(finished, "b", step)[1])).max() <= 1
 
 
 def test_steps_slide_by_keyboard(shown, finished):

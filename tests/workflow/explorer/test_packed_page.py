@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from browser import Watched
-from explorer_store import HOSTILE
+import xarray as xr
+from browser import Watched, drawn
+from explorer_store import HOSTILE, FinishedStore
 
 from waypoint.workflow.explorer import page
 
@@ -36,6 +37,35 @@ def test_a_packed_page_shows_what_the_served_one_shows(browser, packed, url):
         assert not alone.wrong and not whole.wrong
         alone.page.close()
         whole.page.close()
+
+
+def test_a_packed_page_shows_the_same_pictures(browser, packed, url):
+    for step in (100, 500, 900):
+        alone, whole = (Watched(browser).open(f"{page}#target=a&step={step}") for page in (packed.as_uri(), url))
+        for part in (".now canvas", ".film canvas"):
+            for found, expected in zip(alone.colours(part), whole.colours(part), strict=True):
+                assert np.abs(found - expected).max() <= 1  # rounded once more
+        alone.page.close()
+        whole.page.close()
+
+
+def test_pictures_of_large_images_are_packed_smaller(browser, tmp_path):
+    large = FinishedStore(
+        tmp_path / "large", n=12, shape=(3, 300, 200), targets=("a",), methods=("trak",), groups=False
+    )
+    alone = Watched(browser).open(large.pack("a").as_uri() + "#step=500")
+    process = xr.open_zarr(large.root / "targets/a/trajectory.zarr").sel(step=500)
+    alone.until(f"{drawn('.now canvas')}.every(Boolean)")
+    sizes = alone.page.evaluate(
+        "[...document.querySelectorAll('.now canvas')].map(({ height, width }) => [height, width])"
+    )
+    assert sizes == [[256, 171]] * 2 + [[128, 85]] * 4
+    for name, found in zip(("x_t", "x0_hat"), alone.colours(".now canvas")):
+        image = process[name].values
+        expected = 127.5 * (image / (max(1, np.abs(image).max() / 2) if name == "x_t" else 1) + 1)
+        assert found.mean() == pytest.approx(np.clip(expected, 0, 255).mean(), abs=1)
+    assert not alone.wrong
+    alone.page.close()
 
 
 def test_a_packed_page_filters_opens_images_and_keeps_its_address(browser, packed, finished):

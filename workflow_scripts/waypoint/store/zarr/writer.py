@@ -32,6 +32,7 @@ from waypoint.store.zarr.typed_zarr import consolidate_metadata, create_group, o
 Index = int | slice | EllipsisType | Values | tuple["int | slice | EllipsisType | Values", ...]
 Items = Sequence[object] | Values  # names of rows, for messages
 CHUNK_BYTES = 16 << 20  # smaller chunks are slower to read, larger ones hardly faster (docs/benchmarks.md)
+BROWSED_BYTES = 256 << 10  # per chunk of pictures that the explorer fetches one step at a time
 COLUMN_BYTES = 4 << 20  # a pass writes the scores of many targets at once, with a chunk of each in memory
 
 
@@ -53,16 +54,17 @@ class StoreWriter:
         dtype: DTypeLike = "float32",
         rows: int | None = None,
         chunks: Sequence[int] | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> AnyArray:
         """Create an array in chunks of whole rows, to be filled by ``put``.
 
         Args:
-            rows: rows per chunk; default about 16 MB per chunk.
+            rows: rows per chunk; default as many as fit into ``chunk_bytes``, at least one.
             chunks: shape of chunks that are not of whole rows.
         """
         kind = np.dtype(dtype)
         row_bytes = max(1, int(np.prod(shape[1:])) * kind.itemsize)
-        rows = min(shape[0], rows or max(1, CHUNK_BYTES // row_bytes))
+        rows = min(shape[0], rows or max(1, chunk_bytes // row_bytes))
         self.arrays[name] = self.group.create_array(
             name,
             shape=tuple(shape),
@@ -150,14 +152,20 @@ class StoreWriter:
         self.arrays[name][first : first + len(rows)] = rows
 
     def write(
-        self, name: str, dims: Sequence[str], values: ArrayLike, row_kind: str | None = None, items: Items | None = None
+        self,
+        name: str,
+        dims: Sequence[str],
+        values: ArrayLike,
+        row_kind: str | None = None,
+        items: Items | None = None,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        """Create and fill an array in one step; ``row_kind`` and ``items`` as in ``put``."""
+        """Create and fill an array in one step; other arguments as in ``create`` and ``put``."""
         values = np.asarray(values)
         if values.dtype.kind in "UO":
             self._write_texts(name, dims, values)
             return
-        self.create(name, dims, values.shape, values.dtype)
+        self.create(name, dims, values.shape, values.dtype, chunk_bytes=chunk_bytes)
         self.put(
             name, slice(None), values, row_kind or f"{dims[0]} index", range(len(values)) if items is None else items
         )

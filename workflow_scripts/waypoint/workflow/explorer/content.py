@@ -6,10 +6,10 @@
     members.json                            the training images of every group
     pictures/targets.webp                   every target's image
     pictures/lists/{method}/{target}.webp   the images of the lists
-    pictures/steps/{target}.webp            a row for each step, from noise to image: x_t, x̂0_t and samples of p(·|x_t)
+    pictures/estimates/{target}.webp        x̂0_t of each step, from noise to image
     pictures/train/{k}.webp                 training images, ``pictures.SHARD`` per file
 
-Scores, names, captions and near-duplicates are read from the store's own arrays.
+Scores, names, captions, near-duplicates, x_t, x̂0_t and samples are read from the store's own arrays.
 """
 
 import csv
@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from waypoint.store.data.group_members import classes_of, members
 from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import Rows, read
 from waypoint.workflow.config.regions import pixels
 from waypoint.workflow.explorer import lists, pictures
 from waypoint.workflow.explorer.outlines import outline
+from waypoint.workflow.explorer.process import SAMPLES, Process
 from waypoint.workflow.figures.judged import judged_by
 from waypoint.workflow.figures.read_scores import in_words, models_of
 from waypoint.workflow.jobs.compared_image import Compared
@@ -115,9 +114,16 @@ def write(opened: Opened, folder: Path, experiment: str, store: str, images: Seq
     finals = [read(opened.trajectories[row["id"]]["image"]) for row in opened.targets]
     pictures.save_sheet(folder / "pictures/targets.webp", finals, pictures.ACROSS, pictures.CHOSEN)
     for row in opened.targets:
-        _write_steps(opened, row["id"], folder / f"pictures/steps/{row['id']}.webp")
+        estimates = process_of(opened, row["id"]).x0_hat()[::-1]
+        pictures.save_sheet(folder / f"pictures/estimates/{row['id']}.webp", estimates, pictures.ACROSS, pictures.THUMB)
     ids = range(len(images_of)) if images is None else images
     _write_train(images_of, folder / "pictures/train", ids, report)
+
+
+def process_of(opened: Opened, name: str) -> Process:
+    """Return the process of a target at the steps with scores."""
+    scores = next(store for (_, target), store in opened.scores.items() if target == name)
+    return Process(opened.trajectories[name], opened.samples[name], sorted(read(scores["step"]).tolist()))
 
 
 def _index(opened, experiment, store, images):
@@ -197,7 +203,7 @@ def _target(opened, row):
     settings = settings_of(trajectory.attrs["spec"])["target"]
     any_scores = next(store for (_, target), store in opened.scores.items() if target == name)
     steps, shape = sorted(read(any_scores["step"]).tolist()), trajectory["image"].shape
-    entry = {"id": name, "steps": steps, "samples": min(4, samples["sample"].shape[1]), "size": shape[1:]}
+    entry = {"id": name, "steps": steps, "samples": min(SAMPLES, samples["sample"].shape[1]), "size": shape[1:]}
     entry |= {key: settings[key] for key in ("prompt", "label", "seed") if settings.get(key) is not None}
     class_names = opened.data["label"].attrs.get("class_names") if "label" in opened.data else None
     if "label" in entry and class_names:
@@ -229,22 +235,6 @@ def _included(groups, images):
     return {
         name: [int(i) for i in members if included is None or int(i) in included] for name, members in groups.items()
     }
-
-
-def _write_steps(opened, name, path):
-    """Write the picture of a target's steps, from noise to image."""
-    trajectory, samples = opened.trajectories[name], opened.samples[name]
-    scores = next(store for (_, target), store in opened.scores.items() if target == name)
-    grid, sampled_steps, images = read(trajectory["step"]).tolist(), read(samples["step"]).tolist(), []
-    number = min(4, samples["sample"].shape[1])
-    for t in sorted(read(scores["step"]).tolist(), reverse=True):
-        row = sampled_steps.index(t)
-        if "x_t_image" in samples:  # decoded latents
-            x_t, x0_hat = (read(samples[part], row) for part in ("x_t_image", "x0_hat_image"))
-        else:
-            x_t, x0_hat = (read(trajectory[part], grid.index(t)) for part in ("x_t", "x0_hat"))
-        images += [x_t / max(1.0, float(np.abs(x_t).max()) / 2), x0_hat, *read(samples["sample"], row)[:number]]
-    pictures.save_sheet(path, images, 2 + number, pictures.SHOWN)
 
 
 def _write_train(images_of, folder, ids, report):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-THUMB, SHOWN, CHOSEN = 64, 256, 128  # pixels of the longer side: training images, steps, targets
+THUMB, CHOSEN = 64, 128  # pixels of the longer side: training images and estimates, targets
 SHARD, ACROSS = 64, 8  # training images per file, and per row of it
 LISTED_ACROSS = 16  # images per row of a list's file
 LOSSY = 90  # WebP quality of pictures smaller than their images

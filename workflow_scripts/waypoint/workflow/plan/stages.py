@@ -337,13 +337,13 @@ def explorer_recipe(plan, targets):
     return Recipe(sections, plan.data(), reads)
 
 
-@stage(version=1, cost=lambda costs: costs.sizes.images * THUMBNAIL, slurm="small")
+@stage(version=2, cost=lambda costs: costs.sizes.images * THUMBNAIL, slurm="small")
 def explorer(plan):
     """explorer/."""
     return explorer_recipe(plan, list(plan.targets))
 
 
-@stage(version=1, cost=START, slurm="small")
+@stage(version=2, cost=START, slurm="small")
 def packed_explorer(plan, target):
     """figures/{target}/explorer.html."""
     return explorer_recipe(plan, [target])
