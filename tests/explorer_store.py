@@ -57,7 +57,7 @@ class FinishedStore:
         sampling=20,
         latent=False,
         blocks=2000,
-        chunk_bytes=600,
+        chunk_bytes=800,
     ):
         self.root, self.targets, self.methods, self.steps = root, list(targets), list(methods), list(steps)
         self.n, self.shape, self.masks, self.prompts, self.groups = n, shape, masks or {}, prompts or {}, groups
