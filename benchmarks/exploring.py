@@ -1,6 +1,6 @@
 """How fast the explorer opens and slides in a real browser: docs/explorer.md.
 
-python benchmarks/exploring.py FOLDER [--images 50000] [--targets 20]
+python benchmarks/exploring.py FOLDER [--images 50000] [--targets 20] [--size 32]
 
 Makes a finished experiment in FOLDER, once (a few GB and minutes), serves it, and reads it with Chromium behind a line
 of 50 Mbit/s with 10 ms of latency. One line of JSON comes out.
@@ -42,17 +42,22 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--targets", type=int, default=20)
+    parser.add_argument("--size", type=int, default=32, help="height and width of the images")
     args = parser.parse_args()
     root = args.folder / "large"
     seconds = None if (root / "explorer").exists() else made(root, args)
     from browser import chromium, served
+
+    from waypoint.workflow.explorer import page as explorer
+
+    explorer.place(root / "explorer")  # the page as it is now, beside what an earlier measurement made
 
     with chromium() as browser, served(root) as url:
         found = [measured(browser, url) for _ in range(5)]
     middle = {name: statistics.median(each[name] for each in found) for name in found[0]}
     size = sum(file.stat().st_size for file in (root / "explorer").rglob("*") if file.is_file())
     page = sum((root / "explorer" / name).stat().st_size for name in ("index.html", "explorer.js", "explorer.css"))
-    made_of = {"images": args.images, "targets": args.targets, "methods": len(METHODS), "steps": len(STEPS)}
+    made_of = {"images": args.images, "targets": args.targets, "methods": len(METHODS), "steps": len(STEPS), "size": args.size}
     print(json.dumps({**made_of, "making_s": seconds, "explorer_mb": size / 1e6, "page_kb": page / 1e3, **middle}))
 
 
@@ -65,7 +70,7 @@ def made(root, args):
     store = FinishedStore(
         root,
         n=args.images,
-        shape=(3, 32, 32),
+        shape=(3, args.size, args.size),
         targets=[f"t{k:02d}" for k in range(args.targets)],
         methods=METHODS,
         steps=STEPS,
@@ -78,8 +83,10 @@ def made(root, args):
 
 
 def measured(browser, url):
-    """One visit: seconds until the lists stand with their scores, MB that were read, and frames a second of sliding."""
-    from browser import Watched
+    """One visit: seconds until lists, scores and pictures are drawn, MB that were read, frames a second of sliding."""
+    from browser import Watched, drawn
+
+    pictures = f"{drawn('.now canvas, .film canvas')}.every(Boolean)"
 
     watched = Watched(browser)
     throttle = watched.page.context.new_cdp_session(watched.page)
@@ -91,6 +98,7 @@ def measured(browser, url):
     throttle.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     began = time.monotonic()
     watched.open(url)
+    watched.until(pictures)
     opened, read = time.monotonic() - began, sum(sizes) / 1e6
     throttle.send("Performance.enable", {"timeDomain": "threadTicks"})
     cpu = {}
@@ -102,9 +110,11 @@ def measured(browser, url):
     watched.page.goto(url + "#file=1&class=1&sort=size")
     watched.settled()
     other = slid(watched, throttle, cpu, "filtered")
-    watched.page.goto(url + "#target=t01")
     began = time.monotonic()
+    watched.page.goto(url + "#target=t01")
+    watched.until("document.querySelector('#steps h2').textContent.startsWith('Target t01')")
     watched.settled()
+    watched.until(pictures)
     switched = time.monotonic() - began
     watched.page.close()
     rate = {"one": one, "side_by_side": five, "filtered": other}

@@ -1,6 +1,7 @@
 // Pictures of training images and steps, drawn from sheets of many.
 import { el } from "./dom.js";
 import { placeOf } from "./images.js";
+import { want } from "./resources.js";
 import { known, shard } from "./store.js";
 
 const SHOWN = 200; // CSS pixels: larger images are shown smaller
@@ -39,13 +40,38 @@ export function scaledDown([height, width], longest) {
   return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))];
 }
 
-/** Draw an image (C, H, W) of numbers in [−1, 1], or of bytes, in a canvas of its size. */
-export function drawNumbers(to, { data, shape: [channels, height, width] }) {
+/** Draw an image (C, H, W) of numbers in [−1, 1]. */
+export function drawNumbers(to, numbers) {
+  const pixels = asPixels(numbers);
+  resize(to, pixels);
+  to.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+/** Draw a picture made by `bitmap`, or leave the canvas empty if it is undefined. */
+export function drawBitmap(to, made) {
+  if (made) resize(to, made.sheet);
+  const context = to.getContext("2d", { willReadFrequently: true });
+  if (made) context.drawImage(made.sheet, 0, 0);
+  else context.clearRect(0, 0, to.width, to.height);
+}
+
+/** Return a picture of the image (C, H, W) that `numbers()` returns; it is made once, and undefined until then. */
+export function bitmap(name, numbers) {
+  return want(`bitmap/${name}`, async () => {
+    const sheet = await createImageBitmap(asPixels(numbers()));
+    return { sheet, bytes: 4 * sheet.width * sheet.height };
+  });
+}
+
+function resize(to, { width, height }) {
   if (to.width !== width || to.height !== height) Object.assign(to, { width, height });
   to.classList.toggle("smooth", Math.max(width, height) > SHOWN);
+}
+
+/** Return the pixels of an image (C, H, W) of numbers in [−1, 1], or of bytes. */
+function asPixels({ data, shape: [channels, height, width] }) {
   const [scale, offset] = data instanceof Uint8Array ? [1, 0] : [127.5, 127.5];
-  const context = to.getContext("2d", { willReadFrequently: true });
-  const pixels = context.createImageData(width, height);
+  const pixels = new ImageData(width, height);
   for (let at = 0; at < height * width; at++) {
     for (let c = 0; c < 3; c++) {
       const value = data[(channels < 3 ? 0 : c) * height * width + at];
@@ -53,7 +79,7 @@ export function drawNumbers(to, { data, shape: [channels, height, width] }) {
     }
     pixels.data[4 * at + 3] = 255;
   }
-  context.putImageData(pixels, 0, 0);
+  return pixels;
 }
 
 /** Draw a training image; while its sheet is being read, clear the canvas and return false. */

@@ -2,7 +2,7 @@
 import { el, put, svg } from "../dom.js";
 import { change, now, target } from "../state.js";
 import { estimateSheet, known, pictures } from "../store.js";
-import { canvas, cellsOf, drawCell, drawNumbers, scaledDown } from "../thumbs.js";
+import { bitmap, canvas, cellsOf, drawBitmap, drawCell, scaledDown } from "../thumbs.js";
 
 const SMALL = 64; // pixels of the strip's pictures
 
@@ -21,8 +21,8 @@ export function steps(place) {
     const order = [...row.steps].reverse();
     const at = order.indexOf(step);
     const sheet = estimateSheet(id);
-    const { x_t, x0_hat, samples } = pictures(id, step, row.samples);
-    const key = [step, ...[sheet, x_t, x0_hat, samples].map(Boolean)].join();
+    const shown = shownAt(row, step);
+    const key = [step, Boolean(sheet), ...shown.map(Boolean)].join();
     if (key === drawn) return;
     drawn = key;
     parts.slider.value = at;
@@ -30,14 +30,24 @@ export function steps(place) {
     parts.words.textContent = `t = ${step}`;
     parts.more.textContent = `step ${at + 1} of ${order.length}, from noise to image`;
     parts.film.forEach(({ button }, k) => button.setAttribute("aria-pressed", k === at));
-    const shown = [x_t && withinRange(x_t), x0_hat, ...parts.pictures.slice(2).map((_, k) => samples && one(samples, k))];
-    parts.pictures.forEach((picture, k) => (shown[k] ? drawNumbers(picture, shown[k]) : clear(picture)));
+    parts.pictures.forEach((picture, k) => drawBitmap(picture, shown[k])); // none of another step stays
     if (sheet && !parts.drawn) {
       parts.drawn = true;
       const cells = cellsOf(sheet, order.length);
       parts.film.forEach(({ picture }, k) => drawCell(picture, sheet, k, ...cells));
     }
   };
+}
+
+/** Return the pictures of x_t, x̂0_t and the samples at a step, each undefined while it is being read. */
+function shownAt({ id, samples: count }, step) {
+  const { x_t, x0_hat, samples } = pictures(id, step, count);
+  const made = (name, read, numbers) => read && bitmap(`${id}/${step}/${name}`, numbers);
+  return [
+    made("x_t", x_t, () => withinRange(x_t)),
+    made("x0_hat", x0_hat, () => x0_hat),
+    ...Array.from({ length: count }, (_, k) => made(k, samples, () => one(samples, k))),
+  ];
 }
 
 /** Return numbers divided by half of the largest if that is above 1, since noise exceeds 1; bytes as they are. */
@@ -50,11 +60,6 @@ function withinRange({ data, shape }) {
 function one({ data, shape: [, ...shape] }, k) {
   const size = shape.reduce((product, length) => product * length, 1);
   return { data: data.subarray(k * size, (k + 1) * size), shape };
-}
-
-/** Leave no picture of another step where one is being read or cannot be. */
-function clear(picture) {
-  picture.getContext("2d").clearRect(0, 0, picture.width, picture.height);
 }
 
 function build(place, row) {
