@@ -57,7 +57,7 @@ def main():
     middle = {name: statistics.median(each[name] for each in found) for name in found[0]}
     size = sum(file.stat().st_size for file in (root / "explorer").rglob("*") if file.is_file())
     page = sum((root / "explorer" / name).stat().st_size for name in ("index.html", "explorer.js", "explorer.css"))
-    made_of = {"images": args.images, "targets": args.targets, "methods": len(METHODS), "steps": len(STEPS), "size": args.size}
+    made_of = {**vars(args), "folder": str(args.folder), "methods": len(METHODS), "steps": len(STEPS)}
     print(json.dumps({**made_of, "making_s": seconds, "explorer_mb": size / 1e6, "page_kb": page / 1e3, **middle}))
 
 

@@ -13,7 +13,7 @@ from waypoint.science.processes.ddpm import continuations, generate
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.networks import checkpoints
 from waypoint.store.networks.classifier import load_classifier, save_classifier
-from waypoint.store.zarr.reader import open_store
+from waypoint.store.zarr.reader import open_store, read
 
 SAMPLING, STEPS = {"steps": 10}, [300, 500]
 
@@ -47,6 +47,24 @@ def test_samples_are_continuations_with_a_stream_each(tmp_path, tiny_model, traj
     x_t = torch.from_numpy(open_store(trajectory)["x_t"][0])
     streams = [torch_stream(0, "samples", key, 500, k) for k in range(2)]
     assert np.abs(continuations(theta, 10, x_t, 500, streams).numpy() - few["sample"][1]).max() < 1e-5
+
+
+@pytest.mark.parametrize("images, chunk", [(0.5, 1), (1, 1), (100, 100), (1000, 253)])
+def test_a_browser_reads_samples_in_small_chunks(tmp_path, tiny_model, trajectory, monkeypatch, images, chunk):
+    """A chunk holds samples of one step, at least one; a batch of 250 that ends inside a chunk changes none."""
+    spec = {"seed": 0, "generator": "full/0", "sampling": SAMPLING, "target": {"seed": 3}}
+    spec["samples"] = {"steps": [500], "number": 253}
+    model = saved(tmp_path / "model", tiny_denoiser(tiny_model))
+    monkeypatch.setattr("waypoint.store.zarr.writer.BROWSED_BYTES", int(images * 4 * 8 * 8))
+    out = tmp_path / "samples.zarr"
+    run_script("sample_from_x_t", spec=spec, trajectory=trajectory, generator=model, target="a", out=out)
+    sample = open_store(out)["sample"]
+    assert sample.shape == (1, 253, 1, 8, 8) and sample.chunks == (1, chunk, 1, 8, 8)
+    key = json.dumps([{"seed": 3}, "full/0", SAMPLING], sort_keys=True)
+    streams = [torch_stream(0, "samples", key, 500, k) for k in range(253)]
+    x_t = torch.from_numpy(open_store(trajectory)["x_t"][0])
+    expected = continuations(tiny_denoiser(tiny_model), 10, x_t, 500, streams).numpy()
+    assert np.abs(read(sample)[0] - expected).max() < 1e-5
 
 
 def test_steps_that_the_chain_never_visits_are_refused(tmp_path, tiny_model, trajectory, capsys):

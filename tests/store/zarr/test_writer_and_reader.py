@@ -62,6 +62,15 @@ def test_a_finished_store_holds_what_was_written(finished):
     assert os.listdir(finished.parent) == [finished.name]
 
 
+@pytest.mark.parametrize("chunk_bytes, rows", [(None, 10), (300, 3), (299, 2), (1, 1)])
+def test_chunks_hold_as_many_rows_as_fit(path, chunk_bytes, rows):
+    values = np.arange(250, dtype=np.float32).reshape(10, 5, 5)
+    with create_store(path, dict) as writer:
+        writer.write("x", ["step", "y", "x"], values, chunk_bytes=chunk_bytes)
+    array = open_store(path)["x"]
+    assert array.chunks == (rows, 5, 5) and np.array_equal(read(array), values)
+
+
 def test_attributes_are_collected_after_the_data(path):
     made = []
     with create_store(path, lambda: {"made": made}) as store:

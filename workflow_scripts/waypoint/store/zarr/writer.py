@@ -54,17 +54,17 @@ class StoreWriter:
         dtype: DTypeLike = "float32",
         rows: int | None = None,
         chunks: Sequence[int] | None = None,
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int | None = None,
     ) -> AnyArray:
         """Create an array in chunks of whole rows, to be filled by ``put``.
 
         Args:
-            rows: rows per chunk; default as many as fit into ``chunk_bytes``, at least one.
+            rows: rows per chunk; default as many as fit into ``chunk_bytes``, about 16 MB, at least one.
             chunks: shape of chunks that are not of whole rows.
         """
         kind = np.dtype(dtype)
         row_bytes = max(1, int(np.prod(shape[1:])) * kind.itemsize)
-        rows = min(shape[0], rows or max(1, chunk_bytes // row_bytes))
+        rows = min(shape[0], rows or max(1, (chunk_bytes or CHUNK_BYTES) // row_bytes))
         self.arrays[name] = self.group.create_array(
             name,
             shape=tuple(shape),
@@ -158,7 +158,7 @@ class StoreWriter:
         values: ArrayLike,
         row_kind: str | None = None,
         items: Items | None = None,
-        chunk_bytes: int = CHUNK_BYTES,
+        chunk_bytes: int | None = None,
     ) -> None:
         """Create and fill an array in one step; other arguments as in ``create`` and ``put``."""
         values = np.asarray(values)

@@ -21,12 +21,12 @@ class Process:
 
     def __init__(self, trajectory: Any, samples: Any, steps: Sequence[int]):
         self.steps = list(steps)
-        sampled, grid = read(samples["step"]).tolist(), read(trajectory["step"]).tolist()
-        self._sample, self._rows_of_samples = samples["sample"], [sampled.index(t) for t in steps]
+        self._sample, self._sampled = samples["sample"], _positions(samples, steps)
         if "x_t_image" in samples:  # decoded latents
-            self._x_t, self._x0_hat, self._rows = samples["x_t_image"], samples["x0_hat_image"], self._rows_of_samples
+            self._x_t, self._x0_hat, self._rows = samples["x_t_image"], samples["x0_hat_image"], self._sampled
         else:
-            self._x_t, self._x0_hat, self._rows = trajectory["x_t"], trajectory["x0_hat"], [grid.index(t) for t in steps]
+            self._x_t, self._x0_hat = trajectory["x_t"], trajectory["x0_hat"]
+            self._rows = _positions(trajectory, steps)
 
     def x_t(self) -> Pictures:
         """Return x_t, (S, C, H, W), each divided by half of its largest value if that is above 1: noise exceeds 1."""
@@ -39,4 +39,10 @@ class Process:
 
     def samples(self) -> Pictures:
         """Return the samples shown, (S, at most SAMPLES, C, H, W)."""
-        return np.stack([read(self._sample, (row, slice(SAMPLES))) for row in self._rows_of_samples])
+        return np.stack([read(self._sample, (row, slice(SAMPLES))) for row in self._sampled])
+
+
+def _positions(store: Any, steps: Sequence[int]) -> list[int]:
+    """Return the rows of steps in a store."""
+    grid = read(store["step"]).tolist()
+    return [grid.index(t) for t in steps]
