@@ -24,7 +24,8 @@ export const now = () => state;
 /** Change part of the state. */
 export function change(part) {
   const before = state;
-  state = corrected({ ...state, ...part });
+  const full = part.full ?? (state.full && (part.image ?? state.image) === state.image); // of one image alone
+  state = corrected({ ...state, ...part, full });
   if (written(before) === written(state)) return;
   try {
     history.replaceState(null, "", `#${written(state)}`);
@@ -36,6 +37,11 @@ export function change(part) {
 
 export function whenShown(listener) {
   listeners.push(listener);
+}
+
+/** Return the method by which an image or a group is shown beside the lists: a chosen one, or the first of the lists. */
+export function detailMethod() {
+  return state.by ?? state.methods[0];
 }
 
 /** Return the chosen target's entry in the index. */
@@ -62,6 +68,9 @@ function parsed(hash) {
     within: words.get("within"),
     sort: words.get("sort"),
     show: number("show") ?? PAGE,
+    by: words.get("by"),
+    full: words.get("full") === "yes",
+    lds: words.get("lds") === "shown",
   });
 }
 
@@ -74,22 +83,26 @@ function corrected(record) {
   const methods = names.filter((name) => record.methods.includes(name));
   const { ids, count } = index.images;
   const there = record.image !== null && (ids ? ids.includes(record.image) : record.image < count);
+  const group = Object.hasOwn(index.groups, record.group) ? record.group : null;
   return {
     ...record,
     target: row.id,
     step: record.step === null ? middle : nearest(record.step),
     methods: methods.length ? methods : [names[0]],
     image: there ? record.image : null,
-    group: Object.hasOwn(index.groups, record.group) ? record.group : null,
+    group,
     within: Object.hasOwn(index.groups, record.within) ? record.within : null,
     sort: Object.hasOwn(SORTS, record.sort) ? record.sort : "rank",
     show: Math.min(Math.max(record.show, PAGE), 500),
+    by: (there || group) && names.includes(record.by) ? record.by : null,
+    full: there && record.full,
   };
 }
 
-function written({ target, step, methods, image, group, of, file, caption, within, sort, show }) {
+function written({ target, step, methods, image, group, of, file, caption, within, sort, show, by, full, lds }) {
   const words = new URLSearchParams({ target, step, methods: methods.join(",") });
-  const more = { image, group, class: of, file, caption, within, sort, show };
+  const parts = { by, full: full ? "yes" : null, lds: lds ? "shown" : null };
+  const more = { image, group, class: of, file, caption, within, sort, show, ...parts };
   const usual = { sort: "rank", show: PAGE };
   for (const [name, value] of Object.entries(more)) {
     if (value !== null && value !== "" && value !== usual[name]) words.set(name, value);

@@ -3,7 +3,7 @@ import { el, field, put, svg } from "../dom.js";
 import { inWords } from "../images.js";
 import { counted, plain, signed } from "../numbers.js";
 import { hasFailed } from "../resources.js";
-import { change, now } from "../state.js";
+import { change, detailMethod, now } from "../state.js";
 import { known, members, sums } from "../store.js";
 import { canvas, drawImage } from "../thumbs.js";
 
@@ -12,8 +12,7 @@ const SHOWN = 24;
 
 export function group(place, name) {
   const size = known().groups[name];
-  const method = el("select", { on: { change: () => update() } }, known().methods.map((of) => el("option", { value: of.name, text: of.name })));
-  method.value = now().methods[0];
+  const method = el("select", { on: { change: () => change({ by: method.value }) } }, known().methods.map((of) => el("option", { value: of.name, text: of.name })));
   const only = el("button", { type: "button", text: "Only this group in the lists", on: { click: () => change({ within: name }) } });
   const thumbs = el("ul", { class: "thumbs" });
   const table = el("div", {});
@@ -39,6 +38,7 @@ export function group(place, name) {
     }
     pictures?.forEach(({ id, picture }) => drawImage(picture, id));
     const { target, step } = now();
+    method.value = detailMethod();
     const resource = `groups/${method.value}/${target}`;
     const found = sums(method.value, target);
     const key = [resource, step, Boolean(found), hasFailed(resource)].join();

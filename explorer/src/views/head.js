@@ -1,7 +1,7 @@
 // The header: the experiment, and how far its scores can be trusted at each step.
 import { el, put, svg } from "../dom.js";
 import { fixed } from "../numbers.js";
-import { now } from "../state.js";
+import { change, now } from "../state.js";
 import { known } from "../store.js";
 
 const CEILING = "ceiling";
@@ -12,11 +12,7 @@ export function head(place) {
   const index = known();
   const words = el("p", { class: "trust", "aria-live": "polite" });
   const chart = el("div", { class: "chart" });
-  const open = () => {
-    charted = null;
-    draw();
-  };
-  const more = el("details", { on: { toggle: open } }, el("summary", { text: "LDS by step, with ceiling and controls" }), chart);
+  const more = el("details", { on: { toggle: () => change({ lds: more.open }) } }, el("summary", { text: "LDS by step, with ceiling and controls" }), chart);
   const title = el("h1", {}, `Waypoint: ${index.experiment}`, el("span", { class: "made", text: index.made }));
   put(place, el("div", { class: "title" }, title), words, index.trust.length ? more : null);
   let drawn = null;
@@ -27,6 +23,7 @@ export function head(place) {
     const key = [state.step, state.methods, state.target].join();
     if (key !== drawn) put(words, trusted(state));
     drawn = key;
+    more.open = state.lds;
     if (more.open && key !== charted) {
       put(chart, plotted(state), table(state));
       charted = key;

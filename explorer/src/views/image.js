@@ -4,7 +4,7 @@ import { held, imageAt, inWords, named, placeOf } from "../images.js";
 import { counted, plain, signed } from "../numbers.js";
 import { ranks } from "../order.js";
 import { hasFailed } from "../resources.js";
-import { change, now } from "../state.js";
+import { change, detailMethod, now } from "../state.js";
 import { firsts, known, members, scores, scoresName, wholeImage, wholeName } from "../store.js";
 import { canvas, drawImage, drawNumbers } from "../thumbs.js";
 import { isPacked } from "../files.js";
@@ -18,8 +18,7 @@ export function image(place, id) {
   const words = el("p", { class: "words" });
   const alike = el("div", { class: "alike" });
   const groups = el("div", { class: "groups" });
-  const method = el("select", { on: { change: () => update() } }, known().methods.map(({ name }) => el("option", { value: name, text: name })));
-  method.value = now().methods[0];
+  const method = el("select", { on: { change: () => change({ by: method.value }) } }, known().methods.map(({ name }) => el("option", { value: name, text: name })));
   const table = shaped(id);
   put(
     place, title, picture, large?.element, words, alike, groups,
@@ -43,6 +42,7 @@ export function image(place, id) {
     const [first, all] = [firsts(), members()];
     if (first && alikeDrawn !== null) alikeDrawn = same(alike, id, first, alikeDrawn);
     if (all && !groupsDrawn) groupsDrawn = within(groups, id, all);
+    method.value = detailMethod();
     table.update(method.value, first);
   }
 
@@ -53,20 +53,15 @@ export function image(place, id) {
 function fullSize(id, picture) {
   const { cell, size } = known().images;
   if (isPacked || cell[0] === size[0]) return null;
-  let asked = false;
-  const ask = () => {
-    asked = true;
-    element.disabled = true;
-    element.textContent = "Reading …";
-    update();
-  };
-  const element = el("button", { type: "button", text: `Full size, ${size[1]} × ${size[0]}`, on: { click: ask } });
+  const ask = { on: { click: () => change({ full: true }) } };
+  const element = el("button", { type: "button", text: `Full size, ${size[1]} × ${size[0]}`, ...ask });
   const full = canvas(size, `Training image ${id} in full size`, { class: "full" });
 
   function update() {
-    if (!asked) return;
-    if (hasFailed(wholeName(id))) element.textContent = "It cannot be read; the message above says why";
+    if (!now().full) return;
+    element.disabled = true;
     const numbers = wholeImage(id);
+    element.textContent = hasFailed(wholeName(id)) ? "It cannot be read; the message above says why" : "Reading …";
     if (!numbers || !element.isConnected) return;
     drawNumbers(full, numbers);
     element.replaceWith(full);
@@ -115,15 +110,19 @@ function shaped(id) {
   const caption = el("p", { class: "said" });
   const heads = steps.map((step) => el("th", { scope: "col", text: `t = ${step}` }));
   const rows = index.targets.map(({ id: target, steps: own }) => {
-    const cells = steps.map((step) => el("td", { text: own.includes(step) ? "…" : "" }));
+    const cells = steps.map(() => el("td", {}));
+    const empty = () => steps.forEach((step, k) => put(cells[k], own.includes(step) ? "…" : ""));
     const go = el("button", { type: "button", class: "link", text: target, on: { click: () => change({ target }) } });
-    return { target, cells, line: el("tr", {}, el("th", { scope: "row" }, go), cells), filled: null };
+    return { target, cells, empty, line: el("tr", {}, el("th", { scope: "row" }, go), cells), filled: null };
   });
   const table = el("table", { class: "shaped" }, el("thead", {}, el("tr", {}, el("th", { scope: "col", text: "target" }), heads)), el("tbody", {}, rows.map(({ line }) => line)));
   const scrolled = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores over targets and steps" }, table);
   const element = el("div", {}, caption, scrolled);
+  let by = null;
 
   function update(method, first) {
+    if (method !== by) rows.forEach(({ empty }) => empty()); // no scores of another method stay
+    by = method;
     const whole = index.images.ids === null;
     caption.textContent = `Scores by ${method}` + (whole ? `, and rank among ${counted(index.images.count)} images: 1 pushes most towards the target` : "");
     let waiting = false; // targets are read one by one, so that what is shown is not delayed

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from browser import Watched
-from explorer_store import CLASSES, HOSTILE
+from browser import Watched, served
+from explorer_store import CLASSES, HOSTILE, FinishedStore
+
+from waypoint.store.zarr.reader import open_store, read
 
 BOX = [0, 0, 4, 8]
 
@@ -319,6 +321,54 @@ def test_the_header_says_how_far_to_trust_scores(shown):
     cells = shown.page.locator("#head table tr").filter(has_text="the best possible").locator("td").all_inner_texts()
     assert cells == ["0.70 (0.60 to 0.80)"] * 5
     assert shown.page.locator("#head svg path").count() == 2  # the method that is shown, and the ceiling
+
+
+def scores_shown(watched):
+    """The scores in the table of a training image, once all are read."""
+    watched.until("[...document.querySelectorAll('#detail table td')].every((cell) => cell.innerText.trim())")
+    watched.until("!document.querySelector('#detail').innerText.includes('…')")
+    return [float(text.split(" ±")[0].replace("−", "-")) for text in watched.texts("#detail table td span")]
+
+
+def test_an_address_holds_the_method_of_an_image_and_the_opened_chart(browser, shown, finished):
+    go(shown, target="a", step=300, methods="ekfac", image=7)
+    shown.page.locator("#detail").get_by_label("By method").select_option("trak")
+    shown.page.get_by_text("LDS by step, with ceiling and controls").click()
+    shown.until("document.querySelector('#head table')")
+    other = Watched(browser).open(shown.page.url)
+    other.until("document.querySelector('#head table')")
+    for watched in (shown, other):
+        expected = [at(finished, "trak", t, step)[7] for t in finished.targets for step in finished.steps[::-1]]
+        assert scores_shown(watched) == pytest.approx(expected, rel=0.06)
+    assert other.page.inner_text("body") == shown.page.inner_text("body") and other.page.url == shown.page.url
+    go(other, target="a", group="two", by="trak")
+    other.until("document.querySelector('#detail table')")
+    assert "by trak" in other.page.inner_text("#detail")
+    other.page.get_by_role("button", name="Close").click()
+    other.settled()
+    assert "by=" not in other.page.url
+    other.page.close()
+
+
+def test_a_training_image_in_full_size(browser, tmp_path):
+    large = FinishedStore(tmp_path / "large", n=12, shape=(3, 80, 70), targets=("a",), methods=("trak",), groups=False)
+    large.make()
+    with served(large.root) as url:
+        watched = Watched(browser).open(url + "#image=3")
+        watched.page.get_by_role("button", name="Full size, 70 × 80").click()
+        watched.until("document.querySelector('#detail canvas.full')")
+        other = Watched(browser).open(watched.page.url)
+        other.until("document.querySelector('#detail canvas.full')")
+        image = read(open_store(large.root / "data/train.zarr")["image"])[3]
+        for each in (watched, other):
+            assert np.array_equal(each.colours("#detail canvas.full")[0], levels(image))
+            assert not each.wrong
+        go(other, image=4)
+        assert (
+            other.page.get_by_role("button", name="Full size, 70 × 80").is_visible() and "full=" not in other.page.url
+        )
+        for each in (watched, other):
+            each.page.close()
 
 
 def test_an_address_shows_what_its_sender_saw(browser, shown, url):
