@@ -16,6 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: run emoji estimate image explain explore verify tidy clean-replaced adopt report docs check test test-slow test-slurm test-faults bench scaling clean-environment
 
 run: $(VENV)/run.stamp
+	@test -f "$(CONFIG)" || { echo "Waypoint: configuration $(CONFIG): there is no such file" >&2; exit 1; }
 	@snakemake --cores $(CORES) --configfile $(CONFIG)
 
 emoji: $(VENV)/emoji.stamp

@@ -21,12 +21,14 @@ sys.path.insert(0, str(SCRIPTS))
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.patches.slurm import keep_unanswered_jobs
+from waypoint.patches.snakemake_locks import keep_the_locks_of_others
 from waypoint.patches.snakemake_reruns import let_artifacts_decide
 from waypoint.store.artifacts.remote import set_aside
 from waypoint.store.artifacts.replaced import replaced_bytes
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.closing import groups_in_words, idle_in_words, noise_in_words, trust_in_words
 from waypoint.workflow.config.complete import complete
+from waypoint.workflow.config.read_config import read_config
 from waypoint.workflow.evaluations.classifier import KINDS
 from waypoint.workflow.evaluations.fid import needed_weights, require_fid_weights
 from waypoint.workflow.evaluations.forgetting import compared_methods
@@ -61,6 +63,10 @@ def missing_encoders():
 
 
 try:
+    keep_the_locks_of_others()
+    if workflow.is_main_process:
+        for path in workflow.overwrite_configfiles:
+            read_config(path)  # Snakemake itself takes the last of two keys of one name
     with warnings.catch_warnings(record=True) as LEFT_OUT:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", WaypointWarning)
@@ -413,6 +419,19 @@ def closing_words(later):
     lines += [f"  {target}: {words}" for target, words in said_of_images()]
     if size := replaced_bytes(PLAN.root):
         lines.append(f"  earlier results are kept in {PLAN.root}/replaced, {size / 1e6:,.1f} MB: make clean-replaced")
+    try:
+        remarks = remarks_on(method)
+    except WaypointError as error:  # somebody saved a table in another form
+        remarks = [f"  Waypoint: warning: {error}"]
+    return "\n".join(["", ending(later), "", *lines, "", *remarks])
+
+
+def remarks_on(method):
+    """Return the lines that say what the results of a method are worth.
+
+    Raises:
+        WaypointError: a table has changed since it was made.
+    """
     trust = trust_in_words(PLAN.root, method)
     remarks = [f"  {method}: {trust}", ""] if trust else []
     if GROUP_TABLES and (groups := groups_in_words(PLAN.root, method)):
@@ -421,4 +440,4 @@ def closing_words(later):
         remarks.insert(0, f"  Waypoint: warning: {noise}")
     if PLAN.base and (idle := idle_in_words(PLAN.root)):
         remarks.insert(0, f"  Waypoint: warning: {idle}")
-    return "\n".join(["", ending(later), "", *lines, "", *remarks])
+    return remarks

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from waypoint.errors import WaypointError
 from waypoint.science.curvature import factor_numbers, factored_matrices, sides_of
@@ -27,6 +26,7 @@ from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete, known_image_size, stored_images
 from waypoint.workflow.config.given_models import known_cells
+from waypoint.workflow.config.read_config import read_config
 from waypoint.workflow.estimate.calibration import Calibration
 from waypoint.workflow.estimate.costs import Costs, Sizes, storage
 from waypoint.workflow.estimate.memory import Memory, hungry
@@ -57,7 +57,7 @@ def main():
 def report(configfile, images=None, cores=1):
     """Return the estimate as text, with the wall time of ``cores`` jobs at a time."""
     torch.set_num_threads(1)  # as Snakemake runs jobs
-    config = complete(yaml.safe_load(Path(configfile).read_text(encoding="utf-8")))
+    config = complete(read_config(configfile))
     plan, device = Plan(config), torch.device("cuda" if torch.cuda.is_available() else "cpu")
     counts, planning = planned(configfile)
     gpu = gpu_rules()

@@ -19,6 +19,7 @@ from waypoint.errors import WaypointError
 from waypoint.workflow.closing import found_in_words, noise_in_words
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.config.explained import NAMED, configuration, target_of
+from waypoint.workflow.config.read_config import read_config
 from waypoint.workflow.methods import METHODS
 
 REPOSITORY = Path(__file__).parents[1]
@@ -38,9 +39,9 @@ def main():
         print(f"Waypoint: the configuration is {file}", flush=True)
         if (status := run(file, args.cores)) != 0:
             sys.exit(status)
-        config = complete(yaml.safe_load(file.read_text(encoding="utf-8")))
+        config = complete(read_config(file))
         print(answer(config, target))
-    except (WaypointError, OSError, yaml.YAMLError) as error:
+    except (WaypointError, OSError) as error:
         sys.exit(f"Waypoint: {error}")
 
 
@@ -57,7 +58,7 @@ def write_configuration(args):
     config = configuration(args.model, args.data, args.captions)
     file = Path(STORE, f"{config['experiment']}.yaml")
     if file.exists():
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = read_config(file)
     earlier = []
     for row in config.get("targets", []):
         if row["id"] != target["id"] and "image" in row and not Path(row["image"]).exists():

@@ -12,10 +12,9 @@ import sys
 import webbrowser
 from pathlib import Path
 
-import yaml
-
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.complete import complete
+from waypoint.workflow.config.read_config import read_config
 from waypoint.workflow.explorer.serve import address, server
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.requested import nearest
@@ -31,16 +30,14 @@ def main():
     parser.add_argument("--no-browser", action="store_true", help="serve the page, but open no browser")
     args = parser.parse_args()
     try:
-        plan = Plan(complete(yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))))
+        plan = Plan(complete(read_config(args.configfile)))
         require_scores(plan, args.target)
         if args.target:
             pack(plan, args)
         else:
             make_page(args, f"{plan.root}/explorer")
             serve(plan.root, not args.no_browser)
-    except (OSError, yaml.YAMLError) as error:
-        sys.exit(f"Waypoint: {args.configfile}: {error}")
-    except WaypointError as error:
+    except (OSError, WaypointError) as error:
         sys.exit(f"Waypoint: {error}")
 
 

@@ -10,12 +10,12 @@ import warnings
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.image_names import ImageNames, find_one
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.config.complete import complete
+from waypoint.workflow.config.read_config import read_config
 from waypoint.workflow.image_scores import COLUMNS, rows_of
 from waypoint.workflow.plan.plan import Plan
 from waypoint.workflow.plan.reruns import LocalStore, examine
@@ -29,11 +29,7 @@ def main():
     args = parser.parse_args()
     warnings.simplefilter("ignore", WaypointWarning)  # omitted methods have no scores here
     try:
-        config = yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        sys.exit(f"Waypoint: {args.configfile}: {error}")
-    try:
-        show(Plan(complete(config)), args.file, args.out)
+        show(Plan(complete(read_config(args.configfile))), args.file, args.out)
     except WaypointError as error:
         sys.exit(f"Waypoint: {error}")
 

@@ -12,14 +12,13 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import yaml
-
 from waypoint.errors import WaypointError
 from waypoint.store.artifacts.checksums import require_checksums
 from waypoint.store.artifacts.inventory import artifacts, damage, remove_empty_folders, size
 from waypoint.store.artifacts.provenance import marker_path
 from waypoint.store.artifacts.replaced import FOLDER, ROOT, replaced_bytes, set_aside
 from waypoint.workflow.config.complete import complete
+from waypoint.workflow.config.read_config import read_config
 from waypoint.workflow.plan import adoption
 from waypoint.workflow.plan.plan import Plan
 
@@ -40,12 +39,10 @@ def main():
         "adopt": adopt,
     }
     try:
-        plan = Plan(complete(yaml.safe_load(Path(args.configfile).read_text(encoding="utf-8"))))
+        plan = Plan(complete(read_config(args.configfile)))
         adoption.require_root(plan.root)
         commands[args.command](plan)
-    except (OSError, yaml.YAMLError) as error:
-        sys.exit(f"Waypoint: {args.configfile}: {error}")
-    except WaypointError as error:
+    except (OSError, WaypointError) as error:
         sys.exit(f"Waypoint: {error}")
 
 

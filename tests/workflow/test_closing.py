@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from waypoint.errors import WaypointError
 from waypoint.science.evaluation import groups
+from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.workflow import closing
 from waypoint.workflow.closing import groups_in_words, noise_in_words, trust_in_words
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
@@ -139,3 +141,14 @@ def test_models_that_generate_noise_are_named_once(tmp_path):
     assert noise_in_words(sheets(tmp_path / "both", m0=True, m1=True) and tmp_path / "both", names).startswith(
         "2 models, full/0 first, generate noise"
     )
+
+
+@pytest.mark.parametrize("name", ["top_influences", "lds_overall", "group_influences"])
+def test_a_table_that_a_spreadsheet_saved_in_another_form_is_named(tmp_path, name):
+    table = tmp_path / f"tables/{name}.csv"
+    with atomic_file(table, lambda: {"spec": {}}) as tmp:
+        tmp.write_text("method,target,step,found,sign\ntrak,a,100,True,+\n")
+    table.write_text(table.read_text().replace(",", ";"))
+    words = groups_in_words if name == "group_influences" else trust_in_words
+    with pytest.raises(WaypointError, match=f"{name}.csv is damaged .*delete .* and rerun"):
+        words(tmp_path, "trak")

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
@@ -208,3 +209,12 @@ def test_gradients_that_are_not_projected_need_room(tmp_path, tiny_model):
 
 def test_ids_of_the_hub_are_left_to_their_jobs(tmp_path, tiny_model):
     asked(["somebody/model", saved(tmp_path / "a", tiny_denoiser(tiny_model))])
+
+
+@pytest.mark.parametrize("status", [-2, 130])
+def test_ctrl_c_while_networks_are_checked_stops_the_run(monkeypatch, tiny_model, status):
+    plan = Plan(tiny_config(tiny_model))
+    interrupted = subprocess.CompletedProcess([], status, "", "KeyboardInterrupt")
+    monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: interrupted)
+    with pytest.raises(WaypointError, match="stopped before the first job; nothing was changed"):
+        networks.require_fit(plan, [("train", {"checkpoint": "full/0"})], None)

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from waypoint.science.evaluation.sample_quality import SampleQuality
+from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
@@ -22,8 +23,10 @@ def trust_in_words(root, method):
     parts, tables = [], Path(root, "tables")
     if (tables / "top_influences.csv").exists():
         parts.append(found_in_words(tables / "top_influences.csv", method))
-    if (tables / "lds_overall.csv").exists() and (lds := overall_lds(tables / "lds_overall.csv", method)):
-        parts.append(lds_in_words(lds))
+    if (tables / "lds_overall.csv").exists():
+        require_intact(tables / "lds_overall.csv")
+        if lds := overall_lds(tables / "lds_overall.csv", method):
+            parts.append(lds_in_words(lds))
     return "; ".join(part for part in parts if part) or None
 
 
@@ -73,16 +76,15 @@ def found_in_words(table, method, target=None):
         table: the path of top_influences.csv. target: the only target to count; default: all.
     """
     any_judged, confirmed, signs, steps, targets = False, set(), set(), set(), set()
-    with open(table, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["method"] != method or target not in (None, row["target"]):
-                continue
-            steps.add((row["target"], row["step"]))
-            targets.add(row["target"])
-            any_judged |= bool(row["found"])
-            if row["found"] == "True":
-                confirmed.add((row["target"], row["step"]))
-                signs.add(row["sign"])
+    for row in _rows(table):
+        if row["method"] != method or target not in (None, row["target"]):
+            continue
+        steps.add((row["target"], row["step"]))
+        targets.add(row["target"])
+        any_judged |= bool(row["found"])
+        if row["found"] == "True":
+            confirmed.add((row["target"], row["step"]))
+            signs.add(row["sign"])
     if not steps:
         return None
     if not any_judged:
@@ -95,6 +97,17 @@ def found_in_words(table, method, target=None):
     return f"found influences at {len(confirmed)} of {len(steps)} step{'' if len(steps) == 1 else 's'}{scope}{side}"
 
 
+def _rows(table):
+    """Iterate over the rows of a table, whose values are text.
+
+    Raises:
+        WaypointError: the table has changed since it was made.
+    """
+    require_intact(table)
+    with open(table, newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
 def groups_in_words(root, method):
     """Say which groups a method finds, and for which targets; return None if the method has no groups.
 
@@ -105,18 +118,17 @@ def groups_in_words(root, method):
     if not table.exists():
         return None
     groups, judged, found, beyond = set(), False, {}, {}
-    with open(table, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if row["method"] != method:
-                continue
-            key = row["group"], row["target"]
-            groups.add(row["group"])
-            judged |= bool(row["found"])
-            if row["found"] == "True" and row["null"] == "random":
-                side = "away from" if row["z"].startswith("-") else "towards"
-                found.setdefault((*key, side), []).append(row["step"])
-            elif row["found"] == "False":  # {group and target: {step: q by null}}
-                beyond.setdefault(key, {}).setdefault(row["step"], {})[row["null"]] = float(row["q"])
+    for row in _rows(table):
+        if row["method"] != method:
+            continue
+        key = row["group"], row["target"]
+        groups.add(row["group"])
+        judged |= bool(row["found"])
+        if row["found"] == "True" and row["null"] == "random":
+            side = "away from" if row["z"].startswith("-") else "towards"
+            found.setdefault((*key, side), []).append(row["step"])
+        elif row["found"] == "False":  # {group and target: {step: q by null}}
+            beyond.setdefault(key, {}).setdefault(row["step"], {})[row["null"]] = float(row["q"])
     if not groups:
         return None
     if not judged:

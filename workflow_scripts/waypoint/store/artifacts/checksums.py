@@ -10,7 +10,7 @@ from waypoint.store.artifacts.fingerprint import file_hash
 from waypoint.store.artifacts.provenance import MARKER, marker_path, read_attributes
 from waypoint.store.types import Attributes, StrPath
 
-NOT_COUNTED = ".csv"  # loss curves beside models: nothing reads them, and people may edit them
+NOT_COUNTED = ".csv"  # loss curves beside models: only contact sheets draw them, and people may edit them
 
 
 def checksums(path: StrPath) -> dict[str, str]:

@@ -33,7 +33,7 @@ from waypoint.workflow.config.models import (
     known_of_model,
 )
 from waypoint.workflow.config.own_scores import check_own_scores
-from waypoint.workflow.config.paths import check_places, expand_paths, expanded
+from waypoint.workflow.config.paths import check_places, expand_paths, expanded, tidied_store
 from waypoint.workflow.config.sampling_only import refuse_what_needs_data
 from waypoint.workflow.config.schema import check_keys, check_schema, fill
 from waypoint.workflow.config.shared_stores import stored_images
@@ -63,6 +63,8 @@ def complete(config: Config, missing=None, command_line=None) -> Config:
         config["targets"] = read_targets(expanded(config["targets"], ["targets"]), list(target_keys))
     check_schema(config, schema)
     config = expand_paths(config, schema)
+    if "store" in config:
+        config["store"] = tidied_store(config["store"])
     expand_globs(config)
     refuse_unused_keys(config)
     check_places(config)

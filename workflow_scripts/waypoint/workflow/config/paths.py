@@ -46,6 +46,13 @@ def expanded(text, path):
     return os.path.expandvars(os.path.expanduser(text))
 
 
+def tidied_store(store):
+    """Return the store or stores of a configuration without ``./``, ``//`` and a slash at the end."""
+    if isinstance(store, list):
+        return [tidied_store(each) for each in store]
+    return store if SCHEME.match(store) else os.path.normpath(store)
+
+
 def check_places(config):
     """Refuse stores that are not folders, and names with brackets, which have a meaning for Snakemake.
 

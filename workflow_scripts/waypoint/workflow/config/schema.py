@@ -73,6 +73,8 @@ def _sentence(error):
     text = json.dumps(value, ensure_ascii=False)
     if error.validator == "type":
         kinds = [limit] if isinstance(limit, str) else limit
+        if "number" in kinds and (written := _number_that_yaml_misses(value)):
+            return f"YAML reads {value} as text, not as a number; write {written}"
         return f"{text} is not {' or '.join(_article(kind) for kind in kinds)}"
     if error.validator == "enum":
         return f"{text} is not one of {', '.join(map(json.dumps, limit))}"
@@ -91,6 +93,15 @@ def _sentence(error):
     if error.validator == "uniqueItems":
         return f"{text} lists something twice"
     return error.message
+
+
+def _number_that_yaml_misses(value):
+    """Return a number such as 1e-3, which YAML takes for text, as YAML wants it; None for other values."""
+    match = re.fullmatch(r"([+-]?[0-9]+)(\.?)([0-9]*)[eE]([+-]?)([0-9]+)", value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    whole, _, fraction, sign, exponent = match.groups()
+    return f"{whole}.{fraction or 0}e{sign or '+'}{exponent}"
 
 
 def _article(kind):

@@ -8,6 +8,7 @@ their weights. Models at the hub are left to the jobs that fetch them.
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def require_fit(plan, jobs, data):
         process = subprocess.run(["python", __file__], input=arguments, capture_output=True, text=True, env=environment)
         if process.returncode == REFUSED:
             raise WaypointError(process.stdout.strip())
+        if process.returncode in (-signal.SIGINT, 128 + signal.SIGINT):
+            raise WaypointError("stopped before the first job; nothing was changed")
         if process.returncode == 0:
             for message in filter(None, process.stdout.splitlines()):
                 print(f"Waypoint: {message}", file=sys.stderr)

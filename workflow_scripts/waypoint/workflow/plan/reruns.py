@@ -12,6 +12,7 @@ A plan that would replace trained models, features or stored images stops before
 
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -125,7 +126,7 @@ def examine(store, path, expected, sources=()):
     try:
         attributes = store.attributes(path)
     except DamagedArtifact as error:
-        return Stale(name, str(error))
+        return Stale(name, re.sub("; delete .* and rerun$", "", str(error)))  # which this run does
     if attributes is None:
         return None
     if missing := store.missing_part(path, attributes):
@@ -258,5 +259,6 @@ def summary(artifacts):
     lines = []
     for (reason, to_look_at), count in reasons.most_common():
         one, many = ("figure or table", "figures and tables") if to_look_at else ("result", "results")
-        lines.append(f"{count} {one if count == 1 else many} made again: {reason}")
+        of_all = reason if count == 1 else reason.replace("its inputs have", "their inputs have")
+        lines.append(f"{count} {one if count == 1 else many} made again: {of_all}")
     return lines
