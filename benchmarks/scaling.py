@@ -304,8 +304,9 @@ hand. `make scaling` writes this page; it takes half an hour of one core.
 
 N images, M models, p parameters, d = `projection.dim`, k = min(N, d). K draws of an image (twice as many with
 `data.flip`), K' of a target's step, S attributed steps of a target, G steps of the sampling grid, G(t) of them from t
-on, R subset models. For one row of the model F is a call, B a call with its backward pass, A the bytes that autograd
-keeps, c the columns of a gradient: p, or what `factorised` leaves.
+on, R subset models, R' Fisher rows. For one row of the model F is a call, B a call with its backward pass, A the bytes that
+autograd keeps, c the columns of a gradient: p, or what `factorised` leaves. o × i are the sides of a tensor that the
+curvature factors, or of its blocks; the sums are over these tensors.
 """
 
 FORMULAS = [
@@ -317,6 +318,14 @@ FORMULAS = [
         "4 p + 4 c (images held + images of a pass) + 2 A · rows of a pass",
         "4, 2 or 1 · N d M",
     ],
+    [
+        "curvature of `ekfac`",
+        "model",
+        "2 R' B, and 1.5 R' Σ o i (o + i) + 9 Σ (o³ + i³) multiply-adds, R' = `curvature.rows`",
+        "8 (p + Σ (o² + i²)), and as features",
+        "4 M (p + Σ (o² + i²))",
+    ],
+    ["curvature of `diagonal`", "model", "R' B", "8 p, and as features", "4 M p"],
     ["Fisher rows", "model", "R' (B + p d for a dense P), R' rows", "as features", "4 R' d M"],
     ["kernels", "model", "N d² / 2 + k³ / 6 multiply-adds", "32 k²", "16 k² M"],
     ["targets", "target", "G F + M S (K' B + F) + samples for panels", "as features", "8 G · image + 4 M S d"],
