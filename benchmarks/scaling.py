@@ -7,6 +7,7 @@ its jobs recorded: CPU seconds in their logs, peak memory in their artifacts, by
 """
 
 import copy
+import json
 import os
 import re
 import subprocess
@@ -276,13 +277,16 @@ def human(hours):
 
 
 def stand_in(section):
-    """Empty files in the place of a dataset: planning reads none of it."""
+    """Empty files in the place of a dataset, of which planning reads nothing but MS COCO's list of images."""
     path = Path(section["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch() if path.suffix else path.mkdir()
     if section.get("captions"):
-        Path(section["captions"]).parent.mkdir(parents=True, exist_ok=True)
-        Path(section["captions"]).touch()
+        Path(path, "1.jpg").touch()
+        captions = Path(section["captions"])
+        captions.parent.mkdir(parents=True, exist_ok=True)
+        images, annotations = [{"id": 1, "file_name": "1.jpg"}], [{"image_id": 1, "caption": "one"}]
+        captions.write_text(json.dumps({"images": images, "annotations": annotations}))
 
 
 def row_bytes(denoiser, caption):
