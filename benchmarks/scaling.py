@@ -176,7 +176,7 @@ BILLION = {  # experiments/coco.yaml at the scale of a public text-to-image mode
     "attribution": {"train_draws": 4},
     "gradients": {"kind": "factorised"},
     "projection": {"kind": "sjlt"},
-    "features": {"dtype": "float16", "shards": 1000},
+    "features": {"dtype": "float16", "shards": 1000, "keep_halves": False},
     "scores": {"keep_checkpoints": False},
 }
 
