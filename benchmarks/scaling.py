@@ -308,9 +308,9 @@ hand. `make scaling` writes this page; it takes half an hour of one core.
 
 N images, M models, p parameters, d = `projection.dim`, k = min(N, d). K draws of an image (twice as many with
 `data.flip`), K' of a target's step, S attributed steps of a target, G steps of the sampling grid, G(t) of them from t
-on, R subset models, R' Fisher rows. For one row of the model F is a call, B a call with its backward pass, A the bytes that
-autograd keeps, c the columns of a gradient: p, or what `factorised` leaves. o × i are the sides of a tensor that the
-curvature factors, or of its blocks; the sums are over these tensors.
+on, R subset models, R' Fisher rows. For one row of the model F is a call, B a call with its backward pass, A the bytes
+that autograd keeps, c the columns of a gradient: p, or what `factorised` leaves. o × i are the sides of a tensor that
+the curvature factors, or of its blocks; the sums are over these tensors.
 """
 
 FORMULAS = [

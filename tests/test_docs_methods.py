@@ -1,4 +1,4 @@
-"""The pages on methods name what exists: methods, configuration keys with their defaults, source files, measured LDS."""
+"""The pages on methods name what exists: methods, configuration keys with their defaults, source files and LDS."""
 
 import json
 import re
