@@ -7,6 +7,7 @@ its jobs recorded: CPU seconds in their logs, peak memory in their artifacts, by
 """
 
 import copy
+import json
 import os
 import re
 import subprocess
@@ -175,7 +176,7 @@ BILLION = {  # experiments/coco.yaml at the scale of a public text-to-image mode
     "attribution": {"train_draws": 4},
     "gradients": {"kind": "factorised"},
     "projection": {"kind": "sjlt"},
-    "features": {"dtype": "float16", "shards": 1000},
+    "features": {"dtype": "float16", "shards": 1000, "keep_halves": False},
     "scores": {"keep_checkpoints": False},
 }
 
@@ -276,13 +277,16 @@ def human(hours):
 
 
 def stand_in(section):
-    """Empty files in the place of a dataset: planning reads none of it."""
+    """Empty files in the place of a dataset, of which planning reads nothing but MS COCO's list of images."""
     path = Path(section["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch() if path.suffix else path.mkdir()
     if section.get("captions"):
-        Path(section["captions"]).parent.mkdir(parents=True, exist_ok=True)
-        Path(section["captions"]).touch()
+        Path(path, "1.jpg").touch()
+        captions = Path(section["captions"])
+        captions.parent.mkdir(parents=True, exist_ok=True)
+        images, annotations = [{"id": 1, "file_name": "1.jpg"}], [{"image_id": 1, "caption": "one"}]
+        captions.write_text(json.dumps({"images": images, "annotations": annotations}))
 
 
 def row_bytes(denoiser, caption):
@@ -304,8 +308,9 @@ hand. `make scaling` writes this page; it takes half an hour of one core.
 
 N images, M models, p parameters, d = `projection.dim`, k = min(N, d). K draws of an image (twice as many with
 `data.flip`), K' of a target's step, S attributed steps of a target, G steps of the sampling grid, G(t) of them from t
-on, R subset models. For one row of the model F is a call, B a call with its backward pass, A the bytes that autograd
-keeps, c the columns of a gradient: p, or what `factorised` leaves.
+on, R subset models, R' Fisher rows. For one row of the model F is a call, B a call with its backward pass, A the bytes
+that autograd keeps, c the columns of a gradient: p, or what `factorised` leaves. o × i are the sides of a tensor that
+the curvature factors, or of its blocks; the sums are over these tensors.
 """
 
 FORMULAS = [
@@ -317,6 +322,14 @@ FORMULAS = [
         "4 p + 4 c (images held + images of a pass) + 2 A · rows of a pass",
         "4, 2 or 1 · N d M",
     ],
+    [
+        "curvature of `ekfac`",
+        "model",
+        "2 R' B, and 1.5 R' Σ o i (o + i) + 9 Σ (o³ + i³) multiply-adds, R' = `curvature.rows`",
+        "8 (p + Σ (o² + i²)), and as features",
+        "4 M (p + Σ (o² + i²))",
+    ],
+    ["curvature of `diagonal`", "model", "R' B", "8 p, and as features", "4 M p"],
     ["Fisher rows", "model", "R' (B + p d for a dense P), R' rows", "as features", "4 R' d M"],
     ["kernels", "model", "N d² / 2 + k³ / 6 multiply-adds", "32 k²", "16 k² M"],
     ["targets", "target", "G F + M S (K' B + F) + samples for panels", "as features", "8 G · image + 4 M S d"],
@@ -350,7 +363,9 @@ LARGE = """## Large runs
 Work is counted in floating-point operations, by torch's counter over forward and backward, and divided by 2.7e13 a
 second: 40 % of what an H100 does in float32. A plain training step of the CIFAR-10 UNet reached 2.6e13 on an H200,
 which is as fast at that; for the other models the share is an assumption. It would give 14 hours of an A100 (1.95e13
-in float32) for one model of MS COCO, for which Attribution by Unlearning (Wang et al., 2024) names about 16.
+in float32) for one model of MS COCO, for which Attribution by Unlearning (Wang et al., 2024) names about 16. Jobs are those
+of a dry run without the rule `all`, which makes nothing; for MS COCO the weights of CLIP are at hand, without which its method
+is switched off.
 """
 
 AFTER_LARGE = """At 100 million images the training is there for comparison: such a model is given

@@ -124,6 +124,24 @@ def test_pages_are_in_the_menu_and_in_the_overview():
     assert "tables.md" in menu
 
 
+def test_the_developers_table_names_what_exists():
+    page = (ROOT / "docs/developing.md").read_text()
+    rows = [
+        row for row in tables(page[page.index("| key in `evaluation` |") :]) if len(row) == 5 and row[0].startswith("`")
+    ]
+    keys_of = [re.findall(r"`(\w+)`", row[0]) for row in rows]
+    assert {key for row in keys_of for key in row} == set(EVALUATION) - {"lds"}  # everything of lds has its name
+    for row in rows:
+        _, scripts, rules, modules, page_link = row
+        assert [name for name in code(scripts) if not (ROOT / "workflow_scripts" / name).exists()] == []
+        assert [name for name in code(rules) if not (ROOT / name).is_file()] == []
+        evaluation = ROOT / "workflow_scripts/waypoint/science/evaluation"
+        assert [name for name in code(modules) if not (evaluation / name).is_file()] == []
+        assert all((ROOT / "docs" / link).is_file() for link in re.findall(r"\]\(([^)]+)\)", page_link))
+    names = next(of_row for of_row in keys_of if "split_half" in of_row)
+    assert all((ROOT / f"workflow_scripts/analyses/{name}.py").is_file() for name in names)
+
+
 # ---- columns
 
 

@@ -1,9 +1,10 @@
-"""The pages on methods name what exists: every method, configuration keys with their defaults, and source files."""
+"""The pages on methods name what exists: methods, configuration keys with their defaults, source files and LDS."""
 
 import json
 import re
 
 import jsonschema
+import pandas as pd
 import pytest
 import yaml
 from support import SCRIPTS
@@ -16,6 +17,8 @@ SCHEMA = json.loads((ROOT / "schemas/config.schema.json").read_text())
 PAGES = {name: f"{name}.md" for name in NAMED} | {ENCODER: "image-encoders.md", IMPORTED: "own-scores.md"}
 SECTIONS = ["Formula", "Cost", "Settings", "When to use it", "Limits", "LDS here"]
 FILES = {"csv", "json", "md", "npz", "png", "py", "yaml", "zarr"}  # what a name with a dot may end in instead
+
+FIGURES = re.compile(r"(−?\d\.\d\d)(?:\*\*)? \((?:95 % interval )?(−?\d\.\d\d) to (−?\d\.\d\d)\)")
 
 every_page = pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.stem)
 
@@ -56,6 +59,29 @@ def tables(text):
     """Cells of the rows of all tables."""
     rows = re.findall(r"^\| (.+) \|$", text, flags=re.M)
     return [[cell.strip() for cell in row.split(" | ")] for row in rows]
+
+
+def measured(method, experiment):
+    """{(mean, low, high)} of a method with all checkpoints in the kept table of an experiment, written as pages do."""
+    table = pd.read_csv(ROOT / f"docs/results/{experiment}/tables/lds_overall.csv")
+    known = table["method"].isin(METHODS)
+    rows = table[~known if method == ENCODER else table["method"] == method]  # encoders have names of their own
+    rows = rows[rows["checkpoints"].isna() | (rows["checkpoints"] == rows["checkpoints"].max())]
+    return {tuple(f"{x:.2f}".replace("-", "−") for x in row) for row in rows[["mean", "low", "high"]].to_numpy()}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_lds_of_a_page_stands_in_the_table_of_results(name):
+    text = (DOCS / PAGES[name]).read_text().split("## LDS here\n\n")[1]
+    if re.match(r"Not (measured|applicable)", text):
+        experiments = [path.parents[1].name for path in ROOT.glob("docs/results/*/tables/lds_overall.csv")]
+        assert experiments and not any(measured(name, experiment) for experiment in experiments)
+        return
+    assert text.startswith("**")
+    first, *others = FIGURES.findall(text)
+    (experiment,) = re.findall(r"\[`experiments/([a-z-]+)\.yaml`\]", text)
+    assert first in measured(name, experiment)
+    assert all(figures in measured(name, "digits-unprojected") for figures in others)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -116,6 +116,8 @@ def test_coco_plans_the_papers_experiment(stand_ins, tmp_path):
     expected |= {"counterfactual_original": 50, "counterfactual_without": len(METHODS) * 50, "sample_from_x_t": 100}
     expected["total"] = sum(expected.values())
     assert {rule: int(n) for rule, n in counts.items()} == expected
+    jobs = f"{expected['total'] - 1:,}"  # all but the rule `all`, which makes nothing
+    assert f"| in all | {jobs} |" in (REPOSITORY / "docs/scaling.md").read_text()
     assert seconds < 90  # 6 on one core
 
 

@@ -65,6 +65,9 @@ def test_cifar10_plans_the_papers_experiment(archive, tmp_path):
     expected["compare_removals"] = 2
     expected["total"] = sum(expected.values())
     assert {rule: int(n) for rule, n in counts.items()} == expected
+    jobs = f"{expected['total'] - 1:,}"  # all but the rule `all`, which makes nothing
+    assert f"| in all | {jobs} |" in (REPOSITORY / "docs/scaling.md").read_text()
+    assert f"its dry run plans {jobs} jobs" in (REPOSITORY / "docs/what-was-run.md").read_text().replace("\n", " ")
 
 
 def test_cifar10_has_the_published_models_size():

@@ -132,8 +132,12 @@ def standardise(vae: "AutoencoderKL", images: torch.Tensor) -> None:
     3 sd from 0 on digits, whereas sampling starts around 0. The means are therefore moved from the encoder's last bias
     to the decoder's first.
 
+    Args:
+        vae: a trained diffusers ``AutoencoderKL``, changed in place. images: (n, C, H, W) float in [-1, 1].
+
     Raises:
-        WaypointError: all latents are equal, so nothing was learned; or the VAE lacks a layer whose bias is changed.
+        WaypointError: all latents are equal, so nothing was learned; the VAE lacks a layer whose bias is changed; or it
+            cannot encode images of this shape.
     """
     vae.register_to_config(scaling_factor=1.0)
     latents = Autoencoder(vae).encode(images).double()

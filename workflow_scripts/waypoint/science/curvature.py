@@ -314,7 +314,12 @@ class Curvature:
         return Curvature(self.matrices, vectors, {name: value.to(device) for name, value in self.values.items()})
 
     def arrays(self) -> dict[str, Numbers]:
-        """Return {``{parameter}.eigenvalues``, ``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: float32 array}."""
+        """Return the curvature as float32 arrays on the CPU, which ``from_arrays`` reads.
+
+        Returns:
+            {``{parameter}.eigenvalues``: (rows, columns); ``{parameter}.Q_A.{block}``, ``….Q_S.{block}``: (side, side)
+            for every factored block}.
+        """
         values = {f"{name}.eigenvalues": value for name, value in self.values.items()}
         return {key: value.cpu().numpy() for key, value in {**values, **self.vectors}.items()}
 

@@ -48,7 +48,12 @@ class Projection(ABC):
 
     @abstractmethod
     def add_block(self, out: "Tensor", start: int, part: "Tensor") -> None:
-        """Add the contribution of the parameters from ``start`` on to Pᵀg in ``out``."""
+        """Add the contribution of a block of parameters to Pᵀg, in place.
+
+        Args:
+            out: (B, d), on the device of ``part``. start: index of the block's first parameter.
+            part: (B, rows), the gradients of the parameters from ``start`` on.
+        """
 
 
 class Gaussian(Projection):
@@ -80,6 +85,9 @@ class Rademacher(Gaussian):
 
 class SJLT(Projection):
     """Sparse Johnson-Lindenstrauss transform: one entry ±1 per row, in a random column.
+
+    This is the CountSketch of Charikar, Chen & Farach-Colton 2002, the sparsest case (s = 1) of the transforms of Kane
+    & Nelson (arXiv 1012.1577).
 
     Inner products have the same variance as with ``Rademacher``, for O(1) instead of O(d) work per parameter.
     """

@@ -5,7 +5,9 @@ import numpy as np
 from waypoint.science.types import Doubles, Numbers
 
 SAME = 1 / 255  # one grey level: root mean square error, on a scale of 0 to 1, up to which images are the same
-SHARE = 0.5  # of the median distance from a training image to its nearest neighbour
+# Of the median distance from a training image to its nearest neighbour. A convention, chosen by no measurement: at half
+# of it two images differ half as much as the nearest images of these data usually do.
+SHARE = 0.5
 RARE = 0.05  # share of images at either end that count as explained worse or better than usual
 
 

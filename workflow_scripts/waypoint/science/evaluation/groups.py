@@ -177,7 +177,17 @@ def standing(sums: Doubles, null: Null) -> tuple[Doubles, Doubles, Booleans, Dou
 
 
 def q_values(p: Doubles) -> Doubles:
-    """Return Benjamini and Hochberg's q for all p of a target and method: the lowest rate at which each is found."""
+    """Return Benjamini and Hochberg's q for all p of a target and method: the lowest rate at which each is found.
+
+    Args:
+        p: (S, G), or any other shape, within [0, 1].
+
+    Returns:
+        q in the shape of p.
+
+    Raises:
+        ValueError: a p is NaN or outside [0, 1] (SciPy's).
+    """
     return false_discovery_control(np.ravel(p)).reshape(np.shape(p))
 
 

@@ -98,7 +98,11 @@ def cross_step(predicted: Numbers, outputs: Numbers) -> Doubles:
 def resamples(
     stream: np.random.Generator, targets: int, subsets: int, count: int
 ) -> Iterator[tuple[Integers, Integers]]:
-    """Yield ``count`` bootstrap draws of targets and subsets with replacement, as pairs of index arrays."""
+    """Yield ``count`` bootstrap draws of targets and subsets with replacement.
+
+    Yields:
+        int (K,) and int (J,), indices of K targets and of J subsets.
+    """
     for _ in range(count):
         yield stream.integers(targets, size=targets), stream.integers(subsets, size=subsets)
 

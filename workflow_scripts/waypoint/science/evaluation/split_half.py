@@ -9,6 +9,9 @@ from waypoint.science.types import Doubles, Numbers
 def split_half_reliability(a: Numbers, b: Numbers) -> tuple[Doubles, Doubles]:
     """Return the Spearman correlation of two halves' scores (..., N), and the whole's reliability (Spearman-Brown).
 
+    The formula is that of Spearman and of Brown (both British Journal of Psychology 3, 1910) for twice the length. It
+    was derived for Pearson's correlation of halves with equal variances; for ranks it is an approximation.
+
     Returns:
         two arrays (...): r of the halves, and 2r/(1+r), the expected correlation of the whole with another whole;
         NaN for r ≤ 0, where the halves do not agree.

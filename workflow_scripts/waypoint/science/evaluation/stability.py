@@ -72,11 +72,16 @@ def judge(
     """List the largest and smallest scores of every step and judge the lists.
 
     Args:
-        score: (S, N), which determines the lists. parts: (P, S, N), or None if there is nothing to judge by.
-        k: length of a list. rng: a NumPy generator, required with parts.
+        score: (S, N), which determines the lists. parts: (P, S, N), or None if there is nothing to judge by; a single
+            part judges nothing either.
+        k: length of a list, 1 ≤ k ≤ N. rng: a NumPy generator, required with two parts or more.
+        permutations: number of permuted copies of the parts.
 
     Returns:
-        ``Judged``.
+        ``Judged``, whose arrays are (2, S, k).
+
+    Raises:
+        ValueError: there are two parts or more, but no ``rng``.
     """
     lists = np.array([top_and_bottom(row, k) for row in score]).transpose(1, 0, 2)
     if parts is None or len(parts) < 2:

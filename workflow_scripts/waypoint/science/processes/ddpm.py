@@ -1,7 +1,8 @@
 """Denoising diffusion (DDPM) with ε- and v-prediction: noising, losses, one-step estimates, ancestral sampling.
 
 Symbols: T training steps; t is always a training-time step 0..T-1; ᾱ_t is the scheduler's cumulative product; x_t is
-the model's *input* at step t.
+the model's *input* at step t; v = √ᾱ_t ε - √(1-ᾱ_t) x_0 (Salimans & Ho 2022, arXiv 2202.00512, appendix D), from which
+ε = √ᾱ_t v + √(1-ᾱ_t) x_t and x_0 = √ᾱ_t x_t - √(1-ᾱ_t) v follow.
 """
 
 # torch and diffusers are partly untyped; diffusers types a configuration, whose keys are attributes, as a dict

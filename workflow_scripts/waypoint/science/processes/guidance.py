@@ -13,6 +13,9 @@ from waypoint.science.processes.ddpm import Denoiser, Steps
 class Guided(Denoiser):
     """A denoiser with classifier-free guidance: ε_∅ + scale · (ε_c − ε_∅), where ε_∅ is the unconditional output.
 
+    This is Eq. 6 of Ho & Salimans 2022 (arXiv 2207.12598), whose strength w is scale − 1. A v-model's outputs v are
+    combined in the same way, which is the same: ε is linear in v, with coefficients that both outputs share.
+
     Args:
         null: (token, width), the embedding of the empty caption, or the null class, a tensor of one number.
         scale: 1 is the conditional model; larger values follow the condition more closely.
