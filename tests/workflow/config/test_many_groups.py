@@ -13,7 +13,7 @@ from waypoint.workflow.plan.listed_groups import require_groups
 from waypoint.workflow.plan.plan import Plan
 
 N, MANY = 50_000, 2_000
-MOST_SECONDS = 20  # of a busy machine; alone it takes one
+MOST_SECONDS = 20  # of the processor, whatever else it does; one is usual
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +49,12 @@ def lists(folder):
 
 
 def test_a_long_list_and_many_groups_are_planned_in_seconds(folder):
-    start = time.monotonic()
+    start = time.process_time()
     planned(folder, {"long": folder / "long.txt"})
     plan = planned(folder, lists(folder))
     assert len(plan.groups()["files"]) == MANY
     assert plan.identity("group_influences", target="a")
-    assert time.monotonic() - start < MOST_SECONDS
+    assert time.process_time() - start < MOST_SECONDS
 
 
 def test_their_members_are_the_images_of_their_lines(folder):
@@ -69,7 +69,7 @@ def test_their_members_are_the_images_of_their_lines(folder):
 
 def test_one_wrong_line_among_thousands_is_named(folder, tmp_path):
     (tmp_path / "wrong.txt").write_text("a.npz/7\na.npz/50000\n")
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(WaypointError, match="config: groups.files.wrong: .*wrong.txt line 2: .*'a.npz/50000'"):
         planned(folder, lists(folder) | {"wrong": tmp_path / "wrong.txt"})
-    assert time.monotonic() - start < MOST_SECONDS
+    assert time.process_time() - start < MOST_SECONDS
