@@ -1,10 +1,10 @@
-"""The site builds without a warning; configurations in README and docs are planned; their commands exist."""
+"""Configurations in README and docs are planned, and their commands exist."""
 
-import os
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +14,58 @@ from diffusers import DDPMScheduler, UNet2DModel
 from PIL import Image
 from safetensors.numpy import save_file
 from support import UNET, store
-from workspace import REPOSITORY
+from workspace import REPOSITORY, Workspace
 
 from waypoint.store.networks.adapter_files import FILE
 from waypoint.workflow.config.complete import complete
 from waypoint.workflow.plan.plan import Plan
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-TESTED_ELSEWHERE = {"sources.md"}  # test_docs_sources.py
+DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]
+TESTED_ELSEWHERE = ("docs/sources.md", "docs/evaluations/")  # test_docs_sources.py, test_docs_evaluations.py
+SHELL = ("", "bash", "sh", "shell", "console")
+PROGRAMS = ("make", "snakemake", "pip")
+FENCE = re.compile(r"^( *)```([\w-]*)[^\n`]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)  # at any depth of a list
 
 
-def blocks(language):
-    """(page, text) of every fenced block of a language."""
-    for page in PAGES:
-        for found, text in re.findall(r"^```(\w*)\n(.*?)^```", page.read_text(), flags=re.M | re.S):
-            if found == language and page.name not in TESTED_ELSEWHERE:
-                yield page.name, text
+def blocks(page, *languages):
+    """Texts of the fenced blocks of a page that are of one of the languages, without the page's indentation."""
+    return [textwrap.dedent(text) for _, found, text in FENCE.findall(page.read_text()) if found in languages]
 
 
-CONFIGURATIONS = list(blocks("yaml"))
-COMMANDS = [
-    (page, line.split("   #")[0].strip())
-    for page, text in blocks("")
-    for line in text.splitlines()
-    if line.startswith(("make", "snakemake", "pip"))
+def name_of(page):
+    return page.relative_to(REPOSITORY).as_posix()
+
+
+def commands(page):
+    """Command lines of a page: those of its blocks, and those between backticks in its text."""
+    for text in blocks(page, *SHELL):
+        for line in text.replace("\\\n", " ").splitlines():
+            yield re.split(r" +#", line)[0].strip().removeprefix("$ ")
+    yield from re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text()))
+
+
+CONFIGURATIONS = [
+    (name_of(page), text)
+    for page in PAGES
+    if not name_of(page).startswith(TESTED_ELSEWHERE)
+    for text in blocks(page, "yaml", "yml")
 ]
+COMMANDS = [
+    (name_of(page), line) for page in PAGES for line in commands(page) if line.startswith(PROGRAMS) and " " in line
+]
+
+
+def stands_alone(text):
+    """Whether a configuration is a whole one: it has targets, and images or finished models."""
+    given = yaml.safe_load(text)
+    return "targets" in given and ("data" in given or "paths" in given.get("checkpoints", {}))
+
+
+def by_page(configurations):
+    return pytest.mark.parametrize(
+        ("page", "text"), configurations, ids=[f"{page}-{k}" for k, (page, _) in enumerate(configurations)]
+    )
 
 
 @pytest.fixture
@@ -92,39 +119,62 @@ def whole(text):
     return config
 
 
-@pytest.mark.parametrize(
-    ("page", "text"), CONFIGURATIONS, ids=[f"{page}-{k}" for k, (page, _) in enumerate(CONFIGURATIONS)]
-)
+@by_page(CONFIGURATIONS)
 def test_every_configuration_is_planned(workplace, page, text):
+    """Fragments are merged into a small configuration first."""
     Plan(complete(whole(text), missing=()))
 
 
+@by_page([(page, text) for page, text in CONFIGURATIONS if stands_alone(text)])
+def test_every_whole_configuration_is_planned_by_snakemake_as_it_stands(workplace, page, text):
+    given = yaml.safe_load(text)
+    done = Workspace(workplace, {"experiment": "mine"} | given).snakemake("--dry-run", "--quiet", "rules")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^total +\d+$", done.stdout + done.stderr, re.M)
+
+
 def test_the_pages_have_configurations_and_commands():
-    assert len(CONFIGURATIONS) > 8 and len(COMMANDS) > 8
+    pages = {page for page, _ in CONFIGURATIONS}
+    assert {"README.md", "docs/own-data.md", "docs/methods/ekfac.md"} <= pages and len(CONFIGURATIONS) > 25
+    assert sum(stands_alone(text) for _, text in CONFIGURATIONS) > 4
+    lines = {line.split()[0] for _, line in COMMANDS}
+    assert lines == set(PROGRAMS) and len(COMMANDS) > 25
+
+
+def test_blocks_and_commands_are_found_however_they_are_written(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        '- in a list\n\n  ```yaml title="a"\n  data:\n    size: 8\n  ```\n\n'
+        "```bash\n$ make run \\\n  CONFIG=a.yaml   # said\n```\n\nand `make test` too\n"
+    )
+    assert blocks(page, "yaml") == ["data:\n  size: 8\n"]
+    assert [line.split() for line in commands(page)] == [["make", "run", "CONFIG=a.yaml"], ["make", "test"]]
+
+
+@pytest.fixture(scope="module")
+def flags_of():
+    """The help texts of the programs that pages call."""
+    helped = [sys.executable, "-m", "snakemake", "--help"]
+    return subprocess.run(helped, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("command", sorted({command for _, command in COMMANDS}))
-def test_every_command_is_one_that_exists(command):
+def test_every_command_is_one_that_exists(flags_of, command):
     first, *words = shlex.split(command)
     if first == "make":
+        goals = [word for word in words if "=" not in word]
         done = subprocess.run(["make", "--dry-run", *words], cwd=REPOSITORY, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        assert goals and done.returncode == 0, done.stderr
+        known = (REPOSITORY / "Makefile").read_text()
+        variables = [word.split("=")[0] for word in words if "=" in word]
+        read = [name for name in variables if re.search(rf"\$\({name}\)|\$\$\{{?{name}\b", known)]
+        assert read == variables, "the Makefile reads no such variable"
     elif first == "pip":
         files = [REPOSITORY / word for flag, word in zip(words, words[1:]) if flag in ("-r", "-c")]
-        assert files and all(file.exists() for file in files)
+        assert all(file.exists() for file in files) and (files or words == ["install", "."])
     else:
-        known = subprocess.run([sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True).stdout
-        flags = [word for word in words if word.startswith("--") and not word.startswith("--storage-s3")]
-        assert all(re.search(rf"^\s+{flag}\b|, {flag}\b", known, flags=re.M) for flag in flags), flags
-
-
-def test_the_site_builds_without_a_warning(tmp_path):
-    pytest.importorskip("mkdocs")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
-    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=env)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "kernel.damping" in (tmp_path / "site/config/index.html").read_text()
+        flags = [word for word in words if word.startswith("-") and not word.startswith("--storage-s3")]
+        assert flags and all(re.search(rf"(^ +|, ){flag}\b", flags_of, flags=re.M) for flag in flags), flags
 
 
 def test_readme_is_short():

@@ -2,14 +2,18 @@
 
 import copy
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 import yaml
 from pipelines import stable_diffusion
+from safetensors.torch import load_file
 from support import tiny_clip
 from workspace import REPOSITORY, Workspace
 
@@ -51,6 +55,21 @@ def ran(workspace):
     return workspace
 
 
+def complaints(workspace):
+    """Lines of a run's output and of its jobs' logs that speak of an error."""
+    logs = [file.read_text() for file in (workspace.store / "logs").rglob("*") if file.is_file()]
+    assert logs
+    lines = [line for text in (workspace.output, *logs) for line in text.splitlines()]
+    return [line for line in lines if re.search(r"\b(Error|ERROR|Traceback)\b|\berror( occurred|:)", line)]
+
+
+def as_bin(model):
+    """Turn a UNet's weights into those of an older diffusers: a pickle named .bin."""
+    weights = Path(model, "unet/diffusion_pytorch_model.safetensors")
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+
+
 @pytest.fixture(scope="module")
 def analysed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given") / "work"
@@ -65,6 +84,7 @@ def test_it_runs_to_its_last_table_and_figure(analysed):
     made = {path.name for path in analysed.store.iterdir()}
     assert made == {"encoders", "checkpoints", "targets", "tables", "figures", "logs", "zarr.json"}
     assert not list(analysed.store.rglob("gradients")) and "warning" not in analysed.output.lower()
+    assert complaints(analysed) == []
 
 
 def test_the_chain_starts_at_the_last_training_step(analysed):
@@ -126,10 +146,13 @@ def test_another_spacing_is_noticed_without_snakemakes_records(analysed, tmp_pat
 
 
 def test_two_models_with_other_configs_are_compared(tmp_path):
+    """One of them is in the older form, of which a run that goes well makes no words of an error."""
     workspace = Workspace(tmp_path / "work", SEEDS, warm=True)
     stable_diffusion(tmp_path / "work/0")
     stable_diffusion(tmp_path / "work/1", seed=1, norm_eps=1e-6)
+    as_bin(tmp_path / "work/1")
     ran(workspace)
+    assert complaints(workspace) == []
     table = pd.read_csv(workspace.store / "tables/seed_consistency.csv")
     assert len(table) == 4 and set(table["noise"]) == {"same", "independent"} and (table["l2"] > 0).all()
     assert (workspace.store / "figures/seed_consistency.png").is_file()

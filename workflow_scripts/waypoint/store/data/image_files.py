@@ -112,7 +112,7 @@ def decoded(
         image = _upright(image)
     # scaled here: Pillow would clip 16 bits
     if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+        image = _eight_bits(image)
     if image.mode in ("I", "F"):
         contents = "floats" if image.mode == "F" else "whole numbers of 32 bits"
         raise WaypointError(
@@ -123,6 +123,15 @@ def decoded(
     if factor < 2 or _transparent(image):
         return image
     return image.convert("L" if image.mode in GREY else "RGB").reduce(factor)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey pixels of 16 bits to 8; those of the grey level that a PNG declares transparent become so."""
+    values, key = np.asarray(image), image.info.get("transparency")
+    scaled = Image.fromarray((values / 257).round().astype(np.uint8))
+    if isinstance(key, int):
+        scaled.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return scaled
 
 
 def laid_on(image: Image.Image, background: str) -> Image.Image:
