@@ -1,7 +1,7 @@
 """Classifiers of the labelled images, and feature likelihood along the trajectory: the share of samples that are of a
 class (Fig. 3, B.10), or nearer to the first of two captions (B.6).
 
-Reads   data/train.zarr, targets/{target}/samples.zarr, scores/
+Reads   data/train.zarr, data/near_duplicates.zarr, targets/{target}/samples.zarr, scores/
 Makes   evaluation/classifiers/{kind}/, tables/feature_likelihood.csv, steepest_intervals.csv,
         figures/likelihood-{target}.png
 """
@@ -76,6 +76,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
             # for the training images below the curves: trak's scores, else the first method's; none without data
             scores=expand("<results>/scores/{method}/{{target}}.zarr", method=methods_below(PLAN)),
             data=DATA[-1:],
+            near="<results>/data/near_duplicates.zarr" if methods_below(PLAN) else [],
             attributes=beside("<results>/tables/feature_likelihood.csv", "<results>/tables/steepest_intervals.csv"),
         output:
             figure=report(
@@ -98,7 +99,7 @@ if PLAN.evaluation["likelihood"] is not None or PLAN.evaluation["caption_likelih
         shell:
             call(
                 "likelihood/plot_likelihood",
-                "likelihood intervals samples scores data",
+                "likelihood intervals samples scores data near",
                 "--target {wildcards.target}",
                 out="figure",
             )

@@ -120,8 +120,11 @@ def test_the_figure_has_a_curve_of_the_model(study, kinds):
     arrays = {"score": (["step", "train"], numbers(3, 12, seed=3)), "step": (["step"], np.array(STEPS))}
     scores = store(study.folder / "scores.zarr", {"method": "pixel", "target": "a"}, **arrays)
     tables = {part: study.folder / f"{part}.csv" for part in ("likelihood", "intervals")}
-    common = {"samples": study.folder / "samples-a.zarr", "scores": scores, "data": data}
-    run_script("plot_likelihood", spec={}, **tables, **common, target="a", out=study.folder / "figure.png")
+    near = store(study.folder / "near.zarr", first=(["train"], np.arange(12)))
+    common = {"samples": study.folder / "samples-a.zarr", "scores": scores, "data": data, "near": near}
+    run_script(
+        "plot_likelihood", spec={"tables": {"top": 5}}, **tables, **common, target="a", out=study.folder / "figure.png"
+    )
     with Image.open(study.folder / "figure.png") as image:
         picture = np.asarray(image.convert("RGB"), np.float64)
     colours = {"clip": (204, 121, 167), "standard": (0, 114, 178)}

@@ -207,13 +207,24 @@ def test_a_classifier_of_other_images_is_refused(study, capsys):
 # ---- plot_likelihood
 
 
+MANY = 200  # of so few images as above, none could be told from noise
+
+
 def plotted(study, scored, name="figure.png"):
-    scores = {"score": (["step", "train"], numbers(len(scored), N, seed=3)), "step": (["step"], np.array(scored))}
-    attributes = {"method": "trak", "target": "a", "spec": {"checkpoints": ["full/0", "full/1"]}}
+    parts = np.random.default_rng(3).normal(size=(4, len(scored), MANY))
+    parts[:, :, 7] += 12
+    parts[:, :, 9] -= 12
+    scores = {"score": (["step", "train"], parts.mean(0)), "step": (["step"], np.array(scored))}
+    scores["score_by_checkpoint"] = (["checkpoint", "step", "train"], parts)
+    attributes = {"method": "trak", "target": "a", "spec": {"checkpoints": [f"full/{m}" for m in range(4)]}}
     scores = store(study.folder / f"{name}-scores.zarr", attributes, **scores)
+    arrays = {"image": (["train", "channel", "y", "x"], numbers(MANY, 1, 8, 8, seed=9))}
+    train = store(study.folder / f"{name}-train.zarr", **arrays, label=(["train"], np.arange(MANY) % 3))
+    near = store(study.folder / f"{name}-near.zarr", first=(["train"], np.arange(MANY)))
     tables = {part: study.folder / f"{part}.csv" for part in ("likelihood", "intervals")}
-    common = {"samples": study.folder / "samples-a.zarr", "scores": scores, "data": study.folder / "train.zarr"}
-    run_script("plot_likelihood", spec={}, **tables, **common, target="a", out=study.folder / name)
+    common = {"samples": study.folder / "samples-a.zarr", "scores": scores, "data": train, "near": near}
+    spec = {"seed": 4, "tables": {"top": 5}}
+    run_script("plot_likelihood", spec=spec, **tables, **common, target="a", out=study.folder / name)
     with Image.open(study.folder / name) as image:
         return np.asarray(image.convert("RGB"), np.float64)
 
@@ -225,7 +236,6 @@ def coloured(picture, colour):
 
 def test_training_images_are_framed_at_attributed_steps_only(study):
     study.run(features={"a": 1, "b": 2})
-    data(study.folder / "train.zarr")
     green, red = (0, 158, 115), (204, 51, 17)
     some, all_ = plotted(study, STEPS[:1], "some.png"), plotted(study, STEPS, "all.png")
     for colour in (green, red):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from support import run_script, store
 
+from waypoint.store.artifacts.atomic import atomic_file
+
 N, STEPS = 200, [100, 500]
 DIMS = ["checkpoint", "step", "train"]
 
@@ -22,13 +24,13 @@ def planted(parts, strength):
     return made
 
 
-def scored(tmp_path, method, parts, kept="score_by_checkpoint", models=None):
+def scored(tmp_path, method, parts, kept="score_by_checkpoint", models=None, **sections):
     arrays = {"score": (DIMS[1:], parts.mean(0)), "step": (["step"], STEPS)}
     if kept:
         arrays[kept] = (DIMS, parts)
         arrays["score_se"] = (DIMS[1:], parts.std(0, ddof=1) / np.sqrt(len(parts)))
     spec = {"checkpoints": [f"full/{m}" for m in range(models)]} if models else {}
-    return store(tmp_path / f"{method}.zarr", {"method": method, "target": "a", "spec": spec}, **arrays)
+    return store(tmp_path / f"{method}.zarr", {"method": method, "target": "a", "spec": {**spec, **sections}}, **arrays)
 
 
 @pytest.fixture
@@ -131,4 +133,75 @@ def test_a_panel_shows_what_is_there_several_times_once_and_says_how_often(tmp_p
     texts, labels = written
     assert [words for words, _ in labels if "×" in words][0].split("\n")[0].endswith("✓ ×3")
     assert not any(words.split("\n")[1] in ("8", "11") for words, _ in labels)
+    assert "one of three images that show the same" in "\n".join(texts)
+
+
+# ---- the other figures with lists
+
+
+def likelihood_figure(tmp_path, data, scores, first=range(N)):
+    """Draw the likelihood of a target; training images are shown at both steps."""
+    for name, row in {
+        "likelihood": {"step": STEPS, "likelihood": [0.9, 0.2], "samples": 4},
+        "intervals": {"step_from": [500], "step_to": [100], "rise": [0.7]},
+    }.items():
+        table = pd.DataFrame({"classifier": "clip", "target": "a", "feature": "a dog", **row})
+        with atomic_file(tmp_path / f"{name}.csv", lambda: {"spec": {}}) as path:
+            table.to_csv(path, index=False)
+    sample = (["step", "number", "channel", "y", "x"], noise(2, 4, 1, 8, 8))
+    given = {"likelihood": tmp_path / "likelihood.csv", "intervals": tmp_path / "intervals.csv"}
+    given["samples"] = store(tmp_path / "samples.zarr", sample=sample, step=(["step"], STEPS))
+    given |= {"near": near(tmp_path, first), "data": data, "scores": scores, "target": "a"}
+    run_script("plot_likelihood", spec={"seed": 0, "tables": {"top": 5}}, **given, out=tmp_path / "likelihood.png")
+
+
+def regions_figure(tmp_path, data, scores, first=range(N)):
+    """Draw one region at step 100."""
+    box, grid = [0, 0, 4, 8], ["channel", "y", "x"]
+    given = {"near": near(tmp_path, first), "data": data, "scores": [scores], "pngs": [], "target": "a"}
+    given["trajectory"] = store(tmp_path / "trajectory.zarr", image=(grid, noise(1, 8, 8)))
+    spec = {"seed": 0, "figures": {"mask_step": 100}, "tables": {"top": 5}, "masks": [{"name": "left", "mask": box}]}
+    run_script("plot_regions", spec=spec, **given, out=tmp_path / "regions.png")
+
+
+@pytest.fixture(params=[likelihood_figure, regions_figure])
+def figure(request):
+    return request.param
+
+
+def scored_region(tmp_path, parts, **more):
+    """Scores as ``scored``, by a masked target and projected gradients."""
+    spec = {"target": {"mask": [0, 0, 4, 8]}, "projection": {"kind": "none"}}
+    return scored(tmp_path, "trak", parts, **more, **spec)
+
+
+def test_every_figure_with_lists_marks_what_is_found_and_greys_what_is_not(tmp_path, data, written, figure):
+    figure(tmp_path, data, scored_region(tmp_path, planted(4, 12), models=4))
+    texts, labels = written
+    labels = [(words, color) for words, color in labels if "±" in words]
+    sides = {"7", "9"} if figure is likelihood_figure else {"7"}  # regions have no lists of the lowest scores
+    assert {words.split("\n")[1] for words, _ in labels if "✓" in words} == sides
+    assert len(labels) == (12 if figure is likelihood_figure else 8)
+    greys = [max(color[:3]) - min(color[:3]) < 0.01 for _, color in labels]
+    assert greys == ["✓" not in words for words, _ in labels]
+    told = "\n".join(texts)
+    assert "score ± its error, index" in told and "✓: found, confirmed by 4 models; grey: not told from noise" in told
+
+
+def test_no_figure_with_lists_confirms_what_nothing_judges(tmp_path, data, written, figure):
+    figure(tmp_path, data, scored_region(tmp_path, planted(1, 12), kept=None, models=1))
+    texts, labels = written
+    assert not any("✓" in words or "±" in words for words, _ in labels)
+    assert "no ✓: nothing can be confirmed, because scores are not stored by model or half" in "\n".join(texts)
+
+
+def test_every_figure_with_lists_names_near_duplicates_once_with_their_number(tmp_path, data, written, figure):
+    first = np.arange(N)
+    first[[8, 11]] = 7
+    each = planted(4, 12)
+    each[:, :, [8, 11]] = each[:, :, [7]]
+    figure(tmp_path, data, scored_region(tmp_path, each, models=4), first)
+    texts, labels = written
+    assert {words.split("\n")[0][-4:] for words, _ in labels if "×" in words} == {"✓ ×3"}
+    assert not any(words.split("\n")[1:2] in (["8"], ["11"]) for words, _ in labels)
     assert "one of three images that show the same" in "\n".join(texts)

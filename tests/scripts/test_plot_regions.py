@@ -22,7 +22,7 @@ def draw(tmp_path):
         spec = {"target": {"mask": stored}, "checkpoints": ["full/0"], "projection": {"kind": "sjlt", "dim": 4}}
         arrays = {"step": (["step"], [100, 400]), "score": (["step", "train"], rng.normal(size=(2, 5)))}
         scores = store(tmp_path / "s.zarr", {"spec": spec, "method": "trak"}, **arrays)
-        own = {"figures": {"mask_step": 400}, "masks": [{"name": "a", "mask": mask}]}
+        own = {"figures": {"mask_step": 400}, "tables": {"top": 5}, "masks": [{"name": "a", "mask": mask}]}
         out = tmp_path / "masks.png"
         near = store(tmp_path / "near.zarr", first=(["train"], np.arange(5)))
         inputs = {"data": data, "near": near, "trajectory": trajectory, "scores": [scores], "pngs": list(pngs)}

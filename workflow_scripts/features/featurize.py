@@ -16,7 +16,7 @@ from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.examples import EVERY_DRAW, train_example, whole_and_halves
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.projection import SideBySide, require_room
-from waypoint.store.data.training_set import conditions_of, inputs_of, require_own_images
+from waypoint.store.data.training_set import conditions_of, inputs_of
 from waypoint.store.zarr import quantised
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
@@ -27,9 +27,8 @@ from waypoint.workflow.jobs.gradients_from_spec import differentiated, mapped_by
 def main(jobs):
     device = device_of(jobs)
     data, *_ = [job.open(job.args.data) for job in jobs]
-    checkpoint, *_ = [job.checkpoint(job.args.checkpoint) for job in jobs]
+    checkpoint, *_ = [job.checkpoint(job.args.checkpoint, data=job.args.data) for job in jobs]
     job = jobs[0]  # bases that share a pass have the same draws, and agree in all else that is read from it
-    require_own_images(checkpoint, data, job.args.data)
     theta = checkpoint.load(device)
     p = sum(q.numel() for q in trainable(theta.unet))
     grad = per_example_gradients(job.settings, job.args.name, theta.unet)

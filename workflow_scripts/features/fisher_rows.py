@@ -12,7 +12,6 @@ from waypoint.science import fisher
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.gradients.hooks import trainable
 from waypoint.science.projection import SideBySide, require_room
-from waypoint.store.data.training_set import require_own_images
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.basis_pass import curvatures_of, device_of, projections, run_together
 from waypoint.workflow.jobs.fisher_examples import FisherExamples
@@ -22,9 +21,8 @@ from waypoint.workflow.jobs.gradients_from_spec import mapped_by, per_example_gr
 def main(jobs):
     device = device_of(jobs)
     data, *_ = [job.open(job.args.data) for job in jobs]
-    checkpoint, *_ = [job.checkpoint(job.args.checkpoint) for job in jobs]
+    checkpoint, *_ = [job.checkpoint(job.args.checkpoint, data=job.args.data) for job in jobs]
     job, name = jobs[0], jobs[0].args.name  # all bases of a pass have the same rows before mapping
-    require_own_images(checkpoint, data, job.args.data)
     curvatures = curvatures_of(jobs, checkpoint)
     theta, count = checkpoint.load(device), job.settings["kernel"]["rows"]
     p = sum(q.numel() for q in trainable(theta.unet))

@@ -17,15 +17,14 @@ from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.compared_image import EVENED, PIXELS
 from waypoint.workflow.jobs.duplicate_limit import SAMPLE, flat, limit_and_usual, sample_of
 from waypoint.workflow.jobs.job import run
-from waypoint.workflow.jobs.target import conditions, require_generator
+from waypoint.workflow.jobs.target import conditions
 
 DRAWS = 8  # of ε at every step, the same for all images
 BATCH = 256  # rows per call of the model
 
 
 def main(job):
-    data, trajectory = job.open(job.args.data), job.open(job.args.trajectory)
-    require_generator(job, trajectory, job.args.trajectory)
+    data, trajectory = job.open(job.args.data), job.open(job.args.trajectory, generator=job.args.generator)
     theta = job.checkpoint(job.args.generator).load(job.device())
     n = data["image"].shape[0]
     sample = sample_of(job, n)

@@ -8,7 +8,6 @@ import torch
 
 from waypoint.errors import WaypointError
 from waypoint.science.random_streams import torch_stream
-from waypoint.store.networks.training_rows import require_rows
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
@@ -69,8 +68,7 @@ def main(job):
 def load(job, name, entry, rows, device):
     """Load a subset's model, which must be the listed one, of this recipe, and trained on the subset's images alone."""
     folder = Path(job.args.models).parent / name.split("/")[1]
-    checkpoint = job.checkpoint(folder)
-    require_rows(checkpoint, rows)
+    checkpoint = job.checkpoint(folder, rows=rows)
     if entry is None or checkpoint.weights != entry["weights"]:
         raise WaypointError(f"{folder} is not the model that {job.args.models} lists; delete that file and rerun")
     return checkpoint.load(device)

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from waypoint.science.evaluation.ranking import top_and_bottom
 from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
-from waypoint.workflow.figures.captions import Captions, plain, signed
+from waypoint.workflow.figures.captions import Captions, plain
+from waypoint.workflow.figures.listed import Listed
+from waypoint.workflow.figures.shown_lists import ALIKE, ShownLists
 from waypoint.workflow.figures.style import GREEN, RED, mosaic, one_above_another, plt, save, show
 from waypoint.workflow.figures.trajectory import ROWS, name_row
 from waypoint.workflow.jobs.job import run
@@ -28,7 +29,13 @@ def main(job):
     steepest = intervals.dropna(subset=["step_from"])
     columns = steps_around(steepest, table["step"].unique().tolist())
     names = None if data is None else ImageNames(data)
-    rows, height, ratio = (1, 4.6, 0.4) if scores is None else (1 + 2 * TOP, 11.2, 2.6)
+    if scores is None:
+        lists, rows, height, ratio = None, 1, 4.6, 0.4
+    else:
+        listed = Listed(job.open(job.args.near))
+        top = min(TOP, len(listed) // 2)
+        lists = ShownLists(job, scores, data, listed, Captions(names, CELL), top)
+        rows, height, ratio = 1 + 2 * top, 4.9 + 1.1 * 2 * top, 0.4 + 2.2 * top / TOP
     figure = plt.figure(figsize=(6.4, height), layout="constrained")
     above, below = one_above_another(figure, (1, ratio))
     curve(above.subplots(), table, steepest)
@@ -36,19 +43,29 @@ def main(job):
     sample_row(axes[0], columns, samples)
     run_line = f"{table['samples'].iloc[0]} samples of $p(\\cdot|x_t)$ per step"
     if scores is not None:
-        captions = Captions(names, CELL)
-        influences(axes[1:], columns, scores, data, captions)
-        run_line += f", {scores_caption(scores, captions)}"
+        alike = influences(axes[1:], columns, read(scores["step"]).tolist(), lists)
+        run_line += f", {scores_caption(scores, lists, alike)}"
     figure.suptitle(f"target {job.args.target}: {question(table, names)}\n{run_line}", x=0.01, ha="left", fontsize=10)
     save(figure, job)
 
 
-def scores_caption(scores, captions):
-    """Return the caption of the training images: the method of their scores, and the meaning of the text below each."""
+def scores_caption(scores, lists, alike):
+    """Return the caption of the training images: the method of their scores, and the meaning of what stands below.
+
+    Args:
+        alike: whether images with near-duplicates are shown.
+    """
     method = scores.attrs["method"]
     if count := len(settings_of(scores.attrs["spec"]).get("checkpoints", [])):
         method += f", {count} model{'s' if count > 1 else ''}"
-    return f"{scores['score'].shape[1]} training images;\nbelow those by {method}, each with score, {captions.words}"
+    lines = [
+        f"{scores['score'].shape[1]:,} training images;",
+        f"below those by {method}: highest scores (+, solid), lowest (−, dashed);",
+        f"below each: {lists.below}",
+        *([ALIKE] if alike else []),
+        lists.key,
+    ]
+    return "\n".join(lines)
 
 
 def question(table, names):
@@ -99,25 +116,28 @@ def sample_row(axes, columns, samples):
         show(axis, mosaic(read(samples["sample"], steps.index(t))))
 
 
-def influences(axes, columns, scores, data, captions):
-    """Show the training images with the highest and lowest scores, for each step."""
-    steps = read(scores["step"]).tolist()
-    names = [*[f"+{r + 1}" for r in range(TOP)], *[f"−{r + 1}" for r in range(TOP)]]
+def influences(axes, columns, steps, lists):
+    """Show the training images with the highest and lowest scores, for each step.
+
+    Args:
+        columns: the steps to show. steps: those with scores. lists: the ``ShownLists``.
+
+    Returns:
+        Whether any image that is shown has near-duplicates.
+    """
+    names = [*[f"+{r + 1}" for r in range(lists.top)], *[f"−{r + 1}" for r in range(lists.top)]]
     for r, (axis, name) in enumerate(zip(axes[:, 0], names)):
-        name_row(axis, name, 11, GREEN if r < TOP else RED)
+        name_row(axis, name, 11, GREEN if r < lists.top else RED)
     for column, t in zip(axes[:, 1:].T, columns):
         if t not in steps:
             for axis in column:
                 axis.axis("off")
             column[0].text(0.5, 0.5, "not\nattributed", ha="center", va="center", fontsize=7)
             continue
-        score = read(scores["score"], steps.index(t))
-        best, worst = top_and_bottom(score, TOP)
-        for r, i in enumerate([*best, *worst]):
-            frame = (GREEN, 2.2, "-") if r < TOP else (RED, 2.2, (0, (2, 1.8)))
-            show(column[r], read(data["image"], int(i)), *frame)
-            captions.below(column[r], i, signed(score[i]))
+        for r, axis in enumerate(column):
+            lists.draw(axis, r // lists.top, steps.index(t), r % lists.top)
+    return lists.alike(rows=[steps.index(t) for t in columns if t in steps])
 
 
 if __name__ == "__main__":
-    run(main, ["likelihood", "intervals", "samples", "scores?", "data?", "target", "out"])
+    run(main, ["likelihood", "intervals", "samples", "scores?", "data?", "near?", "target", "out"])

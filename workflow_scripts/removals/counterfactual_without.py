@@ -9,7 +9,6 @@ from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.removals import SAMPLES, Features, Restarts, models_without, removals, removed
-from waypoint.workflow.jobs.target import require_generator
 
 
 def main(job):
@@ -40,8 +39,7 @@ def originals(job, features):
     Raises:
         WaypointError: they come from another model or another network.
     """
-    store = job.open(job.args.original)
-    require_generator(job, store, job.args.original)
+    store = job.open(job.args.original, generator=job.args.generator)
     original, recomputed = read(store["feature"]), features(torch.from_numpy(read(store["sample"])))
     if not np.allclose(recomputed, original[: len(recomputed)], rtol=0.01, atol=0.01 * np.abs(original).max()):
         raise WaypointError(f"{job.args.original} holds features of another network; delete it and rerun")

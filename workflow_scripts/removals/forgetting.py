@@ -13,12 +13,11 @@ from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.removals import full_models, images_of, models_without, removals, removed
-from waypoint.workflow.jobs.target import conditions, require_generator
+from waypoint.workflow.jobs.target import conditions
 
 
 def main(job):
-    trajectory = job.open(job.args.trajectory)
-    require_generator(job, trajectory, job.args.trajectory)
+    trajectory = job.open(job.args.trajectory, generator=job.args.generator)
     # a given image's reconstruction by the generating model: errors of the inversion are no forgetting
     original = read(trajectory["again" if "again" in trajectory else "image"])
     decode = decoder(job, job.device())

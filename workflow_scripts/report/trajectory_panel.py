@@ -4,20 +4,17 @@ import numpy as np
 
 from waypoint.store.data.image_names import ImageNames
 from waypoint.store.zarr.reader import read
-from waypoint.workflow.figures.captions import Captions, signed
-from waypoint.workflow.figures.judged import judged, judged_by
+from waypoint.workflow.figures.captions import Captions
 from waypoint.workflow.figures.listed import Listed
 from waypoint.workflow.figures.read_scores import models_of, projected
-from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, reading, save, show
+from waypoint.workflow.figures.shown_lists import ALIKE, ShownLists
+from waypoint.workflow.figures.style import CONTROLS, GREEN, RED, reading, save
 from waypoint.workflow.figures.trajectory import ROWS, SIDE, columns, header, name_row, show_step, titled
 from waypoint.workflow.jobs.compared_image import Compared
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.plan.specs import settings_of
 
-GREY = "#8A8A8A"  # of images that are not found
 PUSHES = "; above 0, the image pushed towards this", "; below 0, the image pushed away from this"
-THIN = "\N{THIN SPACE}"  # keeps long numbers from touching the next image's
-SOLID, DASHED = "-", (0, (2, 1.8))
 
 
 def main(job):
@@ -27,22 +24,14 @@ def main(job):
     listed = Listed(job.open(job.args.near))
     top = min(job.settings["figures"]["top"], len(listed) // 2)
     captions = Captions(ImageNames(data), SIDE)
-    lists = judged(job, scores, max(top, job.settings["tables"]["top"]), listed)
+    lists = ShownLists(job, scores, data, listed, captions, top)
     figure, axes = columns([0] * len(ROWS) + [1 + captions.lines] * (2 * top), len(steps))
     row_names(axes[:, 0], top)
-    for column, s in enumerate(np.argsort(steps)[::-1], 1):  # from noise on the left to the image on the right
-        score = read(scores["score"], int(s))
-        error = read(scores["score_se"], int(s)) if "score_se" in scores else None
+    for column, s in enumerate(np.argsort(steps)[::-1].tolist(), 1):  # from noise on the left to the image on the right
         show_step(axes[:, column], trajectory, samples, steps[s])
         for row in range(2 * top):
-            (side, k), axis = divmod(row, top), axes[len(ROWS) + row, column]
-            i, confirmed = int(lists.images[side, s, k]), bool(lists.found[side, s, k])
-            color = (GREEN, RED)[side] if confirmed else GREY
-            show(axis, read(data["image"], i), color, 2.2 if confirmed else 1.2, (SOLID, DASHED)[side])
-            number = signed(score[i]) if error is None else f"{signed(score[i])}{THIN}±{THIN}{error[i]:.1g}"
-            captions.below(axis, i, f"{number}{THIN + '✓' if confirmed else ''}{listed.mark(i)}")
-            axis.xaxis.label.set_color("black" if color != GREY else GREY)
-    header_lines = lines(job, scores, captions, any(listed.alike(i) > 1 for i in np.unique(lists.images[:, :, :top])))
+            lists.draw(axes[len(ROWS) + row, column], row // top, s, row % top)
+    header_lines = lines(job, scores, lists)
     if job.args.compared:
         header_lines.insert(2, (Compared(job.open(job.args.compared), ImageNames(data).files).line(), {"size": 7}))
     header(figure, read(trajectory["image"]), header_lines)
@@ -60,22 +49,16 @@ def row_names(axes, top):
         name_row(axis, name, 11, color)
 
 
-def lines(job, scores, captions, alike):
-    """Return the lines of the header: what was run, how far to trust it, and how to read the panel.
-
-    Args:
-        alike: whether the panel shows images that have near-duplicates.
-    """
+def lines(job, scores, lists):
+    """Return the lines of the header: what was run, how far to trust it, and how to read the panel."""
     method, n, spec = scores.attrs["method"], scores["score"].shape[1], settings_of(scores.attrs["spec"])
-    models, (has_judgement, by) = models_of(scores), judged_by(scores)
+    models = models_of(scores)
     run_line = f"{n:,} training images"
     run_line += "" if models is None else f", {models} model{'' if models == 1 else 's'}"
     run_line += f", {projected(spec)}" if "target_gradients" in scores.attrs["spec"] else ""
     control = " (control)" if method in CONTROLS else ""
-    error = " ± its error" if "score_se" in scores else ""
     # a method without a model says nothing about what pushed one
     pushes = ("", "") if models is None else PUSHES
-    key = f"✓: found, confirmed by {by}; grey: not told from noise"
     guidance = guidances(spec) if "target_gradients" in scores.attrs["spec"] else None
     return [
         (f"{method}{control} · {titled(job.args.target, spec)}", {"size": 11, "weight": "bold"}),
@@ -83,9 +66,9 @@ def lines(job, scores, captions, alike):
         *([(guidance, {"size": 8})] if guidance else []),
         (f"+, solid: the highest scores{pushes[0]}", {"size": 8, "color": GREEN}),
         (f"−, dashed: the lowest{pushes[1]}", {"size": 8, "color": RED}),
-        (f"below each training image: score{error}, {captions.words}", {"size": 8}),
-        *([("×3: one of three images that show the same, named once", {"size": 8})] if alike else []),
-        (key if has_judgement else f"no ✓: nothing can be confirmed, because {by}", {"size": 8}),
+        (f"below each training image: {lists.below}", {"size": 8}),
+        *([(ALIKE, {"size": 8})] if lists.alike() else []),
+        (lists.key, {"size": 8}),
     ]
 
 

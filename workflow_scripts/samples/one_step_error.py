@@ -7,15 +7,13 @@ from waypoint.store.artifacts.atomic import atomic_file
 from waypoint.store.zarr.reader import read
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.samples import chosen_steps
-from waypoint.workflow.plan.specs import require_agreement
 
 
 def main(job):
     rows = []
     for samples, trajectory in zip(job.args.samples, job.args.trajectories, strict=True):
-        restarts, generated = job.open(samples), job.open(trajectory)
-        # the trajectory that these samples restarted from
-        require_agreement(trajectory, generated.attrs, restarts.attrs["spec"])
+        restarts = job.open(samples)
+        generated = job.open(trajectory, source_of=restarts)  # the trajectory that these samples restarted from
         grid, x0_hat = read(generated["step"]).tolist(), read(generated["x0_hat"])
         sample_array = restarts["latent" if "latent" in restarts else "sample"]
         for s, step in chosen_steps(job, restarts):

@@ -10,12 +10,11 @@ from waypoint.store.zarr.reader import blocks, read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.job import run
 from waypoint.workflow.jobs.noise_trajectories import mean_and_error, of_every_noise
-from waypoint.workflow.jobs.target import mask_weight, require_generator
+from waypoint.workflow.jobs.target import mask_weight
 
 
 def main(job):
-    data, trajectory = job.open(job.args.data), job.open(job.args.trajectory)
-    require_generator(job, trajectory, job.args.trajectory)
+    data, trajectory = job.open(job.args.data), job.open(job.args.trajectory, generator=job.args.generator)
     steps, mask = job.settings["target"]["steps"], job.settings["target"]["mask"]
     grid = read(trajectory["step"]).tolist()
     x0_hat = of_every_noise(trajectory, "x0_hat", [grid.index(t) for t in steps])

@@ -7,7 +7,7 @@ import pytest
 
 from waypoint.errors import WaypointError
 from waypoint.science.evaluation.subsets import subset_rows, without_random
-from waypoint.store.networks.training_rows import require_rows, rows_hash, training_rows
+from waypoint.store.networks.training_rows import require_own_images, require_rows, rows_hash, training_rows
 from waypoint.store.zarr.reader import open_store
 from waypoint.store.zarr.writer import create_store
 
@@ -44,3 +44,12 @@ def test_a_model_of_other_rows_is_refused():
     for other in (range(4), [0, 1, 2, 3, 5]):
         with pytest.raises(WaypointError, match="some/model was trained on different images"):
             require_rows(checkpoint, np.array(other))
+
+
+def test_a_model_of_other_images_is_refused_and_a_given_one_is_not():
+    require_own_images(SimpleNamespace(path="given", attributes={}), "abc", "data/train.zarr")
+    trained = SimpleNamespace(path="some/model", attributes={"data_sha256": "abc"})
+    require_own_images(trained, "abc", "data/train.zarr")
+    words = "^some/model was trained on other images than data/train.zarr holds; retrain it$"
+    with pytest.raises(WaypointError, match=words):
+        require_own_images(trained, "def", "data/train.zarr")

@@ -143,6 +143,15 @@ def test_without_data_adapters_may_be_sampled_from():
         complete({**made, "checkpoints": {"base": "base", "count": 1}, "targets": [{"id": "a", "seed": 1}]})
 
 
+def effects(tmp_path, rows, idle=()):
+    """Write tables/adapter_effect.csv with rows (target, checkpoint, step, standard_errors)."""
+    (tmp_path / "tables").mkdir()
+    lines = ["target,checkpoint,step,standard_errors", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "tables/adapter_effect.csv").write_text("\n".join(lines) + "\n")
+    marker = {"stage": "adapter_effect", "spec": {"seed": 0}, "idle": list(idle), "files": {}}
+    (tmp_path / "tables/.adapter_effect.csv.json").write_text(json.dumps(marker))
+
+
 @pytest.mark.parametrize("idle, words", [
     ([], None),
     (["full/1"], "^adapter full/1 does nothing: f_t differs from that of the base alone by less than ten"),
@@ -150,9 +159,33 @@ def test_without_data_adapters_may_be_sampled_from():
 ])  # fmt: skip
 def test_the_run_says_which_adapters_do_nothing(tmp_path, idle, words):
     assert idle_in_words(tmp_path) is None  # no table yet
-    (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/adapter_effect.csv").write_text("target\n")
-    marker = {"stage": "adapter_effect", "spec": {"seed": 0}, "idle": idle, "files": {}}
-    (tmp_path / "tables/.adapter_effect.csv.json").write_text(json.dumps(marker))
+    effects(tmp_path, [], idle)
+    said = idle_in_words(tmp_path)
+    assert said is None if words is None else re.search(words, said)
+
+
+NOISE = "that can be told apart from noise for"
+
+
+@pytest.mark.parametrize("largest, idle, words", [
+    # {adapter: {target: standard errors at two steps}}
+    ({"full/0": {"cat": (1, 10), "mouse": (9.9, 2)}}, [], f"^the adapter changes nothing {NOISE} mouse, .* this"),
+    ({"full/0": {"cat": (12, 1), "mouse": (1, 2), "tiger": (3, 4)}}, [], f"nothing {NOISE} mouse and tiger, .* these"),
+    # of two adapters one is enough
+    ({"full/0": {"cat": (1, 12), "mouse": (1, 2)}, "full/1": {"cat": (1, 2), "mouse": (11, 2)}}, [], None),
+    ({"full/0": {"cat": (1, 12), "mouse": (1, 2)}, "full/1": {"cat": (1, 20), "mouse": (8, 2)}}, [],
+     f"^none of 2 adapters changes anything {NOISE} mouse,"),
+    ({"full/0": {"cat": (1, 2), "mouse": (1, 2)}, "full/1": {"cat": (1, 20), "mouse": (8, 2)}}, ["full/0"],
+     f"^adapter full/0 does nothing: .*; no other adapter changes anything {NOISE} mouse,"),
+    ({"full/0": {"cat": (1, 2), "mouse": (1, 2)}}, ["full/0"], "^adapter full/0 does nothing: [^;]*$"),
+    ({"full/0": {"cat": (50, 2), **{f"x{k}": (0, "inf" if k == 3 else 1) for k in range(9)}}}, [],
+     f"{NOISE} x0, x1, x2, x4, x5, x6 and 2 more,"),
+])  # fmt: skip
+def test_the_run_says_for_which_targets_no_adapter_does_anything(tmp_path, largest, idle, words):
+    steps = (100, 500)
+    effects(tmp_path, [
+        (target, adapter, t, errors)
+        for adapter, targets in largest.items() for target, both in targets.items() for t, errors in zip(steps, both)
+    ], idle)  # fmt: skip
     said = idle_in_words(tmp_path)
     assert said is None if words is None else re.search(words, said)

@@ -3,7 +3,9 @@
 import contextlib
 import errno
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +93,11 @@ def test_optional_arguments_may_be_absent(monkeypatch, tmp_path):
     seen = {}
     script(monkeypatch, tmp_path, lambda job: seen.update(vars(job.args), spec=job.spec))
     assert seen["mask"] is None and seen["out"] == "x" and seen["spec"] == SPEC
+
+
+def test_scripts_leave_the_checks_of_artifacts_to_the_functions_that_open_them():
+    checks = {"require_agreement", "require_own_images", "require_rows"}
+    folder = Path(__file__).parents[3] / "workflow_scripts"
+    scripts = [path for path in folder.rglob("*.py") if "waypoint" not in path.relative_to(folder).parts]
+    named = {path.name: checks & set(re.findall(r"\w+", path.read_text())) for path in scripts}
+    assert len(named) > 50 and not {name: found for name, found in named.items() if found}

@@ -106,7 +106,7 @@ OPENS = {
     "plot_seed_consistency": ["seed_consistency"],
     "train_classifier": ["data"],
     "feature_likelihood": ["data", "sample_from_x_t", "sample_trajectory", "train_classifier"],
-    "plot_likelihood": ["feature_likelihood", "sample_from_x_t", "score_trak"],
+    "plot_likelihood": ["feature_likelihood", "near_duplicates", "sample_from_x_t", "score_trak"],
     "step_correlation": ["data", *PER_STEP],
     "plot_step_correlation": ["step_correlation"],
     "sign_overlap": ["data", *PER_STEP],
@@ -128,6 +128,7 @@ OPENS = {
     "explorer": ["data", *SHOWN, *SCORES],
     "packed_explorer": ["data", *SHOWN, *SCORES],
 }
+JUDGING = ("trajectory_panel", "plot_regions", "plot_likelihood")  # figures with the verdicts of the table
 OF_SECTIONS = {  # stages that are there only with a section of the evaluation
     "lds": {
         "train_subset",
@@ -529,7 +530,7 @@ CHANGES = {  # what changes by itself; what is made from it follows
     "sampling steps": (set_key("sampling", steps=10), every("sample_trajectory", "seed_consistency", "contact_sheet")),
     "pixel": (set_key("pixel", against="x0_hat"), every("score_pixel")),
     "figure": (set_key("figures", top=2), every("trajectory_panel")),
-    "table": (set_key("tables", top=2), every("top_influences", "trajectory_panel")),
+    "table": (set_key("tables", top=2), every("top_influences", *JUDGING)),
     "groups": (set_key("groups", by="label", neighbours="clip"), every("group_influences")),
     "listed images": (set_key("tables", images=[3]), every("scores_of_images")),
     "epochs": (set_key("training", epochs=3), every(*TRAININGS)),

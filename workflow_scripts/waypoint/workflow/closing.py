@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+from waypoint.science.evaluation.adapter_effect import ERRORS
 from waypoint.science.evaluation.sample_quality import SampleQuality
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.provenance import read_attributes
@@ -10,6 +11,7 @@ from waypoint.workflow.figures.lds_words import lds_in_words, overall_lds
 
 MORE = "more models, or models trained for longer, may show some"
 GROUPS = 3  # phrases on groups, at most
+TARGETS = 6  # names of targets, at most
 ALIKE, UNSURE = "not from groups that look alike", "its error is too large to call it found"
 LEVEL = 0.05  # of q, as in science/evaluation/groups
 
@@ -50,21 +52,56 @@ def noise_in_words(root, checkpoints):
 
 
 def idle_in_words(root):
-    """Return a sentence that names the adapters without an effect according to the control, or None if there are none.
+    """Return a line on adapters without an effect, and on targets for which no adapter has one; None without either.
 
     Args:
         root: the experiment's folder.
     """
     table = Path(root, "tables/adapter_effect.csv")
-    idle = (read_attributes(table) or {}).get("idle") if table.exists() else None
-    if not idle:
+    if not table.exists():
         return None
-    subject = f"adapter {idle[0]} does" if len(idle) == 1 else f"{len(idle)} adapters, {idle[0]} first, do"
+    idle = (read_attributes(table) or {}).get("idle", [])
+    parts = [_idle_adapters(idle), _unchanged_targets(table, idle)]
+    return f"{'; '.join(part for part in parts if part)}: {table}" if any(parts) else None
+
+
+def _idle_adapters(names):
+    """Return a clause that names the adapters that have an effect on no target, or None if there are none."""
+    if not names:
+        return None
+    subject = f"adapter {names[0]} does" if len(names) == 1 else f"{len(names)} adapters, {names[0]} first, do"
     return (
         f"{subject} nothing: f_t differs from that of the base alone by less than ten of its standard errors at every "
         "step of every target, and scores say nothing about images. Train longer, or raise training.learning_rate or "
-        f"adapter.rank: {table}"
+        "adapter.rank"
     )
+
+
+def _unchanged_targets(table, idle):
+    """Return a clause that names the targets on which no adapter has an effect, or None if there are none.
+
+    Args:
+        table: the path of adapter_effect.csv. idle: adapters without an effect on any target, which are not counted.
+    """
+    adapters, largest = set(), {}  # {target: the largest effect at any step, in standard errors}
+    with open(table, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["checkpoint"] not in idle:
+                adapters.add(row["checkpoint"])
+                largest[row["target"]] = max(float(row["standard_errors"]), largest.get(row["target"], 0.0))
+    unchanged = [target for target, effect in largest.items() if effect < ERRORS]
+    if not unchanged:
+        return None
+    subject = (
+        "the adapter changes nothing" if len(adapters) == 1 else f"none of {len(adapters)} adapters changes anything"
+    )
+    if idle:
+        subject = "no other adapter changes anything"
+    names, more = unchanged[:TARGETS], len(unchanged) - TARGETS
+    names += [f"{more} more"] if more > 0 else []
+    targets = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    these = "this target say" if len(unchanged) == 1 else "these targets say"
+    return f"{subject} that can be told apart from noise for {targets}, and scores of {these} nothing about images"
 
 
 def found_in_words(table, method, target=None):

@@ -8,11 +8,9 @@ import zarr
 from numpy.typing import ArrayLike, NDArray
 from zarr.types import AnyArray
 
-from waypoint.errors import WaypointError
 from waypoint.science.processes.ddpm import Denoiser
 from waypoint.store.networks import checkpoints
-from waypoint.store.networks.training_rows import TrainedModel
-from waypoint.store.types import StrPath, array_of
+from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import Rows, read
 
 
@@ -55,16 +53,6 @@ def conditions_of(data: zarr.Group, denoiser: Denoiser, rows: ArrayLike) -> Capt
 def null_of(data: zarr.Group) -> torch.Tensor | None:
     """Read the embedding of the empty caption (token, width), or return None."""
     return torch.as_tensor(read(array_of(data, "null_embedding"))) if "null_embedding" in data else None
-
-
-def require_own_images(checkpoint: TrainedModel, data: zarr.Group, path: StrPath) -> None:
-    """Refuse a model that was trained here on images other than those of the open data/train.zarr at ``path``.
-
-    Raises:
-        WaypointError: names both.
-    """
-    if checkpoint.attributes.get("data_sha256", data.attrs["sha256"]) != data.attrs["sha256"]:
-        raise WaypointError(f"{checkpoint.path} was trained on other images than {path} holds; retrain it")
 
 
 def require_fit(denoiser: Denoiser, data: zarr.Group, name: str, rows: slice | NDArray[np.int64] = slice(None)) -> None:

@@ -1,4 +1,4 @@
-"""The training images that a retrained model sees, and the check that it was trained on them."""
+"""The training images that a retrained model sees, and the checks that a model was trained on them."""
 
 # science has no type hints yet
 # pyright: reportUnknownVariableType=false
@@ -70,3 +70,16 @@ def require_rows(checkpoint: TrainedModel, rows: ArrayLike) -> None:
         raise WaypointError(
             f"{checkpoint.path} was trained on different images than the configuration asks for; delete it and rerun"
         )
+
+
+def require_own_images(checkpoint: TrainedModel, content: str, path: StrPath) -> None:
+    """Refuse a model that was trained here on images other than those of a data/train.zarr.
+
+    Args:
+        content: ``sha256`` in the attributes of the store at ``path``.
+
+    Raises:
+        WaypointError: names both.
+    """
+    if checkpoint.attributes.get("data_sha256", content) != content:
+        raise WaypointError(f"{checkpoint.path} was trained on other images than {path} holds; retrain it")

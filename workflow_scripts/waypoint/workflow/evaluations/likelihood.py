@@ -45,8 +45,11 @@ def feature_likelihood(plan):
 @stage(FIGURES, cost=START, slurm="small")
 def plot_likelihood(plan, target):
     """figures/likelihood-{target}.png."""
-    scores = [plan.score(method, target) for method in methods_below(plan)]
-    return Recipe(inherits=[("feature_likelihood", {})], reads=[("sample_from_x_t", {"target": target}), *scores])
+    reads, sections = [("sample_from_x_t", {"target": target})], {}
+    if scores := [plan.score(method, target) for method in methods_below(plan)]:
+        sections["tables"] = plan.pick("tables", "top")  # the same verdicts as in tables/top_influences.csv
+        reads += [("near_duplicates", {}), *scores]
+    return Recipe(sections, [("feature_likelihood", {})], reads)
 
 
 def check(config, grid):

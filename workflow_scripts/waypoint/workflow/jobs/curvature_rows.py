@@ -11,7 +11,6 @@ import torch
 from waypoint.science import fisher
 from waypoint.science.gradients.batching import rows_in_memory
 from waypoint.science.projection import Identity
-from waypoint.store.data.training_set import require_own_images
 from waypoint.store.zarr.curvature import content_of, write_curvature
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.jobs.fisher_examples import FisherExamples
@@ -27,8 +26,7 @@ def make_curvature(job, work):
     Args:
         work: (a ``RowsOfSums``, {parameter: shape}) → a ``Curvature``.
     """
-    data, checkpoint = job.open(job.args.data), job.checkpoint(job.args.checkpoint)
-    require_own_images(checkpoint, data, job.args.data)
+    data, checkpoint = job.open(job.args.data), job.checkpoint(job.args.checkpoint, data=job.args.data)
     theta = checkpoint.load(job.device())
     shapes = {name: q.shape for name, q in theta.unet.named_parameters() if q.requires_grad}
     folder = Path(job.args.resume, job.stage, job.args.name)

@@ -15,6 +15,7 @@ from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.artifacts.provenance import Provenance, read_attributes
 from waypoint.store.artifacts.replaced import name_of
 from waypoint.store.networks.adapter_files import base_of
+from waypoint.store.networks.training_rows import require_own_images, require_rows
 from waypoint.store.zarr.reader import open_store
 from waypoint.workflow.jobs.devices import own_gpu
 from waypoint.workflow.plan.specs import require_agreement, settings_of
@@ -82,27 +83,45 @@ class Job:
         self.provenance.has_read(name_of(path), attributes)
         return attributes
 
-    def open(self, path):
+    def open(self, path, generator=None, source_of=None):
         """Open a Zarr store, whose settings must agree with this job's, for reading.
 
+        Args:
+            generator: the folder of the model from whose weights the store must have been sampled.
+            source_of: an open store that was made from this one, whose settings must agree too.
+
         Raises:
-            WaypointError: another setting or stage version, or an incomplete store.
+            WaypointError: another setting or stage version, an incomplete store, or one of other weights.
         """
         self.attributes(path)
-        return open_store(path)
+        store = open_store(path)
+        if source_of is not None:
+            require_agreement(path, store.attrs, source_of.attrs["spec"])
+        if generator is not None and store.attrs["weights"] != self.checkpoint(generator).weights:
+            raise WaypointError(f"{path} was sampled from other weights than {generator} holds; run snakemake again")
+        return store
 
-    def checkpoint(self, path):
+    def checkpoint(self, path, data=None, rows=None):
         """Return a ``Checkpoint`` whose settings agree with this job's; an adapter's base must be unchanged.
 
+        Args:
+            data: the path of the data/train.zarr that the model must have been trained on, if it was trained here.
+            rows: (n,) the rows of it that the model must have been trained on.
+
         Raises:
-            WaypointError: there is none, or another setting or stage version, or another base.
+            WaypointError: there is none, or another setting or stage version, or another base, or other images.
         """
         attributes = self.attributes(path)
         if "base" in attributes and self.attributes(base_of(path))["weights"] != attributes["base"]:
             raise WaypointError(
                 f"{path} is an adapter of another base than {base_of(path)} is now; delete {path} and rerun"
             )
-        return Checkpoint(path, attributes)
+        checkpoint = Checkpoint(path, attributes)
+        if data is not None:
+            require_own_images(checkpoint, self.attributes(data)["sha256"], data)
+        if rows is not None:
+            require_rows(checkpoint, rows)
+        return checkpoint
 
     def curvature(self, path, checkpoint):
         """Open the curvature of a ``Checkpoint``; return None if there is no path.

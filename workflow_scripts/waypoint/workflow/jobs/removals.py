@@ -12,7 +12,7 @@ from waypoint.science.processes.ddpm import continuations
 from waypoint.science.random_streams import torch_stream
 from waypoint.store.networks.classifier import load_classifier
 from waypoint.store.networks.inception import Inception
-from waypoint.store.networks.training_rows import require_rows, training_rows
+from waypoint.store.networks.training_rows import training_rows
 from waypoint.workflow.jobs.decoding import decoder
 from waypoint.workflow.jobs.target import Target
 
@@ -79,9 +79,7 @@ def full_models(job):
     """Iterate over the denoisers of the full set after verifying that; one is loaded at a time to save memory."""
     rows = np.arange(images_of(job))
     for folder in job.args.models:
-        checkpoint = job.checkpoint(folder)
-        require_rows(checkpoint, rows)
-        yield checkpoint.load(job.device())
+        yield job.checkpoint(folder, rows=rows).load(job.device())
 
 
 def models_without(job, section):
@@ -100,9 +98,8 @@ def models_without(job, section):
         for removal in range(removals(job)):
             selection = {"random": removal} if scores is None else {"step": settings["step"]}
             folder = next(folders)
-            checkpoint = job.checkpoint(folder)
-            require_rows(checkpoint, training_rows({**selection, "remove": remove}, job.settings["seed"], n, scores))
-            yield (row, removal), checkpoint.load(job.device())
+            rows = training_rows({**selection, "remove": remove}, job.settings["seed"], n, scores)
+            yield (row, removal), job.checkpoint(folder, rows=rows).load(job.device())
 
 
 def removing_scores(job, settings):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STAGES = {}
-FIGURES = 9  # the version of every figure
+FIGURES = 10  # the version of every figure
 TRAININGS = 1  # the version of every training, since models of subsets are compared with those of the full set
 SLURM = {  # {class of jobs: description}
     "small": "jobs of seconds, many to a submission",

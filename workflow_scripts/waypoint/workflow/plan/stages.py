@@ -312,6 +312,7 @@ def plot_trajectory(plan, target):
 def plot_regions(plan, target):
     """The figure of an image's region or regions."""
     sections = {"figures": {"mask_step": plan.mask_step(target)}, "masks": plan.regions_shown(target)}
+    sections["tables"] = plan.pick("tables", "top")
     scores = [plan.score(plan.regional, name) for name in plan.masks_of(target)]
     return Recipe(sections, plan.data(), [("near_duplicates", {}), plan.trajectory(target), *scores])
 
