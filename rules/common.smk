@@ -9,14 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
-REPOSITORY = Path(workflow.current_basedir).parent
-RULES = Path(workflow.current_basedir)
 SCRIPTS = REPOSITORY / "workflow_scripts"
-if not SCRIPTS.is_dir():  # Snakemake fetches only the files that it includes itself
-    raise WorkflowError(
-        "Waypoint as a module needs its whole repository on this machine: clone it, and name the path of its Snakefile in "
-        "`module …: snakefile:`"
-    )
 sys.path.insert(0, str(SCRIPTS))
 
 from waypoint.errors import WaypointError, WaypointWarning
