@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import importlib.util
 import json
 import os
 import shlex
@@ -11,6 +12,11 @@ from pathlib import Path
 
 SCRIPTS = REPOSITORY / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
+if lacking := [name for name in ("numpy", "PIL", "zarr") if importlib.util.find_spec(name) is None]:
+    raise WorkflowError(
+        f"Waypoint plans with packages that the environment of Snakemake itself lacks ({', '.join(lacking)}): "
+        f"pip install -r {REPOSITORY / 'envs/requirements.txt'}"
+    )
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.patches.slurm import keep_unanswered_jobs

@@ -19,8 +19,8 @@ def clone_of(source):
     if workflow.is_main_process or not os.path.isdir(clones.get(str(source), "")):
         try:
             from git import GitError, Repo
-        except ImportError as error:  # GitPython needs git
-            raise not_cloned(source, error)
+        except ImportError:
+            raise not_cloned(source, "GitPython finds no git")
         try:
             if isinstance(source, LocalGitFile):
                 repository = Repo(source.repo_path)
@@ -50,14 +50,14 @@ def clone(repository, commit, folder):
                 raise
 
 
-def not_cloned(source, error=None):
+def not_cloned(source, error):
     """Return the error that says what to do where the repository of a file cannot be cloned."""
-    lines = str(error or "Snakemake was given the address of a single file").strip().splitlines()
-    reason = lines[-1].strip().replace(getattr(source, "auth", "") or "\0", "")
+    reason = (str(error).strip("' \n") or type(error).__name__).splitlines()[-1].strip()
+    if getattr(source, "auth", ""):
+        reason = reason.replace(source.auth, "")  # a token
     return WorkflowError(
-        f"Waypoint as a module needs its whole repository, and there is no clone of that of {source} ({reason}). Name the "
-        'repository as in github("OWNER/NAME", path="workflow/Snakefile", tag="TAG"), or clone it and name the path of its '
-        "Snakefile in `module …: snakefile:`"
+        f"Waypoint needs its whole repository, and that of {source} could not be cloned ({reason}): run again with git and "
+        "the network, or clone it yourself and name the path of its Snakefile in `module …: snakefile:`"
     )
 
 
@@ -67,5 +67,8 @@ if isinstance(HERE, LocalSourceFile):
 elif isinstance(HERE, (HostingProviderFile, LocalGitFile)):
     REPOSITORY = clone_of(HERE)
 else:
-    raise not_cloned(HERE)
+    raise WorkflowError(
+        f"Waypoint needs its whole repository, and {HERE} is the address of a single file: name the repository, as in "
+        'github("OWNER/NAME", path="workflow/Snakefile", tag="TAG"), or the path of a clone\'s Snakefile'
+    )
 RULES = REPOSITORY / "rules"
