@@ -34,7 +34,7 @@ OWN_RULES = """
 rule move_the_branch:
     input: "attribution/store/tiny/data/near_duplicates.zarr"
     output: touch("moved")
-    shell: """{move}"""
+    shell: "bash move.sh"
 
 rule which:
     input: "moved"
@@ -136,12 +136,13 @@ def test_a_module_from_elsewhere_plans_the_same_jobs(local, hub, environment, tm
 def test_a_run_keeps_the_commit_that_it_began_with(hub, environment, tmp_path):
     began = commit(hub / "owner/waypoint", "main")
     person = "-c user.name=Test -c user.email=test@example.org"
-    move = (
-        f"git -C {hub}/owner/waypoint {person} commit --quiet --allow-empty -m moved && "
-        f'git -C "$(echo $XDG_CACHE_HOME/snakemake/*/source-cache)/snakemake-git-cache/github.com/owner/waypoint" fetch --quiet origin "+refs/heads/*:refs/heads/*"'
+    bare = "$XDG_CACHE_HOME/snakemake/*/source-cache/snakemake-git-cache/github.com/owner/waypoint"
+    (tmp_path / "move.sh").write_text(
+        f"git -C {hub}/owner/waypoint {person} commit --quiet --allow-empty -m moved\n"
+        f"git -C {bare} fetch --quiet origin '+refs/heads/*:refs/heads/*'\n"
     )
     branch = 'github("owner/waypoint", path="workflow/Snakefile", branch="main")'
-    users(tmp_path, branch, OWN_RULES.format(move=move))
+    users(tmp_path, branch, OWN_RULES)
     snakemake(tmp_path, environment, "which.txt")
     attributes = json.loads((tmp_path / "attribution/store/tiny/data/train.zarr/zarr.json").read_text())["attributes"]
     assert attributes["commit"] == began
