@@ -9,36 +9,37 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-include: "rules/common.smk"
-include: "rules/data.smk"
-include: "rules/models.smk"
+include: "rules/repository.smk"
+include: RULES / "common.smk"
+include: RULES / "data.smk"
+include: RULES / "models.smk"
 
 
 if PLAN.attributed:
 
-    include: "rules/features.smk"
+    include: RULES / "features.smk"
 
 
-include: "rules/targets.smk"
+include: RULES / "targets.smk"
 
 
 if PLAN.attributed:
 
-    include: "rules/scores.smk"
+    include: RULES / "scores.smk"
 
 
 # every evaluation names its rule file
 for FILE in dict.fromkeys(evaluation.rules for evaluation in EVALUATIONS.values()):
 
-    include: f"rules/{FILE}.smk"
+    include: RULES / f"{FILE}.smk"
 
 
-include: "rules/groups.smk"
-include: "rules/given_images.smk"
-include: "rules/adapters.smk"
-include: "rules/report.smk"
-include: "rules/explorer.smk"
-include: "rules/collect.smk"
+include: RULES / "groups.smk"
+include: RULES / "given_images.smk"
+include: RULES / "adapters.smk"
+include: RULES / "report.smk"
+include: RULES / "explorer.smk"
+include: RULES / "collect.smk"
 
 
 rule all:

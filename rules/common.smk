@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import importlib.util
 import json
 import os
 import shlex
@@ -9,15 +10,13 @@ import sys
 import warnings
 from pathlib import Path
 
-REPOSITORY = Path(workflow.current_basedir).parent
-RULES = Path(workflow.current_basedir)
 SCRIPTS = REPOSITORY / "workflow_scripts"
-if not SCRIPTS.is_dir():  # Snakemake fetches only the files that it includes itself
-    raise WorkflowError(
-        "Waypoint as a module needs its whole repository on this machine: clone it, and name the path of its Snakefile in "
-        "`module …: snakefile:`"
-    )
 sys.path.insert(0, str(SCRIPTS))
+if lacking := [name for name in ("numpy", "PIL", "zarr") if importlib.util.find_spec(name) is None]:
+    raise WorkflowError(
+        f"Waypoint plans with packages that the environment of Snakemake itself lacks ({', '.join(lacking)}): "
+        f"pip install -r {REPOSITORY / 'envs/requirements.txt'}"
+    )
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.patches.slurm import keep_unanswered_jobs
