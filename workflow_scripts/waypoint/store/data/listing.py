@@ -18,10 +18,10 @@ TEXTS = set("|.txt|.md|.csv|.tsv|.json|.jsonl|.xml|.yaml|.yml|.log|.html|.db|.sh
 TEXTS.update((".py", ".ipynb", ".ini", ".toml", ".caption", ".rst"))
 # images that Pillow does not read, and archives with the command that unpacks them
 PICTURES = {".heic", ".heif", ".jxl", ".svg", ".exr", ".hdr", ".dcm", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf"}
-PICTURES.update((".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".ai"))
+PICTURES.update((".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".fit", ".ai"))
 PACKED = {".zip": "unzip", ".tar": "tar -xf", ".gz": "tar -xf", ".tgz": "tar -xf", ".7z": "7z x", ".rar": "unrar x"}
-# formats that Pillow lists but does not read, or only with an external program
-NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# formats that Pillow lists but does not read, or only with an external program; of FITS it ignores the scale of values
+NOT_READ = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 def walk(root: StrPath) -> list[str]:
