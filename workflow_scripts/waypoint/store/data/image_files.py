@@ -123,7 +123,7 @@ def _decoded(
         image.load()
         image = eight_bits(_upright(image), kind)
     if image.mode in ("I", "F"):
-        contents = "floats" if image.mode == "F" else "whole numbers of 32 bits"
+        contents = "floats" if image.mode == "F" else "whole numbers of 32 bits, or with a sign"
         raise WaypointError(
             f"{key}: {name} holds {contents}, and nothing says which of them are black and white; save it with 8 or 16 "
             "bits a channel, or store the images as npz with floats in [-1, 1]"

@@ -47,7 +47,7 @@ def kind_of(image: Image.Image, name: object, key: str) -> Kind:
             f"{key}: {name} is a file of the format {file_format}, which is not read; `magick` makes a PNG of it"
         )
     tags: Mapping[int, object] = getattr(image, "tag_v2", {}) if file_format == "TIFF" else {}
-    if SIGNED in _several(tags.get(SAMPLE_FORMAT)):
+    if SIGNED in _several(tags.get(SAMPLE_FORMAT)) and image.mode != "I":  # mode I is refused as such
         raise WaypointError(
             f"{key}: {name} holds whole numbers with a sign, and nothing says which of them are black and white; save "
             "it with 8 or 16 bits a channel without a sign"
