@@ -30,14 +30,15 @@ def main(job):
 
 
 def faults_of(source):
-    """Return the faults of all images of a source that cannot be read."""
-    faults = []
+    """Return the faults of all images of a source that cannot be read; each file is opened once."""
+    source.channels = source.channels or 3  # else each image would be opened to learn it, for every image
+    faults = {}
     for i in range(source.n):
         try:
             source.read(i)
         except WaypointError as error:
-            faults.append(str(error))
-    return faults
+            faults[str(error)] = None
+    return list(faults)
 
 
 def prepare(job, section, seed, kind, source):
@@ -88,6 +89,14 @@ def prepare(job, section, seed, kind, source):
             f"data.path: all {len(rows):,} images lie between {(low + 1) / 2:.1%} and {(high + 1) / 2:.1%} of the way "
             "from black to white, less than an eighth of the range: 12-bit values in files of 16 bits, say, or levels "
             "0 to 16 in uint8. Scale them, unless this is meant",
+            WaypointWarning,
+            stacklevel=2,
+        )
+    if of_several := sorted(source.of_several & set(rows.tolist())):
+        names = [source.files[i] for i in of_several]
+        warnings.warn(
+            f"data.path: {len(names):,} files hold several pictures (pages, or frames of an animation), of which only "
+            f"the first is read: {some(names)}",
             WaypointWarning,
             stacklevel=2,
         )

@@ -1,6 +1,8 @@
 """Data of another kind than its source reads is named for what it is, with what reads or converts it."""
 
+import gzip
 import json
+import struct
 import subprocess
 import sys
 import tarfile
@@ -27,6 +29,10 @@ def there(tmp_path, monkeypatch):
     for name in ("x.tar.gz", "x.parquet", "x.h5", "x.heic", "x.npz", "x.pt", "x.rar", "x.lmdb", "x.what", "x.tfrecord"):
         (tmp_path / name).write_bytes(b"x")
     for name in (
+        "X.ZIP",
+        "x.bin.gz",
+        "train-images-idx3-ubyte.gz",
+        "train-images.idx3-ubyte",
         "tars/a.tar",
         "tars/b.tar",
         "tars/README.md",
@@ -63,7 +69,7 @@ def there(tmp_path, monkeypatch):
         ("imagefolder", "x.png", ["x.png is one image and not a folder; name ."]),
         ("imagefolder", "x.what", ["x.what is not a folder"]),
         ("imagefolder", "x.tfrecord", ["a file of TensorFlow", "export its images"]),
-        ("coco", "x.zip", ["a zip archive and not a folder", "source imagefolder reads it"]),
+        ("coco", "x.zip", ["a zip archive and not a folder", "`unzip x.zip -d images` unpacks it"]),
         ("npz", "x.parquet", ["a parquet file", "source huggingface reads it"]),
         ("npz", "x.npy", ["np.savez('images.npz'"]),
         ("npz", "x.zip", ["source imagefolder reads it"]),
@@ -74,6 +80,10 @@ def there(tmp_path, monkeypatch):
         ("huggingface", "x.tar", ["webdataset reads it"]),
         ("cifar10", "x.parquet", ["source huggingface reads it"]),
         ("imagefolder", "x.rar", ["`7z x x.rar -oimages`"]),
+        ("imagefolder", "x.bin.gz", ["a compressed file", "`gunzip x.bin.gz` unpacks it"]),
+        ("imagefolder", "train-images-idx3-ubyte.gz", ["MNIST in the format idx", "gzip.open(", "source npz reads"]),
+        ("npz", "train-images.idx3-ubyte", ["MNIST in the format idx", "open('train-images.idx3-ubyte', 'rb')"]),
+        ("webdataset", "X.ZIP", ["a zip archive", "source imagefolder reads it"]),
     ],
 )
 def test_another_kind_is_named(there, source, path, words):
@@ -120,3 +130,23 @@ def test_the_command_for_an_array_works(there):
     subprocess.run(command, shell=True, check=True)
     section = {"source": "npz", "path": "images.npz", "captions": None, "size": None}
     assert SOURCES["npz"](section).n == 2
+
+
+@pytest.mark.parametrize("name, opened", [("train-images-idx3-ubyte", open), ("t10k-images-idx3-ubyte.gz", gzip.open)])
+def test_the_command_for_mnist_works(there, name, opened):
+    images = np.arange(2 * 28 * 28).reshape(2, 28, 28).astype(np.uint8)
+    (there / "raw").mkdir()
+    with opened(f"raw/{name}", "wb") as file:
+        file.write(struct.pack(">4I", 0x803, 2, 28, 28) + images.tobytes())
+    (there / f"raw/{name.replace('images-idx3', 'labels-idx1')}").write_bytes(b"x")
+    commands = set()
+    for source, path in (("imagefolder", "raw"), ("npz", f"raw/{name}")):
+        section = {"source": source, "path": path, "captions": None, "size": None}
+        with pytest.raises(WaypointError) as caught:
+            refuse_other_kind(path, SOURCES[source], SOURCES)
+            SOURCES[source].check(section)
+        commands.add(str(caught.value).split("`")[1].replace("raw/", ""))
+    (command,) = commands
+    subprocess.run(command.replace("python ", f"{sys.executable} ", 1), shell=True, check=True, cwd="raw")
+    found = SOURCES["npz"]({"source": "npz", "path": "raw/images.npz", "captions": None, "size": None})
+    assert np.array_equal(found.images[:, 0], images)

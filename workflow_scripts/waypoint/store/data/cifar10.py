@@ -23,6 +23,7 @@ from waypoint.store.data.source import DataSection, Source, path_of
 
 BATCHES = [f"data_batch_{k}" for k in range(1, 6)]
 META = "batches.meta"
+VALUES, CLASSES = 3072, 10  # of an image, and of the data set
 UNREADABLE = (pickle.UnpicklingError, LookupError, ValueError, TypeError, AttributeError, EOFError)
 
 
@@ -59,8 +60,8 @@ def cifar10(section: DataSection) -> ArrayImages:
     for name in BATCHES:
         try:
             batch = _ArraysOnly(io.BytesIO(raw[name]), encoding="bytes").load()
-            images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
-            labels.append(np.asarray(batch[b"labels"], np.int64).reshape(len(images[-1])))
+            images.append(_pixels_of(batch[b"data"], f"data.path: {path}: {name}"))
+            labels.append(_labels_of(batch[b"labels"], len(images[-1]), f"data.path: {path}: {name}"))
         except UNREADABLE as error:
             raise WaypointError(f"data.path: {path}: {name} is not in CIFAR-10's format ({error})") from error
         files += [f"{name}/{i}" for i in range(len(images[-1]))]
@@ -69,6 +70,38 @@ def cifar10(section: DataSection) -> ArrayImages:
     raw_files = [path / name for name in names] if path.is_dir() else [path]
     options: ImageOptions = {"labels": all_labels, "class_names": class_names}
     return ArrayImages(section, np.concatenate(images), files, map(str, raw_files), **options)
+
+
+def _pixels_of(data: object, context: str) -> NDArray[np.uint8]:
+    """Return a batch's images (n, 3, 32, 32).
+
+    Raises:
+        WaypointError: they are not uint8 (n, 3072).
+    """
+    array = np.asarray(data)
+    if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != VALUES:
+        raise WaypointError(
+            f"{context}: data must be uint8 of shape (n, {VALUES}), the red, green and blue of 32 × 32 pixels one "
+            f"after the other, but it is {array.dtype} of shape {array.shape}"
+        )
+    return array.reshape(-1, 3, 32, 32)
+
+
+def _labels_of(values: object, n: int, context: str) -> NDArray[np.int64]:
+    """Return a batch's labels (n,).
+
+    Raises:
+        WaypointError: they are not whole numbers from 0 to 9, one for each image.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" or array.shape != (n,) or (n and not 0 <= array.min() <= array.max() < CLASSES):
+        contents = f"{array.dtype} of shape {array.shape}"
+        if array.dtype.kind in "iuf" and array.size:
+            contents += f" from {array.min()} to {array.max()}"
+        raise WaypointError(
+            f"{context}: labels must be {n} whole numbers from 0 to {CLASSES - 1}, but they are {contents}"
+        )
+    return array.astype(np.int64)
 
 
 def check_cifar10(section: DataSection) -> None:

@@ -29,7 +29,8 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
         files (n), captions (n lists of texts).
 
     Raises:
-        WaypointError: the file is unreadable or malformed, an id is used twice or unknown, or an image has no caption.
+        WaypointError: the file is unreadable or malformed, an id or a file is used twice, an id is unknown, or an image
+            has no caption.
     """
     try:
         contents = json.loads(Path(annotations).read_text(encoding="utf-8"))
@@ -54,6 +55,10 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
     if len(ids) < len(images):
         counts = Counter(i for i, _ in images)
         faults += [f"two images have the id {i}" for i in ids if counts[i] > 1]
+    by_name: dict[Path, int] = {}
+    for i in ids:
+        if by_name.setdefault(files[i], i) != i:
+            faults.append(f"the images {by_name[files[i]]} and {i} have the same file_name {files[i].name}")
     unlisted = dict.fromkeys(i for i, _ in texts if i not in captions)
     faults += [f"a caption is for image {i}, which is not listed" for i in unlisted]
     for i, text in texts:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import IO, Unpack
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.images import ImageOptions, Images
+from waypoint.store.data.pixel_kinds import Kind, eight_bits, kind_of
 from waypoint.store.types import Attributes, StrPath
 
 LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # Pillow's own limit
@@ -47,7 +49,10 @@ class EncodedImages(Images):
         Raises:
             WaypointError: it cannot be read; names it.
         """
-        image = laid_on(decoded(self.file_of(i), self.location(i), target_side=self.size), "white")
+        image, kind = _decoded(self.file_of(i), self.location(i), "data.path", self.size)
+        if kind.several:
+            self.of_several.add(i)
+        image = laid_on(image, "white")
         pixels = np.asarray(image, np.uint8)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -101,37 +106,42 @@ def decoded(
     Raises:
         WaypointError: it is not an image, damaged or too large, or its type of pixels does not define black and white.
     """
-    with _clear_errors(name, key):
-        image = Image.open(file)
+    return _decoded(file, name, key, target_side)[0]
+
+
+def _decoded(
+    file: StrPath | IO[bytes], name: StrPath, key: str, target_side: int | None = None
+) -> tuple[Image.Image, Kind]:
+    """``decoded``, and what the file's header says about the pixels."""
+    with _clear_errors(name, key), _binary(file) as handle:
+        image = Image.open(handle)
+        kind = kind_of(image, name, key)
         side = target_side if target_side is not None and image.width * image.height > LARGE else None
         if side is not None and image.format == "JPEG":
             scale = FRACTION * side / min(image.size)
             image.draft(image.mode, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
-        file_format = image.format
-        image = _upright(image)
-    # scaled here: Pillow would clip 16 bits
-    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
-        image = _eight_bits(image)
+        image = eight_bits(_upright(image), kind)
     if image.mode in ("I", "F"):
-        contents = "floats" if image.mode == "F" else "whole numbers of 32 bits"
+        contents = "floats" if image.mode == "F" else "whole numbers of 32 bits, or with a sign"
         raise WaypointError(
             f"{key}: {name} holds {contents}, and nothing says which of them are black and white; save it with 8 or 16 "
             "bits a channel, or store the images as npz with floats in [-1, 1]"
         )
     factor = min(image.size) // (FRACTION * side) if side is not None else 0
     if factor < 2 or _transparent(image):
-        return image
-    return image.convert("L" if image.mode in GREY else "RGB").reduce(factor)
+        return image, kind
+    return image.convert("L" if image.mode in GREY else "RGB").reduce(factor), kind
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale grey pixels of 16 bits to 8; those of the grey level that a PNG declares transparent become so."""
-    values, key = np.asarray(image), image.info.get("transparency")
-    scaled = Image.fromarray((values / 257).round().astype(np.uint8))
-    if isinstance(key, int):
-        scaled.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
-    return scaled
+@contextlib.contextmanager
+def _binary(file: StrPath | IO[bytes]) -> Generator[IO[bytes]]:
+    """Open a path as a binary file: Pillow would map it into memory, and then turn some TIFFs by EXIF wrongly."""
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as handle:
+            yield handle
+    else:
+        yield file
 
 
 def laid_on(image: Image.Image, background: str) -> Image.Image:

@@ -1,5 +1,6 @@
 """A folder of images, or a zip archive of one; captions and labels come from tables, side files or folder names."""
 
+import posixpath
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from waypoint.store.data.containers import Container, Folder, open_container
 from waypoint.store.data.faults import some
 from waypoint.store.data.labels import labels_of
 from waypoint.store.data.listed import Listed, images_in_tables, require_all
-from waypoint.store.data.listing import TEXTS, conversion, counts_by_suffix, readable, require_utf8, suffix_of
-from waypoint.store.data.side_files import metadata, side_captions
+from waypoint.store.data.listing import TEXTS, conversion, counts_by_suffix, is_idx, readable, require_utf8, suffix_of
+from waypoint.store.data.side_files import metadata, side_captions, warn_of_unread
 from waypoint.store.data.source import DataSection, Source, path_of
 from waypoint.store.data.tables import rows_of
 
@@ -73,7 +74,7 @@ def _without_table(container: Container) -> Listed:
     root, suffixes = container.path, readable()
     files = [name for name in container.names if suffix_of(name) in suffixes]
     other_files = [name for name in container.names if suffix_of(name) not in suffixes]
-    unreadable = [name for name in other_files if suffix_of(name) not in TEXTS]
+    unreadable = [name for name in other_files if suffix_of(name) not in TEXTS or is_idx(name)]
     if not files:
         contents = f"; it holds {counts_by_suffix(other_files)}" if other_files else ""
         hint = f".{conversion(unreadable)}" if unreadable else ""
@@ -94,6 +95,7 @@ def _with_side_data(container: Container, files: list[str]) -> Listed:
     """List the images with labels and captions from files beside them: metadata tables, or files with their names."""
     tables = metadata(container)
     captions, sides = side_captions(container, files) or (None, [])
+    warn_of_unread(container, files, sides)
     if not tables:
         return Listed(files, captions=captions, beside=tuple(container.read_from(sides)))
     names = [name for name, *_ in tables]
@@ -131,6 +133,15 @@ def _with_folder_classes(images: Listed, root: str) -> Listed:
             WaypointWarning,
             stacklevel=2,
         )
+    if class_names == [top_folders[0]]:
+        inner = sorted({name.split("/")[1] for name in images.files if name.count("/") > 1})
+        if len(inner) > 1:
+            warnings.warn(
+                f"data.path: all images under {root} are of one class, {top_folders[0]}, the only first-level folder; "
+                f"if the folders in it are the classes ({some(inner)}), name {posixpath.join(root, top_folders[0])}",
+                WaypointWarning,
+                stacklevel=2,
+            )
     return images._replace(labels=labels, class_names=class_names)
 
 

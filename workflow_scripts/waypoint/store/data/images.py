@@ -31,6 +31,7 @@ class Images(ABC):
         labels: (n,) int64 or None. class_names: names of the labels 0, 1, …, or None.
         captions: (n) texts or lists of texts to draw from; or None.
         groups: (n) names of the images' groups, "" for none; or None.
+        of_several: indices of images read so far whose files hold further pictures, which are not read.
 
     Args:
         section: the section ``data`` of the configuration; only size, fit and channels are used here.
@@ -49,6 +50,7 @@ class Images(ABC):
     ):
         self.files, self.labels, self.class_names, self.captions = files, labels, class_names, captions
         self.groups = groups
+        self.of_several: set[int] = set()
         self.size: int | None = section.get("size")
         self.fit: str = section.get("fit") or "crop"
         self.channels: int | None = section.get("channels") or channels

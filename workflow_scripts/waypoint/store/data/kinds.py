@@ -5,10 +5,12 @@ import shlex
 from collections.abc import Mapping
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.listing import idx_command, is_idx
 from waypoint.store.data.source import Source
 from waypoint.store.types import StrPath
 
 NPZ = "python -c \"import numpy as np; {load}; np.savez('images.npz', image=images)\""
+IDX = "idx3-ubyte"
 DESCRIPTIONS = {  # by suffix, or by a file that marks a folder
     ".npz": "an npz file",
     ".npy": "a single array of numpy",
@@ -35,6 +37,8 @@ DESCRIPTIONS = {  # by suffix, or by a file that marks a folder
     "dataset_dict.json": "a folder of save_to_disk",
     ".heic": "a photograph in HEIC",
     ".heif": "a photograph in HEIC",
+    ".gz": "a compressed file",
+    IDX: "a file of MNIST in the format idx",
 }
 # files that mark a kind of folder, if the second file lies beside them
 MARKS = {"dataset_dict.json": "dataset_dict.json", "dataset_info.json": "state.json", "data.mdb": "data.mdb"}
@@ -74,8 +78,10 @@ def kind_of(path: StrPath) -> str | None:
 
 
 def suffix_of(path: StrPath) -> str:
-    """Return a file's suffix in lower case; both suffixes of a compressed tar file."""
+    """Return a file's suffix in lower case; both suffixes of a compressed tar file, and ``IDX`` for MNIST's images."""
     name = os.path.basename(path).lower()
+    if is_idx(name):
+        return IDX
     stem, suffix = os.path.splitext(name)
     return ".tar" + suffix if stem.endswith(".tar") else suffix
 
@@ -108,8 +114,16 @@ def refuse_other_kind(path: str, source: Source, sources: Mapping[str, Source]) 
     else:
         return  # the source has its own message
     text = f"data.path: {path} {description}{' and not a folder' if source.folder and not is_dir else ''}"
+    if kind == ".zip" and source.folder:  # a source of other data than a plain folder of images
+        raise WaypointError(
+            f"{text}; `unzip {shlex.quote(str(path))} -d images` unpacks it, and data.path names images"
+        )
     if readers:
         raise WaypointError(f"{text}; source {' or '.join(readers)} reads it")
+    if kind == ".gz":
+        raise WaypointError(f"{text}; `gunzip {shlex.quote(str(path))}` unpacks it")
+    if kind == IDX:
+        raise WaypointError(f"{text}; `{idx_command(str(path))}` makes images.npz of it, which source npz reads")
     if command := HELP.get(ALIKE.get(kind, kind)):
         command_line = command.format(path=shlex.quote(str(path)), quoted=repr(str(path)), is_dir=is_dir)
         raise WaypointError(f"{text}; `{command_line}` converts it to images that a source can read")

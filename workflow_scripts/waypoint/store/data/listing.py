@@ -1,6 +1,7 @@
 """Lists the data files in a folder, following links and skipping leftovers of systems and programs."""
 
 import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,10 +19,11 @@ TEXTS = set("|.txt|.md|.csv|.tsv|.json|.jsonl|.xml|.yaml|.yml|.log|.html|.db|.sh
 TEXTS.update((".py", ".ipynb", ".ini", ".toml", ".caption", ".rst"))
 # images that Pillow does not read, and archives with the command that unpacks them
 PICTURES = {".heic", ".heif", ".jxl", ".svg", ".exr", ".hdr", ".dcm", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf"}
-PICTURES.update((".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".ai"))
+PICTURES.update((".orf", ".rw2", ".xcf", ".eps", ".pdf", ".wmf", ".jxr", ".fits", ".fit", ".ai"))
 PACKED = {".zip": "unzip", ".tar": "tar -xf", ".gz": "tar -xf", ".tgz": "tar -xf", ".7z": "7z x", ".rar": "unrar x"}
-# formats that Pillow lists but does not read, or only with an external program
-NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+IDX = re.compile(r"idx3-ubyte(\.gz)?$", re.IGNORECASE)
+# formats that Pillow lists but does not read, or only with an external program; of FITS it ignores the scale of values
+NOT_READ = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 def walk(root: StrPath) -> list[str]:
@@ -116,12 +118,31 @@ def counts_by_suffix(names: Iterable[str]) -> str:
     return some(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in counts.most_common())
 
 
+def is_idx(name: str) -> bool:
+    """Whether a file is named like MNIST's images, train-images-idx3-ubyte or similar, compressed or not."""
+    return IDX.search(name) is not None
+
+
+def idx_command(name: str) -> str:
+    """Return a command that converts MNIST's images in an idx file to images.npz."""
+    opened = "gzip.open" if suffix_of(name) == ".gz" else "open"
+    code = (
+        f"import gzip, numpy as np; raw = {opened}({name!r}, 'rb').read(); "
+        "images = np.frombuffer(raw, np.uint8, offset=16).reshape(np.frombuffer(raw, '>i4', 3, 4)); "
+        "np.savez('images.npz', image=images)"
+    )
+    return f'python -c "{code}"'
+
+
 def conversion(names: Sequence[str]) -> str:
     """Return a sentence with the command that converts files of the most common suffix; empty if none is known."""
     suffix = Counter(map(suffix_of, names)).most_common(1)[0][0]
-    name = next(name for name in names if suffix_of(name) == suffix)
+    name = next(name for name in sorted(names, key=is_idx, reverse=True) if suffix_of(name) == suffix)
+    if is_idx(name):
+        return f" `{idx_command(name)}` in their folder makes images.npz of such a file, which source npz reads."
     if suffix in PACKED:
-        return f" `{PACKED[suffix]} {shlex.quote(name)}` unpacks it."
+        command = "gunzip" if suffix == ".gz" and not name.lower().endswith(".tar.gz") else PACKED[suffix]
+        return f" `{command} {shlex.quote(name)}` unpacks it."
     if suffix in PICTURES:
         return (
             f" `magick mogrify -format png '*{os.path.splitext(name)[1]}'` in their folder makes PNGs of such images."

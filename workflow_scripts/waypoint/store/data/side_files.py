@@ -9,11 +9,12 @@ from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.captions import is_empty
 from waypoint.store.data.containers import Container
 from waypoint.store.data.faults import some
-from waypoint.store.data.listing import suffix_of
+from waypoint.store.data.listing import TEXTS, suffix_of
 from waypoint.store.data.tables import ROLES, Row, rows_of, text_of
 
 CAPTION_SUFFIXES = (".txt", ".caption")  # of caption files beside images
 METADATA = ("metadata.csv", "metadata.jsonl")
+TABLES = (".csv", ".tsv", ".jsonl")
 TABLE_HINT = "data.captions may name a table that is read instead"
 
 
@@ -64,6 +65,31 @@ def side_captions(container: Container, images: Sequence[str]) -> tuple[list[str
             f"{some(blank)}. Fill them; {TABLE_HINT}"
         )
     return [texts[image] for image in images], [files[image] for image in images]
+
+
+def warn_of_unread(container: Container, images: Sequence[str], read: Sequence[str]) -> None:
+    """Warn of text files that look like captions or labels of the images, but are not read.
+
+    Args:
+        images: names in the container. read: names of the caption files that are read.
+    """
+    known = {os.path.splitext(image)[0] for image in images} | set(images)
+    named = [name for name in container.names if suffix_of(name) in TEXTS and os.path.splitext(name)[0] in known]
+    tables = [
+        name
+        for name in container.names
+        if (suffix := suffix_of(name)) in TABLES
+        or (suffix in TEXTS and posixpath.basename(name).lower().startswith("metadata."))
+    ]
+    skipped = {*read, *(name for name in tables if posixpath.basename(name) in METADATA)}
+    if unread := [name for name in dict.fromkeys([*named, *tables]) if name not in skipped]:
+        warnings.warn(
+            f"data.path: {len(unread):,} files under {container.path} that may hold captions or labels are not read: "
+            f"{some(unread)}. What is read are {' and '.join(METADATA)}, and 1.txt beside 1.png; data.captions may "
+            "name another table",
+            WaypointWarning,
+            stacklevel=2,
+        )
 
 
 def _text(container: Container, name: str) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import posixpath
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Unpack, cast
@@ -19,7 +20,7 @@ from waypoint.store.data.faults import some
 from waypoint.store.data.image_files import EncodedImages
 from waypoint.store.data.images import ImageOptions
 from waypoint.store.data.labels import labels_of
-from waypoint.store.data.listing import counts_by_suffix, readable
+from waypoint.store.data.listing import counts_by_suffix, readable, suffix_of
 from waypoint.store.data.patterns import expanded
 from waypoint.store.data.source import DataSection, Source, places
 
@@ -27,6 +28,7 @@ CAPTIONS = ("txt", "text", "caption", "json.caption", "json.text")
 LABELS = ("cls", "json.label", "json.cls")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".gz")
 LOOKED_AT = 1000  # members read at planning
+CUT, AGAIN = "cut short", "copy or download it again"
 MOST_TEXT = 1 << 20  # bytes of a text member
 
 
@@ -49,13 +51,14 @@ def tar_files(section: DataSection) -> list[str]:
     """List the tar files that a path, a pattern, a list of these or a folder names.
 
     Raises:
-        WaypointError: there are none, or they are compressed, so that members cannot be read by their offset.
+        WaypointError: there are none, one is named twice, or they are compressed, so that members cannot be read by
+            their offset.
     """
     files: list[str] = []
     for place in places(section["path"]):
         if os.path.isdir(place):
             contents = [str(file) for file in sorted(Path(place).iterdir()) if not file.name.startswith(".")]
-            tars = [file for file in contents if file.endswith((".tar", *PACKED))]
+            tars = [file for file in contents if file.lower().endswith((".tar", *PACKED))]
             if not tars:
                 raise WaypointError(
                     f"data.path: {place} holds no tar files; it holds {counts_by_suffix(contents) or 'nothing'}"
@@ -63,11 +66,17 @@ def tar_files(section: DataSection) -> list[str]:
             files += tars
         else:
             files += expanded(place)
-    if packed := [file for file in files if file.endswith(PACKED)]:
-        command = {".zst": "zstd -d", ".bz2": "bunzip2", ".xz": "unxz"}.get(os.path.splitext(packed[0])[1], "gunzip")
+    if packed := [file for file in files if file.lower().endswith(PACKED)]:
+        command = {".zst": "zstd -d", ".bz2": "bunzip2", ".xz": "unxz"}.get(suffix_of(packed[0]), "gunzip")
         raise WaypointError(
             f"data.path: {some(packed)}: a compressed tar file must be read from its beginning every time; "
             f"`{command} {packed[0]}` unpacks it into a plain one"
+        )
+    counts = Counter(map(os.path.realpath, files))
+    if repeated := [file for file in dict.fromkeys(files) if counts[os.path.realpath(file)] > 1]:
+        raise WaypointError(
+            f"data.path names tar files more than once, so their images would count several times: {some(repeated)}; "
+            "name each once"
         )
     return files
 
@@ -76,11 +85,13 @@ def members_of(tar: str) -> Iterator[tuple[str, str, int, int]]:
     """Yield (name, suffix, offset, size) of a tar file's members; the suffix follows the first dot, in lower case.
 
     Raises:
-        WaypointError: it cannot be read, or a member is not a plain file.
+        WaypointError: it cannot be read, ends too early or goes on after its end, or a member is not a plain file.
     """
+    last = "its beginning"
     try:
         with tarfile.open(tar, "r:") as archive:
             for member in archive:
+                last = member.name
                 folder, base = posixpath.split(member.name.removeprefix("./"))
                 name, _, suffix = base.partition(".")
                 if member.isdir() or not name or not suffix or "__MACOSX" in folder.split("/"):
@@ -88,19 +99,67 @@ def members_of(tar: str) -> Iterator[tuple[str, str, int, int]]:
                 if not member.isreg() or member.issparse():
                     raise WaypointError(f"data.path: {tar}: {member.name} is a link or sparse; pack it as a plain file")
                 yield posixpath.join(folder, name), suffix.lower(), member.offset_data, member.size
+            end = archive.offset
+        _require_end(tar, end, last)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise WaypointError(f"data.path: {tar} is not a readable tar file ({error})") from error
 
 
-def samples_in(tar: str) -> list[Sample]:
-    """List the samples of a tar file, in its order.
+def _require_end(tar: str, offset: int, last: str) -> None:
+    """Refuse a tar file without the block of zeros after its last member, or with more than zeros after it.
+
+    The module ``tarfile`` stops without a word at a damaged header, and where the file ends between two members.
+
+    Args:
+        offset: where the list of members ends. last: the name of the last one.
+
+    Raises:
+        WaypointError: says which it is.
+    """
+    with open(tar, "rb") as handle:
+        handle.seek(offset)
+        block = handle.read(tarfile.BLOCKSIZE)
+        if len(block) < tarfile.BLOCKSIZE:
+            raise WaypointError(f"data.path: {tar} is {CUT}: after {last} there is no mark of its end; {AGAIN}")
+        if any(block):
+            raise WaypointError(f"data.path: {tar} is damaged after {last}; {AGAIN}")
+        while block := handle.read(1 << 20):
+            if block.strip(b"\0"):
+                raise WaypointError(
+                    f"data.path: {tar} goes on after its end, as several tar files in one file do, and what follows "
+                    f"{last} would not be read; unpack it with `tar -xif {tar}`, and pack its files again"
+                )
+
+
+def _require_ends(tars: Sequence[str]) -> None:
+    """Refuse tar files whose last bytes are not zeros, as of those that are cut short; none is read further.
+
+    Raises:
+        WaypointError: names them.
+    """
+    cut_short: list[str] = []
+    for tar in tars:
+        try:
+            with open(tar, "rb") as handle:
+                handle.seek(max(0, os.path.getsize(tar) - tarfile.BLOCKSIZE))
+                if any(handle.read()):
+                    cut_short.append(tar)
+        except OSError as error:
+            raise WaypointError(f"data.path: {tar} is not a readable tar file ({error})") from error
+    if cut_short:
+        verb = "is" if len(cut_short) == 1 else "are"
+        raise WaypointError(f"data.path: {some(cut_short)} {verb} {CUT}, or not a readable tar file; {AGAIN}")
+
+
+def samples_in(tar: str, name_of_tar: str) -> list[Sample]:
+    """List the samples of a tar file, in its order; their names begin with the one given for the tar file.
 
     Raises:
         WaypointError: as ``members_of``, or two members have the same name.
     """
     samples: dict[str, Sample] = {}
     for name, suffix, offset, size in members_of(tar):
-        sample = samples.setdefault(name, Sample(f"{os.path.basename(tar)}/{name}"))
+        sample = samples.setdefault(name, Sample(f"{name_of_tar}/{name}"))
         if suffix in sample.members:
             raise WaypointError(f"data.path: {tar} holds {name}.{suffix} twice")
         sample.members[suffix] = tar, offset, size
@@ -108,12 +167,14 @@ def samples_in(tar: str) -> list[Sample]:
 
 
 def check(section: DataSection) -> None:
-    """Refuse files that are not tar files, or a short first one that lacks images or the chosen columns.
+    """Refuse files that are not whole tar files, or a short first one that lacks images or the chosen columns.
 
     Raises:
         WaypointError: says what is wrong.
     """
-    first = tar_files(section)[0]
+    tars = tar_files(section)
+    _require_ends(tars)
+    first = tars[0]
     columns = section.get("columns") or {}
     suffixes: dict[str, None] = {}
     for count, (_, suffix, *_) in enumerate(members_of(first)):
@@ -166,7 +227,7 @@ def webdataset(section: DataSection) -> TarImages:
         WaypointError: a sample has no image or several, or lacks a caption or label that others have.
     """
     tars, columns = tar_files(section), section.get("columns") or {}
-    samples = [sample for tar in tars for sample in samples_in(tar)]
+    samples = [sample for tar, name in zip(tars, _names(tars)) for sample in samples_in(tar, name)]
     suffixes = _images(samples, columns.get("image"))
     texts: dict[str, list[list[str]] | None] = {}
     for role, defaults in (("caption", CAPTIONS), ("label", LABELS)):
@@ -176,6 +237,16 @@ def webdataset(section: DataSection) -> TarImages:
     labels, class_names = labels_of([label for label, *_ in texts["label"]]) if texts["label"] else (None, None)
     options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
     return TarImages(section, tars, samples, suffixes, **options)
+
+
+def _names(tars: Sequence[str]) -> list[str]:
+    """Return names for tar files: their own, or, if two have the same, their paths below the folder of all of them."""
+    names = [os.path.basename(tar) for tar in tars]
+    if len(set(names)) == len(names):
+        return names
+    absolute = list(map(os.path.abspath, tars))
+    common = os.path.commonpath(list(map(os.path.dirname, absolute)))
+    return [Path(os.path.relpath(tar, common)).as_posix() for tar in absolute]
 
 
 def _images(samples: Sequence[Sample], column: str | None) -> list[str]:
