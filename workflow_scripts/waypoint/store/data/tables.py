@@ -4,11 +4,14 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from itertools import zip_longest
+from typing import TypeAlias, cast
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.faults import refuse
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ ROLES = {
     "group": ("group",),
 }  # names of columns; the first one present counts
 SEPARATORS = ",;\t"
+ESCAPE = re.compile(r"\\u(?:0000|d[89a-f])", re.IGNORECASE)  # of a zero, or of a half of a character
+FIRST_LINE = re.compile(r"(?:[^\S\r\n]*[\r\n])*([^\r\n]*)")  # the first that is not blank
+SEPARATOR_LINE = re.compile(r'"?sep=([,;\t])"?', re.IGNORECASE)
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 SAVE = "save it as UTF-8: in Excel File, Save As, CSV UTF-8 (Comma delimited)"
 WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .xls
@@ -84,49 +90,88 @@ def rows_of(raw: bytes, context: str, lines: bool = False) -> tuple[list[str], l
         for role, names in ROLES.items()
         if lower.keys() & set(names)
     }
+    if lines:
+        refuse(context, [f"line {line} {fault}" for line, row, _ in rows for fault in _faults_of(row, roles)])
     return columns, [Row(line, cells, surplus) for line, row, surplus in rows for cells in _in_roles(row, roles)]
 
 
+def _faults_of(row: Mapping[str, object], roles: Mapping[str, str]) -> list[str]:
+    """Return clauses about values of JSON that are no labels, groups or captions."""
+    faults = [label_fault(row.get(name), role) for role, name in roles.items() if role in ("label", "group")]
+    faults += [caption_fault(row.get(name)) for role, name in roles.items() if role == "caption"]
+    return [fault for fault in faults if fault]
+
+
 def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
-    """Yield the cells of a row with columns renamed, once for each of its captions."""
-    cells = {role: row.get(name) for role, name in roles.items()}
-    texts = cells.get("caption")
-    for text in cast(list[object], texts) if isinstance(texts, list) else [texts]:
-        single = cells | ({"caption": text} if "caption" in cells else {})
-        yield {role: None if cell is None else str(cell) for role, cell in single.items()}
+    """Yield the cells of a row with columns renamed, once for each of its captions; once if it has none."""
+    cells = {role: _text_in(row.get(name)) for role, name in roles.items() if role != "caption"}
+    if "caption" not in roles:
+        yield cells
+        return
+    texts = row.get(roles["caption"])
+    captions = [text for text in cast(list[str | None], texts) if text is not None] if isinstance(texts, list) else []
+    for text in captions or [None if isinstance(texts, list) else cast(str | None, texts)]:
+        yield cells | {"caption": text}
+
+
+def _text_in(cell: object) -> str | None:
+    """Return a cell's text: a whole number is written as such, even if it comes as 2.0."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return None if cell is None else str(cell)
 
 
 def csv_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
-    """Read a CSV with any of the separators: names of the columns, and the rows.
+    """Read a CSV with any of the separators: names of the columns, and the rows with the line on which each begins.
 
     Cells missing from a short row are None. A column without a name is called "".
 
     Raises:
-        WaypointError: it is not a table, or two columns have the same name.
+        WaypointError: it is not a table, two columns have the same name, or quotes are not those of a CSV, which a
+            reader would otherwise mend by joining lines; names the line.
     """
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    first = FIRST_LINE.match(text)
+    header = first[1] if first else ""
     # Excel uses the country's separator, and some programs name it in a line of its own
-    if header[:4].lower() == "sep=" and header[4:].strip("\r\n") in set(SEPARATORS):
-        separator, skipped = header[4], 1
-        text = text.split("\n", 1)[1] if "\n" in text else ""
+    if first and (names_separator := SEPARATOR_LINE.fullmatch(header)):
+        separator, text = names_separator[1], text[: first.start(1)] + text[first.end(1) :]
     else:
-        separator, skipped = max(SEPARATORS, key=header.count), 0
+        separator = max(SEPARATORS, key=header.count)
+    columns: list[str] = []
+    rows: list[RawRow] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
+    line = 1
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
-        columns = [(name or "").strip() for name in reader.fieldnames or []]
-        reader.fieldnames = columns
-        rows = [_without_surplus(reader.line_num + skipped, row) for row in reader]
+        for cells in reader:
+            if columns and cells:
+                rows.append(_row(line, columns, cells))
+            elif not columns and any(map(str.strip, cells)):
+                columns = [name.strip() for name in cells]
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise WaypointError(f"{context} cannot be read ({error})") from error
+        raise WaypointError(f"{context} cannot be read: {_csv_fault(line, error)}") from error
     if duplicates := {name for name in columns if name and columns.count(name) > 1}:
         raise WaypointError(f"{context} has the column {sorted(duplicates)[0]} twice")
     return columns, rows
 
 
-def _without_surplus(line: int, row: Mapping[str | Any, str | Any]) -> RawRow:
-    """Split off the surplus cells of a row of ``csv.DictReader``, which keeps them under the key None."""
-    cells: dict[str, object] = {name: cell for name, cell in row.items() if name is not None}
-    return line, cells, row.get(None) or ()
+def _row(line: int, columns: Sequence[str], cells: Sequence[str]) -> RawRow:
+    """Return a row with its cells by column, None for those it lacks, and its surplus cells."""
+    return line, dict(zip_longest(columns, cells[: len(columns)])), cells[len(columns) :] or ()
+
+
+def _csv_fault(line: int, error: csv.Error) -> str:
+    """Return a clause about the row that begins in a line and that ``csv`` cannot read."""
+    if "unexpected end" in str(error):
+        problem = "opens a double quote that never closes"
+    elif "expected after" in str(error):
+        problem = "has text after a closing double quote"
+    else:
+        return f"line {line} ({error})"
+    return (
+        f"line {line} {problem}; a cell that contains a quote stands in double quotes, with each quote in it doubled: "
+        '"a ""big"" dog"'
+    )
 
 
 def _json_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
@@ -143,6 +188,66 @@ def _json_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
             raise WaypointError(
                 f'{context} line {number} is not a mapping such as {{"file_name": "1.png", "text": "a dog"}}'
             )
+        require_whole_text(line, row, f"{context} line {number}")
         rows.append((number, row, ()))
         columns |= dict.fromkeys(row)
     return list(columns), rows
+
+
+def require_whole_text(raw: str, value: object, context: str) -> None:
+    """Refuse JSON whose texts contain half a character, a surrogate alone, or a zero, which no store can hold.
+
+    Args:
+        raw: the JSON, where such signs can only be escapes. value: what it says. context: begins error messages.
+
+    Raises:
+        WaypointError: it contains one.
+    """
+    if not ESCAPE.search(raw):
+        return
+    for text in _texts_in(value):
+        if "\0" in text:
+            raise WaypointError(f"{context} contains the sign \\u0000, which is no part of a text; take it out")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise WaypointError(
+                f"{context} contains {ascii(text[error.start])[1:-1]}, half of a character whose other half is "
+                "missing; write the text anew"
+            ) from error
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """Yield all texts in a value of JSON, keys too."""
+    values = [value]
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            items = cast(dict[str, object], value)
+            values += [*items.keys(), *items.values()]
+        elif isinstance(value, list):
+            values += cast(list[object], value)
+
+
+def label_fault(value: object, role: str = "label") -> str | None:
+    """Return a clause if a value of JSON is no label (a text, a number, or true or false); else None."""
+    if value is None or isinstance(value, str | int | float):
+        return None
+    return f"has a {role} that is {_kind(value)}; a {role} is a text, a number, or true or false"
+
+
+def caption_fault(value: object) -> str | None:
+    """Return a clause if a value of JSON is no caption (a text, or a list of texts); else None."""
+    texts = cast(list[object], value) if isinstance(value, list) else [value]
+    wrong = [text for text in texts if text is not None and not isinstance(text, str)]
+    if not wrong:
+        return None
+    kind = f"a list with {_kind(wrong[0])} in it" if isinstance(value, list) else _kind(value)
+    return f"has a caption that is {kind}; a caption is a text, or a list of texts"
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "a mapping", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    return kinds.get(type(value), type(value).__name__)
