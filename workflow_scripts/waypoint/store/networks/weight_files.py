@@ -26,7 +26,8 @@ Header: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # {name: (shape, dty
 STEM = "diffusion_pytorch_model"  # diffusers' file name
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of weight files
 LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
-DTYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL", "I32"}  # quantised weights have others
+FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of the types of weights; quantised ones have others
+COUNTS = {"I64", "BOOL", "I32"}  # types of numbers beside the weights, such as position_ids
 LORA = re.compile(r"\blora[._](A|B|down|up|magnitude_vector)\b|\.lora_(A|B)\.|^lora_(unet|te)")
 QUANTISED = re.compile(r"\.(absmax|quant_map|quant_state|SCB|qweight|qzeros|weight_format)\b")
 UNFUSED = "base_layer"  # part of the names of layers that PEFT has wrapped
@@ -141,7 +142,7 @@ def refuse_other_kinds(names: Sequence[str] | Header) -> None:
     if quantised := next((name for name in names if QUANTISED.search(name)), None):
         raise WaypointError(f"its weights are quantised ({quantised}); store them in float32 or float16")
     if isinstance(names, dict):
-        unknown = next((name for name, (_, dtype) in names.items() if dtype not in DTYPES), None)
+        unknown = next((name for name, (_, dtype) in names.items() if not _is_plain(name, dtype)), None)
         if unknown:
             raise WaypointError(
                 f"its weights are quantised ({unknown} is {names[unknown][1]}); store them in float32 or float16"
@@ -162,6 +163,10 @@ def refuse_other_kinds(names: Sequence[str] | Header) -> None:
             f"its weights have the names of CompVis' code ({other}); convert them with from_single_file of diffusers "
             "and store a pipeline"
         )
+
+
+def _is_plain(name: str, dtype: str) -> bool:
+    return dtype in FLOATS or dtype in COUNTS and not name.endswith((".weight", ".bias"))
 
 
 def glance(folder: StrPath, stems: Sequence[str] = (STEM,)) -> None:
