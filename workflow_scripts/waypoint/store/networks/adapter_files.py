@@ -20,7 +20,7 @@ from typing import Any
 
 from waypoint.errors import WaypointError
 from waypoint.store.networks.adapter_settings import BESIDE, PEFT_FILE, beside, in_folder, in_header, stated_alpha
-from waypoint.store.networks.weight_files import FLOATS, header, require_whole
+from waypoint.store.networks.weight_files import FLOATS, header, require_there, require_whole
 from waypoint.store.types import StrPath
 
 BASE = "base/0"  # the adapters' base in the store, beside full/, subset/ and without/
@@ -129,6 +129,9 @@ def file_of(place: StrPath) -> Path:
         WaypointError: there is none, or it is of another kind.
     """
     path = Path(place)
+    for link in (path, path / FILE):
+        if link.is_symlink() and not link.exists():
+            require_there(link)
     if path.is_dir() and not (path / FILE).is_file():
         files = sorted(file.name for file in path.glob("*.safetensors"))
         if PEFT_FILE in files and (path / BESIDE).is_file():

@@ -77,14 +77,30 @@ def _shards(file: Path) -> list[Path]:
     if file.suffix != ".json":
         return [file]
     try:
-        names: list[str] = sorted(set(json.loads(file.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise WaypointError(f"{file} is damaged ({error})") from error
-    shards = [file.parent / name for name in names]
+        names: set[object] = set(json.loads(file.read_text())["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
+        raise WaypointError(f"{file} is damaged ({error}); fetch it again") from error
+    if not names or not all(isinstance(name, str) for name in names):
+        raise WaypointError(f"{file} is damaged (its weight_map names no files); fetch it again")
+    shards = [file.parent / name for name in sorted(map(str, names))]
     for shard in shards:
-        if not shard.is_file():
-            raise WaypointError(f"{shard} is missing")
+        require_there(shard)
     return shards
+
+
+def require_there(file: StrPath) -> None:
+    """Refuse a file that does not exist, with the reason.
+
+    Raises:
+        WaypointError: it is missing, a folder, or a link to nothing.
+    """
+    path = Path(file)
+    if path.is_dir():
+        raise WaypointError(f"{path} is a folder, not a file of weights; put the file in its place")
+    if path.is_symlink() and not path.exists():
+        raise WaypointError(f"{path} is a link to a file that is not there ({path.readlink()}); fetch it again")
+    if not path.is_file():
+        raise WaypointError(f"{path} is missing")
 
 
 def require_whole(file: StrPath) -> None:
@@ -93,6 +109,7 @@ def require_whole(file: StrPath) -> None:
     Raises:
         WaypointError: names the file and says what is wrong.
     """
+    require_there(file)
     with open(file, "rb") as handle:
         head = handle.read(256)
     if not head:
