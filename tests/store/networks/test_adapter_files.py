@@ -15,7 +15,8 @@ from waypoint.errors import WaypointError
 from waypoint.science.networks import lora
 from waypoint.science.processes.ddpm import Denoiser
 from waypoint.store.networks import adapters
-from waypoint.store.networks.adapter_files import FILE, METADATA, read_adapter_file
+from waypoint.store.networks.adapter_files import FILE, read_adapter_file
+from waypoint.store.networks.adapter_settings import METADATA
 
 RANK, ALPHA = 2, 4.0
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]

@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.weight_files import header, require_whole
+from waypoint.store.networks.adapter_settings import BESIDE, PEFT_FILE, beside, in_folder, in_header, stated_alpha
+from waypoint.store.networks.weight_files import FLOATS, header, require_there, require_whole
 from waypoint.store.types import StrPath
 
 BASE = "base/0"  # the adapters' base in the store, beside full/, subset/ and without/
 FILE = "pytorch_lora_weights.safetensors"  # in an adapter's folder
-METADATA = "lora_adapter_metadata"  # diffusers' key in a file's header
 PREFIXES = ("base_model.model.", "unet.")
 PAIR = re.compile(r"(?P<layer>.+?)\.(?:lora\.|lora_)(?P<side>down|up|A|B)(?:\.default)?\.weight")
 KOHYA = re.compile(r"lora_unet_(?P<layer>\w+)\.(?:lora_(?P<side>down|up)\.weight|(?P<alpha>alpha))")
 DORA = re.compile(r"lora_magnitude_vector|dora_scale")
 TEXT = re.compile(r"^(text_encoder(_\d)?\.|lora_te\d?_)")
 TRANSFORMER = re.compile(r"^(transformer\.|lora_transformer_)")
-SIZES = {"F64": "d", "F32": "f", "F16": "e"}  # struct's formats of the numbers in a file
+SIZES = {"F64": "d", "F32": "f", "F16": "e", "I64": "q", "I32": "i"}  # struct's formats of alpha in a file
 
 
 def base_of(folder: StrPath) -> Path:
@@ -129,10 +129,13 @@ def file_of(place: StrPath) -> Path:
         WaypointError: there is none, or it is of another kind.
     """
     path = Path(place)
+    for link in (path, path / FILE):
+        if link.is_symlink() and not link.exists():
+            require_there(link)
     if path.is_dir() and not (path / FILE).is_file():
         files = sorted(file.name for file in path.glob("*.safetensors"))
-        if (path / "adapter_config.json").is_file():
-            files = [name for name in files if name != "adapter_model.safetensors"]
+        if PEFT_FILE in files and (path / BESIDE).is_file():
+            return path / PEFT_FILE
         if not files:
             raise WaypointError(f"the folder holds no {FILE}")
         raise WaypointError(f"the folder holds {files[0]}, but no {FILE}; name the file itself: {path / files[0]}")
@@ -147,18 +150,30 @@ def file_of(place: StrPath) -> Path:
     return file
 
 
+def sources_of(place: StrPath) -> list[Path]:
+    """Return the files that an adapter is read from: its own, and the settings beside it.
+
+    Raises:
+        WaypointError: as ``file_of``.
+    """
+    file = file_of(place)
+    return [file, *filter(None, [beside(file)])]
+
+
 def read_adapter_file(place: StrPath) -> AdapterFile:
     """Read the contents of an adapter file; of its values only alpha.
 
     Args:
-        place: the file, or a folder that holds ``pytorch_lora_weights.safetensors``.
+        place: the file, or a folder that holds ``pytorch_lora_weights.safetensors`` or what PEFT stores.
 
     Raises:
-        WaypointError: the file is not an adapter, of an unsupported kind, lacks a factor, or B is 0 everywhere.
+        WaypointError: the file is not an adapter, of an unsupported kind, lacks a factor, holds two adapters, or B is 0
+            everywhere; its settings are damaged.
     """
     file = file_of(place)
     require_whole(file)
-    shapes = {name: shape for name, (shape, _) in header(file).items()}
+    tensors = header(file)
+    shapes = {name: shape for name, (shape, _) in tensors.items()}
     numbers = _NumbersOfFile(file)
     _refuse_other_kinds(file, shapes)
     underscored = any(name.startswith("lora_unet_") for name in shapes)
@@ -167,8 +182,19 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
         layer, side = _read_name(name, underscored)
         if layer is None:
             raise WaypointError(f"{file.name} holds {name}, which is not a known part of a UNet's LoRA adapter")
-        sides.setdefault(layer, {})[side] = name
-    alpha_of = _alphas_of_metadata(file, numbers.metadata)
+        if other := sides.setdefault(layer, {}).get(side):
+            raise WaypointError(
+                f"{file.name} holds two adapters of one layer, {other} and {name}; save each in a file of its own"
+            )
+        if side != "alpha" and tensors[name][1] not in FLOATS:
+            raise WaypointError(
+                f"{file.name}: its weights are quantised ({name} is {tensors[name][1]}); store them in float32 or "
+                "float16"
+            )
+        sides[layer][side] = name
+    settings = [
+        each for each in (in_header(file.name, numbers.metadata), None if underscored else in_folder(file)) if each
+    ]
     pairs: dict[str, Pair] = {}
     for layer, names in sides.items():
         for side, other in (("down", "up"), ("up", "down")):
@@ -180,7 +206,9 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
             raise WaypointError(
                 f"{file.name}: the factors of {layer} have the shapes {down} and {up}, which do not multiply"
             )
-        alpha = numbers.number(names["alpha"]) if "alpha" in names else alpha_of(layer)
+        for each in settings:
+            each.require_rank(layer, down[0])
+        alpha = numbers.number(names["alpha"]) if "alpha" in names else stated_alpha(layer, *settings)
         pairs[layer] = Pair(names["down"], names["up"], alpha, (down, up))
     if not any(numbers.nonzero(pair.up) for pair in pairs.values()):
         raise WaypointError(
@@ -220,32 +248,6 @@ def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
         raise WaypointError(
             f"{file.name} holds no LoRA weights ({next(iter(names))}); a whole model belongs in checkpoints.paths"
         )
-
-
-def _alphas_of_metadata(file: Path, metadata: Mapping[str, Any]) -> Any:
-    """Return a function layer → alpha, or None, from diffusers' or PEFT's metadata.
-
-    Raises:
-        WaypointError: the metadata cannot be read, or B A is not scaled by alpha / r.
-    """
-    text = metadata.get(METADATA)
-    if text is None:
-        return lambda layer: None  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
-    try:
-        config = {key.removeprefix("unet."): value for key, value in json.loads(text).items()}
-        default, patterns = config.get("lora_alpha"), dict(config.get("alpha_pattern") or {})
-    except (ValueError, AttributeError, TypeError) as error:
-        raise WaypointError(f"{file.name}: its {METADATA} is damaged ({error})") from error
-    for key, kind in (("use_rslora", "rank-stabilised LoRA"), ("use_dora", "DoRA")):
-        if config.get(key):
-            raise WaypointError(f"{file.name} is an adapter of {kind} ({key}), which is not supported; plain LoRA is")
-
-    def alpha(layer: str) -> float | None:
-        matching = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", layer))
-        value = next(matching, default)
-        return None if value is None else float(value)
-
-    return alpha
 
 
 class _NumbersOfFile:

@@ -21,7 +21,8 @@ from waypoint.science.random_streams import derive
 from waypoint.store.artifacts.atomic import share
 from waypoint.store.artifacts.checksums import require_intact
 from waypoint.store.networks import checkpoints
-from waypoint.store.networks.adapter_files import FILE, METADATA, AdapterFile, base_of, read_adapter_file
+from waypoint.store.networks.adapter_files import FILE, AdapterFile, base_of, read_adapter_file
+from waypoint.store.networks.adapter_settings import METADATA
 from waypoint.store.types import Attributes, StrPath
 
 

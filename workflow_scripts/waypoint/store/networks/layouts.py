@@ -4,6 +4,7 @@ Only names, configurations and file headers are read and no model library is imp
 """
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, cast
@@ -20,6 +21,7 @@ SCHEDULE = "scheduler_config.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
 NETWORKS = ("transformer", "prior", "decoder", "unet")  # parts of pipelines that denoise
 VAES = ("vae", "vqvae", "vq_model", "movq")
+STEERING = ("controlnet", "adapter", "motion_adapter")  # parts that change what a pipeline's network generates
 
 
 class NoModel(WaypointError):
@@ -68,7 +70,7 @@ def examine(source: StrPath, weights: str | None = None) -> Layout:
         return Layout(None, source, None, ())
     network, notes = _network(source, weights)
     scheduler, schedule_notes = _scheduler(source, network)
-    return Layout(network, None, scheduler, (*notes, *schedule_notes))
+    return Layout(network, None, scheduler, (*notes, *schedule_notes, *_left_out(source, network)))
 
 
 def taken_from(path: str, weights: str | None = None) -> list[str]:
@@ -105,14 +107,27 @@ def read_json(file: StrPath) -> Config:
 
 def unnamed_vae(source: StrPath, layout: Layout) -> str | None:
     """Return the name of the autoencoder in a pipeline's model_index.json, or None if its network sees pixels."""
-    for folder in dict.fromkeys([Path(source), *_above(Path(source), layout.network)]):
+    return next((part for part, _ in _named_parts(Path(source), layout.network, VAES)), None)
+
+
+def _left_out(source: Path, network: Path) -> tuple[str, ...]:
+    """Return notes on parts of a pipeline that steer its network and are not used."""
+    found = dict(_named_parts(source, network, STEERING))
+    return tuple(
+        f"its model_index.json names {part} ({name}), which is left out: the network works without it"
+        for part, name in found.items()
+    )
+
+
+def _named_parts(source: Path, network: Path | None, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (part, class) of those of the parts that a pipeline's model_index.json names."""
+    for folder in dict.fromkeys([source, *_above(source, network)]):
         index = folder / "model_index.json"
         if index.is_file():
-            parts = read_json(index)
-            for part in VAES:
-                if isinstance(parts.get(part), list) and any(parts[part]):
-                    return part
-    return None
+            named = read_json(index)
+            for part in parts:
+                if isinstance(named.get(part), list) and any(named[part]):
+                    yield part, str(named[part][-1])
 
 
 def _network(source: Path, weights: str | None) -> tuple[Path, tuple[str, ...]]:
@@ -148,9 +163,16 @@ def _bare(source: Path, weights: str | None) -> Path:
 
 
 def _above(source: Path, network: Path | None) -> list[Path]:
-    """Return the folders above a model that may belong to its training: two for a network's own folder, else one."""
-    path = source.absolute()
-    return [path.parent, path.parent.parent] if source == network else [path.parent]
+    """Return the folders above a model that may belong to its training: two for a network's own folder, else one.
+
+    Where the path is a link, the folders above what it leads to come first.
+    """
+    named, real = (
+        [p.parent, p.parent.parent][: 1 + (source == network)] for p in (source.absolute(), source.resolve())
+    )
+    # as they are named in the configuration, where that is the same folder
+    actual = [name if name.resolve() == place else place for name, place in zip(named, real)]
+    return list(dict.fromkeys([*actual, *named]))
 
 
 def _scheduler(source: Path, network: Path) -> tuple[Path | None, tuple[str, ...]]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from waypoint.errors import WaypointError
 from waypoint.store.networks.packages import package_path
 
+MODEL = ("unet", "unet_ema", "config.json", "model_index.json")  # in a model's folder, never in a cached repository's
+
 
 def local_place(path: str, kind: str = "checkpoint") -> str:
     """Return the folder or file that ``path`` refers to; a hub id is returned as it is.
@@ -16,7 +18,7 @@ def local_place(path: str, kind: str = "checkpoint") -> str:
         WaypointError: a package has no such file, or a repository in the hub's cache does not tell which revision.
     """
     place = Path(package_path(path, kind))
-    if not Path(place, "snapshots").is_dir():
+    if not _is_cached_repository(place):
         return str(package_path(path, kind))
     main = Path(place, "refs", "main")
     if main.is_file() and Path(place, "snapshots", main.read_text().strip()).is_dir():
@@ -28,6 +30,13 @@ def local_place(path: str, kind: str = "checkpoint") -> str:
         f"{kind} {path} is a repository in the hub's cache whose refs/main names none of its {len(revisions)} "
         f"revisions; name one: {Path(path, 'snapshots', revisions[0] if revisions else '…')}"
     )
+
+
+def _is_cached_repository(place: Path) -> bool:
+    """Return whether a folder is a repository in the hub's cache, and no model that has ``snapshots`` of its own."""
+    named = any(name.startswith("models--") for name in (place.absolute().name, place.resolve().name))
+    cached = any((place / name).is_dir() for name in ("refs", "blobs"))
+    return named and cached and (place / "snapshots").is_dir() and not any((place / name).exists() for name in MODEL)
 
 
 def may_be_hub_id(path: str) -> bool:

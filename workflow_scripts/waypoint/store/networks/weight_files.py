@@ -26,7 +26,8 @@ Header: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # {name: (shape, dty
 STEM = "diffusion_pytorch_model"  # diffusers' file name
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")  # of weight files
 LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
-DTYPES = {"F64", "F32", "F16", "BF16", "I64", "BOOL", "I32"}  # quantised weights have others
+FLOATS = {"F64", "F32", "F16", "BF16"}  # safetensors' names of the types of weights; quantised ones have others
+COUNTS = {"I64", "BOOL", "I32"}  # types of numbers beside the weights, such as position_ids
 LORA = re.compile(r"\blora[._](A|B|down|up|magnitude_vector)\b|\.lora_(A|B)\.|^lora_(unet|te)")
 QUANTISED = re.compile(r"\.(absmax|quant_map|quant_state|SCB|qweight|qzeros|weight_format)\b")
 UNFUSED = "base_layer"  # part of the names of layers that PEFT has wrapped
@@ -76,14 +77,30 @@ def _shards(file: Path) -> list[Path]:
     if file.suffix != ".json":
         return [file]
     try:
-        names: list[str] = sorted(set(json.loads(file.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise WaypointError(f"{file} is damaged ({error})") from error
-    shards = [file.parent / name for name in names]
+        names: set[object] = set(json.loads(file.read_text())["weight_map"].values())
+    except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
+        raise WaypointError(f"{file} is damaged ({error}); fetch it again") from error
+    if not names or not all(isinstance(name, str) for name in names):
+        raise WaypointError(f"{file} is damaged (its weight_map names no files); fetch it again")
+    shards = [file.parent / name for name in sorted(map(str, names))]
     for shard in shards:
-        if not shard.is_file():
-            raise WaypointError(f"{shard} is missing")
+        require_there(shard)
     return shards
+
+
+def require_there(file: StrPath) -> None:
+    """Refuse a file that does not exist, with the reason.
+
+    Raises:
+        WaypointError: it is missing, a folder, or a link to nothing.
+    """
+    path = Path(file)
+    if path.is_dir():
+        raise WaypointError(f"{path} is a folder, not a file of weights; put the file in its place")
+    if path.is_symlink() and not path.exists():
+        raise WaypointError(f"{path} is a link to a file that is not there ({path.readlink()}); fetch it again")
+    if not path.is_file():
+        raise WaypointError(f"{path} is missing")
 
 
 def require_whole(file: StrPath) -> None:
@@ -92,6 +109,7 @@ def require_whole(file: StrPath) -> None:
     Raises:
         WaypointError: names the file and says what is wrong.
     """
+    require_there(file)
     with open(file, "rb") as handle:
         head = handle.read(256)
     if not head:
@@ -141,7 +159,7 @@ def refuse_other_kinds(names: Sequence[str] | Header) -> None:
     if quantised := next((name for name in names if QUANTISED.search(name)), None):
         raise WaypointError(f"its weights are quantised ({quantised}); store them in float32 or float16")
     if isinstance(names, dict):
-        unknown = next((name for name, (_, dtype) in names.items() if dtype not in DTYPES), None)
+        unknown = next((name for name, (_, dtype) in names.items() if not _is_plain(name, dtype)), None)
         if unknown:
             raise WaypointError(
                 f"its weights are quantised ({unknown} is {names[unknown][1]}); store them in float32 or float16"
@@ -162,6 +180,10 @@ def refuse_other_kinds(names: Sequence[str] | Header) -> None:
             f"its weights have the names of CompVis' code ({other}); convert them with from_single_file of diffusers "
             "and store a pipeline"
         )
+
+
+def _is_plain(name: str, dtype: str) -> bool:
+    return dtype in FLOATS or dtype in COUNTS and not name.endswith((".weight", ".bias"))
 
 
 def glance(folder: StrPath, stems: Sequence[str] = (STEM,)) -> None:

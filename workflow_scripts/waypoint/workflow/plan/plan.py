@@ -13,7 +13,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.fingerprint import json_hash
 from waypoint.store.data.source import PLACES
 from waypoint.store.data.sources import SOURCES
-from waypoint.store.networks.adapter_files import file_of
+from waypoint.store.networks.adapter_files import sources_of
 from waypoint.store.networks.layouts import taken_from
 from waypoint.store.networks.places import local_place
 from waypoint.workflow.bases import BASES
@@ -451,10 +451,10 @@ class Plan:
         return taken_from(path, self.config["checkpoints"].get("weights"))
 
     def adapter_sources(self, checkpoint):
-        """Return the file of an existing adapter, or its path if that is no longer an adapter."""
+        """Return the files of an existing adapter, or its path if that is no longer an adapter."""
         path = self.config["checkpoints"]["adapters"][int(checkpoint.split("/")[1])]
         try:
-            return [str(file_of(path))]
+            return [str(file) for file in sources_of(path)]
         except WaypointError:  # no longer an adapter, though it was when it was imported
             return [path] if Path(path).exists() else []
 
