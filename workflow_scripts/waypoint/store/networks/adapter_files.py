@@ -6,6 +6,7 @@ Three naming styles are equivalent:
     unet.{layer}.lora_A.weight, .lora_B.weight         PEFT: the same scripts' checkpoints
     lora_unet_{layer with _ for .}.lora_down.weight, .lora_up.weight, .alpha     kohya
 
+``adapter_names.py`` reads the names, also of older and wrapped ones.
 Only headers are read, and the bytes of what must not be zero, so planning can do this without torch.
 """
 
@@ -19,15 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from waypoint.errors import WaypointError
+from waypoint.store.networks.adapter_names import OTHER_STYLES, read_name, underscored_names
 from waypoint.store.networks.adapter_settings import BESIDE, PEFT_FILE, beside, in_folder, in_header, stated_alpha
 from waypoint.store.networks.weight_files import FLOATS, header, require_there, require_whole
 from waypoint.store.types import StrPath
 
 BASE = "base/0"  # the adapters' base in the store, beside full/, subset/ and without/
 FILE = "pytorch_lora_weights.safetensors"  # in an adapter's folder
-PREFIXES = ("base_model.model.", "unet.")
-PAIR = re.compile(r"(?P<layer>.+?)\.(?:lora\.|lora_)(?P<side>down|up|A|B)(?:\.default)?\.weight")
-KOHYA = re.compile(r"lora_unet_(?P<layer>\w+)\.(?:lora_(?P<side>down|up)\.weight|(?P<alpha>alpha))")
 DORA = re.compile(r"lora_magnitude_vector|dora_scale")
 TEXT = re.compile(r"^(text_encoder(_\d)?\.|lora_te\d?_)")
 TRANSFORMER = re.compile(r"^(transformer\.|lora_transformer_)")
@@ -79,9 +78,7 @@ class AdapterFile:
         Raises:
             WaypointError: no such layer, or a layer of another shape: the adapter was trained on another network.
         """
-        layer_of = (
-            {name.replace(".", "_"): name for name in layers} if self.underscored else {name: name for name in layers}
-        )
+        layer_of = underscored_names(layers) if self.underscored else {name: name for name in layers}
         pairs: dict[str, Pair] = {}
         for name, pair in self.pairs.items():
             if name not in layer_of:
@@ -91,6 +88,11 @@ class AdapterFile:
                     "of the base: it was trained on another network"
                 )
             layer = layer_of[name]
+            if layer in pairs:
+                raise WaypointError(
+                    f"{self.path.name} holds {pairs[layer].down} and {pair.down}, which are for the same layer "
+                    f"{layer}; save each adapter in a file of its own"
+                )
             out, into, *kernel = layers[layer]
             expected = ((pair.rank, into, *kernel), (out, pair.rank, *(1 for _ in kernel)))
             if pair.shapes != expected:
@@ -179,9 +181,12 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
     underscored = any(name.startswith("lora_unet_") for name in shapes)
     sides: dict[str, dict[str, str]] = {}
     for name in shapes:
-        layer, side = _read_name(name, underscored)
+        layer, side = read_name(name, underscored)
         if layer is None:
-            raise WaypointError(f"{file.name} holds {name}, which is not a known part of a UNet's LoRA adapter")
+            raise WaypointError(
+                f"{file.name} holds {name}, which is not a known part of a UNet's LoRA adapter; if diffusers loads it "
+                "(load_lora_weights), save it again with save_lora_weights"
+            )
         if other := sides.setdefault(layer, {}).get(side):
             raise WaypointError(
                 f"{file.name} holds two adapters of one layer, {other} and {name}; save each in a file of its own"
@@ -218,17 +223,6 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
     return AdapterFile(file, pairs, underscored)
 
 
-def _read_name(name: str, underscored: bool) -> tuple[str | None, str]:
-    """Return the layer of a tensor, or None, and "down", "up" or "alpha"."""
-    if underscored:
-        match = KOHYA.fullmatch(name)
-        return (match["layer"], match["side"] or match["alpha"]) if match else (None, "")
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    match = PAIR.fullmatch(name)
-    return (match["layer"], {"A": "down", "B": "up"}.get(match["side"], match["side"])) if match else (None, "")
-
-
 def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
     if not names:
         raise WaypointError(f"{file.name} holds no tensors")
@@ -243,6 +237,10 @@ def _refuse_other_kinds(file: Path, names: Mapping[str, object]) -> None:
         if TRANSFORMER.search(name):
             raise WaypointError(
                 f"{file.name} is an adapter of a transformer ({name}); only those of UNets are supported"
+            )
+        if style := next((style for part, style in OTHER_STYLES.items() if part in name), None):
+            raise WaypointError(
+                f"{file.name} is an adapter of another kind, {style} ({name}), which is not supported; plain LoRA is"
             )
     if not any("lora" in name for name in names):
         raise WaypointError(
