@@ -363,9 +363,9 @@ LARGE = """## Large runs
 Work is counted in floating-point operations, by torch's counter over forward and backward, and divided by 2.7e13 a
 second: 40 % of what an H100 does in float32. A plain training step of the CIFAR-10 UNet reached 2.6e13 on an H200,
 which is as fast at that; for the other models the share is an assumption. It would give 14 hours of an A100 (1.95e13
-in float32) for one model of MS COCO, for which Attribution by Unlearning (Wang et al., 2024) names about 16. Jobs are those
-of a dry run without the rule `all`, which makes nothing; for MS COCO the weights of CLIP are at hand, without which its method
-is switched off.
+in float32) for one model of MS COCO, for which Attribution by Unlearning (Wang et al., 2024) names about 16. Jobs
+are those of a dry run without the rule `all`, which makes nothing; for MS COCO the weights of CLIP are at hand, without
+which its method is switched off.
 """
 
 AFTER_LARGE = """At 100 million images the training is there for comparison: such a model is given
