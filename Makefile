@@ -53,7 +53,7 @@ report: $(VENV)/run.stamp
 
 # make docs   the documentation as a site, in site/
 docs: $(VENV)/test.stamp
-	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # make check   lint, format, types, and the quick tests that train nothing, side by side
 QUICK := $(addprefix tests/,workflow/config workflow/plan workflow/figures store/artifacts store/data store/zarr kernels \

@@ -3,6 +3,7 @@
 Expected values come from arithmetic on the arrays that were written, never from Pillow's conversions.
 """
 
+import socket
 import struct
 import zlib
 
@@ -112,6 +113,14 @@ TOLERANCE = {"cmyk.jpg": 0.06, "long-colour.png": 1.01 / 127.5}  # a JPEG's loss
 def root(tmp_path):
     (tmp_path / "photos").mkdir()
     return tmp_path / "photos"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a source on this machine asked the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
 def written(root, name):
