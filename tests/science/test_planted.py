@@ -19,7 +19,7 @@ from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian, Identity
 from waypoint.science.random_streams import torch_stream
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store.data.arrays import digits
+from waypoint.store.data.digits import digits
 from waypoint.store.networks import checkpoints
 
 N, PLANTED, DIM, ROWS = 12, 11, 256, 512

@@ -16,7 +16,7 @@ from waypoint.science.gradients.engine import PerExampleGradients
 from waypoint.science.projection import Gaussian
 from waypoint.science.regions import box_mask, cell_shares
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store.data.arrays import digits
+from waypoint.store.data.digits import digits
 from waypoint.store.networks import checkpoints
 
 # ---- masks add up

@@ -151,8 +151,9 @@ def likelihood_figure(tmp_path, data, scores, first=range(N)):
     sample = (["step", "number", "channel", "y", "x"], noise(2, 4, 1, 8, 8))
     given = {"likelihood": tmp_path / "likelihood.csv", "intervals": tmp_path / "intervals.csv"}
     given["samples"] = store(tmp_path / "samples.zarr", sample=sample, step=(["step"], STEPS))
-    given |= {"near": near(tmp_path, first), "data": data, "scores": scores, "target": "a"}
-    run_script("plot_likelihood", spec={"seed": 0, "tables": {"top": 5}}, **given, out=tmp_path / "likelihood.png")
+    given |= {"near": near(tmp_path, first) if scores else "", "data": data, "scores": scores, "target": "a"}
+    spec = {"seed": 0, "tables": {"top": 5}} if scores else {"seed": 0}
+    run_script("plot_likelihood", spec=spec, **given, out=tmp_path / "likelihood.png")
 
 
 def regions_figure(tmp_path, data, scores, first=range(N)):
@@ -205,3 +206,10 @@ def test_every_figure_with_lists_names_near_duplicates_once_with_their_number(tm
     assert {words.split("\n")[0][-4:] for words, _ in labels if "×" in words} == {"✓ ×3"}
     assert not any(words.split("\n")[1:2] in (["8"], ["11"]) for words, _ in labels)
     assert "one of three images that show the same" in "\n".join(texts)
+
+
+def test_without_training_images_a_likelihood_needs_no_scores(tmp_path, written):
+    likelihood_figure(tmp_path, "", "")
+    texts, labels = written
+    assert "4 samples of $p(\\cdot|x_t)$ per step" in "\n".join(texts) and "below" not in "\n".join(texts)
+    assert not any("±" in words or "✓" in words for words, _ in labels)

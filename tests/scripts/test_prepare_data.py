@@ -1,5 +1,6 @@
 """prepare_data: which images enter data/train.zarr, and which of their captions."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def rows(found):
 def captions(found):
     """{source index: stored caption}."""
     return dict(zip(rows(found), map(str, found["caption"][:])))
+
+
+def test_the_content_is_the_hash_of_captions_and_images(tmp_path, places):
+    found = prepared(tmp_path, places)
+    content = "\0".join(map(str, found["caption"][:])).encode() + found["image"][:].tobytes()
+    assert found.attrs["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_each_image_keeps_one_of_its_captions_whatever_the_subset(tmp_path, places):

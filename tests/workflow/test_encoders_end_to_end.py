@@ -12,7 +12,7 @@ import xarray as xr
 from support import tiny_clip
 from workspace import CONFIG, Workspace, scores
 
-from waypoint.store.data.arrays import digits
+from waypoint.store.data.digits import digits
 
 NETWORK = "shufflenet_v2_x0_5"
 PAIR = ["a white {nought}", "a dark one: 'it''s'"]  # braces and quotes pass through the shell

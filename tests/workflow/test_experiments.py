@@ -14,7 +14,7 @@ import yaml
 from support import random_inception
 from workspace import REPOSITORY, Workspace
 
-from waypoint.store.data.arrays import digits
+from waypoint.store.data.digits import digits
 from waypoint.store.data.fitting import resized
 from waypoint.store.networks import checkpoints
 

@@ -1,6 +1,7 @@
 """make explain: the configuration that it writes, and one sentence for each missing thing."""
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -58,6 +59,8 @@ def test_the_configuration_is_complete_and_has_steps_of_the_models_grid():
 
 def test_the_id_is_the_pictures_content_and_condition():
     one = target_of("her picture.png")
+    content = Path("her picture.png").read_bytes() + b"(None, None)"  # and the label and prompt
+    assert one["id"] == f"her-picture-{hashlib.sha256(content).hexdigest()[:6]}"
     assert target_of("her picture.png") == one
     assert target_of("her picture.png", 3)["id"] != one["id"] and target_of("her picture.png", 3)["label"] == 3
     Image.new("RGB", (20, 14), "blue").save("her picture.png")

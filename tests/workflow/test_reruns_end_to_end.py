@@ -20,7 +20,7 @@ import yaml
 from support import SCRIPTS
 from workspace import CONFIG, REPOSITORY, Workspace, of_checkpoint, own_jobs, panels, scores
 
-from waypoint.store.data.arrays import digits
+from waypoint.store.data.digits import digits
 from waypoint.store.zarr.attributes import as_given
 from waypoint.store.zarr.reader import open_store
 

@@ -1,12 +1,12 @@
 """Read the training images from their source into data/train.zarr."""
 
-import hashlib
 import json
 import warnings
 
 import numpy as np
 
 from waypoint.errors import WaypointError, WaypointWarning
+from waypoint.store.artifacts.fingerprint import Digest
 from waypoint.store.data.faults import some
 from waypoint.store.data.near_duplicates import distinct
 from waypoint.store.data.sources import SOURCES, chosen, drawn_caption
@@ -54,11 +54,11 @@ def prepare(job, section, seed, kind, source):
         job.say(f"{source.n - len(candidates)} near-duplicates left out, {len(candidates)} images stay")
     rows = candidates[chosen(section, len(candidates), seed)]
     shape = source.read(int(rows[0])).shape
-    digest, low, high = hashlib.sha256(), np.inf, -np.inf
+    digest, low, high = Digest(), np.inf, -np.inf
 
     def attributes():
         read = rows.tolist() if section.get("near_duplicates") is None else range(source.n)
-        return job.provenance(sha256=digest.hexdigest(), source=kind.recorded(section, source, read))
+        return job.provenance(sha256=digest.hex(), source=kind.recorded(section, source, read))
 
     with create_store(job.args.out, attributes) as store:
         store.write("train", ["train"], np.arange(len(rows)))
@@ -68,13 +68,13 @@ def prepare(job, section, seed, kind, source):
             store.write("label", ["train"], source.labels[rows])
             if source.class_names is not None:
                 store.arrays["label"].attrs["class_names"] = list(source.class_names)
-            digest.update(source.labels[rows].tobytes())
+            digest.add(source.labels[rows].tobytes())
         if source.groups is not None:
             store.write("group", ["train"], np.array([source.groups[i] for i in rows], object))
         if source.captions is not None:
             captions = [drawn_caption(source.captions[i], seed, i) for i in rows]
             store.write("caption", ["train"], np.array(captions, object))
-            digest.update("\0".join(captions).encode())
+            digest.add("\0".join(captions).encode())
         images = store.create("image", ["train", "channel", "y", "x"], (len(rows), *shape))
         step = images.chunks[0]
         for start in range(0, len(rows), step):
@@ -82,7 +82,7 @@ def prepare(job, section, seed, kind, source):
             block = np.stack([source.read(int(i)) for i in batch])
             low, high = min(low, block.min()), max(high, block.max())
             store.put("image", slice(start, start + len(batch)), block, "image of the source", batch)
-            digest.update(block.tobytes())
+            digest.add(block.tobytes())
             job.progress(start + len(batch), len(rows), "images")
     if high - low < SMALL * RANGE:
         warnings.warn(

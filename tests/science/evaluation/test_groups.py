@@ -155,8 +155,8 @@ def discoveries(parts, groups, features, seed=0, draws=science.DRAWS):
     """Which groups are found, by the rule of the table: bool (S, G)."""
     score = parts.mean(0)
     standings, nulls = both(score, groups, seed, features, draws)
-    sums, q = group_sums(score, groups), np.array([q_values(standings[kind][1]) for kind in science.NULLS])
-    stricter, mean = q.argmax(0), np.array([nulls[kind].mean for kind in science.NULLS])
+    sums, q = group_sums(score, groups), np.array([q_values(standings[kind][1]) for kind in nulls])
+    stricter, mean = q.argmax(0), np.array([nulls[kind].mean for kind in nulls])
     error = error_of_sums(group_sums(parts, groups))
     return (q.max(0) <= LEVEL) & excluded(sums, error, len(parts), np.take_along_axis(mean, stricter[None], 0)[0])
 

@@ -1,5 +1,6 @@
 """Targets that share a pass over the features get the scores that each would have got alone."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -111,6 +112,15 @@ def test_attributes_are_those_of_the_targets_own_job(experiment):
     assert found.attrs["target"] == "a" and found.attrs["method"] == "trak"
     own = json.loads(asked("score_trak", asked_of("a")))
     assert found.attrs["spec"] == own["spec"] == asked_of("a") and found.attrs["identity"] == own["identity"]
+
+
+def test_waiting_scores_are_known_by_all_that_they_depend_on(experiment):
+    experiment.score("b")
+    spec = {stage: {key: part for key, part in entry.items() if key != "target"}
+            for stage, entry in asked_of("a").items() if stage != "seed"}  # fmt: skip
+    key = json.dumps([spec, [["w0", None], ["w1", None]]], sort_keys=True).encode()
+    waiting = open_store(experiment.root / "resume/scores/trak/a.zarr").attrs["identity"]
+    assert waiting == hashlib.sha256(key + G["a"].tobytes()).hexdigest()
 
 
 def test_a_scored_target_is_not_scored_again(experiment):

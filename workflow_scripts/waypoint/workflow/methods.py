@@ -11,9 +11,13 @@ A row is a *kind*. A configuration may name several methods of one kind, each wi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from waypoint.workflow.plan.stage import START
+from waypoint.workflow.types import Config
+
+if TYPE_CHECKING:  # costs are those of a plan, which imports the methods
+    from waypoint.workflow.estimate.costs import Costs
 
 ENCODER, IMPORTED = "encoder", "imported"  # kinds that configurations never name: see ``config/method_settings``
 # {source of a kernel: names of its settings}
@@ -64,13 +68,13 @@ class Method:
     by_checkpoint: bool = False
     basis: str | None = None
     kernel: str | None = None
-    kernel_settings: Mapping[str, Any] = field(default_factory=dict)
+    kernel_settings: Mapping[str, int | float] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
-    extra_keys: Mapping[str, Any] = field(default_factory=dict)
-    sections: Mapping[str, Any] = field(default_factory=dict)
+    extra_keys: Mapping[str, Config] = field(default_factory=dict)
+    sections: Mapping[str, Config] = field(default_factory=dict)
     control: bool = False
     one_pass: bool = False
-    cost: Callable[[Any], float] = START
+    cost: Callable[["Costs"], float] = START
     slurm: str = "small"
     version: int = 1
     stage: str = ""

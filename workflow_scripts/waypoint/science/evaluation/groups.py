@@ -43,7 +43,6 @@ from waypoint.science.types import Booleans, Doubles, Integers, Numbers
 DRAWS = 1000
 FEW = 10  # exceeding draws; with fewer, p is a normal tail
 LEVEL = 0.05  # of q, and 1 − the confidence of error intervals
-NULLS = ("random", "neighbourhoods")
 BLOCK_BYTES = 1 << 26  # of scores held at once
 ROUNDING = 1e-9  # relative to the largest sum
 

@@ -14,6 +14,21 @@ from numpy.typing import ArrayLike
 from waypoint.store.types import StrPath
 
 
+class Digest:
+    """A SHA-256 of parts, which need not be in memory together."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, part: bytes) -> None:
+        """Hash a further part."""
+        self._digest.update(part)
+
+    def hex(self) -> str:
+        """Return the hash of all parts so far."""
+        return self._digest.hexdigest()
+
+
 def file_hash(path: StrPath) -> str:
     """SHA-256 of a file's contents.
 

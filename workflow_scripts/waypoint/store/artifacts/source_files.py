@@ -4,7 +4,6 @@ File metadata is compared first, contents only if it differs. Of training images
 """
 
 import base64
-import hashlib
 import json
 import os
 import zlib
@@ -14,7 +13,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from waypoint.store.artifacts.fingerprint import content_hash, quick_look, text_hash
+from waypoint.store.artifacts.fingerprint import Digest, content_hash, quick_look, text_hash
 from waypoint.store.types import StrPath
 
 CHUNK = 4 << 20  # bytes read at once
@@ -169,22 +168,22 @@ def _look(located: Sequence[Located], files: Sequence[str]) -> str:
 
 def _contents(located: Sequence[Located], files: Sequence[str]) -> tuple[list[int | None], str]:
     """Return the CRC-32 of every file (None if it is gone) and the SHA-256 of all names and contents, in one pass."""
-    digest = hashlib.sha256()
+    digest = Digest()
     sums: list[int | None] = []
     for (index, name), file in zip(located, files):
-        digest.update(f"{index}\0{name}\n".encode())
+        digest.add(f"{index}\0{name}\n".encode())
         try:
             with open(file, "rb", buffering=0) as handle:
                 crc, size = 0, 0
                 while chunk := handle.read(CHUNK):
-                    digest.update(chunk)
+                    digest.add(chunk)
                     crc, size = zlib.crc32(chunk, crc), size + len(chunk)
-            digest.update(f"\n{size}\n".encode())
+            digest.add(f"\n{size}\n".encode())
             sums.append(crc)
         except OSError:
-            digest.update(b"gone\n")
+            digest.add(b"gone\n")
             sums.append(None)
-    return sums, digest.hexdigest()
+    return sums, digest.hex()
 
 
 def _empty(place: StrPath) -> bool:

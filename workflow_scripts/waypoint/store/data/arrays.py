@@ -1,31 +1,16 @@
-"""Images in arrays: scikit-learn's digits and npz files, with one rule for which arrays are images."""
+"""Images in arrays in memory, and the rule for which arrays are images."""
 
-# scikit-learn has no type hints
-# pyright: reportMissingTypeStubs=false
-
-import os
-import warnings
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Unpack, cast
+from collections.abc import Iterable, Sequence
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store.data.captions import is_missing
-from waypoint.store.data.faults import some
+from waypoint.errors import WaypointError
 from waypoint.store.data.images import ImageOptions, Images
-from waypoint.store.data.labels import labels_of_array, numbered, texts_of
-from waypoint.store.data.source import DataSection, path_of
-from waypoint.store.types import StrPath, Values
+from waypoint.store.data.source import DataSection
+from waypoint.store.types import Values
 
-# everything that numpy raises on a file that is not an npz
-NPZ_ERRORS = (
-    *(OSError, ValueError, EOFError, TypeError, AttributeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
-)
 CHANNELS = (1, 3, 4)
 ROUNDING = 1e-5  # by which floats may exceed [-1, 1]
 # (share, lowest): floats count as [0, 1] if at most this share is negative and no value is below ``lowest``,
@@ -61,116 +46,6 @@ class ArrayImages(Images):
 
     def read_from(self, rows: Sequence[int]) -> list[str]:
         return self._raw_files
-
-
-def digits(section: DataSection) -> ArrayImages:
-    """Return scikit-learn's 1,797 handwritten 8 × 8 digits, with grey levels 0..16."""
-    from sklearn.datasets import load_digits  # imported lazily: it takes 1.3 CPU seconds
-
-    bunch = cast(Mapping[str, Values], load_digits())
-    images = (bunch["images"][:, None] / 8 - 1).astype(np.float32)
-    labels = bunch["target"].astype(np.int64)
-    files = [f"digits/{i}" for i in range(len(images))]
-    return ArrayImages(section, images, files, labels=labels, class_names=[str(d) for d in range(10)])
-
-
-def npz(section: DataSection) -> ArrayImages:
-    """Read a file with keys image (n, C, H, W), (n, H, W, C) or (n, H, W), and optionally label and caption.
-
-    Raises:
-        WaypointError: a key is missing, lengths differ, or by the rule for arrays the values are not images.
-    """
-    path = path_of(section)
-    context = f"data.path: {path}"
-    check_npz(section)
-    arrays, keys = _load_arrays(path, context, ("image", "label", "caption"))
-    images = as_images(arrays["image"], f"{context}: image", _row_count(arrays), f"; its keys are {', '.join(keys)}")
-    options = _labels_and_captions(arrays, context)
-    files = [f"{os.path.basename(path)}/{i}" for i in range(len(images))]
-    return ArrayImages(section, images, files, [path], **options)
-
-
-def _load_arrays(path: StrPath, context: str, keys: Sequence[str]) -> tuple[dict[str, Values], list[str]]:
-    """Load the arrays of some keys; returns them by key, and the names of all keys."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in keys if key in archive.files}, archive.files
-    except NPZ_ERRORS as error:
-        raise WaypointError(f"{context} is not a readable npz file ({error})") from error
-
-
-def _labels_and_captions(arrays: Mapping[str, Values], context: str) -> ImageOptions:
-    options: ImageOptions = {}
-    if "label" in arrays:
-        labels = arrays["label"]
-        if labels.dtype.kind in "iu" and labels.min() >= 0:  # common case, without conversion to text
-            options["labels"], options["class_names"] = numbered(labels.tolist())
-        else:
-            options["labels"], options["class_names"] = labels_of_array(labels, context)
-    if "caption" in arrays:
-        options["captions"] = _read_captions(arrays["caption"], context)
-    return options
-
-
-def check_npz(section: DataSection) -> bool:
-    """Check an npz file by its headers, without reading its images; returns whether it has captions.
-
-    Raises:
-        WaypointError: as ``npz``, as far as shapes and types show.
-    """
-    path = path_of(section)
-    context = f"data.path: {path}"
-    header_of = headers(path, context)
-    if "image" not in header_of:
-        key_list = f"; it has {', '.join(header_of)}" if header_of else ""
-        raise WaypointError(f"{context} has no key 'image'{key_list}")
-    for key in ("image", "label", "caption"):
-        if key in header_of and header_of[key][1].hasobject:
-            kind = "texts, with dtype=str" if key == "caption" else "numbers, all of one shape"
-            raise WaypointError(
-                f"{context}: {key} contains Python objects, which are not accepted in an npz; store {kind}"
-            )
-    shape, dtype = header_of["image"]
-    rows = next((header_of[key][0][0] for key in ("label", "caption") if key in header_of and header_of[key][0]), None)
-    n = layout(shape, f"{context}: image", rows)[0]
-    require_kind(dtype, shape, f"{context}: image", f"; its keys are {', '.join(header_of)}")
-    for key in ("label", "caption"):
-        if key in header_of and header_of[key][0] != (n,):
-            raise WaypointError(f"{context}: {key} has shape {header_of[key][0]} for {n} images")
-    if unread := [key for key in header_of if key not in ("image", "label", "caption")]:
-        warnings.warn(
-            f"{context}: the keys {some(unread)} are not read; image, label and caption are",
-            WaypointWarning,
-            stacklevel=2,
-        )
-    return "captions" in _labels_and_captions(_load_arrays(path, context, ("label", "caption"))[0], context)
-
-
-def headers(path: StrPath, context: str) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
-    """Read the shape and type of each array in an npz file, by key, without reading the arrays.
-
-    Raises:
-        WaypointError: it is not an npz file.
-    """
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
-        header_of: dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]] = {}
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".npy"):
-                    with archive.open(name) as handle:
-                        version = np.lib.format.read_magic(handle)
-                        shape, _, dtype = readers.get(version, np.lib.format.read_array_header_2_0)(handle)
-                        header_of[name[: -len(".npy")]] = shape, dtype
-        return header_of
-    except NPZ_ERRORS as error:
-        hint = ""
-        if os.path.splitext(path)[1] == ".npy":
-            hint = "; np.savez('images.npz', image=np.load('images.npy')) converts a .npy file"
-        raise WaypointError(f"{context} is not a readable npz file ({error}){hint}") from error
-
-
-# ---- the rule for arrays
 
 
 def as_images(array: Values, context: str, rows: int | None = None, details: str = "") -> Values:
@@ -261,19 +136,3 @@ def _floats_in_range(images: Values, array: Values, context: str, details: str) 
             f"{context} holds floats in [0, 1], but [-1, 1] is needed; store 2 * image - 1, or uint8 ({contents})"
         )
     return np.clip(images, -1, 1).astype(np.float32)
-
-
-def _row_count(arrays: Mapping[str, Values]) -> int | None:
-    """Return the number of labels or captions, or None without any."""
-    return next((len(arrays[key]) for key in ("label", "caption") if key in arrays), None)
-
-
-def _read_captions(array: Values, context: str) -> list[str]:
-    texts = texts_of(array, context, "caption")
-    uncaptioned = [i for i, text in enumerate(texts) if is_missing(text)]
-    if uncaptioned:
-        raise WaypointError(
-            f"{context}: {len(uncaptioned):,} of {len(texts):,} images have no caption (blank, or nan): "
-            f"{some(uncaptioned)}; leave them out, or store captions for them"
-        )
-    return texts

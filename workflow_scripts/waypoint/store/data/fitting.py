@@ -6,7 +6,6 @@ from PIL import Image
 
 from waypoint.store.types import Values
 
-FITS = ("crop", "squeeze", "pad")
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, like Pillow's conversion to grey
 WHITE = {np.dtype(np.uint8): 255, np.dtype(np.float32): 1.0}
 

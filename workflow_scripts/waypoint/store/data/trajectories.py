@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.arrays import NPZ_ERRORS, as_images
+from waypoint.store.data.arrays import as_images
 from waypoint.store.data.fitting import unit
 from waypoint.store.data.listing import readable, suffix_of
+from waypoint.store.data.npz import NPZ_ERRORS
 from waypoint.store.types import StrPath, Values
 
 LARGEST = 100.0  # value of a noised image or latent; rules out pixels from 0 to 255

@@ -18,7 +18,6 @@ from waypoint.store.types import Config, StrPath
 RAW, AVERAGED = "unet", "unet_ema"  # folders of the trained weights and of their exponential average
 WEIGHTS = {"raw": RAW, "ema": AVERAGED}  # folder by value of checkpoints.weights
 SCHEDULE = "scheduler_config.json"
-LORA_FILE = "pytorch_lora_weights.safetensors"
 NETWORKS = ("transformer", "prior", "decoder", "unet")  # parts of pipelines that denoise
 VAES = ("vae", "vqvae", "vq_model", "movq")
 STEERING = ("controlnet", "adapter", "motion_adapter")  # parts that change what a pipeline's network generates

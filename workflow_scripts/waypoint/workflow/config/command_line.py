@@ -1,15 +1,19 @@
 """Values of ``--config``: Snakemake leaves nested ones, as in ``training='{epochs: 1}'``, as strings."""
 
-from typing import Any
+from typing import overload
 
 import yaml
 
-from waypoint.workflow.types import Config
+from waypoint.workflow.types import Config, Value
 
 KINDS = {bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
-def typed(config: Any, command_line: Any, schema: Config) -> Any:
+@overload
+def typed(config: Config, command_line: Value, schema: Config) -> Config: ...
+@overload
+def typed(config: Value, command_line: Value, schema: Config) -> Value: ...
+def typed(config: Value, command_line: Value, schema: Config) -> Value:
     """Return ``config`` with strings from the command line converted to the types in the schema.
 
     Args:

@@ -1,12 +1,11 @@
 """The configuration behind one question: which training images enabled this model to make this picture?"""
 
-import hashlib
 import re
 from pathlib import Path
 
 from waypoint.errors import WaypointError
 from waypoint.science.timesteps import sampling_grid
-from waypoint.store.artifacts.fingerprint import text_hash
+from waypoint.store.artifacts.fingerprint import Digest, text_hash
 from waypoint.store.data.given_image import open_picture
 from waypoint.workflow.config.given_models import stored_config, stored_vae
 
@@ -24,9 +23,10 @@ def target_of(image, label=None, prompt=None):
         WaypointError: there is no such file, or it is not a picture.
     """
     open_picture(image, "IMAGE")
-    key = hashlib.sha256(Path(image).read_bytes())
-    key.update(repr((label, prompt)).encode())
-    row = {"id": f"{path_safe(Path(image).stem)}-{key.hexdigest()[:6]}", "image": str(Path(image).absolute())}
+    key = Digest()
+    key.add(Path(image).read_bytes())
+    key.add(repr((label, prompt)).encode())
+    row = {"id": f"{path_safe(Path(image).stem)}-{key.hex()[:6]}", "image": str(Path(image).absolute())}
     return row | {name: value for name, value in (("label", label), ("prompt", prompt)) if value is not None}
 
 

@@ -5,6 +5,7 @@ import difflib
 from waypoint.errors import WaypointError
 from waypoint.workflow.bases import BASES
 from waypoint.workflow.methods import ENCODER, IMPORTED, KERNEL_KEYS, METHODS, NAMED
+from waypoint.workflow.types import Config
 
 # names with another meaning in tables, paths and figures: controls, references of the LDS, classifiers, other figures
 TAKEN = (*NAMED, "none", "retrain", "ceiling", "standard", "robust", "masks", "trajectory")
@@ -122,7 +123,7 @@ def check_lists(config):
                 )
 
 
-def kernel_settings(config, settings) -> dict:
+def kernel_settings(config, settings) -> Config:
     """Return a method's kernel settings: its own, else its kind's defaults, else the experiment's."""
     row = METHODS[settings["method"]]
     experiment_settings = {

@@ -5,18 +5,22 @@
 
 import os
 import re
-from typing import Any
+from typing import overload
 
 from waypoint.errors import WaypointError
 from waypoint.workflow.config.schema import key_path
-from waypoint.workflow.types import Config
+from waypoint.workflow.types import Config, Value
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 PROVIDERS = {"gs": "gcs"}  # {scheme: name of Snakemake's plugin} if they differ
 BRACKETS = re.compile(r"[{}<>]")  # Snakemake reads {…} in an artifact's path as a wildcard, and <…> as a variable
 
 
-def expand_paths(value: Any, schema: Config, path: tuple[str | int, ...] = ()) -> Any:
+@overload
+def expand_paths(value: Config, schema: Config, path: tuple[str | int, ...] = ()) -> Config: ...
+@overload
+def expand_paths(value: Value, schema: Config, path: tuple[str | int, ...] = ()) -> Value: ...
+def expand_paths(value: Value, schema: Config, path: tuple[str | int, ...] = ()) -> Value:
     """Return ``value``, the part of a configuration at ``path``, with its paths expanded.
 
     Raises:

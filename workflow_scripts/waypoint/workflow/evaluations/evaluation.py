@@ -8,9 +8,13 @@ for training images follow from it. A test compares the table in docs/evaluation
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from waypoint.errors import WaypointError
+from waypoint.workflow.types import Config
+
+if TYPE_CHECKING:  # a plan imports the evaluations
+    from waypoint.workflow.plan.plan import Plan
 
 NEEDS = {  # {need of an evaluation: its words in docs/evaluations.md}
     "data": "training images",
@@ -21,7 +25,7 @@ NEEDS = {  # {need of an evaluation: its words in docs/evaluations.md}
 }
 
 
-def nothing(plan) -> list:
+def nothing(plan: object) -> list[str]:
     """Return an empty list of paths, models or methods, the default of an evaluation."""
     return []
 
@@ -49,21 +53,21 @@ class Evaluation:
 
     description: str
     rules: str
-    keys: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, Config] = field(default_factory=dict)
     required: Sequence[str] = ()
     optional: bool = True
     needs: Sequence[str] = ()
-    check: Callable[[Mapping, Sequence | None], None] = lambda config, grid: None
+    check: Callable[[Config, Sequence[int] | None], None] = lambda config, grid: None
     by_target: Sequence[str] = ()
-    stores: Callable[[Any], list[str]] = nothing
-    tables: Callable[[Any], list[str]] = nothing
-    figures: Callable[[Any], list[str]] = nothing
+    stores: Callable[["Plan"], list[str]] = nothing
+    tables: Callable[["Plan"], list[str]] = nothing
+    figures: Callable[["Plan"], list[str]] = nothing
     places: Sequence[str] = ()
-    trainings: Callable[[Any], list[str]] = nothing
-    methods: Callable[[Mapping], Sequence[str]] = nothing
+    trainings: Callable[["Plan"], list[str]] = nothing
+    methods: Callable[[Config], Sequence[str]] = nothing
 
     @property
-    def schema(self) -> dict:
+    def schema(self) -> Config:
         """The JSON schema of its section."""
         required = {"required": list(self.required)} if self.required else {}
         return {

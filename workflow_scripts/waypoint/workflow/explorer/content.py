@@ -17,10 +17,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
 
 from waypoint.store.data.group_members import classes_of, members
 from waypoint.store.data.image_names import ImageNames
+from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import Rows, read
 from waypoint.workflow.config.regions import pixels
 from waypoint.workflow.explorer import lists, pictures
@@ -35,6 +40,21 @@ FORM = 1  # format version of index.json; the page refuses any other
 LDS_COLUMNS = ("mean", "low", "high", "of_ceiling")
 
 
+class Target(TypedDict):
+    """A target of the page: its id, the id of its whole image, and its mask, a box or the hash of a PNG, or None."""
+
+    id: str
+    whole: str
+    mask: list[int] | dict[str, str] | None
+
+
+class Method(TypedDict):
+    """A method of the page, and whether it is a control."""
+
+    name: str
+    control: bool
+
+
 @dataclass
 class Opened:
     """The inputs of the page, open and verified.
@@ -44,22 +64,22 @@ class Opened:
         top: path of tables/top_influences.csv. lds, groups: paths of tables/lds_summary.csv and
             tables/group_influences.csv, or None. members: image indices by group. masks: path of the PNG by target.
         compared: store of a given image's comparison by the id of the whole image, which its masks share.
-        targets: {"id", "whole", "mask"} of each, in the configuration's order. methods: {"name", "control"} of each.
+        targets, methods: in the configuration's order.
     """
 
-    data: Any
-    near: Any
-    trajectories: dict[str, Any]
-    samples: dict[str, Any]
-    scores: dict[tuple[str, str], Any]
+    data: zarr.Group
+    near: zarr.Group
+    trajectories: dict[str, zarr.Group]
+    samples: dict[str, zarr.Group]
+    scores: dict[tuple[str, str], zarr.Group]
     top: str
     lds: str | None
     groups: str | None
-    members: dict[str, Any]
+    members: dict[str, NDArray[np.int64]]
     masks: dict[str, str]
-    compared: dict[str, Any]
-    targets: list[dict[str, Any]]
-    methods: list[dict[str, Any]]
+    compared: dict[str, zarr.Group]
+    targets: list[Target]
+    methods: list[Method]
 
 
 def open_all(job) -> Opened:
@@ -94,7 +114,7 @@ def open_all(job) -> Opened:
         else {},
         masks={name: next(pngs) for name in targets if isinstance(settings["targets"][name]["mask"], dict)},
         compared={store.attrs["target"]: store for store in map(job.open, args.compared)},
-        targets=[{"id": name, **settings["targets"][name]} for name in targets],
+        targets=[Target(id=name, **settings["targets"][name]) for name in targets],
         methods=[{"name": name, "control": settings["controls"][name]} for name in methods],
     )
 
@@ -106,12 +126,12 @@ def write(opened: Opened, folder: Path, experiment: str, store: str, images: Seq
         store: path from the page to the experiment's store. images: the training images to include; None: all.
         report: called with the number of pictures done and the number of all pictures.
     """
-    images_of = Rows(opened.data["image"])
+    images_of = Rows(array_of(opened.data, "image"))
     _write_json(folder / "index.json", _index(opened, experiment, store, images))
     _write_lists(opened, folder, images_of)
     if opened.members:
         _write_json(folder / "members.json", _included(opened.members, images))
-    finals = [read(opened.trajectories[row["id"]]["image"]) for row in opened.targets]
+    finals = [read(array_of(opened.trajectories[row["id"]], "image")) for row in opened.targets]
     pictures.save_sheet(folder / "pictures/targets.webp", finals, pictures.ACROSS, pictures.CHOSEN)
     for row in opened.targets:
         estimates = process_of(opened, row["id"]).x0_hat()[::-1]
@@ -123,7 +143,7 @@ def write(opened: Opened, folder: Path, experiment: str, store: str, images: Seq
 def process_of(opened: Opened, name: str) -> Process:
     """Return the process of a target at the steps with scores."""
     scores = next(store for (_, target), store in opened.scores.items() if target == name)
-    return Process(opened.trajectories[name], opened.samples[name], sorted(read(scores["step"]).tolist()))
+    return Process(opened.trajectories[name], opened.samples[name], sorted(read(array_of(scores, "step")).tolist()))
 
 
 def _index(opened, experiment, store, images):

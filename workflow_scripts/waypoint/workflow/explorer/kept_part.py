@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import read
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.explorer.content import Opened, process_of
@@ -27,16 +28,16 @@ def write_part(opened: Opened, folder: Path, images: Sequence[int]) -> None:
     with create_store(folder / "data/train.zarr", dict) as part:
         for name in ("file", "label", "caption"):
             if name in opened.data:
-                part.write(name, ["train"], read(opened.data[name])[rows])
+                part.write(name, ["train"], read(array_of(opened.data, name))[rows])
     with create_store(folder / "data/near_duplicates.zarr", dict) as part:
-        part.write("first", ["train"], read(opened.near["first"])[rows])
+        part.write("first", ["train"], read(array_of(opened.near, "first"))[rows])
     for (method, target), store in opened.scores.items():
         identity = store.attrs["identity"]
         with create_store(folder / f"scores/{method}/{target}.zarr", lambda: {"identity": identity}) as part:  # noqa: B023
-            part.write("step", ["step"], read(store["step"]))
+            part.write("step", ["step"], read(array_of(store, "step")))
             for name in ("score", "score_se"):
                 if name in store:
-                    part.write(name, ["step", "train"], read(store[name])[:, rows])
+                    part.write(name, ["step", "train"], read(array_of(store, name))[:, rows])
     for target in opened.trajectories:
         process = process_of(opened, target)
         with create_store(folder / f"targets/{target}/trajectory.zarr", dict) as part:

@@ -2,10 +2,33 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import NotRequired, TypeAlias, TypedDict
 
 NUMBERS = ("score", "se", "random_mean", "random_sd", "z", "p", "q", "percentile")
 SIDES = "+-"
+
+# the listed training images, ascending; "alike" counts those that show the same
+Images = TypedDict(
+    "Images",
+    {
+        "train": list[int],
+        "file": list[str],
+        "class": list[str],
+        "alike": list[int],
+        "caption": NotRequired[list[str]],
+    },
+)
+# {step: {side: {"at", "low", "high", "found"}}}
+Lists: TypeAlias = dict[str, dict[str, dict[str, list[int]]]]
+
+
+class Content(TypedDict):
+    """The lists of one target and method as the page reads them."""
+
+    images: Images
+    lists: Lists
+    judged: NotRequired[bool]
+    by: NotRequired[str]
 
 
 def by_method_and_target(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], list[dict[str, str]]]:
@@ -16,7 +39,7 @@ def by_method_and_target(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str]
     return grouped
 
 
-def listed(rows: Iterable[dict[str, str]]) -> dict[str, Any]:
+def listed(rows: Iterable[dict[str, str]]) -> Content:
     """Return the lists of one target and method.
 
     Args:
@@ -29,7 +52,7 @@ def listed(rows: Iterable[dict[str, str]]) -> dict[str, Any]:
     rows = list(rows)
     row_of = {int(row["train"]): row for row in rows}
     position = {train: k for k, train in enumerate(sorted(row_of))}
-    lists: dict[str, dict[str, dict[str, list[int]]]] = {}
+    lists: Lists = {}
     for row in rows:
         sides = lists.setdefault(row["step"], {side: {"at": [], "low": [], "high": [], "found": []} for side in SIDES})
         side = sides[row["sign"]]
@@ -38,7 +61,7 @@ def listed(rows: Iterable[dict[str, str]]) -> dict[str, Any]:
             side["low"].append(int(row["rank_low"]))
             side["high"].append(int(row["rank_high"]))
             side["found"].append(int(row["found"] == "True"))
-    images = {
+    images: Images = {
         "train": list(position),
         "file": [row_of[train]["file"] for train in position],
         "class": [row_of[train]["class"] for train in position],

@@ -1,11 +1,12 @@
 """A target's denoising process as the page shows it: x_t, x̂0_t and samples of p(·|x_t) at some steps, as pictures."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
+from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import Rows, read
 
 SAMPLES = 4  # samples of p(·|x_t) shown of a step
@@ -19,14 +20,14 @@ class Process:
         trajectory, samples: the target's open stores. steps: the S steps, all of them in both stores.
     """
 
-    def __init__(self, trajectory: Any, samples: Any, steps: Sequence[int]):
+    def __init__(self, trajectory: zarr.Group, samples: zarr.Group, steps: Sequence[int]):
         self.steps = list(steps)
-        self._sample, self._sampled = samples["sample"], _positions(samples, steps)
+        self._sample, self._sampled = array_of(samples, "sample"), _positions(samples, steps)
         if "x_t_image" in samples:  # decoded latents
-            self._x_t, self._x0_hat, self._rows = samples["x_t_image"], samples["x0_hat_image"], self._sampled
+            store, names, self._rows = samples, ("x_t_image", "x0_hat_image"), self._sampled
         else:
-            self._x_t, self._x0_hat = trajectory["x_t"], trajectory["x0_hat"]
-            self._rows = _positions(trajectory, steps)
+            store, names, self._rows = trajectory, ("x_t", "x0_hat"), _positions(trajectory, steps)
+        self._x_t, self._x0_hat = (array_of(store, name) for name in names)
 
     def x_t(self) -> Pictures:
         """Return x_t, (S, C, H, W), each divided by half of its largest value if that is above 1: noise exceeds 1."""
@@ -42,7 +43,7 @@ class Process:
         return np.stack([read(self._sample, (row, slice(SAMPLES))) for row in self._sampled])
 
 
-def _positions(store: Any, steps: Sequence[int]) -> list[int]:
+def _positions(store: zarr.Group, steps: Sequence[int]) -> list[int]:
     """Return the rows of steps in a store."""
-    grid = read(store["step"]).tolist()
+    grid = read(array_of(store, "step")).tolist()
     return [grid.index(t) for t in steps]

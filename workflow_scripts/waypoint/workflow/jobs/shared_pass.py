@@ -7,12 +7,12 @@ gradients are the same, and are removed after use.
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.artifacts.fingerprint import Digest
 from waypoint.store.artifacts.provenance import read_attributes
 from waypoint.store.zarr.reader import open_store, read
 from waypoint.store.zarr.writer import COLUMN_BYTES
@@ -70,9 +70,12 @@ class SharedPass:
 
     def identity(self, gradients):
         """Return the fingerprint of everything that the waiting scores of a target depend on."""
-        key = json.dumps([self.spec, self.origins], sort_keys=True).encode()
-        arrays = [read(gradients[name]).tobytes() for name in ("g", "g_of_noise") if name in gradients]
-        return hashlib.sha256(b"".join([key, *arrays])).hexdigest()
+        digest = Digest()
+        digest.add(json.dumps([self.spec, self.origins], sort_keys=True).encode())
+        for name in ("g", "g_of_noise"):
+            if name in gradients:
+                digest.add(read(gradients[name]).tobytes())
+        return digest.hex()
 
     def finished(self, target, gradients):
         """Return whether the waiting scores of a target are finished and current."""

@@ -4,6 +4,7 @@ Of several artifacts of one kind, one per checkpoint, a stage inherits the first
 """
 
 from waypoint.workflow.methods import METHODS
+from waypoint.workflow.types import Config
 
 SOURCE, MASK = "source", "mask"  # files from outside the store
 
@@ -94,12 +95,12 @@ def paths(plan, name: str, method: str, target: str) -> list[str]:
     return [PLACES[stage].format(**wildcards) for stage, wildcards in READS[name](plan, method, target)]
 
 
-def files(plan, name: str, method: str, target: str) -> str | list:
+def files(plan, name: str, method: str, target: str) -> str | list[str]:
     """Return the path of a method's input ``name`` outside the store, or an empty list."""
     return plan.source(method, target) if name == SOURCE else plan.mask_file(target)
 
 
-def sections(plan, method: str, target: str) -> dict:
+def sections(plan, method: str, target: str) -> Config:
     """Return the parts of the configuration that a method's scores depend on besides those of its inputs."""
     row, merged = plan.kind(method), {}
     for setting in row.settings:
