@@ -203,3 +203,7 @@ def test_kohyas_alpha_may_be_a_whole_number(tmp_path, dtype):
     write(tmp_path, state, settings={"r": 7, "lora_alpha": 9})  # PEFT's settings are not kohya's
     assert {each.alpha for each in lora.factors(taken(tmp_path)).values()} == {4}
     refused("is 0; alpha is a number above 0", tmp_path, {n: q * 0 if "alpha" in n else q for n, q in state.items()})
+    layer = next(name for name in state if name.endswith(".alpha"))
+    refused(
+        "states alpha of some layers, but not of lora_unet", tmp_path, {n: q for n, q in state.items() if n != layer}
+    )

@@ -421,7 +421,7 @@ def test_a_prompt_is_for_text_conditional_models_only(denoiser, text_model):
 def test_ancestral_takes_noise_and_prediction_of_another_sampler(other):
     made = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
     theirs = other(**made, prediction_type="v_prediction")
-    found = checkpoints.ancestral(theirs.config)
+    found = checkpoints.ancestral({**theirs.config, "_class_name": other.__name__})
     assert torch.allclose(found.alphas_cumprod, theirs.alphas_cumprod)
     assert found.config.prediction_type == "v_prediction"
     assert found.config.clip_sample == theirs.config.get("clip_sample", False)

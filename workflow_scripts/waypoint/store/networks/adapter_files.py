@@ -200,6 +200,9 @@ def read_adapter_file(place: StrPath) -> AdapterFile:
     settings = [
         each for each in (in_header(file.name, numbers.metadata), None if underscored else in_folder(file)) if each
     ]
+    without = next((names.get("down", layer) for layer, names in sides.items() if "alpha" not in names), None)
+    if without and any("alpha" in names for names in sides.values()):  # diffusers and kohya's own code differ there
+        raise WaypointError(f"{file.name} states alpha of some layers, but not of {without}; store it for every layer")
     pairs: dict[str, Pair] = {}
     for layer, names in sides.items():
         for side, other in (("down", "up"), ("up", "down")):

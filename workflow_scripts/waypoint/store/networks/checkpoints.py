@@ -24,7 +24,7 @@ from waypoint.science.networks.known import network_of, network_of_new
 from waypoint.science.networks.network import Network
 from waypoint.science.networks.unet import kind_of
 from waypoint.science.processes.ddpm import Denoiser, check_scheduler
-from waypoint.science.processes.schedules import require_ancestral
+from waypoint.science.processes.schedules import clips, require_ancestral
 from waypoint.science.random_streams import derive
 from waypoint.science.types import Doubles, Integers, UNet
 from waypoint.store.artifacts.atomic import share
@@ -261,8 +261,8 @@ def stored_scheduler(config: Attributes) -> DDPMScheduler:
 def ancestral(config: Attributes) -> DDPMScheduler:
     """Return a DDPMScheduler with the noise schedule and prediction of any scheduler's config.
 
-    A config without ``clip_sample`` belongs to a sampler that does not clip, although DDPMScheduler would by default.
-    Keys that ancestral sampling does not know are dropped.
+    A config without ``clip_sample`` clips if the scheduler that it names does so by default. Keys that ancestral
+    sampling does not know are dropped.
 
     Raises:
         WaypointError: the config has no variance-preserving noise schedule.
@@ -272,7 +272,7 @@ def ancestral(config: Attributes) -> DDPMScheduler:
     settings = {
         key: value for key, value in config.items() if key in known_keys and (key, value) != ("variance_type", None)
     }
-    return from_config(DDPMScheduler, {"clip_sample": False, **settings, "_class_name": "DDPMScheduler"})
+    return from_config(DDPMScheduler, {**settings, "clip_sample": clips(config), "_class_name": "DDPMScheduler"})
 
 
 def differences(first: "UNet | DDPMScheduler", second: "UNet | DDPMScheduler") -> list[str]:

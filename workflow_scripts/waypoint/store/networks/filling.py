@@ -80,7 +80,7 @@ def fill(kind: type[Network], config: Attributes, state: "dict[str, Tensor]") ->
         state: {name: tensor}.
 
     Raises:
-        WaypointError: as ``require_filled``, or diffusers refuses the configuration.
+        WaypointError: as ``require_filled`` and ``weight_files.require_finite``; diffusers refuses the configuration.
     """
     from waypoint.patches.lean_diffusers import no_init_weights
 
@@ -90,6 +90,7 @@ def fill(kind: type[Network], config: Attributes, state: "dict[str, Tensor]") ->
     with no_init_weights():
         network = from_config(kind, config)
     network.load_state_dict(state, strict=True)
+    weight_files.require_finite(network)
     return network.eval(), notes
 
 

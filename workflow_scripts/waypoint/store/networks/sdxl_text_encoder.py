@@ -13,6 +13,7 @@ import torch
 from waypoint.errors import WaypointError
 from waypoint.science.networks.sdxl import pack, rows_for
 from waypoint.store.artifacts.checksums import require_intact
+from waypoint.store.networks.weight_files import require_finite
 from waypoint.store.types import StrPath
 
 FIRST, SECOND = ("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")
@@ -69,6 +70,10 @@ class SDXLTextEncoder:
             if info["missing_keys"]:
                 missing = ", ".join(sorted(info["missing_keys"])[:3])
                 raise WaypointError(f"text_encoder: {name}/{encoder} lacks the weights {missing}")
+            try:
+                require_finite(model)
+            except WaypointError as error:
+                raise WaypointError(f"text_encoder: {name}/{encoder}: {error}") from error
             self.models.append(model.eval().to(device))
         limit = min(tokenizer.model_max_length for tokenizer in self.tokenizers)
         limit = min(limit, *(model.config.max_position_embeddings for model in self.models))

@@ -108,6 +108,10 @@ class TextEncoder:
         missing = sorted(key for key in info["missing_keys"] if "pooler." not in key)
         if missing:
             raise WaypointError(f"text_encoder: {name} lacks the weights {', '.join(missing[:3])}")
+        try:
+            weight_files.require_finite(self.model)
+        except WaypointError as error:
+            raise WaypointError(f"text_encoder: {name}: {error}") from error
         files = self.tokenizer.vocab_files_names.values()
         if files and not any((tokenizer / name).is_file() for name in files):  # every word would be unknown
             raise WaypointError(f"text_encoder: {name} has no vocabulary; a tokenizer needs {' or '.join(files)}")

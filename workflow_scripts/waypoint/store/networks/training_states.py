@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, cast
 
 from waypoint.errors import WaypointError
-from waypoint.store.networks.weight_files import read, read_mapping, refuse_other_kinds, shapes
+from waypoint.store.networks.weight_files import header_of, read, read_mapping, refuse_other_kinds, shapes
 
 if TYPE_CHECKING:  # planning imports no torch
     from torch import Tensor
@@ -37,7 +37,7 @@ def state_in(file: Path, weights: str | None = None, values: bool = True) -> "tu
         state = parts[""]
     else:
         state, notes = _select(file, parts, weights, content)
-    refuse_other_kinds(list(state))
+    refuse_other_kinds(header_of(state))
     return (state if values else {name: tuple(tensor.shape) for name, tensor in state.items()}), notes
 
 

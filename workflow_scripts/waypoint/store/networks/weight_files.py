@@ -10,7 +10,7 @@ either safetensors or torch's pickle. Importing this module does not import torc
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -19,7 +19,7 @@ from waypoint.errors import WaypointError
 from waypoint.store.types import StrPath
 
 if TYPE_CHECKING:  # planning imports no torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Header: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # {name: (shape, dtype)}
 
@@ -182,6 +182,33 @@ def refuse_other_kinds(names: Sequence[str] | Header) -> None:
         )
 
 
+def header_of(tensors: "Mapping[str, Tensor]") -> Header:
+    """Return what ``header`` would return for a file that holds the tensors."""
+    return {name: (tuple(q.shape), _type_of(str(q.dtype).removeprefix("torch."))) for name, q in tensors.items()}
+
+
+def _type_of(dtype: str) -> str:
+    """Return safetensors' name of a type of torch's: F32 for float32."""
+    if dtype == "bfloat16":
+        return "BF16"
+    return re.sub(r"^(float|int|uint)(?=\d+$)", lambda match: match[1][0], dtype).upper()
+
+
+def require_finite(network: "nn.Module") -> None:
+    """Refuse a network with a weight that is NaN or infinite: everything that it gives would be.
+
+    Raises:
+        WaypointError: names the weight.
+    """
+    for name, weight in network.state_dict().items():
+        # a sum is finite if all its terms are, unless it overflows, and costs no memory
+        if weight.is_floating_point() and not weight.sum().isfinite() and not weight.isfinite().all():
+            raise WaypointError(
+                f"its weights are not finite: {name} holds NaN or infinity; its training diverged, or the "
+                "file is damaged"
+            )
+
+
 def _is_plain(name: str, dtype: str) -> bool:
     return dtype in FLOATS or dtype in COUNTS and not name.endswith((".weight", ".bias"))
 
@@ -254,7 +281,7 @@ def read_state(file: StrPath, device: str) -> "dict[str, Tensor]":
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise WaypointError(f"{file} holds no state dict, a mapping of names to tensors")
     tensors = cast("dict[str, Tensor]", state)
-    refuse_other_kinds(list(tensors))
+    refuse_other_kinds(header_of(tensors))
     return dict(tensors)
 
 

@@ -22,7 +22,11 @@ def arguments(config: Settings, x: "torch.Tensor", condition: "torch.Tensor | No
 
 
 def check(config: Settings) -> None:
-    """Refuse class embeddings other than those of numbered classes."""
+    """Refuse class embeddings other than those of numbered classes, and steps that are continuous noise levels."""
+    if config.get("time_embedding_type") == "fourier":  # of UNet2DModel alone: it takes the logarithm of the step
+        raise WaypointError(
+            "time_embedding_type 'fourier' is not supported: it is for continuous noise levels, and gives NaN at step 0"
+        )
     if config.get("class_embed_type") is not None:
         raise WaypointError(f"class_embed_type {config['class_embed_type']!r} is not supported; num_class_embeds is")
 
