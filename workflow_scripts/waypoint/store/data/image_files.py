@@ -9,7 +9,7 @@ from typing import IO, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.images import ImageOptions, Images
@@ -175,5 +175,7 @@ def _clear_errors(name: StrPath, key: str) -> Generator[None]:
             f"{key}: {name} has more than {LARGEST:,} pixels, the limit for one image; make it smaller, "
             f"with `magick mogrify -resize 4096x4096 {str(name)!r}`, say"
         ) from error
+    except UnidentifiedImageError as error:  # its own text names an object of Python
+        raise WaypointError(f"{key}: {name} is not a readable image (Pillow does not know its contents)") from error
     except Exception as error:  # damaged files fail in many ways, which differ by format
         raise WaypointError(f"{key}: {name} is not a readable image ({error})") from error

@@ -73,16 +73,16 @@ def warn_of_unread(container: Container, images: Sequence[str], read: Sequence[s
     Args:
         images: names in the container. read: names of the caption files that are read.
     """
-    known = {os.path.splitext(image)[0] for image in images} | set(images)
-    named = [name for name in container.names if suffix_of(name) in TEXTS and os.path.splitext(name)[0] in known]
-    tables = [
-        name
-        for name in container.names
-        if (suffix := suffix_of(name)) in TABLES
-        or (suffix in TEXTS and posixpath.basename(name).lower().startswith("metadata."))
-    ]
-    skipped = {*read, *(name for name in tables if posixpath.basename(name) in METADATA)}
-    if unread := [name for name in dict.fromkeys([*named, *tables]) if name not in skipped]:
+    skipped = set(read)
+    texts = [name for name in container.names if suffix_of(name) in TEXTS and name not in skipped]
+    known = {os.path.splitext(image)[0] for image in images} | set(images) if texts else set[str]()
+    unread: list[str] = []
+    for name in texts:
+        base = posixpath.basename(name)
+        is_table = suffix_of(name) in TABLES or base.lower().startswith("metadata.")
+        if base not in METADATA and (is_table or os.path.splitext(name)[0] in known):
+            unread.append(name)
+    if unread:
         warnings.warn(
             f"data.path: {len(unread):,} files under {container.path} that may hold captions or labels are not read: "
             f"{some(unread)}. What is read are {' and '.join(METADATA)}, and 1.txt beside 1.png; data.captions may "

@@ -147,8 +147,8 @@ def _require_ends(tars: Sequence[str]) -> None:
         except OSError as error:
             raise WaypointError(f"data.path: {tar} is not a readable tar file ({error})") from error
     if cut_short:
-        verb = "is" if len(cut_short) == 1 else "are"
-        raise WaypointError(f"data.path: {some(cut_short)} {verb} {CUT}, or not a readable tar file; {AGAIN}")
+        kind = "is not a readable tar file, or is" if len(cut_short) == 1 else "are no readable tar files, or are"
+        raise WaypointError(f"data.path: {some(cut_short)} {kind} {CUT}; {AGAIN}")
 
 
 def samples_in(tar: str, name_of_tar: str) -> list[Sample]:
