@@ -152,3 +152,35 @@ def test_a_saved_folder_without_a_part_or_with_a_broken_one(tmp_path):
     state = json.loads((tmp_path / "a/state.json").read_text())
     (tmp_path / "a/state.json").write_text(json.dumps(state | {"_data_files": 3}))
     refused(section(tmp_path / "a"), "state.json cannot be read")
+
+
+# ---- columns
+
+
+def test_labels_of_floats_and_names_in_capitals(tmp_path):
+    opened = SOURCE(section(parquet(tmp_path / "0.parquet", Label=[2.0, 1.0], Text=[" a  dog", "b"])))
+    assert opened.labels.tolist() == [2, 1] and opened.captions == ["a dog", "b"]
+    for label, words in (
+        ([1.0, float("nan")], "no label in 1 of 2 rows: 1"),
+        ([1.0, 0.5], "column label holds 0.5 in row 1"),
+        (["a", "nan"], "no label in 1 of 2 rows: 1"),
+        (["", "a"], "no label in 1 of 2 rows: 0"),
+    ):
+        with pytest.raises(WaypointError, match=words):
+            SOURCE(section(parquet(tmp_path / "1.parquet", label=label)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"label": [[0, 1], [1, 0]]}, ["data.columns.label", "column label holds lists of int64", "label: null"]),
+        ({"label": [{"id": 1}, {"id": 2}]}, ["data.columns.label", "structs"]),
+        ({"Caption": [[["a"]], [["b"]]]}, ["data.columns.caption", "Caption", "lists of lists of string"]),
+        ({"text": [[{"raw": "a"}], [{"raw": "b"}]]}, ["data.columns.caption", "lists of structs"]),
+        ({"caption": [1, 2]}, ["data.columns.caption", "int64"]),
+    ],
+)
+def test_columns_of_a_known_name_that_cannot_be_read_are_refused(tmp_path, columns, words):
+    place = parquet(tmp_path / "0.parquet", **columns)
+    refused(section(place), *words)
+    assert SOURCE.check(section(place, columns={"label": None, "caption": None})) == 2

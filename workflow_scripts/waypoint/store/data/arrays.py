@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store.data.captions import is_missing
+from waypoint.store.data.captions import is_missing, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.images import ImageOptions, Images
 from waypoint.store.data.labels import labels_of_array, numbered, texts_of
@@ -276,4 +276,4 @@ def _read_captions(array: Values, context: str) -> list[str]:
             f"{context}: {len(uncaptioned):,} of {len(texts):,} images have no caption (blank, or nan): "
             f"{some(uncaptioned)}; leave them out, or store captions for them"
         )
-    return texts
+    return usable(texts)

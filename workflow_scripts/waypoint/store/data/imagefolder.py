@@ -155,7 +155,7 @@ SOURCE = Source(
     needs={"path": "a folder of images, or a zip archive of one"},
     folder=True,
     reads=(".zip",),
-    check=listed,
+    check=lambda section: len(listed(section).files),
     captioned=lambda section: listed(section).captions is not None,
     caption_help="data.captions names a table with the columns file and caption; 1.txt beside 1.png is read too",
 )

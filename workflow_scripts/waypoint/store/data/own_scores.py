@@ -81,7 +81,13 @@ class OwnScores:
         values = _values(array).T if dims_of(array) == DIMS[::-1] else _values(array)
         if values.shape != (len(self.steps), self.images):
             raise WaypointError(f"{self.context}: {name} in {self.path} has another shape than score")
-        return values[[self.steps.index(t) for t in steps]].astype(np.float32)
+        chosen = values[[self.steps.index(t) for t in steps]].astype(np.float32)
+        if name == "score_se" and not (chosen >= 0).all():
+            raise WaypointError(
+                f"{self.context}: score_se in {self.path} has values below 0 or NaN, but a standard error is a number "
+                "from 0 on; correct them, or leave score_se out"
+            )
+        return chosen
 
 
 def _values(array: "AnyArray") -> Values:
