@@ -150,7 +150,7 @@ def test_a_name_with_a_zero_is_a_sentence():
     refused(lambda: readable("photos\0", "data.path"), "config: data.path", "is no name of a file")
 
 
-@pytest.mark.parametrize("error", [-1.0, np.nan])
+@pytest.mark.parametrize("error", [-1.0, np.nan, 1e300])
 def test_standard_errors_of_own_scores_are_numbers_from_0_on(tmp_path, error):
     group = open_group(tmp_path / "a.zarr", mode="w")
     for name, values, dims in (
