@@ -135,7 +135,7 @@ def test_every_tar_file_is_opened_at_planning_and_keys_are_looked_up(tmp_path):
     (tmp_path / "1.tar").write_text("broken")
     refused(lambda: check_data(section("webdataset", tmp_path), None), "1.tar is not a readable tar file")
     wrong = section("webdataset", first, columns={"caption": "json.titel"})
-    refused(lambda: check_data(wrong, None), "data.columns.caption", "0.tar", "key 'titel'")
+    refused(lambda: check_data(wrong, None), "data.columns.caption", "0.tar", "json.titel")
     assert opened("webdataset", first, columns={"caption": "json.title"}).captions == ["a"]
 
 

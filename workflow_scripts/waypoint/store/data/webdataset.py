@@ -142,8 +142,7 @@ def check(section: DataSection) -> None:
         # an empty list of texts is refused with the number of such samples, when all are read
         found = any(any([_texts(sample, column, role) for sample in samples.values()]) for column in candidates)
         if is_whole and not found and columns.get(role) is not None:
-            key = candidates[0].removeprefix("json.")
-            raise WaypointError(f"data.columns.{role}: no .json in {first} has a {role} under the key {key!r}")
+            raise WaypointError(f"data.columns.{role}: no sample of {first} has a {role} in {candidates[0]}")
 
 
 def _candidates(columns: Mapping[str, str | None], role: str, defaults: Sequence[str]) -> Sequence[str]:
