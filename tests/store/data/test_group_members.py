@@ -7,7 +7,7 @@ from support import store
 from waypoint.errors import WaypointError
 from waypoint.store.data import group_members
 from waypoint.store.data.group_members import classes_of, members, read_list
-from waypoint.store.data.image_names import ImageNames, find
+from waypoint.store.data.image_names import ImageNames, NameIndex, find
 from waypoint.store.zarr.reader import open_store
 
 FILES = ["ann/1.png", "ann/2.png", "bob/1.png", "bob/sea.png", "cy/1.png"]
@@ -29,7 +29,7 @@ def test_a_list_has_names_ends_of_names_patterns_and_indices(tmp_path):
 
 def test_groups_by_class_come_in_order_and_leave_out_who_has_none(tmp_path):
     classes = ["10", "2", "", "zoo", "2"]
-    found = told(FILES, listed(tmp_path, "0\n1"), classes, "label")
+    found = told(FILES, listed(tmp_path, "0\nann/2.png"), classes, "label")
     assert found == {"x": [0, 1], "2": [1, 4], "10": [0], "zoo": [3]} and list(found) == ["x", "2", "10", "zoo"]
 
 
@@ -38,9 +38,11 @@ def test_whole_names_ends_and_indices_are_looked_up_and_mean_what_find_says(tmp_
     files = [*(f"a/b/{i:03d}.png" for i in range(50)), "7", "b/000.png"]
     lines = [*files[:50], "b/004.png", "012.png", "3", "7", "b/000.png"]
     expected = {i for line in lines for i in find(files, line, "")}
-    monkeypatch.setattr(group_members, "find", None)
+    made = []
+    monkeypatch.setattr(group_members, "NameIndex", lambda names: made.append(names) or NameIndex(names))
     assert set(told(files, listed(tmp_path, "\n".join([*lines[50:], *files[20:23]])))["x"]) < expected
     assert told(files, listed(tmp_path, "\n".join(lines[50:]))) == {"x": [3, 4, 12, 50, 51]}
+    assert made == [files, files]  # once for each list
 
 
 WRONG = {
@@ -93,3 +95,14 @@ def test_classes_and_groups_are_those_of_the_store(tmp_path):
     assert classes_of(data, "group", ImageNames(data)) == ["x", "", "y"]
     bare = open_store(store(tmp_path / "b.zarr", image=image))
     assert classes_of(bare, "label", ImageNames(bare)) is None and classes_of(bare, "group", ImageNames(bare)) is None
+
+
+def test_digits_that_name_a_file_are_no_index(tmp_path):
+    """0005 once meant the image of index 5, which was 0010.png."""
+    files = [f"{i:04d}.png" for i in range(5, 25)]
+    with pytest.raises(WaypointError, match=r"line 2: no training image is called '0005'; .*'0005\.png'"):
+        members(files, listed(tmp_path, "0007.png\n0005\n"), None, None)
+    with pytest.raises(WaypointError, match=r"'12' may be the image of index 12, '13\.png', or 'a/12\.png'; give the"):
+        members(
+            ["a/12.png" if i == 11 else f"{i + 1}.png" for i in range(20)], listed(tmp_path, "3.png\n12"), None, None
+        )

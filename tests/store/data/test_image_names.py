@@ -65,6 +65,8 @@ def test_a_name_a_pattern_or_an_index_means(wanted, expected):
         ("dog/seven.pgn", "no training image is called 'dog/seven.pgn'; the nearest names are 'cat/seven.png'"),
         ("qqqqqqqqqq", "'qqqqqqqqqq'; the first names are 'ape/1.png', 'ape/2.png', 'cat/1.png', 'cat/seven.png', …"),
         ("CAT/*", "no training image fits the pattern 'CAT/*'; the"),
+        ("03", "no training image is called '03'"),
+        ("9" * 5000, "there is no training image 999"),
         (7, "here: there is no training image 7; their indices are 0 to 6"),
         ("66", "there is no training image 66; their indices are 0 to 6"),
         ("²", "no training image is called '²'"),
@@ -87,3 +89,19 @@ def test_one_image_is_not_a_pattern_of_several():
     assert find_one(FILES, "cat/s*", "here") == 3
     with pytest.raises(WaypointError, match=re.escape("here: 'ape/*' fits 3 training images; give one of")):
         find_one(FILES, "ape/*", "here")
+
+
+def test_digits_are_an_index_unless_another_file_is_called_so():
+    files = ["0.png", "2.png", "b/1.png", "c/05.png", "c/6"]
+    assert find(files, "0", "here") == [0]  # both the index and the name
+    assert find(files, "4", "here") == [4] and find(files, 1, "here") == [1]
+    for query, said in {
+        "1": "here: '1' may be the image of index 1, '2.png', or 'b/1.png'; give the whole name",
+        "05": "here: no training image is called '05'; a name needs its suffix: 'c/05.png'",
+        "6": "there is no training image 6",
+        "00": "no training image is called '00'",
+    }.items():
+        with pytest.raises(WaypointError, match=re.escape(said)):
+            find(files, query, "here")
+    with pytest.raises(WaypointError, match=re.escape("'9' may be '9.png'; give the whole name")):
+        find(["9.png", "b.png"], "9", "here")

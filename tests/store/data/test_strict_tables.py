@@ -1,6 +1,9 @@
 """Tables that a lenient reader would mend: quotes that do not close, values of JSON that are no text, and the like."""
 
+import gzip
 import json
+import unicodedata
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -128,3 +131,41 @@ def test_half_characters_are_refused_with_their_line(key):
     refused(lambda: table(jsonl(row), lines=True), "x line 1 contains \\ud83d, half of a character")
     refused(lambda: table(jsonl(row | {key: "a\0b"}), lines=True), "x line 1 contains the sign \\u0000")
     assert table(jsonl(row | {key: "\U0001f600 \\ud83d \\u0000"}), lines=True)  # a pair, and backslashes
+
+
+# ---- what a table is not, and names that nearly fit
+
+
+def test_swallowed_lines_that_are_right_by_the_letter(photos):
+    rows = 'file,caption\n1.png,"a dog\n2.png,a cat"\n3.png,a cow\n'
+    refused(lambda: SOURCE.check(photos(rows)), "line 2 has a caption that goes on with a line about 2.png")
+    refused(lambda: SOURCE.check(photos(rows.replace("caption", "label"))), "line 2 has a line break in its label")
+    assert SOURCE(photos('file,caption\n1.png,"a dog,\nrunning"\n')).captions == ["a dog, running"]
+
+
+@pytest.mark.parametrize("text", ['{"file": "1.png", "caption": "a"}\n', '\n[{"file": "1.png"}]'])
+def test_json_under_another_name(photos, text):
+    refused(lambda: SOURCE.check(photos(text, ".json")), "table.json is JSON and no CSV; name it .jsonl, with one")
+    refused(lambda: SOURCE.check(photos("\ufeff" + text, ".csv")), "table.csv is JSON and no CSV")
+
+
+def test_a_compressed_table(photos):
+    section = photos("", ".csv.gz")
+    Path(section["captions"]).write_bytes(gzip.compress(b"file,caption\n1.png,a\n"))
+    refused(lambda: SOURCE.check(section), "table.csv.gz is compressed; unpack it with `gunzip ")
+
+
+def test_names_with_accents_and_backslashes(photos, tmp_path):
+    for form in ("NFC", "NFD"):
+        name, other = (unicodedata.normalize(f, "Caf\xe9.png") for f in (form, "NFC" if form == "NFD" else "NFD"))
+        (tmp_path / "photos/1.png").rename(tmp_path / "photos" / name)
+        assert SOURCE(photos(f"file,label\n{other},a\n")).files == [name]
+        (tmp_path / "photos" / name).rename(tmp_path / "photos/1.png")
+    refused(lambda: SOURCE.check(photos("file,label\na\\1.png,a\n")), "no file", "names in tables have / instead of \\")
+
+
+def test_a_mask_whose_name_begins_with_a_number(tmp_path):
+    columns = ["id", "seed", "mask"]
+    (tmp_path / "t.csv").write_text('id,seed,mask\na,1,1 mask.png\nb,2,"0,0,8,8"\n')
+    rows = read_targets(tmp_path / "t.csv", columns)
+    assert [row["mask"] for row in rows] == ["1 mask.png", [0, 0, 8, 8]]

@@ -101,7 +101,7 @@ def test_members_of_one_sample_may_lie_apart(tmp_path):
 
 def test_json_beside_the_image(tmp_path):
     path = shard(
-        tmp_path / "a.tar", 0, 2, ("json", lambda i: json.dumps({"caption": f"c{i}", "label": "ba"[i], "t": 7}))
+        tmp_path / "a.tar", 0, 2, ("json", lambda i: json.dumps({"caption": f"c{i}", "label": "ba"[i], "t": "7"}))
     )
     opened = checked(path)
     assert opened.captions == ["c0", "c1"] and opened.class_names == ["a", "b"] and opened.labels.tolist() == [1, 0]

@@ -1,7 +1,7 @@
 """Scores of single training images for all targets, methods and steps: tables/scores_of_images.csv and `make image`."""
 
 from waypoint.science.evaluation.sign_overlap import ranks
-from waypoint.store.data.image_names import find
+from waypoint.store.data.image_names import NameIndex
 from waypoint.store.zarr.reader import read
 
 COLUMNS = ["file", "train", "target", "method", "step", "score", "score_se", "rank"]
@@ -16,7 +16,8 @@ def listed_indices(files, entries, key):
     Raises:
         WaypointError: as ``image_names.find``; names the entry.
     """
-    return list(dict.fromkeys(i for k, entry in enumerate(entries) for i in find(files, entry, f"{key}[{k}]")))
+    index = NameIndex(files)
+    return list(dict.fromkeys(i for k, entry in enumerate(entries) for i in index.find(entry, f"{key}[{k}]")))
 
 
 def rows_of(scores, images, names):

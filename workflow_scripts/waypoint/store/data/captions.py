@@ -21,8 +21,8 @@ def is_empty(text: str | None) -> bool:
 
 
 def usable(texts: Sequence[str | None]) -> list[str]:
-    """Return an image's captions without the missing ones."""
-    return [text for text in texts if text is not None and not is_missing(text)]
+    """Return an image's captions without the missing ones, with single spaces between words and none around them."""
+    return [" ".join(text.split()) for text in texts if text is not None and not is_missing(text)]
 
 
 def one_or_several(texts: Sequence[str]) -> Caption:

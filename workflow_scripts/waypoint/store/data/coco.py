@@ -11,6 +11,7 @@ from waypoint.store.data.captions import is_missing, one_or_several
 from waypoint.store.data.faults import refuse, some
 from waypoint.store.data.paths import outside
 from waypoint.store.data.source import DataSection, Source, path_of
+from waypoint.store.data.tables import ESCAPE, require_whole
 from waypoint.store.types import StrPath
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
             has no caption.
     """
     try:
-        contents = json.loads(Path(annotations).read_text(encoding="utf-8"))
+        raw = Path(annotations).read_text(encoding="utf-8")
+        contents = json.loads(raw)
         images: list[tuple[int, str]] = [(entry["id"], entry["file_name"]) for entry in contents["images"]]
         texts: list[tuple[int, str]] = [
             (entry["image_id"], " ".join(entry["caption"].split())) for entry in contents["annotations"]
@@ -51,6 +53,9 @@ def captioned_files(annotations: StrPath, root: StrPath) -> tuple[list[Path], li
         ) from error
     if not images:
         raise WaypointError(f"data.captions: {annotations} lists no images")
+    if ESCAPE.search(raw):
+        for i, text in [*images, *texts]:
+            require_whole(str(text), f"data.captions: {annotations}: image {i}")
     faults = [f"{name} leads out of the folder data.path" for _, name in images if outside(name)]
     if len(ids) < len(images):
         counts = Counter(i for i, _ in images)
@@ -84,8 +89,8 @@ def coco(section: DataSection) -> "ImageFiles":
     return ImageFiles(section, files, paths, [annotations], captions=captions, channels=3)
 
 
-def check_coco(section: DataSection) -> None:
-    """Refuse annotations with mistakes, and missing files if all of them are to be read.
+def check_coco(section: DataSection) -> int:
+    """Refuse annotations with mistakes, and missing files if all are to be read; returns the number of images.
 
     Raises:
         WaypointError: as ``coco``.
@@ -98,6 +103,7 @@ def check_coco(section: DataSection) -> None:
                 f"data.path: {len(absent):,} of the {len(paths):,} images that {section['captions']} lists are not in "
                 f"{section['path']}: {some(absent)}"
             )
+    return len(paths)
 
 
 SOURCE = Source(

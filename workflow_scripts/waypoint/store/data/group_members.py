@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.image_names import ImageNames, find
+from waypoint.store.data.image_names import ImageNames, NameIndex
 from waypoint.store.types import StrPath, array_of
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ def members(
             is nothing to group by; names the key, the file and the line.
     """
     groups: dict[str, NDArray[np.int64]] = {}
-    name_index = _index_names(files)
+    name_index = NameIndex(files)
     for name, path in lists.items():
         key = f"{section}.files.{name}"
         indices = {
-            i
-            for line, entry in read_list(path, key)
-            for i in _find_images(files, name_index, entry, f"{key}: {path} line {line}")
+            i for line, entry in read_list(path, key) for i in name_index.find(entry, f"{key}: {path} line {line}")
         }
         groups[name] = np.array(sorted(indices))
     if by is not None:
@@ -78,29 +76,6 @@ def members(
                 f"{section}: group {name} holds all {len(files)} training images, so there are none to compare it with"
             )
     return groups
-
-
-def _index_names(files: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """Index the images by whole name, and by every end of a name after a '/', for fast lookup of long lists."""
-    whole: dict[str, list[int]] = {}
-    ends: dict[str, list[int]] = {}
-    for i, file in enumerate(files):
-        whole.setdefault(file, []).append(i)
-        while "/" in file:
-            file = file.split("/", 1)[1]
-            ends.setdefault(file, []).append(i)
-    return whole, ends
-
-
-def _find_images(
-    files: Sequence[str], name_index: tuple[dict[str, list[int]], dict[str, list[int]]], entry: str, context: str
-) -> list[int]:
-    """Return the images of an entry, as ``find`` would; ``find`` itself handles patterns and errors."""
-    whole, ends = name_index
-    if entry.isascii() and entry.isdigit() and entry not in whole and int(entry) < len(files):
-        return [int(entry)]
-    images = whole.get(entry) or ends.get(entry) or []
-    return images if len(images) == 1 else find(files, entry, context)
 
 
 def _numbers_first(name: str) -> tuple[int, int, str]:

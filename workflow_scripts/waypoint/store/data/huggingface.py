@@ -8,11 +8,9 @@
 import contextlib
 import importlib.util
 import io
-import json
 import os
 import re
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any, Unpack, cast
 
@@ -20,12 +18,20 @@ from waypoint.errors import WaypointError
 from waypoint.store.artifacts.fingerprint import text_hash
 from waypoint.store.artifacts.source_files import SourceRecord
 from waypoint.store.data.faults import some
-from waypoint.store.data.huggingface_columns import Features, captions_in, chosen_columns, labels_in
+from waypoint.store.data.huggingface_columns import captions_in, chosen_columns, labels_in
+from waypoint.store.data.huggingface_files import (
+    SAVED,
+    chosen_files,
+    chosen_split,
+    local_files,
+    parquet_files,
+    saved_folder,
+    saved_parts,
+)
 from waypoint.store.data.image_files import EncodedImages
 from waypoint.store.data.images import ImageOptions, Images
-from waypoint.store.data.patterns import expanded, is_pattern
+from waypoint.store.data.patterns import is_pattern
 from waypoint.store.data.source import DataSection, Source, places
-from waypoint.store.types import StrPath
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,7 +40,6 @@ INSTALL = "pip install -r envs/requirements-huggingface.txt -c envs/constraints.
 REMOTE = "hf://datasets/"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w*$")  # a version such as v1.5 is not a suffix
-SAVED, SAVED_SPLITS = ("dataset_info.json", "state.json"), "dataset_dict.json"
 REVISION = re.compile(r"@([0-9a-f]{40})/")
 
 
@@ -53,73 +58,6 @@ def hub_id(section: DataSection) -> str | None:
     return path if looks_like_id and not os.path.exists(path) and not os.path.isdir(path.split("/")[0]) else None
 
 
-def saved_folder(section: DataSection) -> Path | None:
-    """Return the folder of one split that ``save_to_disk`` wrote, or None for parquet.
-
-    Raises:
-        WaypointError: none of several splits is chosen, the chosen one is missing, or the folder is incomplete.
-    """
-    if not isinstance(section["path"], str):
-        return None
-    root, split = Path(section["path"]), section.get("split")
-    if (root / SAVED_SPLITS).is_file():
-        try:
-            splits: list[str] = list(json.loads((root / SAVED_SPLITS).read_text(encoding="utf-8"))["splits"])
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise WaypointError(f"data.path: {root / SAVED_SPLITS} cannot be read ({error})") from error
-        root /= chosen_split(splits, split, root)
-    elif not any((root / name).is_file() for name in SAVED):
-        return None
-    elif split is not None:
-        raise WaypointError(f"data.split: {root} was saved as one split; leave the key out")
-    if missing := [name for name in SAVED if not (root / name).is_file()]:
-        raise WaypointError(f"data.path: {root} is not whole, {missing[0]} is missing; save the data set again")
-    return root
-
-
-def chosen_split(splits: Sequence[str], requested: str | None, location: StrPath) -> str:
-    """Return the split to read: the requested one, train, or the only one.
-
-    Raises:
-        WaypointError: there is no such split; lists the splits.
-    """
-    if requested is not None and requested in splits:
-        return requested
-    if requested is None and "train" in splits:
-        return "train"
-    if requested is None and len(splits) == 1:
-        return splits[0]
-    problem = f"there is no {requested}" if requested is not None else "name the one to read"
-    raise WaypointError(f"data.split: {problem} in {location}; the splits are {', '.join(splits)}")
-
-
-def parquet_files(section: DataSection) -> list[str]:
-    """List the parquet files that a path, a pattern, a list of these or a folder names.
-
-    Raises:
-        WaypointError: there are none, or some are not parquet.
-    """
-    files: list[str] = []
-    for place in places(section["path"]):
-        if os.path.isdir(place):
-            inner_files = sorted(str(file) for file in Path(place).rglob("*.parquet") if not _is_hidden(file, place))
-            if not inner_files:
-                raise WaypointError(
-                    f"data.path: {place} is neither a folder of save_to_disk nor one with parquet files; "
-                    "for a folder of images use source imagefolder, for tar files webdataset"
-                )
-            files += inner_files
-        else:
-            files += expanded(place)
-    if others := [file for file in files if not file.endswith(".parquet")]:
-        raise WaypointError(f"data.path: {some(others)}: source huggingface reads parquet, a saved folder, or a hub id")
-    return files
-
-
-def _is_hidden(file: Path, root: StrPath) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(root).parts)
-
-
 def paths(section: DataSection) -> Sequence[str | None]:
     """List the files to be read; none for a hub id."""
     if hub_id(section):
@@ -128,42 +66,28 @@ def paths(section: DataSection) -> Sequence[str | None]:
         folder = saved_folder(section)
         if folder is None:
             return parquet_files(section)
-        state = json.loads((folder / SAVED[1]).read_text(encoding="utf-8"))
-        return [str(folder / name) for name in (*SAVED, *(part["filename"] for part in state["_data_files"]))]
+        return [*(str(folder / name) for name in SAVED), *saved_parts(folder)]
     except (WaypointError, OSError, ValueError, LookupError, TypeError):
         return [None]  # missing or changed; ``check`` names the fault
 
 
-def check(section: DataSection) -> None:
-    """Refuse missing packages and wrong files, splits and columns, without reading images.
+def check(section: DataSection) -> int | None:
+    """Refuse missing packages and wrong files, splits and columns; returns the number of images, None if not known yet.
 
     Raises:
         WaypointError: names the key.
     """
     _require_library()
     if hub_id(section):
-        return  # no network before a job needs it
+        return None  # no network before a job needs it
     if section.get("configuration") is not None:
         raise WaypointError("data.configuration is for data sets of the hub; leave it out for files")
     path = section["path"]
     if isinstance(path, str) and not os.path.exists(path) and not is_pattern(path):
         raise WaypointError(f"data.path: there is no {path}, and it is not a hub id, which looks like owner/name")
-    chosen_columns(_features(section), section)
-
-
-def _features(section: DataSection) -> Features:
-    """Read the names and types of the columns of files on this machine."""
-    import pyarrow.parquet
-    from datasets import Features as ColumnTypes
-
-    folder = saved_folder(section)
-    file = folder / SAVED[0] if folder else parquet_files(section)[0]
-    try:
-        if folder:
-            return ColumnTypes.from_dict(json.loads(file.read_text(encoding="utf-8"))["features"])
-        return ColumnTypes.from_arrow_schema(pyarrow.parquet.read_schema(file))
-    except Exception as error:  # pyarrow and datasets raise errors of their own, and others
-        raise WaypointError(f"data.path: {file} cannot be read ({error})") from error
+    files = local_files(section)
+    chosen_columns(files.features, section)
+    return None if section.get("split") and "[" in str(section["split"]) else files.rows
 
 
 def _require_library() -> None:
@@ -179,6 +103,8 @@ def huggingface(section: DataSection) -> "DataSetImages":
     """
     _require_library()
     data, scratch = _load(section)
+    if not len(data):
+        raise WaypointError(f"data.path: {some(places(section['path']))} has no rows in the part that is read")
     columns = chosen_columns(data.features, section)
     labels, class_names = labels_in(data, columns.label)
     captions = captions_in(data, columns.caption)
@@ -229,13 +155,17 @@ def _load(section: DataSection) -> "tuple[Dataset, TemporaryDirectory[str] | Non
             return cast("Dataset", datasets.load_from_disk(str(folder))), None
     # not the library's cache: it identifies files by name and time, which a changed file could keep
     scratch = TemporaryDirectory(prefix="waypoint-parquet-", dir=os.environ.get("WAYPOINT_SCRATCH"))
-    files, path = parquet_files(section), section["path"]
-    with _clear_errors(f"data.path: {some(places(path))}"):
-        if isinstance(path, str) and os.path.isdir(path):  # its file names, and its dataset card, define splits
-            data = datasets.load_dataset(os.path.abspath(path), split=split, cache_dir=scratch.name)
-        else:
-            files = [os.path.abspath(file) for file in files]
-            data = datasets.load_dataset("parquet", data_files=files, split=split, cache_dir=scratch.name)
+    splits, features = chosen_files(section)
+    data_files = {name: [os.path.abspath(file) for file in files] for name, files in splits.items()}
+    with _clear_errors(f"data.path: {some(places(section['path']))}"):
+        # not the folder itself: of its files, the library would take those of the most frequent suffix
+        data = datasets.load_dataset(
+            "parquet",
+            data_files=data_files,
+            split=split or next(iter(splits)),
+            features=features,
+            cache_dir=scratch.name,
+        )
     return _one_split(data, section), scratch
 
 
@@ -324,7 +254,7 @@ def _file_of(value: Any) -> str | IO[bytes]:
 
 def captioned(section: DataSection) -> bool | None:
     """Whether there is a column of captions; None for a hub id, as only jobs contact the hub."""
-    return None if hub_id(section) else chosen_columns(_features(section), section).caption is not None
+    return None if hub_id(section) else chosen_columns(local_files(section).features, section).caption is not None
 
 
 def record(section: DataSection, images: Images) -> SourceRecord | None:

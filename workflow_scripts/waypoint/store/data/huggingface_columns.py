@@ -1,6 +1,6 @@
 """Finds the columns of images, labels and captions in a data set, and reads labels and captions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.captions import Caption, one_or_several, usable
+from waypoint.store.data.captions import Caption, is_empty, one_or_several, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.labels import labels_of
 from waypoint.store.data.source import DataSection
@@ -99,7 +99,7 @@ def _is_image(feature: object) -> bool:
 def _is_label(feature: object) -> bool:
     from datasets import ClassLabel
 
-    return isinstance(feature, ClassLabel) or _dtype(feature).startswith(("int", "uint", "bool", *TEXT))
+    return isinstance(feature, ClassLabel) or _dtype(feature).startswith(("int", "uint", "bool", "float", *TEXT))
 
 
 def _is_caption(feature: object) -> bool:
@@ -124,12 +124,27 @@ def _guess_label(features: Features) -> str | None:
     names = [name for name, feature in features.items() if isinstance(feature, ClassLabel)]
     if len(names) > 1 and "label" in names:
         return "label"
-    names = names or [name for name in LABELS if name in features and _is_label(features[name])]
-    return _single(names, "label")
+    return _single(names or _usable(features, LABELS, _is_label, "label"), "label")
 
 
 def _guess_caption(features: Features) -> str | None:
-    return _single([name for name in CAPTIONS if name in features and _is_caption(features[name])], "caption")
+    return _single(_usable(features, CAPTIONS, _is_caption, "caption"), "caption")
+
+
+def _usable(features: Features, common: Sequence[str], fits: Callable[[object], bool], role: str) -> list[str]:
+    """Return the columns with a common name, in capitals or not, whose type fits.
+
+    Raises:
+        WaypointError: there are such columns, but none fits.
+    """
+    names = [name for known in common for name in features if name.lower() == known]
+    usable_names = [name for name in names if fits(features[name])]
+    if names and not usable_names:
+        raise WaypointError(
+            f"data.columns.{role}: column {names[0]} holds {_type_name(features[names[0]])}, which are no {role}s; "
+            f"name another column, or leave {role}s out with columns: {{{role}: null}}"
+        )
+    return usable_names
 
 
 def _single(names: Sequence[str], role: str) -> str | None:
@@ -143,7 +158,10 @@ def _single(names: Sequence[str], role: str) -> str | None:
 
 
 def _type_name(feature: object) -> str:
-    return _dtype(feature) or type(feature).__name__
+    inner = getattr(feature, "feature", None) or (feature[0] if isinstance(feature, list) and feature else None)
+    if inner is not None:
+        return f"lists of {_type_name(inner)}"
+    return _dtype(feature) or ("structs" if isinstance(feature, dict) else type(feature).__name__)
 
 
 def labels_in(data: Table, column: str | None) -> tuple[NDArray[np.int64] | None, list[str] | None]:
@@ -161,8 +179,13 @@ def labels_in(data: Table, column: str | None) -> tuple[NDArray[np.int64] | None
         numbers = cast(list[int | None], labels)
         _require_all(column, "label", [number is None or number < 0 for number in numbers])
         return np.array(numbers, np.int64), list(feature.names)
-    _require_all(column, "label", [value is None for value in labels])
-    return labels_of([str(int(value)) if isinstance(value, bool) else str(value) for value in labels])
+    _require_all(column, "label", [value is None or is_empty(str(value)) for value in labels])
+    if parts := [k for k, value in enumerate(labels) if isinstance(value, float) and not value.is_integer()]:
+        raise WaypointError(
+            f"data.columns.label: column {column} holds {labels[parts[0]]} in row {parts[0]}, which is no label; "
+            "labels are whole numbers or names"
+        )
+    return labels_of([str(int(value)) if isinstance(value, bool | float) else str(value) for value in labels])
 
 
 def captions_in(data: Table, column: str | None) -> list[Caption] | None:

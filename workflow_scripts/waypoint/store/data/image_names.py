@@ -12,6 +12,7 @@ from waypoint.store.types import array_of
 from waypoint.store.zarr.reader import read
 
 SHOWN = 4  # names in a message
+MOST_DIGITS = 19  # of a text that may be an index
 PATTERN = set("*?[")  # characters that make a name a pattern
 
 
@@ -55,11 +56,72 @@ class ImageNames:
         return str(label)
 
 
+class NameIndex:
+    """The images by name, for many look-ups.
+
+    Args:
+        files: (N) names of the images.
+    """
+
+    def __init__(self, files: Sequence[str]):
+        self.files = files
+        self._whole: dict[str, list[int]] = {}
+        self._ends: dict[str, list[int]] = {}  # by every end of a name after a '/'
+        self._stems: dict[str, list[int]] = {}  # by digits before a suffix
+        for i, file in enumerate(files):
+            self._whole.setdefault(file, []).append(i)
+            end = file
+            while "/" in end:
+                end = end.split("/", 1)[1]
+                self._ends.setdefault(end, []).append(i)
+            stem, dot, _ = end.rpartition(".")
+            if dot and _is_number(stem):
+                self._stems.setdefault(stem, []).append(i)
+
+    def find(self, query: str | int, context: str) -> list[int]:
+        """Return the indices of the images that a name, a pattern or an index refers to, ascending; see ``find``.
+
+        Raises:
+            WaypointError: as ``find``.
+        """
+        files = self.files
+        if isinstance(query, int):
+            return [_checked_index(files, query, context)]
+        if _is_number(query) and query not in self._whole and (query == "0" or query[0] != "0"):
+            return [self._index_in_digits(query, context)]
+        for images in (self._whole.get(query), self._ends.get(query)):
+            if images and len(images) > 1:
+                raise WaypointError(
+                    f"{context}: {query!r} fits {len(images)} training images; {_disambiguation(files, images)}"
+                )
+            if images:
+                return list(images)
+        if PATTERN & set(query):
+            if images := [i for i, file in enumerate(files) if fnmatchcase(file, query)]:
+                return images
+            raise WaypointError(f"{context}: no training image fits the pattern {query!r}; {_examples(files, query)}")
+        stems = [files[i] for i in self._stems.get(query, ())]
+        advice = f"a name needs its suffix: {_some(map(repr, stems))}" if stems else _examples(files, query)
+        raise WaypointError(f"{context}: no training image is called {query!r}; {advice}")
+
+    def _index_in_digits(self, query: str, context: str) -> int:
+        """Return the index that a text of digits names, if it is not the name of another image without its suffix."""
+        index = int(query) if len(query) < MOST_DIGITS else len(self.files)
+        named = self._stems.get(query, [])
+        if not named or named == [index]:
+            return _checked_index(self.files, int(query) if len(query) < MOST_DIGITS else query, context)
+        by_index = f"the image of index {query}, {self.files[index]!r}, or " if index < len(self.files) else ""
+        raise WaypointError(
+            f"{context}: {query!r} may be {by_index}{_some(repr(self.files[i]) for i in named)}; give the whole name"
+        )
+
+
 def find(files: Sequence[str], query: str | int, context: str) -> list[int]:
     """Return the indices of the images that a name, a pattern or an index refers to, ascending.
 
     A name is an image's whole name, or the end of it after a '/'; it refers to one image. A text of digits is an index,
-    unless it is a whole name. A pattern with \\*, ? or [ ] is compared with whole names and may match several images.
+    unless it is a whole name or begins with a needless 0; it is refused if another image is called so before its
+    suffix. A pattern with \\*, ? or [ ] is compared with whole names and may match several images.
 
     Args:
         files: (N) names. query: a text, or an index. context: begins error messages.
@@ -67,23 +129,7 @@ def find(files: Sequence[str], query: str | int, context: str) -> list[int]:
     Raises:
         WaypointError: no image matches, or several match a name; gives the nearest names.
     """
-    if isinstance(query, int):
-        return [_checked_index(files, query, context)]
-    if query.isascii() and query.isdigit() and query not in files:
-        return [_checked_index(files, int(query), context)]
-    for fits in (str.__eq__, _is_path_end):
-        images = [i for i, file in enumerate(files) if fits(file, query)]
-        if len(images) > 1:
-            raise WaypointError(
-                f"{context}: {query!r} fits {len(images)} training images; {_disambiguation(files, images)}"
-            )
-        if images:
-            return images
-    if PATTERN & set(query):
-        if images := [i for i, file in enumerate(files) if fnmatchcase(file, query)]:
-            return images
-        raise WaypointError(f"{context}: no training image fits the pattern {query!r}; {_examples(files, query)}")
-    raise WaypointError(f"{context}: no training image is called {query!r}; {_examples(files, query)}")
+    return NameIndex(files).find(query, context)
 
 
 def find_one(files: Sequence[str], query: str | int, context: str) -> int:
@@ -100,12 +146,12 @@ def find_one(files: Sequence[str], query: str | int, context: str) -> int:
     return images[0]
 
 
-def _is_path_end(file: str, query: str) -> bool:
-    return bool(query) and file.endswith(f"/{query}")
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
-def _checked_index(files: Sequence[str], index: int, context: str) -> int:
-    if not 0 <= index < len(files):
+def _checked_index(files: Sequence[str], index: int | str, context: str) -> int:
+    if isinstance(index, str) or not 0 <= index < len(files):
         raise WaypointError(f"{context}: there is no training image {index}; their indices are 0 to {len(files) - 1}")
     return index
 

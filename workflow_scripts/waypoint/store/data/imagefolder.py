@@ -1,6 +1,7 @@
 """A folder of images, or a zip archive of one; captions and labels come from tables, side files or folder names."""
 
 import posixpath
+import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from waypoint.store.data.image_files import EncodedImages
     from waypoint.store.data.images import ImageOptions
 
+JSON_LINES = (".jsonl", ".ndjson")
+GZIP = b"\x1f\x8b"  # first bytes of a compressed file
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
@@ -152,7 +155,15 @@ def _from_table(container: Container, table: str) -> Listed:
         raw = Path(table).read_bytes()
     except OSError as error:
         raise WaypointError(f"data.captions: cannot read {table} ({error.strerror})") from error
-    columns, rows = rows_of(raw, context, lines=str(table).lower().endswith((".jsonl", ".ndjson")))
+    if raw.startswith(GZIP):
+        raise WaypointError(f"{context} is compressed; unpack it with `gunzip {shlex.quote(str(table))}`")
+    is_json = raw.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+    if is_json and not str(table).lower().endswith(JSON_LINES):
+        raise WaypointError(
+            f"{context} is JSON and no CSV; name it .jsonl, with one mapping on each line, such as "
+            '{"file": "1.png", "caption": "a dog"}'
+        )
+    columns, rows = rows_of(raw, context, lines=str(table).lower().endswith(JSON_LINES))
     roles: set[str] = set(rows[0].cells) if rows else set()
     if "file" not in roles or not {"caption", "label"} & roles:
         column_list = f"; it has {', '.join(columns)}" if columns else ""
@@ -166,7 +177,7 @@ SOURCE = Source(
     needs={"path": "a folder of images, or a zip archive of one"},
     folder=True,
     reads=(".zip",),
-    check=listed,
+    check=lambda section: len(listed(section).files),
     captioned=lambda section: listed(section).captions is not None,
     caption_help="data.captions names a table with the columns file and caption; 1.txt beside 1.png is read too",
 )

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.captions import is_empty
+from waypoint.store.data.faults import some
 from waypoint.store.types import Values
 
 NUMBER = re.compile(r"[0-9]+(\.0*)?", re.ASCII)  # 7, 07 and 7.0, as pandas writes a column that once lacked a value
@@ -51,6 +53,22 @@ def numbered(numbers: Sequence[int]) -> Labels:
     return np.array(numbers, np.int64), names
 
 
+def require_labels(labels: Sequence[str], context: str) -> None:
+    """Refuse labels that are blank, or a word for a missing value.
+
+    Args:
+        labels: (n,) texts. context: begins error messages.
+
+    Raises:
+        WaypointError: names their rows.
+    """
+    if empty := [k for k, text in enumerate(labels) if is_empty(text)]:
+        raise WaypointError(
+            f"{context}: {len(empty):,} of {len(labels):,} images have no label (blank, or nan): {some(empty)}; leave "
+            "them out, or give them labels"
+        )
+
+
 def labels_of_array(array: Values, context: str) -> Labels:
     """``labels_of`` for an array.
 
@@ -62,7 +80,9 @@ def labels_of_array(array: Values, context: str) -> Labels:
     """
     kind = array.dtype.kind
     if kind in "SUT":
-        return labels_of(texts_of(array, context, "label"))
+        texts = texts_of(array, context, "label")
+        require_labels(texts, context)
+        return labels_of(texts)
     if kind not in "iubf" or (kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all()):
         raise WaypointError(f"{context}: label must be integers or names, but it holds {array.dtype}")
     return labels_of([str(int(number)) for number in array])

@@ -1,7 +1,10 @@
 """Images listed in tables, with their labels and captions; none is opened here."""
 
 import posixpath
+import re
+import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -84,7 +87,7 @@ def _enter_rows(
     """Add the rows of one table to ``images`` and ``groups``, by name; returns the faults of the rows."""
     faults: list[str] = []
     table_entries: dict[str, Entry] = {}
-    for row in rows:
+    for row in _as_stored(container, rows, folder):
         line, cells, file = row.line, row.cells, row.cells["file"] or ""
         if fault := _fault(container, folder, row):
             faults.append(f"line {line} {fault}" if fault.startswith("has ") else f"line {line}: {fault}")
@@ -124,8 +127,49 @@ def _fault(container: Container, folder: str, row: Row) -> str | None:
         return "has no caption"
     if file is None or outside(file):
         return f"{file} leads out of the folder data.path"
+    for column in ("file", "label", "group"):
+        if "\n" in (cells.get(column) or "").strip():
+            return f"has a line break in its {column}; a double quote before it may never close"
+    if swallowed := _line_of_an_image(container, folder, cells.get("caption")):
+        return f"has a caption that goes on with a line about {swallowed}; a double quote may stand in a wrong place"
     name = posixpath.normpath(posixpath.join(folder, file))
-    return None if container.has(name) else f"no file {container.location(name)}"
+    if container.has(name):
+        return None
+    backslashes = "; names in tables have / instead of \\" if "\\" in file else ""
+    return f"no file {container.location(name)}{backslashes}"
+
+
+def _line_of_an_image(container: Container, folder: str, caption: str | None) -> str | None:
+    """Return the image that a further line of a caption names like a row of the table, or None."""
+    for line in caption.splitlines()[1:] if caption and "\n" in caption else ():
+        for cell in re.split(r"[,;\t]", line):
+            file = cell.strip(' "')
+            if file and not outside(file) and container.has(posixpath.normpath(posixpath.join(folder, file))):
+                return file
+    return None
+
+
+def _as_stored(container: Container, rows: Sequence[Row], folder: str) -> list[Row]:
+    """Return the rows with file names in the Unicode form of the stored ones, where only one differs by its form.
+
+    macOS takes letters with accents apart, other systems do not.
+    """
+    stored: dict[str, list[str]] | None = None
+    renamed: list[Row] = []
+    for row in rows:
+        file = row.cells["file"]
+        if file and not file.isascii() and not outside(file):
+            name = posixpath.normpath(posixpath.join(folder, file))
+            if not container.has(name):
+                if stored is None:
+                    stored = {}
+                    for other in container.names:
+                        stored.setdefault(unicodedata.normalize("NFC", other), []).append(other)
+                found = stored.get(unicodedata.normalize("NFC", name), [])
+                if len(found) == 1:
+                    row = replace(row, cells={**row.cells, "file": posixpath.relpath(found[0], folder or ".")})
+        renamed.append(row)
+    return renamed
 
 
 def require_all(listed: Listed, files: Sequence[str], container: Container) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.arrays import ArrayImages, as_images, layout, require_kind
-from waypoint.store.data.captions import is_missing
+from waypoint.store.data.captions import is_missing, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.images import ImageOptions
 from waypoint.store.data.labels import labels_of_array, numbered, texts_of
@@ -133,7 +133,7 @@ def _read_captions(array: Values, context: str) -> list[str]:
             f"{context}: {len(uncaptioned):,} of {len(texts):,} images have no caption (blank, or nan): "
             f"{some(uncaptioned)}; leave them out, or store captions for them"
         )
-    return texts
+    return usable(texts)
 
 
 SOURCE = Source(

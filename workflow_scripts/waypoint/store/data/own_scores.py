@@ -74,14 +74,30 @@ class OwnScores:
             )
 
     def rows(self, name: str, steps: Sequence[int]) -> NDArray[np.float32] | None:
-        """Read ``score`` or ``score_se`` at some steps, (S, N) float32, or None if there is no such variable."""
+        """Read ``score`` or ``score_se`` at some steps, (S, N) float32, or None if there is no such variable.
+
+        Raises:
+            WaypointError: its shape is not that of score, values are not finite, or a standard error is below 0.
+        """
         if name not in self.group:
             return None
         array = array_of(self.group, name)
         values = _values(array).T if dims_of(array) == DIMS[::-1] else _values(array)
         if values.shape != (len(self.steps), self.images):
             raise WaypointError(f"{self.context}: {name} in {self.path} has another shape than score")
-        return values[[self.steps.index(t) for t in steps]].astype(np.float32)
+        with np.errstate(over="ignore"):  # it becomes infinite, which is refused
+            chosen = values[[self.steps.index(t) for t in steps]].astype(np.float32)
+        if not np.isfinite(chosen).all():
+            raise WaypointError(
+                f"{self.context}: {name} in {self.path} is not finite (NaN, infinite, or beyond 32-bit floats) at "
+                f"{int((~np.isfinite(chosen)).sum()):,} of {chosen.size:,} places; correct them"
+            )
+        if name == "score_se" and not (chosen >= 0).all():
+            raise WaypointError(
+                f"{self.context}: score_se in {self.path} has values below 0, but a standard error is a number "
+                "from 0 on; correct them, or leave score_se out"
+            )
+        return chosen
 
 
 def _values(array: "AnyArray") -> Values:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from waypoint.errors import WaypointError, WaypointWarning
-from waypoint.store.data.captions import is_empty
+from waypoint.store.data.captions import is_missing
 from waypoint.store.data.containers import Container
 from waypoint.store.data.faults import some
 from waypoint.store.data.listing import TEXTS, suffix_of
@@ -59,7 +59,7 @@ def side_captions(container: Container, images: Sequence[str]) -> tuple[list[str
             f"name and another suffix; rename them; {TABLE_HINT}"
         )
     texts = {i: _text(container, name) for i, name in files.items()}
-    if blank := [files[image] for image, text in texts.items() if is_empty(text)]:
+    if blank := [files[image] for image, text in texts.items() if is_missing(text)]:
         raise WaypointError(
             f"data.path: {len(blank):,} of {len(images):,} captions beside images under {container.path} are empty: "
             f"{some(blank)}. Fill them; {TABLE_HINT}"

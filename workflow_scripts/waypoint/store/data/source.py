@@ -63,7 +63,8 @@ class Source:
         several: whether ``data.path`` may be a list.
         remote: whether the section's path is an address rather than a file or folder on this machine.
         paths: the files and folders to read and hash; None in place of one that is not installed.
-        check: raises ``WaypointError`` at planning for mistakes that show without opening every image.
+        check: raises ``WaypointError`` at planning for mistakes that show without opening every image; may return the
+            number of images.
         record: the record that train.zarr keeps of data without files on this machine; None for files, of which those
             below ``paths`` that the images' ``read_from`` names are recorded.
         captioned: whether the images have captions; None if this is only known after reading all of them.

@@ -6,7 +6,7 @@ A source is a file in this folder that assigns ``SOURCE``, see ``source.py``; it
 import functools
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,18 +61,32 @@ def chosen(section: DataSection, n: int, seed: int) -> NDArray[np.int64]:
         WaypointError: there are fewer images than ``data.subset``, or an index is out of range.
     """
     subset = section["subset"]
-    available = (
-        f"the source has {n}" if section.get("near_duplicates") is None else f"without near-duplicates there are {n}"
+    require_subset(
+        section,
+        n,
+        f"the source has {n}" if section.get("near_duplicates") is None else f"without near-duplicates there are {n}",
     )
     if subset is None:
         return np.arange(n)
     if isinstance(subset, int):
-        if subset > n:
-            raise WaypointError(f"data.subset: {subset} images asked for, {available}")
         return np.sort(numpy_stream(seed, "data subset").permutation(n)[:subset])
-    if max(subset) >= n:
-        raise WaypointError(f"data.subset: index {max(subset)} asked for, {available} images")
     return np.array(sorted(subset))
+
+
+def require_subset(section: DataSection, n: int, available: str) -> None:
+    """Refuse ``data.subset`` if there are fewer images.
+
+    Args:
+        n: number of images. available: a clause that says how many there are.
+
+    Raises:
+        WaypointError: there are fewer images than ``data.subset``, or an index is out of range.
+    """
+    subset = section["subset"]
+    if isinstance(subset, int) and subset > n:
+        raise WaypointError(f"data.subset: {subset} images asked for, {available}")
+    if isinstance(subset, Sequence) and max(subset) >= n:
+        raise WaypointError(f"data.subset: index {max(subset)} asked for, {available} images")
 
 
 def drawn_caption(texts: Caption, seed: int, index: int) -> str:

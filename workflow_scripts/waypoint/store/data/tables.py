@@ -104,7 +104,7 @@ def _faults_of(row: Mapping[str, object], roles: Mapping[str, str]) -> list[str]
 
 def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[dict[str, str | None]]:
     """Yield the cells of a row with columns renamed, once for each of its captions; once if it has none."""
-    cells = {role: _text_in(row.get(name)) for role, name in roles.items() if role != "caption"}
+    cells = {role: label_text(row.get(name)) for role, name in roles.items() if role != "caption"}
     if "caption" not in roles:
         yield cells
         return
@@ -114,8 +114,8 @@ def _in_roles(row: Mapping[str, object], roles: Mapping[str, str]) -> Iterator[d
         yield cells | {"caption": text}
 
 
-def _text_in(cell: object) -> str | None:
-    """Return a cell's text: a whole number is written as such, even if it comes as 2.0."""
+def label_text(cell: object) -> str | None:
+    """Return the text of a value of JSON: a whole number is written as such, even if it comes as 2.0."""
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return None if cell is None else str(cell)
@@ -195,26 +195,34 @@ def _json_rows(text: str, context: str) -> tuple[list[str], list[RawRow]]:
 
 
 def require_whole_text(raw: str, value: object, context: str) -> None:
-    """Refuse JSON whose texts contain half a character, a surrogate alone, or a zero, which no store can hold.
+    """``require_whole`` for all texts in JSON.
 
     Args:
         raw: the JSON, where such signs can only be escapes. value: what it says. context: begins error messages.
 
     Raises:
+        WaypointError: a text contains one.
+    """
+    if ESCAPE.search(raw):
+        for text in _texts_in(value):
+            require_whole(text, context)
+
+
+def require_whole(text: str, context: str) -> None:
+    """Refuse a text with half a character, a surrogate alone, or a zero, which no store can hold.
+
+    Raises:
         WaypointError: it contains one.
     """
-    if not ESCAPE.search(raw):
-        return
-    for text in _texts_in(value):
-        if "\0" in text:
-            raise WaypointError(f"{context} contains the sign \\u0000, which is no part of a text; take it out")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise WaypointError(
-                f"{context} contains {ascii(text[error.start])[1:-1]}, half of a character whose other half is "
-                "missing; write the text anew"
-            ) from error
+    if "\0" in text:
+        raise WaypointError(f"{context} contains the sign \\u0000, which is no part of a text; take it out")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise WaypointError(
+            f"{context} contains {ascii(text[error.start])[1:-1]}, half of a character whose other half is missing; "
+            "write the text anew"
+        ) from error
 
 
 def _texts_in(value: object) -> Iterator[str]:

@@ -43,6 +43,11 @@ class GivenTrajectory:
                 f"{context}: x_t in {path} holds {x_t.dtype}, but must be floats: the noised images, or latents, that "
                 "the model was called on, not pictures of them"
             )
+        if x_t.ndim != 4 or len(x_t) != len(steps):
+            raise WaypointError(
+                f"{context}: x_t in {path} has shape {x_t.shape}, but must be (steps, channel, y, x) with the "
+                f"{len(steps)} steps of step"
+            )
         if not np.isfinite(x_t).all():
             raise WaypointError(f"{context}: x_t in {path} is not finite")
         low, high = (float(x_t.min()), float(x_t.max())) if x_t.size else (0.0, 0.0)

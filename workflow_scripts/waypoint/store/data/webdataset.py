@@ -10,12 +10,12 @@ import os
 import posixpath
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Unpack, cast
 
 from waypoint.errors import WaypointError
-from waypoint.store.data.captions import one_or_several, usable
+from waypoint.store.data.captions import is_empty, one_or_several, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.image_files import EncodedImages
 from waypoint.store.data.images import ImageOptions
@@ -23,6 +23,7 @@ from waypoint.store.data.labels import labels_of
 from waypoint.store.data.listing import counts_by_suffix, readable, suffix_of
 from waypoint.store.data.patterns import expanded
 from waypoint.store.data.source import DataSection, Source, places
+from waypoint.store.data.tables import caption_fault, label_fault, label_text, require_whole_text
 
 CAPTIONS = ("txt", "text", "caption", "json.caption", "json.text")
 LABELS = ("cls", "json.label", "json.cls")
@@ -167,26 +168,48 @@ def samples_in(tar: str, name_of_tar: str) -> list[Sample]:
 
 
 def check(section: DataSection) -> None:
-    """Refuse files that are not whole tar files, or a short first one that lacks images or the chosen columns.
+    """Refuse files that are not whole tar files, and a first one that lacks images or the chosen columns.
+
+    Of the first file 1,000 members are looked at, with their labels and captions; of the others one.
 
     Raises:
         WaypointError: says what is wrong.
     """
     tars = tar_files(section)
     _require_ends(tars)
-    first = tars[0]
+    first, *others = tars
+    for tar in others:
+        next(members_of(tar), None)
     columns = section.get("columns") or {}
     suffixes: dict[str, None] = {}
-    for count, (_, suffix, *_) in enumerate(members_of(first)):
+    samples: dict[str, Sample] = {}
+    is_whole = True
+    for count, (name, suffix, offset, size) in enumerate(members_of(first)):
         if count == LOOKED_AT:  # the others may have what is missing so far
-            return
+            is_whole = False
+            break
         suffixes[suffix] = None
+        sample = samples.setdefault(name, Sample(f"{os.path.basename(first)}/{name}"))
+        sample.members[suffix] = first, offset, size
     endings = ", ".join(suffixes) or "nothing"
-    if "image" not in columns and not image_suffixes() & set(map(_last, suffixes)):
+    if is_whole and "image" not in columns and not image_suffixes() & set(map(_last, suffixes)):
         raise WaypointError(f"data.path: {first} holds no images; its members end in {endings}")
     for role, column in columns.items():
-        if column is not None and column not in suffixes and not (column.startswith("json.") and "json" in suffixes):
+        is_key = column is not None and column.startswith("json.") and "json" in suffixes
+        if is_whole and column is not None and column not in suffixes and not is_key:
             raise WaypointError(f"data.columns.{role}: no member of {first} ends in .{column}; they end in {endings}")
+    for role, defaults in (("caption", CAPTIONS), ("label", LABELS)):
+        candidates = _candidates(columns, role, defaults)
+        # an empty list of texts is refused with the number of such samples, when all are read
+        found = any(any([_texts(sample, column, role) for sample in samples.values()]) for column in candidates)
+        if is_whole and not found and columns.get(role) is not None:
+            raise WaypointError(f"data.columns.{role}: no sample of {first} has a {role} in {candidates[0]}")
+
+
+def _candidates(columns: Mapping[str, str | None], role: str, defaults: Sequence[str]) -> Sequence[str]:
+    """Return the columns that may hold the texts of a role: the configured one, or the defaults."""
+    column = columns.get(role)
+    return defaults if role not in columns else [column] if column else []
 
 
 def image_suffixes() -> set[str]:
@@ -231,8 +254,7 @@ def webdataset(section: DataSection) -> TarImages:
     suffixes = _images(samples, columns.get("image"))
     texts: dict[str, list[list[str]] | None] = {}
     for role, defaults in (("caption", CAPTIONS), ("label", LABELS)):
-        column = columns.get(role)
-        texts[role] = _texts_beside(samples, role, defaults if role not in columns else [column] if column else [])
+        texts[role] = _texts_beside(samples, role, _candidates(columns, role, defaults))
     captions = texts["caption"] and [one_or_several(sample_texts) for sample_texts in texts["caption"]]
     labels, class_names = labels_of([label for label, *_ in texts["label"]]) if texts["label"] else (None, None)
     options: ImageOptions = {"labels": labels, "class_names": class_names, "captions": captions}
@@ -281,7 +303,11 @@ def _last(suffix: str) -> str:
 def _texts_beside(samples: Sequence[Sample], role: str, candidates: Sequence[str]) -> list[list[str]] | None:
     """Read the texts of a role for each sample, from the first candidate column that any sample has, or return None."""
     column, texts = next(
-        ((column, texts) for column in candidates if any(texts := [_texts(sample, column) for sample in samples])),
+        (
+            (column, texts)
+            for column in candidates
+            if any(texts := [_texts(sample, column, role) for sample in samples])
+        ),
         ("", None),
     )
     if texts is None:
@@ -297,7 +323,7 @@ def _texts_beside(samples: Sequence[Sample], role: str, candidates: Sequence[str
     return texts
 
 
-def _texts(sample: Sample, column: str) -> list[str]:
+def _texts(sample: Sample, column: str, role: str) -> list[str]:
     """Read the texts in a sample's member, or under a key of its .json; empty without any."""
     suffix, _, key = column.partition(".") if column.startswith("json.") else (column, "", "")
     if suffix not in sample.members:
@@ -311,8 +337,14 @@ def _texts(sample: Sample, column: str) -> list[str]:
         value: object = json.loads(text).get(key) if key else text
     except (ValueError, AttributeError, RecursionError) as error:  # not UTF-8, JSON or a mapping
         raise WaypointError(f"data.path: {sample.name}.{suffix} cannot be read ({error})") from error
-    cells = cast(list[object], value) if isinstance(value, list) else [value]
-    return usable([None if cell is None else " ".join(str(cell).split()) for cell in cells])
+    context = f"data.path: {sample.name}.{suffix}"
+    require_whole_text(text, value, context)
+    if fault := label_fault(value) if role == "label" else caption_fault(value):
+        raise WaypointError(f"{context}: {key} {fault}")
+    if role == "caption":
+        return usable(cast(list[str | None], value) if isinstance(value, list) else [cast(str | None, value)])
+    label = label_text(value)
+    return [] if label is None or is_empty(label) else [" ".join(label.split())]
 
 
 def captioned(section: DataSection) -> bool | None:

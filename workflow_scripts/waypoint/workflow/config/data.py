@@ -8,7 +8,7 @@ from waypoint.store.artifacts.provenance import DamagedArtifact, consolidated, r
 from waypoint.store.data.kinds import refuse_other_kind
 from waypoint.store.data.patterns import covers, is_pattern
 from waypoint.store.data.source import KEYS, PLACES, places
-from waypoint.store.data.sources import SOURCES
+from waypoint.store.data.sources import SOURCES, require_subset
 
 
 def check_data(data, stored_path):
@@ -49,7 +49,9 @@ def check_data(data, stored_path):
     try:
         for path in places(data["path"]):
             refuse_other_kind(path, source, SOURCES)
-        source.check(data)
+        n = source.check(data)
+        if type(n) is int:  # not all sources know it at planning
+            require_subset(data, n, f"the source has {n}")
     except WaypointError as error:
         raise WaypointError(f"config: {error}") from error
 
@@ -110,5 +112,7 @@ def readable(path, key):
             next(path.iterdir(), None)
         else:
             open(path, "rb").close()
+    except ValueError as error:  # a zero in the name
+        raise WaypointError(f"config: {key}: {str(path)!r} is no name of a file ({error}); correct it") from error
     except OSError as error:
         raise WaypointError(f"config: {key}: cannot read {path} ({error.strerror})") from error

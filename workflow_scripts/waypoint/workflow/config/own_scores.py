@@ -14,7 +14,7 @@ cached_content_hash = functools.cache(lambda path: content_hash([path]))  # each
 
 
 def check_own_scores(config):
-    """Refuse folders that lack a target, a step or an image.
+    """Refuse folders that lack a target, a step or an image, and values that are no scores.
 
     Raises:
         WaypointError: names the key, the file and what it lacks.
@@ -28,7 +28,10 @@ def check_own_scores(config):
         for target in config["targets"]:
             path = Path(settings["scores"], f"{target['id']}.zarr")
             steps = target.get("steps", config["attribution"]["steps"])
-            OwnScores(path, prefix).require(steps, _number_of_images(config))
+            scores = OwnScores(path, prefix)
+            scores.require(steps, _number_of_images(config))
+            for variable in ("score", "score_se"):
+                scores.rows(variable, steps)
 
 
 def _number_of_images(config):

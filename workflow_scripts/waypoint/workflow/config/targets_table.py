@@ -5,10 +5,13 @@ import re
 from pathlib import Path
 
 from waypoint.errors import WaypointError
+from waypoint.store.data.listing import readable, suffix_of
 from waypoint.store.data.tables import csv_rows, text_of
 
 NUMBER = re.compile(r"[+-]?\d+(\.0*)?")  # pandas writes 1.0 if a column of integers has gaps
-BOX = re.compile(r"[\[(]|-?\d+\s*[,;\s]")  # matches the beginning of a box, but of no file name
+BOX = re.compile(
+    r"[\[(]|-?\d+\s*[,;\s]"
+)  # matches the beginning of a box; a name may begin so too, but ends in the suffix of a picture
 
 
 def read_targets(path, columns):
@@ -58,7 +61,7 @@ def _value(name, cell, source):
         return _integer(cell, source)
     if name == "steps":
         return [_integer(step, source) for step in _list(cell)]
-    if name == "mask" and BOX.match(cell):
+    if name == "mask" and BOX.match(cell) and suffix_of(cell) not in readable():
         return [_integer(edge, source) for edge in _list(cell)]
     return cell
 
