@@ -66,7 +66,8 @@ def test_a_loss_curve_may_be_edited_and_files_may_be_added(model):
 
 def test_somebody_elses_model_has_no_checksums(model):
     (model / "waypoint.json").unlink()
-    damage(model / "model_index.json", "truncate", seed=1)
+    index = model / "model_index.json"
+    index.write_text(index.read_text() + "\n")
     checkpoints.load(model)
 
 

@@ -257,5 +257,7 @@ def caption_fault(value: object) -> str | None:
 
 
 def _kind(value: object) -> str:
-    kinds: dict[type, str] = {dict: "a mapping", list: "a list", bool: "true or false", int: "a number", float: "a number"}
+    kinds: dict[type, str] = {dict: "a mapping", list: "a list", bool: "true or false"}
+    if type(value) in (int, float):
+        return "a number"
     return kinds.get(type(value), type(value).__name__)
