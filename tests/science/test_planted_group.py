@@ -14,7 +14,7 @@ from waypoint.science.evaluation import groups as science
 from waypoint.science.evaluation.neighbours import nearest, pooled
 from waypoint.science.random_streams import torch_stream
 from waypoint.science.training import DenoiserTrainer
-from waypoint.store.data.arrays import digits
+from waypoint.store.data.digits import digits
 from waypoint.store.networks import checkpoints
 
 DIGITS, PLANTED = 54, 6

@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from waypoint.errors import WaypointError
+from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.sources import SOURCES
 
 datasets = pytest.importorskip("datasets")
@@ -184,3 +184,11 @@ def test_columns_of_a_known_name_that_cannot_be_read_are_refused(tmp_path, colum
     place = parquet(tmp_path / "0.parquet", **columns)
     refused(section(place), *words)
     assert SOURCE.check(section(place, columns={"label": None, "caption": None})) == 2
+
+
+def test_a_column_that_is_passed_over_is_told(tmp_path):
+    place = parquet(tmp_path / "0.parquet", text=[["a"], ["b"]], caption=[1, 2])
+    with pytest.warns(
+        WaypointWarning, match="data.columns.caption: column caption holds int64, .*text is read instead"
+    ):
+        SOURCE.check(section(place))

@@ -87,7 +87,7 @@ def check(section: DataSection) -> int | None:
         raise WaypointError(f"data.path: there is no {path}, and it is not a hub id, which looks like owner/name")
     files = local_files(section)
     chosen_columns(files.features, section)
-    return None if section.get("split") and "[" in str(section["split"]) else files.rows
+    return None if "[" in (section.get("split") or "") else files.rows
 
 
 def _require_library() -> None:

@@ -1,5 +1,6 @@
 """Finds the columns of images, labels and captions in a data set, and reads labels and captions."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
@@ -10,7 +11,7 @@ from typing import Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from waypoint.errors import WaypointError
+from waypoint.errors import WaypointError, WaypointWarning
 from waypoint.store.data.captions import Caption, is_empty, one_or_several, usable
 from waypoint.store.data.faults import some
 from waypoint.store.data.labels import labels_of
@@ -75,7 +76,7 @@ def chosen_columns(features: Features, section: DataSection) -> ChosenColumns:
                 f"data.columns.{role}: there is no column {name}; the columns are {', '.join(features)}"
             )
         if name is not None and not fits(features[name]):
-            raise WaypointError(f"data.columns.{role}: column {name} holds {_type_name(features[name])}, no {role}s")
+            raise WaypointError(f"data.columns.{role}: column {name} holds {type_name(features[name])}, no {role}s")
     if columns["image"] is None:
         raise WaypointError("data.columns.image: null leaves no images; name a column of images")
     return ChosenColumns(columns["image"], columns["label"], columns["caption"])
@@ -113,7 +114,7 @@ def _guess_image(features: Features) -> str | None:
     names = [name for name, feature in features.items() if isinstance(feature, Image)]
     names = names or [name for name, feature in features.items() if _is_image(feature)]
     if not names:
-        available = ", ".join(f"{name} ({_type_name(feature)})" for name, feature in features.items())
+        available = ", ".join(f"{name} ({type_name(feature)})" for name, feature in features.items())
         raise WaypointError(f"data.columns.image: no column holds encoded images; there are {available}")
     return _single(names, "image")
 
@@ -141,8 +142,15 @@ def _usable(features: Features, common: Sequence[str], fits: Callable[[object], 
     usable_names = [name for name in names if fits(features[name])]
     if names and not usable_names:
         raise WaypointError(
-            f"data.columns.{role}: column {names[0]} holds {_type_name(features[names[0]])}, which are no {role}s; "
+            f"data.columns.{role}: column {names[0]} holds {type_name(features[names[0]])}, which are no {role}s; "
             f"name another column, or leave {role}s out with columns: {{{role}: null}}"
+        )
+    if unusable := [name for name in names if name not in usable_names]:
+        warnings.warn(
+            f"data.columns.{role}: column {unusable[0]} holds {type_name(features[unusable[0]])}, which are no "
+            f"{role}s; {usable_names[0]} is read instead",
+            WaypointWarning,
+            stacklevel=2,
         )
     return usable_names
 
@@ -157,10 +165,11 @@ def _single(names: Sequence[str], role: str) -> str | None:
     return names[0] if names else None
 
 
-def _type_name(feature: object) -> str:
+def type_name(feature: object) -> str:
+    """Return the name of a column's type, for messages."""
     inner = getattr(feature, "feature", None) or (feature[0] if isinstance(feature, list) and feature else None)
     if inner is not None:
-        return f"lists of {_type_name(inner)}"
+        return f"lists of {type_name(inner)}"
     return _dtype(feature) or ("structs" if isinstance(feature, dict) else type(feature).__name__)
 
 

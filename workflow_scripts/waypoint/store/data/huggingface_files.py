@@ -18,7 +18,7 @@ from typing import Any
 
 from waypoint.errors import WaypointError
 from waypoint.store.data.faults import refuse, some
-from waypoint.store.data.huggingface_columns import Features
+from waypoint.store.data.huggingface_columns import Features, type_name
 from waypoint.store.data.patterns import expanded
 from waypoint.store.data.source import DataSection, places
 from waypoint.store.types import StrPath
@@ -165,7 +165,7 @@ def _card(folder: str) -> tuple[Mapping[str, Any], Any]:
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCard
 
-    data = DatasetCard.load(card).data
+    data: Any = DatasetCard.load(card).data
     configurations, infos = MetadataConfigs.from_dataset_card_data(data), DatasetInfosDict.from_dataset_card_data(data)
     default = configurations.get_default_config_name() if configurations else None
     if len(configurations) > 1 and default is None:
@@ -251,7 +251,7 @@ def _difference(expected: Features, columns: Features) -> tuple[str, str] | None
         types = [str(getattr(kind, "dtype", "")) for kind in (feature, columns[name])]
         fit = any(all(kind.startswith(alike) for kind in types) for alike in ALIKE)
         if columns[name] != feature and not (fit and type(feature) is type(columns[name])) and types[1] != "null":
-            return f"{columns[name]} in column {name}", f"{feature}"
+            return f"{type_name(columns[name])} in column {name}", type_name(feature)
         if getattr(feature, "names", None) != getattr(columns[name], "names", None):
             return f"the classes {some(columns[name].names)} in column {name}", some(feature.names)  # pyright: ignore
     return None

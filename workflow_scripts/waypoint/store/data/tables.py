@@ -257,7 +257,12 @@ def caption_fault(value: object) -> str | None:
 
 
 def _kind(value: object) -> str:
-    kinds: dict[type, str] = {dict: "a mapping", list: "a list", bool: "true or false"}
-    if type(value) in (int, float):
-        return "a number"
-    return kinds.get(type(value), type(value).__name__)
+    kinds: dict[type, str] = {
+        dict: "a mapping",
+        list: "a list",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    kind = type(value)
+    return kinds.get(kind, kind.__name__)
