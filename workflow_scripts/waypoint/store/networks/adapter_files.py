@@ -90,8 +90,8 @@ class AdapterFile:
             layer = layer_of[name]
             if layer in pairs:
                 raise WaypointError(
-                    f"{self.path.name} holds {pairs[layer].down} and {pair.down}, which are for the same layer {layer}; "
-                    "save each adapter in a file of its own"
+                    f"{self.path.name} holds {pairs[layer].down} and {pair.down}, which are for the same layer "
+                    f"{layer}; save each adapter in a file of its own"
                 )
             out, into, *kernel = layers[layer]
             expected = ((pair.rank, into, *kernel), (out, pair.rank, *(1 for _ in kernel)))
