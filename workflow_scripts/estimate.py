@@ -188,7 +188,8 @@ def caption_of(config, denoiser):
     length, unet = (config["text_encoder"] or {}).get("max_length") or 77, denoiser.unet.config
     if sdxl.is_sdxl(unet):
         length += sdxl.rows_for(unet.cross_attention_dim, sdxl.pooled_width(unet))
-    return torch.randn(length, unet.cross_attention_dim)
+    widths = unet.cross_attention_dim  # of every level; they are alike
+    return torch.randn(length, widths if isinstance(widths, int) else widths[0])
 
 
 def sizes_of(config, denoiser, caption, images):

@@ -55,7 +55,7 @@ def build(model: Attributes, seed: int, name: str) -> Denoiser:
     scheduler = _scheduler(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "initial weights", name))
-        return Denoiser(_network(model), scheduler)
+        return _fitting(_network(model), scheduler)
 
 
 def outline_of(model: Attributes) -> Denoiser:
@@ -66,7 +66,27 @@ def outline_of(model: Attributes) -> Denoiser:
     """
     scheduler = _scheduler(model)
     with torch.device("meta"):
-        return Denoiser(_network(model), scheduler)
+        return _fitting(_network(model), scheduler)
+
+
+def _fitting(unet: UNet, scheduler: DDPMScheduler) -> Denoiser:
+    """Return the denoiser of the config section ``model``."""
+    try:
+        sizes.require_divisible(unet, "sample_size")
+        _require_steps(unet, scheduler)
+    except WaypointError as error:
+        raise WaypointError(f"model.unet.{error}") from error
+    return Denoiser(unet, scheduler)
+
+
+def _require_steps(unet: UNet, scheduler: DDPMScheduler) -> None:
+    """Refuse a network with fewer learned embeddings of time than the schedule has steps."""
+    known, steps = unet.config.get("num_train_timesteps"), scheduler.config.num_train_timesteps
+    if unet.config.get("time_embedding_type") == "learned" and (known or 0) < steps:
+        raise WaypointError(
+            f"num_train_timesteps: the network has {known} learned embeddings of time (time_embedding_type: learned), "
+            f"but its schedule has {steps} steps; give the schedule that it was trained with"
+        )
 
 
 def _scheduler(model: Attributes) -> DDPMScheduler:
@@ -183,6 +203,8 @@ def _load(source: StrPath, options: LoadOptions, device: torch.device | str | No
             filling.require_filled(unet, state)
         kind_of(unet).check(unet.config)
         resized = sizes.set_size(unet, options.cells)
+        sizes.require_divisible(unet, "sample_size of its unet" if options.cells is None else "sampling.size")
+        _require_steps(unet, scheduler)
     except WaypointError as error:
         raise WaypointError(f"checkpoint {name}: {error}") from error
     except Exception as error:  # every library involved raises exceptions of its own
@@ -369,7 +391,7 @@ def require_encoders(
             f"{name} takes {config.in_channels} channels, but the VAE's latents have {latent_channels}; fit vae"
         )
     width = config.cross_attention_dim if denoiser.conditioned_by == "encoder_hidden_states" else None
-    if width != text_width:
+    if not filling.same_value(width, text_width):  # one for every level, or one for all
         actual = (
             "there is no text_encoder" if text_width is None else f"text_encoder embeds them in {text_width} numbers"
         )
@@ -405,7 +427,7 @@ def require_fit(
         )
     if denoiser.conditioned_by == "encoder_hidden_states":
         width = config.cross_attention_dim
-        if text_width != width:
+        if not filling.same_value(width, text_width):
             actual = "no embedded captions" if text_width is None else f"captions embedded in {text_width} numbers"
             raise WaypointError(
                 f"{name} attends to captions (cross_attention_dim {width}), but the data has {actual}; fit text_encoder"

@@ -63,3 +63,24 @@ def cells_of(size: int, vae: Attributes | None) -> int:
             f"sampling.size: {size} is not a multiple of {factor}, the side of a latent cell of the vae"
         )
     return size // factor
+
+
+def require_divisible(unet: "UNet", key: str) -> None:
+    """Refuse a size that the levels of a UNet2DModel do not halve evenly; UNet2DConditionModel resizes by itself.
+
+    Args:
+        key: the size's name in errors.
+
+    Raises:
+        WaypointError: names the key and the sides that are possible.
+    """
+    config = unet.config
+    size = config.sample_size
+    if type(unet).__name__ != "UNet2DModel" or size is None:
+        return
+    factor = 2 ** (len(config.block_out_channels) - 1)
+    if any(side % factor for side in ([size] if isinstance(size, int) else size)):
+        raise WaypointError(
+            f"{key}: the network works at {size}, which its {len(config.block_out_channels)} levels cannot halve "
+            f"evenly; multiples of {factor} are possible"
+        )

@@ -20,13 +20,14 @@ from waypoint.store.networks import weight_files
 from waypoint.store.networks.hub import fetch
 from waypoint.store.networks.layouts import read_json
 from waypoint.store.networks.sdxl_text_encoder import INDEX, SDXLTextEncoder, is_pair
+from waypoint.store.networks.text_encoder_files import LOCAL, STEMS, load_tokenizer, require_weights, text_config
 from waypoint.store.types import StrPath
 
 COPIED = (".json", ".txt", ".model", ".safetensors")  # suffixes of the files that loading needs
-STEMS = ("model", "pytorch_model")  # of weight files
 PLAIN = ("model.safetensors", "model.safetensors.index.json")
 # folders of a pipeline; other sources have the files of the first two in one folder. Only SDXL has the last two
 TEXT_ENCODER_PARTS = ("text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2")
+PAIRS = (TEXT_ENCODER_PARTS[:2], TEXT_ENCODER_PARTS[2:])
 
 
 def load_text_encoder(
@@ -38,29 +39,26 @@ def load_text_encoder(
 
 
 def embedding_width(folder: StrPath) -> int:
-    """Return the width of a token's embedding, from the configuration of a folder alone.
+    """Return the width of a token's embedding, after checking a folder's files without reading values of weights.
 
     Raises:
-        WaypointError: there is no such model.
+        WaypointError: there is no such model, its weights do not fill its configuration, or its tokenizer is missing,
+            damaged, or has more tokens than the encoder.
     """
-    encoders = TEXT_ENCODER_PARTS[::2] if is_pair(folder) else TEXT_ENCODER_PARTS[:1]
-    return sum(_width(folder, Path(folder, encoder)) for encoder in encoders)
+    pairs = PAIRS if is_pair(folder) else PAIRS[:1]
+    return sum(_width(Path(folder), *pair) for pair in pairs)
 
 
-def _width(folder: StrPath, encoder: Path) -> int:
-    from transformers import AutoConfig
-
+def _width(folder: Path, encoder: str, tokenizer: str) -> int:
+    place = folder / encoder if (folder / encoder).is_dir() else folder
     try:
-        weight_files.glance(encoder if encoder.is_dir() else folder, STEMS)
-    except WaypointError as error:
-        raise WaypointError(f"text_encoder: {folder} cannot be loaded: {error}") from error
-    try:
-        config = AutoConfig.from_pretrained(
-            encoder if encoder.is_dir() else folder, local_files_only=True, trust_remote_code=False
-        )
-        return getattr(config, "text_config", config).hidden_size  # a whole CLIP has one for its text model
+        config = text_config(place)
+        require_weights(place, encoder == PAIRS[1][0])
     except Exception as error:  # every library involved raises exceptions of its own
-        raise WaypointError(f"text_encoder: {folder} cannot be loaded ({error})") from error
+        reason = f": {error}" if isinstance(error, WaypointError) else f" ({error})"
+        raise WaypointError(f"text_encoder: {place} cannot be loaded{reason}") from error
+    load_tokenizer(folder / tokenizer if (folder / tokenizer).is_dir() else folder, config.vocab_size, folder)
+    return config.hidden_size
 
 
 class TextEncoder:
@@ -87,7 +85,7 @@ class TextEncoder:
         device: torch.device | str = "cpu",
         name: StrPath | None = None,
     ) -> None:
-        from transformers import AutoConfig, AutoModelForTextEncoding, AutoTokenizer, CLIPTextModel
+        from transformers import AutoConfig, AutoModelForTextEncoding, CLIPTextModel
 
         require_intact(folder)
         encoder, tokenizer = (
@@ -95,13 +93,10 @@ class TextEncoder:
         )
         name = name or folder
         try:
-            # code in the folder is never run
-            local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-            model_type = AutoConfig.from_pretrained(encoder, **local).model_type
+            model_type = AutoConfig.from_pretrained(encoder, **LOCAL).model_type
             self.clip = model_type in ("clip", "clip_text_model")
             kind: Any = CLIPTextModel if self.clip else AutoModelForTextEncoding
-            self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **local)
-            self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, **local)
+            self.model, info = kind.from_pretrained(encoder, use_safetensors=True, output_loading_info=True, **LOCAL)
         except Exception as error:  # every library involved raises exceptions of its own
             raise WaypointError(f"text_encoder: {name} cannot be loaded ({error})") from error
         # a pooler comes after the last hidden states; many encoders are stored without one
@@ -112,9 +107,7 @@ class TextEncoder:
             weight_files.require_finite(self.model)
         except WaypointError as error:
             raise WaypointError(f"text_encoder: {name}: {error}") from error
-        files = self.tokenizer.vocab_files_names.values()
-        if files and not any((tokenizer / name).is_file() for name in files):  # every word would be unknown
-            raise WaypointError(f"text_encoder: {name} has no vocabulary; a tokenizer needs {' or '.join(files)}")
+        self.tokenizer = load_tokenizer(tokenizer, self.model.config.vocab_size, name)
         self.model.eval().to(device)
         positions = getattr(self.model.config, "max_position_embeddings", None) or 1 << 20
         limit = min(self.tokenizer.model_max_length, positions)
