@@ -900,7 +900,7 @@ def test_a_vaes_spec_holds_its_training_and_its_data(folders):
         (lambda c: c["model"]["unet"].update(dropout=0.1), True),
         (lambda c: c["vae"].update(latent="sample"), True),
         (lambda c: c["vae"]["train"].update(kl_weight=0.1), False),
-        (set_key("data", subset=100), False),
+        (set_key("data", fit="pad"), False),
         (lambda c: c.update(seed=1), False),
     ],
 )
