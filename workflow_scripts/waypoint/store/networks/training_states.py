@@ -43,7 +43,10 @@ def state_in(file: Path, weights: str | None = None, values: bool = True) -> "tu
         state, notes = _select(file, parts, weights, content)
     state = _without_counters(state)
     refuse_other_kinds(list(state))
-    return (state if values else {name: tuple(getattr(q, "shape", q)) for name, q in state.items()}), notes
+    if values:
+        return state, notes
+    sizes: Shapes = {name: cast("tuple[int, ...]", tuple(getattr(q, "shape", q))) for name, q in state.items()}
+    return sizes, notes
 
 
 def _nested(content: dict[object, object]) -> dict[str, StateDict]:
@@ -56,7 +59,7 @@ def _nested(content: dict[object, object]) -> dict[str, StateDict]:
     inner = {
         f"{key}.{name}": state
         for key, part in content.items()
-        if isinstance(part, dict) and not _is_state(part)
+        if isinstance(part, dict) and not _is_state(cast(object, part))
         for name, state in _nested(cast("dict[object, object]", part)).items()
     }
     if not inner and len(networks) == 1 and len(inside := next(iter(networks.values()))) > 1:
