@@ -4,6 +4,7 @@ Only names, configurations and file headers are read and no model library is imp
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import NoReturn, cast
 from waypoint.errors import WaypointError
 from waypoint.science.networks.known import NAMES
 from waypoint.store.networks.places import local_place
-from waypoint.store.networks.weight_files import LORA, SUFFIXES, header, require_whole
+from waypoint.store.networks.weight_files import LORA, SUFFIXES, header, refuse_other_kinds, require_whole
 from waypoint.store.types import Config, StrPath
 
 RAW, AVERAGED = "unet", "unet_ema"  # folders of the trained weights and of their exponential average
 WEIGHTS = {"raw": RAW, "ema": AVERAGED}  # folder by value of checkpoints.weights
 SCHEDULE = "scheduler_config.json"
+BESIDE = re.compile(r"(optimizer|scheduler|random_states|scaler|sampler)(_\d+)?\.")  # accelerate's, beside a network
 NETWORKS = ("transformer", "prior", "decoder", "unet")  # parts of pipelines that denoise
+EMBEDDINGS = 4  # tensors of a textual inversion's file at most
 VAES = ("vae", "vqvae", "vq_model", "movq")
 STEERING = ("controlnet", "adapter", "motion_adapter")  # parts that change what a pipeline's network generates
 
@@ -105,8 +108,17 @@ def read_json(file: StrPath) -> Config:
 
 
 def unnamed_vae(source: StrPath, layout: Layout) -> str | None:
-    """Return the name of the autoencoder in a pipeline's model_index.json, or None if its network sees pixels."""
-    return next((part for part, _ in _named_parts(Path(source), layout.network, VAES)), None)
+    """Return the name of the autoencoder in a pipeline's model_index.json, or None if its network sees pixels.
+
+    Raises:
+        WaypointError: the autoencoder is of an unsupported kind.
+    """
+    part, kind = next(_named_parts(Path(source), layout.network, VAES), (None, None))
+    if kind == "VQModel":
+        raise WaypointError(
+            f"its latents are those of {kind} (its folder {part}), which is not supported; AutoencoderKL is"
+        )
+    return part
 
 
 def _left_out(source: Path, network: Path) -> tuple[str, ...]:
@@ -194,6 +206,28 @@ def _require_state_dict(file: Path) -> None:
     require_whole(file)
     if file.suffix == ".safetensors":
         _refuse_lora(file)
+        _refuse_single_file(file)
+
+
+def _refuse_single_file(file: Path) -> None:
+    """Refuse a file of something else than one network, which no section model could describe."""
+    try:
+        tensors = header(file)
+        refuse_other_kinds(tensors)
+    except WaypointError as error:
+        raise WaypointError(f"{file.name}: {error}") from error
+    shapes = {shape for shape, _ in tensors.values()}
+    if (
+        tensors
+        and len(tensors) <= EMBEDDINGS
+        and all(len(shape) <= 2 for shape in shapes)
+        and not any(name.endswith((".weight", ".bias")) for name in tensors)
+    ):
+        raise WaypointError(
+            f"{file.name} holds {next(iter(tensors))} alone, as textual inversion stores embeddings of new words: they "
+            "belong to a text encoder, not to a network. Load them into a pipeline (load_textual_inversion), and store "
+            "its text encoder and tokenizer for text_encoder.path"
+        )
 
 
 def _refuse_lora(file: Path) -> None:
@@ -232,11 +266,19 @@ def _refuse(source: Path) -> NoReturn:
         raise WaypointError(
             f"holds models in folders of its own ({', '.join(models[:3])}); name one, or all: {source / pattern}"
         )
-    files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    files = sorted(
+        path for path in source.iterdir() if path.suffix in SUFFIXES and path.is_file() and not BESIDE.match(path.name)
+    )
+    for file in files:
+        if file.suffix == ".safetensors":
+            require_whole(file)
+            _refuse_single_file(file)
     if files:
+        beside = any(BESIDE.match(path.name) for path in source.iterdir())  # a pattern would take these too
+        pattern = files[0].name if beside else f"*{files[0].suffix}"
         raise WaypointError(
             f"holds {files[0].name} without a config.json. If that is a state dict, name the file itself "
-            f"(checkpoints.paths: [{source / ('*' + files[0].suffix)}]), and give its network in the section model"
+            f"(checkpoints.paths: [{source / pattern}]), and give its network in the section model"
         )
     raise NoModel(
         "cannot be loaded: it is not a folder of a diffusion model; there is no unet/config.json and no config.json"

@@ -4,7 +4,7 @@
 # pyright: reportAttributeAccessIssue=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks.known import NETWORKS
@@ -74,13 +74,14 @@ def require_divisible(unet: "UNet", key: str) -> None:
     Raises:
         WaypointError: names the key and the sides that are possible.
     """
-    config = unet.config
-    size = config.sample_size
+    size = cast("Size | None", unet.config.sample_size)
+    levels = len(cast(list[int], unet.config.block_out_channels))
     if type(unet).__name__ != "UNet2DModel" or size is None:
         return
-    factor = 2 ** (len(config.block_out_channels) - 1)
-    if any(side % factor for side in ([size] if isinstance(size, int) else size)):
+    factor = 2 ** (levels - 1)
+    sides: tuple[int, ...] = (size,) if isinstance(size, int) else tuple(size)
+    if any(side % factor for side in sides):
         raise WaypointError(
-            f"{key}: the network works at {size}, which its {len(config.block_out_channels)} levels cannot halve "
+            f"{key}: the network works at {size}, which its {levels} levels cannot halve "
             f"evenly; multiples of {factor} are possible"
         )

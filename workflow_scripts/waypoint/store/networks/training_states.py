@@ -44,7 +44,10 @@ def state_in(file: Path, weights: str | None = None, values: bool = True) -> "tu
     state = _without_counters(state)
     # the types in a file of safetensors have been looked at when it was read
     refuse_other_kinds(list(state) if file.suffix == ".safetensors" else header_of(state))
-    return (state if values else {name: tuple(getattr(q, "shape", q)) for name, q in state.items()}), notes
+    if values:
+        return state, notes
+    sizes: Shapes = {name: cast("tuple[int, ...]", tuple(getattr(q, "shape", q))) for name, q in state.items()}
+    return sizes, notes
 
 
 def _nested(content: dict[object, object]) -> dict[str, StateDict]:
@@ -57,7 +60,7 @@ def _nested(content: dict[object, object]) -> dict[str, StateDict]:
     inner = {
         f"{key}.{name}": state
         for key, part in content.items()
-        if isinstance(part, dict) and not _is_state(part)
+        if isinstance(part, dict) and not _is_state(cast(object, part))
         for name, state in _nested(cast("dict[object, object]", part)).items()
     }
     if not inner and len(networks) == 1 and len(inside := next(iter(networks.values()))) > 1:
