@@ -105,3 +105,11 @@ def test_a_picture_as_a_trajectory_is_told_what_is_needed(tmp_path):
 def test_faults_of_raw_data_stop_the_plan(tmp_path):
     (tmp_path / "photos").mkdir()
     refused("config: data.path: no images", data={"source": "imagefolder", "path": str(tmp_path / "photos")})
+
+
+def test_a_subset_of_more_images_than_there_are_is_refused(tmp_path):
+    refused("data.subset: 9999 images asked for, the source has 1797", data={"source": "digits", "subset": 9999})
+    np.savez(tmp_path / "a.npz", image=np.zeros((5, 8, 8), np.uint8))
+    given = {"source": "npz", "path": str(tmp_path / "a.npz")}
+    refused("data.subset: 6 images asked for, the source has 5", data={**given, "subset": 6})
+    refused("data.subset: index 5 asked for", data={**given, "subset": [0, 5]})

@@ -24,4 +24,4 @@ def digits(section: DataSection) -> ArrayImages:
     return ArrayImages(section, images, files, labels=labels, class_names=[str(d) for d in range(10)])
 
 
-SOURCE = Source(digits, keys=())
+SOURCE = Source(digits, keys=(), images=1797)

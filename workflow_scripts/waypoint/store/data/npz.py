@@ -62,8 +62,8 @@ def _labels_and_captions(arrays: Mapping[str, Values], context: str) -> ImageOpt
     return options
 
 
-def check_npz(section: DataSection) -> bool:
-    """Check an npz file by its headers, without reading its images; returns whether it has captions.
+def check_npz(section: DataSection) -> int:
+    """Check an npz file by its headers, without reading its images; returns their number.
 
     Raises:
         WaypointError: as ``npz``, as far as shapes and types show.
@@ -93,7 +93,18 @@ def check_npz(section: DataSection) -> bool:
             WaypointWarning,
             stacklevel=2,
         )
-    return "captions" in _labels_and_captions(_load_arrays(path, context, ("label", "caption"))[0], context)
+    _labels_and_captions(_load_arrays(path, context, ("label", "caption"))[0], context)
+    return n
+
+
+def captioned_npz(section: DataSection) -> bool:
+    """Return whether an npz file has captions.
+
+    Raises:
+        WaypointError: as ``check_npz``.
+    """
+    check_npz(section)
+    return "caption" in headers(path_of(section), "data.path")
 
 
 def headers(path: StrPath, context: str) -> dict[str, tuple[tuple[int, ...], np.dtype[np.generic]]]:
@@ -141,6 +152,6 @@ SOURCE = Source(
     needs={"path": "it"},
     reads=(".npz",),
     check=check_npz,
-    captioned=check_npz,
+    captioned=captioned_npz,
     caption_help="the npz needs the key caption",
 )

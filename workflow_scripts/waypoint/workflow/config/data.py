@@ -49,8 +49,9 @@ def check_data(data, stored_path):
     try:
         for path in places(data["path"]):
             refuse_other_kind(path, source, SOURCES)
-        n = source.check(data)
-        if type(n) is int:  # not all sources know it at planning
+        checked = source.check(data)
+        n = checked if type(checked) is int else source.images
+        if n is not None:  # not all sources know it at planning
             require_subset(data, n, f"the source has {n}")
     except WaypointError as error:
         raise WaypointError(f"config: {error}") from error
