@@ -183,7 +183,10 @@ def test_a_png_mask_is_the_box_it_paints(tmp_path, checkpoint):
     "arrays,message",
     [
         ({"x_t": np.zeros((2, 1, 9, 9)), "step": [100, 437]}, "x_t has shape (2, 1, 9, 9)"),
-        ({"x_t": np.zeros((3, 1, 8, 8)), "step": [100, 437]}, "must be (steps, channel, y, x) with the 2 steps of step"),
+        (
+            {"x_t": np.zeros((3, 1, 8, 8)), "step": [100, 437]},
+            "must be (steps, channel, y, x) with the 2 steps of step",
+        ),
         ({"x_t": np.zeros((3, 1, 8, 8)), "step": [100, 437, 1000]}, "distinct training-time steps 0..999"),
         (
             {"x_t": np.zeros((2, 1, 8, 8)), "step": [100, 437], "image": np.zeros((3, 8, 8))},
