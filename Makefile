@@ -56,7 +56,7 @@ docs: $(VENV)/test.stamp
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # make check   lint, format, types, and the quick tests that train nothing, side by side
-QUICK := $(addprefix tests/,workflow/config workflow/plan workflow/figures store/artifacts store/data store/zarr kernels \
+QUICK := $(addprefix tests/,workflow/config workflow/plan workflow/figures store/artifacts store/zarr kernels \
 	test_imports.py test_readme.py test_docs_build.py test_docs_methods.py test_docs_evaluations.py test_docs_paper.py)
 check: $(VENV)/test.stamp
 	$(MAKE) --jobs=2 --output-sync=target lint quick
