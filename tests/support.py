@@ -15,6 +15,7 @@ from diffusers import UNet2DConditionModel
 from waypoint.science.draws import target_noise, train_draws
 from waypoint.science.gradients.examples import Example
 from waypoint.science.gradients.hooks import trainable
+from waypoint.science.training import DenoiserTrainer
 from waypoint.store.networks import checkpoints
 from waypoint.store.zarr.writer import create_store
 from waypoint.workflow.config.complete import complete
@@ -171,6 +172,16 @@ def script_path(name):
     """Return the path of a workflow script by its name."""
     (path,) = SCRIPTS.glob(f"*/{name}.py")
     return path
+
+
+def trained(model, recipe, images, name):
+    """Return a denoiser of a model's section, trained on images (n, C, H, W) without conditions."""
+    denoiser = checkpoints.build(model, 0, name)
+    trainer = DenoiserTrainer(denoiser, images, None, recipe, 0, name)
+    while not trainer.finished:
+        trainer.run_epoch()
+    trainer.final_weights().eval()
+    return denoiser
 
 
 def run_script(script, /, **values):

@@ -7,7 +7,7 @@ by the same recipe.
 import numpy as np
 import pytest
 import torch
-from support import UNET
+from support import UNET, trained
 
 from waypoint.science import algorithm1, fisher, fisher_kernel
 from waypoint.science.curvature import WhitenedProjection, estimate, factored_matrices
@@ -18,9 +18,7 @@ from waypoint.science.kernel import gathered, one_block
 from waypoint.science.processes.ddpm import trajectory
 from waypoint.science.projection import Gaussian, Identity
 from waypoint.science.random_streams import torch_stream
-from waypoint.science.training import DenoiserTrainer
 from waypoint.store.data.digits import digits
-from waypoint.store.networks import checkpoints
 
 N, PLANTED, DIM, ROWS = 12, 11, 256, 512
 TRAIN_DRAWS, TARGET_DRAWS = 400, 60
@@ -44,15 +42,6 @@ METHODS = {"trak": 0.1, "fisher": 0.1, "ekfac": 3.0}  # and the damping of their
 NAMES = ["full/0", "full/1", "full/2"]
 
 
-def train(images, name):
-    denoiser = checkpoints.build(MODEL, 0, name)
-    trainer = DenoiserTrainer(denoiser, images, None, RECIPE, 0, name)
-    while not trainer.finished:
-        trainer.run_epoch()
-    trainer.final_weights().eval()
-    return denoiser
-
-
 @pytest.fixture(scope="module")
 def z():
     first = torch.from_numpy(digits({}).images[: N - 1])
@@ -62,12 +51,12 @@ def z():
 
 @pytest.fixture(scope="module")
 def thetas(z):
-    return {name: train(z, name) for name in NAMES}
+    return {name: trained(MODEL, RECIPE, z, name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
 def without(z):
-    return {name: train(z[:PLANTED], name) for name in NAMES}
+    return {name: trained(MODEL, RECIPE, z[:PLANTED], name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")

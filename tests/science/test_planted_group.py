@@ -7,15 +7,13 @@ Its scores by Algorithm 1 go through sums, both nulls and errors, as a table of 
 import numpy as np
 import pytest
 import torch
-from support import UNET
+from support import UNET, trained
 
 from waypoint.science import algorithm1
 from waypoint.science.evaluation import groups as science
 from waypoint.science.evaluation.neighbours import nearest, pooled
 from waypoint.science.random_streams import torch_stream
-from waypoint.science.training import DenoiserTrainer
 from waypoint.store.data.digits import digits
-from waypoint.store.networks import checkpoints
 
 DIGITS, PLANTED = 54, 6
 N = DIGITS + PLANTED
@@ -49,15 +47,6 @@ def checkerboards(n, seed):
     return (0.8 * fields + 0.1 * noise).clamp(-1, 1)
 
 
-def trained(images, name):
-    denoiser = checkpoints.build(MODEL, 0, name)
-    trainer = DenoiserTrainer(denoiser, images, None, RECIPE, 0, name)
-    while not trainer.finished:
-        trainer.run_epoch()
-    trainer.final_weights().eval()
-    return denoiser
-
-
 @pytest.fixture(scope="module")
 def z():
     return torch.cat([torch.from_numpy(digits({}).images[:DIGITS]), checkerboards(PLANTED, 0)])
@@ -69,7 +58,7 @@ def parts(z):
     x_0, noise = checkerboards(1, 1)[0], torch.randn(1, 8, 8, generator=torch_stream(0, "noise"))
     found = []
     for name in NAMES:
-        theta = trained(z, name)
+        theta = trained(MODEL, RECIPE, z, name)
         level = {t: float(theta.scheduler.alphas_cumprod[t]) for t in STEPS}
         x = {t: level[t] ** 0.5 * x_0 + (1 - level[t]) ** 0.5 * noise for t in STEPS}
         found.append(algorithm1.attribute({name: theta}, z, x, K=100, k=60, d=1024, damping=1.0))

@@ -4,33 +4,18 @@ import json
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from support import unet_with_text
+from test_adapter_files import outputs, taken
 
 from waypoint.errors import WaypointError
 from waypoint.science.networks import lora
-from waypoint.science.processes.ddpm import Denoiser
-from waypoint.store.networks import adapters
 from waypoint.store.networks.adapter_files import FILE, read_adapter_file, sources_of
 from waypoint.store.networks.adapter_settings import METADATA
 
 RANK = 2
 BESIDE, PEFT_FILE = "adapter_config.json", "adapter_model.safetensors"
-
-
-def outputs(unet):
-    stream = torch.Generator().manual_seed(9)
-    x, texts = torch.randn(2, 1, 8, 8, generator=stream), torch.randn(2, 5, 12, generator=stream)
-    with torch.no_grad():
-        return unet.eval()(x, torch.tensor([10, 700]), texts).sample
-
-
-def taken(place, alpha=None):
-    denoiser = Denoiser(unet_with_text(), DDPMScheduler())
-    adapters.add_existing(denoiser, place, alpha)
-    return denoiser.unet
 
 
 def layers():
